@@ -1,0 +1,2 @@
+//! pinfold
+pub mod topology;
