@@ -1,1 +1,137 @@
-//! (notify)
+//! Doorbells: sleeping until somebody has something for you.
+//!
+//! One 32-bit word in shared memory, which is also the futex:
+//!
+//! ```text
+//!  31                            1   0
+//! +------------------------------+---+
+//! |            epoch             | w |   w = 1: somebody sleeps, or is about to
+//! +------------------------------+---+
+//! ```
+//!
+//! | who     | step                                                        |
+//! | ------- | ----------------------------------------------------------- |
+//! | sleeper | 1. `prepare`: set `w`, then a heavy barrier                  |
+//! |         | 2. look once more at everything it waits for; found: go on   |
+//! |         | 3. `wait`: futex wait while the word is as after step 1      |
+//! | waker   | 1. publish, then a light barrier                             |
+//! |         | 2. `ring`: if `w` is set, advance the epoch, clear `w`, wake |
+//!
+//! Either the waker sees `w`, or the sleeper's second look sees what was
+//! published: the barriers between the two steps of each side forbid that both
+//! miss (see [`crate::sys::barrier`]). If the waker comes between steps 1 and 3,
+//! the word has changed and the futex wait returns at once.
+//!
+//! A ring with nobody asleep is one load. A waker that dies between clearing `w`
+//! and the system call leaves a sleeper asleep: so after every death the rescuer
+//! calls [`Doorbell::force`] on all bells.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Instant;
+
+use crate::prim::atomic::{AtomicU32, Ordering};
+use crate::shm::ShmSafe;
+use crate::sys::{barrier, futex};
+
+const WAITING: u32 = 1;
+const EPOCH: u32 = 2;
+
+/// A doorbell; lies in shared memory.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Doorbell {
+    word: AtomicU32,
+    _pad: AtomicU32,
+}
+
+const _: () = assert!(size_of::<Doorbell>() == 8);
+
+// SAFETY: atomics only, repr(C), no padding.
+#[allow(unsafe_code)]
+unsafe impl ShmSafe for Doorbell {}
+
+/// What the word was when its owner decided to sleep.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "look again at what you wait for, then `wait` with this key"]
+pub struct Key(u32);
+
+impl Doorbell {
+    /// Announces that the caller is about to sleep. Look again afterwards.
+    pub fn prepare(&self) -> Key {
+        // ordering: the barrier below orders it before the caller's last look;
+        // pairs with the light barrier before `ring`.
+        let before = self.word.fetch_or(WAITING, Ordering::Relaxed);
+        barrier::heavy();
+        Key(before | WAITING)
+    }
+
+    /// Takes the announcement back: something was found after all.
+    pub fn cancel(&self) {
+        // Relaxed: a stale mark costs the next waker one system call, no more.
+        self.word.fetch_and(!WAITING, Ordering::Relaxed);
+    }
+
+    /// Sleeps until rung, until `deadline`, or for no reason at all.
+    pub fn wait(&self, key: Key, deadline: Option<Instant>) {
+        futex::wait(futex_word(&self.word), key.0, deadline);
+    }
+
+    /// Whether somebody sleeps or is about to. One load, no barrier: the caller
+    /// has either passed [`barrier::light`] or only wants a hint.
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        // Relaxed: ordered by the caller's barrier if it needs to be.
+        self.word.load(Ordering::Relaxed) & WAITING != 0
+    }
+
+    /// Wakes whoever sleeps; returns whether anybody was (about to be) asleep.
+    /// The caller has published and then passed [`barrier::light`].
+    #[inline]
+    pub fn ring(&self) -> bool {
+        if !self.is_awaited() {
+            return false;
+        }
+        self.ring_awaited()
+    }
+
+    #[cold]
+    fn ring_awaited(&self) -> bool {
+        // Relaxed: as in `is_awaited`.
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & WAITING != 0 {
+            let rung = word.wrapping_add(EPOCH) & !WAITING;
+            // Relaxed: the word itself is all that is communicated; data was
+            // published before by the caller.
+            match self.word.compare_exchange_weak(
+                word,
+                rung,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    futex::wake(futex_word(&self.word), u32::MAX >> 1);
+                    return true;
+                }
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    /// Wakes whoever may be asleep, whatever the word says: for the rescuer, who
+    /// cannot know how far a dead waker came.
+    pub fn force(&self) {
+        // Relaxed: as in `ring`; the epoch makes a wait that has not begun yet
+        // return at once.
+        self.word.fetch_add(EPOCH, Ordering::Relaxed);
+        self.cancel();
+        futex::wake(futex_word(&self.word), u32::MAX >> 1);
+    }
+}
+
+#[cfg(not(loom))]
+fn futex_word(word: &AtomicU32) -> &AtomicU32 {
+    word
+}

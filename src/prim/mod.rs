@@ -1,1 +1,12 @@
-//! (prim)
+//! Floor 0, words: the few names everything else is written in.
+//!
+//! Nothing here makes a system call or knows of shared memory.
+
+pub mod atomic;
+mod ids;
+mod line;
+mod word;
+
+pub use ids::{BlockIndex, ExecutorId, Generation, Hint, ProcessId, SlotIndex};
+pub use line::Line;
+pub use word::{OWNER_MAX, Word};

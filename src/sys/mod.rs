@@ -1,1 +1,20 @@
-//! (sys)
+//! Floor 1, the machine: the only system calls, wrapped so that the floors
+//! above need no `unsafe`. No policy: what is asked for is done or refused.
+#![allow(unsafe_code)]
+
+pub mod affinity;
+pub mod barrier;
+mod executable;
+pub mod fds;
+mod fork;
+pub mod futex;
+mod map;
+mod memfd;
+pub mod pidfd;
+pub mod signals;
+pub mod socket;
+
+pub use executable::{BuildId, Executable};
+pub use fork::{Forked, exit_now, fork_single_threaded};
+pub use map::Mapping;
+pub use memfd::MemFile;

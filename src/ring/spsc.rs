@@ -1,0 +1,121 @@
+//! One writer, one reader.
+
+use crate::prim::atomic::Ordering;
+
+use super::{Damaged, RingView};
+
+/// The writing side. There must be at most one.
+#[derive(Debug)]
+pub struct Producer {
+    ring: RingView,
+    /// Words written; the shared tail follows on `publish`.
+    tail: u64,
+    published: u64,
+    /// The reader's head as last seen: never ahead of the truth.
+    head_seen: u64,
+}
+
+impl Producer {
+    /// Takes over the writing side, after its former owner (if any) has ended.
+    /// Words that one staged but never published are forgotten.
+    pub fn attach(ring: RingView) -> Self {
+        // ordering: Acquire pairs with `publish` of a former incarnation.
+        let tail = ring.tail.load(Ordering::Acquire);
+        // ordering: Acquire pairs with the reader's `release`.
+        let head_seen = ring.head.load(Ordering::Acquire);
+        Producer {
+            ring,
+            tail,
+            published: tail,
+            head_seen,
+        }
+    }
+
+    /// Writes one word behind the tail without showing it; false when full.
+    #[inline]
+    pub fn stage(&mut self, value: u64) -> bool {
+        if self.tail.wrapping_sub(self.head_seen) >= self.ring.capacity() {
+            // ordering: Acquire pairs with the reader's `release`: its reads of
+            // the words we are about to overwrite are done.
+            self.head_seen = self.ring.head.load(Ordering::Acquire);
+            if self.tail.wrapping_sub(self.head_seen) >= self.ring.capacity() {
+                return false;
+            }
+        }
+        // Relaxed: `publish` makes it visible.
+        self.ring.word(self.tail).store(value, Ordering::Relaxed);
+        self.tail = self.tail.wrapping_add(1);
+        true
+    }
+
+    /// Shows everything staged so far to the reader.
+    #[inline]
+    pub fn publish(&mut self) {
+        if self.published != self.tail {
+            // ordering: Release pairs with the reader's Acquire in `refresh`.
+            self.ring.tail.store(self.tail, Ordering::Release);
+            self.published = self.tail;
+        }
+    }
+
+    /// How many words are staged and not yet published.
+    #[inline]
+    pub fn unpublished(&self) -> u64 {
+        self.tail.wrapping_sub(self.published)
+    }
+}
+
+/// The reading side. There must be at most one.
+#[derive(Debug)]
+pub struct Consumer {
+    ring: RingView,
+    head: u64,
+}
+
+impl Consumer {
+    /// Takes over the reading side.
+    pub fn attach(ring: RingView) -> Self {
+        // ordering: Acquire pairs with `release` of a former reader.
+        let head = ring.head.load(Ordering::Acquire);
+        Consumer { ring, head }
+    }
+
+    /// Whether there is anything to read; one load of the shared tail.
+    #[inline]
+    pub fn has_more(&self) -> bool {
+        // Relaxed: a hint; `read` looks again with Acquire.
+        self.ring.tail.load(Ordering::Relaxed) != self.head
+    }
+
+    /// Hands every published word to `each`, oldest first, then frees the room.
+    /// Returns how many there were.
+    pub fn read(&mut self, mut each: impl FnMut(u64)) -> Result<u64, Damaged> {
+        // ordering: Acquire pairs with the writer's `publish`.
+        let tail = self.ring.tail.load(Ordering::Acquire);
+        let count = tail.wrapping_sub(self.head);
+        if count > self.ring.capacity() {
+            return Err(self.ring.damaged(self.head, tail));
+        }
+        for position in 0..count {
+            let word = self.ring.word(self.head.wrapping_add(position));
+            // Relaxed: ordered by the load of the tail.
+            each(word.load(Ordering::Relaxed));
+        }
+        if count > 0 {
+            self.head = tail;
+            // ordering: Release pairs with the writer's Acquire in `stage`: our
+            // reads are done before it overwrites.
+            self.ring.head.store(tail, Ordering::Release);
+        }
+        Ok(count)
+    }
+
+    /// Gives up on everything between head and tail, whatever they say. Used
+    /// after damage, when the writer is known to be dead.
+    pub fn reset(&mut self) {
+        // Relaxed: the writer is dead; its successor attaches after a new
+        // handshake.
+        self.ring.tail.store(self.head, Ordering::Relaxed);
+        self.ring.head.store(self.head, Ordering::Relaxed);
+    }
+}

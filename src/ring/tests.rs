@@ -1,0 +1,152 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Damaged, RingView, spsc, steal};
+use crate::shm::Segment;
+
+fn ring(capacity: usize) -> (Segment, RingView) {
+    let segment = Segment::create(1 << 20).expect("segment");
+    let view = RingView::attach(&segment, 4096, capacity);
+    (segment, view)
+}
+
+#[test]
+fn spsc_keeps_order_and_bounds() {
+    let (_segment, view) = ring(4);
+    let mut producer = spsc::Producer::attach(view.clone());
+    let mut consumer = spsc::Consumer::attach(view);
+    assert!((0..4).all(|i| producer.stage(i)));
+    assert!(!producer.stage(4), "full");
+    assert!(!consumer.has_more(), "staged words do not show");
+    producer.publish();
+    let mut seen = Vec::new();
+    assert_eq!(consumer.read(|w| seen.push(w)), Ok(4));
+    assert_eq!(seen, [0, 1, 2, 3]);
+    assert!(producer.stage(4), "room again");
+}
+
+#[test]
+fn spsc_successor_forgets_what_was_only_staged() {
+    let (_segment, view) = ring(4);
+    let mut dead = spsc::Producer::attach(view.clone());
+    dead.stage(1);
+    dead.publish();
+    dead.stage(2);
+    drop(dead);
+    let mut next = spsc::Producer::attach(view.clone());
+    next.stage(3);
+    next.publish();
+    let mut seen = Vec::new();
+    assert_eq!(spsc::Consumer::attach(view).read(|w| seen.push(w)), Ok(2));
+    assert_eq!(seen, [1, 3]);
+}
+
+/// Hunts a tail that a wild writer moved out of bounds: it must be an error, not
+/// a read of a thousand stale words.
+#[test]
+fn impossible_indices_are_damage() {
+    let (_segment, view) = ring(4);
+    view.tail.store(1000, Ordering::Relaxed);
+    let damage = Damaged {
+        head: 0,
+        tail: 1000,
+        capacity: 4,
+    };
+    assert_eq!(
+        spsc::Consumer::attach(view.clone()).read(|_| panic!("nothing to read")),
+        Err(damage)
+    );
+    let taker = steal::Taker::attach(view);
+    assert_eq!(taker.take(&mut [0; 8], false, |_| {}), Err(damage));
+    assert_eq!(taker.backlog(), 0);
+}
+
+#[test]
+fn steal_writer_sees_a_wild_head() {
+    let (_segment, view) = ring(4);
+    let mut producer = steal::Producer::attach(view.clone());
+    view.head.store(77, Ordering::Relaxed);
+    assert!(producer.refresh().is_err());
+    producer.reset();
+    assert_eq!(producer.refresh(), Ok(0));
+}
+
+#[test]
+fn steal_takes_batches_and_halves() {
+    let (_segment, view) = ring(8);
+    let mut producer = steal::Producer::attach(view.clone());
+    let taker = steal::Taker::attach(view);
+    for i in 0..7 {
+        assert_eq!(producer.stage(i), Ok(true));
+    }
+    producer.publish();
+    let mut words = [0; 8];
+    let mut announced = Vec::new();
+    let taken = taker.take(&mut words, true, |w| announced = w.to_vec());
+    assert_eq!(taken, Ok(4), "half of seven, rounded up");
+    assert_eq!(announced, [0, 1, 2, 3]);
+    assert_eq!(taker.take(&mut words[..2], false, |_| {}), Ok(2));
+    assert_eq!(words[..2], [4, 5]);
+    assert_eq!(producer.refresh(), Ok(1));
+}
+
+/// A dying writer's tail may lie behind the head; its successor goes on from
+/// the greater of the two.
+#[test]
+fn steal_successor_repairs_a_tail_behind_the_head() {
+    let (_segment, view) = ring(8);
+    view.head.store(5, Ordering::Relaxed);
+    view.tail.store(4, Ordering::Relaxed);
+    let mut producer = steal::Producer::attach(view.clone());
+    assert_eq!(producer.stage(42), Ok(true));
+    producer.publish();
+    let mut words = [0; 8];
+    let taker = steal::Taker::attach(view);
+    assert_eq!(taker.take(&mut words, false, |_| {}), Ok(1));
+    assert_eq!(words[0], 42);
+}
+
+/// Hunts a word taken twice or never, with three takers racing one writer over a
+/// ring that wraps many times.
+#[test]
+fn steal_every_word_once() {
+    const WORDS: u64 = 200_000;
+    let (_segment, view) = ring(64);
+    let taken = Arc::new((0..WORDS).map(|_| AtomicU64::new(0)).collect::<Vec<_>>());
+    let total = Arc::new(AtomicU64::new(0));
+    let takers: Vec<_> = (1..=3usize)
+        .map(|batch| {
+            let (view, taken, total) = (view.clone(), Arc::clone(&taken), Arc::clone(&total));
+            std::thread::spawn(move || {
+                let taker = steal::Taker::attach(view);
+                let mut words = [0; 8];
+                while total.load(Ordering::Relaxed) < WORDS {
+                    let count = taker
+                        .take(&mut words[..batch * 2], batch == 2, |_| {})
+                        .expect("whole");
+                    for word in &words[..count] {
+                        taken[*word as usize].fetch_add(1, Ordering::Relaxed);
+                    }
+                    total.fetch_add(count as u64, Ordering::Relaxed);
+                    if count == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut producer = steal::Producer::attach(view);
+    let mut next = 0;
+    while next < WORDS {
+        if producer.stage(next).expect("whole") {
+            next += 1;
+        } else {
+            std::thread::yield_now();
+        }
+        producer.publish();
+    }
+    for taker in takers {
+        taker.join().expect("taker");
+    }
+    assert!(taken.iter().all(|n| n.load(Ordering::Relaxed) == 1));
+}

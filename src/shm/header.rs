@@ -1,0 +1,93 @@
+//! The first page of a segment.
+
+use crate::prim::atomic::{AtomicU64, Ordering};
+
+use super::ShmSafe;
+
+const MAGIC: u64 = u64::from_le_bytes(*b"pinfold\0");
+const VERSION: u64 = 1;
+
+/// What a process checks before it believes anything else.
+///
+/// ```text
+///   0  magic        "pinfold\0"
+///   8  version      of the layout
+///  16  plan hash    of all offsets and sizes
+///  24  len          of the segment in bytes
+///  32  asymmetric   1: wakers rely on the sleepers' membarrier
+///  40  stopping     1: executors leave when they find nothing to do
+///  48  ready        magic again, stored last
+/// ```
+#[derive(Debug)]
+#[repr(C)]
+pub struct Header {
+    magic: AtomicU64,
+    version: AtomicU64,
+    plan_hash: AtomicU64,
+    len: AtomicU64,
+    asymmetric: AtomicU64,
+    stopping: AtomicU64,
+    ready: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Header>() == 56 && size_of::<Header>() <= super::HEADER_LEN);
+
+// SAFETY: atomics only, repr(C), no padding.
+unsafe impl ShmSafe for Header {}
+
+impl Header {
+    /// The creator's last act: from here on others may attach.
+    pub fn publish(&self, len: u64, plan_hash: u64, asymmetric: bool) {
+        // Relaxed: `ready` publishes them.
+        self.magic.store(MAGIC, Ordering::Relaxed);
+        self.version.store(VERSION, Ordering::Relaxed);
+        self.plan_hash.store(plan_hash, Ordering::Relaxed);
+        self.len.store(len, Ordering::Relaxed);
+        self.asymmetric
+            .store(u64::from(asymmetric), Ordering::Relaxed);
+        // ordering: Release pairs with the Acquire in `check`.
+        self.ready.store(MAGIC, Ordering::Release);
+    }
+
+    /// Whether this is a segment of our build and plan; says what differs if not.
+    pub fn check(&self, len: u64, plan_hash: u64) -> Result<(), &'static str> {
+        // ordering: Acquire pairs with the Release in `publish`.
+        if self.ready.load(Ordering::Acquire) != MAGIC {
+            return Err("not ready");
+        }
+        // Relaxed: read after `ready`.
+        let is = |field: &AtomicU64, value| field.load(Ordering::Relaxed) == value;
+        if !is(&self.magic, MAGIC) {
+            return Err("wrong magic number");
+        }
+        if !is(&self.version, VERSION) {
+            return Err("another layout version");
+        }
+        if !is(&self.len, len) {
+            return Err("another size");
+        }
+        if !is(&self.plan_hash, plan_hash) {
+            return Err("another layout");
+        }
+        Ok(())
+    }
+
+    /// Whether the fold agreed on asymmetric fences.
+    pub fn is_asymmetric(&self) -> bool {
+        // Relaxed: read once after `check`.
+        self.asymmetric.load(Ordering::Relaxed) == 1
+    }
+
+    /// Tells the executors to leave; whoever sleeps must be woken afterwards.
+    pub fn stop(&self) {
+        // ordering: Release pairs with `is_stopping`; the wake that follows
+        // carries it to sleepers.
+        self.stopping.store(1, Ordering::Release);
+    }
+
+    /// Whether the executors should leave.
+    pub fn is_stopping(&self) -> bool {
+        // ordering: Acquire pairs with `stop`.
+        self.stopping.load(Ordering::Acquire) != 0
+    }
+}

@@ -1,0 +1,59 @@
+//! Which CPUs this thread may use, and binding it to one of them.
+
+use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// The CPUs the calling thread may run on, ascending.
+pub fn allowed() -> Result<Vec<u32>, Errno> {
+    let set = sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..CpuSet::count())
+        .filter(|&cpu| set.is_set(cpu).unwrap_or(false))
+        .map(|cpu| cpu as u32)
+        .collect())
+}
+
+/// Binds the calling thread to `cpu`.
+///
+/// `core_affinity` would widen the mask to a CPU outside of it and abort for
+/// ids of 1024 and more; so the CPU is checked against the present mask first.
+///
+/// # Errors
+/// `EINVAL` when `cpu` is not among the [`allowed`] CPUs.
+pub fn pin(cpu: u32) -> Result<(), Errno> {
+    if !allowed()?.contains(&cpu) {
+        return Err(Errno::EINVAL);
+    }
+    let id = core_affinity::CoreId { id: cpu as usize };
+    if core_affinity::set_for_current(id) {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// Lets the calling thread run on all of `cpus` again.
+pub fn spread(cpus: &[u32]) -> Result<(), Errno> {
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu as usize)?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_inside_the_mask_only() {
+        let before = allowed().expect("mask");
+        let last = *before.last().expect("at least one CPU");
+        pin(last).expect("pin");
+        assert_eq!(allowed().expect("mask"), vec![last]);
+        assert_eq!(pin(last + 1), Err(Errno::EINVAL), "outside the mask");
+        assert_eq!(pin(5000), Err(Errno::EINVAL), "no such CPU");
+        spread(&before).expect("spread");
+        assert_eq!(allowed().expect("mask"), before);
+    }
+}

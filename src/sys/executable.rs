@@ -1,0 +1,151 @@
+//! The program this process runs: its identity, and where its code lies.
+
+use std::os::unix::fs::MetadataExt;
+
+use serde::{Deserialize, Serialize};
+
+/// What tells one build of a program from another.
+///
+/// The GNU build id where the linker wrote one, and always the file's device,
+/// inode, size and modification time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildId {
+    note: Vec<u8>,
+    file: [u64; 5],
+}
+
+/// The running executable's code and identity.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    text: std::ops::Range<usize>,
+    build: BuildId,
+}
+
+impl Executable {
+    /// Finds the loaded object that contains the function at address `anchor`.
+    pub fn containing(anchor: usize) -> std::io::Result<Self> {
+        let mut search = Search {
+            anchor,
+            text: 0..0,
+            note: Vec::new(),
+        };
+        // SAFETY: the callback gets the pointer to `search`, which outlives the
+        // call, and does not unwind.
+        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+        if search.text.is_empty() {
+            return Err(std::io::Error::other("the program's own code was not found"));
+        }
+        let file = std::fs::metadata("/proc/self/exe")?;
+        Ok(Executable {
+            text: search.text,
+            build: BuildId {
+                note: search.note,
+                file: [
+                    file.dev(),
+                    file.ino(),
+                    file.size(),
+                    file.mtime() as u64,
+                    file.mtime_nsec() as u64,
+                ],
+            },
+        })
+    }
+
+    /// Where its machine code lies in this process.
+    pub fn text(&self) -> std::ops::Range<usize> {
+        self.text.clone()
+    }
+
+    /// Its identity.
+    pub fn build(&self) -> &BuildId {
+        &self.build
+    }
+}
+
+struct Search {
+    anchor: usize,
+    text: std::ops::Range<usize>,
+    note: Vec<u8>,
+}
+
+unsafe extern "C" fn visit(
+    info: *mut libc::dl_phdr_info,
+    _size: libc::size_t,
+    data: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: dl_iterate_phdr passes a valid record, and `data` is the `Search`
+    // that `containing` lent for the duration of the call.
+    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
+    if info.dlpi_phdr.is_null() {
+        return 0;
+    }
+    // SAFETY: the loader keeps `dlpi_phnum` headers at `dlpi_phdr`.
+    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize) };
+    let range = |header: &libc::Elf64_Phdr| {
+        let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+        start..start + header.p_memsz as usize
+    };
+    let text = headers.iter().find(|header| {
+        header.p_type == libc::PT_LOAD
+            && header.p_flags & libc::PF_X != 0
+            && range(header).contains(&search.anchor)
+    });
+    let Some(text) = text else { return 0 };
+    search.text = range(text);
+    for header in headers.iter().filter(|h| h.p_type == libc::PT_NOTE) {
+        let range = range(header);
+        // SAFETY: a PT_NOTE segment is mapped readable with the object.
+        let notes = unsafe { std::slice::from_raw_parts(range.start as *const u8, range.len()) };
+        if let Some(id) = build_id(notes) {
+            search.note = id.to_vec();
+        }
+    }
+    1
+}
+
+/// The description of the note `GNU`, type 3, among ELF notes.
+fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
+    const NT_GNU_BUILD_ID: u32 = 3;
+    let word = |at: &[u8], i: usize| Some(u32::from_ne_bytes(at.get(i..i + 4)?.try_into().ok()?));
+    let align = |n: u32| (n as usize).next_multiple_of(4);
+    while notes.len() >= 12 {
+        let (name_len, len, kind) = (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
+        let name = notes.get(12..12 + name_len as usize)?;
+        let start = 12 + align(name_len);
+        let description = notes.get(start..start.checked_add(len as usize)?)?;
+        if name == b"GNU\0" && kind == NT_GNU_BUILD_ID {
+            return Some(description);
+        }
+        notes = notes.get(start + align(len)..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_itself() {
+        let anchor = finds_itself as fn() as usize;
+        let me = Executable::containing(anchor).expect("own executable");
+        assert!(me.text().contains(&anchor));
+        assert_eq!(me.build(), Executable::containing(anchor).expect("again").build());
+    }
+
+    #[test]
+    fn reads_the_note() {
+        let mut notes = Vec::new();
+        for word in [4u32, 2, 1] {
+            notes.extend(word.to_ne_bytes());
+        }
+        notes.extend(b"GNU\0\x01\x02\0\0");
+        for word in [4u32, 3, 3] {
+            notes.extend(word.to_ne_bytes());
+        }
+        notes.extend(b"GNU\0\xaa\xbb\xcc\0");
+        assert_eq!(build_id(&notes), Some(&[0xaa, 0xbb, 0xcc][..]));
+        assert_eq!(build_id(&notes[..20]), None);
+        assert_eq!(build_id(&[0xff; 40]), None, "nonsense is no build id");
+    }
+}

@@ -1,0 +1,87 @@
+//! Descriptors a new process must not keep.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+/// Takes the descriptor that was passed as standard input, moves it out of the
+/// way (close-on-exec) and puts `/dev/null` in its place.
+pub fn take_stdin() -> Result<OwnedFd, Errno> {
+    let taken = nix::unistd::dup(std::io::stdin().as_fd())?;
+    nix::fcntl::fcntl(
+        &taken,
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
+    )?;
+    let null = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    nix::unistd::dup2_stdin(&null)?;
+    Ok(taken)
+}
+
+/// Closes every descriptor from 3 up but those in `keep`.
+///
+/// # Safety
+/// Nothing that runs later in this process may own or use any other descriptor.
+pub unsafe fn close_all_but(keep: &[RawFd]) {
+    let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd > 2).collect();
+    keep.sort_unstable();
+    let mut from = 3u32;
+    for fd in keep {
+        let fd = fd as u32;
+        if fd > from {
+            close_range(from, fd - 1);
+        }
+        from = fd + 1;
+    }
+    close_range(from, u32::MAX);
+}
+
+fn close_range(first: u32, last: u32) {
+    // SAFETY: plain integers; the caller of `close_all_but` vouches that nobody
+    // in this process owns a descriptor of the range.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if closed != 0 {
+        // Before Linux 5.9: one by one, up to the limit.
+        let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+            .map_or(1024, |(soft, _)| soft.min(65_536) as u32);
+        for fd in first..=last.min(limit) {
+            // SAFETY: as above.
+            unsafe { libc::close(fd as i32) };
+        }
+    }
+}
+
+/// A descriptor that one thread rings and another polls.
+#[derive(Debug)]
+pub struct Bell(nix::sys::eventfd::EventFd);
+
+impl Bell {
+    /// A new one, silent.
+    pub fn new() -> Result<Self, Errno> {
+        use nix::sys::eventfd::{EfdFlags, EventFd};
+        EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(Bell)
+    }
+
+    /// Makes the descriptor readable.
+    pub fn ring(&self) {
+        // A full counter is readable already.
+        let _ = self.0.write(1);
+    }
+
+    /// Makes it silent again.
+    pub fn hush(&self) {
+        let _ = self.0.read();
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The number behind a descriptor.
+pub fn number(fd: &impl AsFd) -> RawFd {
+    fd.as_fd().as_raw_fd()
+}

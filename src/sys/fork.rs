@@ -1,0 +1,41 @@
+//! Forking, only from a process with a single thread.
+
+use nix::errno::Errno;
+use nix::unistd::{ForkResult, fork};
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub enum Forked {
+    /// In the new process.
+    Child,
+    /// In the old one, with the new one's number.
+    Parent(i32),
+}
+
+/// Forks this process, which must have one thread only.
+///
+/// # Errors
+/// `EBUSY` when the process has more than one thread (a lock held by another
+/// thread would stay locked for ever in the child), or what fork(2) reports.
+pub fn fork_single_threaded() -> Result<Forked, Errno> {
+    // /proc/self/task has one sub-directory per thread, besides `.` and `..`.
+    let threads = nix::sys::stat::stat("/proc/self/task").map(|s| s.st_nlink)?;
+    if threads > 3 {
+        return Err(Errno::EBUSY);
+    }
+    // SAFETY: the only thread is this one, so no lock, allocator state included,
+    // can be held by a thread that the child will not have.
+    match unsafe { fork()? } {
+        ForkResult::Child => Ok(Forked::Child),
+        ForkResult::Parent { child } => Ok(Forked::Parent(child.as_raw())),
+    }
+}
+
+/// Ends the process at once, without running exit handlers.
+///
+/// A forked worker must not run the handlers that the user's program registered
+/// for its own end (flushing buffers twice, removing its files).
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit only ends the process.
+    unsafe { libc::_exit(status) }
+}

@@ -1,0 +1,79 @@
+//! A shared mapping of a whole memory file.
+
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+
+use super::MemFile;
+
+/// Readable and writable shared memory, unmapped on drop.
+///
+/// The file behind it is sealed against shrinking, so every byte of the range
+/// stays accessible for as long as the mapping lives.
+#[derive(Debug)]
+pub struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is a range of addresses, valid in every thread of the
+// process until drop; all access through it is by raw pointer or atomics.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; `&Mapping` only gives out the base address and the length.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps all of `file`.
+    pub fn new(file: &MemFile) -> Result<Self, Errno> {
+        let len = NonZeroUsize::new(file.len()).ok_or(Errno::EINVAL)?;
+        let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
+        // SAFETY: no address is asked for, so no existing mapping is replaced.
+        let base = unsafe { mmap(None, len, prot, flags, file.as_fd(), 0)? };
+        Ok(Mapping {
+            base: base.cast(),
+            len: len.get(),
+        })
+    }
+
+    /// The first byte.
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// How many bytes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Backs a range with memory now, so that too little memory is an error here
+    /// and not a signal later, and so that the hot path takes no page faults.
+    pub fn populate(&self, offset: usize, len: usize) -> Result<(), Errno> {
+        let end = offset.checked_add(len).ok_or(Errno::EINVAL)?;
+        if end > self.len {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: the range was just checked to lie inside this mapping, and
+        // populating changes no contents.
+        unsafe {
+            madvise(
+                self.base.add(offset).cast(),
+                len,
+                MmapAdvise::MADV_POPULATE_WRITE,
+            )
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: `base` and `len` are what mmap returned; views hold an `Arc`
+        // of this mapping, so none is left.
+        let unmapped = unsafe { munmap(self.base.cast(), self.len) };
+        debug_assert!(unmapped.is_ok(), "munmap: {unmapped:?}");
+    }
+}

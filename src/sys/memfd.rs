@@ -1,0 +1,94 @@
+//! Anonymous memory files: what the fold's segment is made of.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FallocateFlags, SealFlag, fallocate, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+/// An anonymous, sparse, sealed memory file.
+///
+/// It has no name in any file system, so nothing is left behind however its
+/// last holder dies, and the size of `/dev/shm` does not matter. It is sealed
+/// against growing and shrinking: no holder of the descriptor can truncate it
+/// under the others, which is what would turn a memory access into SIGBUS.
+#[derive(Debug)]
+pub struct MemFile {
+    fd: OwnedFd,
+    len: usize,
+}
+
+impl MemFile {
+    /// A file of `len` bytes, none of them backed by memory yet.
+    pub fn create(name: &str, len: usize) -> Result<Self, Errno> {
+        let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+        let size = i64::try_from(len).map_err(|_| Errno::EFBIG)?;
+        nix::unistd::ftruncate(&fd, size)?;
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+        Ok(MemFile { fd, len })
+    }
+
+    /// Takes over a descriptor received from the creator, and proves that it is
+    /// what [`MemFile::create`] makes: sealed, and of exactly `len` bytes.
+    pub fn adopt(fd: OwnedFd, len: usize) -> Result<Self, Errno> {
+        let seals = SealFlag::from_bits_truncate(fcntl(&fd, FcntlArg::F_GET_SEALS)?);
+        if !seals.contains(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW) {
+            return Err(Errno::EPERM);
+        }
+        if nix::sys::stat::fstat(&fd)?.st_size != i64::try_from(len).map_err(|_| Errno::EFBIG)? {
+            return Err(Errno::EINVAL);
+        }
+        Ok(MemFile { fd, len })
+    }
+
+    /// Its size in bytes (an upper bound of what it may ever hold).
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Gives the pages of a range back to the system; they read as zero afterwards.
+    pub fn punch(&self, offset: usize, len: usize) -> Result<(), Errno> {
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        fallocate(&self.fd, flags, offset as i64, len as i64)
+    }
+
+    /// Bytes of memory that back the file now.
+    pub fn resident(&self) -> Result<u64, Errno> {
+        Ok(nix::sys::stat::fstat(&self.fd)?.st_blocks as u64 * 512)
+    }
+}
+
+impl AsFd for MemFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparse_sealed_and_punched() {
+        let file = MemFile::create("pinfold-test", 1 << 30).expect("memfd");
+        assert_eq!(file.resident().expect("stat"), 0, "a new file is sparse");
+        assert_eq!(
+            nix::unistd::ftruncate(file.as_fd(), 4096),
+            Err(Errno::EPERM),
+            "nobody can shrink it"
+        );
+        let map = super::super::Mapping::new(&file).expect("map");
+        map.populate(0, 8192).expect("populate");
+        assert_eq!(file.resident().expect("stat"), 8192);
+        file.punch(0, 8192).expect("punch");
+        assert_eq!(file.resident().expect("stat"), 0);
+    }
+
+    #[test]
+    fn adopt_refuses_what_is_not_sealed() {
+        let fd = memfd_create("pinfold-test", MFdFlags::MFD_CLOEXEC).expect("memfd");
+        assert!(MemFile::adopt(fd, 0).is_err());
+    }
+}

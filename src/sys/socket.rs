@@ -1,0 +1,94 @@
+//! The control socket: small messages and descriptors, never task data.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
+    recvmsg, sendmsg, socketpair,
+};
+
+/// The longest message, in bytes.
+pub const MESSAGE_MAX: usize = 4096;
+/// The most descriptors one message carries.
+pub const FDS_MAX: usize = 2;
+
+/// Two connected ends that keep message boundaries, both close-on-exec.
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+}
+
+/// Sends one message with `fds`. Does not raise SIGPIPE.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    debug_assert!(bytes.len() <= MESSAGE_MAX && fds.len() <= FDS_MAX);
+    let numbers: Vec<i32> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let control: &[ControlMessage<'_>] = if numbers.is_empty() { &[] } else { &rights };
+    let data = [IoSlice::new(bytes)];
+    loop {
+        let sent = sendmsg::<UnixAddr>(
+            socket.as_raw_fd(),
+            &data,
+            control,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        );
+        match sent {
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(()),
+        }
+    }
+}
+
+/// Receives one message; an empty one means that the other end is closed.
+pub fn receive(socket: BorrowedFd<'_>) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno> {
+    let mut bytes = vec![0; MESSAGE_MAX];
+    let mut space = nix::cmsg_space!([i32; FDS_MAX]);
+    let mut fds = Vec::new();
+    let len = loop {
+        let mut data = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut data, Some(&mut space), flags) {
+            Err(Errno::EINTR) => continue,
+            Err(Errno::ECONNRESET) => break 0,
+            Err(error) => return Err(error),
+            Ok(message) => {
+                for control in message.cmsgs()? {
+                    if let ControlMessageOwned::ScmRights(numbers) = control {
+                        for number in numbers {
+                            // SAFETY: the kernel has just made this descriptor
+                            // for us; nobody else owns it.
+                            fds.push(unsafe { OwnedFd::from_raw_fd(number) });
+                        }
+                    }
+                }
+                break message.bytes;
+            }
+        }
+    };
+    bytes.truncate(len);
+    Ok((bytes, fds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn message_and_descriptor_travel_together() {
+        let (a, b) = pair().expect("pair");
+        send(a.as_fd(), b"hello", &[a.as_fd()]).expect("send");
+        let (bytes, fds) = receive(b.as_fd()).expect("receive");
+        assert_eq!((bytes.as_slice(), fds.len()), (&b"hello"[..], 1));
+        drop((a, fds));
+        assert_eq!(receive(b.as_fd()).expect("closed").0.len(), 0);
+    }
+}
