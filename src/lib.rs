@@ -6,3 +6,5 @@ mod sys;
 mod shm;
 mod ring;
 mod notify;
+pub mod pool;
+#[macro_export] macro_rules! test_setup { () => {} }

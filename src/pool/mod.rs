@@ -1,1 +1,172 @@
-//! (pool)
+//! The pool: blocks of shared memory by size class, owned by words of truth.
+//!
+//! A block's word says what it is and whose:
+//!
+//! ```text
+//!            alloc                  publish               last holder drops
+//!   Free ───────────▶ Loaned(p) ───────────▶ Shared ─────────────────────────┐
+//!    ▲ ▲                 │  ▲ │               │  ▲                           │
+//!    │ │ free            │  │ │ carry         │  │ adopt                     │
+//!    │ └─────────────────┘  │ ▼               ▼  │                           │
+//!    │                      └─ Carried(slot) ────┘                           │
+//!    └───────────────────────────────────────────────────────────────────────┘
+//!   Absent: the place holds no block now (span not in use, or of another class)
+//! ```
+//!
+//! | word | who may change it | after a death |
+//! | --- | --- | --- |
+//! | `Free` | whoever wins the compare-and-swap | hint issued again |
+//! | `Loaned(p)` | process p, the sole owner | p dead: free |
+//! | `Shared` | whoever sees no holder bit left | p's bit cleared; none left: free |
+//! | `Carried(s)` | the host, when it collects task slot s | s not living on: free |
+//!
+//! `Shared` blocks have holders: one bit per *process*, however many clones it
+//! has (clones are counted privately). Setting and clearing one's own bit can be
+//! done twice without harm, so recovery may. A bit is only ever set while somebody
+//! else's keeps the block alive (the host holds a task's arguments until the task
+//! ends), so "no bit left" is final.
+//!
+//! Free bits and avail bits are hints: a set bit says "maybe free". Whoever takes
+//! a bit asks the word. A hint that died with its taker is set again by
+//! [`recover`](Pool::recover).
+#![allow(unsafe_code)]
+
+mod blocks;
+mod classes;
+mod hold;
+mod plan;
+mod recover;
+mod spans;
+mod transfer;
+
+pub use blocks::{Block, BlockState};
+pub use hold::{Loan, Shared};
+pub use plan::PoolPlan;
+pub use recover::Recovered;
+pub use transfer::{Parcel, ParcelKind, Transfer, decoding, encoding};
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
+
+use crate::prim::atomic::AtomicU64;
+use crate::prim::{BlockIndex, ProcessId};
+use crate::shm::{Bytes, Segment, View, Views};
+
+use classes::{COUNT, SLAB_BLOCKS_MAX};
+
+/// Why an allocation failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AllocError {
+    /// More than the whole pool.
+    #[error(
+        "{requested} bytes can never be allocated: the memory cap leaves {capacity} bytes; raise `memory_cap`"
+    )]
+    TooLarge {
+        /// What was asked for, in bytes.
+        requested: usize,
+        /// All there is, in bytes.
+        capacity: usize,
+    },
+    /// No room now.
+    #[error(
+        "no room for {requested} bytes now, of {capacity} bytes in all: drop buffers that are no longer needed, or raise `memory_cap`"
+    )]
+    Exhausted {
+        /// What was asked for, in bytes.
+        requested: usize,
+        /// All there is, in bytes.
+        capacity: usize,
+    },
+    /// There is no fold here: the process is neither a worker nor asked a `Runtime`.
+    #[error("no pool in this process: call `Runtime::alloc` in the host, `pinfold::alloc` in a task")]
+    NoPool,
+}
+
+/// A process's side of the pool. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    plan: PoolPlan,
+    me: ProcessId,
+    header: View<PoolHeader>,
+    spans: Views<AtomicU64>,
+    free_bits: Views<AtomicU64>,
+    avail_bits: Views<AtomicU64>,
+    blocks: Views<AtomicU64>,
+    arena: Bytes,
+    segment: Arc<Segment>,
+    /// Per class: blocks that were free when last seen (hints of our own).
+    caches: [Mutex<Vec<BlockIndex>>; COUNT],
+    /// Per shared block that this process holds: how many holds.
+    held: [Mutex<HashMap<BlockIndex, u32>>; HELD_SHARDS],
+    /// Where the last search for spans ended.
+    span_cursor: AtomicUsize,
+    damage: PrivateU64,
+}
+
+const HELD_SHARDS: usize = 16;
+
+/// ```text
+///   0  span_end   no span at or above this was ever used
+/// ```
+#[derive(Debug)]
+#[repr(C)]
+struct PoolHeader {
+    span_end: AtomicU64,
+}
+
+// SAFETY: an atomic, repr(C).
+unsafe impl crate::shm::ShmSafe for PoolHeader {}
+
+impl Pool {
+    /// Attaches process `me` to the pool that lies in `segment` by `plan`.
+    /// A fresh segment is a valid empty pool.
+    pub fn attach(segment: &Arc<Segment>, plan: &PoolPlan, me: ProcessId) -> Self {
+        Pool(Arc::new(Inner {
+            plan: plan.clone(),
+            me,
+            header: segment.view(plan.header),
+            spans: segment.views(plan.span_words, plan.spans),
+            free_bits: segment.views(plan.free_bits, plan.spans * plan::MAP_WORDS),
+            avail_bits: segment.views(plan.avail_bits, COUNT * plan.avail_words()),
+            blocks: segment.views(
+                plan.block_words,
+                plan.spans * SLAB_BLOCKS_MAX * plan.block_stride(),
+            ),
+            arena: segment.bytes(plan.arena, plan.capacity()),
+            segment: Arc::clone(segment),
+            caches: std::array::from_fn(|_| Mutex::default()),
+            held: std::array::from_fn(|_| Mutex::default()),
+            span_cursor: AtomicUsize::new(0),
+            damage: PrivateU64::new(0),
+        }))
+    }
+
+    /// Bytes of user memory in all.
+    pub fn capacity(&self) -> usize {
+        self.0.plan.capacity()
+    }
+
+    /// How often a word held what no correct process writes.
+    pub fn damage(&self) -> u64 {
+        self.0.damage.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Whether both are sides of the same pool in the same process.
+    pub fn is_same(&self, other: &Pool) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// Locks a private mutex; a panic while it was held cannot leave these half
+/// changed (they guard plain vectors and maps of hints and counts).
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+//! Blocks: taking, freeing, and the hints that say where free ones may be.
+//!
+//! Allocation asks, in this order: the process's own cache of hints; the free
+//! bits of a slab of the class (a whole word of 64 hints with one swap); a new
+//! slab; slabs that can be given back. Freeing puts the hint into the own cache,
+//! or, when that is full, sets its free bit and then its slab's avail bit. A taker
+//! clears the avail bit *before* it takes free bits, so that a bit set meanwhile
+//! sets it again.
+
+use std::ptr::NonNull;
+
+use crate::prim::atomic::{AtomicU64, Ordering};
+use crate::prim::{BlockIndex, Generation, Word};
+
+use super::classes::{Class, SLAB_BLOCKS_MAX, SPAN, run_spans};
+use super::plan::MAP_WORDS;
+use super::spans::{CLAIMED, RUN, Span};
+use super::{AllocError, Inner, Pool, lock};
+
+/// What a block's word may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BlockState {
+    /// No block is here now.
+    Absent = 0,
+    /// Nobody's.
+    Free = 1,
+    /// One process may write it.
+    Loaned = 2,
+    /// Read-only; its holders are bits.
+    Shared = 3,
+    /// In the result of the task in the slot that the owner field names.
+    Carried = 4,
+    /// No correct process wrote this.
+    Damaged = 15,
+}
+
+impl BlockState {
+    fn of(state: u8) -> Self {
+        match state {
+            0 => BlockState::Absent,
+            1 => BlockState::Free,
+            2 => BlockState::Loaned,
+            3 => BlockState::Shared,
+            4 => BlockState::Carried,
+            _ => BlockState::Damaged,
+        }
+    }
+}
+
+/// A block this process owns or holds: where it is and which one.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// Which.
+    pub index: BlockIndex,
+    /// In which generation.
+    pub generation: Generation,
+    /// Its first byte, in bytes from the arena's start.
+    pub offset: usize,
+    /// Its size in bytes.
+    pub capacity: usize,
+}
+
+impl Inner {
+    pub(super) fn block_at(&self, span: usize, place: usize) -> BlockIndex {
+        BlockIndex((span * SLAB_BLOCKS_MAX + place) as u32)
+    }
+
+    pub(super) fn slab_blocks(
+        &self,
+        head: usize,
+        class: Class,
+    ) -> impl Iterator<Item = BlockIndex> + '_ {
+        (0..class.slab_blocks()).map(move |place| self.block_at(head, place))
+    }
+
+    /// The truth word. The index was made by `block_at`, or checked by `locate`.
+    pub(super) fn word(&self, block: BlockIndex) -> &AtomicU64 {
+        &self.blocks[block.0 as usize * self.plan.block_stride()]
+    }
+
+    /// The holder bits.
+    pub(super) fn holders(&self, block: BlockIndex) -> &[AtomicU64] {
+        let at = block.0 as usize * self.plan.block_stride() + 1;
+        &self.blocks[at..at + self.plan.holder_words]
+    }
+
+    pub(super) fn load(&self, block: BlockIndex) -> Word {
+        // ordering: Acquire pairs with every Release change of a block's word:
+        // what its former owner wrote is seen.
+        Word::unpack(self.word(block).load(Ordering::Acquire))
+    }
+
+    pub(super) fn state(&self, block: BlockIndex) -> BlockState {
+        BlockState::of(self.load(block).state)
+    }
+
+    /// One change of ownership. AcqRel: see `load`.
+    pub(super) fn change(&self, block: BlockIndex, from: Word, to: Word) -> bool {
+        // ordering: Release pairs with the Acquire in `load` and in this very
+        // call by the next owner.
+        self.word(block)
+            .compare_exchange(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Where block `index` lies, if it exists: checks everything that comes from
+    /// shared memory against this process's own plan.
+    pub(super) fn locate(&self, index: BlockIndex) -> Option<(usize, usize, usize)> {
+        let (head, place) = (
+            index.0 as usize / SLAB_BLOCKS_MAX,
+            index.0 as usize % SLAB_BLOCKS_MAX,
+        );
+        if head >= self.plan.spans {
+            return None;
+        }
+        match self.span(head) {
+            Span::Slab(class) if place < class.slab_blocks() => {
+                Some((head, head * SPAN + place * class.size(), class.size()))
+            }
+            Span::Run(spans) if place == 0 => Some((head, head * SPAN, spans * SPAN)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn make_free(&self, block: BlockIndex) {
+        let word = self.load(block);
+        if BlockState::of(word.state) == BlockState::Absent {
+            let free = Word::new(BlockState::Free as u8, 0, word.generation);
+            self.change(block, word, free);
+        }
+    }
+
+    /// Whatever it was: no block any more. Only for the rescuer of an extent.
+    pub(super) fn make_absent(&self, block: BlockIndex) {
+        let word = self.load(block);
+        if BlockState::of(word.state) != BlockState::Absent {
+            self.change(block, word, Word::new(0, 0, word.generation.next()));
+        }
+    }
+
+    /// Free → Absent; false if somebody has it.
+    pub(super) fn retire_block(&self, block: BlockIndex) -> bool {
+        let word = self.load(block);
+        BlockState::of(word.state) == BlockState::Free
+            && self.change(block, word, Word::new(0, 0, word.generation.next()))
+    }
+
+    /// Free → Loaned(me), if the hint is true and the block of this class.
+    fn claim_block(&self, index: BlockIndex, class: Class) -> Option<Block> {
+        let word = self.load(index);
+        if BlockState::of(word.state) != BlockState::Free {
+            return None;
+        }
+        let loaned = Word::new(BlockState::Loaned as u8, self.me.0, word.generation);
+        if !self.change(index, word, loaned) {
+            return None;
+        }
+        let head = index.0 as usize / SLAB_BLOCKS_MAX;
+        // The slab cannot be retired while a block in it is ours; but it may have
+        // been on its way, or serve another class by now.
+        if self.span(head) != Span::Slab(class) {
+            let free = Word::new(BlockState::Free as u8, 0, word.generation.next());
+            self.change(index, loaned, free);
+            return None;
+        }
+        Some(Block {
+            index,
+            generation: word.generation,
+            offset: head * SPAN + (index.0 as usize % SLAB_BLOCKS_MAX) * class.size(),
+            capacity: class.size(),
+        })
+    }
+
+    pub(super) fn set_avail(&self, class: Class, head: usize) {
+        let at = class.index() * self.plan.avail_words() + head / 64;
+        // ordering: Release pairs with the Acquire in `refill`: the free bit that
+        // was set before is seen by whoever clears this one.
+        self.avail_bits[at].fetch_or(1 << (head % 64), Ordering::Release);
+    }
+
+    pub(super) fn set_free_bit(&self, block: BlockIndex, class: Class) {
+        let (head, place) = (
+            block.0 as usize / SLAB_BLOCKS_MAX,
+            block.0 as usize % SLAB_BLOCKS_MAX,
+        );
+        // Relaxed: a hint; `set_avail` publishes it.
+        self.free_bits[head * MAP_WORDS + place / 64]
+            .fetch_or(1 << (place % 64), Ordering::Relaxed);
+        self.set_avail(class, head);
+    }
+
+    /// Moves free bits of some slab of `class` into `cache`; false if there are none.
+    fn refill(&self, class: Class, cache: &mut Vec<BlockIndex>) -> bool {
+        let first = class.index() * self.plan.avail_words();
+        let words = self.span_end().div_ceil(64);
+        for (at, avail) in self.avail_bits[first..first + words].iter().enumerate() {
+            // Relaxed: a hint.
+            let mut bits = avail.load(Ordering::Relaxed);
+            while bits != 0 {
+                let bit = bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                // ordering: Acquire pairs with the Release in `set_avail`.
+                avail.fetch_and(!(1 << bit), Ordering::Acquire);
+                let head = at * 64 + bit;
+                if head < self.plan.spans && self.span(head) == Span::Slab(class) {
+                    self.take_free_bits(head, class, cache);
+                }
+                if !cache.is_empty() {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn take_free_bits(&self, head: usize, class: Class, cache: &mut Vec<BlockIndex>) {
+        let words = class.slab_blocks().div_ceil(64);
+        let map = &self.free_bits[head * MAP_WORDS..][..words];
+        for (at, word) in map.iter().enumerate() {
+            // Relaxed: hints; the block's own word orders everything else.
+            let mut bits = if word.load(Ordering::Relaxed) == 0 {
+                0
+            } else {
+                word.swap(0, Ordering::Relaxed)
+            };
+            while bits != 0 {
+                let place = at * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if place < class.slab_blocks() {
+                    cache.push(self.block_at(head, place));
+                }
+            }
+            if cache.len() >= class.cache_max() {
+                if map[at..].iter().any(|w| w.load(Ordering::Relaxed) != 0) {
+                    self.set_avail(class, head);
+                }
+                return;
+            }
+        }
+    }
+
+    fn alloc_small(&self, class: Class) -> Option<Block> {
+        let mut cache = lock(&self.caches[class.index()]);
+        let mut reclaimed = false;
+        loop {
+            while let Some(hint) = cache.pop() {
+                if let Some(block) = self.claim_block(hint, class) {
+                    return Some(block);
+                }
+            }
+            if self.refill(class, &mut cache) {
+                continue;
+            }
+            match self.new_slab(class, class.cache_max()) {
+                Some(hints) => cache.extend(hints),
+                None if reclaimed => return None,
+                None => {
+                    reclaimed = true;
+                    self.reclaim();
+                }
+            }
+        }
+    }
+
+    fn alloc_run(&self, spans: usize) -> Option<Block> {
+        let head = match self.claim_extent(spans) {
+            Some(head) => head,
+            None => {
+                self.reclaim();
+                self.claim_extent(spans)?
+            }
+        };
+        let index = self.block_at(head, 0);
+        let before = self.load(index);
+        let loaned = Word::new(BlockState::Loaned as u8, self.me.0, before.generation);
+        if !self.change(index, before, loaned) {
+            // The spans are ours alone, so only a wild writer changes the word.
+            self.report_damage(index, before);
+            self.free_spans(head, spans);
+            return None;
+        }
+        self.set_span(head, RUN, spans as u64);
+        Some(Block {
+            index,
+            generation: before.generation,
+            offset: head * SPAN,
+            capacity: spans * SPAN,
+        })
+    }
+
+    pub(super) fn alloc(&self, len: usize) -> Result<Block, AllocError> {
+        let capacity = self.plan.capacity();
+        let requested = len;
+        let spans = match Class::of(len) {
+            Some(class) => class.slab_spans(),
+            None => run_spans(len),
+        };
+        if spans > self.plan.spans {
+            return Err(AllocError::TooLarge {
+                requested,
+                capacity,
+            });
+        }
+        match Class::of(len) {
+            Some(class) => self.alloc_small(class),
+            None => self.alloc_run(spans),
+        }
+        .ok_or(AllocError::Exhausted {
+            requested,
+            capacity,
+        })
+    }
+
+    /// Frees a block whose word is `word`, which makes it the caller's to free:
+    /// `Loaned(me)`, or seen without holders, or judged an orphan by the rescuer.
+    /// False if somebody else was first.
+    pub(super) fn free(&self, index: BlockIndex, word: Word) -> bool {
+        let Some((head, _, _)) = self.locate(index) else {
+            self.report_damage(index, word);
+            return false;
+        };
+        match self.span(head) {
+            Span::Slab(class) => {
+                let free = Word::new(BlockState::Free as u8, 0, word.generation.next());
+                if !self.change(index, word, free) {
+                    return false;
+                }
+                let mut cache = lock(&self.caches[class.index()]);
+                if cache.len() < class.cache_max() {
+                    cache.push(index);
+                } else {
+                    drop(cache);
+                    self.set_free_bit(index, class);
+                }
+                true
+            }
+            Span::Run(spans) => {
+                // Make it mine first: a death from here on leaves it `Loaned` by
+                // the dead, then `CLAIMED` by the dead; both are repaired.
+                let mine = Word::new(BlockState::Loaned as u8, self.me.0, word.generation);
+                if word != mine && !self.change(index, word, mine) {
+                    return false;
+                }
+                // ordering: Release as in `set_span`.
+                self.spans[head].store(self.claimed(head), Ordering::Release);
+                self.change(index, mine, Word::new(0, 0, word.generation.next()));
+                self.free_spans(head, spans);
+                true
+            }
+            Span::Other(_) => false,
+        }
+    }
+
+    #[cold]
+    pub(super) fn report_damage(&self, index: BlockIndex, word: Word) {
+        // Relaxed: a private counter.
+        self.damage.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(?index, ?word, "a pool block holds what no process writes");
+    }
+
+    /// The bytes of a located block.
+    pub(super) fn address(&self, block: &Block) -> NonNull<u8> {
+        self.arena
+            .range(block.offset, block.capacity)
+            .unwrap_or(NonNull::dangling())
+    }
+}
+
+impl Pool {
+    /// Gives the memory of unused spans back to the system; returns bytes freed.
+    ///
+    /// Freed memory is kept backed, because touching it anew costs 2.6 µs for
+    /// each 4 KiB; call this after a peak.
+    pub fn trim(&self) -> usize {
+        let pool = &self.0;
+        pool.reclaim();
+        let mut freed = 0;
+        for span in 0..pool.span_end() {
+            // ordering: AcqRel as in `try_claim`: nobody uses the span meanwhile.
+            let claim = Word::new(CLAIMED, pool.me.0, Generation::new(span as u64)).pack();
+            let won = pool.spans[span].compare_exchange(
+                0,
+                claim,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if won.is_ok() {
+                let at = pool.plan.arena + span * SPAN;
+                if pool.segment.punch(at, SPAN).is_ok() {
+                    freed += SPAN;
+                }
+                pool.free_spans(span, 1);
+            }
+        }
+        freed
+    }
+}

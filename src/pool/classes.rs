@@ -1,0 +1,116 @@
+//! Which sizes the pool hands out: pure arithmetic.
+//!
+//! ```text
+//!  64 80 96 112 | 128 160 192 224 | 256 320 … | … 98304 114688 | 131072
+//! ```
+//!
+//! Four classes per doubling, so a block is less than 25% larger than what was
+//! asked for (from 64 bytes on). A class lives in *slabs* of 1, 4 or 16 spans, of
+//! which each holds at least four blocks. What is larger than the greatest class
+//! is a *run* of whole spans.
+
+/// Bytes of a span, the unit in which the arena is divided.
+pub const SPAN: usize = 32 * 1024;
+/// The smallest block.
+pub const MIN: usize = 64;
+/// The greatest block that comes from a slab.
+pub const MAX: usize = 128 * 1024;
+/// How many classes there are.
+pub const COUNT: usize = 45;
+/// The most blocks a slab holds.
+pub const SLAB_BLOCKS_MAX: usize = SPAN / MIN;
+
+/// A size class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Class(u8);
+
+impl Class {
+    /// The smallest class that holds `len` bytes; `None` when only a run does.
+    pub fn of(len: usize) -> Option<Class> {
+        if len <= MIN {
+            return Some(Class(0));
+        }
+        if len > MAX {
+            return None;
+        }
+        // len - 1 lies in [2^k, 2^(k+1)): four steps of 2^(k-2) in between.
+        let k = (len - 1).ilog2();
+        let step = ((len - 1) >> (k - 2)) & 3;
+        Some(Class(((k - 6) * 4 + step as u32 + 1) as u8))
+    }
+
+    /// The class of this number, if there is one.
+    pub fn from_index(index: u64) -> Option<Class> {
+        (index < COUNT as u64).then_some(Class(index as u8))
+    }
+
+    /// Its number, below [`COUNT`].
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+
+    /// Bytes of a block.
+    pub fn size(self) -> usize {
+        let (doublings, step) = (self.0 / 4, usize::from(self.0 % 4));
+        (MIN << doublings) + step * (MIN / 4 << doublings)
+    }
+
+    /// Spans of a slab.
+    pub fn slab_spans(self) -> usize {
+        match self.size() {
+            0..=4096 => 1,
+            4097..=32_768 => 4,
+            _ => 16,
+        }
+    }
+
+    /// Blocks of a slab.
+    pub fn slab_blocks(self) -> usize {
+        self.slab_spans() * SPAN / self.size()
+    }
+
+    /// How many free blocks a process keeps at hand: at most 64 KiB of them.
+    pub fn cache_max(self) -> usize {
+        (64 * 1024 / self.size()).clamp(1, 128)
+    }
+}
+
+/// Spans of a run that holds `len` bytes.
+pub fn run_spans(len: usize) -> usize {
+    len.div_ceil(SPAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_fits_with_little_waste() {
+        for len in 1..=MAX {
+            let size = Class::of(len).expect("a class").size();
+            assert!(size >= len, "{len} in {size}");
+            assert!(len < MIN || size * 4 < len * 5, "{len} wastes in {size}");
+        }
+        assert_eq!(Class::of(MAX + 1), None);
+    }
+
+    #[test]
+    fn classes_ascend_and_slabs_hold_four() {
+        for index in 0..COUNT {
+            let class = Class::from_index(index as u64).expect("in range");
+            assert_eq!(Class::of(class.size()), Some(class));
+            assert!((4..=SLAB_BLOCKS_MAX).contains(&class.slab_blocks()));
+            assert_eq!(class.size() % 16, 0, "aligned");
+        }
+        assert_eq!(Class::from_index(COUNT as u64), None);
+        assert_eq!(Class::from_index(COUNT as u64 - 1).map(Class::size), Some(MAX));
+    }
+
+    #[test]
+    fn runs_waste_less_than_a_quarter() {
+        for len in (MAX + 1..MAX * 9).step_by(1000) {
+            let size = run_spans(len) * SPAN;
+            assert!(size >= len && size * 4 < len * 5, "{len} in {size}");
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! What a program holds: `Loan` (writable, one owner) and `Shared` (read-only,
+//! counted).
+
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::prim::{BlockIndex, Generation, SlotIndex, Word};
+
+use super::{AllocError, Block, BlockState, HELD_SHARDS, Inner, Pool, lock};
+
+/// One process's claim to one block; released on drop.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pool: Pool,
+    block: Block,
+    at: NonNull<u8>,
+    kind: BlockState,
+    /// Set when the claim was handed to somebody else.
+    moved: AtomicBool,
+}
+
+// SAFETY: the block is in shared memory that `pool` keeps mapped; a `Loan` has
+// one owner, a `Shared` is only read.
+unsafe impl Send for Hold {}
+// SAFETY: `&Hold` gives no access to bytes by itself; `Loan` needs `&mut`.
+unsafe impl Sync for Hold {}
+
+impl Hold {
+    fn new(pool: &Pool, block: Block, kind: BlockState) -> Arc<Self> {
+        Arc::new(Hold {
+            at: pool.0.address(&block),
+            pool: pool.clone(),
+            block,
+            kind,
+            moved: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(super) fn block(&self) -> &Block {
+        &self.block
+    }
+
+    pub(super) fn is_loan(&self) -> bool {
+        self.kind == BlockState::Loaned
+    }
+
+    /// The bytes, for copying by the runtime itself.
+    pub(super) fn bytes(&self, len: usize) -> &[u8] {
+        let len = len.min(self.block.capacity);
+        // SAFETY: the block's range was checked when it was located, it stays
+        // mapped while `pool` lives, and it is ours to read while we hold it.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), len) }
+    }
+
+    fn word(&self) -> Word {
+        let owner = if self.is_loan() {
+            self.pool.0.me.0
+        } else {
+            0
+        };
+        Word::new(self.kind as u8, owner, self.block.generation)
+    }
+
+    /// Hands the block over to the result in task slot `slot`. False when this
+    /// process or another holds it besides: then it must be copied.
+    pub(super) fn carry(&self, slot: SlotIndex) -> bool {
+        let pool = &self.pool.0;
+        let carried = Word::new(BlockState::Carried as u8, slot.0, self.block.generation);
+        if self.is_loan() {
+            let done = pool.change(self.block.index, self.word(), carried);
+            // Relaxed: the Arc that owns `self` orders its drop.
+            self.moved.store(done, Ordering::Relaxed);
+            return done;
+        }
+        let mut held = lock(pool.shard(self.block.index));
+        if held.get(&self.block.index) != Some(&1) || !pool.is_sole_holder(self.block.index) {
+            return false;
+        }
+        let done = pool.change(self.block.index, self.word(), carried);
+        if done {
+            held.remove(&self.block.index);
+            self.moved.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Relaxed: `drop` has the only reference.
+        if self.moved.load(Ordering::Relaxed) {
+            return;
+        }
+        let pool = &self.pool.0;
+        if self.is_loan() {
+            // Fails when the block went to another process as an argument.
+            let word = self.word();
+            if pool.load(self.block.index) == word {
+                pool.free(self.block.index, word);
+            }
+        } else {
+            pool.release(self.block.index, self.block.generation);
+        }
+    }
+}
+
+impl Inner {
+    fn shard(&self, block: BlockIndex) -> &std::sync::Mutex<std::collections::HashMap<BlockIndex, u32>> {
+        &self.held[block.0 as usize % HELD_SHARDS]
+    }
+
+    fn own_bit(&self) -> (usize, u64) {
+        (self.me.0 as usize / 64, 1 << (self.me.0 % 64))
+    }
+
+    fn is_sole_holder(&self, block: BlockIndex) -> bool {
+        let (at, bit) = self.own_bit();
+        // ordering: Acquire pairs with the Release in `release`.
+        self.holders(block).iter().enumerate().all(|(i, word)| {
+            word.load(Ordering::Acquire) & !(if i == at { bit } else { 0 }) == 0
+        })
+    }
+
+    /// Makes this process the only holder of a block that is its own.
+    fn hold_alone(&self, block: BlockIndex) {
+        let (at, bit) = self.own_bit();
+        for (i, word) in self.holders(block).iter().enumerate() {
+            // Relaxed: the change of the truth word that follows publishes it.
+            word.store(if i == at { bit } else { 0 }, Ordering::Relaxed);
+        }
+        lock(self.shard(block)).insert(block, 1);
+    }
+
+    /// Adds a hold of a block that somebody keeps alive meanwhile.
+    fn acquire(&self, block: BlockIndex, generation: Generation) -> bool {
+        let (at, bit) = self.own_bit();
+        let mut held = lock(self.shard(block));
+        let count = held.entry(block).or_insert(0);
+        if *count == 0 {
+            // ordering: AcqRel pairs with the other holders' in `release`.
+            self.holders(block)[at].fetch_or(bit, Ordering::AcqRel);
+        }
+        if self.load(block) != Word::new(BlockState::Shared as u8, 0, generation) {
+            if *count == 0 {
+                held.remove(&block);
+                // ordering: as above.
+                self.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
+            }
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn release(&self, block: BlockIndex, generation: Generation) {
+        let (at, bit) = self.own_bit();
+        let mut held = lock(self.shard(block));
+        match held.get_mut(&block) {
+            Some(count) if *count > 1 => {
+                *count -= 1;
+                return;
+            }
+            _ => held.remove(&block),
+        };
+        // ordering: AcqRel; Release: our reads are done before others see the bit
+        // gone; Acquire: who clears the last bit has seen the others' reads done.
+        self.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
+        drop(held);
+        self.free_if_unheld(block, generation);
+    }
+
+    /// Frees a shared block nobody holds. "No bit left" is final, and of several
+    /// who see it the compare-and-swap chooses one.
+    pub(super) fn free_if_unheld(&self, block: BlockIndex, generation: Generation) {
+        // ordering: Acquire pairs with the Release of each holder's last clear.
+        let none = |w: &crate::prim::atomic::AtomicU64| w.load(Ordering::Acquire) == 0;
+        let shared = Word::new(BlockState::Shared as u8, 0, generation);
+        if self.holders(block).iter().all(none) && self.load(block) == shared {
+            self.free(block, shared);
+        }
+    }
+
+    fn describe(&self, index: BlockIndex, generation: Generation) -> Option<Block> {
+        let (_, offset, capacity) = self.locate(index)?;
+        Some(Block {
+            index,
+            generation,
+            offset,
+            capacity,
+        })
+    }
+}
+
+impl Pool {
+    /// Allocates a block of at least `len` bytes.
+    pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
+        let block = self.0.alloc(len)?;
+        Ok(Loan {
+            hold: Hold::new(self, block, BlockState::Loaned),
+            len,
+        })
+    }
+
+    /// Takes a block that the host passed as an argument: a loan changes hands, a
+    /// shared one gets one more holder. `None` if it is not what was said.
+    pub(super) fn accept(
+        &self,
+        index: BlockIndex,
+        generation: Generation,
+        loan_from: Option<crate::prim::ProcessId>,
+    ) -> Option<Arc<Hold>> {
+        let block = self.0.describe(index, generation)?;
+        let Some(from) = loan_from else {
+            let held = self.0.acquire(index, generation);
+            return held.then(|| Hold::new(self, block, BlockState::Shared));
+        };
+        let theirs = Word::new(BlockState::Loaned as u8, from.0, generation);
+        let ours = Word::new(BlockState::Loaned as u8, self.0.me.0, generation);
+        self.0
+            .change(index, theirs, ours)
+            .then(|| Hold::new(self, block, BlockState::Loaned))
+    }
+
+    /// Takes a block that a task's result carried in `slot`.
+    pub(super) fn adopt(
+        &self,
+        index: BlockIndex,
+        generation: Generation,
+        slot: SlotIndex,
+        as_loan: bool,
+    ) -> Option<Arc<Hold>> {
+        let block = self.0.describe(index, generation)?;
+        let carried = Word::new(BlockState::Carried as u8, slot.0, generation);
+        if self.0.load(index) != carried {
+            return None;
+        }
+        let (kind, owner) = if as_loan {
+            (BlockState::Loaned, self.0.me.0)
+        } else {
+            self.0.hold_alone(index);
+            (BlockState::Shared, 0)
+        };
+        let ours = Word::new(kind as u8, owner, generation);
+        self.0
+            .change(index, carried, ours)
+            .then(|| Hold::new(self, block, kind))
+    }
+}
+
+/// A buffer in shared memory that one owner may write.
+///
+/// Comes from [`Runtime::alloc`](crate::Runtime::alloc) in the host and from
+/// [`alloc`](crate::alloc) in a task. It derefs to `[u8]`; [`Loan::publish`] turns
+/// it into a [`Shared`]. As an argument or result of a task it changes hands
+/// without a copy. Dropping it frees the memory; if its process dies, it is freed
+/// too.
+///
+/// The bytes of a fresh loan are whatever the last user of the memory left:
+/// write before you publish. The start is aligned to 16 bytes (64 from 256 bytes
+/// on), so `bytemuck::cast_slice_mut` to `u64` or `f64` works.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let mut loan = rt.alloc(5)?;
+/// loan.copy_from_slice(b"hello");
+/// let shared = loan.publish();
+/// assert_eq!(&shared[..], b"hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Loan {
+    pub(super) hold: Arc<Hold>,
+    pub(super) len: usize,
+}
+
+impl Loan {
+    /// How many bytes the block could hold.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// assert!(rt.alloc(100)?.capacity() >= 100);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn capacity(&self) -> usize {
+        self.hold.block.capacity
+    }
+
+    /// Keeps the first `len` bytes; does nothing if there are fewer.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let mut loan = rt.alloc(100)?;
+    /// loan.truncate(3);
+    /// assert_eq!(loan.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Ends writing: the same memory, readable by any number of holders in any
+    /// process of the fold.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let mut loan = rt.alloc(1)?;
+    /// loan[0] = 7;
+    /// let first = loan.publish();
+    /// let second = first.clone();
+    /// assert_eq!(first[0], second[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish(self) -> Shared {
+        let (pool, block) = (self.hold.pool.clone(), self.hold.block);
+        pool.0.hold_alone(block.index);
+        let shared = Word::new(BlockState::Shared as u8, 0, block.generation);
+        // Relaxed: this is the only owner.
+        self.hold.moved.store(true, Ordering::Relaxed);
+        if !pool.0.change(block.index, self.hold.word(), shared) {
+            pool.0.report_damage(block.index, self.hold.word());
+        }
+        Shared {
+            hold: Hold::new(&pool, block, BlockState::Shared),
+            len: self.len,
+        }
+    }
+}
+
+impl Deref for Loan {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.hold.bytes(self.len)
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let len = self.len.min(self.hold.block.capacity);
+        // SAFETY: range and lifetime as in `Hold::bytes`; the word says Loaned by
+        // this process and `&mut self` is the only way to this hold's bytes (the
+        // transfer's second reference never touches them while a `Loan` lives).
+        unsafe { std::slice::from_raw_parts_mut(self.hold.at.as_ptr(), len) }
+    }
+}
+
+/// A read-only buffer in shared memory, held by any number of owners in any
+/// process of the fold.
+///
+/// Comes from [`Loan::publish`]. Cloning counts within this process; passing it to
+/// a task or returning it from one moves no byte. The last drop, in whatever
+/// process, frees the memory; the death of a process drops what it held.
+///
+/// The bytes do not change while it is held, as long as no process of the fold
+/// writes where it should not; a value that must be trusted against a worker gone
+/// wild should be copied before it is checked.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// fn sum(data: pinfold::Shared) -> u64 {
+///     data.iter().map(|b| u64::from(*b)).sum()
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let mut loan = rt.alloc(1000)?;
+/// loan.fill(2);
+/// assert_eq!(rt.spawn(sum, loan.publish()).join()?, 2000);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub(super) hold: Arc<Hold>,
+    pub(super) len: usize,
+}
+
+impl Deref for Shared {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.hold.bytes(self.len)
+    }
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Shared {}

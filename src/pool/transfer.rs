@@ -1,0 +1,322 @@
+//! Buffers as arguments and results: what travels instead of their bytes.
+//!
+//! While a value is encoded, each `Shared` or `Loan` in it writes a number and
+//! leaves its hold on a list of this thread; the list becomes *parcels*, three
+//! words each, behind the encoded bytes. Before a value is decoded, its parcels
+//! are accepted; decoding picks them by number.
+//!
+//! ```text
+//!  word 0   63 … 40 unused | 39 … 32 kind | 31 … 0 block
+//!  word 1   generation
+//!  word 2   length in bytes
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::prim::{BlockIndex, Generation, ProcessId, SlotIndex};
+
+use super::hold::Hold;
+use super::{AllocError, Loan, Pool, Shared};
+
+/// How a block travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ParcelKind {
+    /// Argument; the host holds it until the task ends.
+    SharedArgument = 1,
+    /// Argument; the host's until the worker takes it.
+    LoanArgument = 2,
+    /// Result, `Carried` by the task's slot.
+    SharedResult = 3,
+    /// Result, `Carried` by the task's slot.
+    LoanResult = 4,
+    /// Result that was among the arguments: the host holds it already.
+    Borrowed = 5,
+}
+
+/// A block on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// How it travels.
+    pub kind: ParcelKind,
+    /// Which block.
+    pub index: BlockIndex,
+    /// In which generation.
+    pub generation: Generation,
+    /// How many of its bytes are meant.
+    pub len: u64,
+}
+
+impl Parcel {
+    /// Words of a parcel.
+    pub const WORDS: usize = 3;
+
+    /// As words.
+    pub fn pack(self) -> [u64; Self::WORDS] {
+        let first = u64::from(self.index.0) | (self.kind as u64) << 32;
+        [first, self.generation.raw(), self.len]
+    }
+
+    /// From words; `None` for a kind that does not exist.
+    pub fn unpack(words: [u64; Self::WORDS]) -> Option<Self> {
+        let kind = match (words[0] >> 32) as u8 {
+            1 => ParcelKind::SharedArgument,
+            2 => ParcelKind::LoanArgument,
+            3 => ParcelKind::SharedResult,
+            4 => ParcelKind::LoanResult,
+            5 => ParcelKind::Borrowed,
+            _ => return None,
+        };
+        Some(Parcel {
+            kind,
+            index: BlockIndex(words[0] as u32),
+            generation: Generation::new(words[1]),
+            len: words[2],
+        })
+    }
+}
+
+/// A hold on its way into or out of a value.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    pub(super) hold: Arc<Hold>,
+    pub(super) len: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Idle,
+    Encoding,
+    Decoding,
+}
+
+thread_local! {
+    static MODE: Cell<Mode> = const { Cell::new(Mode::Idle) };
+    static OUTGOING: RefCell<Vec<Transfer>> = const { RefCell::new(Vec::new()) };
+    static INCOMING: RefCell<Vec<Option<Transfer>>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Restore(Mode);
+
+impl Restore {
+    fn to(mode: Mode) -> Self {
+        Restore(MODE.replace(mode))
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        MODE.set(self.0);
+    }
+}
+
+/// Runs `encode`; returns the holds of the buffers it met, in order.
+#[inline]
+pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
+    let restore = Restore::to(Mode::Encoding);
+    // A value whose encoding encodes others has their lists apart from its own.
+    let outer = match restore.0 {
+        Mode::Encoding => OUTGOING.take(),
+        _ => Vec::new(),
+    };
+    let result = encode();
+    let met = OUTGOING.with_borrow_mut(|list| {
+        if list.is_empty() { Vec::new() } else { std::mem::take(list) }
+    });
+    if !outer.is_empty() {
+        OUTGOING.replace(outer);
+    }
+    (result, met)
+}
+
+/// Runs `decode` with `incoming` to pick from; what it does not pick is dropped.
+#[inline]
+pub fn decoding<R>(incoming: Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
+    let _restore = Restore::to(Mode::Decoding);
+    if incoming.is_empty() {
+        return decode();
+    }
+    let outer = INCOMING.replace(incoming.into_iter().map(Some).collect());
+    let result = decode();
+    INCOMING.replace(outer);
+    result
+}
+
+impl Transfer {
+    /// The parcel of an argument. False as second: the buffer is of another pool.
+    pub fn argument(&self, pool: &Pool) -> Option<Parcel> {
+        self.hold.pool().is_same(pool).then(|| {
+            self.parcel(if self.is_loan() {
+                ParcelKind::LoanArgument
+            } else {
+                ParcelKind::SharedArgument
+            })
+        })
+    }
+
+    /// Whether it gives its one owner away.
+    pub fn is_loan(&self) -> bool {
+        self.hold.is_loan()
+    }
+
+    /// Whether `parcel` speaks of this very block.
+    pub fn is_of(&self, parcel: &Parcel) -> bool {
+        let block = self.hold.block();
+        (block.index, block.generation) == (parcel.index, parcel.generation)
+    }
+
+    fn parcel(&self, kind: ParcelKind) -> Parcel {
+        let block = self.hold.block();
+        Parcel {
+            kind,
+            index: block.index,
+            generation: block.generation,
+            len: self.len as u64,
+        }
+    }
+
+    /// Hands a buffer over to the result in `slot`. One that is held elsewhere in
+    /// this process, or by another, goes by reference if it is among the task's
+    /// `arguments`, and is copied otherwise.
+    pub fn into_result(
+        self,
+        slot: SlotIndex,
+        arguments: &[Parcel],
+    ) -> Result<Parcel, AllocError> {
+        if arguments.iter().any(|parcel| self.is_of(parcel)) && !self.is_loan() {
+            return Ok(self.parcel(ParcelKind::Borrowed));
+        }
+        let kind = if self.is_loan() {
+            ParcelKind::LoanResult
+        } else {
+            ParcelKind::SharedResult
+        };
+        if Arc::strong_count(&self.hold) == 1 && self.hold.carry(slot) {
+            return Ok(self.parcel(kind));
+        }
+        let mut copy = self.hold.pool().alloc(self.len)?;
+        copy.copy_from_slice(self.hold.bytes(self.len));
+        let copy = Transfer {
+            hold: copy.hold,
+            len: self.len,
+        };
+        let parcel = copy.parcel(kind);
+        copy.hold.carry(slot);
+        Ok(parcel)
+    }
+}
+
+impl Pool {
+    /// Accepts an argument's parcel in a worker; `None` if it is not what it says.
+    pub fn accept_argument(&self, parcel: &Parcel) -> Option<Transfer> {
+        let from = match parcel.kind {
+            ParcelKind::SharedArgument => None,
+            ParcelKind::LoanArgument => Some(ProcessId::HOST),
+            _ => return None,
+        };
+        let hold = self.accept(parcel.index, parcel.generation, from)?;
+        Transfer::of(hold, parcel.len)
+    }
+
+    /// Accepts a result's parcel in the host; `held` is what the host holds for
+    /// the task's arguments.
+    pub fn accept_result(
+        &self,
+        parcel: &Parcel,
+        slot: SlotIndex,
+        held: &[Transfer],
+    ) -> Option<Transfer> {
+        let hold = match parcel.kind {
+            ParcelKind::SharedResult => {
+                self.adopt(parcel.index, parcel.generation, slot, false)?
+            }
+            ParcelKind::LoanResult => self.adopt(parcel.index, parcel.generation, slot, true)?,
+            ParcelKind::Borrowed => {
+                Arc::clone(&held.iter().find(|transfer| transfer.is_of(parcel))?.hold)
+            }
+            _ => return None,
+        };
+        Transfer::of(hold, parcel.len)
+    }
+}
+
+impl Transfer {
+    fn of(hold: Arc<Hold>, len: u64) -> Option<Self> {
+        let len = usize::try_from(len).ok()?;
+        (len <= hold.block().capacity).then_some(Transfer { hold, len })
+    }
+
+    /// A loan as it travels: for blocks that the runtime itself allocates.
+    pub fn of_loan(loan: Loan) -> Self {
+        Transfer {
+            hold: loan.hold,
+            len: loan.len,
+        }
+    }
+
+    /// The bytes it speaks of.
+    pub fn bytes(&self) -> &[u8] {
+        self.hold.bytes(self.len)
+    }
+}
+
+const OUTSIDE: &str =
+    "a pinfold buffer can only be an argument or result of a task; to store its bytes, serialize the slice";
+
+fn serialize<S: Serializer>(hold: &Arc<Hold>, len: usize, serializer: S) -> Result<S::Ok, S::Error> {
+    if MODE.get() != Mode::Encoding {
+        return Err(serde::ser::Error::custom(OUTSIDE));
+    }
+    let number = OUTGOING.with_borrow_mut(|list| {
+        list.push(Transfer {
+            hold: Arc::clone(hold),
+            len,
+        });
+        list.len() - 1
+    });
+    serializer.serialize_u32(number as u32)
+}
+
+fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    as_loan: bool,
+) -> Result<Transfer, D::Error> {
+    let number = u32::deserialize(deserializer)? as usize;
+    if MODE.get() != Mode::Decoding {
+        return Err(serde::de::Error::custom(OUTSIDE));
+    }
+    let picked = INCOMING.with_borrow_mut(|list| {
+        let slot = list.get_mut(number)?;
+        (slot.as_ref()?.is_loan() == as_loan).then(|| slot.take())?
+    });
+    picked.ok_or_else(|| serde::de::Error::custom("the buffer did not arrive"))
+}
+
+impl Serialize for Shared {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(&self.hold, self.len, serializer)
+    }
+}
+
+impl Serialize for Loan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(&self.hold, self.len, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Shared {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Transfer { hold, len } = deserialize(deserializer, false)?;
+        Ok(Shared { hold, len })
+    }
+}
+
+impl<'de> Deserialize<'de> for Loan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Transfer { hold, len } = deserialize(deserializer, true)?;
+        Ok(Loan { hold, len })
+    }
+}
