@@ -7,4 +7,6 @@ mod shm;
 mod ring;
 mod notify;
 pub mod pool;
+mod task;
+mod layout;
 #[macro_export] macro_rules! test_setup { () => {} }

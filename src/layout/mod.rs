@@ -1,1 +1,30 @@
-//! (layout)
+//! The map of a fold's segment: from a few numbers to all offsets (a pure plan),
+//! and typed views of an attached segment.
+//!
+//! ```text
+//!  +--------+------+-----------+---------+-------------+-------+----------------+
+//!  | header | bells| executors | inboxes | completions | slots | pool …         |
+//!  +--------+------+-----------+---------+-------------+-------+----------------+
+//!   4 KiB    host's  1 KiB each  a steal   an SPSC ring  64 B    tables, arena
+//!            bell,               ring per  per executor  each
+//!            two bit             executor
+//!            sets
+//! ```
+//!
+//! | zone | written by | read by |
+//! | --- | --- | --- |
+//! | header | host | all |
+//! | searching, sleeping | each executor its own bit; a waker moves it | submitters |
+//! | executor record | its executor (bell: whoever rings) | host, thieves |
+//! | inbox | tail: host; head: any executor | |
+//! | completions | tail: its executor; head: host | |
+//! | slots | by state, see [`crate::task`] | |
+#![allow(unsafe_code)]
+
+mod fold;
+mod plan;
+mod record;
+
+pub use fold::{BitSet, Fold};
+pub use plan::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
+pub use record::{BATCH_MAX, ExecutorRecord, LastWords};

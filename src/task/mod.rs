@@ -1,1 +1,38 @@
-//! (task)
+//! Tasks in shared memory: the slot and its word, what a slot carries, and how a
+//! function is named between two processes of one build.
+//!
+//! ```text
+//!              submit                claim               finish
+//!    Free(g) ─────────▶ Queued(g) ─────────▶ Running(e,g) ─────▶ Done(e,g)
+//!      ▲  host              │ ▲  executor e       │   executor e     │
+//!      │                    │ │                   │                  │
+//!      │             cancel │ └───────────────────┤ e is dead:       │ collect
+//!      │               host │        run again    │ host             │ host
+//!      └────────────────────┴─────────────────────┴──────────────────┘
+//!         Free(g+1): every way back raises the generation
+//! ```
+//!
+//! | word | who may change it | how |
+//! | --- | --- | --- |
+//! | `Free` | the host | store |
+//! | `Queued` | an executor (claim) or the host (cancel) | compare-and-swap |
+//! | `Running(e)` | e; after e was reaped, the host | store |
+//! | `Done(e)` | the host | store |
+//!
+//! Death between any two steps: before the claim nothing has changed; after it
+//! the word names the dead; after `finish` the result is whole, and whether the
+//! completion entry was written or not does not matter, because the host also
+//! looks at every word the dead might have left `Done`.
+#![allow(unsafe_code)]
+
+mod func;
+mod payload;
+mod probe;
+mod slot;
+
+pub use func::{Call, Entry, FunctionId, Functions, entry_of};
+pub use payload::{INLINE_LEN, Payload};
+pub use slot::{Head, Outcome, Place, Slot, TaskState};
+
+#[cfg(test)]
+mod tests;

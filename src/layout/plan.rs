@@ -1,0 +1,221 @@
+//! From the shape of a fold to the offset of everything: pure arithmetic.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
+
+use crate::pool::PoolPlan;
+use crate::prim::Line;
+use crate::prim::atomic::AtomicU64;
+use crate::ring::RingView;
+use crate::shm::HEADER_LEN;
+use crate::task::Slot;
+
+use super::record::ExecutorRecord;
+
+/// The most executors of a fold.
+pub const EXECUTORS_MAX: usize = 1024;
+/// The most task slots of a fold (an index must fit a word's owner field).
+pub const SLOTS_MAX: usize = 1 << 20;
+/// Words of a set of executors.
+pub const SET_WORDS: usize = EXECUTORS_MAX / 64;
+
+/// What a fold is made of; travels in the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape {
+    /// Worker processes.
+    pub workers: u32,
+    /// Executor threads in each.
+    pub threads: u32,
+    /// Task slots; a power of two.
+    pub slots: u32,
+    /// Bytes of user memory.
+    pub memory: u64,
+}
+
+impl Shape {
+    /// Executors in all.
+    pub fn executors(&self) -> usize {
+        self.workers as usize * self.threads as usize
+    }
+
+    /// The worker of executor `executor`.
+    pub fn worker_of(&self, executor: usize) -> usize {
+        executor / self.threads.max(1) as usize
+    }
+
+    /// Whether the numbers are within their bounds.
+    pub fn is_sane(&self) -> bool {
+        let product = u64::from(self.workers) * u64::from(self.threads);
+        (1..=EXECUTORS_MAX as u64).contains(&product)
+            && self.slots.is_power_of_two()
+            && self.slots as usize <= SLOTS_MAX
+            && self.memory < 1 << 46
+    }
+}
+
+/// Offsets in bytes from the segment's start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What it was computed from.
+    pub shape: Shape,
+    /// The host's doorbell.
+    pub host_bell: usize,
+    /// The set of executors that look for work.
+    pub searching: usize,
+    /// The set of executors that sleep.
+    pub sleeping: usize,
+    /// Executor records.
+    pub executors: usize,
+    /// Inbox rings.
+    pub inboxes: usize,
+    /// Completion rings.
+    pub completions: usize,
+    /// Bytes from one ring to the next.
+    pub ring_stride: usize,
+    /// Task slots.
+    pub slots: usize,
+    /// The pool.
+    pub pool: PoolPlan,
+    /// Bytes of the whole segment.
+    pub len: usize,
+}
+
+impl Plan {
+    /// The plan for a sane shape.
+    ///
+    /// # Panics
+    /// If the shape is not [sane](Shape::is_sane).
+    pub fn new(shape: Shape) -> Self {
+        assert!(shape.is_sane(), "{shape:?}");
+        let executors = shape.executors();
+        let mut at = HEADER_LEN;
+        let mut zone = |len: usize| {
+            let start = at;
+            at = (at + len).next_multiple_of(128);
+            start
+        };
+        let line = size_of::<Line<AtomicU64>>();
+        let host_bell = zone(line);
+        let searching = zone(SET_WORDS * 8);
+        let sleeping = zone(SET_WORDS * 8);
+        let executor_records = zone(executors * size_of::<ExecutorRecord>());
+        let ring_stride = RingView::len(shape.slots as usize).next_multiple_of(128);
+        let inboxes = zone(executors * ring_stride);
+        let completions = zone(executors * ring_stride);
+        let slots = zone(shape.slots as usize * size_of::<Slot>());
+        let processes = shape.workers as usize + 1;
+        let pool = PoolPlan::new(at, shape.memory as usize, processes);
+        Plan {
+            shape,
+            host_bell,
+            searching,
+            sleeping,
+            executors: executor_records,
+            inboxes,
+            completions,
+            ring_stride,
+            slots,
+            len: pool.end,
+            pool,
+        }
+    }
+
+    /// Differs whenever two builds would not agree on where something is.
+    pub fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.shape.hash(&mut hasher);
+        for offset in [
+            self.host_bell,
+            self.searching,
+            self.sleeping,
+            self.executors,
+            self.inboxes,
+            self.completions,
+            self.ring_stride,
+            self.slots,
+            self.pool.header,
+            self.pool.span_words,
+            self.pool.free_bits,
+            self.pool.avail_bits,
+            self.pool.block_words,
+            self.pool.arena,
+            self.len,
+        ] {
+            offset.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_follow_one_another() {
+        for (workers, threads, slots, memory) in
+            [(1, 1, 1, 0), (2, 3, 4096, 1 << 20), (128, 8, 1 << 20, 1 << 38)]
+        {
+            let shape = Shape {
+                workers,
+                threads,
+                slots,
+                memory,
+            };
+            let p = Plan::new(shape);
+            let n = shape.executors();
+            let zones = [
+                (0, HEADER_LEN),
+                (p.host_bell, 128),
+                (p.searching, SET_WORDS * 8),
+                (p.sleeping, SET_WORDS * 8),
+                (p.executors, n * size_of::<ExecutorRecord>()),
+                (p.inboxes, n * p.ring_stride),
+                (p.completions, n * p.ring_stride),
+                (p.slots, slots as usize * 64),
+                (p.pool.header, p.len - p.pool.header),
+                (p.len, 0),
+            ];
+            for pair in zones.windows(2) {
+                assert!(pair[0].0 + pair[0].1 <= pair[1].0, "{pair:?}");
+                assert_eq!(pair[0].0 % 64, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn every_number_changes_the_hash() {
+        let shape = Shape {
+            workers: 2,
+            threads: 1,
+            slots: 1024,
+            memory: 1 << 20,
+        };
+        let hash = Plan::new(shape).hash();
+        for other in [
+            Shape { workers: 3, ..shape },
+            Shape { threads: 2, ..shape },
+            Shape { slots: 2048, ..shape },
+            Shape { memory: 1 << 21, ..shape },
+        ] {
+            assert_ne!(Plan::new(other).hash(), hash);
+        }
+    }
+
+    #[test]
+    fn insane_shapes_are_told() {
+        let shape = |workers, threads, slots| Shape {
+            workers,
+            threads,
+            slots,
+            memory: 0,
+        };
+        assert!(shape(1, 1, 1).is_sane());
+        for bad in [shape(0, 1, 1), shape(1, 0, 1), shape(1, 1, 3), shape(1025, 1, 1)] {
+            assert!(!bad.is_sane());
+        }
+        assert!(!shape(u32::MAX, u32::MAX, 1).is_sane());
+        assert!(!shape(1, 1, 1 << 21).is_sane());
+    }
+}

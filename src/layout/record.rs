@@ -1,0 +1,185 @@
+//! An executor's record.
+//!
+//! ```text
+//!    0        128                    256              512                 1024
+//!    +--------+----------------------+----------------+----------------------+
+//!    | bell   | status and counters  | batch: 32      | last words           |
+//!    |        |                      | hints          |                      |
+//!    +--------+----------------------+----------------+----------------------+
+//! ```
+//!
+//! *Batch* is the announcement: the hints this executor has taken, or is about to
+//! take, from an inbox. If it dies they are issued again; while it is busy with
+//! one of them, a thief may claim the others straight from here.
+
+use crate::notify::Doorbell;
+use crate::prim::atomic::{AtomicU64, Ordering};
+use crate::prim::Line;
+use crate::shm::ShmSafe;
+
+/// The most hints taken at a time.
+pub const BATCH_MAX: usize = 32;
+const TEXT_WORDS: usize = 63;
+
+/// One per executor; written by it alone, but for the bell.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ExecutorRecord {
+    /// Rung when there is work, or to stop.
+    pub bell: Line<Doorbell>,
+    /// What it does and did.
+    pub status: Line<Status>,
+    batch: [AtomicU64; BATCH_MAX],
+    /// What it said before it died.
+    pub last_words: LastWords,
+}
+
+const _: () = assert!(size_of::<ExecutorRecord>() == 1024);
+const _: () = assert!(std::mem::offset_of!(ExecutorRecord, batch) == 256);
+const _: () = assert!(std::mem::offset_of!(ExecutorRecord, last_words) == 512);
+
+// SAFETY: atomics only, repr(C); the padding of the two lines is never read.
+unsafe impl ShmSafe for ExecutorRecord {}
+
+/// Plain numbers of one writer.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Status {
+    /// 1 once the executor runs in its present incarnation, else 0.
+    pub online: AtomicU64,
+    /// The CPU it is pinned to plus one, 0 when it is not.
+    pub cpu: AtomicU64,
+    /// How long a task takes, in ns, averaged over the last ones; 0: not known.
+    pub grain_ns: AtomicU64,
+    /// Hints in the batch.
+    batch_len: AtomicU64,
+    /// Tasks run.
+    pub run: AtomicU64,
+    /// Of these, taken from another's inbox or batch.
+    pub stolen: AtomicU64,
+    /// Times it went to sleep.
+    pub sleeps: AtomicU64,
+    /// Hints that no longer held.
+    pub stale: AtomicU64,
+}
+
+impl ExecutorRecord {
+    /// Announces hints, before they are taken.
+    #[inline]
+    pub fn announce(&self, hints: &[u64]) {
+        // Relaxed: the compare-and-swap that takes them (Release) orders the
+        // announcement before the take, which is all a rescuer needs. A thief
+        // that reads a torn mixture asks each slot's word anyway.
+        for (to, from) in self.batch.iter().zip(hints) {
+            to.store(*from, Ordering::Relaxed);
+        }
+        let count = hints.len().min(BATCH_MAX) as u64;
+        self.status.batch_len.store(count, Ordering::Relaxed);
+    }
+
+    /// The batch is done with.
+    #[inline]
+    pub fn announce_nothing(&self) {
+        // Relaxed: stale hints are harmless.
+        self.status.batch_len.store(0, Ordering::Relaxed);
+    }
+
+    /// How many hints are announced; never more than [`BATCH_MAX`].
+    #[inline]
+    pub fn announced_count(&self) -> usize {
+        // Relaxed: a hint about hints.
+        (self.status.batch_len.load(Ordering::Relaxed) as usize).min(BATCH_MAX)
+    }
+
+    /// The hints announced now, last first: a thief starts where the owner ends.
+    pub fn announced(&self) -> impl Iterator<Item = u64> + '_ {
+        let count = self.announced_count();
+        // Relaxed: as above.
+        (0..count).rev().map(|i| self.batch[i].load(Ordering::Relaxed))
+    }
+
+    /// Every hint that may ever have been announced; for the rescuer, who does not
+    /// trust the count.
+    pub fn announced_ever(&self) -> impl Iterator<Item = u64> + '_ {
+        // Relaxed: the writer is dead.
+        self.batch.iter().map(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// As before its first incarnation, counters kept.
+    pub fn reset(&self) {
+        // Relaxed: the executor is dead; the next handshake publishes it.
+        self.announce(&[0; BATCH_MAX]);
+        self.announce_nothing();
+        self.status.online.store(0, Ordering::Relaxed);
+        self.status.grain_ns.store(0, Ordering::Relaxed);
+        self.last_words.clear();
+    }
+}
+
+/// A short text that survives its writer.
+#[derive(Debug)]
+#[repr(C)]
+pub struct LastWords {
+    len: AtomicU64,
+    text: [AtomicU64; TEXT_WORDS],
+}
+
+// SAFETY: atomics only, repr(C), no padding.
+unsafe impl ShmSafe for LastWords {}
+
+impl LastWords {
+    /// Leaves `text`, cut to 504 bytes.
+    pub fn write(&self, text: &str) {
+        let mut end = text.len().min(TEXT_WORDS * 8);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        for (to, from) in self.text.iter().zip(text.as_bytes()[..end].chunks(8)) {
+            let mut word = [0; 8];
+            word[..from.len()].copy_from_slice(from);
+            // Relaxed: the length publishes it.
+            to.store(u64::from_ne_bytes(word), Ordering::Relaxed);
+        }
+        // ordering: Release pairs with the Acquire in `read`.
+        self.len.store(end as u64, Ordering::Release);
+    }
+
+    /// What was left, if anything.
+    pub fn read(&self) -> Option<String> {
+        // ordering: Acquire pairs with the Release in `write`.
+        let len = self.len.load(Ordering::Acquire) as usize;
+        if len == 0 || len > TEXT_WORDS * 8 {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(TEXT_WORDS * 8);
+        for word in &self.text {
+            // Relaxed: read after the length.
+            bytes.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+        }
+        Some(String::from_utf8_lossy(&bytes[..len]).into_owned())
+    }
+
+    /// Nothing was said.
+    pub fn clear(&self) {
+        // Relaxed: only its one writer reads it back.
+        self.len.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_cut_at_a_character() {
+        // SAFETY: all zero bytes are valid.
+        let words: LastWords = unsafe { std::mem::zeroed() };
+        assert_eq!(words.read(), None);
+        words.write("done");
+        assert_eq!(words.read().as_deref(), Some("done"));
+        words.write(&"é".repeat(300));
+        assert_eq!(words.read(), Some("é".repeat(252)));
+        words.write(&format!("x{}", "é".repeat(300)));
+        assert_eq!(words.read(), Some(format!("x{}", "é".repeat(251))));
+    }
+}

@@ -1,0 +1,155 @@
+//! Encoded values on their way into a slot: 48 bytes in place, more on the heap.
+
+use crate::pool::Parcel;
+
+/// Bytes that fit into a slot.
+pub const INLINE_LEN: usize = 48;
+
+/// A byte buffer that needs no allocation up to [`INLINE_LEN`].
+#[derive(Debug, Default)]
+pub struct Payload {
+    inline: [u64; INLINE_LEN / 8],
+    len: usize,
+    /// Holds all bytes once they are more than [`INLINE_LEN`].
+    spill: Vec<u8>,
+}
+
+impl Payload {
+    /// An empty one.
+    pub fn new() -> Self {
+        Payload::default()
+    }
+
+    /// Of bytes that came out of a slot.
+    pub fn from_words(words: [u64; INLINE_LEN / 8], len: usize) -> Self {
+        Payload {
+            inline: words,
+            len: len.min(INLINE_LEN),
+            spill: Vec::new(),
+        }
+    }
+
+    /// Of bytes that came out of a block.
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        let mut payload = Payload::new();
+        if bytes.len() > INLINE_LEN {
+            payload.len = bytes.len();
+            payload.spill = bytes;
+        } else {
+            payload.extend(&bytes);
+        }
+        payload
+    }
+
+    /// Forgets the bytes, keeps the memory.
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.spill.clear();
+    }
+
+    /// How many bytes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether they fit into a slot.
+    #[inline]
+    pub fn is_inline(&self) -> bool {
+        self.len <= INLINE_LEN
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        if self.is_inline() {
+            &bytemuck::cast_slice(&self.inline)[..self.len]
+        } else {
+            &self.spill
+        }
+    }
+
+    /// As words for a slot: only as many as are used.
+    #[inline]
+    pub fn words(&self) -> &[u64] {
+        &self.inline[..self.len.min(INLINE_LEN).div_ceil(8)]
+    }
+
+    /// Appends bytes.
+    #[inline]
+    pub fn extend(&mut self, more: &[u8]) {
+        let end = self.len + more.len();
+        if end <= INLINE_LEN {
+            bytemuck::cast_slice_mut(&mut self.inline)[self.len..end].copy_from_slice(more);
+        } else {
+            self.spill_over(more);
+        }
+        self.len = end;
+    }
+
+    #[cold]
+    fn spill_over(&mut self, more: &[u8]) {
+        if self.is_inline() {
+            self.spill.clear();
+            self.spill
+                .extend_from_slice(&bytemuck::cast_slice(&self.inline)[..self.len]);
+        }
+        self.spill.extend_from_slice(more);
+    }
+
+    /// Appends an encoded value.
+    pub fn encode<T: serde::Serialize>(&mut self, value: &T) -> Result<(), postcard::Error> {
+        postcard::serialize_with_flavor(value, Writer(self))
+    }
+
+    /// Appends parcels.
+    pub fn push_parcels(&mut self, parcels: &[Parcel]) {
+        for parcel in parcels {
+            for word in parcel.pack() {
+                self.extend(&word.to_ne_bytes());
+            }
+        }
+    }
+
+    /// Splits off the last `count` parcels; `None` if they are not there.
+    pub fn parcels(&self, count: u8) -> Option<(&[u8], Vec<Parcel>)> {
+        let bytes = self.bytes();
+        if count == 0 {
+            return Some((bytes, Vec::new()));
+        }
+        let size = Parcel::WORDS * 8;
+        let at = bytes.len().checked_sub(usize::from(count) * size)?;
+        let (value, tail) = bytes.split_at(at);
+        let word = |bytes: &[u8], i: usize| {
+            let bytes = bytes[i * 8..][..8].try_into().unwrap_or_default();
+            u64::from_ne_bytes(bytes)
+        };
+        let parcels: Option<Vec<_>> = tail
+            .chunks_exact(size)
+            .map(|b| Parcel::unpack([word(b, 0), word(b, 1), word(b, 2)]))
+            .collect();
+        Some((value, parcels?))
+    }
+}
+
+struct Writer<'a>(&'a mut Payload);
+
+impl postcard::ser_flavors::Flavor for Writer<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend(data);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.0.extend(&[data]);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,296 @@
+//! The task slot: 64 bytes, one cache line.
+//!
+//! ```text
+//!   0        8         16                                              64
+//!   +--------+---------+------------------------------------------------+
+//!   |  word  |  head   |  payload: 48 bytes, or where the block is      |
+//!   +--------+---------+------------------------------------------------+
+//!
+//!   head   63 … 32     31 … 28   27 … 24    23 … 16     15 … 0
+//!          function    place     outcome    parcels     bytes (inline)
+//! ```
+//!
+//! Arguments and result share the payload: the arguments are decoded before the
+//! task runs, the result is written after it.
+
+use crate::prim::atomic::{AtomicU64, Ordering};
+use crate::prim::{BlockIndex, ExecutorId, Generation, Word};
+use crate::shm::ShmSafe;
+
+/// Words of payload.
+pub const PAYLOAD_WORDS: usize = 6;
+
+/// A task slot, as it lies in shared memory.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Slot {
+    word: AtomicU64,
+    head: AtomicU64,
+    payload: [AtomicU64; PAYLOAD_WORDS],
+}
+
+const _: () = assert!(size_of::<Slot>() == 64 && align_of::<Slot>() == 64);
+
+// SAFETY: atomics only, repr(C), no padding (8 + 8 + 48 = 64).
+unsafe impl ShmSafe for Slot {}
+
+/// The states of a slot's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TaskState {
+    /// No task.
+    Free = 0,
+    /// Submitted; whoever claims it runs it.
+    Queued = 1,
+    /// Claimed by the executor that the owner field names.
+    Running = 2,
+    /// Finished by it; the result is in the slot.
+    Done = 3,
+}
+
+/// How a run ended, from the worker's point of view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Outcome {
+    /// Not run yet: the payload holds arguments.
+    None = 0,
+    /// The payload is the encoded value.
+    Value = 1,
+    /// As `Value`, and the value is an `Err`.
+    ReturnedErr = 2,
+    /// It panicked; the payload is the encoded `(message, location)`.
+    Panicked = 3,
+    /// The arguments could not be decoded; the payload is a message.
+    BadArguments = 4,
+    /// The result could not be encoded; the payload is a message.
+    BadResult = 5,
+    /// The result did not fit into the pool; the payload is a message.
+    NoMemory = 6,
+}
+
+/// Where the payload's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the slot: so many of its 48 bytes.
+    Inline(usize),
+    /// In a pool block.
+    Block {
+        /// Which block.
+        index: BlockIndex,
+        /// In which generation.
+        generation: Generation,
+        /// How many bytes of it.
+        len: usize,
+    },
+}
+
+/// A slot's second word (and, for blocks, the first payload words), taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which function.
+    pub function: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How many parcels follow the encoded bytes.
+    pub parcels: u8,
+    /// Where the bytes are.
+    pub place: Place,
+}
+
+const PLACE_INLINE: u64 = 0;
+const PLACE_BLOCK: u64 = 1;
+
+impl Head {
+    fn pack(self) -> u64 {
+        let (place, len) = match self.place {
+            Place::Inline(len) => (PLACE_INLINE, len as u64),
+            Place::Block { .. } => (PLACE_BLOCK, 0),
+        };
+        u64::from(self.function) << 32
+            | place << 28
+            | (self.outcome as u64) << 24
+            | u64::from(self.parcels) << 16
+            | len
+    }
+
+    /// `None` for what no correct process writes.
+    fn unpack(raw: u64, payload: &[u64; PAYLOAD_WORDS]) -> Option<Self> {
+        let outcome = match (raw >> 24) & 15 {
+            0 => Outcome::None,
+            1 => Outcome::Value,
+            2 => Outcome::ReturnedErr,
+            3 => Outcome::Panicked,
+            4 => Outcome::BadArguments,
+            5 => Outcome::BadResult,
+            6 => Outcome::NoMemory,
+            _ => return None,
+        };
+        let place = match (raw >> 28) & 15 {
+            PLACE_INLINE => Place::Inline((raw & 0xffff) as usize),
+            PLACE_BLOCK => Place::Block {
+                index: BlockIndex(u32::try_from(payload[0]).ok()?),
+                generation: Generation::new(payload[1]),
+                len: usize::try_from(payload[2]).ok()?,
+            },
+            _ => return None,
+        };
+        if matches!(place, Place::Inline(len) if len > 8 * PAYLOAD_WORDS) {
+            return None;
+        }
+        Some(Head {
+            function: (raw >> 32) as u32,
+            outcome,
+            parcels: (raw >> 16) as u8,
+            place,
+        })
+    }
+}
+
+impl Slot {
+    fn state_word(state: TaskState, owner: u32, generation: Generation) -> u64 {
+        Word::new(state as u8, owner, generation).pack()
+    }
+
+    /// The word as it is now.
+    #[inline]
+    pub fn word(&self) -> Word {
+        // ordering: Acquire pairs with the Release in `queue`, `finish` and the
+        // others: what was written to the slot before is seen.
+        Word::unpack(self.word.load(Ordering::Acquire))
+    }
+
+    /// Writes head and payload. Only by the owner: the host while `Free`, the
+    /// executor while `Running`.
+    #[inline]
+    pub fn write(&self, head: Head, inline: &[u64]) {
+        // Relaxed: `queue` or `finish` publishes them.
+        if let Place::Block {
+            index,
+            generation,
+            len,
+        } = head.place
+        {
+            self.payload[0].store(u64::from(index.0), Ordering::Relaxed);
+            self.payload[1].store(generation.raw(), Ordering::Relaxed);
+            self.payload[2].store(len as u64, Ordering::Relaxed);
+        } else {
+            for (to, from) in self.payload.iter().zip(inline) {
+                to.store(*from, Ordering::Relaxed);
+            }
+        }
+        self.head.store(head.pack(), Ordering::Relaxed);
+    }
+
+    /// Copies head and payload out; `None` if they make no sense.
+    #[inline]
+    pub fn read(&self) -> Option<(Head, [u64; PAYLOAD_WORDS])> {
+        // Relaxed: the caller has read the word (Acquire) or claimed it.
+        let mut words = [0; PAYLOAD_WORDS];
+        for (to, from) in words.iter_mut().zip(&self.payload) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        Head::unpack(self.head.load(Ordering::Relaxed), &words).map(|head| (head, words))
+    }
+
+    /// Free → Queued, by the host, who has filled the slot.
+    #[inline]
+    pub fn queue(&self, generation: Generation) {
+        let word = Self::state_word(TaskState::Queued, 0, generation);
+        // ordering: Release pairs with the Acquire in `claim`.
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// Queued → Running(me); false if the hint was stale or another was first.
+    #[inline]
+    pub fn claim(&self, me: ExecutorId, generation: Generation) -> bool {
+        // ordering: Acquire pairs with `queue`: we see head and payload. The
+        // claim itself publishes nothing but the word.
+        self.word
+            .compare_exchange(
+                Self::state_word(TaskState::Queued, 0, generation),
+                Self::state_word(TaskState::Running, me.0, generation),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Running(me) → Done(me), after the result was written.
+    ///
+    /// A plain store: while `me` lives, nobody else changes a word it runs.
+    #[inline]
+    pub fn finish(&self, me: ExecutorId, generation: Generation) {
+        let word = Self::state_word(TaskState::Done, me.0, generation);
+        // ordering: Release pairs with the Acquire in `word` by the host.
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// Queued → Free(g+1), by the host: cancelled before anybody claimed it.
+    pub fn cancel(&self, generation: Generation) -> bool {
+        // ordering: AcqRel as in `claim`, with which it competes.
+        self.word
+            .compare_exchange(
+                Self::state_word(TaskState::Queued, 0, generation),
+                Self::state_word(TaskState::Free, 0, generation.next()),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Done, or Running by a dead executor, or anything a wild one left: → Free
+    /// in the next generation. Only by the host.
+    #[inline]
+    pub fn release(&self, generation: Generation) {
+        let word = Self::state_word(TaskState::Free, 0, generation.next());
+        // ordering: Release; pairs with a late claimer's failed exchange only.
+        self.word.store(word, Ordering::Release);
+    }
+}
+
+/// What state a word is in; `None` for a state that does not exist.
+impl TaskState {
+    /// Reads a word's state.
+    #[inline]
+    pub fn of(word: Word) -> Option<Self> {
+        match word.state {
+            0 => Some(TaskState::Free),
+            1 => Some(TaskState::Queued),
+            2 => Some(TaskState::Running),
+            3 => Some(TaskState::Done),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_round_trips() {
+        let block = Place::Block {
+            index: BlockIndex(77),
+            generation: Generation::new(1 << 39),
+            len: 1 << 33,
+        };
+        for place in [Place::Inline(0), Place::Inline(48), block] {
+            let head = Head {
+                function: u32::MAX,
+                outcome: Outcome::NoMemory,
+                parcels: 255,
+                place,
+            };
+            let payload = [77, 1 << 39, 1 << 33, 0, 0, 0];
+            assert_eq!(Head::unpack(head.pack(), &payload), Some(head));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert_eq!(Head::unpack(49, &[0; 6]), None, "49 bytes inline");
+        assert_eq!(Head::unpack(2 << 28, &[0; 6]), None, "no such place");
+        assert_eq!(Head::unpack(7 << 24, &[0; 6]), None, "no such outcome");
+        assert_eq!(Head::unpack(1 << 28, &[u64::MAX; 6]), None, "no such block");
+    }
+}
