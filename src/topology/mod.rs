@@ -37,6 +37,7 @@ mod hardware;
 mod limits;
 mod model;
 mod parts;
+mod placement;
 
 #[cfg(test)]
 mod tests;
@@ -45,3 +46,4 @@ pub use allowed::allowed_cpus;
 pub use limits::{cpu_quota, default_workers, memory_limit_bytes, worker_count};
 pub use model::{Source, Topology};
 pub use parts::{Cache, CacheKind, Core, CpuId, Node, NodeId};
+pub use placement::{Placement, place};

@@ -3,6 +3,7 @@
 mod hardware;
 mod limits;
 mod model;
+mod placement;
 
 use super::*;
 

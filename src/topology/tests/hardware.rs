@@ -91,6 +91,20 @@ fn chosen_cpu_numbers_are_kept() {
 }
 
 #[test]
+fn placement_over_a_machine_read_through_hwloc() {
+    let machine = synthetic("pack:2 [numa] l3:1 core:4 pu:2");
+    let cpus: Vec<u32> = place(&machine, 2, 3)
+        .iter()
+        .map(|seat| seat.cpu.0)
+        .collect();
+    assert_eq!(
+        cpus,
+        [0, 2, 4, 8, 10, 12],
+        "first siblings, one node per worker"
+    );
+}
+
+#[test]
 fn an_allowed_cpu_that_hwloc_does_not_know_is_an_error() {
     let machine = synthetic("core:4 pu:1");
     assert_eq!(
