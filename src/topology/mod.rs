@@ -33,6 +33,7 @@
 
 mod allowed;
 mod cgroup;
+mod distance;
 mod hardware;
 mod limits;
 mod model;
@@ -43,6 +44,7 @@ mod placement;
 mod tests;
 
 pub use allowed::allowed_cpus;
+pub use distance::{Proximity, proximity, steal_order};
 pub use limits::{cpu_quota, default_workers, memory_limit_bytes, worker_count};
 pub use model::{Source, Topology};
 pub use parts::{Cache, CacheKind, Core, CpuId, Node, NodeId};

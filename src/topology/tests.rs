@@ -1,5 +1,6 @@
 //! Tests of the topology module: tables over machines made by hand.
 
+mod distance;
 mod hardware;
 mod limits;
 mod model;
