@@ -39,6 +39,7 @@ mod limits;
 mod model;
 mod parts;
 mod placement;
+mod render;
 
 #[cfg(test)]
 mod tests;
@@ -49,3 +50,4 @@ pub use limits::{cpu_quota, default_workers, memory_limit_bytes, worker_count};
 pub use model::{Source, Topology};
 pub use parts::{Cache, CacheKind, Core, CpuId, Node, NodeId};
 pub use placement::{Placement, place};
+pub use render::render;

@@ -5,6 +5,7 @@ mod hardware;
 mod limits;
 mod model;
 mod placement;
+mod render;
 
 use super::*;
 
