@@ -1,0 +1,76 @@
+//! How much of the machine this process may use, beyond which CPUs.
+
+use std::fs;
+
+use super::allowed::allowed_cpus;
+use super::cgroup::Cgroups;
+
+/// The CPU time this process may use, in CPUs: 1.5 is one and a half. `None`
+/// when no control group limits it or none can be read.
+///
+/// A container given "2 CPUs" usually still sees every CPU of the machine in its
+/// affinity mask; only this number tells. Running more busy threads than it
+/// allows gets all of them stopped for a part of every period.
+///
+/// ```
+/// assert!(pinfold::topology::cpu_quota().is_none_or(|cpus| cpus > 0.0));
+/// ```
+#[must_use]
+pub fn cpu_quota() -> Option<f64> {
+    Cgroups::of_this_process().cpu_quota()
+}
+
+/// The memory this process may use, in bytes: the machine's, or less when a
+/// control group limits it. `None` when neither can be read.
+///
+/// ```
+/// if let Some(bytes) = pinfold::topology::memory_limit_bytes() {
+///     println!("at most {} MiB", bytes >> 20);
+/// }
+/// ```
+#[must_use]
+pub fn memory_limit_bytes() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok();
+    let machine = machine.as_deref().and_then(parse_mem_total);
+    let group = Cgroups::of_this_process().memory_limit_bytes();
+    machine.into_iter().chain(group).min()
+}
+
+/// Number of workers that fills this process's share of the machine: one per
+/// allowed CPU, no more than the CPU quota pays for, at least one. Cheap, and
+/// the same number [`Topology::default_workers`](super::Topology::default_workers)
+/// gives.
+///
+/// ```
+/// let workers = pinfold::topology::default_workers();
+/// assert!(workers >= 1 && workers <= pinfold::topology::allowed_cpus().len());
+/// ```
+#[must_use]
+pub fn default_workers() -> usize {
+    worker_count(allowed_cpus().len(), cpu_quota())
+}
+
+/// The arithmetic of [`default_workers`]. A part of a CPU counts as a whole
+/// one, since rounding down would leave paid time unused.
+///
+/// ```
+/// use pinfold::topology::worker_count;
+/// assert_eq!(worker_count(8, None), 8);
+/// assert_eq!(worker_count(8, Some(2.5)), 3);
+/// assert_eq!(worker_count(8, Some(0.2)), 1);
+/// ```
+#[must_use]
+pub fn worker_count(cpus: usize, quota: Option<f64>) -> usize {
+    // Float to integer casts saturate, so a nonsense quota cannot overflow.
+    let paid = quota.map_or(usize::MAX, |quota| quota.ceil() as usize);
+    cpus.min(paid).max(1)
+}
+
+/// `MemTotal` from the text of `/proc/meminfo`, in bytes.
+pub(super) fn parse_mem_total(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
