@@ -9,4 +9,10 @@ mod notify;
 pub mod pool;
 mod task;
 mod layout;
+mod error;
+mod process;
+mod scheduler;
+mod worker;
 #[macro_export] macro_rules! test_setup { () => {} }
+pub use error::*;
+pub use pool::{AllocError, Loan, Shared};

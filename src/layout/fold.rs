@@ -68,7 +68,7 @@ impl Fold {
     fn ring(&self, zone: usize, executor: usize) -> RingView {
         assert!(executor < self.plan.shape.executors());
         let at = zone + executor * self.plan.ring_stride;
-        RingView::attach(&self.segment, at, self.plan.shape.slots as usize)
+        RingView::attach(&self.segment, at, self.plan.shape.ring_capacity())
     }
 
     /// Process `me`'s side of the pool.

@@ -27,4 +27,4 @@ mod record;
 
 pub use fold::{BitSet, Fold};
 pub use plan::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
-pub use record::{BATCH_MAX, ExecutorRecord, LastWords};
+pub use record::{BATCH_MAX, ExecutorRecord, LastWords, Status};

@@ -44,6 +44,12 @@ impl Shape {
         executor / self.threads.max(1) as usize
     }
 
+    /// Words of every ring: twice the slots, so that completion hints which the
+    /// host has not read yet and recovered ones besides the first fit too.
+    pub fn ring_capacity(&self) -> usize {
+        (self.slots as usize * 2).max(64)
+    }
+
     /// Whether the numbers are within their bounds.
     pub fn is_sane(&self) -> bool {
         let product = u64::from(self.workers) * u64::from(self.threads);
@@ -100,7 +106,7 @@ impl Plan {
         let searching = zone(SET_WORDS * 8);
         let sleeping = zone(SET_WORDS * 8);
         let executor_records = zone(executors * size_of::<ExecutorRecord>());
-        let ring_stride = RingView::len(shape.slots as usize).next_multiple_of(128);
+        let ring_stride = RingView::len(shape.ring_capacity()).next_multiple_of(128);
         let inboxes = zone(executors * ring_stride);
         let completions = zone(executors * ring_stride);
         let slots = zone(shape.slots as usize * size_of::<Slot>());

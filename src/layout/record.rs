@@ -61,6 +61,8 @@ pub struct Status {
     pub sleeps: AtomicU64,
     /// Hints that no longer held.
     pub stale: AtomicU64,
+    /// Completions for which its ring had no room: the host looks at all words.
+    pub overflows: AtomicU64,
 }
 
 impl ExecutorRecord {

@@ -227,6 +227,40 @@ impl Pool {
             .then(|| Hold::new(self, block, BlockState::Loaned))
     }
 
+    /// Copies `len` bytes out of a block that a task's result in `slot` consists
+    /// of, and frees it. `None` if it is not what the slot says.
+    pub fn take_result(
+        &self,
+        index: BlockIndex,
+        generation: Generation,
+        slot: SlotIndex,
+        len: usize,
+    ) -> Option<Vec<u8>> {
+        let hold = self.adopt(index, generation, slot, true)?;
+        let block = *hold.block();
+        (len <= block.capacity)
+            .then(|| self.0.arena.copy_out(block.offset, len))
+            .flatten()
+    }
+
+    /// The first `len` bytes of a block that the host keeps for the running task.
+    /// `None` if they are not there.
+    pub fn argument_bytes(&self, index: BlockIndex, generation: Generation, len: usize) -> Option<&[u8]> {
+        let block = self.0.describe(index, generation)?;
+        let loaned = Word::new(
+            BlockState::Loaned as u8,
+            crate::prim::ProcessId::HOST.0,
+            generation,
+        );
+        if self.0.load(index) != loaned || len > block.capacity {
+            return None;
+        }
+        let at = self.0.address(&block);
+        // SAFETY: range checked by `describe`, mapped while `self` lives, and not
+        // written while the host keeps it for the task that asks.
+        Some(unsafe { std::slice::from_raw_parts(at.as_ptr(), len) })
+    }
+
     /// Takes a block that a task's result carried in `slot`.
     pub(super) fn adopt(
         &self,

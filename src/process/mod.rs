@@ -1,1 +1,31 @@
-//! (process)
+//! Processes of a fold: the zygote and its children, and how the host talks to
+//! the zygote.
+//!
+//! ```text
+//!   host ──exec──▶ zygote ──fork──▶ worker 0
+//!     ▲  socket pair  │ └───fork──▶ worker 1 …
+//!     └───────────────┘
+//! ```
+//!
+//! | from → to | message | with |
+//! | --- | --- | --- |
+//! | host → zygote | `Hello`: build, shape of the fold | the memory file |
+//! | zygote → host | `Ready` or `Refused` | |
+//! | host → zygote | `Spawn` a worker | |
+//! | zygote → host | `Spawned` | the worker's pidfd |
+//! | zygote → host | `Exited`, with the exit status | |
+//!
+//! The zygote has one thread and little memory, so forking it is safe and quick;
+//! the host is never forked without exec. The zygote ends when the socket closes
+//! or the host's pidfd says so; a worker ends with the zygote (the kernel's parent
+//! death signal, which follows the zygote's only thread).
+
+mod control;
+mod death;
+mod host;
+mod zygote;
+
+pub use control::{FromZygote, ToZygote, WorkerOrder};
+pub use death::Death;
+pub use host::{Notice, Zygote, ZygoteError};
+pub use zygote::{WorkerStart, is_zygote, run_zygote};

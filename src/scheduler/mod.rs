@@ -1,1 +1,115 @@
-//! (scheduler)
+//! The host's side of scheduling: accept tasks, place them, collect what is done.
+//!
+//! ```text
+//!   submit: slot ◀ free list ; fill ; Queued ; hint ▶ an inbox ; wake at most one
+//!   collect: completion hints ▶ look at each word ; Done ▶ ticket ; slot ▶ free list
+//! ```
+//!
+//! A *slot* is a task in flight: shared, 64 bytes, bounded in number. A *ticket*
+//! is what a handle waits on: private, as many as there are handles. Collecting
+//! moves the outcome from slot to ticket, so unjoined handles never block the
+//! queue.
+//!
+//! Any thread of the host may submit or wait. One lock guards the host's private
+//! state; no worker ever sees it, so no death can leave it held. Of the threads
+//! that wait, one (the *leader*) sleeps on the shared doorbell and collects for
+//! all; the others are parked and woken one by one.
+
+mod balance;
+mod collect;
+mod rescue;
+mod state;
+mod submit;
+mod ticket;
+mod wait;
+
+pub use state::Counters;
+pub use submit::{Job, NotAccepted};
+pub use ticket::{Outcome, Ticket, Value};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::TaskError;
+use crate::layout::Fold;
+use crate::pool::Pool;
+use crate::prim::ProcessId;
+use crate::task::Functions;
+
+use state::State;
+
+/// The scheduler of one fold.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(self) fold: Fold,
+    pub(self) pool: Pool,
+    pub(self) functions: Functions,
+    pub(self) capacity: usize,
+    pub(self) allowed_cpus: usize,
+    state: Mutex<State>,
+}
+
+impl Scheduler {
+    /// For a fresh fold; `capacity` tasks may be in flight.
+    pub fn new(fold: Fold, functions: Functions, capacity: usize, allowed_cpus: usize) -> Self {
+        let pool = fold.pool(ProcessId::HOST);
+        let state = Mutex::new(State::new(&fold, capacity));
+        Scheduler {
+            fold,
+            pool,
+            functions,
+            capacity,
+            allowed_cpus,
+            state,
+        }
+    }
+
+    /// The fold.
+    pub fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// The host's side of the pool.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The program's functions.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic inside is a bug of ours; the state is still the best there is,
+        // and refusing to go on would hang every waiter.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        Counters {
+            in_flight: state.in_flight as u64,
+            ..state.counters
+        }
+    }
+
+    /// Takes no more tasks; `submit` is refused from here on.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.unpark_all();
+    }
+
+    /// Ends every task that has not ended with `error`. Running ones may still run:
+    /// their workers must be killed, and their end is ignored.
+    pub fn fail_all(&self, error: &TaskError) -> usize {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        let failed = self.fail_in_flight(&mut state, error);
+        state.unpark_all();
+        drop(state);
+        self.fold.host_bell.force();
+        failed
+    }
+}

@@ -19,11 +19,13 @@ pub fn take_stdin() -> Result<OwnedFd, Errno> {
     Ok(taken)
 }
 
-/// Closes every descriptor from 3 up but those in `keep`.
+/// Closes every descriptor from 3 up but those in `keep`, in a process that was
+/// just forked and owns nothing else: what its parent had open for itself (a lock,
+/// a pipe, a listening socket) must not be kept open by a worker.
 ///
-/// # Safety
-/// Nothing that runs later in this process may own or use any other descriptor.
-pub unsafe fn close_all_but(keep: &[RawFd]) {
+/// The `OwnedFd`s that the parent's stack left behind are never dropped, because a
+/// forked child leaves that stack only by `_exit`.
+pub fn close_inherited(keep: &[RawFd]) {
     let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd > 2).collect();
     keep.sort_unstable();
     let mut from = 3u32;
@@ -38,8 +40,8 @@ pub unsafe fn close_all_but(keep: &[RawFd]) {
 }
 
 fn close_range(first: u32, last: u32) {
-    // SAFETY: plain integers; the caller of `close_all_but` vouches that nobody
-    // in this process owns a descriptor of the range.
+    // SAFETY: plain integers; in a child just forked nobody uses a descriptor of
+    // the range any more (see `close_inherited`).
     let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if closed != 0 {
         // Before Linux 5.9: one by one, up to the limit.

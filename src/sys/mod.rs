@@ -4,6 +4,7 @@
 
 pub mod affinity;
 pub mod barrier;
+pub mod env;
 mod executable;
 pub mod fds;
 mod fork;

@@ -10,7 +10,7 @@ use nix::sys::socket::{
 };
 
 /// The longest message, in bytes.
-pub const MESSAGE_MAX: usize = 4096;
+pub const MESSAGE_MAX: usize = 16 * 1024;
 /// The most descriptors one message carries.
 pub const FDS_MAX: usize = 2;
 

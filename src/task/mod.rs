@@ -31,7 +31,7 @@ mod probe;
 mod slot;
 
 pub use func::{Call, Entry, FunctionId, Functions, entry_of};
-pub use payload::{INLINE_LEN, Payload};
+pub use payload::{INLINE_LEN, Payload, split_parcels};
 pub use slot::{Head, Outcome, Place, Slot, TaskState};
 
 #[cfg(test)]

@@ -110,26 +110,22 @@ impl Payload {
             }
         }
     }
+}
 
-    /// Splits off the last `count` parcels; `None` if they are not there.
-    pub fn parcels(&self, count: u8) -> Option<(&[u8], Vec<Parcel>)> {
-        let bytes = self.bytes();
-        if count == 0 {
-            return Some((bytes, Vec::new()));
-        }
-        let size = Parcel::WORDS * 8;
-        let at = bytes.len().checked_sub(usize::from(count) * size)?;
-        let (value, tail) = bytes.split_at(at);
-        let word = |bytes: &[u8], i: usize| {
-            let bytes = bytes[i * 8..][..8].try_into().unwrap_or_default();
-            u64::from_ne_bytes(bytes)
-        };
-        let parcels: Option<Vec<_>> = tail
-            .chunks_exact(size)
-            .map(|b| Parcel::unpack([word(b, 0), word(b, 1), word(b, 2)]))
-            .collect();
-        Some((value, parcels?))
-    }
+/// Splits the last `count` parcels off encoded bytes; `None` if they are not there.
+pub fn split_parcels(bytes: &[u8], count: u8) -> Option<(&[u8], Vec<Parcel>)> {
+    let size = Parcel::WORDS * 8;
+    let at = bytes.len().checked_sub(usize::from(count) * size)?;
+    let (value, tail) = bytes.split_at(at);
+    let word = |bytes: &[u8], i: usize| {
+        let bytes = bytes[i * 8..][..8].try_into().unwrap_or_default();
+        u64::from_ne_bytes(bytes)
+    };
+    let parcels: Option<Vec<_>> = tail
+        .chunks_exact(size)
+        .map(|b| Parcel::unpack([word(b, 0), word(b, 1), word(b, 2)]))
+        .collect();
+    Some((value, parcels?))
 }
 
 struct Writer<'a>(&'a mut Payload);

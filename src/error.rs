@@ -1,0 +1,233 @@
+//! What can go wrong, as the user of the library sees it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::pool::AllocError;
+pub use crate::process::Death;
+
+/// Why a runtime did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// `pinfold::init()` was not called, so a worker could not be started.
+    #[error("call `pinfold::init()` first thing in `main` (in tests: `pinfold::test_setup!();` once per test binary)")]
+    NotInitialized,
+    /// A task tried to start a runtime inside a worker.
+    #[error("a runtime cannot be started inside a worker: submit from the host instead")]
+    InsideWorker,
+    /// A configured value is out of its bounds.
+    #[error("{name} is {value}, but must be {bounds}")]
+    OutOfBounds {
+        /// Which setting.
+        name: &'static str,
+        /// What it was set to.
+        value: u64,
+        /// What it may be.
+        bounds: &'static str,
+    },
+    /// The operating system refused something.
+    #[error("{what}: {source}")]
+    System {
+        /// What was attempted.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The segment could not be made.
+    #[error("{0}")]
+    Segment(String),
+    /// The zygote did not come up.
+    #[error("{0}")]
+    Zygote(String),
+    /// A worker could not be forked.
+    #[error("worker {worker} could not be started: {reason}")]
+    Worker {
+        /// Which.
+        worker: u32,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a task has no value.
+///
+/// Every handle ends in a value or in one of these; nothing is dropped without
+/// one. Each kind is also counted in [`Stats`](crate::Stats).
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::TaskError;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let task = rt.spawn(|n: u32| 100 / n, 0);
+/// match task.join() {
+///     Err(TaskError::Panicked { message, location }) => {
+///         assert_eq!(message, "attempt to divide by zero");
+///         assert!(!location.is_empty());
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The task returned an `Err` ([`Handle::join_flat`](crate::Handle::join_flat)
+    /// only; `join` gives the `Result` itself).
+    Returned {
+        /// The error, displayed.
+        message: String,
+    },
+    /// The task panicked; its worker lives on.
+    Panicked {
+        /// What the panic said.
+        message: String,
+        /// Where: `file:line:column`.
+        location: String,
+    },
+    /// The worker process ended while it ran the task.
+    WorkerDied {
+        /// How it ended.
+        death: Death,
+        /// How often the task had been tried, this time included.
+        attempts: u32,
+        /// What the task said before (a panic that aborted), if anything.
+        last_words: Option<String>,
+    },
+    /// The arguments could not be encoded for, or decoded in, the worker.
+    Arguments {
+        /// What was wrong.
+        message: String,
+    },
+    /// The result could not be encoded in, or decoded from, the worker.
+    Result {
+        /// What was wrong.
+        message: String,
+    },
+    /// Arguments or result did not fit into the memory cap.
+    OutOfMemory {
+        /// What did not fit, and what to do.
+        message: String,
+    },
+    /// The runtime was shut down before the task had ended.
+    Shutdown,
+    /// Workers cannot be started any more.
+    NoWorkers {
+        /// What happened to the last ones.
+        reason: String,
+    },
+    /// Shared memory held what no correct process writes: a worker has gone wild.
+    Corrupted {
+        /// What was found.
+        message: String,
+    },
+    /// The result was already taken by an earlier `try_join` or `join_timeout`.
+    AlreadyJoined,
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TaskError::Returned { message } => write!(f, "the task returned an error: {message}"),
+            TaskError::Panicked { message, location } => {
+                write!(f, "the task panicked at {location}: {message}")
+            }
+            TaskError::WorkerDied {
+                death,
+                attempts,
+                last_words,
+            } => {
+                write!(f, "the task's worker was lost: it {death}")?;
+                if *attempts > 1 {
+                    write!(f, " (attempt {attempts})")?;
+                }
+                match last_words {
+                    Some(words) => write!(f, "; it had {words}"),
+                    None => Ok(()),
+                }
+            }
+            TaskError::Arguments { message } => write!(f, "the task's arguments: {message}"),
+            TaskError::Result { message } => write!(f, "the task's result: {message}"),
+            TaskError::OutOfMemory { message } => f.write_str(message),
+            TaskError::Shutdown => f.write_str("the runtime was shut down before the task ended"),
+            TaskError::NoWorkers { reason } => {
+                write!(f, "no worker can be started any more: {reason}")
+            }
+            TaskError::Corrupted { message } => write!(f, "shared memory is damaged: {message}"),
+            TaskError::AlreadyJoined => f.write_str("the task's result was taken before"),
+        }
+    }
+}
+
+impl std::error::Error for TaskError {}
+
+impl From<AllocError> for TaskError {
+    fn from(error: AllocError) -> Self {
+        TaskError::OutOfMemory {
+            message: error.to_string(),
+        }
+    }
+}
+
+/// Why a task was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// `queue_capacity` tasks are in flight.
+    #[error("{capacity} tasks are in flight, which is the bound: join some, or raise `queue_capacity`")]
+    Full {
+        /// The bound.
+        capacity: usize,
+    },
+    /// No memory for the arguments now.
+    #[error("no memory for {bytes} bytes of arguments now: raise `memory_cap`, or wait for tasks to end")]
+    OutOfMemory {
+        /// How long the encoded arguments are, in bytes.
+        bytes: usize,
+    },
+    /// The runtime is shut down.
+    #[error("the runtime is shut down")]
+    Shutdown,
+}
+
+/// A task was not accepted; its arguments come back.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).queue_capacity(1).start()?;
+/// let first = rt.spawn(|(): ()| std::thread::sleep(std::time::Duration::from_secs(1)), ());
+/// let refused = rt.try_spawn(|s: String| s.len(), "mine".to_string()).unwrap_err();
+/// assert_eq!(refused.refusal, pinfold::Refusal::Full { capacity: 1 });
+/// assert_eq!(refused.args, "mine");
+/// first.join()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TrySpawnError<A> {
+    /// Why.
+    pub refusal: Refusal,
+    /// The arguments.
+    pub args: A,
+}
+
+impl<A> fmt::Display for TrySpawnError<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.refusal.fmt(f)
+    }
+}
+
+impl<A: fmt::Debug> std::error::Error for TrySpawnError<A> {}
+
+/// A shutdown that was to drain had to abort tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{aborted} tasks had not ended within {after:?} and were aborted")]
+pub struct ShutdownError {
+    /// How many tasks ended with [`TaskError::Shutdown`].
+    pub aborted: usize,
+    /// How long they had been waited for.
+    pub after: Duration,
+}

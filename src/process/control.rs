@@ -1,0 +1,101 @@
+//! The messages of the control socket.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::layout::Shape;
+use crate::sys::{BuildId, socket};
+
+use super::Death;
+
+/// Names the variable that makes a program start as a zygote.
+pub const ENV: &str = "PINFOLD_ZYGOTE";
+
+/// Which worker to start, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerOrder {
+    /// Its index in the fold.
+    pub worker: u32,
+    /// Per executor thread the CPU to pin it to, if any.
+    pub cpus: Vec<Option<u32>>,
+    /// All executors of the fold, in the order in which this worker robs them.
+    pub victims: Vec<u32>,
+    /// How many CPUs the fold may use: with fewer than executors plus one, few
+    /// may spin.
+    pub allowed_cpus: u32,
+}
+
+/// From the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToZygote {
+    /// The first message; carries the memory file.
+    Hello {
+        /// The host's build.
+        build: BuildId,
+        /// The fold.
+        shape: Shape,
+        /// The hash of its plan.
+        plan_hash: u64,
+    },
+    /// Fork a worker.
+    Spawn(WorkerOrder),
+}
+
+/// From the zygote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromZygote {
+    /// Ready to fork.
+    Ready,
+    /// Not of the same build, or the segment does not fit.
+    Refused(String),
+    /// A worker runs; carries its pidfd.
+    Spawned {
+        /// Which.
+        worker: u32,
+        /// Its process number.
+        pid: i32,
+    },
+    /// Forking failed.
+    NotSpawned {
+        /// Which.
+        worker: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A worker ended and was reaped.
+    Exited {
+        /// Which.
+        worker: u32,
+        /// Its process number.
+        pid: i32,
+        /// How.
+        death: Death,
+    },
+}
+
+/// Sends one message.
+pub fn send<M: Serialize>(
+    socket: &OwnedFd,
+    message: &M,
+    fds: &[BorrowedFd<'_>],
+) -> std::io::Result<()> {
+    let bytes = postcard::to_stdvec(message).map_err(std::io::Error::other)?;
+    if bytes.len() > socket::MESSAGE_MAX {
+        return Err(std::io::Error::other("control message too long"));
+    }
+    Ok(socket::send(socket.as_fd(), &bytes, fds)?)
+}
+
+/// Receives one message; `None` when the other end is closed.
+pub fn receive<M: DeserializeOwned>(
+    socket: &OwnedFd,
+) -> std::io::Result<Option<(M, Vec<OwnedFd>)>> {
+    let (bytes, fds) = socket::receive(socket.as_fd())?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let message = postcard::from_bytes(&bytes).map_err(std::io::Error::other)?;
+    Ok(Some((message, fds)))
+}

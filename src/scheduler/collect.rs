@@ -1,0 +1,219 @@
+//! Collecting what is done: from slot to ticket.
+
+use std::sync::{Arc, Mutex};
+
+use crate::error::TaskError;
+use crate::prim::atomic::Ordering;
+use crate::prim::{Hint, SlotIndex};
+use crate::task::{Head, Outcome as Ran, Payload, Place, TaskState, split_parcels};
+
+use super::Scheduler;
+use super::state::State;
+use super::ticket::{Outcome, Value};
+
+impl Scheduler {
+    /// Reads every completion ring; returns how many tasks have ended by it.
+    pub(super) fn reap(&self, state: &mut State) -> usize {
+        let mut ended = 0;
+        for executor in 0..state.completions.len() {
+            // The ring is lent out while its hints are followed.
+            let (mut done, mut stale) = (0, 0);
+            let State {
+                completions,
+                inflight,
+                ..
+            } = state;
+            let mut due: Vec<u32> = Vec::new();
+            if !completions[executor].has_more() {
+                self.check_overflow(state, executor);
+                continue;
+            }
+            let read = completions[executor].read(|word| {
+                let hint = Hint::unpack(word);
+                let known = inflight
+                    .get(hint.slot.at())
+                    .is_some_and(|i| i.ticket.is_some() && i.generation == hint.generation);
+                if known {
+                    due.push(hint.slot.0);
+                } else {
+                    stale += 1;
+                }
+            });
+            for slot in due {
+                done += usize::from(self.collect(state, slot));
+            }
+            if read.is_err() {
+                state.counters.damage += 1;
+                state.completions[executor].reset();
+                self.collect_all(state);
+            }
+            state.counters.stale += stale;
+            ended += done;
+        }
+        if !state.homeless.is_empty() && ended > 0 {
+            for hint in std::mem::take(&mut state.homeless) {
+                self.place(state, hint);
+            }
+            self.publish(state);
+        }
+        ended
+    }
+
+    /// An executor that had no room for its completion hints says so.
+    fn check_overflow(&self, state: &mut State, executor: usize) {
+        let overflows = &self.fold.executors[executor].status.overflows;
+        // ordering: Acquire pairs with the executor's Release.
+        let now = overflows.load(Ordering::Acquire);
+        if now != state.overflows_seen[executor] {
+            state.overflows_seen[executor] = now;
+            self.collect_all(state);
+        }
+    }
+
+    /// Looks at every word in flight.
+    pub(super) fn collect_all(&self, state: &mut State) {
+        for slot in 0..state.inflight.len() as u32 {
+            if state.inflight[slot as usize].ticket.is_some() {
+                self.collect(state, slot);
+            }
+        }
+    }
+
+    /// Whether the task in `slot` is done, by its word; no lock needed.
+    #[inline]
+    pub(super) fn is_done(&self, hint: Hint) -> bool {
+        self.fold.slots.get(hint.slot.at()).is_some_and(|slot| {
+            let word = slot.word();
+            TaskState::of(word) == Some(TaskState::Done) && word.generation == hint.generation
+        })
+    }
+
+    /// Moves the outcome of the task in `slot` to its ticket, if it is done.
+    pub(super) fn collect(&self, state: &mut State, slot: u32) -> bool {
+        let inflight = &state.inflight[slot as usize];
+        let hint = Hint {
+            slot: SlotIndex(slot),
+            generation: inflight.generation,
+        };
+        if inflight.ticket.is_none() || !self.is_done(hint) {
+            return false;
+        }
+        let (ran, outcome) = self.take_outcome(state, slot);
+        let counters = &mut state.counters;
+        match (ran, &outcome) {
+            (_, Ok(_)) => {
+                counters.completed += 1;
+                counters.returned_err += u64::from(ran == Ran::ReturnedErr);
+            }
+            (Ran::Panicked, _) => counters.panicked += 1,
+            (_, Err(TaskError::Corrupted { .. })) => {
+                counters.damage += 1;
+                counters.failed += 1;
+            }
+            _ => counters.failed += 1,
+        }
+        self.settle(state, slot, outcome);
+        true
+    }
+
+    /// Ends the task in `slot`: frees the slot, tells who waits.
+    pub(super) fn settle(&self, state: &mut State, slot: u32, outcome: Outcome) {
+        let inflight = &mut state.inflight[slot as usize];
+        let Some(ticket) = inflight.ticket.take() else {
+            return;
+        };
+        self.fold.slots[slot as usize].release(inflight.generation);
+        inflight.generation = inflight.generation.next();
+        inflight.again = None;
+        // Dropping the holds frees the arguments' buffers.
+        inflight.holds = Vec::new();
+        state.free.push(slot);
+        state.in_flight -= 1;
+        ticket.settle(outcome);
+        if !state.waiters.is_empty() {
+            for waiter in &state.waiters {
+                let is_his = match &waiter.ticket {
+                    Some(awaited) => Arc::ptr_eq(awaited, &ticket),
+                    None => true,
+                };
+                if is_his {
+                    waiter.thread.unpark();
+                }
+            }
+        }
+    }
+
+    fn take_outcome(&self, state: &State, slot: u32) -> (Ran, Outcome) {
+        let corrupted = |what: &str| {
+            let message = format!("{what} (slot {slot})");
+            tracing::error!(message, "shared memory is damaged");
+            (Ran::None, Err(TaskError::Corrupted { message }))
+        };
+        let Some((head, words)) = self.fold.slots[slot as usize].read() else {
+            return corrupted("a finished task's slot makes no sense");
+        };
+        let Some(payload) = self.take_payload(slot, &head, words) else {
+            return corrupted("a finished task's result is not where it should be");
+        };
+        let text = || String::from_utf8_lossy(payload.bytes()).into_owned();
+        let outcome = match head.outcome {
+            Ran::Value | Ran::ReturnedErr => {
+                return match self.take_buffers(state, slot, &head, &payload) {
+                    Some(buffers) => {
+                        let value = Value {
+                            payload,
+                            parcels: head.parcels,
+                            buffers: Mutex::new(buffers),
+                        };
+                        (head.outcome, Ok(value))
+                    }
+                    None => corrupted("a buffer in a result is not what it should be"),
+                };
+            }
+            Ran::Panicked => {
+                let said = postcard::from_bytes::<(String, String)>(payload.bytes());
+                let (message, location) = said.unwrap_or_default();
+                TaskError::Panicked { message, location }
+            }
+            Ran::BadArguments => TaskError::Arguments { message: text() },
+            Ran::BadResult => TaskError::Result { message: text() },
+            Ran::NoMemory => TaskError::OutOfMemory {
+                message: format!("no room for the task's result: {}", text()),
+            },
+            Ran::None => return corrupted("a finished task has no outcome"),
+        };
+        (head.outcome, Err(outcome))
+    }
+
+    fn take_payload(&self, slot: u32, head: &Head, words: [u64; 6]) -> Option<Payload> {
+        match head.place {
+            Place::Inline(len) => Some(Payload::from_words(words, len)),
+            Place::Block {
+                index,
+                generation,
+                len,
+            } => self
+                .pool
+                .take_result(index, generation, SlotIndex(slot), len)
+                .map(Payload::from_vec),
+        }
+    }
+
+    fn take_buffers(
+        &self,
+        state: &State,
+        slot: u32,
+        head: &Head,
+        payload: &Payload,
+    ) -> Option<Vec<crate::pool::Transfer>> {
+        if head.parcels == 0 {
+            return Some(Vec::new());
+        }
+        let (_, parcels) = split_parcels(payload.bytes(), head.parcels)?;
+        let held = &state.inflight[slot as usize].holds;
+        parcels
+            .iter()
+            .map(|parcel| self.pool.accept_result(parcel, SlotIndex(slot), held))
+            .collect()
+    }
+}

@@ -1,0 +1,142 @@
+//! What the host alone knows, under one lock.
+
+use std::sync::Arc;
+use std::thread::Thread;
+
+use serde::Serialize;
+
+use crate::layout::Fold;
+use crate::pool::Transfer;
+use crate::prim::Generation;
+use crate::ring::{spsc, steal};
+use crate::task::{Head, Payload};
+
+use super::ticket::Ticket;
+
+/// How often each thing happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Tasks accepted.
+    pub submitted: u64,
+    /// Tasks that ended with a value (an `Err` value included).
+    pub completed: u64,
+    /// Of these, tasks whose value was an `Err`.
+    pub returned_err: u64,
+    /// Tasks that panicked.
+    pub panicked: u64,
+    /// Tasks that ended because their worker died.
+    pub died: u64,
+    /// Runs repeated because a worker died.
+    pub repeated: u64,
+    /// Tasks that ended with any other error.
+    pub failed: u64,
+    /// Tasks not accepted by `try_spawn`.
+    pub refused: u64,
+    /// Completion hints that no longer held.
+    pub stale: u64,
+    /// Things found in shared memory that no correct process writes.
+    pub damage: u64,
+    /// Tasks in flight now.
+    pub in_flight: u64,
+}
+
+/// A task in flight.
+#[derive(Debug)]
+pub struct Inflight {
+    /// The generation its slot is in. Private, so no wild worker changes it.
+    pub generation: Generation,
+    /// Whose outcome it is; `None` while the slot is free.
+    pub ticket: Option<Arc<Ticket>>,
+    /// Holds for its arguments' buffers, and the block of long arguments.
+    pub holds: Vec<Transfer>,
+    /// What to write again for another run, if it may be run again.
+    pub again: Option<Box<Again>>,
+    /// How often it was started for certain.
+    pub attempts: u32,
+}
+
+impl Inflight {
+    fn none() -> Self {
+        Inflight {
+            generation: Generation::new(0),
+            ticket: None,
+            holds: Vec::new(),
+            again: None,
+            attempts: 0,
+        }
+    }
+}
+
+/// Enough to run a task once more.
+#[derive(Debug)]
+pub struct Again {
+    /// The slot's head.
+    pub head: Head,
+    /// Its payload, if inline.
+    pub payload: Payload,
+    /// How many runs are left after the present one.
+    pub left: u32,
+}
+
+/// Somebody parked until something happens.
+#[derive(Debug)]
+pub struct Waiter {
+    pub thread: Thread,
+    /// The ticket it waits for; `None`: for room.
+    pub ticket: Option<Arc<Ticket>>,
+}
+
+/// The host's private state.
+#[derive(Debug)]
+pub struct State {
+    pub free: Vec<u32>,
+    pub inflight: Vec<Inflight>,
+    pub in_flight: usize,
+    pub inboxes: Vec<steal::Producer>,
+    pub completions: Vec<spsc::Consumer>,
+    pub overflows_seen: Vec<u64>,
+    /// Hints for which no inbox had room; tried again after every collection.
+    pub homeless: Vec<u64>,
+    pub next: usize,
+    /// Executors whose inbox was filled and not yet published.
+    pub touched: Vec<usize>,
+    pub waiters: Vec<Waiter>,
+    pub leader: bool,
+    pub closed: bool,
+    pub counters: Counters,
+}
+
+impl State {
+    pub fn new(fold: &Fold, capacity: usize) -> Self {
+        let executors = fold.plan.shape.executors();
+        let slots = fold.plan.shape.slots as usize;
+        State {
+            // Popped from the end: low slots first, and the last freed next, whose
+            // lines are still in a cache.
+            free: (0..capacity.min(slots) as u32).rev().collect(),
+            inflight: (0..slots).map(|_| Inflight::none()).collect(),
+            in_flight: 0,
+            inboxes: (0..executors)
+                .map(|e| steal::Producer::attach(fold.inbox(e)))
+                .collect(),
+            completions: (0..executors)
+                .map(|e| spsc::Consumer::attach(fold.completions(e)))
+                .collect(),
+            overflows_seen: vec![0; executors],
+            homeless: Vec::new(),
+            next: 0,
+            touched: Vec::with_capacity(executors),
+            waiters: Vec::new(),
+            leader: false,
+            closed: false,
+            counters: Counters::default(),
+        }
+    }
+
+    pub fn unpark_all(&mut self) {
+        for waiter in &self.waiters {
+            waiter.thread.unpark();
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Accepting tasks.
+
+use std::sync::{Arc, MutexGuard};
+use std::time::Instant;
+
+use crate::error::{Refusal, TaskError};
+use crate::pool::{AllocError, Transfer};
+use crate::prim::atomic::Ordering;
+use crate::prim::{ExecutorId, Hint, SlotIndex};
+use crate::sys::barrier;
+use crate::task::{FunctionId, Head, Outcome, Payload, Place};
+
+use super::balance::{Load, WORTH_WAKING_NS};
+use super::state::{Again, State};
+use super::ticket::Ticket;
+use super::Scheduler;
+
+/// A task, ready to be submitted.
+#[derive(Debug)]
+pub struct Job {
+    /// What to call.
+    pub function: FunctionId,
+    /// Its encoded arguments.
+    pub payload: Payload,
+    /// The buffers among them.
+    pub buffers: Vec<Transfer>,
+    /// How often it may be run when workers die: 1 is at most once.
+    pub attempts: u32,
+}
+
+/// Why a job was not accepted.
+#[derive(Debug)]
+pub enum NotAccepted {
+    /// Not now, or not any more: the arguments are still the caller's.
+    Refused(Refusal),
+    /// Never.
+    Failed(TaskError),
+}
+
+impl From<Refusal> for NotAccepted {
+    fn from(refusal: Refusal) -> Self {
+        NotAccepted::Refused(refusal)
+    }
+}
+
+impl Scheduler {
+    /// Whether a task would be accepted now; collects first if that makes room.
+    pub fn try_reserve(&self) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        if state.free.is_empty() {
+            self.reap(&mut state);
+        }
+        let refusal = if state.closed {
+            Refusal::Shutdown
+        } else if state.free.is_empty() {
+            Refusal::Full {
+                capacity: self.capacity,
+            }
+        } else {
+            return Ok(());
+        };
+        state.counters.refused += 1;
+        Err(refusal)
+    }
+
+    /// Submits one task; waits for room (in the queue, or in the pool for long
+    /// arguments) until `deadline`, or without end if there is none.
+    #[inline]
+    pub fn submit(&self, job: Job, deadline: Option<Instant>) -> Result<Arc<Ticket>, NotAccepted> {
+        let prepared = self.prepare(job, deadline)?;
+        let mut state = self.room(deadline)?;
+        let ticket = self.enqueue(&mut state, prepared);
+        self.publish(&mut state);
+        Ok(ticket)
+    }
+
+    /// Submits several tasks with one publication; `each` gets the tickets in
+    /// order. Waits for room as [`Scheduler::submit`].
+    pub fn submit_all(
+        &self,
+        jobs: impl Iterator<Item = Job>,
+        mut each: impl FnMut(Result<Arc<Ticket>, NotAccepted>),
+    ) {
+        for job in jobs {
+            let submitted = self.prepare(job, None).and_then(|prepared| {
+                let mut state = self.room(None)?;
+                let ticket = self.enqueue(&mut state, prepared);
+                Ok(ticket)
+            });
+            each(submitted);
+        }
+        self.publish(&mut self.lock());
+    }
+
+    /// The lock, with a free slot.
+    fn room(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, State>, NotAccepted> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return Err(Refusal::Shutdown.into());
+            }
+            if !state.free.is_empty() {
+                return Ok(state);
+            }
+            // What this thread has enqueued but not published must run, or no room
+            // ever comes.
+            self.publish(&mut state);
+            self.reap(&mut state);
+            if !state.free.is_empty() {
+                return Ok(state);
+            }
+            let counted = state.counters.refused;
+            drop(state);
+            if !self.wait_for_room(deadline) {
+                let mut state = self.lock();
+                state.counters.refused = counted + 1;
+                return Err(Refusal::Full {
+                    capacity: self.capacity,
+                }
+                .into());
+            }
+            state = self.lock();
+        }
+    }
+
+    /// Everything that needs no lock: long arguments go into a block.
+    #[inline]
+    fn prepare(&self, job: Job, deadline: Option<Instant>) -> Result<Prepared, NotAccepted> {
+        let Job {
+            function,
+            mut payload,
+            buffers: mut holds,
+            attempts,
+        } = job;
+        let parcels = holds.len() as u8;
+        if !holds.is_empty() {
+            self.add_parcels(&mut payload, &holds, attempts)
+                .map_err(NotAccepted::Failed)?;
+        }
+        let place = if payload.is_inline() {
+            Place::Inline(payload.len())
+        } else {
+            self.place_long(&payload, &mut holds, deadline)?
+        };
+        let head = Head {
+            function: function.0,
+            outcome: Outcome::None,
+            parcels,
+            place,
+        };
+        Ok(Prepared {
+            head,
+            payload,
+            holds,
+            attempts,
+        })
+    }
+
+    #[cold]
+    fn add_parcels(
+        &self,
+        payload: &mut Payload,
+        buffers: &[Transfer],
+        attempts: u32,
+    ) -> Result<(), TaskError> {
+        let wrong = |message: &str| TaskError::Arguments {
+            message: message.into(),
+        };
+        if buffers.len() > usize::from(u8::MAX) {
+            return Err(wrong("more than 255 buffers in one argument"));
+        }
+        if attempts > 1 && buffers.iter().any(Transfer::is_loan) {
+            return Err(wrong(
+                "a `Loan` cannot be an argument of a task that may be repeated: a worker that dies may leave it half written; publish it, and pass the `Shared`",
+            ));
+        }
+        for buffer in buffers {
+            let parcel = buffer
+                .argument(&self.pool)
+                .ok_or_else(|| wrong("a buffer of another runtime"))?;
+            payload.push_parcels(&[parcel]);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn place_long(
+        &self,
+        payload: &Payload,
+        holds: &mut Vec<Transfer>,
+        deadline: Option<Instant>,
+    ) -> Result<Place, NotAccepted> {
+        let bytes = payload.bytes();
+        let mut loan = loop {
+            match self.pool.alloc(bytes.len()) {
+                Ok(loan) => break loan,
+                Err(error @ AllocError::Exhausted { .. }) => {
+                    let out = || NotAccepted::Refused(Refusal::OutOfMemory { bytes: bytes.len() });
+                    let mut state = self.lock();
+                    self.publish(&mut state);
+                    let ended = self.reap(&mut state);
+                    if ended == 0 && state.in_flight == 0 {
+                        // Nothing in flight will ever free any.
+                        return Err(NotAccepted::Failed(error.into()));
+                    }
+                    let before = state.ended();
+                    drop(state);
+                    if ended == 0 && !self.wait_for_an_end(before, deadline) {
+                        return Err(out());
+                    }
+                }
+                Err(error) => return Err(NotAccepted::Failed(error.into())),
+            }
+        };
+        loan.copy_from_slice(bytes);
+        let transfer = Transfer::of_loan(loan);
+        let parcel = transfer
+            .argument(&self.pool)
+            .ok_or(NotAccepted::Failed(TaskError::Shutdown))?;
+        holds.push(transfer);
+        Ok(Place::Block {
+            index: parcel.index,
+            generation: parcel.generation,
+            len: bytes.len(),
+        })
+    }
+
+    /// Fills a slot and puts its hint behind some inbox's tail. There is room.
+    #[inline]
+    fn enqueue(&self, state: &mut State, job: Prepared) -> Arc<Ticket> {
+        let Prepared {
+            head,
+            payload,
+            holds,
+            attempts,
+        } = job;
+        let index = state.free.pop().unwrap_or_default();
+        let inflight = &mut state.inflight[index as usize];
+        let generation = inflight.generation;
+        let ticket = Arc::new(Ticket::new(index, generation));
+        let slot = &self.fold.slots[index as usize];
+        slot.write(head, payload.words());
+        slot.queue(generation);
+        inflight.ticket = Some(Arc::clone(&ticket));
+        inflight.holds = holds;
+        inflight.attempts = 1;
+        if attempts > 1 {
+            inflight.again = Some(Box::new(Again {
+                head,
+                payload,
+                left: attempts - 1,
+            }));
+        }
+        state.in_flight += 1;
+        state.counters.submitted += 1;
+        let hint = Hint {
+            slot: SlotIndex(index),
+            generation,
+        };
+        self.place(state, hint.pack());
+        ticket
+    }
+
+    /// Chooses an inbox for a hint.
+    #[inline]
+    pub(super) fn place(&self, state: &mut State, hint: u64) {
+        let executor = self.choose(state);
+        let staged = [executor]
+            .into_iter()
+            .chain(0..state.inboxes.len())
+            .find(|e| state.inboxes[*e].stage(hint) == Ok(true));
+        match staged {
+            Some(executor) => {
+                if !state.touched.contains(&executor) {
+                    state.touched.push(executor);
+                }
+            }
+            None => state.homeless.push(hint),
+        }
+    }
+
+    /// The executor with the least predicted delay; of many, of two at random.
+    #[inline]
+    fn choose(&self, state: &mut State) -> usize {
+        let count = state.inboxes.len();
+        state.next = (state.next + 1) % count;
+        if count == 1 {
+            return 0;
+        }
+        let first = state.next;
+        let second = (first + 1 + first * 7 % (count - 1)) % count;
+        let delay = |e: usize| self.load(state, e).delay_ns();
+        if delay(second) < delay(first) {
+            second
+        } else {
+            first
+        }
+    }
+
+    #[inline]
+    fn load(&self, state: &State, executor: usize) -> Load {
+        let member = executor as u32;
+        // Relaxed: judgement, not truth.
+        let grain_ns = self.fold.executors[executor]
+            .status
+            .grain_ns
+            .load(Ordering::Relaxed);
+        Load {
+            backlog: state.inboxes[executor].backlog_seen(),
+            grain_ns,
+            sleeping: self.fold.sleeping.contains(member),
+            searching: self.fold.searching.contains(member),
+        }
+    }
+
+    /// Shows what was enqueued, and wakes whom it takes.
+    #[inline]
+    pub(super) fn publish(&self, state: &mut State) {
+        if state.touched.is_empty() {
+            return;
+        }
+        for executor in &state.touched {
+            state.inboxes[*executor].publish();
+        }
+        // The executors, before they sleep, pass the heavy barrier.
+        barrier::light();
+        while let Some(executor) = state.touched.pop() {
+            let backlog = state.inboxes[executor].refresh();
+            if backlog.is_err() {
+                state.counters.damage += 1;
+            }
+            let load = self.load(state, executor);
+            if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
+                self.fold.wake_one(ExecutorId(executor as u32));
+            }
+        }
+    }
+}
+
+struct Prepared {
+    head: Head,
+    payload: Payload,
+    holds: Vec<Transfer>,
+    attempts: u32,
+}

@@ -1,0 +1,123 @@
+//! One executor: a pinned thread of a worker.
+
+use crate::layout::{BATCH_MAX, ExecutorRecord, Fold};
+use crate::pool::Pool;
+use crate::prim::ExecutorId;
+use crate::prim::atomic::Ordering;
+use crate::process::WorkerOrder;
+use crate::ring::{spsc, steal};
+use crate::sys::affinity;
+use crate::task::{Functions, Payload};
+
+use super::{executor_count, panics};
+
+/// Takes batches so long that one is done in about this time.
+const BATCH_NS: u64 = 8_000;
+
+/// An executor and all it needs at hand.
+#[derive(Debug)]
+pub struct Executor {
+    pub(super) me: ExecutorId,
+    pub(super) fold: Fold,
+    pub(super) pool: Pool,
+    pub(super) functions: Functions,
+    pub(super) inbox: steal::Taker,
+    /// The others, in the order in which they are robbed.
+    pub(super) victims: Vec<(usize, steal::Taker)>,
+    pub(super) completions: spsc::Producer,
+    pub(super) hints: [u64; BATCH_MAX],
+    pub(super) payload: Payload,
+    pub(super) arguments: Vec<crate::pool::Parcel>,
+    /// How long a task takes, as last measured.
+    pub(super) grain_ns: u64,
+    pub(super) allowed_cpus: usize,
+    cpu: Option<u32>,
+}
+
+impl Executor {
+    pub(super) fn new(
+        fold: &Fold,
+        pool: &Pool,
+        functions: &Functions,
+        order: &WorkerOrder,
+        thread: u32,
+    ) -> Self {
+        let number = (order.worker * fold.plan.shape.threads + thread) as usize;
+        let victims = order
+            .victims
+            .iter()
+            .map(|victim| *victim as usize)
+            .filter(|victim| *victim != number && *victim < executor_count(fold))
+            .map(|victim| (victim, steal::Taker::attach(fold.inbox(victim))))
+            .collect();
+        Executor {
+            me: ExecutorId(number as u32),
+            pool: pool.clone(),
+            functions: functions.clone(),
+            inbox: steal::Taker::attach(fold.inbox(number)),
+            victims,
+            completions: spsc::Producer::attach(fold.completions(number)),
+            hints: [0; BATCH_MAX],
+            payload: Payload::new(),
+            arguments: Vec::new(),
+            grain_ns: 0,
+            allowed_cpus: order.allowed_cpus as usize,
+            cpu: order.cpus.get(thread as usize).copied().flatten(),
+            fold: fold.clone(),
+        }
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.me.0 as usize
+    }
+
+    #[inline]
+    pub(super) fn record(&self) -> &ExecutorRecord {
+        &self.fold.executors[self.me.0 as usize]
+    }
+
+    /// Until the fold stops.
+    pub(super) fn live(&mut self) {
+        panics::belongs_to(self.number());
+        let pinned = self.cpu.filter(|cpu| match affinity::pin(*cpu) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(cpu, %error, "an executor runs unpinned");
+                false
+            }
+        });
+        let status = &self.record().status;
+        // Relaxed: plain numbers of one writer.
+        status
+            .cpu
+            .store(pinned.map_or(0, |cpu| u64::from(cpu) + 1), Ordering::Relaxed);
+        // ordering: Release pairs with the host's read before it counts on us.
+        status.online.store(1, Ordering::Release);
+        self.fold.searching.insert(self.me.0);
+        let mut patience = super::idle::Patience::default();
+        loop {
+            let found = self.find();
+            if found > 0 {
+                patience = super::idle::Patience::default();
+                self.run_batch(found);
+            } else if self.fold.header.is_stopping() {
+                break;
+            } else {
+                self.idle(&mut patience);
+            }
+        }
+        self.fold.searching.remove(self.me.0);
+        // Relaxed: as above.
+        self.record().status.online.store(0, Ordering::Relaxed);
+    }
+
+    /// How many hints to take at a time: one while tasks are long or their length
+    /// is not known, so that no task waits behind another that might hang.
+    #[inline]
+    pub(super) fn batch_size(&self) -> usize {
+        match self.grain_ns {
+            0 => 1,
+            grain => ((BATCH_NS / grain) as usize).clamp(1, BATCH_MAX),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Where an executor looks for work: its inbox, then the others' inboxes, nearest
+//! first, then what the others have taken and not begun.
+
+use crate::prim::Hint;
+use crate::prim::atomic::Ordering;
+use crate::ring::Damaged;
+use crate::task::TaskState;
+
+use super::executor::Executor;
+
+/// Waiting work that is worth waking somebody for, in ns.
+const WORTH_WAKING_NS: u64 = 30_000;
+
+impl Executor {
+    /// Takes hints into `self.hints`, announced; returns how many.
+    #[inline]
+    pub(super) fn find(&mut self) -> usize {
+        let size = self.batch_size();
+        let record = &self.fold.executors[self.me.0 as usize];
+        let hints = &mut self.hints[..size];
+        let mut taken = self.inbox.take(hints, false, |hints| record.announce(hints));
+        let mut left = 0;
+        if matches!(taken, Ok(1..)) {
+            left = self.inbox.backlog();
+        } else if self.victims.is_empty() {
+        } else {
+            for (_, victim) in &self.victims {
+                taken = victim.take(hints, true, |hints| record.announce(hints));
+                if let Ok(count @ 1..) = taken {
+                    self.count_stolen(count);
+                    left = victim.backlog();
+                    break;
+                }
+            }
+        }
+        let found = match taken {
+            Ok(0) => {
+                record.announce_nothing();
+                self.find_announced()
+            }
+            Ok(count) => count,
+            Err(Damaged { .. }) => 0, // the host looks at every ring, and acts
+        };
+        if found > 0 {
+            self.leave_search(left);
+        }
+        found
+    }
+
+    /// A hint from another's batch, whose owner is busy with an earlier one.
+    fn find_announced(&mut self) -> usize {
+        for index in 0..self.victims.len() {
+            let victim = self.victims[index].0;
+            let record = &self.fold.executors[victim];
+            if record.announced_count() < 2 {
+                continue; // a batch of one is being run by its owner
+            }
+            let waiting = record.announced().find(|hint| self.is_queued(*hint));
+            if let Some(hint) = waiting {
+                self.hints[0] = hint;
+                self.record().announce(&[hint]);
+                self.count_stolen(1);
+                return 1;
+            }
+        }
+        0
+    }
+
+    fn is_queued(&self, hint: u64) -> bool {
+        let hint = Hint::unpack(hint);
+        self.fold.slots.get(hint.slot.at()).is_some_and(|slot| {
+            let word = slot.word();
+            TaskState::of(word) == Some(TaskState::Queued) && word.generation == hint.generation
+        })
+    }
+
+    fn count_stolen(&self, count: usize) {
+        let stolen = &self.record().status.stolen;
+        // Relaxed: a counter with one writer.
+        stolen.store(
+            stolen.load(Ordering::Relaxed) + count as u64,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// No longer looking; if that leaves nobody looking and there is more to do
+    /// than this executor should keep to itself, wakes another.
+    fn leave_search(&self, left: u64) {
+        if self.fold.searching.contains(self.me.0) {
+            self.fold.searching.remove(self.me.0);
+        }
+        let worth = self.grain_ns == 0 || left * self.grain_ns >= WORTH_WAKING_NS;
+        if left > 0 && worth {
+            crate::sys::barrier::light();
+            self.fold.wake_one(self.me);
+        }
+    }
+
+    /// Whether any inbox has something; cheap enough to spin on.
+    #[inline]
+    pub(super) fn glimpse(&self) -> bool {
+        self.inbox.backlog() > 0 || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
+    }
+
+    /// Whether there is anything to do at all: the last look before sleeping.
+    pub(super) fn look(&self) -> bool {
+        self.glimpse()
+            || self.victims.iter().any(|(victim, _)| {
+                let record = &self.fold.executors[*victim];
+                record.announced_count() > 1 && record.announced().any(|hint| self.is_queued(hint))
+            })
+    }
+}
