@@ -1,18 +1,61 @@
-//! pinfold
-#![allow(dead_code)]
-pub mod topology;
-mod prim;
-mod sys;
-mod shm;
-mod ring;
-mod notify;
-pub mod pool;
-mod task;
-mod layout;
+//! pinfold runs a program's work in a fold of pinned worker processes on one Linux
+//! server: the speed of an in-process thread pool with the safety of processes.
+//!
+//! A worker that segfaults, leaks or hangs costs one attempt at one task; the
+//! program goes on. Tasks and data pass through shared memory, without a copy.
+//!
+//! ```
+//! # pinfold::test_setup!();
+//! fn square(n: u64) -> u64 {
+//!     n * n
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     pinfold::init(); // first thing in main
+//!     let rt = pinfold::Runtime::builder().workers(2).start()?;
+//!     let handle = rt.spawn(square, 7);
+//!     assert_eq!(handle.join()?, 49);
+//!     let squares: Result<Vec<u64>, _> = rt.map(square, 0..1000).collect();
+//!     assert_eq!(squares?[999], 998_001);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The floors
+//!
+//! ```text
+//!   face      runtime  init  config  error
+//!   roles     scheduler   supervise   process   worker
+//!   memory    layout  task  pool  ring  notify  shm       (unsafe lives here …
+//!   machine   topology  sys                                … and here)
+//!   words     prim
+//! ```
+//!
+//! Imports go downwards only; `docs/ARCHITECTURE.md` has the table, and a test
+//! reads it.
+
+mod config;
 mod error;
+mod init;
+mod layout;
+mod notify;
+mod pool;
+mod prim;
 mod process;
+mod ring;
+mod runtime;
 mod scheduler;
+mod shm;
+mod supervise;
+mod sys;
+mod task;
+pub mod topology;
 mod worker;
-#[macro_export] macro_rules! test_setup { () => {} }
-pub use error::*;
+
+pub use config::Shutdown;
+pub use error::{Death, Refusal, ShutdownError, StartError, TaskError, TrySpawnError};
+pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
+pub use runtime::{Builder, Handle, Map, Runtime, Stats, Task, WorkerStats};
+pub use scheduler::Counters;
+pub use worker::alloc;

@@ -1,1 +1,301 @@
-//! (runtime)
+//! The face: builder, runtime, handles. Wires scheduler and supervisor together,
+//! and owns the order of start and shutdown.
+
+mod builder;
+mod handle;
+mod map;
+mod stats;
+mod task;
+
+pub use builder::Builder;
+pub use handle::Handle;
+pub use map::Map;
+pub use stats::{Stats, WorkerStats};
+pub use task::Task;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::Shutdown;
+use crate::error::{Death, ShutdownError, TaskError, TrySpawnError};
+use crate::pool::{AllocError, Loan};
+use crate::scheduler::Scheduler;
+use crate::supervise::{Commands, Events};
+
+/// A fold of worker processes, and the way to give them work.
+///
+/// All methods take `&self`; share it between threads by reference or in an
+/// `Arc`. Dropping it shuts it down as configured by
+/// [`Builder::on_drop`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     pinfold::init();
+///     let rt = pinfold::Runtime::builder().workers(2).start()?;
+///     let handle = rt.spawn(square, 7);
+///     assert_eq!(handle.join()?, 49);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Runtime {
+    core: Arc<Core>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) scheduler: Arc<Scheduler>,
+    commands: Arc<Commands>,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+    on_drop: Shutdown,
+}
+
+/// What the supervisor tells, and to whom.
+struct Rescue(Arc<Scheduler>);
+
+impl Events for Rescue {
+    fn worker_ended(&self, worker: u32, death: Death) {
+        let tasks = self.0.rescue(worker, death);
+        tracing::debug!(worker, tasks, "worker's tasks moved on");
+    }
+
+    fn no_workers(&self, reason: String) {
+        self.0.close();
+        self.0.fail_all(&TaskError::NoWorkers { reason });
+    }
+}
+
+impl Runtime {
+    /// Settings for a new runtime.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder()
+    ///     .workers(1)
+    ///     .memory_cap(64 << 20)
+    ///     .start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Runs `f(args)` in a worker.
+    ///
+    /// `f` is a function item or a closure that captures nothing: what it needs
+    /// comes in `args` (several arguments as a tuple). Arguments and result are
+    /// serde values; large data travel as [`Shared`](crate::Shared) or
+    /// [`Loan`](crate::Loan), without a copy.
+    ///
+    /// Waits while [`queue_capacity`](Builder::queue_capacity) tasks are in flight,
+    /// or while there is no memory for long arguments. It does not fail: what goes
+    /// wrong is told by [`Handle::join`]. The task is run at most once; see
+    /// [`Runtime::task`] for more.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let sum = rt.spawn(|(a, b): (u32, u32)| a + b, (2, 3));
+    /// assert_eq!(sum.join()?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn spawn<F, A, R>(&self, f: F, args: A) -> Handle<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.task(f).spawn(args)
+    }
+
+    /// As [`Runtime::spawn`], but never waits: gives the arguments back when the
+    /// task cannot be accepted now.
+    ///
+    /// # Errors
+    /// [`TrySpawnError`] with the reason and the arguments.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let handle = rt.try_spawn(|n: u32| n + 1, 1)?;
+    /// assert_eq!(handle.join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_spawn<F, A, R>(&self, f: F, args: A) -> Result<Handle<R>, TrySpawnError<A>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.task(f).try_spawn(args)
+    }
+
+    /// Runs `f` on every item, in parallel; yields the results in the order of the
+    /// items. Pulls from `items` as it goes and keeps a bounded number in flight,
+    /// so the input may be endless. See [`Task::map`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let squares: Result<Vec<u64>, _> = rt.map(|n: u64| n * n, 0..5).collect();
+    /// assert_eq!(squares?, [0, 1, 4, 9, 16]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map<F, A, R, I>(&self, f: F, items: I) -> Map<'_, I::IntoIter, F, A, R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+        I: IntoIterator<Item = A>,
+    {
+        self.task(f).map(items)
+    }
+
+    /// A task of `f` with settings of its own: see [`Task`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let handle = rt.task(|n: u32| n + 1).safe_to_repeat(3).spawn(1);
+    /// assert_eq!(handle.join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn task<F, A, R>(&self, f: F) -> Task<'_, F, A, R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        Task::new(&self.core, f)
+    }
+
+    /// Allocates a buffer of `len` bytes in the fold's shared memory.
+    ///
+    /// # Errors
+    /// [`AllocError::TooLarge`] when it can never fit under the
+    /// [`memory_cap`](Builder::memory_cap), [`AllocError::Exhausted`] when it does
+    /// not fit now.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let mut data = rt.alloc(1 << 20)?;
+    /// data.fill(1);
+    /// let sum = rt.spawn(|d: pinfold::Shared| d.iter().map(|b| *b as u64).sum::<u64>(), data.publish());
+    /// assert_eq!(sum.join()?, 1 << 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
+        self.core.scheduler.pool().alloc(len)
+    }
+
+    /// Gives freed shared memory back to the system; returns how many bytes. Freed
+    /// memory is otherwise kept for reuse, because touching fresh memory is slow.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// drop(rt.alloc(1 << 20)?);
+    /// assert!(rt.trim_memory() >= 1 << 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trim_memory(&self) -> usize {
+        self.core.scheduler.pool().trim()
+    }
+
+    /// What happened so far, and what is going on now.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// rt.spawn(|n: u32| n, 1).join()?;
+    /// assert_eq!(rt.stats().tasks.completed, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stats(&self) -> Stats {
+        Stats::read(&self.core)
+    }
+
+    /// Takes no more tasks and ends those in flight as `how` says; returns when
+    /// every handle has ended and every process is gone.
+    ///
+    /// # Errors
+    /// [`ShutdownError`] when draining took too long and tasks were aborted.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let endless = rt.spawn(|(): ()| loop { std::thread::park() }, ());
+    /// rt.shutdown(pinfold::Shutdown::Abort)?;
+    /// assert_eq!(endless.join() as Result<(), _>, Err(pinfold::TaskError::Shutdown));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
+        self.core.shutdown(how)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Err(error) = self.core.shutdown(self.core.on_drop) {
+            tracing::warn!(%error, "a dropped runtime aborted tasks");
+        }
+    }
+}
+
+impl Core {
+    fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
+        let mut supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(thread) = supervisor.take() else {
+            return Ok(()); // shut down before
+        };
+        let start = Instant::now();
+        self.scheduler.close();
+        let drained = match how {
+            Shutdown::Drain => self.scheduler.wait_for_all(None),
+            Shutdown::DrainFor(limit) => self.scheduler.wait_for_all(Some(start + limit)),
+            Shutdown::Abort => self.scheduler.wait_for_all(Some(start)),
+        };
+        self.commands.stop(!drained);
+        if thread.join().is_err() {
+            tracing::error!("the supervisor had panicked");
+        }
+        let aborted = self.scheduler.fail_all(&TaskError::Shutdown);
+        if aborted > 0 && how != Shutdown::Abort {
+            return Err(ShutdownError {
+                aborted,
+                after: start.elapsed(),
+            });
+        }
+        Ok(())
+    }
+}

@@ -16,18 +16,18 @@ impl Scheduler {
     pub(super) fn reap(&self, state: &mut State) -> usize {
         let mut ended = 0;
         for executor in 0..state.completions.len() {
-            // The ring is lent out while its hints are followed.
+            if !state.completions[executor].has_more() {
+                self.check_overflow(state, executor);
+                continue;
+            }
             let (mut done, mut stale) = (0, 0);
+            // First all hints, which makes room in the ring; then their slots.
+            let mut due = std::mem::take(&mut state.due);
             let State {
                 completions,
                 inflight,
                 ..
             } = state;
-            let mut due: Vec<u32> = Vec::new();
-            if !completions[executor].has_more() {
-                self.check_overflow(state, executor);
-                continue;
-            }
             let read = completions[executor].read(|word| {
                 let hint = Hint::unpack(word);
                 let known = inflight
@@ -39,9 +39,10 @@ impl Scheduler {
                     stale += 1;
                 }
             });
-            for slot in due {
+            for slot in due.drain(..) {
                 done += usize::from(self.collect(state, slot));
             }
+            state.due = due;
             if read.is_err() {
                 state.counters.damage += 1;
                 state.completions[executor].reset();

@@ -101,6 +101,8 @@ pub struct State {
     pub next: usize,
     /// Executors whose inbox was filled and not yet published.
     pub touched: Vec<usize>,
+    /// Slots whose completion was read and not yet followed; empty in between.
+    pub due: Vec<u32>,
     pub waiters: Vec<Waiter>,
     pub leader: bool,
     pub closed: bool,
@@ -127,6 +129,7 @@ impl State {
             homeless: Vec::new(),
             next: 0,
             touched: Vec::with_capacity(executors),
+            due: Vec::new(),
             waiters: Vec::new(),
             leader: false,
             closed: false,

@@ -1,1 +1,17 @@
-//! (supervise)
+//! The supervisor: one host thread that starts workers, hears of their deaths,
+//! has everything repaired, and starts them again.
+//!
+//! ```text
+//!   Starting ──Spawned──▶ Alive ──pidfd readable──▶ Dying ──Exited──▶ rescue ─┐
+//!      ▲                                                                       │
+//!      └────── Waiting (back-off, none after a life that had begun) ◀──────────┘
+//! ```
+//!
+//! It owns no knowledge of repair: it knows the order, and each structure knows
+//! its own `recover`. When the zygote dies, its workers die with it (parent death
+//! signal); then each is rescued and a new zygote started.
+
+mod backoff;
+mod supervisor;
+
+pub use supervisor::{Commands, Events, Supervisor, WorkerInfo};

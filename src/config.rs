@@ -1,0 +1,143 @@
+//! A runtime's settings: one plain struct, checked once.
+
+use std::time::Duration;
+
+use crate::error::StartError;
+use crate::layout::{EXECUTORS_MAX, SLOTS_MAX, Shape};
+use crate::topology;
+
+/// When [`Runtime::shutdown`](crate::Runtime::shutdown) ends what is in flight.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let handle = rt.spawn(|n: u32| n + 1, 1);
+/// rt.shutdown(pinfold::Shutdown::Drain)?;
+/// assert_eq!(handle.join()?, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// When it has ended by itself, however long that takes.
+    Drain,
+    /// When it has ended by itself, or after this long.
+    DrainFor(Duration),
+    /// Now: running tasks are killed.
+    Abort,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub workers: Option<usize>,
+    pub threads_per_worker: usize,
+    pub pin: bool,
+    pub memory_cap: Option<u64>,
+    pub queue_capacity: usize,
+    pub on_drop: Shutdown,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            workers: None,
+            threads_per_worker: 1,
+            pin: true,
+            memory_cap: None,
+            queue_capacity: 8192,
+            on_drop: Shutdown::DrainFor(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// The least memory a pool is useful with.
+const MEMORY_MIN: u64 = 1 << 20;
+const MEMORY_MAX: u64 = 1 << 45;
+
+impl Config {
+    /// The fold's shape, if every setting is within its bounds.
+    pub fn shape(&self) -> Result<Shape, StartError> {
+        let workers = self.workers.unwrap_or_else(topology::default_workers);
+        let threads = self.threads_per_worker;
+        let executors = workers as u64 * threads as u64;
+        let memory = self.memory_cap.unwrap_or_else(default_memory);
+        check("workers", workers as u64, 1..=EXECUTORS_MAX as u64, "from 1 to 1024")?;
+        check("threads_per_worker", threads as u64, 1..=EXECUTORS_MAX as u64, "from 1 to 1024")?;
+        check(
+            "workers × threads_per_worker",
+            executors,
+            1..=EXECUTORS_MAX as u64,
+            "at most 1024",
+        )?;
+        check(
+            "queue_capacity",
+            self.queue_capacity as u64,
+            1..=SLOTS_MAX as u64,
+            "from 1 to 1048576 tasks",
+        )?;
+        check(
+            "memory_cap",
+            memory,
+            MEMORY_MIN..=MEMORY_MAX,
+            "from 1 MiB to 32 TiB",
+        )?;
+        Ok(Shape {
+            workers: workers as u32,
+            threads: threads as u32,
+            slots: self.queue_capacity.next_power_of_two() as u32,
+            memory,
+        })
+    }
+}
+
+/// Half of what this process may use: the segment is sparse, so a high cap costs
+/// nothing until it is used.
+fn default_memory() -> u64 {
+    let limit = topology::memory_limit_bytes().unwrap_or(4 << 30);
+    (limit / 2).clamp(64 << 20, 256 << 30)
+}
+
+fn check(
+    name: &'static str,
+    value: u64,
+    range: std::ops::RangeInclusive<u64>,
+    bounds: &'static str,
+) -> Result<(), StartError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(StartError::OutOfBounds {
+        name,
+        value,
+        bounds,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_sane() {
+        let shape = Config::default().shape().expect("defaults");
+        assert!(shape.is_sane());
+    }
+
+    #[test]
+    fn each_bound_is_named() {
+        let bad = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.shape().expect_err("out of bounds").to_string()
+        };
+        assert!(bad(|c| c.workers = Some(0)).starts_with("workers is 0"));
+        assert!(bad(|c| c.workers = Some(2000)).contains("from 1 to 1024"));
+        assert!(bad(|c| c.threads_per_worker = 0).contains("threads_per_worker is 0"));
+        assert!(
+            bad(|c| (c.workers, c.threads_per_worker) = (Some(512), 4)).contains("is 2048")
+        );
+        assert!(bad(|c| c.queue_capacity = 0).contains("queue_capacity is 0"));
+        assert!(bad(|c| c.memory_cap = Some(1000)).contains("memory_cap is 1000"));
+    }
+}

@@ -1,0 +1,156 @@
+//! The handle of a task.
+
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::TaskError;
+use crate::scheduler::{Scheduler, Ticket};
+
+/// A task that was submitted; ends in its value or in a [`TaskError`].
+///
+/// Dropping a handle detaches it: the task runs all the same and its outcome is
+/// counted, but nobody sees it. A handle may outlive its runtime: it has ended
+/// then.
+#[derive(Debug)]
+#[must_use = "dropping the handle detaches the task; call `join` for its outcome"]
+pub struct Handle<R> {
+    scheduler: Arc<Scheduler>,
+    ticket: Arc<Ticket>,
+    taken: bool,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Handle<R> {
+    pub(super) fn new(scheduler: Arc<Scheduler>, ticket: Arc<Ticket>) -> Self {
+        Handle {
+            scheduler,
+            ticket,
+            taken: false,
+            result: PhantomData,
+        }
+    }
+
+    /// Waits for the task to end.
+    ///
+    /// # Errors
+    /// Why there is no value: [`TaskError`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// assert_eq!(rt.spawn(|n: u32| n + 1, 1).join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn join(mut self) -> Result<R, TaskError> {
+        self.scheduler.wait(&self.ticket, None);
+        self.take().unwrap_or(Err(TaskError::Shutdown))
+    }
+
+    /// Waits at most `timeout`; `None` when the task has not ended by then (it
+    /// goes on, and can be joined again).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let mut nap = rt.spawn(|ms| std::thread::sleep(Duration::from_millis(ms)), 200);
+    /// assert!(nap.join_timeout(Duration::from_millis(1)).is_none());
+    /// assert_eq!(nap.join_timeout(Duration::from_secs(60)), Some(Ok(())));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<R, TaskError>> {
+        let deadline = Instant::now().checked_add(timeout);
+        self.scheduler.wait(&self.ticket, deadline);
+        self.take()
+    }
+
+    /// The outcome, if the task has ended; never waits.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let mut task = rt.spawn(|n: u32| n + 1, 1);
+    /// let value = loop {
+    ///     if let Some(outcome) = task.try_join() {
+    ///         break outcome?;
+    ///     }
+    ///     std::thread::yield_now(); // … do something else
+    /// };
+    /// assert_eq!(value, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_join(&mut self) -> Option<Result<R, TaskError>> {
+        self.scheduler.poll(&self.ticket);
+        self.take()
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<Result<R, TaskError>> {
+        let outcome = self.ticket.outcome()?;
+        if std::mem::replace(&mut self.taken, true) {
+            return Some(Err(TaskError::AlreadyJoined));
+        }
+        Some(match outcome {
+            Ok(value) => value.decode(),
+            Err(error) => Err(error.clone()),
+        })
+    }
+}
+
+impl<R> Handle<R> {
+    /// Whether the task has ended; never waits.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.spawn(|n: u32| n + 1, 1);
+    /// while !task.is_finished() {
+    ///     std::thread::yield_now();
+    /// }
+    /// # task.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        self.scheduler.poll(&self.ticket)
+    }
+}
+
+impl<T: DeserializeOwned, E: DeserializeOwned + Display> Handle<Result<T, E>> {
+    /// As [`Handle::join`] for a task that returns a `Result`: its error becomes
+    /// [`TaskError::Returned`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// fn parse(s: String) -> Result<i32, String> {
+    ///     s.parse().map_err(|e| format!("{s:?}: {e}"))
+    /// }
+    /// assert_eq!(rt.spawn(parse, "7".into()).join_flat()?, 7);
+    /// let error = rt.spawn(parse, "x".into()).join_flat().unwrap_err();
+    /// assert!(error.to_string().contains("invalid digit"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TaskError`].
+    pub fn join_flat(self) -> Result<T, TaskError> {
+        self.join()?.map_err(|error| TaskError::Returned {
+            message: error.to_string(),
+        })
+    }
+}

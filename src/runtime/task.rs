@@ -1,0 +1,248 @@
+//! A task with settings of its own.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Refusal, TaskError, TrySpawnError};
+use crate::pool::encoding;
+use crate::scheduler::{Job, NotAccepted, Ticket};
+use crate::task::{FunctionId, Payload, entry_of};
+
+use super::{Core, Handle, Map};
+
+/// A function to be run, with settings; made by
+/// [`Runtime::task`](crate::Runtime::task).
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let fetch = rt.task(|page: u32| page * 10).safe_to_repeat(5);
+/// assert_eq!(fetch.spawn(3).join()?, 30);
+/// assert_eq!(fetch.map(0..3).collect::<Result<Vec<_>, _>>()?, [0, 10, 20]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing runs before `spawn` or `map`"]
+pub struct Task<'rt, F, A, R> {
+    core: &'rt Arc<Core>,
+    function: Option<FunctionId>,
+    attempts: u32,
+    in_flight: Option<usize>,
+    types: PhantomData<fn(F, A) -> R>,
+}
+
+impl<F, A, R> Clone for Task<'_, F, A, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F, A, R> Copy for Task<'_, F, A, R> {}
+
+impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task")
+            .field("function", &std::any::type_name::<F>())
+            .field("attempts", &self.attempts)
+            .field("in_flight", &self.in_flight)
+            .finish()
+    }
+}
+
+impl<'rt, F, A, R> Task<'rt, F, A, R>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    #[inline]
+    pub(super) fn new(core: &'rt Arc<Core>, _: F) -> Self {
+        let entry = entry_of::<F, A, R>();
+        Task {
+            core,
+            function: core.scheduler.functions().id(entry),
+            attempts: 1,
+            in_flight: None,
+            types: PhantomData,
+        }
+    }
+
+    /// Declares that running the task twice does no harm: when a worker dies while
+    /// running it, it is run again, up to `attempts` times in all (at least 1).
+    /// Without this a task is run at most once. Its arguments must not contain a
+    /// [`Loan`](crate::Loan).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let poison = rt.task(|(): ()| std::process::abort()).safe_to_repeat(2);
+    /// match poison.spawn(()).join() as Result<(), _> {
+    ///     Err(pinfold::TaskError::WorkerDied { attempts, .. }) => assert_eq!(attempts, 2),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn safe_to_repeat(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
+    /// each executor, at most half of the queue.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.task(|n: u32| n).in_flight(2);
+    /// assert_eq!(task.map(0..10).count(), 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_flight(mut self, items: usize) -> Self {
+        self.in_flight = Some(items.max(1));
+        self
+    }
+
+    /// Submits it: see [`Runtime::spawn`](crate::Runtime::spawn).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// assert_eq!(rt.task(|n: u32| n + 1).spawn(1).join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn spawn(&self, args: A) -> Handle<R> {
+        let submitted = self
+            .job(args)
+            .map_err(NotAccepted::Failed)
+            .and_then(|job| self.core.scheduler.submit(job, None));
+        self.handle(submitted)
+    }
+
+    /// Submits it if it can be accepted now: see
+    /// [`Runtime::try_spawn`](crate::Runtime::try_spawn).
+    ///
+    /// # Errors
+    /// [`TrySpawnError`] with the reason and the arguments.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// assert_eq!(rt.task(|n: u32| n + 1).try_spawn(1)?.join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_spawn(&self, args: A) -> Result<Handle<R>, TrySpawnError<A>> {
+        if let Err(refusal) = self.core.scheduler.try_reserve() {
+            return Err(TrySpawnError { refusal, args });
+        }
+        let (encoded, buffers) = self.encode(&args);
+        let payload = match encoded {
+            Ok(payload) => payload,
+            Err(error) => return Ok(self.handle(Err(NotAccepted::Failed(error)))),
+        };
+        let job = match self.job_of(payload, buffers) {
+            Ok(job) => job,
+            Err(error) => return Ok(self.handle(Err(NotAccepted::Failed(error)))),
+        };
+        let now = std::time::Instant::now();
+        match self.core.scheduler.submit(job, Some(now)) {
+            Err(NotAccepted::Refused(refusal)) => Err(TrySpawnError { refusal, args }),
+            submitted => Ok(self.handle(submitted)),
+        }
+    }
+
+    /// Runs it on every item, in parallel; yields the outcomes in the order of the
+    /// items. Pulls from `items` lazily, on the calling thread, and keeps a bounded
+    /// number [in flight](Task::in_flight). Dropping the iterator detaches what is
+    /// in flight.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let lengths = rt.task(|s: String| s.len()).map(["a", "bc"].map(String::from));
+    /// assert_eq!(lengths.collect::<Result<Vec<_>, _>>()?, [1, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map<I>(&self, items: I) -> Map<'rt, I::IntoIter, F, A, R>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        let fold = self.core.scheduler.fold();
+        let queue = fold.plan.shape.slots as usize;
+        let default = (64 * fold.plan.shape.executors()).min(queue / 2).max(1);
+        Map::new(*self, items.into_iter(), self.in_flight.unwrap_or(default))
+    }
+
+    pub(super) fn core(&self) -> &'rt Arc<Core> {
+        self.core
+    }
+
+    #[inline]
+    pub(super) fn handle(&self, submitted: Result<Arc<Ticket>, NotAccepted>) -> Handle<R> {
+        let ticket = match submitted {
+            Ok(ticket) => ticket,
+            Err(not_accepted) => Arc::new(Ticket::ended(error_of(not_accepted))),
+        };
+        Handle::new(Arc::clone(&self.core.scheduler), ticket)
+    }
+
+    #[inline]
+    fn encode(&self, args: &A) -> (Result<Payload, TaskError>, Vec<crate::pool::Transfer>) {
+        let mut payload = Payload::new();
+        let (encoded, buffers) = encoding(|| payload.encode(args));
+        let encoded = encoded.map_err(|error| TaskError::Arguments {
+            message: format!("they cannot be encoded: {error}"),
+        });
+        (encoded.map(|()| payload), buffers)
+    }
+
+    #[inline]
+    fn job_of(
+        &self,
+        payload: Payload,
+        buffers: Vec<crate::pool::Transfer>,
+    ) -> Result<Job, TaskError> {
+        let function = self.function.ok_or_else(|| TaskError::Arguments {
+            message: "the function is not part of the main program (a shared library's?)".into(),
+        })?;
+        Ok(Job {
+            function,
+            payload,
+            buffers,
+            attempts: self.attempts,
+        })
+    }
+
+    /// Encodes `args` and gives them up.
+    #[inline]
+    pub(super) fn job(&self, args: A) -> Result<Job, TaskError> {
+        let (encoded, buffers) = self.encode(&args);
+        drop(args);
+        self.job_of(encoded?, buffers)
+    }
+}
+
+#[cold]
+fn error_of(not_accepted: NotAccepted) -> TaskError {
+    match not_accepted {
+        NotAccepted::Failed(error) => error,
+        NotAccepted::Refused(Refusal::Shutdown) => TaskError::Shutdown,
+        NotAccepted::Refused(refusal) => TaskError::OutOfMemory {
+            message: refusal.to_string(),
+        },
+    }
+}
