@@ -71,7 +71,8 @@ fn read_folder(root: &Path, prefix: &str, deep: bool, files: &mut Vec<(String, S
         let entry = entry.expect("a folder's entries can be read");
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
         let kind = entry.file_type().expect("an entry's type is known");
-        if kind.is_file() {
+        // In a worktree, `.git` is a file that names the main checkout.
+        if kind.is_file() && path != ".git" {
             // What is not UTF-8 is no source of ours.
             files.extend(
                 std::fs::read_to_string(entry.path())
