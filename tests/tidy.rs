@@ -29,6 +29,7 @@ pub struct Violation {
 }
 
 impl Violation {
+    /// `path` is relative to the repository; lines count from 1.
     pub fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),

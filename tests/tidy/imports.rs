@@ -174,9 +174,8 @@ fn named_modules(source: &Source) -> Vec<(String, usize)> {
             }
             "{" => braces.push(false),
             "}" => {
-                if braces.pop() == Some(true) {
-                    here.pop();
-                }
+                let closes_module = braces.pop() == Some(true);
+                here.truncate(here.len() - usize::from(closes_module));
             }
             "crate" | "super" | "self" if source.at(index + 1) == "::" => {
                 index = walk.path(index, here.clone());
