@@ -1,1 +1,182 @@
+//! Rules about the code, as tests: what reviewers would otherwise have to remember.
+//!
+//! The import table is written once, in `docs/ARCHITECTURE.md`; it is read from there.
+//! Each rule is a function of a path and a text, and `tidy/planted.rs` shows that it
+//! finds what it should. Needs nothing but the standard library.
 
+#[path = "tidy/imports.rs"]
+mod imports;
+#[path = "tidy/planted.rs"]
+mod planted;
+#[path = "tidy/rules.rs"]
+mod rules;
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use imports::{ARCHITECTURE, Row, module_of};
+use source::Source;
+
+/// Something that a rule forbids, and where.
+#[derive(Debug)]
+pub struct Violation {
+    path: String,
+    line: usize,
+    what: String,
+}
+
+impl Violation {
+    /// `path` is relative to the repository; lines count from 1.
+    pub fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            line,
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path, self.line, self.what)
+    }
+}
+
+/// Where the project's own files are. The top level itself is read without its other folders.
+const FOLDERS: [&str; 8] = [
+    "src", "ffi", "tests", "benches", "examples", "scripts", "docs", ".ci",
+];
+
+/// All text files, as (path, content), in a fixed order.
+fn files() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    read_folder(root, "", false, &mut files);
+    for folder in FOLDERS {
+        if root.join(folder).is_dir() {
+            read_folder(root, &format!("{folder}/"), true, &mut files);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn read_folder(root: &Path, prefix: &str, deep: bool, files: &mut Vec<(String, String)>) {
+    let folder = root.join(prefix);
+    let entries = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", folder.display()));
+    for entry in entries {
+        let entry = entry.expect("a folder's entries can be read");
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let kind = entry.file_type().expect("an entry's type is known");
+        // In a worktree, `.git` is a file that names the main checkout.
+        if kind.is_file() && path != ".git" {
+            // What is not UTF-8 is no source of ours.
+            files.extend(
+                std::fs::read_to_string(entry.path())
+                    .ok()
+                    .map(|text| (path, text)),
+            );
+        } else if kind.is_dir() && deep && !path.ends_with("/target") {
+            read_folder(root, &format!("{path}/"), deep, files);
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let files = files()
+        .into_iter()
+        .filter(|(path, _)| path.ends_with(".rs"));
+    files
+        .map(|(path, text)| Source::new(&path, &text))
+        .collect()
+}
+
+fn table() -> Vec<Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(ARCHITECTURE);
+    let markdown = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+    imports::parse_table(&markdown).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+#[track_caller]
+fn assert_none(violations: impl IntoIterator<Item = Violation>) {
+    let lines: Vec<String> = violations
+        .into_iter()
+        .map(|found| found.to_string())
+        .collect();
+    assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
+}
+
+#[test]
+fn the_import_table_lists_the_modules_that_exist() {
+    let sources = sources();
+    let modules: BTreeSet<String> = sources
+        .iter()
+        .filter_map(|source| module_of(&source.path))
+        .map(str::to_owned)
+        .collect();
+    assert!(!modules.is_empty(), "no sources found");
+    assert_none(imports::check_table(&table(), &modules));
+}
+
+#[test]
+fn imports_follow_the_table() {
+    let table = table();
+    assert_none(
+        sources()
+            .iter()
+            .flat_map(|source| imports::check_imports(source, &table)),
+    );
+}
+
+#[test]
+fn unsafe_stays_on_its_floors() {
+    let table = table();
+    assert_none(
+        sources()
+            .iter()
+            .flat_map(|source| rules::unsafe_stays_on_its_floors(source, &table)),
+    );
+}
+
+#[test]
+fn unsafe_says_why() {
+    assert_none(sources().iter().flat_map(rules::unsafe_says_why));
+}
+
+#[test]
+fn orderings_say_why() {
+    assert_none(sources().iter().flat_map(rules::orderings_say_why));
+}
+
+#[test]
+fn files_stay_short() {
+    assert_none(sources().iter().flat_map(rules::files_stay_short));
+}
+
+#[test]
+fn the_library_neither_prints_nor_unwraps() {
+    assert_none(
+        sources()
+            .iter()
+            .flat_map(rules::library_neither_prints_nor_unwraps),
+    );
+}
+
+#[test]
+fn nothing_is_unfinished() {
+    assert_none(sources().iter().flat_map(rules::nothing_is_unfinished));
+}
+
+#[test]
+fn no_file_names_a_machine() {
+    assert_none(
+        files()
+            .iter()
+            .flat_map(|(path, text)| rules::names_no_machine(path, text)),
+    );
+}

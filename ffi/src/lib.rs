@@ -1,1 +1,117 @@
-//! The C face of pinfold.
+//! The C face of pinfold: what `ffi/include/pinfold.h` declares.
+//!
+//! The shape is the same everywhere (`docs/ABI.md` has the promises):
+//!
+//! ```text
+//! C caller --> pinfold_noun_verb(out parameters, inputs) --> status
+//!                  |
+//!                  boundary::guard     no panic gets past it
+//!                  |
+//!                  edge::Out::new      null is an error code, the only place that touches a raw pointer
+//!                  |
+//!                  plain Rust
+//! ```
+//!
+//! The functions can be called from Rust too, which is how they are tested:
+//!
+//! ```
+//! let mut count = 0;
+//! // SAFETY: the pointer comes from a live `&mut usize`.
+//! let status = unsafe { pinfold_c::pinfold_allowed_cpus(&mut count) };
+//! assert_eq!(status, pinfold_c::PinfoldStatus::Ok);
+//! assert!(count >= 1);
+//! ```
+#![allow(unsafe_code)] // the C boundary: raw pointers in, unmangled names out
+
+mod boundary;
+mod edge;
+mod status;
+
+use std::ffi::{CStr, c_char};
+
+use boundary::{guard, guard_or};
+use edge::Out;
+pub use status::PinfoldStatus;
+
+/// Counts the incompatible changes of this interface. Compare it with what
+/// `pinfold_abi_version()` returns before the first other call.
+pub const PINFOLD_ABI_VERSION: u32 = 1;
+
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("the package version has a NUL byte in it"),
+    };
+
+/// The library's version, for people and log lines, like "0.1.0".
+///
+/// Never null; lives as long as the library is loaded; not to be freed.
+///
+/// ```
+/// # use std::ffi::CStr;
+/// // SAFETY: the function returns a text that ends in NUL and lives for ever.
+/// let version = unsafe { CStr::from_ptr(pinfold_c::pinfold_version()) };
+/// assert_eq!(version.to_str(), Ok(env!("CARGO_PKG_VERSION")));
+/// ```
+#[unsafe(no_mangle)]
+pub extern "C" fn pinfold_version() -> *const c_char {
+    guard_or(c"".as_ptr(), || VERSION.as_ptr())
+}
+
+/// The value that `PINFOLD_ABI_VERSION` had when the library was built.
+///
+/// Zero, which is no version, if the library is broken.
+///
+/// ```
+/// assert_eq!(pinfold_c::pinfold_abi_version(), pinfold_c::PINFOLD_ABI_VERSION);
+/// ```
+#[unsafe(no_mangle)]
+pub extern "C" fn pinfold_abi_version() -> u32 {
+    guard_or(0, || PINFOLD_ABI_VERSION)
+}
+
+/// One English sentence about a status code, for people and log lines.
+///
+/// Any number is allowed: one that is not a status code is said to be unknown.
+/// Never null; lives as long as the library is loaded; not to be freed.
+///
+/// ```
+/// # use std::ffi::CStr;
+/// // SAFETY: the function returns a text that ends in NUL and lives for ever.
+/// let message = unsafe { CStr::from_ptr(pinfold_c::pinfold_status_message(1)) };
+/// assert_eq!(message, c"an argument that must not be null is null");
+/// ```
+#[unsafe(no_mangle)]
+pub extern "C" fn pinfold_status_message(code: i32) -> *const c_char {
+    guard_or(c"".as_ptr(), || status::message(code).as_ptr())
+}
+
+/// How many CPUs this process may use: by its affinity mask and by its control
+/// group's CPU limit, whichever is smaller. At least 1.
+///
+/// Writes the number to `*out_count`, and only when it returns `PINFOLD_STATUS_OK`.
+/// Fails with `PINFOLD_STATUS_NULL_ARGUMENT`, or with `PINFOLD_STATUS_SYSTEM` when the
+/// system does not tell.
+///
+/// # Safety
+///
+/// `out_count` is null, or points to a `size_t` that nobody else touches during the call.
+///
+/// ```
+/// use pinfold_c::{PinfoldStatus, pinfold_allowed_cpus};
+///
+/// // SAFETY: null is allowed, and refused.
+/// let status = unsafe { pinfold_allowed_cpus(std::ptr::null_mut()) };
+/// assert_eq!(status, PinfoldStatus::NullArgument);
+/// ```
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_allowed_cpus(out_count: *mut usize) -> PinfoldStatus {
+    // SAFETY: the caller's promise about `out_count` is the one that `Out` asks for.
+    let out_count = unsafe { Out::new(out_count) };
+    guard(|| {
+        let out_count = out_count?;
+        let cpus = std::thread::available_parallelism().map_err(|_| PinfoldStatus::System)?;
+        out_count.write(cpus.get());
+        Ok(())
+    })
+}
