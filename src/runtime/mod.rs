@@ -253,9 +253,14 @@ impl Runtime {
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let endless = rt.spawn(|(): ()| loop { std::thread::park() }, ());
+    /// fn endless(_: ()) {
+    ///     loop {
+    ///         std::thread::park();
+    ///     }
+    /// }
+    /// let stuck = rt.spawn(endless, ());
     /// rt.shutdown(pinfold::Shutdown::Abort)?;
-    /// assert_eq!(endless.join() as Result<(), _>, Err(pinfold::TaskError::Shutdown));
+    /// assert_eq!(stuck.join(), Err(pinfold::TaskError::Shutdown));
     /// # Ok(())
     /// # }
     /// ```

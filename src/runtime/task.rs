@@ -80,8 +80,10 @@ where
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let poison = rt.task(|(): ()| std::process::abort()).safe_to_repeat(2);
-    /// match poison.spawn(()).join() as Result<(), _> {
+    /// fn poison(_: ()) {
+    ///     std::process::abort()
+    /// }
+    /// match rt.task(poison).safe_to_repeat(2).spawn(()).join() {
     ///     Err(pinfold::TaskError::WorkerDied { attempts, .. }) => assert_eq!(attempts, 2),
     ///     other => panic!("{other:?}"),
     /// }

@@ -99,6 +99,9 @@ impl Scheduler {
         if inflight.ticket.is_none() || !self.is_done(hint) {
             return false;
         }
+        // A loan among the arguments is the worker's by now, and may come back in the
+        // result: our former claim to it must be gone before it is adopted again.
+        state.inflight[slot as usize].holds.retain(|hold| !hold.is_loan());
         let (ran, outcome) = self.take_outcome(state, slot);
         let counters = &mut state.counters;
         match (ran, &outcome) {

@@ -201,7 +201,10 @@ impl Scheduler {
                     let ended = self.reap(&mut state);
                     if ended == 0 && state.in_flight == 0 {
                         // Nothing in flight will ever free any.
-                        return Err(NotAccepted::Failed(error.into()));
+                        return Err(match deadline {
+                            Some(_) => out(),
+                            None => NotAccepted::Failed(error.into()),
+                        });
                     }
                     let before = state.ended();
                     drop(state);

@@ -118,6 +118,8 @@ pub struct Supervisor {
     commands: Arc<Commands>,
     events: Arc<dyn Events>,
     zygote_failures: Backoff,
+    /// Told to stop: the dead are only counted out.
+    stopping: bool,
 }
 
 impl Supervisor {
@@ -146,6 +148,7 @@ impl Supervisor {
             commands,
             events,
             zygote_failures: Backoff::default(),
+            stopping: false,
         };
         supervisor.spawn_due();
         for _ in 0..supervisor.workers.len() {
@@ -303,6 +306,11 @@ impl Supervisor {
             Life::Alive { pid: known, .. } if known == pid => {}
             _ => return, // an old one, reported twice
         }
+        if self.stopping {
+            slot.life = Life::Starting;
+            self.commands.told().workers[worker as usize].pid = 0;
+            return;
+        }
         let first = (worker * self.fold.plan.shape.threads) as usize;
         // Relaxed: it is dead.
         let status = &self.fold.executors[first].status;
@@ -364,6 +372,7 @@ impl Supervisor {
     }
 
     fn stop(&mut self, stop: Stop) {
+        self.stopping = true;
         self.fold.header.stop();
         self.fold.wake_all();
         if stop == Stop::Kill {
@@ -378,8 +387,8 @@ impl Supervisor {
             }
             let (_, ended) = self.wait(Some(left.max(Duration::from_millis(100))));
             for worker in ended {
-                self.workers[worker].life = Life::Starting;
-                self.commands.told().workers[worker].pid = 0;
+                // Waits until the zygote has reaped it: no zombie is left behind.
+                self.bury(worker, STATUS_TIMEOUT);
             }
         }
         // Dropping the zygote ends it.

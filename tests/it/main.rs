@@ -1,1 +1,7 @@
-fn main(){}
+//! Everything that needs real processes.
+
+pinfold::test_setup!();
+
+mod api;
+mod death;
+mod idle;
