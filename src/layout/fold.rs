@@ -11,7 +11,7 @@ use crate::shm::{Header, Segment, View, Views};
 use crate::sys::barrier;
 use crate::task::Slot;
 
-use super::plan::{Plan, SET_WORDS};
+use super::plan::Plan;
 use super::record::ExecutorRecord;
 
 /// A process's view of the segment.
@@ -38,11 +38,12 @@ impl Fold {
     /// Views of `segment`, which was created or attached for `plan`.
     pub fn new(segment: Segment, plan: Plan) -> Self {
         let segment = Arc::new(segment);
+        let set_words = plan.shape.executors().div_ceil(64);
         Fold {
             header: segment.header(),
             host_bell: segment.view(plan.host_bell),
-            searching: BitSet(segment.views(plan.searching, SET_WORDS)),
-            sleeping: BitSet(segment.views(plan.sleeping, SET_WORDS)),
+            searching: BitSet(segment.views(plan.searching, set_words)),
+            sleeping: BitSet(segment.views(plan.sleeping, set_words)),
             executors: segment.views(plan.executors, plan.shape.executors()),
             slots: segment.views(plan.slots, plan.shape.slots as usize),
             plan,

@@ -104,7 +104,8 @@ impl Taker {
     }
 
     /// Takes words from the head into `into`: up to `into.len()` of them, and if
-    /// `half`, at most half of what is there (rounded up). Returns how many.
+    /// `half`, at most half of what is there (rounded up). Returns how many, and
+    /// how many it saw but left.
     ///
     /// Before the head moves, `announce` is called with the words: what it stores
     /// in shared memory tells a rescuer what this process was about to take. It
@@ -114,7 +115,7 @@ impl Taker {
         into: &mut [u64],
         half: bool,
         mut announce: impl FnMut(&[u64]),
-    ) -> Result<usize, Damaged> {
+    ) -> Result<(usize, u64), Damaged> {
         // ordering: Acquire pairs with the other takers' Release: we do not see
         // an older tail than they did.
         let mut head = self.ring.head.load(Ordering::Acquire);
@@ -123,7 +124,7 @@ impl Taker {
             let tail = self.ring.tail.load(Ordering::Acquire);
             let waiting = tail.wrapping_sub(head);
             if waiting == 0 {
-                return Ok(0);
+                return Ok((0, 0));
             }
             if waiting > self.ring.capacity() {
                 // ordering: Acquire as above.
@@ -152,7 +153,7 @@ impl Taker {
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {
-                Ok(_) => return Ok(count),
+                Ok(_) => return Ok((count, waiting - count as u64)),
                 Err(now) => head = now,
             }
         }

@@ -83,9 +83,9 @@ fn steal_takes_batches_and_halves() {
     let mut words = [0; 8];
     let mut announced = Vec::new();
     let taken = taker.take(&mut words, true, |w| announced = w.to_vec());
-    assert_eq!(taken, Ok(4), "half of seven, rounded up");
+    assert_eq!(taken, Ok((4, 3)), "half of seven, rounded up");
     assert_eq!(announced, [0, 1, 2, 3]);
-    assert_eq!(taker.take(&mut words[..2], false, |_| {}), Ok(2));
+    assert_eq!(taker.take(&mut words[..2], false, |_| {}), Ok((2, 1)));
     assert_eq!(words[..2], [4, 5]);
     assert_eq!(producer.refresh(), Ok(1));
 }
@@ -102,7 +102,7 @@ fn steal_successor_repairs_a_tail_behind_the_head() {
     producer.publish();
     let mut words = [0; 8];
     let taker = steal::Taker::attach(view);
-    assert_eq!(taker.take(&mut words, false, |_| {}), Ok(1));
+    assert_eq!(taker.take(&mut words, false, |_| {}), Ok((1, 0)));
     assert_eq!(words[0], 42);
 }
 
@@ -121,7 +121,7 @@ fn steal_every_word_once() {
                 let taker = steal::Taker::attach(view);
                 let mut words = [0; 8];
                 while total.load(Ordering::Relaxed) < WORDS {
-                    let count = taker
+                    let (count, _) = taker
                         .take(&mut words[..batch * 2], batch == 2, |_| {})
                         .expect("whole");
                     for word in &words[..count] {

@@ -103,7 +103,7 @@ impl<R: DeserializeOwned> Handle<R> {
         }
         Some(match outcome {
             Ok(value) => value.decode(),
-            Err(error) => Err(error.clone()),
+            Err(error) => Err(TaskError::clone(error)),
         })
     }
 }

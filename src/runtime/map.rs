@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::NotAccepted;
 
 use super::{Handle, Task};
 
@@ -59,7 +58,7 @@ where
         }
     }
 
-    /// Submits up to the bound, with one publication for all.
+    /// Submits up to the bound, with few publications.
     fn fill(&mut self) {
         let Map {
             task,
@@ -68,32 +67,26 @@ where
             in_flight,
             exhausted,
         } = self;
-        let missing = *in_flight - handles.len().min(*in_flight);
+        let mut missing = *in_flight - handles.len().min(*in_flight);
         let task = *task;
-        let mut failed = None;
-        loop {
-            // Jobs up to the next one that cannot even be encoded.
-            let room = missing.min(*in_flight - handles.len().min(*in_flight));
-            let jobs = items.by_ref().take(room).map_while(|args| match task.job(args) {
-                Ok(job) => Some(job),
-                Err(error) => {
-                    failed = Some(error);
-                    None
-                }
-            });
-            let before = handles.len();
-            task.core()
-                .scheduler
-                .submit_all(jobs, |submitted| handles.push_back(task.handle(submitted)));
-            let submitted = handles.len() - before;
-            match failed.take() {
-                Some(error) => handles.push_back(task.handle(Err(NotAccepted::Failed(error)))),
+        let next = |job: &mut _| {
+            if missing == 0 {
+                return Ok(false);
+            }
+            missing -= 1;
+            match items.next() {
+                Some(args) => task.encode(&args, job).map(|()| true),
                 None => {
-                    *exhausted = submitted < room;
-                    return;
+                    *exhausted = true;
+                    Ok(false)
                 }
             }
-        }
+        };
+        task.core()
+            .scheduler
+            .submit_all(&mut task.job(), next, |submitted| {
+                handles.push_back(task.handle(submitted));
+            });
     }
 }
 

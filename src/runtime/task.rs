@@ -124,10 +124,14 @@ where
     /// ```
     #[inline]
     pub fn spawn(&self, args: A) -> Handle<R> {
-        let submitted = self
-            .job(args)
-            .map_err(NotAccepted::Failed)
-            .and_then(|job| self.core.scheduler.submit(job, None));
+        let mut job = self.job();
+        let submitted = match self.encode(&args, &mut job) {
+            Ok(()) => {
+                drop(args);
+                self.core.scheduler.submit(&mut job, None)
+            }
+            Err(error) => Err(NotAccepted::Failed(error)),
+        };
         self.handle(submitted)
     }
 
@@ -149,17 +153,12 @@ where
         if let Err(refusal) = self.core.scheduler.try_reserve() {
             return Err(TrySpawnError { refusal, args });
         }
-        let (encoded, buffers) = self.encode(&args);
-        let payload = match encoded {
-            Ok(payload) => payload,
-            Err(error) => return Ok(self.handle(Err(NotAccepted::Failed(error)))),
-        };
-        let job = match self.job_of(payload, buffers) {
-            Ok(job) => job,
-            Err(error) => return Ok(self.handle(Err(NotAccepted::Failed(error)))),
-        };
+        let mut job = self.job();
+        if let Err(error) = self.encode(&args, &mut job) {
+            return Ok(self.handle(Err(NotAccepted::Failed(error))));
+        }
         let now = std::time::Instant::now();
-        match self.core.scheduler.submit(job, Some(now)) {
+        match self.core.scheduler.submit(&mut job, Some(now)) {
             Err(NotAccepted::Refused(refusal)) => Err(TrySpawnError { refusal, args }),
             submitted => Ok(self.handle(submitted)),
         }
@@ -202,39 +201,31 @@ where
         Handle::new(Arc::clone(&self.core.scheduler), ticket)
     }
 
+    /// An empty job of this task.
     #[inline]
-    fn encode(&self, args: &A) -> (Result<Payload, TaskError>, Vec<crate::pool::Transfer>) {
-        let mut payload = Payload::new();
-        let (encoded, buffers) = encoding(|| payload.encode(args));
-        let encoded = encoded.map_err(|error| TaskError::Arguments {
-            message: format!("they cannot be encoded: {error}"),
-        });
-        (encoded.map(|()| payload), buffers)
-    }
-
-    #[inline]
-    fn job_of(
-        &self,
-        payload: Payload,
-        buffers: Vec<crate::pool::Transfer>,
-    ) -> Result<Job, TaskError> {
-        let function = self.function.ok_or_else(|| TaskError::Arguments {
-            message: "the function is not part of the main program (a shared library's?)".into(),
-        })?;
-        Ok(Job {
-            function,
-            payload,
-            buffers,
+    pub(super) fn job(&self) -> Job {
+        Job {
+            function: self.function.unwrap_or(FunctionId(0)),
+            payload: Payload::new(),
+            buffers: Vec::new(),
             attempts: self.attempts,
-        })
+        }
     }
 
-    /// Encodes `args` and gives them up.
+    /// Encodes `args` into `job`, whose former contents are forgotten.
     #[inline]
-    pub(super) fn job(&self, args: A) -> Result<Job, TaskError> {
-        let (encoded, buffers) = self.encode(&args);
-        drop(args);
-        self.job_of(encoded?, buffers)
+    pub(super) fn encode(&self, args: &A, job: &mut Job) -> Result<(), TaskError> {
+        if self.function.is_none() {
+            return Err(TaskError::Arguments {
+                message: "the function is not part of the main program (a shared library's?)".into(),
+            });
+        }
+        job.payload.clear();
+        let (encoded, buffers) = encoding(|| job.payload.encode(args));
+        job.buffers = buffers;
+        encoded.map_err(|error| TaskError::Arguments {
+            message: format!("they cannot be encoded: {error}"),
+        })
     }
 }
 

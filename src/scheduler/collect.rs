@@ -1,15 +1,19 @@
 //! Collecting what is done: from slot to ticket.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::error::TaskError;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, SlotIndex};
+use crate::sys::prefetch;
 use crate::task::{Head, Outcome as Ran, Payload, Place, TaskState, split_parcels};
 
 use super::Scheduler;
 use super::state::State;
 use super::ticket::{Outcome, Value};
+
+/// How many slots ahead lines are asked for.
+const AHEAD: usize = 8;
 
 impl Scheduler {
     /// Reads every completion ring; returns how many tasks have ended by it.
@@ -39,10 +43,17 @@ impl Scheduler {
                     stale += 1;
                 }
             });
-            for slot in due.drain(..) {
-                done += usize::from(self.collect(state, slot));
+            for at in 0..due.len() {
+                if let Some(later) = due.get(at + AHEAD) {
+                    prefetch(&self.fold.slots[*later as usize]);
+                }
+                done += usize::from(self.collect(state, due[at]));
             }
+            due.clear();
             state.due = due;
+            // Relaxed: judgement, not truth.
+            let grain = &self.fold.executors[executor].status.grain_ns;
+            state.grains_ns[executor] = grain.load(Ordering::Relaxed);
             if read.is_err() {
                 state.counters.damage += 1;
                 state.completions[executor].reset();
@@ -101,7 +112,9 @@ impl Scheduler {
         }
         // A loan among the arguments is the worker's by now, and may come back in the
         // result: our former claim to it must be gone before it is adopted again.
-        state.inflight[slot as usize].holds.retain(|hold| !hold.is_loan());
+        if let Some(extra) = &mut state.inflight[slot as usize].extra {
+            extra.holds.retain(|hold| !hold.is_loan());
+        }
         let (ran, outcome) = self.take_outcome(state, slot);
         let counters = &mut state.counters;
         match (ran, &outcome) {
@@ -110,11 +123,11 @@ impl Scheduler {
                 counters.returned_err += u64::from(ran == Ran::ReturnedErr);
             }
             (Ran::Panicked, _) => counters.panicked += 1,
-            (_, Err(TaskError::Corrupted { .. })) => {
-                counters.damage += 1;
+            (_, Err(error)) => {
                 counters.failed += 1;
+                let damaged = matches!(**error, TaskError::Corrupted { .. });
+                counters.damage += u64::from(damaged);
             }
-            _ => counters.failed += 1,
         }
         self.settle(state, slot, outcome);
         true
@@ -128,9 +141,8 @@ impl Scheduler {
         };
         self.fold.slots[slot as usize].release(inflight.generation);
         inflight.generation = inflight.generation.next();
-        inflight.again = None;
         // Dropping the holds frees the arguments' buffers.
-        inflight.holds = Vec::new();
+        inflight.extra = None;
         state.free.push(slot);
         state.in_flight -= 1;
         ticket.settle(outcome);
@@ -147,31 +159,39 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     fn take_outcome(&self, state: &State, slot: u32) -> (Ran, Outcome) {
-        let corrupted = |what: &str| {
-            let message = format!("{what} (slot {slot})");
-            tracing::error!(message, "shared memory is damaged");
-            (Ran::None, Err(TaskError::Corrupted { message }))
-        };
         let Some((head, words)) = self.fold.slots[slot as usize].read() else {
-            return corrupted("a finished task's slot makes no sense");
+            return corrupted(slot, "a finished task's slot makes no sense");
         };
+        if let (Ran::Value | Ran::ReturnedErr, 0, Place::Inline(len)) =
+            (head.outcome, head.parcels, head.place)
+        {
+            return (head.outcome, Ok(Value::inline(words, len)));
+        }
+        self.take_large_outcome(state, slot, head, words)
+    }
+
+    #[cold]
+    fn take_large_outcome(
+        &self,
+        state: &State,
+        slot: u32,
+        head: Head,
+        words: [u64; 6],
+    ) -> (Ran, Outcome) {
         let Some(payload) = self.take_payload(slot, &head, words) else {
-            return corrupted("a finished task's result is not where it should be");
+            return corrupted(slot, "a finished task's result is not where it should be");
         };
         let text = || String::from_utf8_lossy(payload.bytes()).into_owned();
-        let outcome = match head.outcome {
+        let error = match head.outcome {
             Ran::Value | Ran::ReturnedErr => {
                 return match self.take_buffers(state, slot, &head, &payload) {
                     Some(buffers) => {
-                        let value = Value {
-                            payload,
-                            parcels: head.parcels,
-                            buffers: Mutex::new(buffers),
-                        };
+                        let value = Value::large(payload, head.parcels, buffers);
                         (head.outcome, Ok(value))
                     }
-                    None => corrupted("a buffer in a result is not what it should be"),
+                    None => corrupted(slot, "a buffer in a result is not what it should be"),
                 };
             }
             Ran::Panicked => {
@@ -184,9 +204,9 @@ impl Scheduler {
             Ran::NoMemory => TaskError::OutOfMemory {
                 message: format!("no room for the task's result: {}", text()),
             },
-            Ran::None => return corrupted("a finished task has no outcome"),
+            Ran::None => return corrupted(slot, "a finished task has no outcome"),
         };
-        (head.outcome, Err(outcome))
+        (head.outcome, Err(Box::new(error)))
     }
 
     fn take_payload(&self, slot: u32, head: &Head, words: [u64; 6]) -> Option<Payload> {
@@ -214,10 +234,17 @@ impl Scheduler {
             return Some(Vec::new());
         }
         let (_, parcels) = split_parcels(payload.bytes(), head.parcels)?;
-        let held = &state.inflight[slot as usize].holds;
+        let held = state.inflight[slot as usize].holds();
         parcels
             .iter()
             .map(|parcel| self.pool.accept_result(parcel, SlotIndex(slot), held))
             .collect()
     }
+}
+
+#[cold]
+fn corrupted(slot: u32, what: &str) -> (Ran, Outcome) {
+    let message = format!("{what} (slot {slot})");
+    tracing::error!(message, "shared memory is damaged");
+    (Ran::None, Err(Box::new(TaskError::Corrupted { message })))
 }

@@ -102,29 +102,32 @@ impl Scheduler {
     ) {
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
-        if let Some(again) = &mut inflight.again
-            && again.left > 0
-        {
-            again.left -= 1;
-            inflight.attempts += 1;
-            let slot = &self.fold.slots[index as usize];
-            slot.write(again.head, again.payload.words());
-            slot.queue(generation);
-            state.counters.repeated += 1;
-            let hint = Hint {
-                slot: SlotIndex(index),
-                generation,
-            };
-            self.place(state, hint.pack());
-            return;
+        let again = inflight.extra.as_mut().and_then(|extra| extra.again.as_mut());
+        let mut attempts = 1;
+        if let Some(again) = again {
+            attempts = again.attempts;
+            if again.left > 0 {
+                again.left -= 1;
+                again.attempts += 1;
+                let slot = &self.fold.slots[index as usize];
+                slot.write(again.head, again.payload.words());
+                slot.queue(generation);
+                state.counters.repeated += 1;
+                let hint = Hint {
+                    slot: SlotIndex(index),
+                    generation,
+                };
+                self.place(state, hint.pack());
+                return;
+            }
         }
         let error = TaskError::WorkerDied {
             death,
-            attempts: inflight.attempts,
+            attempts,
             last_words,
         };
         state.counters.died += 1;
-        self.settle(state, index, Err(error));
+        self.settle(state, index, Err(Box::new(error)));
     }
 
     /// Ends everything in flight with `error`.
@@ -134,7 +137,7 @@ impl Scheduler {
             if state.inflight[index as usize].ticket.is_some() {
                 failed += 1;
                 state.counters.failed += 1;
-                self.settle(state, index, Err(error.clone()));
+                self.settle(state, index, Err(Box::new(error.clone())));
             }
         }
         state.homeless.clear();

@@ -41,19 +41,24 @@ pub struct Counters {
     pub in_flight: u64,
 }
 
-/// A task in flight.
+/// A task in flight; 24 bytes, for there are as many as slots.
 #[derive(Debug)]
 pub struct Inflight {
     /// The generation its slot is in. Private, so no wild worker changes it.
     pub generation: Generation,
     /// Whose outcome it is; `None` while the slot is free.
     pub ticket: Option<Arc<Ticket>>,
+    /// What few tasks have.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// What a task has that has buffers or long arguments, or may be run again.
+#[derive(Debug, Default)]
+pub struct Extra {
     /// Holds for its arguments' buffers, and the block of long arguments.
     pub holds: Vec<Transfer>,
-    /// What to write again for another run, if it may be run again.
-    pub again: Option<Box<Again>>,
-    /// How often it was started for certain.
-    pub attempts: u32,
+    /// What to write for another run.
+    pub again: Option<Again>,
 }
 
 impl Inflight {
@@ -61,10 +66,13 @@ impl Inflight {
         Inflight {
             generation: Generation::new(0),
             ticket: None,
-            holds: Vec::new(),
-            again: None,
-            attempts: 0,
+            extra: None,
         }
+    }
+
+    /// Holds for its arguments.
+    pub fn holds(&self) -> &[Transfer] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.holds)
     }
 }
 
@@ -77,6 +85,8 @@ pub struct Again {
     pub payload: Payload,
     /// How many runs are left after the present one.
     pub left: u32,
+    /// How often it was started.
+    pub attempts: u32,
 }
 
 /// Somebody parked until something happens.
@@ -101,6 +111,9 @@ pub struct State {
     pub next: usize,
     /// Executors whose inbox was filled and not yet published.
     pub touched: Vec<usize>,
+    /// Per executor: how long a task takes, as last read; a line that the executor
+    /// writes all the time is not read for every submit.
+    pub grains_ns: Vec<u64>,
     /// Slots whose completion was read and not yet followed; empty in between.
     pub due: Vec<u32>,
     pub waiters: Vec<Waiter>,
@@ -129,6 +142,7 @@ impl State {
             homeless: Vec::new(),
             next: 0,
             touched: Vec::with_capacity(executors),
+            grains_ns: vec![0; executors],
             due: Vec::new(),
             waiters: Vec::new(),
             leader: false,

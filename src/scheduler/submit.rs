@@ -5,15 +5,17 @@ use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
 use crate::pool::{AllocError, Transfer};
-use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, SlotIndex};
 use crate::sys::barrier;
 use crate::task::{FunctionId, Head, Outcome, Payload, Place};
 
 use super::balance::{Load, WORTH_WAKING_NS};
-use super::state::{Again, State};
+use super::state::{Again, Extra, State};
 use super::ticket::Ticket;
 use super::Scheduler;
+
+/// Of many tasks submitted at once, so many are published together.
+const PUBLISH_EVERY: usize = 32;
 
 /// A task, ready to be submitted.
 #[derive(Debug)]
@@ -66,30 +68,50 @@ impl Scheduler {
     /// Submits one task; waits for room (in the queue, or in the pool for long
     /// arguments) until `deadline`, or without end if there is none.
     #[inline]
-    pub fn submit(&self, job: Job, deadline: Option<Instant>) -> Result<Arc<Ticket>, NotAccepted> {
-        let prepared = self.prepare(job, deadline)?;
+    pub fn submit(
+        &self,
+        job: &mut Job,
+        deadline: Option<Instant>,
+    ) -> Result<Arc<Ticket>, NotAccepted> {
+        let head = self.prepare(job, deadline)?;
         let mut state = self.room(deadline)?;
-        let ticket = self.enqueue(&mut state, prepared);
+        let ticket = self.enqueue(&mut state, head, job);
         self.publish(&mut state);
         Ok(ticket)
     }
 
-    /// Submits several tasks with one publication; `each` gets the tickets in
-    /// order. Waits for room as [`Scheduler::submit`].
+    /// Submits several tasks with few publications. `next` prepares the next job in
+    /// place (its memory is reused) and returns false when there is none; `each`
+    /// gets the tickets in order. Waits for room as [`Scheduler::submit`].
+    ///
+    /// Neither is called while the lock is held.
     pub fn submit_all(
         &self,
-        jobs: impl Iterator<Item = Job>,
+        job: &mut Job,
+        mut next: impl FnMut(&mut Job) -> Result<bool, TaskError>,
         mut each: impl FnMut(Result<Arc<Ticket>, NotAccepted>),
     ) {
-        for job in jobs {
-            let submitted = self.prepare(job, None).and_then(|prepared| {
-                let mut state = self.room(None)?;
-                let ticket = self.enqueue(&mut state, prepared);
-                Ok(ticket)
-            });
+        let mut unpublished = 0;
+        loop {
+            let submitted = match next(job) {
+                Ok(true) => self.prepare(job, None).and_then(|head| {
+                    let mut state = self.room(None)?;
+                    let ticket = self.enqueue(&mut state, head, job);
+                    unpublished += 1;
+                    if unpublished == PUBLISH_EVERY {
+                        unpublished = 0;
+                        self.publish(&mut state);
+                    }
+                    Ok(ticket)
+                }),
+                Ok(false) => break,
+                Err(error) => Err(NotAccepted::Failed(error)),
+            };
             each(submitted);
         }
-        self.publish(&mut self.lock());
+        if unpublished > 0 {
+            self.publish(&mut self.lock());
+        }
     }
 
     /// The lock, with a free slot.
@@ -125,34 +147,22 @@ impl Scheduler {
 
     /// Everything that needs no lock: long arguments go into a block.
     #[inline]
-    fn prepare(&self, job: Job, deadline: Option<Instant>) -> Result<Prepared, NotAccepted> {
-        let Job {
-            function,
-            mut payload,
-            buffers: mut holds,
-            attempts,
-        } = job;
-        let parcels = holds.len() as u8;
-        if !holds.is_empty() {
-            self.add_parcels(&mut payload, &holds, attempts)
+    fn prepare(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Head, NotAccepted> {
+        let parcels = job.buffers.len() as u8;
+        if !job.buffers.is_empty() {
+            self.add_parcels(&mut job.payload, &job.buffers, job.attempts)
                 .map_err(NotAccepted::Failed)?;
         }
-        let place = if payload.is_inline() {
-            Place::Inline(payload.len())
+        let place = if job.payload.is_inline() {
+            Place::Inline(job.payload.len())
         } else {
-            self.place_long(&payload, &mut holds, deadline)?
+            self.place_long(&job.payload, &mut job.buffers, deadline)?
         };
-        let head = Head {
-            function: function.0,
+        Ok(Head {
+            function: job.function.0,
             outcome: Outcome::None,
             parcels,
             place,
-        };
-        Ok(Prepared {
-            head,
-            payload,
-            holds,
-            attempts,
         })
     }
 
@@ -230,29 +240,17 @@ impl Scheduler {
 
     /// Fills a slot and puts its hint behind some inbox's tail. There is room.
     #[inline]
-    fn enqueue(&self, state: &mut State, job: Prepared) -> Arc<Ticket> {
-        let Prepared {
-            head,
-            payload,
-            holds,
-            attempts,
-        } = job;
+    fn enqueue(&self, state: &mut State, head: Head, job: &mut Job) -> Arc<Ticket> {
         let index = state.free.pop().unwrap_or_default();
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
         let ticket = Arc::new(Ticket::new(index, generation));
         let slot = &self.fold.slots[index as usize];
-        slot.write(head, payload.words());
+        slot.write(head, job.payload.words());
         slot.queue(generation);
         inflight.ticket = Some(Arc::clone(&ticket));
-        inflight.holds = holds;
-        inflight.attempts = 1;
-        if attempts > 1 {
-            inflight.again = Some(Box::new(Again {
-                head,
-                payload,
-                left: attempts - 1,
-            }));
+        if !job.buffers.is_empty() || job.attempts > 1 {
+            inflight.extra = Some(Self::extra(head, job));
         }
         state.in_flight += 1;
         state.counters.submitted += 1;
@@ -262,6 +260,22 @@ impl Scheduler {
         };
         self.place(state, hint.pack());
         ticket
+    }
+
+    #[cold]
+    fn extra(head: Head, job: &mut Job) -> Box<Extra> {
+        let again = (job.attempts > 1).then(|| Again {
+            head,
+            payload: match head.place {
+                Place::Inline(_) => std::mem::take(&mut job.payload),
+                // The block is among the holds.
+                Place::Block { .. } => Payload::new(),
+            },
+            left: job.attempts - 1,
+            attempts: 1,
+        });
+        let holds = std::mem::take(&mut job.buffers);
+        Box::new(Extra { holds, again })
     }
 
     /// Chooses an inbox for a hint.
@@ -303,14 +317,9 @@ impl Scheduler {
     #[inline]
     fn load(&self, state: &State, executor: usize) -> Load {
         let member = executor as u32;
-        // Relaxed: judgement, not truth.
-        let grain_ns = self.fold.executors[executor]
-            .status
-            .grain_ns
-            .load(Ordering::Relaxed);
         Load {
             backlog: state.inboxes[executor].backlog_seen(),
-            grain_ns,
+            grain_ns: state.grains_ns[executor],
             sleeping: self.fold.sleeping.contains(member),
             searching: self.fold.searching.contains(member),
         }
@@ -328,21 +337,18 @@ impl Scheduler {
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
         while let Some(executor) = state.touched.pop() {
-            let backlog = state.inboxes[executor].refresh();
-            if backlog.is_err() {
-                state.counters.damage += 1;
+            // The takers' head is only looked at when it matters: they move it all
+            // the time.
+            let mut load = self.load(state, executor);
+            if load.delay_ns() >= WORTH_WAKING_NS {
+                match state.inboxes[executor].refresh() {
+                    Ok(backlog) => load.backlog = backlog,
+                    Err(_) => state.counters.damage += 1,
+                }
             }
-            let load = self.load(state, executor);
             if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
                 self.fold.wake_one(ExecutorId(executor as u32));
             }
         }
     }
-}
-
-struct Prepared {
-    head: Head,
-    payload: Payload,
-    holds: Vec<Transfer>,
-    attempts: u32,
 }

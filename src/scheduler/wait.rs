@@ -45,7 +45,7 @@ impl Scheduler {
         if ticket.is_settled() {
             return true;
         }
-        if !self.is_done(ticket.hint) {
+        if !self.is_done(ticket.hint()) {
             return false;
         }
         let mut state = self.lock();
@@ -55,9 +55,9 @@ impl Scheduler {
     }
 
     fn collect_this(&self, state: &mut State, ticket: &Ticket) {
-        let slot = ticket.hint.slot;
+        let slot = ticket.hint().slot;
         let is_here = state.inflight.get(slot.at()).is_some_and(|inflight| {
-            inflight.generation == ticket.hint.generation && inflight.ticket.is_some()
+            inflight.generation == ticket.hint().generation && inflight.ticket.is_some()
         });
         if !ticket.is_settled() && is_here {
             self.collect(state, slot.0);
@@ -70,7 +70,7 @@ impl Scheduler {
         let scarce = self.allowed_cpus <= self.fold.plan.shape.executors();
         loop {
             for _ in 0..64 {
-                if self.is_done(ticket.hint) {
+                if self.is_done(ticket.hint()) {
                     let mut state = self.lock();
                     self.collect_this(&mut state, ticket);
                     self.reap(&mut state);

@@ -19,27 +19,22 @@ impl Executor {
         let record = &self.fold.executors[self.me.0 as usize];
         let hints = &mut self.hints[..size];
         let mut taken = self.inbox.take(hints, false, |hints| record.announce(hints));
-        let mut left = 0;
-        if matches!(taken, Ok(1..)) {
-            left = self.inbox.backlog();
-        } else if self.victims.is_empty() {
-        } else {
+        if matches!(taken, Ok((0, _))) {
             for (_, victim) in &self.victims {
                 taken = victim.take(hints, true, |hints| record.announce(hints));
-                if let Ok(count @ 1..) = taken {
+                if let Ok((count @ 1.., _)) = taken {
                     self.count_stolen(count);
-                    left = victim.backlog();
                     break;
                 }
             }
         }
-        let found = match taken {
-            Ok(0) => {
+        let (found, left) = match taken {
+            Ok((0, _)) => {
                 record.announce_nothing();
-                self.find_announced()
+                (self.find_announced(), 0)
             }
-            Ok(count) => count,
-            Err(Damaged { .. }) => 0, // the host looks at every ring, and acts
+            Ok(taken) => taken,
+            Err(Damaged { .. }) => (0, 0), // the host looks at every ring, and acts
         };
         if found > 0 {
             self.leave_search(left);

@@ -12,12 +12,21 @@ use crate::task::{Call, FunctionId, Head, Outcome, Payload, Place, split_parcels
 use super::executor::Executor;
 use super::panics;
 
+/// How many slots ahead lines are asked for.
+const AHEAD: usize = 8;
+
 impl Executor {
     /// Claims and runs the first `count` of `self.hints`.
     pub(super) fn run_batch(&mut self, count: usize) {
         let start = Instant::now();
         let mut ran = 0;
+        for position in 0..count.min(AHEAD) {
+            self.ask_for(position);
+        }
         for position in 0..count {
+            if position + AHEAD < count {
+                self.ask_for(position + AHEAD);
+            }
             let hint = Hint::unpack(self.hints[position]);
             if self.run_one(hint) {
                 ran += 1;
@@ -30,6 +39,15 @@ impl Executor {
         self.publish();
         self.record().announce_nothing();
         self.measure(start, ran, count);
+    }
+
+    /// Has the slot of a later hint brought here meanwhile.
+    #[inline]
+    fn ask_for(&self, position: usize) {
+        let hint = Hint::unpack(self.hints[position]);
+        if let Some(slot) = self.fold.slots.get(hint.slot.at()) {
+            crate::sys::prefetch(slot);
+        }
     }
 
     fn measure(&mut self, start: Instant, ran: u64, count: usize) {
