@@ -1,1 +1,5 @@
-fn main(){}
+//! Tests of the whole, with real processes.
+
+mod index;
+mod processes;
+mod tree;
