@@ -150,7 +150,7 @@ impl Tree {
 
     /// Takes away all permissions.
     pub fn lock(&self, path: &str) {
-        fs::set_permissions(self.path().join(path), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(self.path().join(path), fs::Permissions::from_mode(0o000)).unwrap();
     }
 
     /// What an index in chunks of `lines` lines must say, as this user sees it.

@@ -29,10 +29,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use index::executor::{Executor, Sequential};
 use index::group::Group;
+use index::large::{Span, count_lines};
+use index::outcome::Outcome;
 use index::parallel::Parallel;
-use index::run::{Executor, Hooks, Job, Sequential, Summary, run};
-use index::work::{Outcome, Scratch, index_group};
+use index::run::{Hooks, Job, Summary, run};
+use index::work::{Scratch, index_group};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Index a tree on pinfold, in sequence, and on rayon, in turn
@@ -59,9 +62,6 @@ struct Rayon {
     in_flight_max: usize,
 }
 
-/// Where the outcome of one group will arrive.
-type Pending = Receiver<Outcome<Vec<u8>>>;
-
 impl Rayon {
     /// A pool of `threads` threads for the job.
     fn new(job: &Job, threads: usize) -> Rayon {
@@ -77,25 +77,32 @@ impl Rayon {
         }
     }
 
-    /// Sends a group on its way.
-    fn submit(&self, group: Group) -> Pending {
+    /// Sends work on its way.
+    fn submit<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File, &mut Scratch) -> R + Send + 'static,
+    ) -> Receiver<R> {
         thread_local! {
             static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
         let (done, pending) = sync_channel(1);
         let root = self.root.clone();
         self.pool.spawn(move || {
-            let supply = |len| Ok(vec![0; len]);
-            let outcome = SCRATCH
-                .with_borrow_mut(|scratch| index_group(&root, &group, scratch, supply))
-                .map_records(|mut buffer: Vec<u8>, len| {
-                    buffer.truncate(len);
-                    buffer
-                });
             // Nobody waits any more: then nobody needs it.
-            let _ = done.send(outcome);
+            let _ = done.send(SCRATCH.with_borrow_mut(|scratch| work(&root, scratch)));
         });
         pending
+    }
+
+    /// Sends a group on its way.
+    fn submit_group(&self, group: Group) -> Receiver<Outcome<Vec<u8>>> {
+        self.submit(move |root, scratch| {
+            let supply = |len| Ok(vec![0; len]);
+            index_group(root, &group, scratch, supply).map_records(|mut buffer: Vec<u8>, len| {
+                buffer.truncate(len);
+                buffer
+            })
+        })
     }
 }
 
@@ -112,7 +119,7 @@ impl Executor for Rayon {
             while in_flight.len() < self.in_flight_max
                 && let Some(group) = groups.next()
             {
-                in_flight.push_back((group.clone(), self.submit(group)));
+                in_flight.push_back((group.clone(), self.submit_group(group)));
             }
             let Some((group, pending)) = in_flight.pop_front() else {
                 return;
@@ -125,16 +132,27 @@ impl Executor for Rayon {
     }
 
     fn one(&self, group: Group) -> Result<Outcome<Vec<u8>>, String> {
-        self.submit(group).recv().map_err(|error| error.to_string())
+        self.submit_group(group)
+            .recv()
+            .map_err(|error| error.to_string())
+    }
+
+    fn count(&self, spans: Vec<Span>) -> Option<Vec<u64>> {
+        let submit =
+            |span: Span| self.submit(move |root, scratch| count_lines(root, &span, scratch));
+        let pending: Vec<_> = spans.into_iter().map(submit).collect();
+        pending
+            .into_iter()
+            .map(|lines| lines.recv().ok()?.ok())
+            .collect()
     }
 }
 
-/// One turn: the time it took, and what came of it.
-fn turn<E: Executor>(
-    job: &Job,
-    start: impl FnOnce() -> E,
-    end: impl FnOnce(E),
-) -> (Duration, Summary<Sink>) {
+/// The time a turn took, and what came of it.
+type Turn = (Duration, Summary<Sink>);
+
+/// One turn.
+fn turn<E: Executor>(job: &Job, start: impl FnOnce() -> E, end: impl FnOnce(E)) -> Turn {
     let hooks = Hooks {
         stop: &|| false,
         seen: &|_| {},
@@ -173,7 +191,7 @@ fn main() {
     };
     let rayon = || turn(&job, || Rayon::new(&job, threads), drop);
 
-    let rivals: [(&str, &dyn Fn() -> (Duration, Summary<Sink>)); 3] = [
+    let rivals: [(&str, &dyn Fn() -> Turn); 3] = [
         ("pinfold", &pinfold),
         ("sequential", &sequential),
         ("rayon", &rayon),

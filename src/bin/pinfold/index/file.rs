@@ -72,6 +72,13 @@ pub struct Stamp {
     changed: (i64, i64),
 }
 
+impl Stamp {
+    /// How many bytes the file has.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
 /// The stamp of an open file, if that is a regular one.
 fn stamp(fd: impl AsFd) -> Result<Stamp, FileError> {
     let stat = fstat(fd).map_err(|error| FileError::Read(error.into()))?;

@@ -52,10 +52,16 @@ pub struct Group {
 pub struct Resume {
     /// What the file was when its first part was read.
     pub stamp: Stamp,
-    /// The first byte not yet indexed; a chunk begins there.
+    /// The first byte not yet indexed.
     pub offset: u64,
-    /// The line that begins there.
+    /// How many line ends to pass, counted from the byte before `offset`, to
+    /// where a chunk begins. 0: one begins at `offset`.
+    pub skip: u64,
+    /// The line with which that chunk begins.
     pub line: u64,
+    /// True if only this part of the file is to be indexed: those behind it
+    /// are other tasks.
+    pub alone: bool,
 }
 
 /// What a task left undone of its group.

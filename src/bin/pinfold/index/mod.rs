@@ -16,10 +16,14 @@
 
 pub mod blob;
 pub mod chunk;
+pub mod collect;
+pub mod executor;
 pub mod file;
 pub mod group;
+pub mod large;
 pub mod open;
 pub mod options;
+pub mod outcome;
 pub mod output;
 pub mod parallel;
 pub mod progress;
@@ -38,12 +42,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use executor::{Executor, Sequential};
 pub use options::IndexArgs;
 use output::Output;
 use parallel::Parallel;
 use progress::Progress;
 use report::Report;
-use run::{Executor, Hooks, Job, Sequential, Summary};
+use run::{Hooks, Job, Summary};
 use signal::Watch;
 
 /// Runs the command; the exit status is explained in its help.

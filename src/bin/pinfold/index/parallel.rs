@@ -23,11 +23,13 @@ use std::path::Path;
 use pinfold::{Runtime, Shared, Shutdown, StartError};
 
 use super::blob::Blob;
+use super::executor::Executor;
 use super::file::FileError;
 use super::group::Group;
-use super::run::Executor;
+use super::large::{Span, count_lines};
+use super::outcome::{Outcome, Tally};
 use super::segments::Starved;
-use super::work::{Outcome, Scratch, Tally, index_group};
+use super::work::{Scratch, index_group};
 
 /// How often a group is tried before its files are tried one by one, and each
 /// of them before it is an error. Killing a worker at random hits a task of a
@@ -38,6 +40,8 @@ const ATTEMPTS: u32 = 10;
 /// A fold of workers that indexes.
 pub struct Parallel {
     runtime: Runtime,
+    /// How many tasks run at a time.
+    lanes: usize,
 }
 
 impl Parallel {
@@ -53,8 +57,10 @@ impl Parallel {
         if let Some(cap) = memory_cap {
             builder = builder.memory_cap(cap);
         }
+        let lanes = workers * threads_per_worker;
         Ok(Parallel {
             runtime: builder.start()?,
+            lanes,
         })
     }
 
@@ -109,6 +115,17 @@ impl Executor for Parallel {
             .expect("one result for one group");
         outcome.map_err(|error| error.to_string())
     }
+
+    fn count(&self, spans: Vec<Span>) -> Option<Vec<u64>> {
+        if self.lanes < 2 {
+            return None;
+        }
+        let task = self.runtime.task(count_in_worker).safe_to_repeat(ATTEMPTS);
+        // Whatever went wrong, reading the parts in order will meet it again.
+        task.map(spans.into_iter())
+            .map(|lines| lines.ok().flatten())
+            .collect()
+    }
 }
 
 /// What a worker's thread keeps from one task to the next.
@@ -119,41 +136,46 @@ struct Kept {
     scratch: Scratch,
 }
 
-impl Kept {
-    /// The directory at `path`, open.
-    fn root(&mut self, path: &Blob) -> io::Result<&File> {
-        if self.root.as_ref().is_none_or(|(open, _)| open != path) {
-            let file = File::open(Path::new(OsStr::from_bytes(path)))?;
-            self.root = Some((path.clone(), file));
-        }
-        Ok(&self.root.as_ref().expect("it was just opened").1)
-    }
-}
-
 thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
+/// Runs `work` on the directory at `root`, open, and the thread's scratch.
+fn with_root<R>(root: &Blob, work: impl FnOnce(&File, &mut Scratch) -> R) -> io::Result<R> {
+    KEPT.with_borrow_mut(|kept| {
+        let Kept {
+            root: open,
+            scratch,
+        } = kept;
+        if open.as_ref().is_none_or(|(path, _)| path != root) {
+            *open = Some((
+                root.clone(),
+                File::open(Path::new(OsStr::from_bytes(root)))?,
+            ));
+        }
+        let (_, root) = open.as_ref().expect("it was just opened");
+        Ok(work(root, scratch))
+    })
+}
+
 /// The task: indexes one group in a worker process.
 fn index_in_worker(group: Group) -> Outcome<Shared> {
-    KEPT.with_borrow_mut(|kept| {
-        if let Err(error) = kept.root(&group.root) {
-            return all_failed(&group, error);
-        }
-        let Kept {
-            root: Some((_, root)),
-            scratch,
-        } = kept
-        else {
-            unreachable!("it is open")
-        };
-        let supply = |len| pinfold::alloc(len).map_err(|_| Starved);
-        let outcome = index_group(root, &group, scratch, supply);
-        outcome.map_records(|mut loan, len| {
+    let supply = |len| pinfold::alloc(len).map_err(|_| Starved);
+    let outcome = with_root(&group.root, |root, scratch| {
+        index_group(root, &group, scratch, supply).map_records(|mut loan, len| {
             loan.truncate(len);
             loan.publish()
         })
-    })
+    });
+    outcome.unwrap_or_else(|error| all_failed(&group, error))
+}
+
+/// The task: counts the line ends in a part of a large file.
+fn count_in_worker(span: Span) -> Option<u64> {
+    let lines = with_root(&span.root, |root, scratch| {
+        count_lines(root, &span, scratch)
+    });
+    lines.ok()?.ok()
 }
 
 /// The outcome if the directory itself cannot be opened: the same errors that

@@ -8,7 +8,7 @@ use blake3::Hash;
 use serde::{Serialize, Serializer};
 
 use super::blob::Blob;
-use super::work::Tally;
+use super::outcome::Tally;
 
 /// The end of a run. Its JSON form is what `--json` prints.
 #[derive(Debug, Serialize)]

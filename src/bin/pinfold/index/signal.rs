@@ -20,7 +20,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::work::Tally;
+use super::outcome::Tally;
 
 /// How long the run has to end by itself.
 const GRACE: Duration = Duration::from_millis(600);
@@ -49,16 +49,17 @@ impl Watch {
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
-                for signal in signals.forever() {
-                    mine.0.signal.store(signal, Ordering::Relaxed);
-                    thread::sleep(GRACE);
-                    if let Some(leftover) = &leftover {
-                        // Nobody is left to tell if this fails.
-                        let _ = fs::remove_file(leftover);
-                    }
-                    eprintln!("{}", mine.message());
-                    exit(128 + signal);
+                let Some(signal) = signals.forever().next() else {
+                    return;
+                };
+                mine.0.signal.store(signal, Ordering::Relaxed);
+                thread::sleep(GRACE);
+                if let Some(leftover) = &leftover {
+                    // Nobody is left to tell if this fails.
+                    let _ = fs::remove_file(leftover);
                 }
+                eprintln!("{}", mine.message());
+                exit(128 + signal);
             })?;
         Ok(watch)
     }

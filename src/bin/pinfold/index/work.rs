@@ -6,9 +6,9 @@
 //! Everything is bounded, however large a file is:
 //!
 //! ```text
-//! file   [========= part =========][========= part =========][== part ==]
-//!         at least PART_BYTES, or PART_RECORDS of records, then up to the
-//!         end of the chunk; the task returns, the next one resumes
+//! file   [===== part =====][===== part =====][== part ==]     see `large`
+//!         a task returns at the end of a part, or sooner after PART_RECORDS
+//!         of records; the next one resumes
 //! group  [f1][f2][f3 ...............]|  f4 f5: rest, another task
 //!                                    GROUP_BYTES or GROUP_RECORDS passed
 //! ```
@@ -16,7 +16,7 @@
 //! * A thread has one window of 256 KiB, into which it reads.
 //! * A result has at most `GROUP_RECORDS + PART_RECORDS` of records, and one
 //!   record and the unused ends of segments more: about 3 MiB.
-//! * A task reads at most `GROUP_BYTES + PART_BYTES` and one chunk: some 20 ms
+//! * A task reads at most `GROUP_BYTES + PART_BYTES` and one chunk: some 10 ms
 //!   of work, which is all that the death of a worker can lose. Only a chunk
 //!   is never divided: one line of 10 GB is hashed in one task (with the same
 //!   small memory).
@@ -30,83 +30,21 @@ use std::ffi::CStr;
 use std::ops::DerefMut;
 use std::os::fd::AsFd;
 
-use serde::{Deserialize, Serialize};
-
 use super::blob::Blob;
-use super::chunk::{Cutter, Take, is_binary};
+use super::chunk::{Cutter, Take, cut, is_binary};
 use super::file::{FileError, Reading, WINDOW_BYTES};
 use super::group::{Group, Rest, Resume};
+use super::large::part_end;
+use super::outcome::{Outcome, Tally};
 use super::record::{TAIL_BYTES_MAX, write_head, write_record};
 use super::segments::{Segments, Starved};
 
-/// So much of one file is read before the task ends.
-const PART_BYTES: u64 = 8 << 20;
 /// So many bytes of records of one file are made before the task ends.
 const PART_RECORDS: usize = 1 << 20;
 /// After so much reading no further file is begun.
-const GROUP_BYTES: u64 = 12 << 20;
+const GROUP_BYTES: u64 = 8 << 20;
 /// After so many bytes of records no further file is begun.
 const GROUP_RECORDS: usize = 2 << 20;
-
-/// Counts of what was indexed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
-    /// Files finished: indexed, skipped as binary, or failed.
-    pub files: u64,
-    /// Chunks, that is records.
-    pub chunks: u64,
-    /// Bytes in these chunks.
-    pub bytes: u64,
-    /// Files that were skipped because they are binary.
-    pub skipped_binary: u64,
-}
-
-impl Tally {
-    /// Adds another tally.
-    pub fn add(&mut self, other: &Tally) {
-        self.files += other.files;
-        self.chunks += other.chunks;
-        self.bytes += other.bytes;
-        self.skipped_binary += other.skipped_binary;
-    }
-}
-
-/// What came of a group; `B` is a buffer of records.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Outcome<B> {
-    /// The records, in order, each buffer full of whole lines.
-    pub records: Vec<B>,
-    /// What they are about.
-    pub tally: Tally,
-    /// The files that failed, and why.
-    pub errors: Vec<(Blob, String)>,
-    /// What is left to do, if not everything was done.
-    pub rest: Option<Rest>,
-}
-
-impl<B> Outcome<(B, usize)> {
-    /// The same with each buffer, and the length of its written part, made into
-    /// something that can travel.
-    pub fn map_records<R>(self, mut convert: impl FnMut(B, usize) -> R) -> Outcome<R> {
-        let records = self
-            .records
-            .into_iter()
-            .map(|(buffer, len)| convert(buffer, len))
-            .collect();
-        let Outcome {
-            tally,
-            errors,
-            rest,
-            ..
-        } = self;
-        Outcome {
-            records,
-            tally,
-            errors,
-            rest,
-        }
-    }
-}
 
 /// The memory a thread uses for one file after the other.
 pub struct Scratch {
@@ -120,6 +58,13 @@ impl Default for Scratch {
             window: vec![0; WINDOW_BYTES].into(),
             head: Vec::new(),
         }
+    }
+}
+
+impl Scratch {
+    /// The memory to read into.
+    pub fn window(&mut self) -> &mut [u8] {
+        &mut self.window
     }
 }
 
@@ -159,7 +104,8 @@ where
         let (before, tally) = (work.segments.mark(), work.tally);
         let begun = resume.take();
         match work.index_file(&root, path, begun) {
-            Ok(None) => work.tally.files += 1,
+            // Of a file in parts, the last one counts.
+            Ok(None) => work.tally.files += u64::from(!begun.is_some_and(|resume| resume.alone)),
             Ok(Some(resume)) => {
                 rest = Some(Rest {
                     files_done,
@@ -230,8 +176,9 @@ where
     B: DerefMut<Target = [u8]>,
     F: FnMut(usize) -> Result<B, Starved>,
 {
-    /// Indexes one part of a file: from its beginning or `resume`, to its end
-    /// (`None`) or where the next part begins. `path` ends in a NUL.
+    /// Indexes one part of a file, or less if its records are many: from its
+    /// beginning or `resume`. `None`: the file, or what was asked of it, is
+    /// done. `path` ends in a NUL.
     fn index_file(
         &mut self,
         root: impl AsFd,
@@ -240,59 +187,77 @@ where
     ) -> Result<Option<Resume>, Stop> {
         let name = CStr::from_bytes_with_nul(path).expect("a path ends in its only NUL");
         let mut reading = Reading::open(root, name, &mut self.scratch.window)?;
-        let line = resume.map_or(1, |resume| resume.line);
-        match resume {
-            Some(resume) => {
-                reading = reading.resume(resume.stamp, resume.offset)?;
-                reading.fill()?;
-            }
-            None => {
-                reading.fill_first()?;
-                if is_binary(reading.window()) {
-                    self.tally.skipped_binary += 1;
-                    self.read_bytes += reading.window().len() as u64;
-                    return Ok(None);
-                }
+        let (mut line, mut end, mut alone) = (1, part_end(0), false);
+        if let Some(resume) = resume {
+            (line, end, alone) = (resume.line, part_end(resume.offset), resume.alone);
+            reading = pass(reading, resume)?;
+        } else {
+            reading.fill_first()?;
+            if is_binary(reading.window()) {
+                self.tally.skipped_binary += 1;
+                self.read_bytes += reading.window().len() as u64;
+                return Ok(None);
             }
         }
         write_head(&path[..path.len() - 1], &mut self.scratch.head);
         let room = self.scratch.head.len() + TAIL_BYTES_MAX;
         let mut cutter = Cutter::new(self.lines, line, WINDOW_BYTES / 2);
-        let (mut part_bytes, mut part_records) = (0, 0);
-        loop {
+        // Where the next chunk begins; the position may be further on.
+        let mut offset = reading.position();
+        let mut records = 0;
+        while offset < end && records < PART_RECORDS {
             match cutter.take(reading.window(), reading.at_end()) {
                 Take::Chunk(chunk, len) => {
                     reading.consume(len);
+                    offset = reading.position();
                     let head = &self.scratch.head;
-                    part_records += self
+                    records += self
                         .segments
                         .append(room, |out| write_record(head, &chunk, out))?;
-                    part_bytes += chunk.bytes;
                     self.tally.chunks += 1;
                     self.tally.bytes += chunk.bytes;
+                    self.read_bytes += chunk.bytes;
                 }
+                Take::More(_) if reading.at_end() => break,
                 Take::More(len) => {
                     reading.consume(len);
-                    if !reading.at_end() {
-                        reading.fill()?;
-                        continue;
-                    }
+                    reading.fill()?;
                 }
             }
-            let over = reading.at_end() && reading.window().is_empty();
-            if over || part_bytes >= PART_BYTES || part_records >= PART_RECORDS {
-                let (stamp, offset) = (reading.stamp(), reading.position());
-                self.read_bytes += part_bytes;
-                self.record_bytes += part_records;
-                reading.finish()?;
-                return Ok((!over).then(|| Resume {
-                    stamp,
-                    offset,
-                    line: cutter.next_line(),
-                }));
+        }
+        self.record_bytes += records;
+        let over = reading.at_end() && reading.window().is_empty();
+        let done = over || (alone && offset >= end);
+        let stamp = reading.stamp();
+        reading.finish()?;
+        Ok((!done).then(|| Resume {
+            stamp,
+            offset,
+            skip: 0,
+            line: cutter.next_line(),
+            alone,
+        }))
+    }
+}
+
+/// Goes to where `resume` says, and passes the line ends it says.
+fn pass(reading: Reading<'_>, resume: Resume) -> Result<Reading<'_>, FileError> {
+    let from = resume.offset - u64::from(resume.skip > 0);
+    let mut reading = reading.resume(resume.stamp, from)?;
+    reading.fill()?;
+    let mut skip = resume.skip;
+    while skip > 0 {
+        let cut = cut(reading.window(), skip);
+        reading.consume(cut.len);
+        skip -= cut.lines;
+        if skip > 0 {
+            if reading.at_end() {
+                break; // No chunk begins any more.
             }
+            reading.fill()?;
         }
     }
+    Ok(reading)
 }
 
 #[cfg(test)]

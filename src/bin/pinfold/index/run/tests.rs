@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::fs;
 
-use super::super::group::Rest;
+use super::super::executor::Sequential;
+use super::super::group::{Group, Rest};
+use super::super::outcome::Outcome;
 use super::*;
 
 /// A small tree and the job over it.
