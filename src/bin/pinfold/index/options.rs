@@ -9,7 +9,7 @@ use clap::{Args, value_parser};
 /// Shown below the options.
 const EXAMPLES: &str = "\
 Examples:
-  pinfold index .                            index this directory, print a summary
+  pinfold index .                                index this directory, print a summary
   pinfold index /usr/share --out index.jsonl     write the records, too
   pinfold index src --lines 20 --out - | head    records to stdout, summary to stderr
   pinfold index . --json --workers 0             sequential, the reference: same digest
@@ -20,7 +20,7 @@ Records are in order of path (raw bytes), then line, and are byte for byte the
 same for every number of workers. The output file itself is never indexed.
 
 A file that cannot be read, or that changes while it is being read, is one
-listed error; of a file of more than 8 MB, the whole parts of 8 MB before the
+listed error; of a file of more than 4 MB, the whole parts of 4 MB before the
 failure may be in the records.
 
 Exit status:

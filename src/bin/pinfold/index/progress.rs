@@ -5,20 +5,21 @@
 //! thread of its own walks the tree ahead and counts. No terminal, no bar, no
 //! thread.
 
+use std::fmt::Write;
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::walk::{Step, Walk};
 
 /// While the number of files is not known.
-const COUNTING: &str = "{spinner} {pos} files  {per_sec}  {prefix}";
+const COUNTING: &str = "{spinner} {pos} files  {rate} files/s  {prefix}";
 /// When it is.
-const COUNTED: &str = "{wide_bar} {pos}/{len} files  {per_sec}  {prefix}  {eta} left";
+const COUNTED: &str = "{wide_bar} {pos}/{len} files  {rate} files/s  {prefix}  {eta} left";
 
 /// A bar, or none.
 pub struct Progress {
@@ -79,7 +80,12 @@ impl Drop for Progress {
 
 /// A style by its template.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates are valid")
+    let style = ProgressStyle::with_template(template).expect("the templates are valid");
+    // The built-in rate has four decimals.
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+        // What cannot be shown is not worth an error.
+        let _ = write!(out, "{:.0}", state.per_sec());
+    })
 }
 
 /// How many files a walk of `dir` finds, unless it is told to stop.
