@@ -46,7 +46,7 @@ pub use recover::Recovered;
 pub use transfer::{Parcel, ParcelKind, Transfer, decoding, encoding};
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize};
+use std::sync::atomic::AtomicU64 as PrivateU64;
 use std::sync::{Arc, Mutex};
 
 use crate::prim::atomic::AtomicU64;
@@ -103,8 +103,6 @@ struct Inner {
     caches: [Mutex<Vec<BlockIndex>>; COUNT],
     /// Per shared block that this process holds: how many holds.
     held: [Mutex<HashMap<BlockIndex, u32>>; HELD_SHARDS],
-    /// Where the last search for spans ended.
-    span_cursor: AtomicUsize,
     damage: PrivateU64,
 }
 
@@ -112,14 +110,19 @@ const HELD_SHARDS: usize = 16;
 
 /// ```text
 ///   0  span_end   no span at or above this was ever used
+///   8  span_low   probably no free span below this
 /// ```
+///
+/// Low spans are used first, by all processes: memory that was touched before is
+/// much cheaper than fresh memory.
 #[derive(Debug)]
 #[repr(C)]
 struct PoolHeader {
     span_end: AtomicU64,
+    span_low: AtomicU64,
 }
 
-// SAFETY: an atomic, repr(C).
+// SAFETY: atomics only, repr(C).
 unsafe impl crate::shm::ShmSafe for PoolHeader {}
 
 impl Pool {
@@ -141,7 +144,6 @@ impl Pool {
             segment: Arc::clone(segment),
             caches: std::array::from_fn(|_| Mutex::default()),
             held: std::array::from_fn(|_| Mutex::default()),
-            span_cursor: AtomicUsize::new(0),
             damage: PrivateU64::new(0),
         }))
     }

@@ -73,7 +73,7 @@ impl Inner {
 
     /// How far the arena was ever used; everything above is untouched.
     pub(super) fn span_end(&self) -> usize {
-        let PoolHeader { span_end } = &*self.header;
+        let PoolHeader { span_end, .. } = &*self.header;
         // ordering: Acquire pairs with the Release in `claim_extent`.
         (span_end.load(Ordering::Acquire) as usize).min(self.plan.spans)
     }
@@ -81,15 +81,25 @@ impl Inner {
     /// Claims `count` spans in a row; returns the head.
     pub(super) fn claim_extent(&self, count: usize) -> Option<usize> {
         let spans = self.plan.spans;
-        // Relaxed: private, a hint where to start.
-        let start = self.span_cursor.load(Ordering::Relaxed).min(spans);
+        let low = &self.header.span_low;
+        // Relaxed, here and in `free_spans`: a hint where to start.
+        let seen = low.load(Ordering::Relaxed);
+        let start = (seen as usize).min(spans);
         for (from, to) in [(start, spans), (0, (start + count).min(spans))] {
             let mut head = from;
             while head + count <= to {
                 match self.try_claim(head, count) {
                     Ok(()) => {
-                        // Relaxed: as above.
-                        self.span_cursor.store(head + count, Ordering::Relaxed);
+                        if head <= start {
+                            // Unless somebody has freed a lower one meanwhile.
+                            let next = (head + count) as u64;
+                            let _ = low.compare_exchange(
+                                seen,
+                                next,
+                                Ordering::Relaxed,
+                                Ordering::Relaxed,
+                            );
+                        }
                         return Some(head);
                     }
                     Err(taken) => head = taken + 1,
@@ -137,8 +147,7 @@ impl Inner {
             self.spans[span].store(FREE_WORD, Ordering::Release);
         }
         if count > 0 {
-            // Relaxed: private, a hint. Low spans first keeps the arena compact.
-            self.span_cursor.fetch_min(head, Ordering::Relaxed);
+            self.header.span_low.fetch_min(head as u64, Ordering::Relaxed);
         }
     }
 

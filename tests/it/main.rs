@@ -5,3 +5,6 @@ pinfold::test_setup!();
 mod api;
 mod death;
 mod idle;
+mod index;
+mod processes;
+mod tree;

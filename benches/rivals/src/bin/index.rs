@@ -1,0 +1,233 @@
+//! The main job on pinfold's workers beside the same code on a rayon pool.
+//!
+//! The number decides whether processes cost anything that matters: pinfold
+//! with two workers should be at least 0.9 times as fast as rayon with two
+//! threads in one process, and at least 1.7 times as fast as sequential. The
+//! three take turns on the same tree, which is in the page cache after the
+//! check that opens the run: all digests must be equal.
+//!
+//! ```text
+//! cargo run --release -p pinfold-rivals --bin index -- /usr/share
+//! ```
+//!
+//! Start-up is part of each run: workers are started and ended, and so is the
+//! rayon pool.
+
+// The very files of the command-line tool; some of them are not needed here.
+#[allow(dead_code, unused_imports)]
+#[path = "../../../../src/bin/pinfold/index/mod.rs"]
+mod index;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Sink;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use index::executor::{Executor, Sequential};
+use index::group::Group;
+use index::large::{Span, count_lines};
+use index::outcome::Outcome;
+use index::parallel::Parallel;
+use index::run::{Hooks, Job, Summary, run};
+use index::work::{Scratch, index_group};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// Index a tree on pinfold, in sequence, and on rayon, in turn
+#[derive(Parser)]
+struct Args {
+    /// The tree
+    dir: PathBuf,
+    /// How often each takes its turn
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Worker processes, and threads of the rayon pool
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Lines in a chunk
+    #[arg(long, default_value_t = 50)]
+    lines: u64,
+}
+
+/// Groups on a rayon pool, a bounded number in flight, results in order: what
+/// pinfold's `map` does.
+struct Rayon {
+    pool: ThreadPool,
+    root: Arc<File>,
+    in_flight_max: usize,
+}
+
+impl Rayon {
+    /// A pool of `threads` threads for the job.
+    fn new(job: &Job, threads: usize) -> Rayon {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("threads");
+        let root = Arc::new(File::open(&job.dir).expect("the tree is there"));
+        Rayon {
+            pool,
+            root,
+            in_flight_max: 16 * threads,
+        }
+    }
+
+    /// Sends work on its way.
+    fn submit<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File, &mut Scratch) -> R + Send + 'static,
+    ) -> Receiver<R> {
+        thread_local! {
+            static SCRATCH: RefCell<Scratch> = RefCell::default();
+        }
+        let (done, pending) = sync_channel(1);
+        let root = self.root.clone();
+        self.pool.spawn(move || {
+            // Nobody waits any more: then nobody needs it.
+            let _ = done.send(SCRATCH.with_borrow_mut(|scratch| work(&root, scratch)));
+        });
+        pending
+    }
+
+    /// Sends a group on its way.
+    fn submit_group(&self, group: Group) -> Receiver<Outcome<Vec<u8>>> {
+        self.submit(move |root, scratch| {
+            let supply = |len| Ok(vec![0; len]);
+            index_group(root, &group, scratch, supply).map_records(|mut buffer: Vec<u8>, len| {
+                buffer.truncate(len);
+                buffer
+            })
+        })
+    }
+}
+
+impl Executor for Rayon {
+    type Records = Vec<u8>;
+
+    fn each(
+        &self,
+        mut groups: impl Iterator<Item = Group>,
+        mut take: impl FnMut(Group, Result<Outcome<Vec<u8>>, String>) -> ControlFlow<()>,
+    ) {
+        let mut in_flight = VecDeque::new();
+        loop {
+            while in_flight.len() < self.in_flight_max
+                && let Some(group) = groups.next()
+            {
+                in_flight.push_back((group.clone(), self.submit_group(group)));
+            }
+            let Some((group, pending)) = in_flight.pop_front() else {
+                return;
+            };
+            let outcome = pending.recv().map_err(|error| error.to_string());
+            if take(group, outcome).is_break() {
+                return;
+            }
+        }
+    }
+
+    fn one(&self, group: Group) -> Result<Outcome<Vec<u8>>, String> {
+        self.submit_group(group)
+            .recv()
+            .map_err(|error| error.to_string())
+    }
+
+    fn count(&self, spans: Vec<Span>) -> Option<Vec<u64>> {
+        let submit =
+            |span: Span| self.submit(move |root, scratch| count_lines(root, &span, scratch));
+        let pending: Vec<_> = spans.into_iter().map(submit).collect();
+        pending
+            .into_iter()
+            .map(|lines| lines.recv().ok()?.ok())
+            .collect()
+    }
+}
+
+/// The time a turn took, and what came of it.
+type Turn = (Duration, Summary<Sink>);
+
+/// One turn.
+fn turn<E: Executor>(job: &Job, start: impl FnOnce() -> E, end: impl FnOnce(E)) -> Turn {
+    let hooks = Hooks {
+        stop: &|| false,
+        seen: &|_| {},
+    };
+    let begun = Instant::now();
+    let executor = start();
+    let summary = run(job, &executor, None, &hooks).expect("the tree can be walked");
+    end(executor);
+    (begun.elapsed(), summary)
+}
+
+fn main() {
+    // In a worker process this does not return.
+    pinfold::init();
+    let args = Args::parse();
+    let dir = args.dir.canonicalize().expect("the tree is there");
+    let job = Job {
+        dir,
+        lines: args.lines,
+        skip: Vec::new(),
+    };
+    let threads = args.workers;
+    let pinfold = || {
+        turn(
+            &job,
+            || Parallel::start(threads, 1, None).expect("workers"),
+            |e| e.shutdown(false),
+        )
+    };
+    let sequential = || {
+        turn(
+            &job,
+            || Sequential::new(&job).expect("the tree is there"),
+            drop,
+        )
+    };
+    let rayon = || turn(&job, || Rayon::new(&job, threads), drop);
+
+    let rivals: [(&str, &dyn Fn() -> Turn); 3] = [
+        ("pinfold", &pinfold),
+        ("sequential", &sequential),
+        ("rayon", &rayon),
+    ];
+    let first = sequential().1;
+    for (name, rival) in rivals {
+        assert_eq!(rival().1.digest, first.digest, "{name} has another digest");
+    }
+    let mut times = [(); 3].map(|()| Vec::new());
+    for _ in 0..args.rounds.max(1) {
+        for (times, (_, rival)) in times.iter_mut().zip(rivals) {
+            times.push(rival().0);
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64()
+    });
+
+    let tally = first.tally;
+    println!(
+        "{}: {} files, {:.1} MB of text",
+        job.dir.display(),
+        tally.files,
+        tally.bytes as f64 / 1e6
+    );
+    println!(
+        "{threads} workers or threads, median of {} rounds, all digests equal",
+        args.rounds.max(1)
+    );
+    println!(
+        "{:<12}{:>10}{:>12}{:>16}",
+        "", "seconds", "files/s", "pinfold is"
+    );
+    for ((name, _), seconds) in rivals.iter().zip(medians) {
+        let (rate, ratio) = (tally.files as f64 / seconds, seconds / medians[0]);
+        println!("{name:<12}{seconds:>10.3}{rate:>12.0}{ratio:>15.2}x");
+    }
+}

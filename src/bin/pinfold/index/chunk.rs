@@ -1,0 +1,206 @@
+//! Cutting bytes into chunks of whole lines. Pure: no files, no clock.
+//!
+//! ```text
+//! bytes     a a \n b \n \n c c c \n d          --lines 2
+//! lines     1      2    3  4        5          "\n" ends a line; the last one
+//! chunks    [--- 1..2 -][--- 3..4 -][5]        may do without
+//! ```
+//!
+//! A file arrives in windows, and a chunk may be longer than a window, so the
+//! [`Cutter`] has two ways to a chunk's fingerprint:
+//!
+//! * the chunk lies whole in the window (nearly always): hashed in one call;
+//! * it does not, and the window is full: the window goes into an *open* chunk,
+//!   a running hash, so that a line of any length needs no more memory.
+
+use blake3::{Hash, Hasher};
+
+/// How much of a file's beginning decides whether it is binary.
+pub const PROBE_BYTES: usize = 8 * 1024;
+
+/// True if a file that begins with `head` is binary: a NUL byte in its first
+/// 8 KiB.
+pub fn is_binary(head: &[u8]) -> bool {
+    head[..head.len().min(PROBE_BYTES)].contains(&0)
+}
+
+/// The front part of some bytes, as found by [`cut`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// How many bytes the part has.
+    pub len: usize,
+    /// How many line ends it holds.
+    pub lines: u64,
+}
+
+/// The shortest front part of `bytes` that holds `lines` line ends, or all of
+/// `bytes` if it holds fewer.
+pub fn cut(bytes: &[u8], lines: u64) -> Cut {
+    const BLOCK: usize = 64;
+    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
+    let mut found = 0;
+    for (index, block) in blocks.iter().enumerate() {
+        // Compiles to a few vector compares: at most 64, so it fits in a byte.
+        let here = u64::from(block.iter().map(|&b| u8::from(b == b'\n')).sum::<u8>());
+        if found + here >= lines {
+            return cut_bytewise(block, lines, found).beyond(index * BLOCK);
+        }
+        found += here;
+    }
+    cut_bytewise(tail, lines, found).beyond(blocks.len() * BLOCK)
+}
+
+/// [`cut`] for a few bytes, with `found` line ends already behind.
+fn cut_bytewise(bytes: &[u8], lines: u64, mut found: u64) -> Cut {
+    for (index, &byte) in bytes.iter().enumerate() {
+        found += u64::from(byte == b'\n');
+        if found == lines {
+            return Cut {
+                len: index + 1,
+                lines,
+            };
+        }
+    }
+    Cut {
+        len: bytes.len(),
+        lines: found,
+    }
+}
+
+impl Cut {
+    /// The same cut, seen from `offset` bytes earlier.
+    fn beyond(self, offset: usize) -> Cut {
+        Cut {
+            len: offset + self.len,
+            ..self
+        }
+    }
+}
+
+/// One finished chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its first line, from 1.
+    pub start_line: u64,
+    /// Its last line, inclusive.
+    pub end_line: u64,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// The BLAKE3 hash of them.
+    pub hash: Hash,
+}
+
+/// What [`Cutter::take`] made of the window.
+#[derive(Debug)]
+pub enum Take {
+    /// A chunk ends here; this many bytes of the window belong to it.
+    Chunk(Chunk, usize),
+    /// No chunk ends in the window. This many of its bytes (all or none) have
+    /// been taken into the open chunk; show the rest again, with more behind.
+    More(usize),
+}
+
+/// Cuts one file, seen through a moving window, into chunks.
+#[derive(Debug)]
+pub struct Cutter {
+    /// Lines in a full chunk.
+    lines_max: u64,
+    /// First line of the chunk being looked for.
+    start_line: u64,
+    /// A window of this size without a chunk's end is taken into the open chunk.
+    window_full: usize,
+    /// The part of the chunk being looked for that has left the window.
+    open: Option<Box<Open>>,
+}
+
+/// A chunk whose beginning has left the window.
+#[derive(Debug)]
+struct Open {
+    hasher: Hasher,
+    bytes: u64,
+    /// Line ends so far; always fewer than a full chunk has.
+    lines: u64,
+    /// True if the last byte so far is a line end.
+    at_line_end: bool,
+}
+
+impl Cutter {
+    /// A cutter for chunks of `lines_max` lines, the first starting at line
+    /// `start_line`. Windows of `window_full` bytes or more are not expected
+    /// to grow.
+    pub fn new(lines_max: u64, start_line: u64, window_full: usize) -> Cutter {
+        assert!(lines_max > 0, "a chunk has at least one line");
+        Cutter {
+            lines_max,
+            start_line,
+            window_full,
+            open: None,
+        }
+    }
+
+    /// The line at which the next chunk starts.
+    pub fn next_line(&self) -> u64 {
+        self.start_line
+    }
+
+    /// Takes the next chunk off the front of `window`. `last` says that
+    /// nothing comes after the window.
+    pub fn take(&mut self, window: &[u8], last: bool) -> Take {
+        let lines_open = self.open.as_ref().map_or(0, |open| open.lines);
+        let cut = cut(window, self.lines_max - lines_open);
+        let lines = lines_open + cut.lines;
+        if lines == self.lines_max {
+            return Take::Chunk(self.close(&window[..cut.len], lines), cut.len);
+        }
+        if last && (self.open.is_some() || !window.is_empty()) {
+            let whole = match (window.last(), &self.open) {
+                (Some(&byte), _) => byte == b'\n',
+                (None, open) => open.as_ref().is_some_and(|open| open.at_line_end),
+            };
+            return Take::Chunk(self.close(window, lines + u64::from(!whole)), window.len());
+        }
+        if window.len() < self.window_full {
+            return Take::More(0);
+        }
+        self.keep_open(window, cut.lines);
+        Take::More(window.len())
+    }
+
+    /// Ends the chunk with `rest`; it has `lines` lines in all.
+    fn close(&mut self, rest: &[u8], lines: u64) -> Chunk {
+        let (hash, bytes) = match self.open.take() {
+            None => (blake3::hash(rest), rest.len() as u64),
+            Some(mut open) => {
+                open.hasher.update(rest);
+                (open.hasher.finalize(), open.bytes + rest.len() as u64)
+            }
+        };
+        let start_line = self.start_line;
+        self.start_line += lines;
+        Chunk {
+            start_line,
+            end_line: start_line + lines - 1,
+            bytes,
+            hash,
+        }
+    }
+
+    /// Takes `part`, which holds `lines` line ends, into the open chunk.
+    fn keep_open(&mut self, part: &[u8], lines: u64) {
+        let open = self.open.get_or_insert_with(|| {
+            Box::new(Open {
+                hasher: Hasher::new(),
+                bytes: 0,
+                lines: 0,
+                at_line_end: false,
+            })
+        });
+        open.hasher.update(part);
+        open.bytes += part.len() as u64;
+        open.lines += lines;
+        open.at_line_end = part.last() == Some(&b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Settling outcomes: taking what was done, and getting done what was not.
+//!
+//! ```text
+//!               ┌──────────────────────── once more ───────────────────────┐
+//! outcome ─▶ take ─▶ nothing left                                          │
+//!               ├──▶ rest of a group, of a file ──▶ a task ────────────────┤
+//!               ├──▶ a large file ───────────────▶ several at once ────────┤
+//!               ├──▶ no shared memory for it ────▶ done here, in the host ─┤
+//!               └──▶ a task that failed as a whole: each file by itself ───┘
+//!                    (a file by itself that fails is an error)
+//! ```
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::ops::{ControlFlow, Deref};
+
+use super::blob::Blob;
+use super::executor::{Executor, Sequential};
+use super::group::{Group, Packer, Rest};
+use super::large::Large;
+use super::outcome::{Outcome, Tally};
+use super::run::{Hooks, Job};
+use super::sink::Sink;
+
+/// Puts outcomes together.
+pub struct Collector<'a, W> {
+    /// What is being done.
+    pub job: &'a Job,
+    /// Who looks on.
+    pub hooks: &'a Hooks<'a>,
+    /// Learns how large files are.
+    pub packer: &'a RefCell<Packer>,
+    /// What failed; the walk adds to it as well.
+    pub errors: &'a RefCell<Vec<(Blob, String)>>,
+    /// Where records go.
+    pub sink: Sink<W>,
+    /// What was indexed so far.
+    pub tally: Tally,
+}
+
+impl<W: Write> Collector<'_, W> {
+    /// Takes the outcome of `group`, and does what it left undone.
+    pub fn settle<E: Executor>(
+        &mut self,
+        executor: &E,
+        group: Group,
+        outcome: Result<Outcome<E::Records>, String>,
+    ) -> io::Result<()> {
+        let mut left = self.take(group, outcome)?;
+        while let Some((group, starved)) = left.pop() {
+            if (self.hooks.stop)() {
+                return Ok(());
+            }
+            if starved {
+                // The shared memory is full of results that come after this
+                // one. The host's own memory is not: this group is done here.
+                let outcome = Sequential::new(self.job)?.one(group.clone());
+                left.extend(self.take(group, outcome)?);
+            } else if group.resume.is_some() && group.files > 1 {
+                // A file in parts, before others: that one first, by itself.
+                let mut singles = group.singles();
+                let first = singles.remove(0);
+                let others = Rest {
+                    files_done: 1,
+                    resume: None,
+                    starved: false,
+                };
+                left.extend([(group.after(others), false), (first, false)]);
+            } else if let Some(large) = Large::new(&group) {
+                left.extend(self.divide(executor, large)?);
+            } else {
+                let outcome = executor.one(group.clone());
+                left.extend(self.take(group, outcome)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Indexes the parts of a large file, several at once; returns what is left
+    /// to do one part after the other, if that is how it has to be.
+    fn divide<E: Executor>(
+        &mut self,
+        executor: &E,
+        mut large: Large,
+    ) -> io::Result<Option<(Group, bool)>> {
+        loop {
+            let Some(counts) = executor.count(large.spans()) else {
+                return self.go_on(executor, large.rest());
+            };
+            let (parts, more) = large.parts(&counts);
+            let errors = self.errors.borrow().len();
+            let mut result = Ok(());
+            executor.each(parts.into_iter(), |part, outcome| {
+                result = self.settle(executor, part, outcome);
+                // A file fails once.
+                let failed = self.errors.borrow().len() > errors;
+                let over = result.is_err() || failed || (self.hooks.stop)();
+                if over {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            result?;
+            let failed = self.errors.borrow().len() > errors;
+            if failed || !more || (self.hooks.stop)() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Runs one part of a file; returns what is left of it.
+    fn go_on<E: Executor>(
+        &mut self,
+        executor: &E,
+        group: Group,
+    ) -> io::Result<Option<(Group, bool)>> {
+        let outcome = executor.one(group.clone());
+        Ok(self.take(group, outcome)?.pop())
+    }
+
+    /// Takes what was done of `group`; returns what remains, last first, and
+    /// whether it was left for want of memory.
+    fn take<R: Deref<Target = [u8]>>(
+        &mut self,
+        group: Group,
+        outcome: Result<Outcome<R>, String>,
+    ) -> io::Result<Vec<(Group, bool)>> {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) if group.files == 1 => {
+                self.tally.files += 1;
+                (self.hooks.seen)(&self.tally);
+                let path = group.paths().next().unwrap_or_default().to_vec();
+                self.errors.borrow_mut().push((Blob(path), error));
+                return Ok(Vec::new());
+            }
+            // One of them is to blame: each gets a task of its own.
+            Err(_) => {
+                return Ok(group
+                    .singles()
+                    .into_iter()
+                    .rev()
+                    .map(|g| (g, false))
+                    .collect());
+            }
+        };
+        for records in &outcome.records {
+            self.sink.put(records)?;
+        }
+        let tally = &outcome.tally;
+        self.tally.add(tally);
+        self.packer.borrow_mut().learn(tally.files, tally.bytes);
+        self.errors.borrow_mut().extend(outcome.errors);
+        (self.hooks.seen)(&self.tally);
+        Ok(outcome
+            .rest
+            .map(|rest| (group.after(rest), rest.starved))
+            .into_iter()
+            .collect())
+    }
+}

@@ -1,0 +1,172 @@
+//! The options of `pinfold index`, and what they mean.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+use clap::{Args, value_parser};
+
+/// Shown below the options.
+const EXAMPLES: &str = "\
+Examples:
+  pinfold index .                                index this directory, print a summary
+  pinfold index /usr/share --out index.jsonl     write the records, too
+  pinfold index src --lines 20 --out - | head    records to stdout, summary to stderr
+  pinfold index . --json --workers 0             sequential, the reference: same digest
+
+Each record is one line of JSON:
+  {\"path\":…,\"start_line\":…,\"end_line\":…,\"bytes\":…,\"blake3\":…}
+Records are in order of path (raw bytes), then line, and are byte for byte the
+same for every number of workers. The output file itself is never indexed.
+
+A file that cannot be read, or that changes while it is being read, is one
+listed error; of a file of more than 4 MB, the whole parts of 4 MB before the
+failure may be in the records.
+
+Exit status:
+  0    all well
+  1    finished, but some files failed; each is listed with its reason
+  2    could not start, or could not write the output; the message says why
+  130  interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)";
+
+/// Walk a tree, cut every text file into chunks of lines, fingerprint each chunk
+///
+/// All regular files below DIR are read, hidden ones too. Symbolic links are not
+/// followed; devices, sockets and pipes are skipped, and so are binary files
+/// (those with a NUL byte in the first 8 KiB). Reading, cutting and hashing are
+/// done by worker processes; one that dies costs a retry, never a record.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct IndexArgs {
+    /// The directory to index
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Lines in a chunk, at most
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(u64).range(1..))]
+    pub lines: u64,
+
+    /// Write the records to FILE; "-" is stdout
+    ///
+    /// FILE appears when it is complete; until then what was there before stays.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Worker processes; 0 does the work in this process, sequentially
+    /// [default: one per allowed CPU]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(0..=1024))]
+    pub workers: Option<u16>,
+
+    /// Threads in each worker process (no effect with --workers 0)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+
+    /// Print one JSON object instead of the summary
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show no progress bar (there is none anyway if stderr is no terminal)
+    #[arg(long)]
+    pub no_progress: bool,
+
+    /// The most shared memory to use, e.g. 64M or 2GiB [default: the runtime's]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory_cap: Option<u64>,
+}
+
+impl IndexArgs {
+    /// What is wrong with these options together, if anything.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        (self.json && self.records_to_stdout()).then_some(
+            "--json and --out - both want stdout; write the records to a file: --out FILE",
+        )
+    }
+
+    /// True if the records go to stdout.
+    pub fn records_to_stdout(&self) -> bool {
+        self.out
+            .as_deref()
+            .is_some_and(|out| out.as_os_str() == OsStr::new("-"))
+    }
+
+    /// How many workers there are to be.
+    pub fn workers(&self) -> usize {
+        match self.workers {
+            Some(workers) => workers.into(),
+            None => cpus_allowed(),
+        }
+    }
+}
+
+/// How many CPUs this process may run on.
+fn cpus_allowed() -> usize {
+    let allowed = rustix::thread::sched_getaffinity(None).map(|cpus| cpus.count() as usize);
+    match allowed {
+        Ok(count) if count > 0 => count,
+        // More CPUs than a fixed set holds.
+        _ => available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// A size in bytes: a number, perhaps with K, M, G or T (powers of 1024), and
+/// perhaps "B" or "iB" behind that.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size; write for example 512K, 64M or 2GiB");
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let unit = unit.to_ascii_lowercase();
+    let shift = match unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(&unit)
+    {
+        "" if unit != "ib" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.checked_mul(1 << shift).ok_or_else(wrong)?;
+    if bytes == 0 {
+        Err("a size is more than nothing".into())
+    } else {
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_by_table() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("4096B", 4096),
+            ("512k", 512 << 10),
+            ("64M", 64 << 20),
+            ("64MB", 64 << 20),
+            ("2GiB", 2 << 30),
+            ("1t", 1 << 40),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "M",
+            "-1",
+            "1.5G",
+            "1x",
+            "1iB",
+            "1 M",
+            "0",
+            "99999999999T",
+        ] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+}
