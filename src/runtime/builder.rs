@@ -103,8 +103,15 @@ impl Builder {
         let functions = Functions::of_this_program()
             .map_err(system("the program's own code was not found"))?;
         let fold = create(shape)?;
-        let topology = Topology::read();
-        let allowed = topology::allowed_cpus().len();
+        let cpus = topology::allowed_cpus();
+        let allowed = cpus.len();
+        // With two CPUs there is nothing to choose, and reading the machine takes
+        // longer than starting the workers.
+        let topology = if allowed <= 2 {
+            Topology::flat(&cpus)
+        } else {
+            Topology::read()
+        };
         let orders = orders(shape, &topology, config.pin, allowed);
         let scheduler = Arc::new(Scheduler::new(
             fold.clone(),
