@@ -272,7 +272,7 @@ fn in_the_middle(tree: &Tree, count: &str, out: &Path, temporary: &Path) -> Chil
     let host = spawn(command);
     until("signals are caught", || catches(host.id(), Signal::INT));
     until("all workers run", || {
-        workers(host.id()).len() >= count.parse().unwrap()
+        workers(host.id()).len() >= count.parse::<usize>().unwrap()
     });
     host
 }

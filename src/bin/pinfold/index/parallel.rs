@@ -71,11 +71,14 @@ impl Parallel {
 
     /// Ends the workers; `abort` does not let them finish what they are at.
     pub fn shutdown(self, abort: bool) {
-        self.runtime.shutdown(if abort {
+        let how = if abort {
             Shutdown::Abort
         } else {
             Shutdown::Drain
-        });
+        };
+        if let Err(error) = self.runtime.shutdown(how) {
+            tracing::warn!(%error, "tasks were aborted");
+        }
     }
 }
 
