@@ -62,8 +62,18 @@ impl Config {
         let threads = self.threads_per_worker;
         let executors = workers as u64 * threads as u64;
         let memory = self.memory_cap.unwrap_or_else(default_memory);
-        check("workers", workers as u64, 1..=EXECUTORS_MAX as u64, "from 1 to 1024")?;
-        check("threads_per_worker", threads as u64, 1..=EXECUTORS_MAX as u64, "from 1 to 1024")?;
+        check(
+            "workers",
+            workers as u64,
+            1..=EXECUTORS_MAX as u64,
+            "from 1 to 1024",
+        )?;
+        check(
+            "threads_per_worker",
+            threads as u64,
+            1..=EXECUTORS_MAX as u64,
+            "from 1 to 1024",
+        )?;
         check(
             "workers × threads_per_worker",
             executors,
@@ -134,9 +144,7 @@ mod tests {
         assert!(bad(|c| c.workers = Some(0)).starts_with("workers is 0"));
         assert!(bad(|c| c.workers = Some(2000)).contains("from 1 to 1024"));
         assert!(bad(|c| c.threads_per_worker = 0).contains("threads_per_worker is 0"));
-        assert!(
-            bad(|c| (c.workers, c.threads_per_worker) = (Some(512), 4)).contains("is 2048")
-        );
+        assert!(bad(|c| (c.workers, c.threads_per_worker) = (Some(512), 4)).contains("is 2048"));
         assert!(bad(|c| c.queue_capacity = 0).contains("queue_capacity is 0"));
         assert!(bad(|c| c.memory_cap = Some(1000)).contains("memory_cap is 1000"));
     }

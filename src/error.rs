@@ -4,14 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::pool::AllocError;
-pub use crate::process::Death;
+pub use crate::prim::Death;
 
 /// Why a runtime did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// `pinfold::init()` was not called, so a worker could not be started.
-    #[error("call `pinfold::init()` first thing in `main` (in tests: `pinfold::test_setup!();` once per test binary)")]
+    #[error(
+        "call `pinfold::init()` first thing in `main` (in tests: `pinfold::test_setup!();` once per test binary)"
+    )]
     NotInitialized,
     /// A task tried to start a runtime inside a worker.
     #[error("a runtime cannot be started inside a worker: submit from the host instead")]
@@ -176,13 +178,17 @@ impl From<AllocError> for TaskError {
 #[non_exhaustive]
 pub enum Refusal {
     /// `queue_capacity` tasks are in flight.
-    #[error("{capacity} tasks are in flight, which is the bound: join some, or raise `queue_capacity`")]
+    #[error(
+        "{capacity} tasks are in flight, which is the bound: join some, or raise `queue_capacity`"
+    )]
     Full {
         /// The bound.
         capacity: usize,
     },
     /// No memory for the arguments now.
-    #[error("no memory for {bytes} bytes of arguments now: raise `memory_cap`, or wait for tasks to end")]
+    #[error(
+        "no memory for {bytes} bytes of arguments now: raise `memory_cap`, or wait for tasks to end"
+    )]
     OutOfMemory {
         /// How long the encoded arguments are, in bytes.
         bytes: usize,

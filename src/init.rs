@@ -1,13 +1,9 @@
 //! The hook at the start of every program that uses pinfold.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use crate::process::{is_zygote, run_zygote};
+use crate::process::{Role, is_zygote, run_zygote};
 use crate::sys::exit_now;
 use crate::task::Functions;
 use crate::worker;
-
-static DONE: AtomicBool = AtomicBool::new(false);
 
 /// Call this first thing in `main`.
 ///
@@ -27,8 +23,7 @@ static DONE: AtomicBool = AtomicBool::new(false);
 /// }
 /// ```
 pub fn init() {
-    // Relaxed: asked in the same process, after main has begun.
-    if DONE.swap(true, Ordering::Relaxed) {
+    if Role::Host.set() != Role::Unknown {
         return;
     }
     if !is_zygote() {
@@ -41,41 +36,4 @@ pub fn init() {
             exit_now(1)
         }
     }
-}
-
-/// Whether [`init`] was called in this process.
-pub(crate) fn is_done() -> bool {
-    // Relaxed: as above.
-    DONE.load(Ordering::Relaxed)
-}
-
-/// Makes tasks work under `cargo test` (and in benchmarks and doc tests), where
-/// `main` is not yours: runs [`init`] before it.
-///
-/// Put this one line at the top of the test file (once for each test binary).
-///
-/// ```
-/// pinfold::test_setup!();
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let rt = pinfold::Runtime::builder().workers(1).start()?;
-/// assert_eq!(rt.spawn(|n: u64| n + 1, 41).join()?, 42);
-/// # Ok(())
-/// # }
-/// ```
-#[macro_export]
-macro_rules! test_setup {
-    () => {
-        const _: () = {
-            extern "C" fn before_main() {
-                $crate::init();
-            }
-            #[used]
-            #[allow(unsafe_code)]
-            // SAFETY: the loader calls each pointer of this section once, before
-            // main, as a C function without arguments that it needs to look at.
-            #[unsafe(link_section = ".init_array")]
-            static BEFORE_MAIN: extern "C" fn() = before_main;
-        };
-    };
 }

@@ -36,6 +36,7 @@
 
 mod config;
 mod error;
+mod hook;
 mod init;
 mod layout;
 mod notify;

@@ -160,6 +160,8 @@ impl BitSet {
 
     /// The first member at or after `from`, else the first of all, below `end`.
     fn first_from(&self, from: u32, end: u32) -> Option<u32> {
-        (from..end).chain(0..from.min(end)).find(|m| self.contains(*m))
+        (from..end)
+            .chain(0..from.min(end))
+            .find(|m| self.contains(*m))
     }
 }

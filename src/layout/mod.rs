@@ -25,6 +25,6 @@ mod fold;
 mod plan;
 mod record;
 
-pub use fold::{BitSet, Fold};
+pub use fold::Fold;
 pub use plan::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
-pub use record::{BATCH_MAX, ExecutorRecord, LastWords, Status};
+pub use record::{BATCH_MAX, ExecutorRecord};

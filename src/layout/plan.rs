@@ -160,9 +160,11 @@ mod tests {
 
     #[test]
     fn zones_follow_one_another() {
-        for (workers, threads, slots, memory) in
-            [(1, 1, 1, 0), (2, 3, 4096, 1 << 20), (128, 8, 1 << 20, 1 << 38)]
-        {
+        for (workers, threads, slots, memory) in [
+            (1, 1, 1, 0),
+            (2, 3, 4096, 1 << 20),
+            (128, 8, 1 << 20, 1 << 38),
+        ] {
             let shape = Shape {
                 workers,
                 threads,
@@ -200,10 +202,22 @@ mod tests {
         };
         let hash = Plan::new(shape).hash();
         for other in [
-            Shape { workers: 3, ..shape },
-            Shape { threads: 2, ..shape },
-            Shape { slots: 2048, ..shape },
-            Shape { memory: 1 << 21, ..shape },
+            Shape {
+                workers: 3,
+                ..shape
+            },
+            Shape {
+                threads: 2,
+                ..shape
+            },
+            Shape {
+                slots: 2048,
+                ..shape
+            },
+            Shape {
+                memory: 1 << 21,
+                ..shape
+            },
         ] {
             assert_ne!(Plan::new(other).hash(), hash);
         }
@@ -218,7 +232,12 @@ mod tests {
             memory: 0,
         };
         assert!(shape(1, 1, 1).is_sane());
-        for bad in [shape(0, 1, 1), shape(1, 0, 1), shape(1, 1, 3), shape(1025, 1, 1)] {
+        for bad in [
+            shape(0, 1, 1),
+            shape(1, 0, 1),
+            shape(1, 1, 3),
+            shape(1025, 1, 1),
+        ] {
             assert!(!bad.is_sane());
         }
         assert!(!shape(u32::MAX, u32::MAX, 1).is_sane());

@@ -13,8 +13,8 @@
 //! one of them, a thief may claim the others straight from here.
 
 use crate::notify::Doorbell;
-use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::Line;
+use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::shm::ShmSafe;
 
 /// The most hints taken at a time.
@@ -97,7 +97,9 @@ impl ExecutorRecord {
     pub fn announced(&self) -> impl Iterator<Item = u64> + '_ {
         let count = self.announced_count();
         // Relaxed: as above.
-        (0..count).rev().map(|i| self.batch[i].load(Ordering::Relaxed))
+        (0..count)
+            .rev()
+            .map(|i| self.batch[i].load(Ordering::Relaxed))
     }
 
     /// Every hint that may ever have been announced; for the rescuer, who does not

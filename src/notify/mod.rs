@@ -104,12 +104,10 @@ impl Doorbell {
             let rung = word.wrapping_add(EPOCH) & !WAITING;
             // Relaxed: the word itself is all that is communicated; data was
             // published before by the caller.
-            match self.word.compare_exchange_weak(
-                word,
-                rung,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
+            match self
+                .word
+                .compare_exchange_weak(word, rung, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => {
                     futex::wake(futex_word(&self.word), u32::MAX >> 1);
                     return true;

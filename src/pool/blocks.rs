@@ -379,12 +379,8 @@ impl Pool {
         for span in 0..pool.span_end() {
             // ordering: AcqRel as in `try_claim`: nobody uses the span meanwhile.
             let claim = Word::new(CLAIMED, pool.me.0, Generation::new(span as u64)).pack();
-            let won = pool.spans[span].compare_exchange(
-                0,
-                claim,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
+            let won =
+                pool.spans[span].compare_exchange(0, claim, Ordering::AcqRel, Ordering::Relaxed);
             if won.is_ok() {
                 let at = pool.plan.arena + span * SPAN;
                 if pool.segment.punch(at, SPAN).is_ok() {

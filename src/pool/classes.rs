@@ -52,7 +52,7 @@ impl Class {
     /// Bytes of a block.
     pub fn size(self) -> usize {
         let (doublings, step) = (self.0 / 4, usize::from(self.0 % 4));
-        (MIN << doublings) + step * (MIN / 4 << doublings)
+        (MIN << doublings) + step * ((MIN / 4) << doublings)
     }
 
     /// Spans of a slab.
@@ -103,7 +103,10 @@ mod tests {
             assert_eq!(class.size() % 16, 0, "aligned");
         }
         assert_eq!(Class::from_index(COUNT as u64), None);
-        assert_eq!(Class::from_index(COUNT as u64 - 1).map(Class::size), Some(MAX));
+        assert_eq!(
+            Class::from_index(COUNT as u64 - 1).map(Class::size),
+            Some(MAX)
+        );
     }
 
     #[test]

@@ -59,11 +59,7 @@ impl Hold {
     }
 
     fn word(&self) -> Word {
-        let owner = if self.is_loan() {
-            self.pool.0.me.0
-        } else {
-            0
-        };
+        let owner = if self.is_loan() { self.pool.0.me.0 } else { 0 };
         Word::new(self.kind as u8, owner, self.block.generation)
     }
 
@@ -111,7 +107,10 @@ impl Drop for Hold {
 }
 
 impl Inner {
-    fn shard(&self, block: BlockIndex) -> &std::sync::Mutex<std::collections::HashMap<BlockIndex, u32>> {
+    fn shard(
+        &self,
+        block: BlockIndex,
+    ) -> &std::sync::Mutex<std::collections::HashMap<BlockIndex, u32>> {
         &self.held[block.0 as usize % HELD_SHARDS]
     }
 
@@ -122,9 +121,10 @@ impl Inner {
     fn is_sole_holder(&self, block: BlockIndex) -> bool {
         let (at, bit) = self.own_bit();
         // ordering: Acquire pairs with the Release in `release`.
-        self.holders(block).iter().enumerate().all(|(i, word)| {
-            word.load(Ordering::Acquire) & !(if i == at { bit } else { 0 }) == 0
-        })
+        self.holders(block)
+            .iter()
+            .enumerate()
+            .all(|(i, word)| word.load(Ordering::Acquire) & !(if i == at { bit } else { 0 }) == 0)
     }
 
     /// Makes this process the only holder of a block that is its own.
@@ -245,7 +245,12 @@ impl Pool {
 
     /// The first `len` bytes of a block that the host keeps for the running task.
     /// `None` if they are not there.
-    pub fn argument_bytes(&self, index: BlockIndex, generation: Generation, len: usize) -> Option<&[u8]> {
+    pub fn argument_bytes(
+        &self,
+        index: BlockIndex,
+        generation: Generation,
+        len: usize,
+    ) -> Option<&[u8]> {
         let block = self.0.describe(index, generation)?;
         let loaned = Word::new(
             BlockState::Loaned as u8,

@@ -42,8 +42,7 @@ mod transfer;
 pub use blocks::{Block, BlockState};
 pub use hold::{Loan, Shared};
 pub use plan::PoolPlan;
-pub use recover::Recovered;
-pub use transfer::{Parcel, ParcelKind, Transfer, decoding, encoding};
+pub use transfer::{Parcel, Transfer, decoding, encoding};
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64 as PrivateU64;
@@ -80,7 +79,9 @@ pub enum AllocError {
         capacity: usize,
     },
     /// There is no fold here: the process is neither a worker nor asked a `Runtime`.
-    #[error("no pool in this process: call `Runtime::alloc` in the host, `pinfold::alloc` in a task")]
+    #[error(
+        "no pool in this process: call `Runtime::alloc` in the host, `pinfold::alloc` in a task"
+    )]
     NoPool,
 }
 
@@ -155,6 +156,7 @@ impl Pool {
 
     /// How often a word held what no correct process writes.
     pub fn damage(&self) -> u64 {
+        // Relaxed: a private counter.
         self.0.damage.load(std::sync::atomic::Ordering::Relaxed)
     }
 
@@ -167,7 +169,9 @@ impl Pool {
 /// Locks a private mutex; a panic while it was held cannot leave these half
 /// changed (they guard plain vectors and maps of hints and counts).
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -108,7 +108,10 @@ mod tests {
                 (p.span_words, p.spans * 8),
                 (p.free_bits, p.spans * MAP_WORDS * 8),
                 (p.avail_bits, COUNT * p.avail_words() * 8),
-                (p.block_words, p.spans * SLAB_BLOCKS_MAX * p.block_stride() * 8),
+                (
+                    p.block_words,
+                    p.spans * SLAB_BLOCKS_MAX * p.block_stride() * 8,
+                ),
                 (p.arena, p.capacity()),
                 (p.end, 0),
             ];

@@ -26,11 +26,7 @@ impl Pool {
     ///
     /// `lives_on` says of a task slot whether the result it carries will still be
     /// collected; blocks carried by others are freed.
-    pub fn recover(
-        &self,
-        dead: ProcessId,
-        lives_on: impl Fn(SlotIndex) -> bool,
-    ) -> Recovered {
+    pub fn recover(&self, dead: ProcessId, lives_on: impl Fn(SlotIndex) -> bool) -> Recovered {
         let pool = &self.0;
         let mut found = Recovered::default();
         let mut head = 0;

@@ -25,7 +25,6 @@ use super::classes::{Class, SLAB_BLOCKS_MAX};
 use super::plan::MAP_WORDS;
 use super::{Inner, PoolHeader};
 
-pub(super) const FREE: u8 = 0;
 pub(super) const CLAIMED: u8 = 1;
 pub(super) const SLAB: u8 = 2;
 pub(super) const RUN: u8 = 3;
@@ -82,7 +81,7 @@ impl Inner {
     pub(super) fn claim_extent(&self, count: usize) -> Option<usize> {
         let spans = self.plan.spans;
         let low = &self.header.span_low;
-        // Relaxed, here and in `free_spans`: a hint where to start.
+        // Relaxed: here and in `free_spans`, a hint where to start.
         let seen = low.load(Ordering::Relaxed);
         let start = (seen as usize).min(spans);
         for (from, to) in [(start, spans), (0, (start + count).min(spans))] {
@@ -147,7 +146,9 @@ impl Inner {
             self.spans[span].store(FREE_WORD, Ordering::Release);
         }
         if count > 0 {
-            self.header.span_low.fetch_min(head as u64, Ordering::Relaxed);
+            self.header
+                .span_low
+                .fetch_min(head as u64, Ordering::Relaxed);
         }
     }
 
@@ -181,14 +182,21 @@ impl Inner {
 
     /// Makes a new slab; the blocks beyond `keep` are announced as free bits, the
     /// first `keep` are returned as hints.
-    pub(super) fn new_slab(&self, class: Class, keep: usize) -> Option<Vec<crate::prim::BlockIndex>> {
+    pub(super) fn new_slab(
+        &self,
+        class: Class,
+        keep: usize,
+    ) -> Option<Vec<crate::prim::BlockIndex>> {
         let head = self.claim_extent(class.slab_spans())?;
         let blocks = class.slab_blocks();
         for place in 0..blocks {
             self.make_free(self.block_at(head, place));
         }
         let keep = keep.min(blocks);
-        for (at, word) in self.free_bits[head * MAP_WORDS..][..MAP_WORDS].iter().enumerate() {
+        for (at, word) in self.free_bits[head * MAP_WORDS..][..MAP_WORDS]
+            .iter()
+            .enumerate()
+        {
             let set = |place: usize| (keep..blocks).contains(&place);
             let bits = (0..64).filter(|bit| set(at * 64 + bit));
             let bits = bits.fold(0u64, |bits, bit| bits | 1 << bit);
@@ -214,7 +222,11 @@ impl Inner {
         };
         let slab = Word::unpack(self.spans[head].load(Ordering::Relaxed));
         let all_free = |state| state == super::BlockState::Free;
-        if slab.state != SLAB || !self.slab_blocks(head, class).all(|b| all_free(self.state(b))) {
+        if slab.state != SLAB
+            || !self
+                .slab_blocks(head, class)
+                .all(|b| all_free(self.state(b)))
+        {
             return 0;
         }
         let retiring = Word::new(RETIRING, self.me.0, slab.generation).pack();
@@ -229,7 +241,9 @@ impl Inner {
         if won.is_err() {
             return 0;
         }
-        let emptied = self.slab_blocks(head, class).all(|block| self.retire_block(block));
+        let emptied = self
+            .slab_blocks(head, class)
+            .all(|block| self.retire_block(block));
         if !emptied {
             self.revive_slab(head, class);
             return 0;

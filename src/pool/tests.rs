@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::classes::{Class, MAX, SPAN};
 use super::spans::{RETIRING, SLAB, Span};
+use super::transfer::ParcelKind;
 use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
@@ -32,7 +33,19 @@ fn check_empty(pool: &Pool) {
 fn every_size_is_writable_and_comes_back() {
     let (host, _) = pools(64 << 20);
     let mut loans = Vec::new();
-    for len in [0, 1, 64, 65, 1000, 4096, 5000, 40_000, MAX, MAX + 1, 1 << 20] {
+    for len in [
+        0,
+        1,
+        64,
+        65,
+        1000,
+        4096,
+        5000,
+        40_000,
+        MAX,
+        MAX + 1,
+        1 << 20,
+    ] {
         let mut loan = host.alloc(len).expect("room");
         assert!(loan.capacity() >= len);
         loan.fill(len as u8);
@@ -40,7 +53,10 @@ fn every_size_is_writable_and_comes_back() {
         loans.push((len, loan));
     }
     for (len, loan) in &loans {
-        assert!(loan.iter().all(|b| *b == *len as u8), "{len} was overwritten");
+        assert!(
+            loan.iter().all(|b| *b == *len as u8),
+            "{len} was overwritten"
+        );
         assert_eq!(loan.len(), *len);
     }
     drop(loans);
@@ -78,7 +94,10 @@ fn full_is_an_error_with_the_numbers() {
     );
     let all = host.alloc(1 << 20).expect("exactly all");
     let refused = host.alloc(1).expect_err("nothing left");
-    assert!(matches!(refused, AllocError::Exhausted { requested: 1, .. }));
+    assert!(matches!(
+        refused,
+        AllocError::Exhausted { requested: 1, .. }
+    ));
     drop(all);
     host.alloc(1).expect("room again");
 }
@@ -137,7 +156,10 @@ fn a_loan_changes_hands_and_comes_back() {
     let back = arrived.into_result(slot, &[]).expect("carried");
     assert_eq!(back.kind, ParcelKind::LoanResult);
     assert_eq!(host.in_use(), [0, 0, 1]);
-    assert!(host.accept_result(&back, SlotIndex(4), &[]).is_none(), "another slot's");
+    assert!(
+        host.accept_result(&back, SlotIndex(4), &[]).is_none(),
+        "another slot's"
+    );
     let result = host.accept_result(&back, slot, &[]).expect("adopted");
     assert_eq!(result.bytes(), b"argument");
     drop(result);
@@ -172,9 +194,13 @@ fn an_argument_returned_goes_by_reference() {
     let (_, sent) = encoding(|| postcard::to_stdvec(&shared).expect("encodes"));
     let parcel = sent[0].argument(&host).expect("own pool");
     let there = worker.accept_argument(&parcel).expect("arrives");
-    let back = there.into_result(SlotIndex(0), &[parcel]).expect("by reference");
+    let back = there
+        .into_result(SlotIndex(0), &[parcel])
+        .expect("by reference");
     assert_eq!(back.kind, ParcelKind::Borrowed);
-    let result = host.accept_result(&back, SlotIndex(0), &sent).expect("held");
+    let result = host
+        .accept_result(&back, SlotIndex(0), &sent)
+        .expect("held");
     assert!(result.is_of(&parcel));
 }
 
@@ -210,8 +236,14 @@ fn recover_frees_what_only_the_dead_owned() {
     let found = host.recover(WORKER, |slot| slot == SlotIndex(2));
     assert_eq!(found.freed, 3, "{found:?}: small, run, dead result");
     assert_eq!(found.released, 2, "{found:?}: own, common");
-    assert!(host.accept_result(&dead_result, SlotIndex(1), &[]).is_none());
-    assert!(host.accept_result(&done_result, SlotIndex(2), &[]).is_some());
+    assert!(
+        host.accept_result(&dead_result, SlotIndex(1), &[])
+            .is_none()
+    );
+    assert!(
+        host.accept_result(&done_result, SlotIndex(2), &[])
+            .is_some()
+    );
     let nothing = host.recover(WORKER, |_| true);
     assert_eq!((nothing.freed, nothing.released), (0, 0), "twice is once");
     drop(common);
@@ -223,10 +255,16 @@ fn recover_frees_what_only_the_dead_owned() {
 fn recover_reissues_hints() {
     let (host, worker) = pools(SPAN);
     drop(worker.alloc(64).expect("room")); // the only slab; hints in worker's cache
-    worker.0.free_bits.iter().for_each(|w| w.store(0, std::sync::atomic::Ordering::Relaxed));
+    worker
+        .0
+        .free_bits
+        .iter()
+        .for_each(|w| w.store(0, std::sync::atomic::Ordering::Relaxed));
     assert!(host.0.spans[0].load(std::sync::atomic::Ordering::Relaxed) != 0);
     host.recover(WORKER, |_| true);
-    let loans: Vec<_> = (0..SPAN / 64).map(|_| host.alloc(64).expect("each block")).collect();
+    let loans: Vec<_> = (0..SPAN / 64)
+        .map(|_| host.alloc(64).expect("each block"))
+        .collect();
     assert_eq!(loans.len(), 512);
 }
 
@@ -250,7 +288,9 @@ fn recover_finishes_broken_extents() {
         if !building {
             for place in 0..class.slab_blocks() {
                 let loaned = Word::new(BlockState::Loaned as u8, WORKER.0, Generation::new(5));
-                inner.word(inner.block_at(0, place)).store(loaned.pack(), relaxed);
+                inner
+                    .word(inner.block_at(0, place))
+                    .store(loaned.pack(), relaxed);
             }
             if row == 0 {
                 continue; // complete; block words are already absent by then
@@ -289,7 +329,9 @@ fn a_scribbled_pool_is_survived() {
     let relaxed = std::sync::atomic::Ordering::Relaxed;
     for seed in 1..40u64 {
         let (host, worker) = pools(4 << 20);
-        let kept: Vec<_> = (0..50).map(|i| worker.alloc(i * 100).expect("room")).collect();
+        let kept: Vec<_> = (0..50)
+            .map(|i| worker.alloc(i * 100).expect("room"))
+            .collect();
         let mut x = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut next = || {
             x ^= x << 13;
@@ -298,7 +340,12 @@ fn a_scribbled_pool_is_survived() {
             x
         };
         host.0.header.span_end.store(next(), relaxed);
-        for table in [&host.0.spans, &host.0.free_bits, &host.0.avail_bits, &host.0.blocks] {
+        for table in [
+            &host.0.spans,
+            &host.0.free_bits,
+            &host.0.avail_bits,
+            &host.0.blocks,
+        ] {
             for word in table.iter() {
                 if next() % 4 == 0 {
                     word.store(next(), relaxed);

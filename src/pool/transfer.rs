@@ -124,7 +124,11 @@ pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
     };
     let result = encode();
     let met = OUTGOING.with_borrow_mut(|list| {
-        if list.is_empty() { Vec::new() } else { std::mem::take(list) }
+        if list.is_empty() {
+            Vec::new()
+        } else {
+            std::mem::take(list)
+        }
     });
     if !outer.is_empty() {
         OUTGOING.replace(outer);
@@ -181,11 +185,7 @@ impl Transfer {
     /// Hands a buffer over to the result in `slot`. One that is held elsewhere in
     /// this process, or by another, goes by reference if it is among the task's
     /// `arguments`, and is copied otherwise.
-    pub fn into_result(
-        self,
-        slot: SlotIndex,
-        arguments: &[Parcel],
-    ) -> Result<Parcel, AllocError> {
+    pub fn into_result(self, slot: SlotIndex, arguments: &[Parcel]) -> Result<Parcel, AllocError> {
         if arguments.iter().any(|parcel| self.is_of(parcel)) && !self.is_loan() {
             return Ok(self.parcel(ParcelKind::Borrowed));
         }
@@ -230,9 +230,7 @@ impl Pool {
         held: &[Transfer],
     ) -> Option<Transfer> {
         let hold = match parcel.kind {
-            ParcelKind::SharedResult => {
-                self.adopt(parcel.index, parcel.generation, slot, false)?
-            }
+            ParcelKind::SharedResult => self.adopt(parcel.index, parcel.generation, slot, false)?,
             ParcelKind::LoanResult => self.adopt(parcel.index, parcel.generation, slot, true)?,
             ParcelKind::Borrowed => {
                 Arc::clone(&held.iter().find(|transfer| transfer.is_of(parcel))?.hold)
@@ -258,15 +256,19 @@ impl Transfer {
     }
 
     /// The bytes it speaks of.
+    #[cfg(test)]
     pub fn bytes(&self) -> &[u8] {
         self.hold.bytes(self.len)
     }
 }
 
-const OUTSIDE: &str =
-    "a pinfold buffer can only be an argument or result of a task; to store its bytes, serialize the slice";
+const OUTSIDE: &str = "a pinfold buffer can only be an argument or result of a task; to store its bytes, serialize the slice";
 
-fn serialize<S: Serializer>(hold: &Arc<Hold>, len: usize, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize<S: Serializer>(
+    hold: &Arc<Hold>,
+    len: usize,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     if MODE.get() != Mode::Encoding {
         return Err(serde::ser::Error::custom(OUTSIDE));
     }

@@ -3,10 +3,12 @@
 //! Nothing here makes a system call or knows of shared memory.
 
 pub mod atomic;
+mod death;
 mod ids;
 mod line;
 mod word;
 
+pub use death::Death;
 pub use ids::{BlockIndex, ExecutorId, Generation, Hint, ProcessId, SlotIndex};
 pub use line::Line;
-pub use word::{OWNER_MAX, Word};
+pub use word::Word;

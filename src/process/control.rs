@@ -6,9 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Shape;
+use crate::prim::Death;
 use crate::sys::{BuildId, socket};
-
-use super::Death;
 
 /// Names the variable that makes a program start as a zygote.
 pub const ENV: &str = "PINFOLD_ZYGOTE";

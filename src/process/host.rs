@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::layout::Fold;
+use crate::prim::Death;
 use crate::sys::{BuildId, pidfd, socket};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
-use super::Death;
 
 /// How long a zygote may take until it answers.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
@@ -113,11 +113,6 @@ impl Zygote {
     /// Readable when there is a notice.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.socket().map(AsFd::as_fd)
-    }
-
-    /// Its process number.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// Asks for a worker.

@@ -21,11 +21,11 @@
 //! death signal, which follows the zygote's only thread).
 
 mod control;
-mod death;
 mod host;
+mod role;
 mod zygote;
 
-pub use control::{FromZygote, ToZygote, WorkerOrder};
-pub use death::Death;
+pub use control::WorkerOrder;
 pub use host::{Notice, Zygote, ZygoteError};
+pub use role::Role;
 pub use zygote::{WorkerStart, is_zygote, run_zygote};

@@ -7,11 +7,11 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
 use crate::layout::{Fold, Plan, Shape};
+use crate::prim::Death;
 use crate::shm::Segment;
 use crate::sys::{BuildId, Forked, exit_now, fds, fork_single_threaded, pidfd, signals};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
-use super::Death;
 
 /// What a worker begins with.
 #[derive(Debug)]

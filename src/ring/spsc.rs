@@ -57,12 +57,6 @@ impl Producer {
             self.published = self.tail;
         }
     }
-
-    /// How many words are staged and not yet published.
-    #[inline]
-    pub fn unpublished(&self) -> u64 {
-        self.tail.wrapping_sub(self.published)
-    }
 }
 
 /// The reading side. There must be at most one.

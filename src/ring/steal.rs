@@ -100,7 +100,11 @@ impl Taker {
         let head = self.ring.head.load(Ordering::Relaxed);
         let tail = self.ring.tail.load(Ordering::Relaxed);
         let count = tail.wrapping_sub(head);
-        if count > self.ring.capacity() { 0 } else { count }
+        if count > self.ring.capacity() {
+            0
+        } else {
+            count
+        }
     }
 
     /// Takes words from the head into `into`: up to `into.len()` of them, and if

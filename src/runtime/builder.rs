@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex};
 use crate::config::{Config, Shutdown};
 use crate::error::StartError;
 use crate::layout::{Fold, Plan, Shape};
-use crate::process::WorkerOrder;
+use crate::process::{Role, WorkerOrder};
 use crate::scheduler::Scheduler;
 use crate::shm::Segment;
 use crate::supervise::{Commands, Supervisor};
 use crate::sys::barrier;
 use crate::task::Functions;
 use crate::topology::{self, Topology};
-use crate::worker;
 
 use super::{Core, Rescue, Runtime};
 
@@ -91,17 +90,16 @@ impl Builder {
     /// [`StartError`]: [`init`](crate::init) was not called, a setting is out of its
     /// bounds, or the system refused something (the message says what to do).
     pub fn start(self) -> Result<Runtime, StartError> {
-        if worker::is_worker() {
-            return Err(StartError::InsideWorker);
-        }
-        if !crate::init::is_done() {
-            return Err(StartError::NotInitialized);
+        match Role::now() {
+            Role::Host => {}
+            Role::Worker => return Err(StartError::InsideWorker),
+            Role::Unknown => return Err(StartError::NotInitialized),
         }
         let config = self.config;
         let shape = config.shape()?;
         let system = |what| move |source| StartError::System { what, source };
-        let functions = Functions::of_this_program()
-            .map_err(system("the program's own code was not found"))?;
+        let functions =
+            Functions::of_this_program().map_err(system("the program's own code was not found"))?;
         let fold = create(shape)?;
         let cpus = topology::allowed_cpus();
         let allowed = cpus.len();

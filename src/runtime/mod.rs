@@ -279,7 +279,10 @@ impl Drop for Runtime {
 
 impl Core {
     fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
-        let mut supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut supervisor = self
+            .supervisor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let Some(thread) = supervisor.take() else {
             return Ok(()); // shut down before
         };

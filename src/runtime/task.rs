@@ -217,7 +217,8 @@ where
     pub(super) fn encode(&self, args: &A, job: &mut Job) -> Result<(), TaskError> {
         if self.function.is_none() {
             return Err(TaskError::Arguments {
-                message: "the function is not part of the main program (a shared library's?)".into(),
+                message: "the function is not part of the main program (a shared library's?)"
+                    .into(),
             });
         }
         job.payload.clear();

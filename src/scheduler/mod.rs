@@ -25,7 +25,7 @@ mod wait;
 
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
-pub use ticket::{Outcome, Ticket, Value};
+pub use ticket::Ticket;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -90,6 +90,7 @@ impl Scheduler {
         self.reap(&mut state);
         Counters {
             in_flight: state.in_flight as u64,
+            damage: state.counters.damage + self.pool.damage(),
             ..state.counters
         }
     }

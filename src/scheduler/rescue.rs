@@ -82,6 +82,23 @@ impl Scheduler {
             }
     }
 
+    /// Issues a hint for every task that waits; a second hint for one does no harm.
+    pub(super) fn issue_again(&self, state: &mut State) {
+        for index in 0..state.inflight.len() as u32 {
+            let hint = Hint {
+                slot: SlotIndex(index),
+                generation: state.inflight[index as usize].generation,
+            };
+            if self.is_waiting(state, hint) {
+                self.place(state, hint.pack());
+            }
+        }
+        for executor in std::mem::take(&mut state.touched) {
+            state.inboxes[executor].publish();
+        }
+        self.fold.wake_all();
+    }
+
     fn is_waiting(&self, state: &State, hint: Hint) -> bool {
         let in_flight = state
             .inflight
@@ -102,7 +119,10 @@ impl Scheduler {
     ) {
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
-        let again = inflight.extra.as_mut().and_then(|extra| extra.again.as_mut());
+        let again = inflight
+            .extra
+            .as_mut()
+            .and_then(|extra| extra.again.as_mut());
         let mut attempts = 1;
         if let Some(again) = again {
             attempts = again.attempts;
@@ -137,6 +157,9 @@ impl Scheduler {
             if state.inflight[index as usize].ticket.is_some() {
                 failed += 1;
                 state.counters.failed += 1;
+                // Nobody may claim it any more.
+                let generation = state.inflight[index as usize].generation;
+                self.fold.slots[index as usize].cancel(generation);
                 self.settle(state, index, Err(Box::new(error.clone())));
             }
         }

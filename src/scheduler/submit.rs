@@ -9,10 +9,10 @@ use crate::prim::{ExecutorId, Hint, SlotIndex};
 use crate::sys::barrier;
 use crate::task::{FunctionId, Head, Outcome, Payload, Place};
 
+use super::Scheduler;
 use super::balance::{Load, WORTH_WAKING_NS};
 use super::state::{Again, Extra, State};
 use super::ticket::Ticket;
-use super::Scheduler;
 
 /// Of many tasks submitted at once, so many are published together.
 const PUBLISH_EVERY: usize = 32;
@@ -336,6 +336,7 @@ impl Scheduler {
         }
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
+        let mut damaged_inbox = None;
         while let Some(executor) = state.touched.pop() {
             // The takers' head is only looked at when it matters: they move it all
             // the time.
@@ -343,12 +344,20 @@ impl Scheduler {
             if load.delay_ns() >= WORTH_WAKING_NS {
                 match state.inboxes[executor].refresh() {
                     Ok(backlog) => load.backlog = backlog,
-                    Err(_) => state.counters.damage += 1,
+                    Err(damaged) => {
+                        tracing::error!(executor, %damaged, "an inbox is written anew");
+                        state.counters.damage += 1;
+                        damaged_inbox = Some(executor);
+                    }
                 }
             }
             if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
                 self.fold.wake_one(ExecutorId(executor as u32));
             }
+        }
+        if let Some(executor) = damaged_inbox {
+            state.inboxes[executor].reset();
+            self.issue_again(state);
         }
     }
 }

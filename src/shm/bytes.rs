@@ -14,7 +14,8 @@ use crate::sys::Mapping;
 pub struct Bytes {
     at: NonNull<u8>,
     len: usize,
-    map: Arc<Mapping>,
+    /// Keeps the range mapped.
+    _map: Arc<Mapping>,
 }
 
 // SAFETY: an address range kept mapped by the `Arc`; access goes through the
@@ -31,7 +32,7 @@ impl Bytes {
         Bytes {
             at,
             len,
-            map: Arc::clone(map),
+            _map: Arc::clone(map),
         }
     }
 

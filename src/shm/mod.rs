@@ -57,15 +57,14 @@ impl Segment {
     /// A new segment of `len` bytes, sparse and zero; the header is not yet
     /// [ready](Header::publish).
     pub fn create(len: usize) -> Result<Self, SegmentError> {
-        let file = MemFile::create("pinfold", len)
-            .map_err(|e| SegmentError::System("create", len, e))?;
+        let file =
+            MemFile::create("pinfold", len).map_err(|e| SegmentError::System("create", len, e))?;
         Self::of(file)
     }
 
     /// Attaches to a segment received from its creator.
     pub fn attach(fd: OwnedFd, len: usize, plan_hash: u64) -> Result<Self, SegmentError> {
-        let file =
-            MemFile::adopt(fd, len).map_err(|e| SegmentError::System("attach", len, e))?;
+        let file = MemFile::adopt(fd, len).map_err(|e| SegmentError::System("attach", len, e))?;
         let segment = Self::of(file)?;
         segment
             .header()
@@ -75,8 +74,7 @@ impl Segment {
     }
 
     fn of(file: MemFile) -> Result<Self, SegmentError> {
-        let map =
-            Mapping::new(&file).map_err(|e| SegmentError::System("map", file.len(), e))?;
+        let map = Mapping::new(&file).map_err(|e| SegmentError::System("map", file.len(), e))?;
         Ok(Segment {
             file,
             map: Arc::new(map),
@@ -126,12 +124,6 @@ impl Segment {
     /// Bytes of memory that back the segment now.
     pub fn resident(&self) -> Result<u64, Errno> {
         self.file.resident()
-    }
-
-    /// Its size in bytes.
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
-        self.file.len()
     }
 
     /// The descriptor, to be sent to the zygote.

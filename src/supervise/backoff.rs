@@ -14,7 +14,9 @@ pub struct Backoff {
 impl Backoff {
     /// A start came to nothing: how long to wait before the next.
     pub fn failed(&mut self) -> Duration {
-        let wait = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        let wait = FIRST
+            .saturating_mul(1 << self.failures.min(16))
+            .min(LONGEST);
         self.failures += 1;
         wait
     }
@@ -38,7 +40,10 @@ mod tests {
     fn doubles_up_to_a_bound_and_forgets() {
         let mut backoff = Backoff::default();
         let waits: Vec<u128> = (0..12).map(|_| backoff.failed().as_millis()).collect();
-        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000, 2000, 2000]);
+        assert_eq!(
+            waits,
+            [10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000, 2000, 2000]
+        );
         backoff.succeeded();
         assert_eq!(backoff.failed(), FIRST);
     }

@@ -14,4 +14,4 @@
 mod backoff;
 mod supervisor;
 
-pub use supervisor::{Commands, Events, Supervisor, WorkerInfo};
+pub use supervisor::{Commands, Events, Supervisor};

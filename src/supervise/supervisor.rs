@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::layout::Fold;
+use crate::prim::Death;
 use crate::prim::atomic::Ordering;
-use crate::process::{Death, Notice, WorkerOrder, Zygote, ZygoteError};
+use crate::process::{Notice, WorkerOrder, Zygote, ZygoteError};
 use crate::sys::fds::Bell;
 use crate::sys::{BuildId, pidfd};
 
@@ -173,6 +174,7 @@ impl Supervisor {
             }
             if let Err(reason) = self.turn() {
                 tracing::error!(reason, "no worker can be started any more");
+                self.kill_all();
                 self.events.no_workers(reason);
                 self.wait_for_stop();
                 return;
@@ -282,9 +284,8 @@ impl Supervisor {
         while let Life::Alive { pid, .. } = self.workers[worker].life {
             let left = give_up.saturating_duration_since(Instant::now());
             let fd = self.zygote.fd();
-            let told = fd.is_some_and(|fd| {
-                pidfd::wait_any(&[fd], Some(left)).is_ok_and(|ready| ready[0])
-            });
+            let told =
+                fd.is_some_and(|fd| pidfd::wait_any(&[fd], Some(left)).is_ok_and(|ready| ready[0]));
             if !told && !left.is_zero() {
                 continue;
             }
@@ -379,7 +380,11 @@ impl Supervisor {
             self.kill_all();
         }
         let give_up = Instant::now() + STOP_TIMEOUT;
-        while self.workers.iter().any(|w| matches!(w.life, Life::Alive { .. })) {
+        while self
+            .workers
+            .iter()
+            .any(|w| matches!(w.life, Life::Alive { .. }))
+        {
             let left = give_up.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 tracing::warn!("workers did not leave when told; killing them");
@@ -405,7 +410,6 @@ impl Supervisor {
     }
 
     fn wait_for_stop(&mut self) {
-        self.kill_all();
         loop {
             let stop = self.commands.told().stop;
             if let Some(stop) = stop {

@@ -1,7 +1,7 @@
 //! Which CPUs this thread may use, and binding it to one of them.
 
 use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
 /// The CPUs the calling thread may run on, ascending.
@@ -32,18 +32,18 @@ pub fn pin(cpu: u32) -> Result<(), Errno> {
     }
 }
 
-/// Lets the calling thread run on all of `cpus` again.
-pub fn spread(cpus: &[u32]) -> Result<(), Errno> {
-    let mut set = CpuSet::new();
-    for &cpu in cpus {
-        set.set(cpu as usize)?;
-    }
-    sched_setaffinity(Pid::from_raw(0), &set)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sched::sched_setaffinity;
+
+    fn spread(cpus: &[u32]) -> Result<(), Errno> {
+        let mut set = CpuSet::new();
+        for &cpu in cpus {
+            set.set(cpu as usize)?;
+        }
+        sched_setaffinity(Pid::from_raw(0), &set)
+    }
 
     #[test]
     fn pins_inside_the_mask_only() {

@@ -33,7 +33,9 @@ impl Executable {
         // call, and does not unwind.
         unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
         if search.text.is_empty() {
-            return Err(std::io::Error::other("the program's own code was not found"));
+            return Err(std::io::Error::other(
+                "the program's own code was not found",
+            ));
         }
         let file = std::fs::metadata("/proc/self/exe")?;
         Ok(Executable {
@@ -68,6 +70,10 @@ struct Search {
     note: Vec<u8>,
 }
 
+/// Looks at one loaded object.
+///
+/// # Safety
+/// `info` is a valid record and `data` an exclusive `Search`.
 unsafe extern "C" fn visit(
     info: *mut libc::dl_phdr_info,
     _size: libc::size_t,
@@ -130,7 +136,10 @@ mod tests {
         let anchor = finds_itself as fn() as usize;
         let me = Executable::containing(anchor).expect("own executable");
         assert!(me.text().contains(&anchor));
-        assert_eq!(me.build(), Executable::containing(anchor).expect("again").build());
+        assert_eq!(
+            me.build(),
+            Executable::containing(anchor).expect("again").build()
+        );
     }
 
     #[test]

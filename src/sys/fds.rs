@@ -14,7 +14,11 @@ pub fn take_stdin() -> Result<OwnedFd, Errno> {
         &taken,
         nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
     )?;
-    let null = open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let null = open(
+        "/dev/null",
+        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
     nix::unistd::dup2_stdin(&null)?;
     Ok(taken)
 }

@@ -11,8 +11,8 @@ mod fork;
 pub mod futex;
 mod map;
 mod memfd;
-mod prefetch;
 pub mod pidfd;
+mod prefetch;
 pub mod signals;
 pub mod socket;
 

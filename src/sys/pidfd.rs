@@ -1,6 +1,6 @@
 //! Descriptors of processes: a death notice that cannot speak of a stranger.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -41,9 +41,4 @@ pub fn wait_any(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> Result<Vec
         Err(error) => return Err(error),
     }
     Ok(polled.iter().map(|p| !p.revents().is_empty()).collect())
-}
-
-/// Whether the process behind `pidfd` has ended.
-pub fn has_ended(pidfd: &OwnedFd) -> bool {
-    wait_any(&[pidfd.as_fd()], Some(Duration::ZERO)).is_ok_and(|ready| ready[0])
 }

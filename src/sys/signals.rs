@@ -16,14 +16,14 @@ pub fn die_with_parent(parent: i32) -> bool {
 /// Undoes what the host's thread may have blocked or ignored: a worker starts
 /// with every signal at its default and none blocked.
 pub fn reset() -> Result<(), Errno> {
-    for one in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD, Signal::SIGHUP] {
+    for one in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGCHLD,
+        Signal::SIGHUP,
+    ] {
         // SAFETY: installing the default disposition runs no code of ours.
         unsafe { signal(one, SigHandler::SigDfl)? };
     }
     SigSet::empty().thread_set_mask()
-}
-
-/// Kills the calling process with `signal` at its default disposition.
-pub fn raise(signal: Signal) -> Result<(), Errno> {
-    nix::sys::signal::raise(signal)
 }

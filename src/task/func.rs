@@ -120,7 +120,9 @@ impl Functions {
         if !self.text.contains(&address) {
             return None;
         }
-        u32::try_from(address - self.text.start).ok().map(FunctionId)
+        u32::try_from(address - self.text.start)
+            .ok()
+            .map(FunctionId)
     }
 
     /// The entry of that name; `None` if it lies outside the program's code.
@@ -130,10 +132,9 @@ impl Functions {
         if !self.text.contains(&address) {
             return None;
         }
-        // SAFETY: the id was made by `Functions::id` from an `Entry` in the host,
-        // which runs the same build (proved by the handshake), so an `Entry` is
-        // at this distance from the start of the code here too. An id spoilt by
-        // a wild worker at worst crashes this worker, as it crashed itself.
+        // An id spoilt by a wild worker at worst crashes this worker too.
+        // SAFETY: `Functions::id` made the id from an `Entry` in the host, which runs
+        // the same build (proved by the handshake): it is at this distance here too.
         Some(unsafe { std::mem::transmute::<usize, Entry>(address) })
     }
 }

@@ -30,7 +30,7 @@ mod payload;
 mod probe;
 mod slot;
 
-pub use func::{Call, Entry, FunctionId, Functions, entry_of};
+pub use func::{Call, FunctionId, Functions, entry_of};
 pub use payload::{INLINE_LEN, Payload, split_parcels};
 pub use slot::{Head, Outcome, Place, Slot, TaskState};
 

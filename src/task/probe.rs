@@ -123,7 +123,10 @@ mod tests {
     fn tells_err_from_everything_else() {
         assert!(is_err(&Err::<u8, _>("bad")));
         assert!(!is_err(&Ok::<_, String>(1)));
-        assert!(!is_err(&Some(Err::<u8, _>(1))), "only the value itself counts");
+        assert!(
+            !is_err(&Some(Err::<u8, _>(1))),
+            "only the value itself counts"
+        );
         assert!(!is_err(&()));
         assert!(!is_err(&vec![1, 2]));
         assert!(!is_err(&std::collections::HashMap::<u8, u8>::new()));

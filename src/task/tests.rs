@@ -1,3 +1,4 @@
+use super::func::Entry;
 use super::*;
 use crate::prim::{ExecutorId, Generation};
 
@@ -27,7 +28,10 @@ fn a_task_goes_round_once() {
     assert_eq!(slot.read().map(|(h, w)| (h, w[0])), Some((head, 42)));
     slot.finish(E, G);
     let word = slot.word();
-    assert_eq!((TaskState::of(word), word.owner), (Some(TaskState::Done), 3));
+    assert_eq!(
+        (TaskState::of(word), word.owner),
+        (Some(TaskState::Done), 3)
+    );
     slot.release(G);
     assert_eq!(slot.word().generation, G.next());
     assert!(!slot.claim(E, G));
@@ -65,7 +69,11 @@ fn functions_are_found_by_their_place() {
     let double = entry_for(|n: u32| n * 2);
     let shout = entry_for(|s: String| s.to_uppercase());
     for (entry, argument, expected) in [
-        (double, postcard::to_stdvec(&21u32), postcard::to_stdvec(&42u32)),
+        (
+            double,
+            postcard::to_stdvec(&21u32),
+            postcard::to_stdvec(&42u32),
+        ),
         (shout, postcard::to_stdvec("hi"), postcard::to_stdvec("HI")),
     ] {
         let id = functions.id(entry).expect("in this program");

@@ -88,9 +88,10 @@ impl Executor {
         });
         let status = &self.record().status;
         // Relaxed: plain numbers of one writer.
-        status
-            .cpu
-            .store(pinned.map_or(0, |cpu| u64::from(cpu) + 1), Ordering::Relaxed);
+        status.cpu.store(
+            pinned.map_or(0, |cpu| u64::from(cpu) + 1),
+            Ordering::Relaxed,
+        );
         // ordering: Release pairs with the host's read before it counts on us.
         status.online.store(1, Ordering::Release);
         self.fold.searching.insert(self.me.0);

@@ -18,7 +18,9 @@ impl Executor {
         let size = self.batch_size();
         let record = &self.fold.executors[self.me.0 as usize];
         let hints = &mut self.hints[..size];
-        let mut taken = self.inbox.take(hints, false, |hints| record.announce(hints));
+        let mut taken = self
+            .inbox
+            .take(hints, false, |hints| record.announce(hints));
         if matches!(taken, Ok((0, _))) {
             for (_, victim) in &self.victims {
                 taken = victim.take(hints, true, |hints| record.announce(hints));

@@ -26,7 +26,7 @@ use std::sync::OnceLock;
 use crate::layout::Fold;
 use crate::pool::{AllocError, Loan, Pool};
 use crate::prim::ProcessId;
-use crate::process::WorkerStart;
+use crate::process::{Role, WorkerStart};
 use crate::sys::{barrier, exit_now};
 use crate::task::Functions;
 
@@ -67,14 +67,10 @@ pub fn alloc(len: usize) -> Result<Loan, AllocError> {
     POOL.get().ok_or(AllocError::NoPool)?.alloc(len)
 }
 
-/// Whether this process is a worker.
-pub fn is_worker() -> bool {
-    POOL.get().is_some()
-}
-
 /// A worker's whole life, from just after the fork.
 pub fn run(start: WorkerStart) -> Infallible {
     let WorkerStart { fold, order } = start;
+    Role::Worker.set();
     if fold.header.is_asymmetric() {
         if !barrier::register() {
             tracing::error!("membarrier works in the host but not here");

@@ -41,7 +41,9 @@ fn said(info: &PanicHookInfo<'_>) -> Said {
         .payload_as_str()
         .unwrap_or("(a panic value that is not a string)")
         .to_owned();
-    let location = info.location().map_or_else(String::new, ToString::to_string);
+    let location = info
+        .location()
+        .map_or_else(String::new, ToString::to_string);
     Said { message, location }
 }
 

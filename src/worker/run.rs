@@ -52,7 +52,7 @@ impl Executor {
 
     fn measure(&mut self, start: Instant, ran: u64, count: usize) {
         let status = &self.fold.executors[self.me.0 as usize].status;
-        // Relaxed, here and below: counters with one writer, read as hints.
+        // Relaxed: here and below, counters with one writer, read as hints.
         let add = |to: &crate::prim::atomic::AtomicU64, n: u64| {
             to.store(to.load(Ordering::Relaxed) + n, Ordering::Relaxed);
         };
@@ -125,7 +125,11 @@ impl Executor {
         };
         let function = head.function;
         let Some(entry) = functions.entry(FunctionId(function)) else {
-            return refuse(payload, function, "the task's function lies outside the program");
+            return refuse(
+                payload,
+                function,
+                "the task's function lies outside the program",
+            );
         };
         let inline;
         let bytes: &[u8] = match head.place {

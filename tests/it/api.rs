@@ -73,7 +73,11 @@ fn arguments_and_results_of_any_length() {
     }
     let stats = rt.stats();
     assert_eq!(
-        (stats.blocks_loaned, stats.blocks_shared, stats.blocks_carried),
+        (
+            stats.blocks_loaned,
+            stats.blocks_shared,
+            stats.blocks_carried
+        ),
         (0, 0, 0)
     );
 }
@@ -99,22 +103,37 @@ fn buffers_travel_without_a_copy() {
     assert!(loan.iter().all(|b| *b == 3));
     let shared = loan.publish();
     let sums: Vec<_> = (0..10)
-        .map(|_| rt.spawn(|s: Shared| s.iter().map(|b| u64::from(*b)).sum::<u64>(), shared.clone()))
+        .map(|_| {
+            rt.spawn(
+                |s: Shared| s.iter().map(|b| u64::from(*b)).sum::<u64>(),
+                shared.clone(),
+            )
+        })
         .collect();
     for sum in sums {
         assert_eq!(sum.join(), Ok(3 << 20));
     }
-    let same = rt.spawn(|s: Shared| s, shared.clone()).join().expect("comes back");
+    let same = rt
+        .spawn(|s: Shared| s, shared.clone())
+        .join()
+        .expect("comes back");
     assert_eq!(same.as_ptr() as usize, address);
     let made = rt.spawn(make, 1000).join().expect("made");
     assert_eq!(&made[..], [4; 1000]);
-    let pair = rt.spawn(|(a, b): (Shared, Shared)| (b, a), (made.clone(), shared.clone()));
+    let pair = rt.spawn(
+        |(a, b): (Shared, Shared)| (b, a),
+        (made.clone(), shared.clone()),
+    );
     let (b, a) = pair.join().expect("both");
     assert_eq!((a, b), (made.clone(), shared.clone()));
     drop((made, same, shared));
     let stats = rt.stats();
     assert_eq!(
-        (stats.blocks_loaned, stats.blocks_shared, stats.blocks_carried),
+        (
+            stats.blocks_loaned,
+            stats.blocks_shared,
+            stats.blocks_carried
+        ),
         (0, 0, 0),
         "all freed, in whichever process"
     );
@@ -127,19 +146,33 @@ fn a_cap_is_an_error_not_a_signal() {
         .memory_cap(1 << 20)
         .start()
         .expect("starts");
-    assert!(matches!(rt.alloc(2 << 20), Err(AllocError::TooLarge { .. })));
+    assert!(matches!(
+        rt.alloc(2 << 20),
+        Err(AllocError::TooLarge { .. })
+    ));
     let whole = rt.alloc(1 << 20).expect("fits");
     assert!(matches!(rt.alloc(100), Err(AllocError::Exhausted { .. })));
-    let refused = rt.try_spawn(|s: String| s.len(), "y".repeat(100)).expect_err("no room");
+    let refused = rt
+        .try_spawn(|s: String| s.len(), "y".repeat(100))
+        .expect_err("no room");
     assert_eq!(refused.args.len(), 100);
     // Nothing is in flight, so waiting would never end: the task ends with an error.
     let error = rt.spawn(|s: String| s.len(), refused.args).join();
-    assert!(matches!(error, Err(TaskError::OutOfMemory { .. })), "{error:?}");
+    assert!(
+        matches!(error, Err(TaskError::OutOfMemory { .. })),
+        "{error:?}"
+    );
     drop(whole);
     let too_long = rt.spawn(|n: usize| "z".repeat(n), 2 << 20).join();
-    assert!(matches!(too_long, Err(TaskError::OutOfMemory { .. })), "{too_long:?}");
+    assert!(
+        matches!(too_long, Err(TaskError::OutOfMemory { .. })),
+        "{too_long:?}"
+    );
     let too_much = rt.spawn(|s: String| s.len(), "z".repeat(2 << 20)).join();
-    assert!(matches!(too_much, Err(TaskError::OutOfMemory { .. })), "{too_much:?}");
+    assert!(
+        matches!(too_much, Err(TaskError::OutOfMemory { .. })),
+        "{too_much:?}"
+    );
     assert_eq!(rt.spawn(square, 2).join(), Ok(4), "and it goes on");
 }
 
@@ -161,14 +194,27 @@ fn long_arguments_wait_for_memory() {
 fn errors_are_values() {
     let rt = runtime(2);
     fn fails(n: u32) -> Result<u32, String> {
-        if n % 2 == 0 { Ok(n) } else { Err(format!("odd: {n}")) }
+        if n.is_multiple_of(2) {
+            Ok(n)
+        } else {
+            Err(format!("odd: {n}"))
+        }
     }
     assert_eq!(rt.spawn(fails, 2).join(), Ok(Ok(2)));
     assert_eq!(rt.spawn(fails, 3).join(), Ok(Err("odd: 3".into())));
     let returned = rt.spawn(fails, 3).join_flat();
     assert!(matches!(returned, Err(TaskError::Returned { message }) if message == "odd: 3"));
     let line = line!() + 1;
-    let panicked = rt.spawn(|n: u32| if n > 0 { panic!("boom {n}") }, 5).join();
+    let panicked = rt
+        .spawn(
+            |n: u32| {
+                if n > 0 {
+                    panic!("boom {n}")
+                }
+            },
+            5,
+        )
+        .join();
     match panicked {
         Err(TaskError::Panicked { message, location }) => {
             assert_eq!(message, "boom 5");
@@ -253,7 +299,13 @@ fn wrong_use_is_told() {
     assert_eq!(message, "workers is 0, but must be from 1 to 1024");
     let rt = runtime(1);
     let nested = rt.spawn(
-        |(): ()| Runtime::builder().workers(1).start().err().map(|e| e.to_string()),
+        |(): ()| {
+            Runtime::builder()
+                .workers(1)
+                .start()
+                .err()
+                .map(|e| e.to_string())
+        },
         (),
     );
     let told = nested.join().expect("runs").expect("refused");
@@ -262,10 +314,16 @@ fn wrong_use_is_told() {
     let other = runtime(1);
     let foreign = other.alloc(10).expect("room").publish();
     let error = rt.spawn(|s: Shared| s.len(), foreign).join();
-    assert!(matches!(&error, Err(TaskError::Arguments { message }) if message.contains("another runtime")), "{error:?}");
+    assert!(
+        matches!(&error, Err(TaskError::Arguments { message }) if message.contains("another runtime")),
+        "{error:?}"
+    );
     let loan = rt.alloc(10).expect("room");
     let error = rt.task(fill).safe_to_repeat(2).spawn(loan).join().map(drop);
-    assert!(matches!(&error, Err(TaskError::Arguments { message }) if message.contains("repeat")), "{error:?}");
+    assert!(
+        matches!(&error, Err(TaskError::Arguments { message }) if message.contains("repeat")),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -336,5 +394,9 @@ fn a_worker_has_no_descriptors_of_the_host() {
     assert_eq!(fds[0], "/dev/null", "{fds:?}");
     assert!(std::env::var("PINFOLD_ZYGOTE").is_err());
     let inherited = rt.spawn(|(): ()| std::env::var("PINFOLD_ZYGOTE").is_ok(), ());
-    assert_eq!(inherited.join(), Ok(false), "or a task's child becomes a zygote");
+    assert_eq!(
+        inherited.join(),
+        Ok(false),
+        "or a task's child becomes a zygote"
+    );
 }

@@ -52,9 +52,7 @@ fn dies(rt: &Runtime, f: fn(&Runtime) -> Result<(), TaskError>) -> (Death, Optio
 #[test]
 fn each_way_to_die_is_told() {
     let rt = runtime(1);
-    let signaled = |signal: Signal, death: Death| {
-        matches!(death, Death::Signaled { signal: s, .. } if s == signal as i32)
-    };
+    let signaled = |signal: Signal, death: Death| matches!(death, Death::Signaled { signal: s, .. } if s == signal as i32);
     let (death, _) = dies(&rt, |rt| {
         rt.spawn(
             |(): ()| {
@@ -113,7 +111,8 @@ fn under_fire<R>(rt: &Runtime, every: Duration, job: impl FnOnce() -> R) -> (R, 
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let killer = scope.spawn(move || {
             let mut kills = 0u64;
-            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
+            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(every)
+            {
                 let workers = rt.stats().workers;
                 let pid = workers[kills as usize % workers.len()].pid;
                 if pid > 0 && kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() {
@@ -140,7 +139,10 @@ fn repeatable_tasks_survive_constant_killing() {
     assert_eq!(results.expect("all"), (0..1500).collect::<Vec<_>>());
     let stats = rt.stats();
     assert!(kills > 10, "{kills} kills");
-    assert!(stats.restarts >= kills - 1 && stats.restarts <= kills, "{kills} {stats:?}");
+    assert!(
+        stats.restarts >= kills - 1 && stats.restarts <= kills,
+        "{kills} {stats:?}"
+    );
     assert!(stats.tasks.repeated > 0);
     assert_eq!(stats.tasks.in_flight, 0);
 }
@@ -160,7 +162,10 @@ fn at_most_once_tasks_end_exactly_once() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(died <= kills, "{died} tasks for {kills} kills: one each at most");
+    assert!(
+        died <= kills,
+        "{died} tasks for {kills} kills: one each at most"
+    );
     assert_eq!(rt.stats().tasks.died, died);
 }
 
@@ -176,15 +181,29 @@ fn buffers_of_the_dead_are_freed() {
     }
     for _ in 0..20 {
         let died = rt.spawn(grab, shared.clone()).join();
-        assert!(matches!(died, Err(TaskError::WorkerDied { .. })), "{died:?}");
+        assert!(
+            matches!(died, Err(TaskError::WorkerDied { .. })),
+            "{died:?}"
+        );
     }
     let loan = rt.alloc(500).expect("room");
-    let died = rt.spawn(|l: pinfold::Loan| if l.len() > 1 { std::process::abort() }, loan);
+    let died = rt.spawn(
+        |l: pinfold::Loan| {
+            if l.len() > 1 {
+                std::process::abort()
+            }
+        },
+        loan,
+    );
     assert!(matches!(died.join(), Err(TaskError::WorkerDied { .. })));
     drop(shared);
     let stats = rt.stats();
     assert_eq!(
-        (stats.blocks_loaned, stats.blocks_shared, stats.blocks_carried),
+        (
+            stats.blocks_loaned,
+            stats.blocks_shared,
+            stats.blocks_carried
+        ),
         (0, 0, 0)
     );
 }
@@ -206,7 +225,9 @@ fn the_zygote_dies_too() {
     });
     assert_eq!(results.expect("all").len(), 500);
     assert_eq!(rt.stats().restarts, 2, "both workers ended with it");
-    let now = rt.spawn(|(): ()| nix::unistd::getppid().as_raw(), ()).join();
+    let now = rt
+        .spawn(|(): ()| nix::unistd::getppid().as_raw(), ())
+        .join();
     assert_ne!(now, Ok(zygote));
 }
 
@@ -225,7 +246,10 @@ fn nothing_is_left_of_a_runtime() {
             rt.stats().workers.iter().map(|w| w.pid).collect()
         };
         for pid in pids {
-            assert!(kill(Pid::from_raw(pid), None).is_err(), "worker {pid} is left");
+            assert!(
+                kill(Pid::from_raw(pid), None).is_err(),
+                "worker {pid} is left"
+            );
         }
         if (fds(), threads()) == (fds_before, threads_before) {
             return;

@@ -12,10 +12,17 @@ fn cost(pid: u32) -> (u64, u64) {
         let stat = std::fs::read_to_string(path.join("stat")).expect("stat");
         let after_name = stat.rsplit(')').next().expect("fields");
         let fields: Vec<&str> = after_name.split_whitespace().collect();
-        ticks += fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+        ticks +=
+            fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
         let status = std::fs::read_to_string(path.join("status")).expect("status");
-        let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
-        switches += line.expect("switches").trim().parse::<u64>().expect("number");
+        let line = status
+            .lines()
+            .find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
+        switches += line
+            .expect("switches")
+            .trim()
+            .parse::<u64>()
+            .expect("number");
     }
     (ticks, switches)
 }

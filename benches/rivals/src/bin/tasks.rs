@@ -20,7 +20,10 @@ fn inc(n: u64) -> u64 {
 
 fn main() {
     pinfold::init();
-    let rounds = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(7);
+    let rounds = std::env::args()
+        .nth(1)
+        .and_then(|a| a.parse().ok())
+        .unwrap_or(7);
     let rt = pinfold::Runtime::builder()
         .workers(2)
         .start()
@@ -39,11 +42,21 @@ fn main() {
     let singles = interleave(
         rounds,
         vec![
-            ("pinfold spawn + join", Box::new(|| rate(&|| ours_one_at_a_time(&rt)))),
-            ("rayon spawn + channel", Box::new(|| rate(&|| rayon_one_at_a_time(&pool)))),
+            (
+                "pinfold spawn + join",
+                Box::new(|| rate(&|| ours_one_at_a_time(&rt))),
+            ),
+            (
+                "rayon spawn + channel",
+                Box::new(|| rate(&|| rayon_one_at_a_time(&pool))),
+            ),
         ],
     );
-    print("empty tasks, one at a time, 4096 in flight", "M tasks/s", &singles);
+    print(
+        "empty tasks, one at a time, 4096 in flight",
+        "M tasks/s",
+        &singles,
+    );
 
     let batches = interleave(
         rounds,
@@ -57,14 +70,19 @@ fn main() {
                     })
                 }),
             ),
-            ("rayon scope.spawn", Box::new(|| rate(&|| rayon_scope(&pool)))),
+            (
+                "rayon scope.spawn",
+                Box::new(|| rate(&|| rayon_scope(&pool))),
+            ),
         ],
     );
     print("empty tasks, in batches", "M tasks/s", &batches);
 
     let mut tails: Vec<Vec<f64>> = vec![Vec::new(); 3];
     let (ours, install, channel) = {
-        let [a, b, c] = &mut tails[..] else { unreachable!("three") };
+        let [a, b, c] = &mut tails[..] else {
+            unreachable!("three")
+        };
         (a, b, c)
     };
     let hot = interleave(
@@ -125,7 +143,10 @@ fn ours_one_at_a_time(rt: &pinfold::Runtime) -> u64 {
         }
         handles.push_back(rt.spawn(inc, n));
     }
-    sum + handles.into_iter().map(|h| h.join().expect("a value")).sum::<u64>()
+    sum + handles
+        .into_iter()
+        .map(|h| h.join().expect("a value"))
+        .sum::<u64>()
 }
 
 fn rayon_one_at_a_time(pool: &rayon::ThreadPool) -> u64 {
