@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Scheduler, Ticket};
+use crate::scheduler::{Outcome, Scheduler, Ticket};
 
 /// A task that was submitted; ends in its value or in a [`TaskError`].
 ///
@@ -19,17 +19,28 @@ use crate::scheduler::{Scheduler, Ticket};
 #[must_use = "dropping the handle detaches the task; call `join` for its outcome"]
 pub struct Handle<R> {
     scheduler: Arc<Scheduler>,
-    ticket: Arc<Ticket>,
-    taken: bool,
+    claim: Claim,
     result: PhantomData<fn() -> R>,
 }
 
+/// What a handle still has to get.
+#[derive(Debug)]
+enum Claim {
+    Ticket(Ticket),
+    /// The task ended before it was queued.
+    Ended(TaskError),
+    Taken,
+}
+
 impl<R: DeserializeOwned> Handle<R> {
-    pub(super) fn new(scheduler: Arc<Scheduler>, ticket: Arc<Ticket>) -> Self {
+    #[inline]
+    pub(super) fn new(scheduler: Arc<Scheduler>, submitted: Result<Ticket, TaskError>) -> Self {
         Handle {
             scheduler,
-            ticket,
-            taken: false,
+            claim: match submitted {
+                Ok(ticket) => Claim::Ticket(ticket),
+                Err(error) => Claim::Ended(error),
+            },
             result: PhantomData,
         }
     }
@@ -49,8 +60,8 @@ impl<R: DeserializeOwned> Handle<R> {
     /// ```
     #[inline]
     pub fn join(mut self) -> Result<R, TaskError> {
-        self.scheduler.wait(&self.ticket, None);
-        self.take().unwrap_or(Err(TaskError::Shutdown))
+        self.take(|scheduler, ticket| scheduler.wait(ticket, None))
+            .unwrap_or(Err(TaskError::Shutdown))
     }
 
     /// Waits at most `timeout`; `None` when the task has not ended by then (it
@@ -69,8 +80,7 @@ impl<R: DeserializeOwned> Handle<R> {
     /// ```
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<R, TaskError>> {
         let deadline = Instant::now().checked_add(timeout);
-        self.scheduler.wait(&self.ticket, deadline);
-        self.take()
+        self.take(|scheduler, ticket| scheduler.wait(ticket, deadline))
     }
 
     /// The outcome, if the task has ended; never waits.
@@ -91,20 +101,38 @@ impl<R: DeserializeOwned> Handle<R> {
     /// # }
     /// ```
     pub fn try_join(&mut self) -> Option<Result<R, TaskError>> {
-        self.scheduler.poll(&self.ticket);
-        self.take()
+        self.take(Scheduler::poll)
     }
 
     #[inline]
-    fn take(&mut self) -> Option<Result<R, TaskError>> {
-        let outcome = self.ticket.outcome()?;
-        if std::mem::replace(&mut self.taken, true) {
-            return Some(Err(TaskError::AlreadyJoined));
+    fn take(
+        &mut self,
+        get: impl FnOnce(&Scheduler, &Ticket) -> Option<Outcome>,
+    ) -> Option<Result<R, TaskError>> {
+        let outcome = match &self.claim {
+            Claim::Ticket(ticket) => get(&self.scheduler, ticket)?,
+            Claim::Ended(error) => Err(Box::new(error.clone())),
+            Claim::Taken => return Some(Err(TaskError::AlreadyJoined)),
+        };
+        self.claim = Claim::Taken;
+        Some(decode(outcome))
+    }
+}
+
+#[inline]
+pub(super) fn decode<R: DeserializeOwned>(outcome: Outcome) -> Result<R, TaskError> {
+    match outcome {
+        Ok(value) => value.decode(),
+        Err(error) => Err(*error),
+    }
+}
+
+impl<R> Drop for Handle<R> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Claim::Ticket(ticket) = &self.claim {
+            self.scheduler.detach(ticket);
         }
-        Some(match outcome {
-            Ok(value) => value.decode(),
-            Err(error) => Err(TaskError::clone(error)),
-        })
     }
 }
 
@@ -124,7 +152,10 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn is_finished(&self) -> bool {
-        self.scheduler.poll(&self.ticket)
+        match &self.claim {
+            Claim::Ticket(ticket) => self.scheduler.is_settled(ticket),
+            Claim::Ended(_) | Claim::Taken => true,
+        }
     }
 }
 

@@ -2,13 +2,20 @@
 
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
+use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
+use crate::scheduler::{NotAccepted, Outcome, Ticket};
 
-use super::{Handle, Task};
+use super::Task;
+use super::handle::decode;
+use super::task::error_of;
+
+/// So many outcomes are taken at a time, if there are as many.
+const TAKEN_MAX: usize = 64;
 
 /// Outcomes in the order of the items; made by [`Task::map`].
 ///
@@ -26,9 +33,15 @@ use super::{Handle, Task};
 pub struct Map<'rt, I, F, A, R> {
     task: Task<'rt, F, A, R>,
     items: I,
-    handles: VecDeque<Handle<R>>,
+    /// Of tasks in flight, in order.
+    tickets: VecDeque<Ticket>,
+    /// Outcomes before these, in order.
+    ready: VecDeque<Outcome>,
+    /// Of an item that could not be submitted: its place is behind all tickets.
+    failed: Option<TaskError>,
     in_flight: usize,
     exhausted: bool,
+    result: PhantomData<fn() -> R>,
 }
 
 impl<I, F, A, R> std::fmt::Debug for Map<'_, I, F, A, R> {
@@ -36,7 +49,7 @@ impl<I, F, A, R> std::fmt::Debug for Map<'_, I, F, A, R> {
         f.debug_struct("Map")
             .field("task", &self.task)
             .field("in_flight", &self.in_flight)
-            .field("submitted", &self.handles.len())
+            .field("submitted", &self.tickets.len())
             .finish_non_exhaustive()
     }
 }
@@ -52,25 +65,34 @@ where
         Map {
             task,
             items,
-            handles: VecDeque::with_capacity(in_flight.min(1024)),
+            tickets: VecDeque::with_capacity(in_flight.min(1024)),
+            ready: VecDeque::new(),
+            failed: None,
             in_flight,
             exhausted: false,
+            result: PhantomData,
         }
     }
 
-    /// Submits up to the bound, with few publications.
+    /// Submits up to the bound, with few publications, or up to the first item
+    /// that cannot be submitted.
     fn fill(&mut self) {
         let Map {
             task,
             items,
-            handles,
+            tickets,
+            ready,
+            failed,
             in_flight,
             exhausted,
+            ..
         } = self;
-        let mut missing = *in_flight - handles.len().min(*in_flight);
         let task = *task;
+        let mut missing = in_flight.saturating_sub(tickets.len() + ready.len());
+        let stop = std::cell::Cell::new(false);
+        let mut closed = false;
         let next = |job: &mut _| {
-            if missing == 0 {
+            if missing == 0 || stop.get() {
                 return Ok(false);
             }
             missing -= 1;
@@ -84,9 +106,16 @@ where
         };
         task.core()
             .scheduler
-            .submit_all(&mut task.job(), next, |submitted| {
-                handles.push_back(task.handle(submitted));
+            .submit_all(&mut task.job(), next, |submitted| match submitted {
+                Ok(ticket) => tickets.push_back(ticket),
+                Err(not_accepted) => {
+                    stop.set(true);
+                    closed |= matches!(not_accepted, NotAccepted::Refused(_));
+                    failed.get_or_insert_with(|| error_of(not_accepted));
+                }
             });
+        // Shut down: one error says so, and no more items are pulled.
+        *exhausted |= closed;
     }
 }
 
@@ -103,10 +132,29 @@ where
         // Refilled when an eighth is missing: a batch is cheaper than singles, and
         // the rest keeps the workers busy meanwhile.
         let low = self.in_flight - self.in_flight / 8;
-        if !self.exhausted && self.handles.len() < low.max(1) {
+        if !self.exhausted
+            && self.failed.is_none()
+            && self.tickets.len() + self.ready.len() < low.max(1)
+        {
             self.fill();
         }
-        self.handles.pop_front().map(Handle::join)
+        if self.ready.is_empty() {
+            let ready = &mut self.ready;
+            let scheduler = &self.task.core().scheduler;
+            scheduler.wait_some(&mut self.tickets, TAKEN_MAX, &mut |o| ready.push_back(o));
+        }
+        match self.ready.pop_front() {
+            Some(outcome) => Some(decode(outcome)),
+            None => self.failed.take().map(Err),
+        }
+    }
+}
+
+impl<I, F, A, R> Drop for Map<'_, I, F, A, R> {
+    fn drop(&mut self) {
+        for ticket in &self.tickets {
+            self.task.scheduler().detach(ticket);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::encoding;
-use crate::scheduler::{Job, NotAccepted, Ticket};
+use crate::scheduler::{Job, NotAccepted, Scheduler, Ticket};
 use crate::task::{FunctionId, Payload, entry_of};
 
 use super::{Core, Handle, Map};
@@ -50,6 +50,12 @@ impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
             .field("attempts", &self.attempts)
             .field("in_flight", &self.in_flight)
             .finish()
+    }
+}
+
+impl<F, A, R> Task<'_, F, A, R> {
+    pub(super) fn scheduler(&self) -> &Scheduler {
+        &self.core.scheduler
     }
 }
 
@@ -193,12 +199,9 @@ where
     }
 
     #[inline]
-    pub(super) fn handle(&self, submitted: Result<Arc<Ticket>, NotAccepted>) -> Handle<R> {
-        let ticket = match submitted {
-            Ok(ticket) => ticket,
-            Err(not_accepted) => Arc::new(Ticket::ended(error_of(not_accepted))),
-        };
-        Handle::new(Arc::clone(&self.core.scheduler), ticket)
+    fn handle(&self, submitted: Result<Ticket, NotAccepted>) -> Handle<R> {
+        let scheduler = Arc::clone(&self.core.scheduler);
+        Handle::new(scheduler, submitted.map_err(error_of))
     }
 
     /// An empty job of this task.
@@ -231,7 +234,7 @@ where
 }
 
 #[cold]
-fn error_of(not_accepted: NotAccepted) -> TaskError {
+pub(super) fn error_of(not_accepted: NotAccepted) -> TaskError {
     match not_accepted {
         NotAccepted::Failed(error) => error,
         NotAccepted::Refused(Refusal::Shutdown) => TaskError::Shutdown,

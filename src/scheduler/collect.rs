@@ -1,11 +1,9 @@
 //! Collecting what is done: from slot to ticket.
 
-use std::sync::Arc;
-
 use crate::error::TaskError;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, SlotIndex};
-use crate::sys::prefetch;
+use crate::sys::prefetch_for_write;
 use crate::task::{Head, Outcome as Ran, Payload, Place, TaskState, split_parcels};
 
 use super::Scheduler;
@@ -13,7 +11,7 @@ use super::state::State;
 use super::ticket::{Outcome, Value};
 
 /// How many slots ahead lines are asked for.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 impl Scheduler {
     /// Reads every completion ring; returns how many tasks have ended by it.
@@ -45,7 +43,7 @@ impl Scheduler {
             });
             for at in 0..due.len() {
                 if let Some(later) = due.get(at + AHEAD) {
-                    prefetch(&self.fold.slots[*later as usize]);
+                    prefetch_for_write(&self.fold.slots[*later as usize]);
                 }
                 done += usize::from(self.collect(state, due[at]));
             }
@@ -91,24 +89,37 @@ impl Scheduler {
         }
     }
 
-    /// Whether the task in `slot` is done, by its word; no lock needed.
+    /// Whether the task of `hint` is done, or was collected before: by its word
+    /// alone, no lock needed.
     #[inline]
-    pub(super) fn is_done(&self, hint: Hint) -> bool {
-        self.fold.slots.get(hint.slot.at()).is_some_and(|slot| {
+    pub(super) fn has_ended(&self, hint: Hint) -> bool {
+        self.fold.slots.get(hint.slot.at()).is_none_or(|slot| {
             let word = slot.word();
-            TaskState::of(word) == Some(TaskState::Done) && word.generation == hint.generation
+            word.generation != hint.generation || TaskState::of(word) == Some(TaskState::Done)
         })
     }
 
     /// Moves the outcome of the task in `slot` to its ticket, if it is done.
+    #[inline]
     pub(super) fn collect(&self, state: &mut State, slot: u32) -> bool {
         let inflight = &state.inflight[slot as usize];
-        let hint = Hint {
-            slot: SlotIndex(slot),
-            generation: inflight.generation,
-        };
-        if inflight.ticket.is_none() || !self.is_done(hint) {
+        if inflight.ticket.is_none() {
             return false;
+        }
+        let word = self.fold.slots[slot as usize].word();
+        let is_ours = word.generation == inflight.generation;
+        match TaskState::of(word) {
+            Some(TaskState::Done) if is_ours => {}
+            Some(TaskState::Queued | TaskState::Running) if is_ours => return false,
+            // Nobody who is right in the head changes the word of a task in flight
+            // to anything else.
+            _ => {
+                state.counters.damage += 1;
+                state.counters.failed += 1;
+                let (_, outcome) = corrupted(slot, "the word of a task in flight is spoilt");
+                self.settle(state, slot, outcome);
+                return true;
+            }
         }
         // A loan among the arguments is the worker's by now, and may come back in the
         // result: our former claim to it must be gone before it is adopted again.
@@ -145,16 +156,10 @@ impl Scheduler {
         inflight.extra = None;
         state.free.push(slot);
         state.in_flight -= 1;
-        ticket.settle(outcome);
-        if !state.waiters.is_empty() {
-            for waiter in &state.waiters {
-                let is_his = match &waiter.ticket {
-                    Some(awaited) => Arc::ptr_eq(awaited, &ticket),
-                    None => true,
-                };
-                if is_his {
-                    waiter.thread.unpark();
-                }
+        state.tickets.settle(ticket, outcome);
+        for waiter in &state.waiters {
+            if waiter.ticket.is_none_or(|awaited| awaited == ticket) {
+                waiter.thread.unpark();
             }
         }
     }

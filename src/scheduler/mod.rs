@@ -25,7 +25,7 @@ mod wait;
 
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
-pub use ticket::Ticket;
+pub use ticket::{Outcome, Ticket};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -130,7 +130,7 @@ impl Scheduler {
                 again.left -= 1;
                 again.attempts += 1;
                 let slot = &self.fold.slots[index as usize];
-                slot.write(again.head, again.payload.words());
+                slot.write(again.head, &again.words);
                 slot.queue(generation);
                 state.counters.repeated += 1;
                 let hint = Hint {

@@ -1,6 +1,5 @@
 //! What the host alone knows, under one lock.
 
-use std::sync::Arc;
 use std::thread::Thread;
 
 use serde::Serialize;
@@ -9,9 +8,9 @@ use crate::layout::Fold;
 use crate::pool::Transfer;
 use crate::prim::Generation;
 use crate::ring::{spsc, steal};
-use crate::task::{Head, Payload};
+use crate::task::{Head, INLINE_LEN};
 
-use super::ticket::Ticket;
+use super::ticket::Tickets;
 
 /// How often each thing happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,7 +46,7 @@ pub struct Inflight {
     /// The generation its slot is in. Private, so no wild worker changes it.
     pub generation: Generation,
     /// Whose outcome it is; `None` while the slot is free.
-    pub ticket: Option<Arc<Ticket>>,
+    pub ticket: Option<u32>,
     /// What few tasks have.
     pub extra: Option<Box<Extra>>,
 }
@@ -82,7 +81,7 @@ pub struct Again {
     /// The slot's head.
     pub head: Head,
     /// Its payload, if inline.
-    pub payload: Payload,
+    pub words: [u64; INLINE_LEN / 8],
     /// How many runs are left after the present one.
     pub left: u32,
     /// How often it was started.
@@ -94,12 +93,15 @@ pub struct Again {
 pub struct Waiter {
     pub thread: Thread,
     /// The ticket it waits for; `None`: for room.
-    pub ticket: Option<Arc<Ticket>>,
+    pub ticket: Option<u32>,
+    /// Where that ticket's task is.
+    pub hint: u64,
 }
 
 /// The host's private state.
 #[derive(Debug)]
 pub struct State {
+    pub tickets: Tickets,
     pub free: Vec<u32>,
     pub inflight: Vec<Inflight>,
     pub in_flight: usize,
@@ -127,6 +129,7 @@ impl State {
         let executors = fold.plan.shape.executors();
         let slots = fold.plan.shape.slots as usize;
         State {
+            tickets: Tickets::default(),
             // Popped from the end: low slots first, and the last freed next, whose
             // lines are still in a cache.
             free: (0..capacity.min(slots) as u32).rev().collect(),

@@ -1,13 +1,13 @@
 //! Accepting tasks.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::MutexGuard;
 use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
 use crate::pool::{AllocError, Transfer};
 use crate::prim::{ExecutorId, Hint, SlotIndex};
 use crate::sys::barrier;
-use crate::task::{FunctionId, Head, Outcome, Payload, Place};
+use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place};
 
 use super::Scheduler;
 use super::balance::{Load, WORTH_WAKING_NS};
@@ -15,7 +15,7 @@ use super::state::{Again, Extra, State};
 use super::ticket::Ticket;
 
 /// Of many tasks submitted at once, so many are published together.
-const PUBLISH_EVERY: usize = 32;
+const CHUNK: usize = 32;
 
 /// A task, ready to be submitted.
 #[derive(Debug)]
@@ -68,49 +68,71 @@ impl Scheduler {
     /// Submits one task; waits for room (in the queue, or in the pool for long
     /// arguments) until `deadline`, or without end if there is none.
     #[inline]
-    pub fn submit(
-        &self,
-        job: &mut Job,
-        deadline: Option<Instant>,
-    ) -> Result<Arc<Ticket>, NotAccepted> {
-        let head = self.prepare(job, deadline)?;
+    pub fn submit(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Ticket, NotAccepted> {
+        let prepared = self.prepare(job, deadline)?;
         let mut state = self.room(deadline)?;
-        let ticket = self.enqueue(&mut state, head, job);
+        let ticket = self.enqueue(&mut state, prepared);
         self.publish(&mut state);
         Ok(ticket)
     }
 
-    /// Submits several tasks with few publications. `next` prepares the next job in
-    /// place (its memory is reused) and returns false when there is none; `each`
-    /// gets the tickets in order. Waits for room as [`Scheduler::submit`].
-    ///
-    /// Neither is called while the lock is held.
+    /// Submits several tasks with few locks and publications. `next` prepares the
+    /// next job in place (its memory is reused) and returns false when there is
+    /// none; it is not called while the lock is held. `each` gets the tickets in
+    /// order, under the lock. Waits for room as [`Scheduler::submit`].
     pub fn submit_all(
         &self,
         job: &mut Job,
         mut next: impl FnMut(&mut Job) -> Result<bool, TaskError>,
-        mut each: impl FnMut(Result<Arc<Ticket>, NotAccepted>),
+        mut each: impl FnMut(Result<Ticket, NotAccepted>),
     ) {
-        let mut unpublished = 0;
-        loop {
-            let submitted = match next(job) {
-                Ok(true) => self.prepare(job, None).and_then(|head| {
-                    let mut state = self.room(None)?;
-                    let ticket = self.enqueue(&mut state, head, job);
-                    unpublished += 1;
-                    if unpublished == PUBLISH_EVERY {
-                        unpublished = 0;
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let mut more = true;
+        while more {
+            let mut failed = None;
+            while chunk.len() < CHUNK {
+                match next(job) {
+                    Ok(true) => match self.prepare(job, None) {
+                        Ok(prepared) => {
+                            // One that holds memory is not kept waiting for others
+                            // that may need it.
+                            let holds = prepared.extra.as_ref().map(|extra| &extra.holds);
+                            let holds_memory = holds.is_some_and(|holds| !holds.is_empty());
+                            chunk.push(prepared);
+                            if holds_memory {
+                                break;
+                            }
+                        }
+                        Err(error) => failed = Some(error),
+                    },
+                    Ok(false) => more = false,
+                    Err(error) => failed = Some(NotAccepted::Failed(error)),
+                }
+                if failed.is_some() || !more {
+                    break;
+                }
+            }
+            let mut prepared = chunk.drain(..).peekable();
+            while prepared.peek().is_some() {
+                match self.room(None) {
+                    Ok(mut state) => {
+                        while !state.free.is_empty()
+                            && let Some(prepared) = prepared.next()
+                        {
+                            each(Ok(self.enqueue(&mut state, prepared)));
+                        }
                         self.publish(&mut state);
                     }
-                    Ok(ticket)
-                }),
-                Ok(false) => break,
-                Err(error) => Err(NotAccepted::Failed(error)),
-            };
-            each(submitted);
-        }
-        if unpublished > 0 {
-            self.publish(&mut self.lock());
+                    Err(error) => {
+                        drop(prepared.next());
+                        each(Err(error));
+                    }
+                }
+            }
+            drop(prepared);
+            if let Some(error) = failed {
+                each(Err(error));
+            }
         }
     }
 
@@ -147,7 +169,7 @@ impl Scheduler {
 
     /// Everything that needs no lock: long arguments go into a block.
     #[inline]
-    fn prepare(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Head, NotAccepted> {
+    fn prepare(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Prepared, NotAccepted> {
         let parcels = job.buffers.len() as u8;
         if !job.buffers.is_empty() {
             self.add_parcels(&mut job.payload, &job.buffers, job.attempts)
@@ -158,11 +180,21 @@ impl Scheduler {
         } else {
             self.place_long(&job.payload, &mut job.buffers, deadline)?
         };
-        Ok(Head {
+        let head = Head {
             function: job.function.0,
             outcome: Outcome::None,
             parcels,
             place,
+        };
+        let extra = if job.buffers.is_empty() && job.attempts == 1 {
+            None
+        } else {
+            Some(Self::extra(head, job))
+        };
+        Ok(Prepared {
+            head,
+            words: job.payload.all_words(),
+            extra,
         })
     }
 
@@ -240,18 +272,20 @@ impl Scheduler {
 
     /// Fills a slot and puts its hint behind some inbox's tail. There is room.
     #[inline]
-    fn enqueue(&self, state: &mut State, head: Head, job: &mut Job) -> Arc<Ticket> {
+    fn enqueue(&self, state: &mut State, job: Prepared) -> Ticket {
         let index = state.free.pop().unwrap_or_default();
+        let id = state.tickets.open();
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
-        let ticket = Arc::new(Ticket::new(index, generation));
         let slot = &self.fold.slots[index as usize];
-        slot.write(head, job.payload.words());
+        let used = match job.head.place {
+            Place::Inline(len) => len.div_ceil(8),
+            Place::Block { .. } => 0,
+        };
+        slot.write(job.head, &job.words[..used]);
         slot.queue(generation);
-        inflight.ticket = Some(Arc::clone(&ticket));
-        if !job.buffers.is_empty() || job.attempts > 1 {
-            inflight.extra = Some(Self::extra(head, job));
-        }
+        inflight.ticket = Some(id);
+        inflight.extra = job.extra;
         state.in_flight += 1;
         state.counters.submitted += 1;
         let hint = Hint {
@@ -259,18 +293,15 @@ impl Scheduler {
             generation,
         };
         self.place(state, hint.pack());
-        ticket
+        Ticket::new(id, hint)
     }
 
     #[cold]
     fn extra(head: Head, job: &mut Job) -> Box<Extra> {
         let again = (job.attempts > 1).then(|| Again {
             head,
-            payload: match head.place {
-                Place::Inline(_) => std::mem::take(&mut job.payload),
-                // The block is among the holds.
-                Place::Block { .. } => Payload::new(),
-            },
+            // Of long arguments the block is among the holds.
+            words: job.payload.all_words(),
             left: job.attempts - 1,
             attempts: 1,
         });
@@ -360,4 +391,11 @@ impl Scheduler {
             self.issue_again(state);
         }
     }
+}
+
+/// A job that needs nothing but a slot.
+struct Prepared {
+    head: Head,
+    words: [u64; INLINE_LEN / 8],
+    extra: Option<Box<Extra>>,
 }

@@ -1,27 +1,22 @@
 //! What a handle waits on.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
-
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::pool::{Transfer, decoding};
-use crate::prim::{Generation, Hint, SlotIndex};
+use crate::prim::Hint;
 use crate::task::{Payload, split_parcels};
 
 /// Bytes of a value that need no allocation.
 const SMALL: usize = 24;
 
-/// A task's outcome, once it has one. With its reference counts it fills one cache
-/// line: there are as many as handles.
+/// A handle's claim to an outcome: which ticket, and where its task is while it is
+/// in flight. There is one for each ticket, so a ticket is taken or detached once.
 #[derive(Debug)]
 pub struct Ticket {
-    /// Where the task is while it is in flight; packed.
+    pub(super) id: u32,
     hint: u64,
-    outcome: OnceLock<Outcome>,
 }
-
-const _: () = assert!(size_of::<Ticket>() <= 48);
 
 /// A value as it came back, or why there is none.
 pub type Outcome = Result<Value, Box<TaskError>>;
@@ -40,25 +35,13 @@ pub enum Value {
 pub struct Large {
     payload: Payload,
     parcels: u8,
-    /// Taken by the one who decodes.
-    buffers: Mutex<Vec<Transfer>>,
+    buffers: Vec<Transfer>,
 }
 
 impl Ticket {
-    /// For a task about to be queued in `slot`.
-    pub(super) fn new(slot: u32, generation: Generation) -> Self {
-        let slot = SlotIndex(slot);
-        Ticket {
-            hint: Hint { slot, generation }.pack(),
-            outcome: OnceLock::new(),
-        }
-    }
-
-    /// Of a task that ended before it was queued.
-    pub fn ended(error: TaskError) -> Self {
-        let ticket = Ticket::new((1 << 24) - 1, Generation::new(0));
-        ticket.settle(Err(Box::new(error)));
-        ticket
+    pub(super) fn new(id: u32, hint: Hint) -> Self {
+        let hint = hint.pack();
+        Ticket { id, hint }
     }
 
     /// Where the task is while it is in flight.
@@ -66,23 +49,84 @@ impl Ticket {
     pub(super) fn hint(&self) -> Hint {
         Hint::unpack(self.hint)
     }
+}
 
+/// All tickets, under the scheduler's lock.
+#[derive(Debug, Default)]
+pub struct Tickets {
+    entries: Vec<Entry>,
+    vacant: Vec<u32>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// To be reused.
+    Vacant,
+    /// The task has not ended.
+    Pending,
+    /// It has not, and nobody will ask.
+    Detached,
+    /// It has.
+    Settled(Outcome),
+}
+
+impl Tickets {
+    /// A new pending ticket.
     #[inline]
-    pub(super) fn settle(&self, outcome: Outcome) {
-        let first = self.outcome.set(outcome).is_ok();
-        debug_assert!(first, "a task ended twice");
+    pub fn open(&mut self) -> u32 {
+        match self.vacant.pop() {
+            Some(id) => {
+                self.entries[id as usize] = Entry::Pending;
+                id
+            }
+            None => {
+                self.entries.push(Entry::Pending);
+                (self.entries.len() - 1) as u32
+            }
+        }
     }
 
-    /// The outcome, if the task has ended and somebody has collected it.
+    /// The task of ticket `id` has ended.
     #[inline]
-    pub fn outcome(&self) -> Option<&Outcome> {
-        self.outcome.get()
+    pub fn settle(&mut self, id: u32, outcome: Outcome) {
+        let entry = &mut self.entries[id as usize];
+        match entry {
+            Entry::Pending => *entry = Entry::Settled(outcome),
+            Entry::Detached => {
+                *entry = Entry::Vacant;
+                self.vacant.push(id);
+            }
+            Entry::Vacant | Entry::Settled(_) => debug_assert!(false, "a task ended twice"),
+        }
     }
 
-    /// Whether there is an outcome.
+    /// Whether the task of ticket `id` has ended.
+    pub fn is_settled(&self, id: u32) -> bool {
+        matches!(self.entries[id as usize], Entry::Settled(_))
+    }
+
+    /// The outcome, if there is one; the ticket is gone then.
     #[inline]
-    pub fn is_settled(&self) -> bool {
-        self.outcome.get().is_some()
+    pub fn take(&mut self, id: u32) -> Option<Outcome> {
+        let entry = &mut self.entries[id as usize];
+        if !matches!(entry, Entry::Settled(_)) {
+            return None;
+        }
+        self.vacant.push(id);
+        match std::mem::replace(entry, Entry::Vacant) {
+            Entry::Settled(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Nobody will ask for the outcome of ticket `id`.
+    pub fn detach(&mut self, id: u32) -> Option<Outcome> {
+        let entry = &mut self.entries[id as usize];
+        if matches!(entry, Entry::Pending) {
+            *entry = Entry::Detached;
+            return None;
+        }
+        self.take(id)
     }
 }
 
@@ -104,17 +148,17 @@ impl Value {
         Value::Large(Box::new(Large {
             payload,
             parcels,
-            buffers: Mutex::new(buffers),
+            buffers,
         }))
     }
 
-    /// Decodes it. Buffers in it can be taken once.
+    /// Decodes it.
     #[inline]
-    pub fn decode<R: DeserializeOwned>(&self) -> Result<R, TaskError> {
+    pub fn decode<R: DeserializeOwned>(self) -> Result<R, TaskError> {
         let decoded = match self {
             Value::Small { len, words } => {
-                let bytes: &[u8] = bytemuck::cast_slice(words);
-                postcard::from_bytes(&bytes[..usize::from(*len).min(SMALL)])
+                let bytes: &[u8] = bytemuck::cast_slice(&words);
+                postcard::from_bytes(&bytes[..usize::from(len).min(SMALL)])
             }
             Value::Large(large) => large.decode(),
         };
@@ -125,11 +169,9 @@ impl Value {
 }
 
 impl Large {
-    fn decode<R: DeserializeOwned>(&self) -> postcard::Result<R> {
+    fn decode<R: DeserializeOwned>(self) -> postcard::Result<R> {
         let bytes = self.payload.bytes();
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = std::mem::take(&mut *buffers);
         let value = split_parcels(bytes, self.parcels).map_or(bytes, |(value, _)| value);
-        decoding(taken, || postcard::from_bytes(value))
+        decoding(self.buffers, || postcard::from_bytes(value))
     }
 }

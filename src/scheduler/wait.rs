@@ -9,13 +9,15 @@
 //! under the same lock that its task has not ended and that there is a leader; a
 //! leader gives up its place under the lock and then looks at the list.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::state::{State, Waiter};
-use super::ticket::Ticket;
+use super::ticket::{Outcome, Ticket};
+use crate::error::TaskError;
+use crate::prim::Hint;
 
 /// How long to look for the result before sleeping.
 const SPIN: Duration = Duration::from_micros(50);
@@ -28,60 +30,95 @@ impl State {
 }
 
 impl Scheduler {
-    /// Waits until `ticket` is settled or `deadline` has passed; says which.
+    /// Waits for the outcome of `ticket`, until `deadline`. The ticket is gone when
+    /// there is one.
     #[inline]
-    pub fn wait(&self, ticket: &Arc<Ticket>, deadline: Option<Instant>) -> bool {
-        if ticket.is_settled() {
-            return true;
+    pub fn wait(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
+        if let Some(outcome) = self.spin(ticket, deadline) {
+            return Some(outcome);
         }
-        if self.spin(ticket, deadline) {
-            return true;
-        }
-        self.wait_until(Some(ticket), deadline, |_| ticket.is_settled())
+        self.wait_until(Some(ticket), deadline, |state| {
+            state.tickets.is_settled(ticket.id)
+        });
+        self.lock().tickets.take(ticket.id)
     }
 
-    /// Looks once, without waiting.
-    pub fn poll(&self, ticket: &Ticket) -> bool {
-        if ticket.is_settled() {
-            return true;
-        }
-        if !self.is_done(ticket.hint()) {
-            return false;
+    /// Waits for the outcome of the first of `tickets`; takes it and those of the
+    /// following ones that have ended too, up to `most`.
+    pub fn wait_some(
+        &self,
+        tickets: &mut VecDeque<Ticket>,
+        most: usize,
+        each: &mut dyn FnMut(Outcome),
+    ) {
+        let Some(first) = tickets.pop_front() else {
+            return;
+        };
+        match self.wait(&first, None) {
+            Some(outcome) => each(outcome),
+            None => each(Err(Box::new(TaskError::Shutdown))),
         }
         let mut state = self.lock();
-        self.reap(&mut state);
-        self.collect_this(&mut state, ticket);
-        ticket.is_settled()
-    }
-
-    fn collect_this(&self, state: &mut State, ticket: &Ticket) {
-        let slot = ticket.hint().slot;
-        let is_here = state.inflight.get(slot.at()).is_some_and(|inflight| {
-            inflight.generation == ticket.hint().generation && inflight.ticket.is_some()
-        });
-        if !ticket.is_settled() && is_here {
-            self.collect(state, slot.0);
+        for _ in 1..most {
+            let outcome = tickets.front().and_then(|next| state.tickets.take(next.id));
+            let Some(outcome) = outcome else { break };
+            tickets.pop_front();
+            each(outcome);
         }
     }
 
-    fn spin(&self, ticket: &Ticket, deadline: Option<Instant>) -> bool {
-        let start = Instant::now();
-        let until = deadline.map_or(start + SPIN, |d| d.min(start + SPIN));
+    /// The outcome, if there is one by now.
+    pub fn poll(&self, ticket: &Ticket) -> Option<Outcome> {
+        if !self.has_ended(ticket.hint()) {
+            return None;
+        }
+        let mut state = self.lock();
+        self.collect_this(&mut state, ticket.id, ticket.hint());
+        self.reap(&mut state);
+        state.tickets.take(ticket.id)
+    }
+
+    /// Whether there is an outcome by now.
+    pub fn is_settled(&self, ticket: &Ticket) -> bool {
+        self.has_ended(ticket.hint()) && {
+            let mut state = self.lock();
+            self.collect_this(&mut state, ticket.id, ticket.hint());
+            state.tickets.is_settled(ticket.id)
+        }
+    }
+
+    /// Nobody will ask for the outcome of `ticket`.
+    pub fn detach(&self, ticket: &Ticket) {
+        // Dropped after the lock: it may hold buffers.
+        let _outcome = self.lock().tickets.detach(ticket.id);
+    }
+
+    fn collect_this(&self, state: &mut State, id: u32, hint: Hint) {
+        let is_here = state
+            .inflight
+            .get(hint.slot.at())
+            .is_some_and(|inflight| inflight.ticket == Some(id));
+        if is_here {
+            self.collect(state, hint.slot.0);
+        }
+    }
+
+    fn spin(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
+        let mut until = None;
         let scarce = self.allowed_cpus <= self.fold.plan.shape.executors();
         loop {
             for _ in 0..64 {
-                if self.is_done(ticket.hint()) {
-                    let mut state = self.lock();
-                    self.collect_this(&mut state, ticket);
-                    self.reap(&mut state);
-                }
-                if ticket.is_settled() {
-                    return true;
+                if self.has_ended(ticket.hint()) {
+                    // None only if the word was spoilt: then the slow way tells.
+                    return self.poll(ticket);
                 }
                 std::hint::spin_loop();
             }
-            if Instant::now() >= until {
-                return false;
+            let now = Instant::now();
+            let until =
+                *until.get_or_insert_with(|| deadline.map_or(now + SPIN, |d| d.min(now + SPIN)));
+            if now >= until {
+                return None;
             }
             if scarce {
                 thread::yield_now();
@@ -136,7 +173,7 @@ impl Scheduler {
     #[cold]
     fn wait_until(
         &self,
-        ticket: Option<&Arc<Ticket>>,
+        ticket: Option<&Ticket>,
         deadline: Option<Instant>,
         ready: impl Fn(&State) -> bool,
     ) -> bool {
@@ -153,7 +190,8 @@ impl Scheduler {
                 let me = thread::current();
                 state.waiters.push(Waiter {
                     thread: me.clone(),
-                    ticket: ticket.cloned(),
+                    ticket: ticket.map(|t| t.id),
+                    hint: ticket.map_or(0, |t| t.hint().pack()),
                 });
                 drop(state);
                 park_until(deadline);
@@ -182,7 +220,7 @@ impl Scheduler {
     /// the deadline (false).
     fn lead(
         &self,
-        ticket: Option<&Arc<Ticket>>,
+        ticket: Option<&Ticket>,
         deadline: Option<Instant>,
         ready: &impl Fn(&State) -> bool,
     ) -> bool {
@@ -209,14 +247,14 @@ impl Scheduler {
 
     /// Looks at the words of all tasks that somebody waits for: an executor in the
     /// middle of a batch may have finished one without saying so yet.
-    fn collect_awaited(&self, state: &mut State, ticket: Option<&Arc<Ticket>>) {
+    fn collect_awaited(&self, state: &mut State, ticket: Option<&Ticket>) {
         if let Some(ticket) = ticket {
-            self.collect_this(state, ticket);
+            self.collect_this(state, ticket.id, ticket.hint());
         }
         let mut for_room = ticket.is_none();
-        for at in (0..state.waiters.len()).rev() {
-            match state.waiters.get(at).and_then(|w| w.ticket.clone()) {
-                Some(awaited) => self.collect_this(state, &awaited),
+        for at in 0..state.waiters.len() {
+            match state.waiters[at].ticket {
+                Some(id) => self.collect_this(state, id, Hint::unpack(state.waiters[at].hint)),
                 None => for_room = true,
             }
         }

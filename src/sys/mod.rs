@@ -20,4 +20,4 @@ pub use executable::{BuildId, Executable};
 pub use fork::{Forked, exit_now, fork_single_threaded};
 pub use map::Mapping;
 pub use memfd::MemFile;
-pub use prefetch::prefetch;
+pub use prefetch::prefetch_for_write;

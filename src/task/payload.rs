@@ -75,6 +75,12 @@ impl Payload {
         &self.inline[..self.len.min(INLINE_LEN).div_ceil(8)]
     }
 
+    /// The words for a slot, used or not; of no meaning for a long one.
+    #[inline]
+    pub fn all_words(&self) -> [u64; INLINE_LEN / 8] {
+        self.inline
+    }
+
     /// Appends bytes.
     #[inline]
     pub fn extend(&mut self, more: &[u8]) {

@@ -14,6 +14,11 @@ use super::{executor_count, panics};
 /// Takes batches so long that one is done in about this time.
 const BATCH_NS: u64 = 8_000;
 
+/// A batch this small says that the submitter is no faster than this executor.
+const FEW: usize = 4;
+/// How long it then keeps away from the inbox, in spins of some 20 ns.
+const BACK_OFF: u32 = 12;
+
 /// An executor and all it needs at hand.
 #[derive(Debug)]
 pub struct Executor {
@@ -101,6 +106,13 @@ impl Executor {
             if found > 0 {
                 patience = super::idle::Patience::default();
                 self.run_batch(found);
+                if found < FEW {
+                    // The submitter is just ahead of us: let it write a few more
+                    // before its line is taken away from it again.
+                    for _ in 0..BACK_OFF {
+                        std::hint::spin_loop();
+                    }
+                }
             } else if self.fold.header.is_stopping() {
                 break;
             } else {

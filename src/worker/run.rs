@@ -13,7 +13,7 @@ use super::executor::Executor;
 use super::panics;
 
 /// How many slots ahead lines are asked for.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 impl Executor {
     /// Claims and runs the first `count` of `self.hints`.
@@ -46,7 +46,7 @@ impl Executor {
     fn ask_for(&self, position: usize) {
         let hint = Hint::unpack(self.hints[position]);
         if let Some(slot) = self.fold.slots.get(hint.slot.at()) {
-            crate::sys::prefetch(slot);
+            crate::sys::prefetch_for_write(slot);
         }
     }
 

@@ -190,6 +190,12 @@ fn long_arguments_wait_for_memory() {
     }
 }
 
+const BOOM_LINE: u32 = line!() + 3;
+
+fn boom(n: u32) {
+    panic!("boom {n}")
+}
+
 #[test]
 fn errors_are_values() {
     let rt = runtime(2);
@@ -204,21 +210,14 @@ fn errors_are_values() {
     assert_eq!(rt.spawn(fails, 3).join(), Ok(Err("odd: 3".into())));
     let returned = rt.spawn(fails, 3).join_flat();
     assert!(matches!(returned, Err(TaskError::Returned { message }) if message == "odd: 3"));
-    let line = line!() + 1;
-    let panicked = rt
-        .spawn(
-            |n: u32| {
-                if n > 0 {
-                    panic!("boom {n}")
-                }
-            },
-            5,
-        )
-        .join();
+    let panicked = rt.spawn(boom, 5).join();
     match panicked {
         Err(TaskError::Panicked { message, location }) => {
             assert_eq!(message, "boom 5");
-            assert!(location.contains(&format!("api.rs:{line}")), "{location}");
+            assert!(
+                location.contains(&format!("api.rs:{BOOM_LINE}")),
+                "{location}"
+            );
         }
         other => panic!("{other:?}"),
     }

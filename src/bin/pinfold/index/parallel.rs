@@ -125,9 +125,7 @@ impl Executor for Parallel {
         }
         let task = self.runtime.task(count_in_worker).safe_to_repeat(ATTEMPTS);
         // Whatever went wrong, reading the parts in order will meet it again.
-        task.map(spans.into_iter())
-            .map(|lines| lines.ok().flatten())
-            .collect()
+        task.map(spans).map(|lines| lines.ok().flatten()).collect()
     }
 }
 
