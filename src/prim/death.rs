@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```
 /// let death = pinfold::Death::Signaled { signal: 11, core_dumped: false };
-/// assert_eq!(death.to_string(), "killed by signal 11 (SIGSEGV)");
+/// assert_eq!(death.to_string(), "was killed by signal 11 (SIGSEGV)");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -37,7 +37,7 @@ impl fmt::Display for Death {
                 signal,
                 core_dumped,
             } => {
-                write!(f, "killed by signal {signal}")?;
+                write!(f, "was killed by signal {signal}")?;
                 if let Ok(known) = nix::sys::signal::Signal::try_from(signal) {
                     write!(f, " ({known})")?;
                 }
