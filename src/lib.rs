@@ -34,6 +34,10 @@
 //! Imports go downwards only; `docs/ARCHITECTURE.md` has the table, and a test
 //! reads it.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod config;
 mod error;
 mod hook;

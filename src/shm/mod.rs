@@ -46,7 +46,9 @@ pub struct Segment {
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
     /// The system refused memory file or mapping.
-    #[error("cannot {0} a segment of {1} bytes: {2}")]
+    #[error(
+        "cannot {0} a segment of {1} bytes (the memory cap and its tables): {2}; lower the memory cap, or raise the limit that is in the way (`ulimit -v`, vm.overcommit_memory)"
+    )]
     System(&'static str, usize, Errno),
     /// The header is not what this build writes.
     #[error("the segment is not of this build and configuration: {0}")]
