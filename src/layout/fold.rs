@@ -97,13 +97,19 @@ impl Fold {
             let Some(chosen) = self.sleeping.first_from(preferred.0, count) else {
                 return false;
             };
+            // Marked before it can wake: had it woken by itself, and found work, and
+            // taken its mark away, a mark set afterwards would stay for as long as
+            // that work takes, and nobody else would be woken.
+            self.searching.insert(chosen);
             // Two wakers may choose the same one; whoever clears its bit rings.
             if self.sleeping.remove(chosen) {
-                self.searching.insert(chosen);
                 barrier::light();
                 self.executors[chosen as usize].bell.force();
                 return true;
             }
+            // It is awake already. If it does search, it does so unmarked now, which
+            // costs a needless wake at most.
+            self.searching.remove(chosen);
         }
     }
 
@@ -147,6 +153,14 @@ impl BitSet {
     pub fn any(&self) -> bool {
         // Relaxed: as in `contains`.
         self.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+    }
+
+    /// Empties the set.
+    pub fn clear(&self) {
+        for word in self.0.iter() {
+            // ordering: AcqRel as in `insert`.
+            word.swap(0, Ordering::AcqRel);
+        }
     }
 
     /// How many are in.

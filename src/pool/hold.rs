@@ -19,6 +19,9 @@ pub(crate) struct Hold {
     kind: BlockState,
     /// Set when the claim was handed to somebody else.
     moved: AtomicBool,
+    /// Set while the block is on its way to another process: its bytes must not be
+    /// touched here, whoever still has a reference to the `Loan`.
+    sent: AtomicBool,
 }
 
 // SAFETY: the block is in shared memory that `pool` keeps mapped; a `Loan` has
@@ -35,6 +38,7 @@ impl Hold {
             block,
             kind,
             moved: AtomicBool::new(false),
+            sent: AtomicBool::new(false),
         })
     }
 
@@ -44,6 +48,16 @@ impl Hold {
 
     pub(super) fn block(&self) -> &Block {
         &self.block
+    }
+
+    pub(super) fn set_sent(&self, sent: bool) {
+        // ordering: Release pairs with the Acquire in `is_sent`.
+        self.sent.store(sent, Ordering::Release);
+    }
+
+    fn is_sent(&self) -> bool {
+        // ordering: Acquire pairs with the Release in `set_sent`.
+        self.sent.load(Ordering::Acquire)
     }
 
     pub(super) fn is_loan(&self) -> bool {
@@ -386,12 +400,18 @@ impl Loan {
 impl Deref for Loan {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
+        if self.hold.is_sent() {
+            return &[]; // another process may be writing
+        }
         self.hold.bytes(self.len)
     }
 }
 
 impl DerefMut for Loan {
     fn deref_mut(&mut self) -> &mut [u8] {
+        if self.hold.is_sent() {
+            return &mut [];
+        }
         let len = self.len.min(self.hold.block.capacity);
         // SAFETY: range and lifetime as in `Hold::bytes`; the word says Loaned by
         // this process and `&mut self` is the only way to this hold's bytes (the

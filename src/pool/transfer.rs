@@ -161,6 +161,11 @@ impl Transfer {
         })
     }
 
+    /// Not sent after all: a loan can be used again where it is.
+    pub fn recall(&self) {
+        self.hold.set_sent(false);
+    }
+
     /// Whether it gives its one owner away.
     pub fn is_loan(&self) -> bool {
         self.hold.is_loan()
@@ -292,6 +297,7 @@ fn deserialize<'de, D: Deserializer<'de>>(
     }
     let picked = INCOMING.with_borrow_mut(|list| {
         let slot = list.get_mut(number)?;
+        slot.as_ref()?.hold.set_sent(false);
         (slot.as_ref()?.is_loan() == as_loan).then(|| slot.take())?
     });
     picked.ok_or_else(|| serde::de::Error::custom("the buffer did not arrive"))
@@ -305,7 +311,10 @@ impl Serialize for Shared {
 
 impl Serialize for Loan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize(&self.hold, self.len, serializer)
+        let number = serialize(&self.hold, self.len, serializer)?;
+        // `self` may not be the only reference (an `Arc<Loan>`, say).
+        self.hold.set_sent(true);
+        Ok(number)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Settings, and the order of a start.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, Shutdown};
-use crate::error::StartError;
+use crate::error::{StartError, TaskError};
 use crate::layout::{Fold, Plan, Shape};
 use crate::process::{Role, WorkerOrder};
 use crate::scheduler::Scheduler;
@@ -127,9 +128,18 @@ impl Builder {
             Arc::new(Rescue(Arc::clone(&scheduler))),
         )
         .map_err(|error| StartError::Zygote(error.to_string()))?;
+        let guarded = Arc::clone(&scheduler);
         let thread = std::thread::Builder::new()
             .name("pinfold-super".into())
-            .spawn(move || supervisor.run())
+            .spawn(move || {
+                let ran = catch_unwind(AssertUnwindSafe(|| supervisor.run()));
+                if ran.is_err() {
+                    // Its zygote was dropped, and the workers with it.
+                    guarded.close();
+                    let reason = "the supervisor panicked".into();
+                    guarded.fail_all(&TaskError::NoWorkers { reason });
+                }
+            })
             .map_err(system("the supervisor thread could not be started"))?;
         Ok(Runtime {
             core: Arc::new(Core {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TaskError, TrySpawnError};
-use crate::pool::encoding;
+use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Ticket};
 use crate::task::{FunctionId, Payload, entry_of};
 
@@ -165,7 +165,10 @@ where
         }
         let now = std::time::Instant::now();
         match self.core.scheduler.submit(&mut job, Some(now)) {
-            Err(NotAccepted::Refused(refusal)) => Err(TrySpawnError { refusal, args }),
+            Err(NotAccepted::Refused(refusal)) => {
+                job.buffers.iter().for_each(Transfer::recall);
+                Err(TrySpawnError { refusal, args })
+            }
             submitted => Ok(self.handle(submitted)),
         }
     }

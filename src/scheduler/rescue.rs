@@ -51,9 +51,11 @@ impl Scheduler {
                 }
             }
             record.reset();
-            self.fold.searching.remove(executor);
             self.fold.sleeping.remove(executor);
         }
+        // The dead may have marked another as searching, to wake it next. Whoever
+        // does search unmarked costs a needless wake at most.
+        self.fold.searching.clear();
         self.publish(&mut state);
         drop(state);
         // A wake that died with its sender is made up for.

@@ -153,11 +153,9 @@ impl Scheduler {
             if !state.free.is_empty() {
                 return Ok(state);
             }
-            let counted = state.counters.refused;
             drop(state);
             if !self.wait_for_room(deadline) {
-                let mut state = self.lock();
-                state.counters.refused = counted + 1;
+                self.lock().counters.refused += 1;
                 return Err(Refusal::Full {
                     capacity: self.capacity,
                 }

@@ -31,8 +31,11 @@ impl Executor {
             if self.run_one(hint) {
                 ran += 1;
                 // Whoever waits gets each result at once; else one look a batch.
-                if position + 1 < count && self.fold.host_bell.is_awaited() {
-                    self.publish();
+                if position + 1 < count {
+                    barrier::light();
+                    if self.fold.host_bell.is_awaited() {
+                        self.publish();
+                    }
                 }
             }
         }

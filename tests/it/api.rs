@@ -243,6 +243,24 @@ fn a_full_queue_gives_the_arguments_back() {
     assert_eq!(rt.stats().tasks.refused, 1);
 }
 
+/// A loan that could not be submitted is as it was.
+#[test]
+fn a_refused_loan_can_still_be_written() {
+    let rt = Runtime::builder()
+        .workers(1)
+        .queue_capacity(1)
+        .on_drop(Shutdown::Abort)
+        .start()
+        .expect("starts");
+    let mut loan = rt.alloc(3).expect("room");
+    loan.copy_from_slice(b"abc");
+    let _running = rt.spawn(endless, ());
+    let mut back = rt.try_spawn(fill, loan).expect_err("full").args;
+    assert_eq!(&back[..], b"abc");
+    back[0] = b'x';
+    assert_eq!(&back.publish()[..], b"xbc");
+}
+
 #[test]
 fn waits_end_at_their_deadline() {
     let rt = Runtime::builder()
