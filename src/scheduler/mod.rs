@@ -29,6 +29,8 @@ pub use ticket::{Outcome, Ticket};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crossbeam_utils::CachePadded;
+
 use crate::error::TaskError;
 use crate::layout::Fold;
 use crate::pool::Pool;
@@ -45,14 +47,15 @@ pub struct Scheduler {
     pub(self) functions: Functions,
     pub(self) capacity: usize,
     pub(self) allowed_cpus: usize,
-    state: Mutex<State>,
+    /// Apart from what every thread only reads.
+    state: CachePadded<Mutex<State>>,
 }
 
 impl Scheduler {
     /// For a fresh fold; `capacity` tasks may be in flight.
     pub fn new(fold: Fold, functions: Functions, capacity: usize, allowed_cpus: usize) -> Self {
         let pool = fold.pool(ProcessId::HOST);
-        let state = Mutex::new(State::new(&fold, capacity));
+        let state = CachePadded::new(Mutex::new(State::new(&fold, capacity)));
         Scheduler {
             fold,
             pool,
