@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
@@ -38,20 +39,24 @@ pub fn is_zygote() -> bool {
 /// The zygote's life. `build` is this program's; `worker` is what a forked child
 /// does, and must not return.
 pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infallible) -> ! {
-    let status = match serve(build, worker) {
+    let mut children = BTreeMap::new();
+    let status = match serve(build, worker, &mut children) {
         Ok(()) => 0,
         Err(error) => {
             tracing::error!(%error, "zygote gives up");
             1
         }
     };
-    // Workers end with us: their parent death signal is SIGKILL.
+    // Workers end with us in any case (their parent death signal is SIGKILL); but
+    // whoever inherits them may be slow to reap them.
+    end_all(children);
     exit_now(status)
 }
 
 fn serve(
     build: &BuildId,
     worker: fn(WorkerStart) -> std::convert::Infallible,
+    children: &mut BTreeMap<i32, Child>,
 ) -> std::io::Result<()> {
     let socket = fds::take_stdin()?;
     let parent = getppid();
@@ -66,7 +71,6 @@ fn serve(
         return Ok(());
     };
     let me = getpid().as_raw();
-    let mut children: BTreeMap<i32, Child> = BTreeMap::new();
     loop {
         let mut watched = vec![socket.as_fd(), host.as_fd()];
         watched.extend(children.values().map(|child| child.pidfd.as_fd()));
@@ -138,6 +142,21 @@ fn serve(
                     return Err(std::io::Error::other("a second hello"));
                 }
             }
+        }
+    }
+}
+
+/// How long an ending zygote waits for each killed worker.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+fn end_all(children: BTreeMap<i32, Child>) {
+    for child in children.values() {
+        let _ = pidfd::kill(child.pidfd.as_fd());
+    }
+    for child in children.values() {
+        let ended = pidfd::wait_any(&[child.pidfd.as_fd()], Some(LAST_WAIT));
+        if ended.is_ok_and(|ended| ended[0]) {
+            reap(child.pid);
         }
     }
 }
