@@ -7,6 +7,16 @@ use crate::pool::AllocError;
 pub use crate::prim::Death;
 
 /// Why a runtime did not start.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pinfold::StartError;
+/// let refused = pinfold::Runtime::builder().queue_capacity(0).start();
+/// assert!(matches!(refused, Err(StartError::OutOfBounds { value: 0, .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -174,6 +184,17 @@ impl From<AllocError> for TaskError {
 }
 
 /// Why a task was not accepted.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// rt.shutdown(pinfold::Shutdown::Drain)?;
+/// let refused = rt.try_spawn(|n: u32| n, 1).map(drop).unwrap_err();
+/// assert_eq!(refused.refusal, pinfold::Refusal::Shutdown);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -229,6 +250,23 @@ impl<A> fmt::Display for TrySpawnError<A> {
 impl<A: fmt::Debug> std::error::Error for TrySpawnError<A> {}
 
 /// A shutdown that was to drain had to abort tasks.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// fn endless(_: ()) {
+///     loop {
+///         std::thread::park();
+///     }
+/// }
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let _stuck = rt.spawn(endless, ());
+/// let short = std::time::Duration::from_millis(10);
+/// let error: pinfold::ShutdownError = rt.shutdown(pinfold::Shutdown::DrainFor(short)).unwrap_err();
+/// assert_eq!(error.aborted, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{aborted} tasks had not ended within {after:?} and were aborted")]
 pub struct ShutdownError {

@@ -55,6 +55,20 @@ use crate::shm::{Bytes, Segment, View, Views};
 use classes::{COUNT, SLAB_BLOCKS_MAX};
 
 /// Why an allocation failed.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).memory_cap(1 << 20).start()?;
+/// match rt.alloc(1 << 30) {
+///     Err(pinfold::AllocError::TooLarge { requested, capacity }) => {
+///         assert_eq!((requested, capacity), (1 << 30, 1 << 20));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AllocError {

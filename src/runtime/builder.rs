@@ -41,6 +41,15 @@ pub struct Builder {
 impl Builder {
     /// Worker processes (`workerProcesses`), 1 to 1024. Default: one per CPU that
     /// this process may use (affinity mask and cgroup quota).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// assert_eq!(rt.stats().workers.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn workers(mut self, count: usize) -> Self {
         self.config.workers = Some(count);
         self
@@ -48,6 +57,15 @@ impl Builder {
 
     /// Executor threads in each worker. Default 1: then a crash takes no other
     /// task with it. Workers × threads may be up to 1024.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).threads_per_worker(2).start()?;
+    /// assert_eq!(rt.stats().workers[0].cpus.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn threads_per_worker(mut self, count: usize) -> Self {
         self.config.threads_per_worker = count;
         self
@@ -55,6 +73,16 @@ impl Builder {
 
     /// Whether each executor thread is pinned to one allowed CPU (CPU affinity).
     /// Default: yes.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).pin(false).start()?;
+    /// rt.spawn(|(): ()| (), ()).join()?;
+    /// assert_eq!(rt.stats().workers[0].cpus, [None]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pin(mut self, pin: bool) -> Self {
         self.config.pin = pin;
         self
@@ -65,6 +93,15 @@ impl Builder {
     /// of the memory this process may use. Memory is taken when it is first
     /// touched, so a high cap costs nothing. What does not fit is an error or a
     /// wait, never a signal.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).memory_cap(1 << 20).start()?;
+    /// assert!(rt.alloc(2 << 20).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn memory_cap(mut self, bytes: u64) -> Self {
         self.config.memory_cap = Some(bytes);
         self
@@ -73,6 +110,16 @@ impl Builder {
     /// The most tasks in flight (queued or running), 1 to 1,048,576. Default 8192.
     /// When they are reached, `spawn` waits and `try_spawn` gives the arguments
     /// back. Finished tasks do not count, joined or not.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).queue_capacity(10).start()?;
+    /// let handles: Vec<_> = (0..100).map(|n| rt.spawn(|n: u32| n, n)).collect(); // waits for room
+    /// assert_eq!(handles.into_iter().filter_map(|h| h.join().ok()).count(), 100);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn queue_capacity(mut self, tasks: usize) -> Self {
         self.config.queue_capacity = tasks;
         self
@@ -80,6 +127,17 @@ impl Builder {
 
     /// What dropping the [`Runtime`] does with tasks in flight. Default:
     /// [`Shutdown::DrainFor`] 30 seconds.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder()
+    ///     .workers(1)
+    ///     .on_drop(pinfold::Shutdown::Abort)
+    ///     .start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_drop(mut self, how: Shutdown) -> Self {
         self.config.on_drop = how;
         self
@@ -90,6 +148,18 @@ impl Builder {
     /// # Errors
     /// [`StartError`]: [`init`](crate::init) was not called, a setting is out of its
     /// bounds, or the system refused something (the message says what to do).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let refused = pinfold::Runtime::builder().workers(0).start();
+    /// assert_eq!(
+    ///     refused.err().map(|e| e.to_string()).as_deref(),
+    ///     Some("workers is 0, but must be from 1 to 1024"),
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn start(self) -> Result<Runtime, StartError> {
         match Role::now() {
             Role::Host => {}

@@ -15,6 +15,17 @@ use crate::scheduler::{Outcome, Scheduler, Ticket};
 /// Dropping a handle detaches it: the task runs all the same and its outcome is
 /// counted, but nobody sees it. A handle may outlive its runtime: it has ended
 /// then.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let handle: pinfold::Handle<u32> = rt.spawn(|n: u32| n + 1, 1);
+/// drop(rt); // waits for the task
+/// assert_eq!(handle.join()?, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the handle detaches the task; call `join` for its outcome"]
 pub struct Handle<R> {

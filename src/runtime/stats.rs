@@ -41,6 +41,17 @@ pub struct Stats {
 }
 
 /// One worker's numbers; sums over its executors.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// rt.spawn(|n: u32| n, 1).join()?;
+/// let worker: &pinfold::WorkerStats = &rt.stats().workers[0];
+/// assert!(worker.pid > 0 && worker.run <= 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerStats {

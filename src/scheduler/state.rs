@@ -13,6 +13,17 @@ use crate::task::{Head, INLINE_LEN};
 use super::ticket::Tickets;
 
 /// How often each thing happened since the start.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let _ = rt.spawn(|n: u32| 1 / n, 0).join();
+/// let counters: pinfold::Counters = rt.stats().tasks;
+/// assert_eq!((counters.submitted, counters.panicked), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
