@@ -91,7 +91,8 @@ impl Fold {
         self.wake_sleeper(preferred)
     }
 
-    fn wake_sleeper(&self, preferred: ExecutorId) -> bool {
+    /// As [`Fold::wake_one`], whoever may be looking for work: it may be stopped.
+    pub fn wake_sleeper(&self, preferred: ExecutorId) -> bool {
         let count = self.plan.shape.executors() as u32;
         loop {
             let Some(chosen) = self.sleeping.first_from(preferred.0, count) else {

@@ -88,7 +88,7 @@ impl ExecutorRecord {
 
     /// How many hints are announced; never more than [`BATCH_MAX`].
     #[inline]
-    pub fn announced_count(&self) -> usize {
+    fn announced_count(&self) -> usize {
         // Relaxed: a hint about hints.
         (self.status.batch_len.load(Ordering::Relaxed) as usize).min(BATCH_MAX)
     }

@@ -17,7 +17,7 @@ use super::Scheduler;
 use super::state::{State, Waiter};
 use super::ticket::{Outcome, Ticket};
 use crate::error::TaskError;
-use crate::prim::Hint;
+use crate::prim::{ExecutorId, Hint};
 
 /// How long to look for the result before sleeping.
 const SPIN: Duration = Duration::from_micros(50);
@@ -241,7 +241,25 @@ impl Scheduler {
                 bell.cancel();
                 return met;
             }
+            self.nudge();
             bell.wait(key, deadline);
+        }
+    }
+
+    /// Before the host sleeps: when work waits although an executor sleeps, wakes it,
+    /// even if another is marked as searching. That one has had 50 µs to find the
+    /// work; perhaps it was stopped, or the work's length was misjudged.
+    fn nudge(&self) {
+        if !self.fold.sleeping.any() {
+            return;
+        }
+        let mut state = self.lock();
+        for executor in 0..state.inboxes.len() {
+            if matches!(state.inboxes[executor].refresh(), Ok(1..)) {
+                drop(state);
+                self.fold.wake_sleeper(ExecutorId(executor as u32));
+                return;
+            }
         }
     }
 

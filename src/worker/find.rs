@@ -44,14 +44,12 @@ impl Executor {
         found
     }
 
-    /// A hint from another's batch, whose owner is busy with an earlier one.
+    /// A hint from another's batch, whose owner is busy with an earlier one, or was
+    /// stopped before it could claim any.
     fn find_announced(&mut self) -> usize {
         for index in 0..self.victims.len() {
             let victim = self.victims[index].0;
             let record = &self.fold.executors[victim];
-            if record.announced_count() < 2 {
-                continue; // a batch of one is being run by its owner
-            }
             let waiting = record.announced().find(|hint| self.is_queued(*hint));
             if let Some(hint) = waiting {
                 self.hints[0] = hint;
@@ -104,7 +102,7 @@ impl Executor {
         self.glimpse()
             || self.victims.iter().any(|(victim, _)| {
                 let record = &self.fold.executors[*victim];
-                record.announced_count() > 1 && record.announced().any(|hint| self.is_queued(hint))
+                record.announced().any(|hint| self.is_queued(hint))
             })
     }
 }

@@ -231,6 +231,34 @@ fn the_zygote_dies_too() {
     assert_ne!(now, Ok(zygote));
 }
 
+fn is_stopped(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("alive");
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|fields| fields.trim_start().starts_with('T'))
+}
+
+/// Hunts work that waits for a worker that is stopped (a debugger, a full disk):
+/// the other one must do it, whether or not the stopped one had been asked first.
+#[test]
+fn a_stopped_worker_holds_up_nobody() {
+    let rt = runtime(2);
+    for round in 0..20u64 {
+        let pid = Pid::from_raw(rt.stats().workers[(round % 2) as usize].pid);
+        kill(pid, Signal::SIGSTOP).expect("alive");
+        // Until it really stands still: it must not have begun one of the tasks.
+        while !is_stopped(pid) {
+            std::thread::yield_now();
+        }
+        let mut handles: Vec<_> = (0..10).map(|n| rt.spawn(square, n)).collect();
+        for (n, handle) in (0..10u64).zip(&mut handles) {
+            let value = handle.join_timeout(Duration::from_secs(20));
+            assert_eq!(value, Some(Ok(n * n)), "round {round}");
+        }
+        kill(pid, Signal::SIGCONT).expect("alive");
+    }
+}
+
 #[test]
 fn nothing_is_left_of_a_runtime() {
     let fds = || std::fs::read_dir("/proc/self/fd").expect("fds").count();
