@@ -42,6 +42,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 #[derive(Parser)]
 struct Args {
     /// The tree
+    #[arg(default_value = "/usr/share")]
     dir: PathBuf,
     /// How often each takes its turn
     #[arg(long, default_value_t = 9)]
