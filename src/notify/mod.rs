@@ -22,11 +22,14 @@
 //! miss (see [`crate::sys::barrier`]). If the waker comes between steps 1 and 3,
 //! the word has changed and the futex wait returns at once.
 //!
-//! A ring with nobody asleep is one load. A waker that dies between clearing `w`
+//! A bell has one sleeper at a time: a second one would lose its mark when the
+//! first cancels. A ring with nobody asleep is one load. A waker that dies between clearing `w`
 //! and the system call leaves a sleeper asleep: so after every death the rescuer
 //! calls [`Doorbell::force`] on all bells.
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 use std::time::Instant;
@@ -46,6 +49,7 @@ pub struct Doorbell {
     _pad: AtomicU32,
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Doorbell>() == 8);
 
 // SAFETY: atomics only, repr(C), no padding.
@@ -75,7 +79,7 @@ impl Doorbell {
 
     /// Sleeps until rung, until `deadline`, or for no reason at all.
     pub fn wait(&self, key: Key, deadline: Option<Instant>) {
-        futex::wait(futex_word(&self.word), key.0, deadline);
+        futex::wait(&self.word, key.0, deadline);
     }
 
     /// Whether somebody sleeps or is about to. One load, no barrier: the caller
@@ -109,7 +113,7 @@ impl Doorbell {
                 .compare_exchange_weak(word, rung, Ordering::Relaxed, Ordering::Relaxed)
             {
                 Ok(_) => {
-                    futex::wake(futex_word(&self.word), u32::MAX >> 1);
+                    futex::wake(&self.word, u32::MAX >> 1);
                     return true;
                 }
                 Err(now) => word = now,
@@ -121,15 +125,13 @@ impl Doorbell {
     /// Wakes whoever may be asleep, whatever the word says: for the rescuer, who
     /// cannot know how far a dead waker came.
     pub fn force(&self) {
+        // Between what the caller published and the new epoch: without it a sleeper
+        // could take the new epoch for its key, and still not see the work.
+        barrier::light();
         // Relaxed: as in `ring`; the epoch makes a wait that has not begun yet
         // return at once.
         self.word.fetch_add(EPOCH, Ordering::Relaxed);
         self.cancel();
-        futex::wake(futex_word(&self.word), u32::MAX >> 1);
+        futex::wake(&self.word, u32::MAX >> 1);
     }
-}
-
-#[cfg(not(loom))]
-fn futex_word(word: &AtomicU32) -> &AtomicU32 {
-    word
 }

@@ -130,7 +130,7 @@ const HELD_SHARDS: usize = 16;
 ///
 /// Low spans are used first, by all processes: memory that was touched before is
 /// much cheaper than fresh memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 struct PoolHeader {
     span_end: AtomicU64,
@@ -188,5 +188,5 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

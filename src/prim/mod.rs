@@ -6,6 +6,8 @@ pub mod atomic;
 mod death;
 mod ids;
 mod line;
+#[cfg(loom)]
+pub mod mortal;
 mod word;
 
 pub use death::Death;

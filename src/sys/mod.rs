@@ -3,11 +3,13 @@
 #![allow(unsafe_code)]
 
 pub mod affinity;
+#[cfg(not(loom))]
 pub mod barrier;
 pub mod env;
 mod executable;
 pub mod fds;
 mod fork;
+#[cfg(not(loom))]
 pub mod futex;
 mod map;
 mod memfd;
@@ -15,9 +17,13 @@ pub mod pidfd;
 mod prefetch;
 pub mod signals;
 pub mod socket;
+#[cfg(loom)]
+mod stand_in;
 
 pub use executable::{BuildId, Executable};
 pub use fork::{Forked, exit_now, fork_single_threaded};
 pub use map::Mapping;
 pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;
+#[cfg(loom)]
+pub use stand_in::{barrier, futex};

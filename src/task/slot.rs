@@ -21,7 +21,7 @@ use crate::shm::ShmSafe;
 pub const PAYLOAD_WORDS: usize = 6;
 
 /// A task slot, as it lies in shared memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Slot {
     word: AtomicU64,
@@ -29,6 +29,7 @@ pub struct Slot {
     payload: [AtomicU64; PAYLOAD_WORDS],
 }
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Slot>() == 64 && align_of::<Slot>() == 64);
 
 // SAFETY: atomics only, repr(C), no padding (8 + 8 + 48 = 64).

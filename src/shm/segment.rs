@@ -1,0 +1,110 @@
+//! A whole memory file, mapped.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use crate::sys::{Mapping, MemFile};
+
+use super::{Bytes, Header, ShmSafe, View, Views};
+
+/// A mapped segment.
+#[derive(Debug)]
+pub struct Segment {
+    file: MemFile,
+    map: Arc<Mapping>,
+}
+
+/// Why a segment could not be made or attached.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// The system refused memory file or mapping.
+    #[error(
+        "cannot {0} a segment of {1} bytes (the memory cap and its tables): {2}; lower the memory cap, or raise the limit that is in the way (`ulimit -v`, vm.overcommit_memory)"
+    )]
+    System(&'static str, usize, Errno),
+    /// The header is not what this build writes.
+    #[error("the segment is not of this build and configuration: {0}")]
+    Mismatch(&'static str),
+}
+
+impl Segment {
+    /// A new segment of `len` bytes, sparse and zero; the header is not yet
+    /// [ready](Header::publish).
+    pub fn create(len: usize) -> Result<Self, SegmentError> {
+        let file =
+            MemFile::create("pinfold", len).map_err(|e| SegmentError::System("create", len, e))?;
+        Self::of(file)
+    }
+
+    /// Attaches to a segment received from its creator.
+    pub fn attach(fd: OwnedFd, len: usize, plan_hash: u64) -> Result<Self, SegmentError> {
+        let file = MemFile::adopt(fd, len).map_err(|e| SegmentError::System("attach", len, e))?;
+        let segment = Self::of(file)?;
+        segment
+            .header()
+            .check(len as u64, plan_hash)
+            .map_err(SegmentError::Mismatch)?;
+        Ok(segment)
+    }
+
+    fn of(file: MemFile) -> Result<Self, SegmentError> {
+        let map = Mapping::new(&file).map_err(|e| SegmentError::System("map", file.len(), e))?;
+        Ok(Segment {
+            file,
+            map: Arc::new(map),
+        })
+    }
+
+    /// Its first page.
+    pub fn header(&self) -> View<Header> {
+        self.view(0)
+    }
+
+    /// The `T` at `offset`.
+    ///
+    /// # Panics
+    /// If the range does not lie in the segment or is not aligned for `T`:
+    /// offsets come from this process's own plan, so that is a bug of ours.
+    pub fn view<T: ShmSafe>(&self, offset: usize) -> View<T> {
+        View::new(&self.map, offset)
+    }
+
+    /// The `count` values of `T` from `offset` on.
+    ///
+    /// # Panics
+    /// As [`Segment::view`].
+    pub fn views<T: ShmSafe>(&self, offset: usize, count: usize) -> Views<T> {
+        Views::new(&self.map, offset, count)
+    }
+
+    /// The bytes of a zone that holds user data.
+    ///
+    /// # Panics
+    /// As [`Segment::view`].
+    pub fn bytes(&self, offset: usize, len: usize) -> Bytes {
+        Bytes::new(&self.map, offset, len)
+    }
+
+    /// Backs a range with memory now.
+    pub fn populate(&self, offset: usize, len: usize) -> Result<(), Errno> {
+        self.map.populate(offset, len)
+    }
+
+    /// Gives the pages of a range back to the system.
+    pub fn punch(&self, offset: usize, len: usize) -> Result<(), Errno> {
+        self.file.punch(offset, len)
+    }
+
+    /// Bytes of memory that back the segment now.
+    pub fn resident(&self) -> Result<u64, Errno> {
+        self.file.resident()
+    }
+
+    /// The descriptor, to be sent to the zygote.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        self.file.as_fd()
+    }
+}
