@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::layout::{EXECUTORS_MAX, SLOTS_MAX, Shape};
+use crate::task::Init;
 use crate::topology;
 
 /// When [`Runtime::shutdown`](crate::Runtime::shutdown) ends what is in flight.
@@ -36,6 +37,11 @@ pub(crate) struct Config {
     pub memory_cap: Option<u64>,
     pub queue_capacity: usize,
     pub on_drop: Shutdown,
+    pub worker_init: Option<Init>,
+    pub start_attempts: u32,
+    pub kill_grace: Duration,
+    pub heartbeat: Option<Duration>,
+    pub spares: usize,
 }
 
 impl Default for Config {
@@ -47,6 +53,11 @@ impl Default for Config {
             memory_cap: None,
             queue_capacity: 8192,
             on_drop: Shutdown::DrainFor(Duration::from_secs(30)),
+            worker_init: None,
+            start_attempts: 10,
+            kill_grace: Duration::ZERO,
+            heartbeat: None,
+            spares: 0,
         }
     }
 }
@@ -92,6 +103,21 @@ impl Config {
             MEMORY_MIN..=MEMORY_MAX,
             "from 1 MiB to 32 TiB",
         )?;
+        check(
+            "start_attempts",
+            self.start_attempts.into(),
+            1..=1000,
+            "from 1 to 1000",
+        )?;
+        check("spares", self.spares as u64, 0..=64, "from 0 to 64")?;
+        if let Some(threshold) = self.heartbeat {
+            check(
+                "heartbeat in ms",
+                u64::try_from(threshold.as_millis()).unwrap_or(u64::MAX),
+                10..=86_400_000,
+                "from 10 ms to a day",
+            )?;
+        }
         Ok(Shape {
             workers: workers as u32,
             threads: threads as u32,
@@ -147,5 +173,8 @@ mod tests {
         assert!(bad(|c| (c.workers, c.threads_per_worker) = (Some(512), 4)).contains("is 2048"));
         assert!(bad(|c| c.queue_capacity = 0).contains("queue_capacity is 0"));
         assert!(bad(|c| c.memory_cap = Some(1000)).contains("memory_cap is 1000"));
+        assert!(bad(|c| c.start_attempts = 0).contains("start_attempts is 0"));
+        assert!(bad(|c| c.spares = 65).contains("spares is 65"));
+        assert!(bad(|c| c.heartbeat = Some(Duration::ZERO)).contains("heartbeat in ms is 0"));
     }
 }

@@ -52,6 +52,11 @@ pub enum StartError {
     /// The zygote did not come up.
     #[error("{0}")]
     Zygote(String),
+    /// The function given to `worker_init` is not part of the main program.
+    #[error(
+        "the function given to `worker_init` is not part of the main program (a shared library's?)"
+    )]
+    ForeignInit,
     /// A worker could not be forked.
     #[error("worker {worker} could not be started: {reason}")]
     Worker {
@@ -60,6 +65,48 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+}
+
+/// One attempt to run a task, in which the worker ended.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let poison = rt.task(|(): ()| -> () { std::process::exit(7) }).safe_to_repeat(2);
+/// match poison.spawn(()).join() {
+///     Err(pinfold::TaskError::Poison { attempts, .. }) => {
+///         let attempt: &pinfold::Attempt = &attempts[1];
+///         assert_eq!(attempt.to_string(), "exited with status 7");
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// How the worker ended.
+    pub death: Death,
+    /// What the task said before (a panic that aborted), if anything.
+    pub last_words: Option<String>,
+}
+
+impl Attempt {
+    pub(crate) fn new(death: Death, last_words: Option<String>) -> Self {
+        Attempt { death, last_words }
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.death.fmt(f)?;
+        match &self.last_words {
+            Some(words) => write!(f, "; it had {words}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why a task has no value.
@@ -99,14 +146,31 @@ pub enum TaskError {
         /// Where: `file:line:column`.
         location: String,
     },
-    /// The worker process ended while it ran the task.
+    /// The worker process ended while it ran the task, which was to be run at most
+    /// once.
     WorkerDied {
+        /// The task's function.
+        task: &'static str,
         /// How it ended.
         death: Death,
-        /// How often the task had been tried, this time included.
-        attempts: u32,
         /// What the task said before (a panic that aborted), if anything.
         last_words: Option<String>,
+    },
+    /// The worker process ended in each attempt to run the task, and it has no
+    /// attempt left ([`Task::safe_to_repeat`](crate::Task::safe_to_repeat)).
+    Poison {
+        /// The task's function.
+        task: &'static str,
+        /// What each attempt died of, the first one first.
+        attempts: Vec<Attempt>,
+    },
+    /// The task's [hard deadline](crate::Task::hard_deadline) came first. If it was
+    /// running, its worker was killed.
+    DeadlineExceeded {
+        /// How long after its submission the deadline was.
+        limit: Duration,
+        /// Whether it had begun; its worker was killed then, if it still ran.
+        begun: bool,
     },
     /// The arguments could not be encoded for, or decoded in, the worker.
     Arguments {
@@ -147,18 +211,30 @@ impl fmt::Display for TaskError {
                 write!(f, "the task panicked at {location}: {message}")
             }
             TaskError::WorkerDied {
+                task,
                 death,
-                attempts,
                 last_words,
             } => {
-                write!(f, "the task's worker was lost: it {death}")?;
-                if *attempts > 1 {
-                    write!(f, " (attempt {attempts})")?;
+                let attempt = Attempt::new(*death, last_words.clone());
+                write!(f, "the worker that ran {task} was lost: it {attempt}")
+            }
+            TaskError::Poison { task, attempts } => {
+                let tried = attempts.len();
+                write!(
+                    f,
+                    "{task} is poison: its worker was lost in each of {tried} attempts"
+                )?;
+                for (number, attempt) in attempts.iter().enumerate() {
+                    write!(f, "; {}: it {attempt}", number + 1)?;
                 }
-                match last_words {
-                    Some(words) => write!(f, "; it had {words}"),
-                    None => Ok(()),
-                }
+                Ok(())
+            }
+            TaskError::DeadlineExceeded { limit, begun } => {
+                let when = if *begun { "after" } else { "before" };
+                write!(
+                    f,
+                    "the task's hard deadline of {limit:?} came {when} it had begun"
+                )
             }
             TaskError::Arguments { message } => write!(f, "the task's arguments: {message}"),
             TaskError::Result { message } => write!(f, "the task's result: {message}"),
@@ -214,6 +290,10 @@ pub enum Refusal {
         /// How long the encoded arguments are, in bytes.
         bytes: usize,
     },
+    /// Shared memory was found damaged; the runtime is building the fold anew, which
+    /// takes some milliseconds.
+    #[error("the fold is being built anew after damage: try again in a moment")]
+    Rebuilding,
     /// The runtime is shut down.
     #[error("the runtime is shut down")]
     Shutdown,

@@ -73,13 +73,13 @@ mod worker;
 #[cfg(not(loom))]
 pub use config::Shutdown;
 #[cfg(not(loom))]
-pub use error::{Death, Refusal, ShutdownError, StartError, TaskError, TrySpawnError};
+pub use error::{Attempt, Death, Refusal, ShutdownError, StartError, TaskError, TrySpawnError};
 #[cfg(not(loom))]
 pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
 #[cfg(not(loom))]
 pub use runtime::{Builder, Handle, Map, Runtime, Stats, Task, WorkerStats};
 #[cfg(not(loom))]
-pub use scheduler::Counters;
+pub use scheduler::{Audit, Counters, Owned};
 #[cfg(not(loom))]
-pub use worker::alloc;
+pub use worker::{alloc, worker_state};

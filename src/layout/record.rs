@@ -63,6 +63,11 @@ pub struct Status {
     pub stale: AtomicU64,
     /// Completions for which its ring had no room: the host looks at all words.
     pub overflows: AtomicU64,
+    /// The hint of the task it claims or runs, the last one it ran otherwise. Set
+    /// before the claim: a slot that says *running by me* is always this one.
+    pub current: AtomicU64,
+    /// Grows while the process lives, if a heartbeat was asked for.
+    pub beat: AtomicU64,
 }
 
 impl ExecutorRecord {

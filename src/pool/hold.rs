@@ -32,6 +32,10 @@ unsafe impl Sync for Hold {}
 
 impl Hold {
     fn new(pool: &Pool, block: Block, kind: BlockState) -> Arc<Self> {
+        if kind == BlockState::Loaned {
+            // Relaxed: here and in `drop`, a private count for the census.
+            pool.0.loans.fetch_add(1, Ordering::Relaxed);
+        }
         Arc::new(Hold {
             at: pool.0.address(&block),
             pool: pool.clone(),
@@ -103,11 +107,14 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        let pool = &self.pool.0;
+        if self.is_loan() {
+            pool.loans.fetch_sub(1, Ordering::Relaxed);
+        }
         // Relaxed: `drop` has the only reference.
         if self.moved.load(Ordering::Relaxed) {
             return;
         }
-        let pool = &self.pool.0;
         if self.is_loan() {
             // Fails when the block went to another process as an argument.
             let word = self.word();
@@ -121,7 +128,7 @@ impl Drop for Hold {
 }
 
 impl Inner {
-    fn shard(
+    pub(super) fn shard(
         &self,
         block: BlockIndex,
     ) -> &std::sync::Mutex<std::collections::HashMap<BlockIndex, u32>> {

@@ -31,6 +31,7 @@
 //! [`recover`](Pool::recover).
 #![allow(unsafe_code)]
 
+mod audit;
 mod blocks;
 mod classes;
 mod hold;
@@ -39,13 +40,14 @@ mod recover;
 mod spans;
 mod transfer;
 
+pub use audit::Living;
 pub use blocks::{Block, BlockState};
 pub use hold::{Loan, Shared};
 pub use plan::PoolPlan;
 pub use transfer::{Parcel, Transfer, decoding, encoding};
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64 as PrivateU64;
+use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use crate::prim::atomic::AtomicU64;
@@ -118,6 +120,8 @@ struct Inner {
     caches: [Mutex<Vec<BlockIndex>>; COUNT],
     /// Per shared block that this process holds: how many holds.
     held: [Mutex<HashMap<BlockIndex, u32>>; HELD_SHARDS],
+    /// Buffers of this process that may be written.
+    loans: AtomicUsize,
     damage: PrivateU64,
 }
 
@@ -159,6 +163,7 @@ impl Pool {
             segment: Arc::clone(segment),
             caches: std::array::from_fn(|_| Mutex::default()),
             held: std::array::from_fn(|_| Mutex::default()),
+            loans: AtomicUsize::new(0),
             damage: PrivateU64::new(0),
         }))
     }

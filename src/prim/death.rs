@@ -25,6 +25,9 @@ pub enum Death {
         /// Whether a core file was written.
         core_dumped: bool,
     },
+    /// It gave no sign of life while it had work
+    /// ([`Builder::heartbeat`](crate::Builder::heartbeat)), and was killed.
+    Unresponsive,
     /// It ended together with the zygote, so nobody was told its status.
     Unknown,
 }
@@ -45,6 +48,9 @@ impl fmt::Display for Death {
                     f.write_str(", core dumped")?;
                 }
                 Ok(())
+            }
+            Death::Unresponsive => {
+                f.write_str("gave no sign of life while it had work, and was killed")
             }
             Death::Unknown => f.write_str("ended with the zygote, status unknown"),
         }

@@ -102,6 +102,17 @@ impl Hint {
     }
 }
 
+/// A task that runs although its hard deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// The worker whose process must be ended.
+    pub worker: u32,
+    /// The task.
+    pub task: Hint,
+    /// It was asked to end before, and had its grace.
+    pub was_asked: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,6 @@ pub mod mortal;
 mod word;
 
 pub use death::Death;
-pub use ids::{BlockIndex, ExecutorId, Generation, Hint, ProcessId, SlotIndex};
+pub use ids::{BlockIndex, ExecutorId, Generation, Hint, Overdue, ProcessId, SlotIndex};
 pub use line::Line;
 pub use word::Word;

@@ -24,12 +24,19 @@ pub struct WorkerOrder {
     /// How many CPUs the fold may use: with fewer than executors plus one, few
     /// may spin.
     pub allowed_cpus: u32,
+    /// What it calls before it works: a function's name, if any.
+    pub init: Option<u32>,
+    /// How often it shows that it lives, in ms; 0: never.
+    pub beat_ms: u64,
+    /// What it writes to its standard error until it works is kept, for the case
+    /// that it never does.
+    pub capture_stderr: bool,
 }
 
 /// From the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
-    /// The first message; carries the memory file.
+    /// The first message; carries the memory file and the real standard error.
     Hello {
         /// The host's build.
         build: BuildId,
@@ -40,6 +47,8 @@ pub enum ToZygote {
     },
     /// Fork a worker.
     Spawn(WorkerOrder),
+    /// Fork a process that will be told later which worker it is.
+    SpawnSpare,
 }
 
 /// From the zygote.
@@ -56,6 +65,12 @@ pub enum FromZygote {
         /// Its process number.
         pid: i32,
     },
+    /// A spare runs; carries its pidfd and the socket on which it waits to hear which
+    /// worker it is.
+    Spare {
+        /// Its process number.
+        pid: i32,
+    },
     /// Forking failed.
     NotSpawned {
         /// Which.
@@ -63,14 +78,14 @@ pub enum FromZygote {
         /// Why.
         reason: String,
     },
-    /// A worker ended and was reaped.
+    /// A worker or spare ended and was reaped.
     Exited {
-        /// Which.
-        worker: u32,
         /// Its process number.
         pid: i32,
         /// How.
         death: Death,
+        /// The end of what it wrote to its standard error, if that was kept.
+        words: Option<String>,
     },
 }
 

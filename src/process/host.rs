@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::layout::Fold;
 use crate::prim::Death;
-use crate::sys::{BuildId, pidfd, socket};
+use crate::sys::{BuildId, TextFile, pidfd, socket, stderr};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 
@@ -25,7 +25,7 @@ pub enum ZygoteError {
     #[error(
         "the zygote did not answer: is `pinfold::init()` the first thing that `main` does? ({0})"
     )]
-    Silent(&'static str),
+    Silent(String),
     /// It answered no.
     #[error("the zygote refused: {0}")]
     Refused(String),
@@ -52,15 +52,25 @@ pub enum Notice {
     },
     /// A worker was reaped.
     Exited {
-        /// Which.
-        worker: u32,
         /// Its process number.
         pid: i32,
         /// How it ended.
         death: Death,
+        /// The end of what it wrote to its standard error, if that was kept.
+        words: Option<String>,
     },
+    /// Something that only concerns spares.
+    Changed,
     /// The zygote itself has ended.
     Closed,
+}
+
+/// A process that waits to hear which worker it is.
+#[derive(Debug)]
+struct Spare {
+    pid: i32,
+    pidfd: OwnedFd,
+    socket: OwnedFd,
 }
 
 /// A running zygote. Dropping it ends it, and with it all its workers.
@@ -68,23 +78,35 @@ pub enum Notice {
 pub struct Zygote {
     socket: Option<OwnedFd>,
     child: Child,
+    spares: Vec<Spare>,
 }
 
 impl Zygote {
     /// Starts this program again as a zygote and shakes hands.
     pub fn start(fold: &Fold, build: &BuildId) -> Result<Self, ZygoteError> {
         let (ours, theirs) = socket::pair().map_err(|e| ZygoteError::Start(e.into()))?;
+        // What it says before it serves (a missing library, say) is for the error.
+        let words = TextFile::new().map_err(|e| ZygoteError::Start(e.into()))?;
+        let captured = words.fd().map_err(|e| ZygoteError::Start(e.into()))?;
         // The socket goes as standard input: the one descriptor that can be passed
         // without a moment in which another thread's child might inherit it.
         let child = Command::new("/proc/self/exe")
             .arg0("pinfold-zygote")
             .env(ENV, "1")
             .stdin(Stdio::from(theirs))
+            .stderr(Stdio::from(captured))
             .spawn()
             .map_err(ZygoteError::Start)?;
         let zygote = Zygote {
             socket: Some(ours),
             child,
+            spares: Vec::new(),
+        };
+        let silent = |what: &str| {
+            ZygoteError::Silent(match words.tail() {
+                Some(said) => format!("{what}; its last words: {}", said.trim_end()),
+                None => what.to_owned(),
+            })
         };
         let shape = fold.plan.shape;
         let hello = ToZygote::Hello {
@@ -92,17 +114,20 @@ impl Zygote {
             shape,
             plan_hash: fold.plan.hash(),
         };
-        let socket = zygote.socket().ok_or(ZygoteError::Silent("closed"))?;
-        send(socket, &hello, &[fold.segment().fd()]).map_err(ZygoteError::Start)?;
+        let socket = zygote.socket().ok_or_else(|| silent("closed"))?;
+        let real_stderr = stderr();
+        let mut with = vec![fold.segment().fd()];
+        with.extend(real_stderr.as_ref().map(AsFd::as_fd));
+        send(socket, &hello, &with).map_err(|e| silent(&e.to_string()))?;
         let answered = pidfd::wait_any(&[socket.as_fd()], Some(HELLO_TIMEOUT));
         if !answered.is_ok_and(|ready| ready[0]) {
-            return Err(ZygoteError::Silent("no answer within 20 s"));
+            return Err(silent("no answer within 20 s"));
         }
         match receive(socket).map_err(ZygoteError::Start)? {
             Some((FromZygote::Ready, _)) => Ok(zygote),
             Some((FromZygote::Refused(reason), _)) => Err(ZygoteError::Refused(reason)),
-            Some(_) => Err(ZygoteError::Silent("it said something else")),
-            None => Err(ZygoteError::Silent("it ended")),
+            Some(_) => Err(silent("it said something else")),
+            None => Err(silent("it ended")),
         }
     }
 
@@ -115,16 +140,41 @@ impl Zygote {
         self.socket().map(AsFd::as_fd)
     }
 
-    /// Asks for a worker.
-    pub fn spawn(&self, order: WorkerOrder) -> std::io::Result<()> {
+    /// It has ended: there will be no more notices.
+    pub fn close(&mut self) {
+        self.socket = None;
+    }
+
+    fn send(&self, message: &ToZygote) -> std::io::Result<()> {
         match self.socket() {
-            Some(socket) => send(socket, &ToZygote::Spawn(order), &[]),
+            Some(socket) => send(socket, message, &[]),
             None => Err(std::io::ErrorKind::NotConnected.into()),
         }
     }
 
+    /// Keeps `count` processes ready to become workers.
+    pub fn keep_spares(&mut self, count: u32) {
+        for _ in 0..count {
+            // If it is gone, the next notice says so.
+            let _ = self.send(&ToZygote::SpawnSpare);
+        }
+    }
+
+    /// Asks for a worker. If a spare could take its place at once, returns its
+    /// process number and pidfd; else a notice will.
+    pub fn spawn(&mut self, order: &WorkerOrder) -> std::io::Result<Option<(i32, OwnedFd)>> {
+        while let Some(spare) = self.spares.pop() {
+            let told = send(&spare.socket, order, &[]);
+            self.keep_spares(1);
+            if told.is_ok() {
+                return Ok(Some((spare.pid, spare.pidfd)));
+            }
+        }
+        self.send(&ToZygote::Spawn(order.clone())).map(|()| None)
+    }
+
     /// The next notice; waits for one.
-    pub fn notice(&self) -> Notice {
+    pub fn notice(&mut self) -> Notice {
         let Some(socket) = self.socket() else {
             return Notice::Closed;
         };
@@ -133,11 +183,22 @@ impl Zygote {
                 Some(pidfd) => Notice::Spawned { worker, pid, pidfd },
                 None => Notice::Closed,
             },
+            Ok(Some((FromZygote::Spare { pid }, mut fds))) => {
+                if let (Some(socket), Some(pidfd)) = (fds.pop(), fds.pop()) {
+                    self.spares.push(Spare { pid, pidfd, socket });
+                }
+                Notice::Changed
+            }
             Ok(Some((FromZygote::NotSpawned { worker, reason }, _))) => {
                 Notice::NotSpawned { worker, reason }
             }
-            Ok(Some((FromZygote::Exited { worker, pid, death }, _))) => {
-                Notice::Exited { worker, pid, death }
+            Ok(Some((FromZygote::Exited { pid, death, words }, _))) => {
+                let spares = self.spares.len();
+                self.spares.retain(|spare| spare.pid != pid);
+                if self.spares.len() < spares {
+                    self.keep_spares(1);
+                }
+                Notice::Exited { pid, death, words }
             }
             Ok(Some((FromZygote::Ready | FromZygote::Refused(_), _)) | None) | Err(_) => {
                 Notice::Closed

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
 use crate::layout::{Fold, Plan, Shape};
 use crate::prim::Death;
 use crate::shm::Segment;
-use crate::sys::{BuildId, Forked, exit_now, fds, fork_single_threaded, pidfd, signals};
+use crate::sys::{
+    BuildId, Forked, TextFile, exit_now, fds, fork_single_threaded, pidfd, restore_stderr, signals,
+    socket, stderr,
+};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 
@@ -19,14 +23,42 @@ use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 pub struct WorkerStart {
     /// The fold, attached.
     pub fold: Fold,
-    /// What it is to be.
-    pub order: WorkerOrder,
+    orders: Orders,
+    real_stderr: Option<OwnedFd>,
+}
+
+/// Where a worker hears what it is to be.
+#[derive(Debug)]
+enum Orders {
+    Known(WorkerOrder),
+    /// A spare waits for them.
+    Socket(OwnedFd),
+}
+
+impl WorkerStart {
+    /// What this process is to be; a spare waits until it is needed. `None`: never.
+    pub fn order(&mut self) -> Option<WorkerOrder> {
+        match &self.orders {
+            Orders::Known(order) => Some(order.clone()),
+            Orders::Socket(socket) => receive(socket).ok().flatten().map(|(order, _)| order),
+        }
+    }
+
+    /// From here on it works: what it writes to its standard error is not kept any
+    /// more, but shown.
+    pub fn is_at_work(&mut self) {
+        if let Some(real) = self.real_stderr.take()
+            && let Err(error) = restore_stderr(real)
+        {
+            tracing::warn!(%error, "a worker has no standard error");
+        }
+    }
 }
 
 struct Child {
-    worker: u32,
     pid: i32,
     pidfd: OwnedFd,
+    words: Option<TextFile>,
 }
 
 /// Whether this process was started to be a zygote. Asks once: the variable is
@@ -70,7 +102,13 @@ fn serve(
     let Some((segment_fd, shape, plan_hash)) = handshake(&socket, build)? else {
         return Ok(());
     };
-    let me = getpid().as_raw();
+    let nest = Nest {
+        segment_fd,
+        shape,
+        plan_hash,
+        zygote: getpid().as_raw(),
+        worker,
+    };
     loop {
         let mut watched = vec![socket.as_fd(), host.as_fd()];
         watched.extend(children.values().map(|child| child.pidfd.as_fd()));
@@ -86,61 +124,46 @@ fn serve(
         for pid in ended {
             if let Some(child) = children.remove(&pid) {
                 let exited = FromZygote::Exited {
-                    worker: child.worker,
                     pid,
                     death: reap(pid),
+                    words: child.words.and_then(|words| words.tail()),
                 };
                 send(&socket, &exited, &[])?;
             }
         }
-        if ready[0] {
-            match receive(&socket)? {
-                None => return Ok(()),
-                Some((ToZygote::Spawn(order), _)) => {
-                    let number = order.worker;
-                    match fork_single_threaded() {
-                        Ok(Forked::Child) => {
-                            let born = Birth {
-                                segment_fd,
-                                shape,
-                                plan_hash,
-                                order,
-                                zygote: me,
-                            };
-                            become_worker(born, worker)
-                        }
-                        Ok(Forked::Parent(pid)) => {
-                            let pidfd = pidfd::open(pid)?;
-                            let spawned = FromZygote::Spawned {
-                                worker: number,
-                                pid,
-                            };
-                            send(&socket, &spawned, &[pidfd.as_fd()])?;
-                            let child = Child {
-                                worker: number,
-                                pid,
-                                pidfd,
-                            };
-                            children.insert(child.pid, child);
-                        }
-                        Err(error) => {
-                            let reason = match error {
-                                nix::errno::Errno::EBUSY => {
-                                    "threads were started before `pinfold::init()`: call it first in main".into()
-                                }
-                                other => format!("fork: {other}"),
-                            };
-                            let failed = FromZygote::NotSpawned {
-                                worker: number,
-                                reason,
-                            };
-                            send(&socket, &failed, &[])?;
-                        }
+        if !ready[0] {
+            continue;
+        }
+        match receive(&socket)? {
+            None => return Ok(()),
+            Some((ToZygote::Spawn(order), _)) => {
+                let worker = order.worker;
+                let words = order.capture_stderr.then(TextFile::new).transpose()?;
+                match nest.hatch(Orders::Known(order), words.as_ref()) {
+                    Ok((pid, pidfd)) => {
+                        let spawned = FromZygote::Spawned { worker, pid };
+                        send(&socket, &spawned, &[pidfd.as_fd()])?;
+                        children.insert(pid, Child { pid, pidfd, words });
+                    }
+                    Err(reason) => {
+                        send(&socket, &FromZygote::NotSpawned { worker, reason }, &[])?;
                     }
                 }
-                Some((ToZygote::Hello { .. }, _)) => {
-                    return Err(std::io::Error::other("a second hello"));
+            }
+            Some((ToZygote::SpawnSpare, _)) => {
+                let (ours, theirs) = socket::pair()?;
+                match nest.hatch(Orders::Socket(theirs), None) {
+                    Ok((pid, pidfd)) => {
+                        let spare = FromZygote::Spare { pid };
+                        send(&socket, &spare, &[pidfd.as_fd(), ours.as_fd()])?;
+                        let words = None;
+                        children.insert(pid, Child { pid, pidfd, words });
+                    }
+                    Err(reason) => tracing::warn!(reason, "no spare worker"),
                 }
+            }
+            Some((ToZygote::Hello { .. }, _)) => {
+                return Err(std::io::Error::other("a second hello"));
             }
         }
     }
@@ -185,37 +208,84 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     if !shape.is_sane() || Plan::new(shape).hash() != plan_hash {
         return refuse("host and zygote disagree on the layout of the segment");
     }
-    let Some(fd) = fds.pop() else {
+    if fds.is_empty() {
         return refuse("the memory file did not arrive");
-    };
+    }
+    let fd = fds.remove(0);
+    // Until now it was kept for the host, in case we did not come so far.
+    match fds.pop() {
+        Some(real) => restore_stderr(real)?,
+        None => fds::close_stderr()?,
+    }
     send(socket, &FromZygote::Ready, &[])?;
     Ok(Some((fd, shape, plan_hash)))
 }
 
-struct Birth {
+/// What every worker of the fold is made with.
+struct Nest {
     segment_fd: OwnedFd,
     shape: Shape,
     plan_hash: u64,
-    order: WorkerOrder,
     zygote: i32,
+    worker: fn(WorkerStart) -> std::convert::Infallible,
 }
 
-fn become_worker(born: Birth, worker: fn(WorkerStart) -> std::convert::Infallible) -> ! {
-    if !signals::die_with_parent(born.zygote) {
-        exit_now(0); // the zygote is gone already
-    }
-    fds::close_inherited(&[fds::number(&born.segment_fd)]);
-    let plan = Plan::new(born.shape);
-    let len = plan.len;
-    match Segment::attach(born.segment_fd, len, born.plan_hash) {
-        Ok(segment) => {
-            let fold = Fold::new(segment, plan);
-            let order = born.order;
-            match worker(WorkerStart { fold, order }) {}
+impl Nest {
+    /// Forks a process; says why it could not.
+    fn hatch(&self, orders: Orders, words: Option<&TextFile>) -> Result<(i32, OwnedFd), String> {
+        match fork_single_threaded() {
+            Ok(Forked::Child) => self.become_worker(orders, words),
+            Ok(Forked::Parent(pid)) => {
+                let pidfd = pidfd::open(pid).map_err(|error| {
+                    // Nobody would hear of its end.
+                    let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+                    reap(pid);
+                    format!("pidfd: {error}")
+                })?;
+                Ok((pid, pidfd))
+            }
+            Err(nix::errno::Errno::EBUSY) => {
+                Err("threads were started before `pinfold::init()`: call it first in main".into())
+            }
+            Err(error) => Err(format!("fork: {error}")),
         }
-        Err(error) => {
-            tracing::error!(%error, pid = getpid().as_raw(), "a worker could not attach");
-            exit_now(1)
+    }
+
+    fn become_worker(&self, orders: Orders, words: Option<&TextFile>) -> ! {
+        if !signals::die_with_parent(self.zygote) {
+            exit_now(0); // the zygote is gone already
+        }
+        let mut real_stderr = None;
+        if let Some(words) = words {
+            real_stderr = stderr();
+            if words.become_stderr().is_err() {
+                exit_now(1);
+            }
+        }
+        let mut keep = vec![fds::number(&self.segment_fd)];
+        keep.extend(real_stderr.as_ref().map(fds::number));
+        if let Orders::Socket(socket) = &orders {
+            keep.push(fds::number(socket));
+        }
+        fds::close_inherited(&keep);
+        let plan = Plan::new(self.shape);
+        let len = plan.len;
+        let attached = nix::unistd::dup(&self.segment_fd)
+            .map_err(std::io::Error::from)
+            .and_then(|fd| Segment::attach(fd, len, self.plan_hash).map_err(std::io::Error::other));
+        match attached {
+            Ok(segment) => {
+                let fold = Fold::new(segment, plan);
+                match (self.worker)(WorkerStart {
+                    fold,
+                    orders,
+                    real_stderr,
+                }) {}
+            }
+            Err(error) => {
+                tracing::error!(%error, pid = getpid().as_raw(), "a worker could not attach");
+                exit_now(1)
+            }
         }
     }
 }

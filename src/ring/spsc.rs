@@ -104,12 +104,15 @@ impl Consumer {
         Ok(count)
     }
 
-    /// Gives up on everything between head and tail, whatever they say. Used
-    /// after damage, when the writer is known to be dead.
-    pub fn reset(&mut self) {
-        // Relaxed: the writer is dead; its successor attaches after a new
-        // handshake.
-        self.ring.tail.store(self.head, Ordering::Relaxed);
-        self.ring.head.store(self.head, Ordering::Relaxed);
+    /// Whether head and tail are as a correct writer leaves them.
+    pub fn check(&self) -> Result<(), Damaged> {
+        // ordering: Acquire as in `read`.
+        let tail = self.ring.tail.load(Ordering::Acquire);
+        // Relaxed: only this side writes it.
+        let head = self.ring.head.load(Ordering::Relaxed);
+        if head != self.head || tail.wrapping_sub(head) > self.ring.capacity() {
+            return Err(self.ring.damaged(head, tail));
+        }
+        Ok(())
     }
 }

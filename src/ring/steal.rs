@@ -70,13 +70,15 @@ impl Producer {
         Ok(self.tail.wrapping_sub(head))
     }
 
-    /// Writes head and tail anew, both at the writer's tail. Used after damage,
-    /// when every taker is known to be dead.
-    pub fn reset(&mut self) {
-        self.head_seen = self.tail;
-        // Relaxed: no taker lives; the next ones attach after a new handshake.
-        self.ring.head.store(self.tail, Ordering::Relaxed);
-        self.ring.tail.store(self.tail, Ordering::Relaxed);
+    /// Whether head and tail are as correct takers leave them. Everything staged
+    /// must have been published.
+    pub fn check(&mut self) -> Result<(), Damaged> {
+        // Relaxed: only this side writes it.
+        let tail = self.ring.tail.load(Ordering::Relaxed);
+        if tail != self.tail {
+            return Err(self.ring.damaged(self.head_seen, tail));
+        }
+        self.refresh().map(drop)
     }
 }
 

@@ -67,8 +67,22 @@ fn steal_writer_sees_a_wild_head() {
     let mut producer = steal::Producer::attach(view.clone());
     view.head.store(77, Ordering::Relaxed);
     assert!(producer.refresh().is_err());
-    producer.reset();
-    assert_eq!(producer.refresh(), Ok(0));
+    view.head.store(0, Ordering::Relaxed);
+    assert_eq!(producer.check(), Ok(()));
+    view.tail.store(1, Ordering::Relaxed);
+    assert!(producer.check().is_err(), "nobody else moves the tail");
+}
+
+#[test]
+fn spsc_reader_sees_wild_indices() {
+    let (_segment, view) = ring(4);
+    let consumer = spsc::Consumer::attach(view.clone());
+    assert_eq!(consumer.check(), Ok(()));
+    view.head.store(1, Ordering::Relaxed);
+    assert!(consumer.check().is_err(), "nobody else moves the head");
+    view.head.store(0, Ordering::Relaxed);
+    view.tail.store(5, Ordering::Relaxed);
+    assert!(consumer.check().is_err(), "more than fits");
 }
 
 #[test]

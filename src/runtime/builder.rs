@@ -1,20 +1,18 @@
 //! Settings, and the order of a start.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Config, Shutdown};
-use crate::error::{StartError, TaskError};
-use crate::layout::{Fold, Plan, Shape};
-use crate::process::{Role, WorkerOrder};
-use crate::scheduler::Scheduler;
-use crate::shm::Segment;
-use crate::supervise::{Commands, Supervisor};
-use crate::sys::barrier;
-use crate::task::Functions;
-use crate::topology::{self, Topology};
+use crate::error::StartError;
+use crate::process::Role;
+use crate::scheduler::Counters;
+use crate::task::init_of;
 
-use super::{Core, Rescue, Runtime};
+use super::Runtime;
+use super::core::Core;
+use super::founder::{Founder, system};
 
 /// Settings of a [`Runtime`]; every one has a default.
 ///
@@ -143,6 +141,115 @@ impl Builder {
         self
     }
 
+    /// What each worker does once, before its first task: open a model, a connection.
+    /// Tasks reach what it returns by [`worker_state`](crate::worker_state). `f` is a
+    /// function item or a closure that captures nothing. A worker whose init fails,
+    /// panics or dies counts as one that could not be started
+    /// ([`Builder::start_attempts`]).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder()
+    ///     .workers(1)
+    ///     .worker_init(|| std::fs::read_to_string("/proc/self/comm"))
+    ///     .start()?;
+    /// let known = rt.spawn(|(): ()| pinfold::worker_state::<String>().is_some(), ());
+    /// assert_eq!(known.join()?, true);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn worker_init<F, T, E>(mut self, _: F) -> Self
+    where
+        F: Fn() -> Result<T, E> + Copy + Send + 'static,
+        T: Send + Sync + 'static,
+        E: Display,
+    {
+        self.config.worker_init = Some(init_of::<F, T, E>());
+        self
+    }
+
+    /// How often in a row workers may end before they have begun to work, 1 to 1000.
+    /// Default 10. Between attempts the runtime waits, from 10 ms to 2 s
+    /// (exponential back-off); after the last, every task ends with
+    /// [`TaskError::NoWorkers`](crate::TaskError::NoWorkers), which carries what the
+    /// worker wrote to its standard error.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder()
+    ///     .workers(1)
+    ///     .worker_init(|| -> Result<(), &str> { Err("no model here") })
+    ///     .start_attempts(2)
+    ///     .start()?;
+    /// let error = rt.spawn(|n: u32| n, 1).join().unwrap_err();
+    /// assert!(error.to_string().contains("no model here"), "{error}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_attempts(mut self, attempts: u32) -> Self {
+        self.config.start_attempts = attempts;
+        self
+    }
+
+    /// How long a task that is past its
+    /// [hard deadline](crate::Task::hard_deadline) may take to end by itself: its
+    /// worker gets SIGTERM, and after this time SIGKILL. Default: none, SIGKILL at
+    /// once. Only a task that handles SIGTERM gains by it.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder()
+    ///     .workers(1)
+    ///     .kill_grace(std::time::Duration::from_millis(100))
+    ///     .start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn kill_grace(mut self, grace: Duration) -> Self {
+        self.config.kill_grace = grace;
+        self
+    }
+
+    /// Replaces a worker that has work and gives no sign of life for `threshold` (at
+    /// least 10 ms): it was stopped, or the machine swaps it. A task that merely
+    /// takes long does not count; see [`hard_deadline`](crate::Task::hard_deadline).
+    /// Its tasks move on as after any death. Default: off, so that a worker can be
+    /// looked at with a debugger. Costs each worker a thread that wakes four times
+    /// per threshold.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder()
+    ///     .workers(1)
+    ///     .heartbeat(std::time::Duration::from_secs(5))
+    ///     .start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn heartbeat(mut self, threshold: Duration) -> Self {
+        self.config.heartbeat = Some(threshold);
+        self
+    }
+
+    /// Processes kept ready to take a dead worker's place, 0 to 64. Default 0. A
+    /// replacement then needs no fork, which saves about 0.2 ms.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).spares(1).start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spares(mut self, count: usize) -> Self {
+        self.config.spares = count;
+        self
+    }
+
     /// Starts the fold; returns when all workers have been started.
     ///
     /// # Errors
@@ -166,107 +273,15 @@ impl Builder {
             Role::Worker => return Err(StartError::InsideWorker),
             Role::Unknown => return Err(StartError::NotInitialized),
         }
-        let config = self.config;
-        let shape = config.shape()?;
-        let system = |what| move |source| StartError::System { what, source };
-        let functions =
-            Functions::of_this_program().map_err(system("the program's own code was not found"))?;
-        let fold = create(shape)?;
-        let cpus = topology::allowed_cpus();
-        let allowed = cpus.len();
-        // With two CPUs there is nothing to choose, and reading the machine takes
-        // longer than starting the workers.
-        let topology = if allowed <= 2 {
-            Topology::flat(&cpus)
-        } else {
-            Topology::read()
-        };
-        let orders = orders(shape, &topology, config.pin, allowed);
-        let scheduler = Arc::new(Scheduler::new(
-            fold.clone(),
-            functions.clone(),
-            config.queue_capacity,
-            allowed,
+        let founder = Founder::new(&self.config)?;
+        let (scheduler, supervisor) = founder.found(Counters::default())?;
+        let core = Arc::new(Core::new(
+            scheduler,
+            Arc::clone(founder.commands()),
+            self.config.on_drop,
         ));
-        let commands = Commands::new(shape.workers as usize)
-            .map_err(system("an event descriptor could not be made"))?;
-        let supervisor = Supervisor::start(
-            fold,
-            functions.build().clone(),
-            orders,
-            Arc::clone(&commands),
-            Arc::new(Rescue(Arc::clone(&scheduler))),
-        )
-        .map_err(|error| StartError::Zygote(error.to_string()))?;
-        let guarded = Arc::clone(&scheduler);
-        let thread = std::thread::Builder::new()
-            .name("pinfold-super".into())
-            .spawn(move || {
-                let ran = catch_unwind(AssertUnwindSafe(|| supervisor.run()));
-                if ran.is_err() {
-                    // Its zygote was dropped, and the workers with it.
-                    guarded.close();
-                    let reason = "the supervisor panicked".into();
-                    guarded.fail_all(&TaskError::NoWorkers { reason });
-                }
-            })
+        core.supervise(founder, supervisor)
             .map_err(system("the supervisor thread could not be started"))?;
-        Ok(Runtime {
-            core: Arc::new(Core {
-                scheduler,
-                commands,
-                supervisor: Mutex::new(Some(thread)),
-                on_drop: config.on_drop,
-            }),
-        })
+        Ok(Runtime { core })
     }
-}
-
-fn create(shape: Shape) -> Result<Fold, StartError> {
-    let plan = Plan::new(shape);
-    let segment = Segment::create(plan.len).map_err(|e| StartError::Segment(e.to_string()))?;
-    // Too little memory for the tables is an error here, not a signal later.
-    segment
-        .populate(0, plan.inboxes)
-        .map_err(|e| StartError::System {
-            what: "no memory for the fold's tables",
-            source: e.into(),
-        })?;
-    let asymmetric = barrier::register();
-    if asymmetric {
-        barrier::use_asymmetric();
-    }
-    let fold = Fold::new(segment, plan);
-    fold.header
-        .publish(fold.plan.len as u64, fold.plan.hash(), asymmetric);
-    Ok(fold)
-}
-
-/// Who runs where, and whom it robs in which order.
-fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<WorkerOrder> {
-    let (workers, threads) = (shape.workers as usize, shape.threads as usize);
-    let placements = topology::place(topology, workers, threads);
-    let near_first = topology::steal_order(&placements, topology);
-    (0..workers)
-        .map(|worker| {
-            let first = worker * threads;
-            let cpus = (first..first + threads)
-                .map(|executor| placements.get(executor).filter(|_| pin).map(|p| p.cpu.0))
-                .collect();
-            // Its own threads first, then as the first of them sees the others.
-            let mut victims: Vec<u32> = (first..first + threads).map(|e| e as u32).collect();
-            let others = near_first.get(first).into_iter().flatten();
-            victims.extend(
-                others
-                    .map(|e| *e as u32)
-                    .filter(|e| shape.worker_of(*e as usize) != worker),
-            );
-            WorkerOrder {
-                worker: worker as u32,
-                cpus,
-                victims,
-                allowed_cpus: allowed as u32,
-            }
-        })
-        .collect()
 }

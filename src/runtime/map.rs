@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{NotAccepted, Outcome, Ticket};
+use crate::scheduler::{NotAccepted, Outcome, Scheduler, Ticket};
 
 use super::Task;
 use super::handle::decode;
@@ -32,6 +33,8 @@ const TAKEN_MAX: usize = 64;
 #[must_use = "nothing is submitted before `next`"]
 pub struct Map<'rt, I, F, A, R> {
     task: Task<'rt, F, A, R>,
+    /// Whose the tickets are.
+    scheduler: Arc<Scheduler>,
     items: I,
     /// Of tasks in flight, in order.
     tickets: VecDeque<Ticket>,
@@ -63,6 +66,7 @@ where
 {
     pub(super) fn new(task: Task<'rt, F, A, R>, items: I, in_flight: usize) -> Self {
         Map {
+            scheduler: task.core().present(),
             task,
             items,
             tickets: VecDeque::with_capacity(in_flight.min(1024)),
@@ -77,8 +81,16 @@ where
     /// Submits up to the bound, with few publications, or up to the first item
     /// that cannot be submitted.
     fn fill(&mut self) {
+        if self.scheduler.is_condemned() {
+            // The tickets of a damaged fold have ended; first those.
+            if !self.tickets.is_empty() {
+                return;
+            }
+            self.scheduler = self.task.core().sound();
+        }
         let Map {
             task,
+            scheduler,
             items,
             tickets,
             ready,
@@ -104,16 +116,14 @@ where
                 }
             }
         };
-        task.core()
-            .scheduler
-            .submit_all(&mut task.job(), next, |submitted| match submitted {
-                Ok(ticket) => tickets.push_back(ticket),
-                Err(not_accepted) => {
-                    stop.set(true);
-                    closed |= matches!(not_accepted, NotAccepted::Refused(_));
-                    failed.get_or_insert_with(|| error_of(not_accepted));
-                }
-            });
+        scheduler.submit_all(&mut task.job(), next, |submitted| match submitted {
+            Ok(ticket) => tickets.push_back(ticket),
+            Err(not_accepted) => {
+                stop.set(true);
+                closed |= matches!(not_accepted, NotAccepted::Refused(_));
+                failed.get_or_insert_with(|| error_of(not_accepted));
+            }
+        });
         // Shut down: one error says so, and no more items are pulled.
         *exhausted |= closed;
     }
@@ -140,7 +150,7 @@ where
         }
         if self.ready.is_empty() {
             let ready = &mut self.ready;
-            let scheduler = &self.task.core().scheduler;
+            let scheduler = &self.scheduler;
             scheduler.wait_some(&mut self.tickets, TAKEN_MAX, &mut |o| ready.push_back(o));
         }
         match self.ready.pop_front() {
@@ -153,7 +163,7 @@ where
 impl<I, F, A, R> Drop for Map<'_, I, F, A, R> {
     fn drop(&mut self) {
         for ticket in &self.tickets {
-            self.task.scheduler().detach(ticket);
+            self.scheduler.detach(ticket);
         }
     }
 }

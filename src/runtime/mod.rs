@@ -2,6 +2,8 @@
 //! and owns the order of start and shutdown.
 
 mod builder;
+mod core;
+mod founder;
 mod handle;
 mod map;
 mod stats;
@@ -13,18 +15,17 @@ pub use map::Map;
 pub use stats::{Stats, WorkerStats};
 pub use task::Task;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Shutdown;
-use crate::error::{Death, ShutdownError, TaskError, TrySpawnError};
+use crate::error::{ShutdownError, TrySpawnError};
 use crate::pool::{AllocError, Loan};
-use crate::scheduler::Scheduler;
-use crate::supervise::{Commands, Events};
+use crate::scheduler::Audit;
+
+use self::core::Core;
 
 /// A fold of worker processes, and the way to give them work.
 ///
@@ -49,29 +50,6 @@ use crate::supervise::{Commands, Events};
 #[derive(Debug)]
 pub struct Runtime {
     core: Arc<Core>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) scheduler: Arc<Scheduler>,
-    commands: Arc<Commands>,
-    supervisor: Mutex<Option<JoinHandle<()>>>,
-    on_drop: Shutdown,
-}
-
-/// What the supervisor tells, and to whom.
-struct Rescue(Arc<Scheduler>);
-
-impl Events for Rescue {
-    fn worker_ended(&self, worker: u32, death: Death) {
-        let tasks = self.0.rescue(worker, death);
-        tracing::debug!(worker, tasks, "worker's tasks moved on");
-    }
-
-    fn no_workers(&self, reason: String) {
-        self.0.close();
-        self.0.fail_all(&TaskError::NoWorkers { reason });
-    }
 }
 
 impl Runtime {
@@ -209,7 +187,7 @@ impl Runtime {
     /// # }
     /// ```
     pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
-        self.core.scheduler.pool().alloc(len)
+        self.core.sound().pool().alloc(len)
     }
 
     /// Gives freed shared memory back to the system; returns how many bytes. Freed
@@ -225,7 +203,7 @@ impl Runtime {
     /// # }
     /// ```
     pub fn trim_memory(&self) -> usize {
-        self.core.scheduler.pool().trim()
+        self.core.sound().pool().trim()
     }
 
     /// What happened so far, and what is going on now.
@@ -241,6 +219,26 @@ impl Runtime {
     /// ```
     pub fn stats(&self) -> Stats {
         Stats::read(&self.core)
+    }
+
+    /// Counts task slots and memory blocks by state and by owner, and lists what is
+    /// owned by nobody alive. That list is empty, whoever died: if not, it is a bug
+    /// of this library.
+    ///
+    /// Reads all of it under the scheduler's lock (some 10 µs, more with many blocks
+    /// in use): for tests and for a look at a running service, not for every task.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let _ = rt.spawn(|(): ()| -> () { std::process::abort() }, ()).join();
+    /// assert!(rt.audit().orphans.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn audit(&self) -> Audit {
+        self.core.sound().audit()
     }
 
     /// Takes no more tasks and ends those in flight as `how` says; returns when
@@ -274,36 +272,5 @@ impl Drop for Runtime {
         if let Err(error) = self.core.shutdown(self.core.on_drop) {
             tracing::warn!(%error, "a dropped runtime aborted tasks");
         }
-    }
-}
-
-impl Core {
-    fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
-        let mut supervisor = self
-            .supervisor
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let Some(thread) = supervisor.take() else {
-            return Ok(()); // shut down before
-        };
-        let start = Instant::now();
-        self.scheduler.close();
-        let drained = match how {
-            Shutdown::Drain => self.scheduler.wait_for_all(None),
-            Shutdown::DrainFor(limit) => self.scheduler.wait_for_all(Some(start + limit)),
-            Shutdown::Abort => self.scheduler.wait_for_all(Some(start)),
-        };
-        self.commands.stop(!drained);
-        if thread.join().is_err() {
-            tracing::error!("the supervisor had panicked");
-        }
-        let aborted = self.scheduler.fail_all(&TaskError::Shutdown);
-        if aborted > 0 && how != Shutdown::Abort {
-            return Err(ShutdownError {
-                aborted,
-                after: start.elapsed(),
-            });
-        }
-        Ok(())
     }
 }

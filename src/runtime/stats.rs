@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::prim::atomic::Ordering;
 use crate::scheduler::Counters;
 
-use super::Core;
+use super::core::Core;
 
 /// What a runtime did and does; made by [`Runtime::stats`](crate::Runtime::stats).
 ///
@@ -26,6 +26,8 @@ pub struct Stats {
     pub tasks: Counters,
     /// Workers that ended and were replaced.
     pub restarts: u64,
+    /// Times the whole fold was built anew, because its memory was damaged.
+    pub rebuilds: u64,
     /// Per worker.
     pub workers: Vec<WorkerStats>,
     /// Bytes of memory behind the segment now.
@@ -71,7 +73,8 @@ pub struct WorkerStats {
 
 impl Stats {
     pub(super) fn read(core: &Core) -> Self {
-        let fold = core.scheduler.fold();
+        let scheduler = core.present();
+        let fold = scheduler.fold();
         let threads = fold.plan.shape.threads as usize;
         let workers = core.commands.workers();
         let workers = workers.iter().enumerate().map(|(worker, info)| {
@@ -91,13 +94,14 @@ impl Stats {
             }
             stats
         });
-        let [loaned, shared, carried] = core.scheduler.pool().in_use().map(|n| n as u64);
+        let [loaned, shared, carried] = scheduler.pool().in_use().map(|n| n as u64);
         Stats {
-            tasks: core.scheduler.counters(),
+            tasks: scheduler.counters(),
             restarts: core.commands.restarts(),
+            rebuilds: core.rebuilds(),
             workers: workers.collect(),
             memory_resident: fold.segment().resident().unwrap_or(0),
-            memory_cap: core.scheduler.pool().capacity() as u64,
+            memory_cap: scheduler.pool().capacity() as u64,
             blocks_loaned: loaned,
             blocks_shared: shared,
             blocks_carried: carried,

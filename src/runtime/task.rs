@@ -2,16 +2,18 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
-use crate::scheduler::{Job, NotAccepted, Scheduler, Ticket};
+use crate::scheduler::{Backoff, Job, NotAccepted, Scheduler, Ticket};
 use crate::task::{FunctionId, Payload, entry_of};
 
-use super::{Core, Handle, Map};
+use super::core::Core;
+use super::{Handle, Map};
 
 /// A function to be run, with settings; made by
 /// [`Runtime::task`](crate::Runtime::task).
@@ -31,6 +33,8 @@ pub struct Task<'rt, F, A, R> {
     core: &'rt Arc<Core>,
     function: Option<FunctionId>,
     attempts: u32,
+    backoff: Backoff,
+    deadline: Option<Duration>,
     in_flight: Option<usize>,
     types: PhantomData<fn(F, A) -> R>,
 }
@@ -48,14 +52,9 @@ impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
         f.debug_struct("Task")
             .field("function", &std::any::type_name::<F>())
             .field("attempts", &self.attempts)
+            .field("deadline", &self.deadline)
             .field("in_flight", &self.in_flight)
             .finish()
-    }
-}
-
-impl<F, A, R> Task<'_, F, A, R> {
-    pub(super) fn scheduler(&self) -> &Scheduler {
-        &self.core.scheduler
     }
 }
 
@@ -70,8 +69,10 @@ where
         let entry = entry_of::<F, A, R>();
         Task {
             core,
-            function: core.scheduler.functions().id(entry),
+            function: core.function(entry),
             attempts: 1,
+            backoff: Backoff::default(),
+            deadline: None,
             in_flight: None,
             types: PhantomData,
         }
@@ -90,7 +91,7 @@ where
     ///     std::process::abort()
     /// }
     /// match rt.task(poison).safe_to_repeat(2).spawn(()).join() {
-    ///     Err(pinfold::TaskError::WorkerDied { attempts, .. }) => assert_eq!(attempts, 2),
+    ///     Err(pinfold::TaskError::Poison { attempts, .. }) => assert_eq!(attempts.len(), 2),
     ///     other => panic!("{other:?}"),
     /// }
     /// # Ok(())
@@ -98,6 +99,80 @@ where
     /// ```
     pub fn safe_to_repeat(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
+        self
+    }
+
+    /// At least once: [`Task::safe_to_repeat`] with three attempts. A task that kills
+    /// its worker three times is taken for poison
+    /// ([`TaskError::Poison`](crate::TaskError::Poison)).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// assert_eq!(rt.task(|n: u32| n + 1).at_least_once().spawn(1).join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn at_least_once(self) -> Self {
+        self.safe_to_repeat(3)
+    }
+
+    /// How long a task that may be repeated waits in between: not at all before the
+    /// second attempt, `first` before the third, then twice as long each time up to
+    /// `longest`; each wait is stretched at random by up to its own length, so that
+    /// many do not come at once (exponential back-off with jitter). Default: 10 ms,
+    /// 1 s.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let task = rt
+    ///     .task(|n: u32| n + 1)
+    ///     .safe_to_repeat(5)
+    ///     .backoff(Duration::from_millis(1), Duration::from_millis(20));
+    /// assert_eq!(task.spawn(1).join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.backoff = Backoff {
+            first,
+            longest: longest.max(first),
+        };
+        self
+    }
+
+    /// The task must have ended `limit` after its submission, whatever it does. If it
+    /// has not, it ends with
+    /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded): before it
+    /// has begun it is taken back; while it runs its worker is killed (after
+    /// [`Builder::kill_grace`](crate::Builder::kill_grace)) and replaced. The worker
+    /// is stopped and looked at first, so no other task is killed in its place; with
+    /// several threads in a worker, though, what the others run dies along.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// fn endless(_: ()) {
+    ///     loop {}
+    /// }
+    /// let limit = Duration::from_millis(50);
+    /// let stuck = rt.task(endless).hard_deadline(limit).spawn(());
+    /// assert_eq!(
+    ///     stuck.join(),
+    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: true }),
+    /// );
+    /// assert_eq!(rt.spawn(|n: u32| n + 1, 1).join()?, 2); // and it goes on
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hard_deadline(mut self, limit: Duration) -> Self {
+        self.deadline = Some(limit);
         self
     }
 
@@ -131,14 +206,19 @@ where
     #[inline]
     pub fn spawn(&self, args: A) -> Handle<R> {
         let mut job = self.job();
-        let submitted = match self.encode(&args, &mut job) {
-            Ok(()) => {
+        loop {
+            let scheduler = self.core.sound();
+            let submitted = match self.encode(&args, &mut job) {
+                Ok(()) => scheduler.submit(&mut job, None),
+                Err(error) => Err(NotAccepted::Failed(error)),
+            };
+            if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
                 drop(args);
-                self.core.scheduler.submit(&mut job, None)
+                return handle(scheduler, submitted);
             }
-            Err(error) => Err(NotAccepted::Failed(error)),
-        };
-        self.handle(submitted)
+            // Meanwhile the fold was found damaged: once more, with its successor.
+            job.buffers.iter().for_each(Transfer::recall);
+        }
     }
 
     /// Submits it if it can be accepted now: see
@@ -156,20 +236,21 @@ where
     /// # }
     /// ```
     pub fn try_spawn(&self, args: A) -> Result<Handle<R>, TrySpawnError<A>> {
-        if let Err(refusal) = self.core.scheduler.try_reserve() {
+        let scheduler = self.core.present();
+        if let Err(refusal) = scheduler.try_reserve() {
             return Err(TrySpawnError { refusal, args });
         }
         let mut job = self.job();
         if let Err(error) = self.encode(&args, &mut job) {
-            return Ok(self.handle(Err(NotAccepted::Failed(error))));
+            return Ok(handle(scheduler, Err(NotAccepted::Failed(error))));
         }
         let now = std::time::Instant::now();
-        match self.core.scheduler.submit(&mut job, Some(now)) {
+        match scheduler.submit(&mut job, Some(now)) {
             Err(NotAccepted::Refused(refusal)) => {
                 job.buffers.iter().for_each(Transfer::recall);
                 Err(TrySpawnError { refusal, args })
             }
-            submitted => Ok(self.handle(submitted)),
+            submitted => Ok(handle(scheduler, submitted)),
         }
     }
 
@@ -191,7 +272,8 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        let fold = self.core.scheduler.fold();
+        let scheduler = self.core.present();
+        let fold = scheduler.fold();
         let queue = fold.plan.shape.slots as usize;
         let default = (64 * fold.plan.shape.executors()).min(queue / 2).max(1);
         Map::new(*self, items.into_iter(), self.in_flight.unwrap_or(default))
@@ -201,12 +283,6 @@ where
         self.core
     }
 
-    #[inline]
-    fn handle(&self, submitted: Result<Ticket, NotAccepted>) -> Handle<R> {
-        let scheduler = Arc::clone(&self.core.scheduler);
-        Handle::new(scheduler, submitted.map_err(error_of))
-    }
-
     /// An empty job of this task.
     #[inline]
     pub(super) fn job(&self) -> Job {
@@ -214,7 +290,10 @@ where
             function: self.function.unwrap_or(FunctionId(0)),
             payload: Payload::new(),
             buffers: Vec::new(),
+            name: std::any::type_name::<F>,
             attempts: self.attempts,
+            backoff: self.backoff,
+            deadline: self.deadline,
         }
     }
 
@@ -236,11 +315,22 @@ where
     }
 }
 
+#[inline]
+fn handle<R: DeserializeOwned>(
+    scheduler: Arc<Scheduler>,
+    submitted: Result<Ticket, NotAccepted>,
+) -> Handle<R> {
+    Handle::new(scheduler, submitted.map_err(error_of))
+}
+
 #[cold]
 pub(super) fn error_of(not_accepted: NotAccepted) -> TaskError {
     match not_accepted {
         NotAccepted::Failed(error) => error,
         NotAccepted::Refused(Refusal::Shutdown) => TaskError::Shutdown,
+        NotAccepted::Refused(refusal @ Refusal::Rebuilding) => TaskError::Corrupted {
+            message: refusal.to_string(),
+        },
         NotAccepted::Refused(refusal) => TaskError::OutOfMemory {
             message: refusal.to_string(),
         },

@@ -52,13 +52,15 @@ impl Scheduler {
             // Relaxed: judgement, not truth.
             let grain = &self.fold.executors[executor].status.grain_ns;
             state.grains_ns[executor] = grain.load(Ordering::Relaxed);
-            if read.is_err() {
-                state.counters.damage += 1;
-                state.completions[executor].reset();
-                self.collect_all(state);
-            }
             state.counters.stale += stale;
             ended += done;
+            if let Err(damaged) = read {
+                self.condemn(
+                    state,
+                    &format!("completions of executor {executor}: {damaged}"),
+                );
+                return ended;
+            }
         }
         if !state.homeless.is_empty() && ended > 0 {
             for hint in std::mem::take(&mut state.homeless) {
@@ -82,7 +84,7 @@ impl Scheduler {
 
     /// Looks at every word in flight.
     pub(super) fn collect_all(&self, state: &mut State) {
-        for slot in 0..state.inflight.len() as u32 {
+        for slot in 0..state.used {
             if state.inflight[slot as usize].ticket.is_some() {
                 self.collect(state, slot);
             }
@@ -110,14 +112,13 @@ impl Scheduler {
         let is_ours = word.generation == inflight.generation;
         match TaskState::of(word) {
             Some(TaskState::Done) if is_ours => {}
-            Some(TaskState::Queued | TaskState::Running) if is_ours => return false,
+            Some(TaskState::Queued | TaskState::Running | TaskState::Waiting) if is_ours => {
+                return false;
+            }
             // Nobody who is right in the head changes the word of a task in flight
             // to anything else.
             _ => {
-                state.counters.damage += 1;
-                state.counters.failed += 1;
-                let (_, outcome) = corrupted(slot, "the word of a task in flight is spoilt");
-                self.settle(state, slot, outcome);
+                self.condemn(state, &format!("slot {slot}, in flight, says {word:?}"));
                 return true;
             }
         }
@@ -127,6 +128,7 @@ impl Scheduler {
             extra.holds.retain(|hold| !hold.is_loan());
         }
         let (ran, outcome) = self.take_outcome(state, slot);
+        let mut damage = None;
         let counters = &mut state.counters;
         match (ran, &outcome) {
             (_, Ok(_)) => {
@@ -136,11 +138,15 @@ impl Scheduler {
             (Ran::Panicked, _) => counters.panicked += 1,
             (_, Err(error)) => {
                 counters.failed += 1;
-                let damaged = matches!(**error, TaskError::Corrupted { .. });
-                counters.damage += u64::from(damaged);
+                if let TaskError::Corrupted { message } = &**error {
+                    damage = Some(message.clone());
+                }
             }
         }
         self.settle(state, slot, outcome);
+        if let Some(what) = damage {
+            self.condemn(state, &what);
+        }
         true
     }
 
@@ -205,6 +211,7 @@ impl Scheduler {
                 TaskError::Panicked { message, location }
             }
             Ran::BadArguments => TaskError::Arguments { message: text() },
+            Ran::Damaged => TaskError::Corrupted { message: text() },
             Ran::BadResult => TaskError::Result { message: text() },
             Ran::NoMemory => TaskError::OutOfMemory {
                 message: format!("no room for the task's result: {}", text()),
@@ -250,6 +257,5 @@ impl Scheduler {
 #[cold]
 fn corrupted(slot: u32, what: &str) -> (Ran, Outcome) {
     let message = format!("{what} (slot {slot})");
-    tracing::error!(message, "shared memory is damaged");
     (Ran::None, Err(Box::new(TaskError::Corrupted { message })))
 }

@@ -15,26 +15,35 @@
 //! that wait, one (the *leader*) sleeps on the shared doorbell and collects for
 //! all; the others are parked and woken one by one.
 
+mod audit;
+mod backoff;
 mod balance;
 mod collect;
+mod deadline;
+mod inspect;
 mod rescue;
 mod state;
 mod submit;
 mod ticket;
+mod timers;
 mod wait;
 
+pub use audit::{Audit, Owned};
+pub use backoff::Backoff;
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
 pub use ticket::{Outcome, Ticket};
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
 
-use crate::error::TaskError;
+use crate::error::{Refusal, TaskError};
 use crate::layout::Fold;
 use crate::pool::Pool;
 use crate::prim::ProcessId;
+use crate::sys::fds::Bell;
 use crate::task::Functions;
 
 use state::State;
@@ -47,22 +56,37 @@ pub struct Scheduler {
     pub(self) functions: Functions,
     pub(self) capacity: usize,
     pub(self) allowed_cpus: usize,
+    /// Rung when the supervisor should look: an earlier timer, or damage.
+    pub(self) bell: Arc<Bell>,
     /// Apart from what every thread only reads.
     state: CachePadded<Mutex<State>>,
+    /// The segment is not believed any more.
+    condemned: AtomicBool,
 }
 
 impl Scheduler {
-    /// For a fresh fold; `capacity` tasks may be in flight.
-    pub fn new(fold: Fold, functions: Functions, capacity: usize, allowed_cpus: usize) -> Self {
+    /// For a fresh fold; `capacity` tasks may be in flight. `counters` are those of
+    /// the fold that it replaces.
+    pub fn new(
+        fold: Fold,
+        functions: Functions,
+        capacity: usize,
+        allowed_cpus: usize,
+        bell: Arc<Bell>,
+        counters: Counters,
+    ) -> Self {
         let pool = fold.pool(ProcessId::HOST);
-        let state = CachePadded::new(Mutex::new(State::new(&fold, capacity)));
+        let state = State::new(&fold, capacity, counters);
+        let state = CachePadded::new(Mutex::new(state));
         Scheduler {
             fold,
             pool,
             functions,
             capacity,
             allowed_cpus,
+            bell,
             state,
+            condemned: AtomicBool::new(false),
         }
     }
 
@@ -93,16 +117,28 @@ impl Scheduler {
         self.reap(&mut state);
         Counters {
             in_flight: state.in_flight as u64,
-            damage: state.counters.damage + self.pool.damage(),
             ..state.counters
         }
+    }
+
+    /// Whether the segment was found damaged: a fresh fold will take its place.
+    pub fn is_condemned(&self) -> bool {
+        // ordering: Acquire pairs with the Release in `condemn`.
+        self.condemned.load(Ordering::Acquire)
     }
 
     /// Takes no more tasks; `submit` is refused from here on.
     pub fn close(&self) {
         let mut state = self.lock();
-        state.closed = true;
+        state.closed = Some(Refusal::Shutdown);
         state.unpark_all();
+    }
+
+    /// There are no workers, and will be none: takes no more tasks, and ends all.
+    pub fn give_up(&self, reason: &str) {
+        self.close();
+        let reason = reason.to_owned();
+        self.fail_all(&TaskError::NoWorkers { reason });
     }
 
     /// Ends every task that has not ended with `error`. Running ones may still run:

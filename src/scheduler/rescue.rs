@@ -1,22 +1,43 @@
 //! After a worker's death: every task moved on, every hint issued again.
 //!
+//! Two steps, because the kernel tells *that* a process ended some time before the
+//! zygote tells *how*. [`Scheduler::rescue`] needs only the first: it repairs
+//! everything, and what may be tried again is tried again at once. Only tasks that
+//! end by this death wait for the second, [`Scheduler::told`].
+//!
 //! Order matters: first what the dead had finished is collected (its results are
 //! adopted); then the pool frees what only the dead owned, results of unfinished
-//! runs included; then tasks it was running are queued again or failed; then the
-//! hints it had announced are issued again; last, its record is made ready for
-//! its successor. All of it may be done twice.
+//! runs included; then tasks it was running are moved on; then the hints it had
+//! announced are issued again; last, its record is made ready for its successor.
+//! All of it may be done twice.
 
-use crate::error::{Death, TaskError};
-use crate::prim::{Hint, ProcessId, SlotIndex};
+use std::time::Instant;
+
+use crate::error::{Attempt, Death, TaskError};
+use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
 use crate::task::TaskState;
 
 use super::Scheduler;
 use super::state::State;
+use super::timers::{Due, Timer};
+
+/// An attempt that ended with its worker, of which it is not known yet how.
+#[derive(Debug)]
+pub struct Dying {
+    /// The process that ended.
+    pid: i32,
+    slot: u32,
+    generation: Generation,
+    /// Which of the task's attempts, from 0.
+    attempt: usize,
+    /// The task ends by it.
+    is_last: bool,
+}
 
 impl Scheduler {
-    /// Moves on everything of worker `worker`, which has ended and was reaped, and
+    /// Moves on everything of worker `worker`, whose process `pid` has ended, and
     /// whose successor has not begun. Returns how many tasks it was running.
-    pub fn rescue(&self, worker: u32, death: Death) -> usize {
+    pub fn rescue(&self, worker: u32, pid: i32) -> usize {
         let threads = self.fold.plan.shape.threads;
         let executors = worker * threads..(worker + 1) * threads;
         let is_dead = |owner: u32| executors.contains(&owner);
@@ -28,18 +49,17 @@ impl Scheduler {
             self.will_be_collected(&state, slot, is_dead)
         });
 
-        let last_words: Vec<_> = executors
-            .clone()
-            .map(|e| self.fold.executors[e as usize].last_words.read())
-            .collect();
         let mut running = 0;
-        for index in 0..state.inflight.len() as u32 {
+        for index in 0..state.used {
+            if state.inflight[index as usize].ticket.is_none() {
+                continue;
+            }
             let word = self.fold.slots[index as usize].word();
-            let runs = TaskState::of(word) == Some(TaskState::Running) && is_dead(word.owner);
-            if state.inflight[index as usize].ticket.is_some() && runs {
+            if TaskState::of(word) == Some(TaskState::Running) && is_dead(word.owner) {
                 running += 1;
-                let words = &last_words[(word.owner - executors.start) as usize];
-                self.run_again_or_fail(&mut state, index, death, words.clone());
+                let record = &self.fold.executors[word.owner as usize];
+                let last_words = record.last_words.read();
+                self.attempt_ended(&mut state, index, pid, last_words);
             }
         }
 
@@ -57,15 +77,46 @@ impl Scheduler {
         // does search unmarked costs a needless wake at most.
         self.fold.searching.clear();
         self.publish(&mut state);
+        state.swept[worker as usize] = true;
+        self.inspect(&mut state);
         drop(state);
         // A wake that died with its sender is made up for.
         self.fold.wake_all();
         running
     }
 
+    /// The process `pid` of a worker, [rescued](Scheduler::rescue) before, ended by
+    /// `death`: ends the tasks that had waited to hear it.
+    pub fn told(&self, pid: i32, death: Death) {
+        let mut state = self.lock();
+        let dying = std::mem::take(&mut state.dying);
+        for dying in dying {
+            if dying.pid != pid {
+                state.dying.push(dying);
+                continue;
+            }
+            let inflight = &mut state.inflight[dying.slot as usize];
+            let is_live = inflight.ticket.is_some() && inflight.generation == dying.generation;
+            let Some(extra) = inflight.extra.as_mut().filter(|_| is_live) else {
+                continue; // tried again meanwhile, and ended
+            };
+            if let Some(attempt) = extra.attempts.get_mut(dying.attempt) {
+                attempt.death = death;
+            }
+            if dying.is_last {
+                self.end_by_death(&mut state, dying.slot);
+            }
+        }
+    }
+
+    /// Worker `worker` is about to be started.
+    pub fn expect(&self, worker: u32) {
+        self.lock().swept[worker as usize] = false;
+    }
+
     /// Whether the result that `slot` carries belongs to a task that the host will
     /// still collect: done, or being run by a living executor.
-    fn will_be_collected(
+    pub(super) fn will_be_collected(
         &self,
         state: &State,
         slot: SlotIndex,
@@ -84,23 +135,6 @@ impl Scheduler {
             }
     }
 
-    /// Issues a hint for every task that waits; a second hint for one does no harm.
-    pub(super) fn issue_again(&self, state: &mut State) {
-        for index in 0..state.inflight.len() as u32 {
-            let hint = Hint {
-                slot: SlotIndex(index),
-                generation: state.inflight[index as usize].generation,
-            };
-            if self.is_waiting(state, hint) {
-                self.place(state, hint.pack());
-            }
-        }
-        for executor in std::mem::take(&mut state.touched) {
-            state.inboxes[executor].publish();
-        }
-        self.fold.wake_all();
-    }
-
     fn is_waiting(&self, state: &State, hint: Hint) -> bool {
         let in_flight = state
             .inflight
@@ -112,50 +146,113 @@ impl Scheduler {
         }
     }
 
-    fn run_again_or_fail(
-        &self,
-        state: &mut State,
-        index: u32,
-        death: Death,
-        last_words: Option<String>,
-    ) {
+    /// The worker that ran the task in slot `index` is gone.
+    fn attempt_ended(&self, state: &mut State, index: u32, pid: i32, last_words: Option<String>) {
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
-        let again = inflight
-            .extra
-            .as_mut()
-            .and_then(|extra| extra.again.as_mut());
-        let mut attempts = 1;
-        if let Some(again) = again {
-            attempts = again.attempts;
-            if again.left > 0 {
-                again.left -= 1;
-                again.attempts += 1;
-                let slot = &self.fold.slots[index as usize];
-                slot.write(again.head, &again.words);
-                slot.queue(generation);
-                state.counters.repeated += 1;
-                let hint = Hint {
-                    slot: SlotIndex(index),
-                    generation,
-                };
-                self.place(state, hint.pack());
-                return;
-            }
+        let extra = inflight.extra.get_or_insert_default();
+        if let Some(deadline) = extra.deadline.as_ref().filter(|d| d.is_struck) {
+            let error = TaskError::DeadlineExceeded {
+                limit: deadline.limit,
+                begun: true,
+            };
+            state.counters.late += 1;
+            self.settle(state, index, Err(Box::new(error)));
+            return;
         }
-        let error = TaskError::WorkerDied {
-            death,
-            attempts,
-            last_words,
+        extra
+            .attempts
+            .push(Attempt::new(Death::Unknown, last_words));
+        let attempt = extra.attempts.len();
+        let next = extra
+            .again
+            .as_ref()
+            .filter(|again| attempt < again.limit as usize)
+            .map(|again| again.backoff.delay(attempt));
+        state.dying.push(Dying {
+            pid,
+            slot: index,
+            generation,
+            attempt: attempt - 1,
+            is_last: next.is_none(),
+        });
+        match next {
+            Some(delay) if delay.is_zero() => self.try_again(state, index),
+            Some(delay) => {
+                self.fold.slots[index as usize].hold(generation);
+                let at = Instant::now() + delay;
+                self.add_timer(state, at, index, Due::Attempt);
+            }
+            None => self.fold.slots[index as usize].hold(generation),
+        }
+    }
+
+    /// Queues the task in slot `index` once more, with fresh arguments.
+    pub(super) fn try_again(&self, state: &mut State, index: u32) {
+        let inflight = &state.inflight[index as usize];
+        let generation = inflight.generation;
+        let again = inflight.extra.as_ref().and_then(|e| e.again.as_ref());
+        let Some(again) = again else {
+            return;
+        };
+        let slot = &self.fold.slots[index as usize];
+        slot.write(again.head, &again.words);
+        slot.queue(generation);
+        state.counters.repeated += 1;
+        let hint = Hint {
+            slot: SlotIndex(index),
+            generation,
+        };
+        self.place(state, hint.pack());
+    }
+
+    /// The task in slot `index` has no attempt left.
+    fn end_by_death(&self, state: &mut State, index: u32) {
+        let inflight = &mut state.inflight[index as usize];
+        let task = (inflight.name)();
+        let Some(extra) = &mut inflight.extra else {
+            return;
+        };
+        let mut attempts = std::mem::take(&mut extra.attempts);
+        let error = match (&extra.again, attempts.pop()) {
+            (None, Some(Attempt { death, last_words })) => TaskError::WorkerDied {
+                task,
+                death,
+                last_words,
+            },
+            (_, last) => {
+                attempts.extend(last);
+                TaskError::Poison { task, attempts }
+            }
         };
         state.counters.died += 1;
         self.settle(state, index, Err(Box::new(error)));
     }
 
+    pub(super) fn add_timer(&self, state: &mut State, at: Instant, slot: u32, due: Due) {
+        let generation = state.inflight[slot as usize].generation;
+        let timer = Timer {
+            at,
+            slot,
+            generation,
+            due,
+        };
+        let State {
+            timers, inflight, ..
+        } = state;
+        timers.prune(state.in_flight, |timer| {
+            let inflight = &inflight[timer.slot as usize];
+            inflight.ticket.is_some() && inflight.generation == timer.generation
+        });
+        if timers.add(timer) {
+            self.bell.ring();
+        }
+    }
+
     /// Ends everything in flight with `error`.
     pub(super) fn fail_in_flight(&self, state: &mut State, error: &TaskError) -> usize {
         let mut failed = 0;
-        for index in 0..state.inflight.len() as u32 {
+        for index in 0..state.used {
             if state.inflight[index as usize].ticket.is_some() {
                 failed += 1;
                 state.counters.failed += 1;
@@ -166,6 +263,8 @@ impl Scheduler {
             }
         }
         state.homeless.clear();
+        state.dying.clear();
+        state.timers.clear();
         failed
     }
 }

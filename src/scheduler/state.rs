@@ -4,13 +4,18 @@ use std::thread::Thread;
 
 use serde::Serialize;
 
+use crate::error::{Attempt, Refusal};
 use crate::layout::Fold;
 use crate::pool::Transfer;
 use crate::prim::Generation;
 use crate::ring::{spsc, steal};
 use crate::task::{Head, INLINE_LEN};
 
+use super::backoff::Backoff;
+use super::deadline::Deadline;
+use super::rescue::Dying;
 use super::ticket::Tickets;
+use super::timers::Timers;
 
 /// How often each thing happened since the start.
 ///
@@ -39,6 +44,8 @@ pub struct Counters {
     pub died: u64,
     /// Runs repeated because a worker died.
     pub repeated: u64,
+    /// Tasks that ended because their hard deadline had come.
+    pub late: u64,
     /// Tasks that ended with any other error.
     pub failed: u64,
     /// Tasks not accepted by `try_spawn`.
@@ -51,24 +58,33 @@ pub struct Counters {
     pub in_flight: u64,
 }
 
-/// A task in flight; 24 bytes, for there are as many as slots.
+/// A task in flight; 32 bytes, for there are as many as slots.
 #[derive(Debug)]
 pub struct Inflight {
     /// The generation its slot is in. Private, so no wild worker changes it.
     pub generation: Generation,
     /// Whose outcome it is; `None` while the slot is free.
     pub ticket: Option<u32>,
+    /// What its function is called.
+    pub name: fn() -> &'static str,
     /// What few tasks have.
     pub extra: Option<Box<Extra>>,
 }
 
-/// What a task has that has buffers or long arguments, or may be run again.
+const _: () = assert!(size_of::<Inflight>() == 32);
+
+/// What a task has that has buffers or long arguments, may be run again, has a
+/// deadline, or has killed a worker.
 #[derive(Debug, Default)]
 pub struct Extra {
     /// Holds for its arguments' buffers, and the block of long arguments.
     pub holds: Vec<Transfer>,
     /// What to write for another run.
     pub again: Option<Again>,
+    /// When it must have ended.
+    pub deadline: Option<Deadline>,
+    /// The attempts that ended with the worker.
+    pub attempts: Vec<Attempt>,
 }
 
 impl Inflight {
@@ -76,6 +92,7 @@ impl Inflight {
         Inflight {
             generation: Generation::new(0),
             ticket: None,
+            name: || "",
             extra: None,
         }
     }
@@ -93,10 +110,10 @@ pub struct Again {
     pub head: Head,
     /// Its payload, if inline.
     pub words: [u64; INLINE_LEN / 8],
-    /// How many runs are left after the present one.
-    pub left: u32,
-    /// How often it was started.
-    pub attempts: u32,
+    /// The most attempts.
+    pub limit: u32,
+    /// How long to wait between them.
+    pub backoff: Backoff,
 }
 
 /// Somebody parked until something happens.
@@ -131,19 +148,31 @@ pub struct State {
     pub due: Vec<u32>,
     pub waiters: Vec<Waiter>,
     pub leader: bool,
-    pub closed: bool,
+    /// Why no task is accepted any more.
+    pub closed: Option<Refusal>,
     pub counters: Counters,
+    /// The most tasks in flight.
+    pub capacity: usize,
+    /// Slots from this one on were never used.
+    pub used: u32,
+    /// Per worker: it has no process, and nothing is left of the last one.
+    pub swept: Vec<bool>,
+    /// Attempts whose worker is gone, and of which it is not known how.
+    pub dying: Vec<Dying>,
+    pub timers: Timers,
 }
 
 impl State {
-    pub fn new(fold: &Fold, capacity: usize) -> Self {
+    /// Of a fresh fold; what was counted before goes on.
+    pub fn new(fold: &Fold, capacity: usize, counters: Counters) -> Self {
         let executors = fold.plan.shape.executors();
         let slots = fold.plan.shape.slots as usize;
+        let capacity = capacity.min(slots);
         State {
             tickets: Tickets::default(),
             // Popped from the end: low slots first, and the last freed next, whose
             // lines are still in a cache.
-            free: (0..capacity.min(slots) as u32).rev().collect(),
+            free: (0..capacity as u32).rev().collect(),
             inflight: (0..slots).map(|_| Inflight::none()).collect(),
             in_flight: 0,
             inboxes: (0..executors)
@@ -160,8 +189,13 @@ impl State {
             due: Vec::new(),
             waiters: Vec::new(),
             leader: false,
-            closed: false,
-            counters: Counters::default(),
+            closed: None,
+            counters,
+            capacity,
+            used: 0,
+            swept: vec![true; fold.plan.shape.workers as usize],
+            dying: Vec::new(),
+            timers: Timers::default(),
         }
     }
 

@@ -1,18 +1,22 @@
 //! Accepting tasks.
 
 use std::sync::MutexGuard;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Refusal, TaskError};
+use crate::layout::SLOTS_MAX;
 use crate::pool::{AllocError, Transfer};
-use crate::prim::{ExecutorId, Hint, SlotIndex};
+use crate::prim::{ExecutorId, Generation, Hint, SlotIndex};
 use crate::sys::barrier;
 use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place};
 
 use super::Scheduler;
+use super::backoff::Backoff;
 use super::balance::{Load, WORTH_WAKING_NS};
+use super::deadline::Deadline;
 use super::state::{Again, Extra, State};
 use super::ticket::Ticket;
+use super::timers::Due;
 
 /// Of many tasks submitted at once, so many are published together.
 const CHUNK: usize = 32;
@@ -26,8 +30,14 @@ pub struct Job {
     pub payload: Payload,
     /// The buffers among them.
     pub buffers: Vec<Transfer>,
+    /// What the function is called.
+    pub name: fn() -> &'static str,
     /// How often it may be run when workers die: 1 is at most once.
     pub attempts: u32,
+    /// How long to wait between attempts.
+    pub backoff: Backoff,
+    /// How long after its submission it must have ended.
+    pub deadline: Option<Duration>,
 }
 
 /// Why a job was not accepted.
@@ -52,8 +62,8 @@ impl Scheduler {
         if state.free.is_empty() {
             self.reap(&mut state);
         }
-        let refusal = if state.closed {
-            Refusal::Shutdown
+        let refusal = if let Some(refusal) = state.closed {
+            refusal
         } else if state.free.is_empty() {
             Refusal::Full {
                 capacity: self.capacity,
@@ -123,6 +133,12 @@ impl Scheduler {
                         }
                         self.publish(&mut state);
                     }
+                    // The fold was found damaged just now: what was on its way into
+                    // it shares the fate of what is in it.
+                    Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
+                        drop(prepared.next());
+                        each(Ok(self.stillborn()));
+                    }
                     Err(error) => {
                         drop(prepared.next());
                         each(Err(error));
@@ -136,12 +152,27 @@ impl Scheduler {
         }
     }
 
+    /// A ticket that has ended already.
+    #[cold]
+    fn stillborn(&self) -> Ticket {
+        let message = "the segment was found damaged before the task was queued".into();
+        let tickets = &mut self.lock().tickets;
+        let id = tickets.open();
+        tickets.settle(id, Err(Box::new(TaskError::Corrupted { message })));
+        // In a slot that does not exist.
+        let nowhere = Hint {
+            slot: SlotIndex(SLOTS_MAX as u32),
+            generation: Generation::new(0),
+        };
+        Ticket::new(id, nowhere)
+    }
+
     /// The lock, with a free slot.
     fn room(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, State>, NotAccepted> {
         let mut state = self.lock();
         loop {
-            if state.closed {
-                return Err(Refusal::Shutdown.into());
+            if let Some(refusal) = state.closed {
+                return Err(refusal.into());
             }
             if !state.free.is_empty() {
                 return Ok(state);
@@ -184,7 +215,8 @@ impl Scheduler {
             parcels,
             place,
         };
-        let extra = if job.buffers.is_empty() && job.attempts == 1 {
+        let is_plain = job.buffers.is_empty() && job.attempts == 1 && job.deadline.is_none();
+        let extra = if is_plain {
             None
         } else {
             Some(Self::extra(head, job))
@@ -192,6 +224,7 @@ impl Scheduler {
         Ok(Prepared {
             head,
             words: job.payload.all_words(),
+            name: job.name,
             extra,
         })
     }
@@ -283,8 +316,17 @@ impl Scheduler {
         slot.write(job.head, &job.words[..used]);
         slot.queue(generation);
         inflight.ticket = Some(id);
+        inflight.name = job.name;
+        let deadline = job.extra.as_ref().and_then(|extra| extra.deadline);
         inflight.extra = job.extra;
+        state.used = state.used.max(index + 1);
         state.in_flight += 1;
+        if let Some(deadline) = deadline {
+            // Beyond what the clock can say is never.
+            if let Some(at) = Instant::now().checked_add(deadline.limit) {
+                self.add_timer(state, at, index, Due::Deadline);
+            }
+        }
         state.counters.submitted += 1;
         let hint = Hint {
             slot: SlotIndex(index),
@@ -300,11 +342,19 @@ impl Scheduler {
             head,
             // Of long arguments the block is among the holds.
             words: job.payload.all_words(),
-            left: job.attempts - 1,
-            attempts: 1,
+            limit: job.attempts,
+            backoff: job.backoff,
         });
-        let holds = std::mem::take(&mut job.buffers);
-        Box::new(Extra { holds, again })
+        let deadline = job.deadline.map(|limit| Deadline {
+            limit,
+            is_struck: false,
+        });
+        Box::new(Extra {
+            holds: std::mem::take(&mut job.buffers),
+            again,
+            deadline,
+            attempts: Vec::new(),
+        })
     }
 
     /// Chooses an inbox for a hint.
@@ -365,7 +415,7 @@ impl Scheduler {
         }
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
-        let mut damaged_inbox = None;
+        let mut damage = None;
         while let Some(executor) = state.touched.pop() {
             // The takers' head is only looked at when it matters: they move it all
             // the time.
@@ -374,9 +424,7 @@ impl Scheduler {
                 match state.inboxes[executor].refresh() {
                     Ok(backlog) => load.backlog = backlog,
                     Err(damaged) => {
-                        tracing::error!(executor, %damaged, "an inbox is written anew");
-                        state.counters.damage += 1;
-                        damaged_inbox = Some(executor);
+                        damage = Some(format!("the inbox of executor {executor}: {damaged}"));
                     }
                 }
             }
@@ -384,9 +432,8 @@ impl Scheduler {
                 self.fold.wake_one(ExecutorId(executor as u32));
             }
         }
-        if let Some(executor) = damaged_inbox {
-            state.inboxes[executor].reset();
-            self.issue_again(state);
+        if let Some(what) = damage {
+            self.condemn(state, &what);
         }
     }
 }
@@ -395,5 +442,6 @@ impl Scheduler {
 struct Prepared {
     head: Head,
     words: [u64; INLINE_LEN / 8],
+    name: fn() -> &'static str,
     extra: Option<Box<Extra>>,
 }

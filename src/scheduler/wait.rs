@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
+use super::inspect::Suspects;
 use super::state::{State, Waiter};
 use super::ticket::{Outcome, Ticket};
 use crate::error::TaskError;
@@ -21,6 +22,9 @@ use crate::prim::{ExecutorId, Hint};
 
 /// How long to look for the result before sleeping.
 const SPIN: Duration = Duration::from_micros(50);
+/// How long a waiter trusts that it will be woken. Nothing correct needs this: a
+/// worker that is stopped at a bad moment or gone wild may.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl State {
     /// Tasks ended so far.
@@ -134,7 +138,7 @@ impl Scheduler {
             return true;
         }
         let met = self.wait_until(None, deadline, |state| {
-            state.closed || !state.free.is_empty()
+            state.closed.is_some() || !state.free.is_empty()
         });
         if met {
             self.spin_for_room(enough, deadline);
@@ -148,7 +152,7 @@ impl Scheduler {
         loop {
             let mut state = self.lock();
             self.reap(&mut state);
-            if state.closed || state.free.len() >= enough {
+            if state.closed.is_some() || state.free.len() >= enough {
                 return true;
             }
             drop(state);
@@ -161,7 +165,7 @@ impl Scheduler {
 
     pub(super) fn wait_for_an_end(&self, before: u64, deadline: Option<Instant>) -> bool {
         self.wait_until(None, deadline, |state| {
-            state.closed || state.ended() != before
+            state.closed.is_some() || state.ended() != before
         })
     }
 
@@ -225,6 +229,7 @@ impl Scheduler {
         ready: &impl Fn(&State) -> bool,
     ) -> bool {
         let bell = &self.fold.host_bell;
+        let mut suspects = Suspects::new();
         loop {
             // From here on an executor that finishes anything rings; what was
             // finished before, published or not, is seen below.
@@ -242,7 +247,11 @@ impl Scheduler {
                 return met;
             }
             self.nudge();
-            bell.wait(key, deadline);
+            let next_look = Instant::now() + LOOK_AGAIN;
+            bell.wait(key, Some(deadline.map_or(next_look, |d| d.min(next_look))));
+            if Instant::now() >= next_look {
+                self.look_again(&mut self.lock(), &mut suspects);
+            }
         }
     }
 

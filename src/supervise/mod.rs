@@ -12,6 +12,10 @@
 //! signal); then each is rescued and a new zygote started.
 
 mod backoff;
+mod commands;
+mod heart;
 mod supervisor;
 
-pub use supervisor::{Commands, Events, Supervisor};
+pub use commands::Commands;
+pub use heart::BEATS;
+pub use supervisor::{Ended, Events, Settings, Supervisor};

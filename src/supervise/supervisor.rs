@@ -1,104 +1,82 @@
 //! The supervisor's loop.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::layout::Fold;
-use crate::prim::Death;
 use crate::prim::atomic::Ordering;
+use crate::prim::{Death, Overdue};
 use crate::process::{Notice, WorkerOrder, Zygote, ZygoteError};
-use crate::sys::fds::Bell;
 use crate::sys::{BuildId, pidfd};
 
 use super::backoff::Backoff;
+use super::commands::{Commands, Stop};
+use super::heart::Hearts;
 
-/// Starts in a row that may come to nothing before the fold gives up.
-const START_FAILURES_MAX: u32 = 10;
 /// How long workers may take to leave when they are told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the zygote may take to report the status of a worker that has ended.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Starts in a row after which a new zygote is not tried any more.
+const ZYGOTE_FAILURES_MAX: u32 = 10;
 
-/// Who is told.
+/// Who is told, and who decides.
 pub trait Events: Send + Sync {
-    /// Worker `worker` has ended and was reaped: repair what it left. Its successor
-    /// is started after this returns.
-    fn worker_ended(&self, worker: u32, death: Death);
+    /// Worker `worker` is about to be started.
+    fn starting(&self, worker: u32);
+    /// Process `pid` of worker `worker` has ended: repair what it left. Its
+    /// successor is started after this returns.
+    fn gone(&self, worker: u32, pid: i32);
+    /// How process `pid`, which is gone, has ended.
+    fn told(&self, pid: i32, death: Death);
     /// No worker can be started any more; nothing will be run from here on.
     fn no_workers(&self, reason: String);
+    /// When `tick` should be called next.
+    fn next_timer(&self) -> Option<Instant>;
+    /// Does what is due; returns the running tasks that must be ended.
+    fn tick(&self, now: Instant) -> Vec<Overdue>;
+    /// Whether the task is still being run by its worker, which stands still now. If
+    /// so the worker will be ended; with a grace it is only asked to at first.
+    fn strike(&self, overdue: &Overdue, grace: Option<Duration>) -> bool;
+    /// Whether anything waits for this worker.
+    fn has_work(&self, worker: u32) -> bool;
+    /// Whether the segment is damaged, so that nothing in it can be used any more.
+    fn is_condemned(&self) -> bool;
 }
 
-/// What others may see and ask.
-#[derive(Debug)]
-pub struct Commands {
-    bell: Bell,
-    shared: Mutex<Told>,
+/// What the user may choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Starts in a row that may come to nothing before the fold gives up.
+    pub start_failures_max: u32,
+    /// How long a task that is past its hard deadline may take to end after SIGTERM.
+    pub grace: Duration,
+    /// How long a worker with work may give no sign of life; `None`: for ever.
+    pub heartbeat: Option<Duration>,
+    /// Processes that wait to become a worker.
+    pub spares: u32,
 }
 
-#[derive(Debug, Default)]
-struct Told {
-    stop: Option<Stop>,
-    workers: Vec<WorkerInfo>,
-    restarts: u64,
-}
-
+/// Why the supervisor's loop has ended. No process of the fold is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// Nothing is in flight: let them leave.
-    Idle,
-    /// Kill them.
-    Kill,
-}
-
-/// What is known of a worker process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WorkerInfo {
-    /// Its process number, 0 while it has none.
-    pub pid: i32,
-    /// How often it was started again.
-    pub restarts: u64,
-}
-
-impl Commands {
-    /// For `workers` workers.
-    pub fn new(workers: usize) -> std::io::Result<Arc<Self>> {
-        Ok(Arc::new(Commands {
-            bell: Bell::new()?,
-            shared: Mutex::new(Told {
-                workers: vec![WorkerInfo::default(); workers],
-                ..Told::default()
-            }),
-        }))
-    }
-
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends the supervisor and the workers: by letting them leave, or by killing.
-    pub fn stop(&self, kill: bool) {
-        self.told().stop = Some(if kill { Stop::Kill } else { Stop::Idle });
-        self.bell.ring();
-    }
-
-    /// What is known of each worker.
-    pub fn workers(&self) -> Vec<WorkerInfo> {
-        self.told().workers.clone()
-    }
-
-    /// How often any worker was started again.
-    pub fn restarts(&self) -> u64 {
-        self.told().restarts
-    }
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// The segment is damaged.
+    Condemned,
 }
 
 #[derive(Debug)]
 enum Life {
     /// Asked for.
     Starting,
-    /// Running.
-    Alive { pid: i32, pidfd: OwnedFd },
+    /// Running; if it is to be killed, what for.
+    Alive {
+        pid: i32,
+        pidfd: OwnedFd,
+        sentence: Option<Death>,
+    },
     /// To be asked for at this time.
     Waiting(Instant),
 }
@@ -110,15 +88,29 @@ struct Worker {
     backoff: Backoff,
 }
 
+/// A process that is gone, and of which the zygote has not yet said how it ended.
+#[derive(Debug)]
+struct Awaited {
+    pid: i32,
+    until: Instant,
+    /// It ended before it had begun to work.
+    is_failed_start: bool,
+}
+
 /// The supervisor, before its thread begins and while it runs.
 pub struct Supervisor {
     fold: Fold,
     build: BuildId,
     zygote: Zygote,
     workers: Vec<Worker>,
+    awaited: Vec<Awaited>,
     commands: Arc<Commands>,
     events: Arc<dyn Events>,
+    settings: Settings,
+    hearts: Option<Hearts>,
     zygote_failures: Backoff,
+    /// What the last worker said that ended before it had begun.
+    last_failure: String,
     /// Told to stop: the dead are only counted out.
     stopping: bool,
 }
@@ -129,10 +121,15 @@ impl Supervisor {
         fold: Fold,
         build: BuildId,
         orders: Vec<WorkerOrder>,
+        settings: Settings,
         commands: Arc<Commands>,
         events: Arc<dyn Events>,
     ) -> Result<Self, ZygoteError> {
-        let zygote = Zygote::start(&fold, &build)?;
+        let mut zygote = Zygote::start(&fold, &build)?;
+        zygote.keep_spares(settings.spares);
+        let hearts = settings
+            .heartbeat
+            .map(|threshold| Hearts::new(threshold, orders.len()));
         let workers = orders
             .into_iter()
             .map(|order| Worker {
@@ -146,38 +143,45 @@ impl Supervisor {
             build,
             zygote,
             workers,
+            awaited: Vec::new(),
             commands,
             events,
+            settings,
+            hearts,
             zygote_failures: Backoff::default(),
+            last_failure: String::new(),
             stopping: false,
         };
         supervisor.spawn_due();
-        for _ in 0..supervisor.workers.len() {
+        let is_starting = |w: &Worker| matches!(w.life, Life::Starting);
+        while supervisor.workers.iter().any(is_starting) {
             match supervisor.zygote.notice() {
-                Notice::NotSpawned { worker: _, reason } => {
-                    return Err(ZygoteError::Refused(reason));
-                }
-                Notice::Closed => return Err(ZygoteError::Silent("it ended")),
+                Notice::NotSpawned { reason, .. } => return Err(ZygoteError::Refused(reason)),
+                Notice::Closed => return Err(ZygoteError::Silent("it ended".into())),
                 notice => supervisor.hear(notice),
             }
         }
         Ok(supervisor)
     }
 
-    /// Until told to stop, or no worker can be started.
-    pub fn run(mut self) {
+    /// Until told to stop, or the fold must be replaced.
+    pub fn run(mut self) -> Ended {
         loop {
-            let stop = self.commands.told().stop;
-            if let Some(stop) = stop {
+            if let Some(stop) = self.commands.stop_wanted() {
                 self.stop(stop);
-                return;
+                return Ended::Stopped;
+            }
+            if self.events.is_condemned() {
+                self.stop(Stop::Kill);
+                return Ended::Condemned;
             }
             if let Err(reason) = self.turn() {
                 tracing::error!(reason, "no worker can be started any more");
                 self.kill_all();
                 self.events.no_workers(reason);
-                self.wait_for_stop();
-                return;
+                let stop = self.commands.wait_for_stop();
+                self.stop(stop);
+                return Ended::Stopped;
             }
         }
     }
@@ -187,7 +191,7 @@ impl Supervisor {
         self.spawn_due();
         let (socket, ended) = self.wait(self.next_due());
         for worker in ended {
-            self.bury(worker, STATUS_TIMEOUT);
+            self.gone(worker);
         }
         if socket {
             match self.zygote.notice() {
@@ -195,9 +199,18 @@ impl Supervisor {
                 notice => self.hear(notice),
             }
         }
+        let now = Instant::now();
+        self.stop_awaiting(now);
+        if self.events.next_timer().is_some_and(|at| at <= now) {
+            for overdue in self.events.tick(now) {
+                self.end_overdue(&overdue);
+            }
+        }
+        self.listen_to_hearts(now);
         match self.workers.iter().map(|w| w.backoff.failures()).min() {
-            Some(failures) if failures >= START_FAILURES_MAX => Err(format!(
-                "workers ended {failures} times in a row before they had begun"
+            Some(failures) if failures >= self.settings.start_failures_max => Err(format!(
+                "workers ended {failures} times in a row before they had begun; the last one {}",
+                self.last_failure
             )),
             _ => Ok(()),
         }
@@ -214,7 +227,7 @@ impl Supervisor {
                 _ => None,
             })
             .collect();
-        let mut fds = vec![self.commands.bell.as_fd()];
+        let mut fds = vec![self.commands.bell().as_fd()];
         fds.extend(self.zygote.fd());
         let first = fds.len();
         fds.extend(alive.iter().map(|(_, pidfd)| pidfd.as_fd()));
@@ -227,7 +240,7 @@ impl Supervisor {
             }
         };
         if ready[0] {
-            self.commands.bell.hush();
+            self.commands.bell().hush();
         }
         let ended = alive
             .iter()
@@ -238,10 +251,14 @@ impl Supervisor {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        let due = self.workers.iter().filter_map(|w| match w.life {
+        let starts = self.workers.iter().filter_map(|w| match w.life {
             Life::Waiting(until) => Some(until),
             _ => None,
         });
+        let due = starts
+            .chain(self.awaited.iter().map(|awaited| awaited.until))
+            .chain(self.events.next_timer())
+            .chain(self.hearts.as_ref().map(Hearts::next_look));
         due.min()
             .map(|until| until.saturating_duration_since(Instant::now()))
     }
@@ -250,10 +267,24 @@ impl Supervisor {
         let now = Instant::now();
         for worker in &mut self.workers {
             let is_due = matches!(worker.life, Life::Waiting(until) if until <= now);
-            if is_due && self.zygote.spawn(worker.order.clone()).is_ok() {
-                worker.life = Life::Starting;
-            } else if is_due {
-                worker.life = Life::Waiting(now + worker.backoff.failed());
+            if !is_due {
+                continue;
+            }
+            self.events.starting(worker.order.worker);
+            let failures = worker.backoff.failures();
+            let capture = failures > 0 || self.settings.start_failures_max == 1;
+            worker.order.capture_stderr = capture;
+            match self.zygote.spawn(&worker.order) {
+                Ok(Some((pid, pidfd))) => {
+                    worker.life = Life::Alive {
+                        pid,
+                        pidfd,
+                        sentence: None,
+                    };
+                    self.commands.set_pid(worker.order.worker, pid);
+                }
+                Ok(None) => worker.life = Life::Starting,
+                Err(_) => worker.life = Life::Waiting(now + worker.backoff.failed()),
             }
         }
     }
@@ -263,74 +294,108 @@ impl Supervisor {
             Notice::Spawned { worker, pid, pidfd } => {
                 tracing::debug!(worker, pid, "worker started");
                 if let Some(slot) = self.workers.get_mut(worker as usize) {
-                    slot.life = Life::Alive { pid, pidfd };
-                    self.commands.told().workers[worker as usize].pid = pid;
+                    slot.life = Life::Alive {
+                        pid,
+                        pidfd,
+                        sentence: None,
+                    };
+                    self.commands.set_pid(worker, pid);
                 }
             }
             Notice::NotSpawned { worker, reason } => {
                 tracing::warn!(worker, reason, "worker not started");
                 if let Some(slot) = self.workers.get_mut(worker as usize) {
                     slot.life = Life::Waiting(Instant::now() + slot.backoff.failed());
+                    self.last_failure = format!("could not be forked: {reason}");
                 }
             }
-            Notice::Exited { worker, pid, death } => self.ended(worker, pid, death),
-            Notice::Closed => {}
+            Notice::Exited { pid, death, words } => {
+                let is = |w: &Worker| matches!(w.life, Life::Alive { pid: p, .. } if p == pid);
+                if let Some(worker) = self.workers.iter().position(is) {
+                    self.gone(worker);
+                }
+                self.told(pid, death, words);
+            }
+            Notice::Changed | Notice::Closed => {}
         }
     }
 
-    /// A worker's pidfd says that it has ended: waits for its status.
-    fn bury(&mut self, worker: usize, patience: Duration) {
-        let give_up = Instant::now() + patience;
-        while let Life::Alive { pid, .. } = self.workers[worker].life {
-            let left = give_up.saturating_duration_since(Instant::now());
-            let fd = self.zygote.fd();
-            let told =
-                fd.is_some_and(|fd| pidfd::wait_any(&[fd], Some(left)).is_ok_and(|ready| ready[0]));
-            if !told && !left.is_zero() {
-                continue;
-            }
-            match told.then(|| self.zygote.notice()) {
-                None | Some(Notice::Closed) => {
-                    // The zygote is stuck or gone; the death itself is certain.
-                    self.ended(worker as u32, pid, Death::Unknown);
-                }
-                Some(notice) => self.hear(notice),
-            }
-        }
-    }
-
-    fn ended(&mut self, worker: u32, pid: i32, death: Death) {
-        let Some(slot) = self.workers.get_mut(worker as usize) else {
+    /// A worker's process has ended, by its pidfd: that is enough to repair what it
+    /// left and to start another. How it ended is told later.
+    fn gone(&mut self, worker: usize) {
+        let slot = &mut self.workers[worker];
+        let Life::Alive { pid, sentence, .. } = slot.life else {
             return;
         };
-        match slot.life {
-            Life::Alive { pid: known, .. } if known == pid => {}
-            _ => return, // an old one, reported twice
-        }
+        let number = worker as u32;
+        self.commands.set_pid(number, 0);
         if self.stopping {
             slot.life = Life::Starting;
-            self.commands.told().workers[worker as usize].pid = 0;
+            self.await_status(pid, false);
             return;
         }
-        let first = (worker * self.fold.plan.shape.threads) as usize;
+        let first = worker * self.fold.plan.shape.threads as usize;
+        let record = &self.fold.executors[first];
         // Relaxed: it is dead.
-        let status = &self.fold.executors[first].status;
-        let had_begun = status.online.load(Ordering::Relaxed) == 1;
+        let had_begun = record.status.online.load(Ordering::Relaxed) == 1;
         slot.life = if had_begun {
             slot.backoff.succeeded();
             Life::Waiting(Instant::now())
         } else {
+            if let Some(words) = record.last_words.read() {
+                self.last_failure = words;
+            }
             Life::Waiting(Instant::now() + slot.backoff.failed())
         };
-        tracing::warn!(worker, pid, %death, "worker ended; it is replaced");
-        {
-            let mut told = self.commands.told();
-            told.restarts += 1;
-            told.workers[worker as usize].restarts += 1;
-            told.workers[worker as usize].pid = 0;
+        self.commands.count_restart(number);
+        if let Some(hearts) = &mut self.hearts {
+            hearts.forget(worker);
         }
-        self.events.worker_ended(worker, death);
+        self.events.gone(number, pid);
+        tracing::warn!(worker, pid, "worker ended; it is replaced");
+        match sentence {
+            Some(death) => self.events.told(pid, death),
+            None => self.await_status(pid, !had_begun),
+        }
         self.spawn_due();
+    }
+
+    fn await_status(&mut self, pid: i32, is_failed_start: bool) {
+        self.awaited.push(Awaited {
+            pid,
+            until: Instant::now() + STATUS_TIMEOUT,
+            is_failed_start,
+        });
+    }
+
+    fn told(&mut self, pid: i32, death: Death, words: Option<String>) {
+        let Some(at) = self.awaited.iter().position(|awaited| awaited.pid == pid) else {
+            return;
+        };
+        let awaited = self.awaited.swap_remove(at);
+        tracing::debug!(pid, %death, "worker's status");
+        if awaited.is_failed_start {
+            let said = words.unwrap_or_else(|| std::mem::take(&mut self.last_failure));
+            self.last_failure = death.to_string();
+            if !said.is_empty() {
+                self.last_failure.push_str("; its last words: ");
+                self.last_failure.push_str(said.trim_end());
+            }
+            tracing::warn!(
+                pid,
+                failure = self.last_failure,
+                "a worker ended at its start"
+            );
+        }
+        self.events.told(pid, death);
+    }
+
+    /// The zygote is stuck or gone; the deaths themselves are certain.
+    fn stop_awaiting(&mut self, now: Instant) {
+        while let Some(late) = self.awaited.iter().find(|awaited| awaited.until <= now) {
+            let pid = late.pid;
+            self.told(pid, Death::Unknown, None);
+        }
     }
 
     /// The zygote has ended, and all workers with it: rescue each, begin anew.
@@ -338,20 +403,24 @@ impl Supervisor {
         tracing::warn!("the zygote has ended; it is replaced");
         for worker in 0..self.workers.len() {
             match &self.workers[worker].life {
-                Life::Alive { pid, pidfd } => {
-                    let pid = *pid;
+                Life::Alive { pidfd, .. } => {
                     // The kernel kills it; do not depend on it.
                     let _ = pidfd::kill(pidfd.as_fd());
                     let _ = pidfd::wait_any(&[pidfd.as_fd()], Some(STATUS_TIMEOUT));
-                    self.ended(worker as u32, pid, Death::Unknown);
+                    self.gone(worker);
                 }
                 Life::Starting => self.workers[worker].life = Life::Waiting(Instant::now()),
                 Life::Waiting(_) => {}
             }
         }
+        for awaited in &mut self.awaited {
+            awaited.until = Instant::now();
+        }
+        self.stop_awaiting(Instant::now());
         loop {
             match Zygote::start(&self.fold, &self.build) {
-                Ok(zygote) => {
+                Ok(mut zygote) => {
+                    zygote.keep_spares(self.settings.spares);
                     self.zygote = zygote;
                     self.zygote_failures.succeeded();
                     self.spawn_due();
@@ -359,17 +428,79 @@ impl Supervisor {
                 }
                 Err(error) => {
                     let wait = self.zygote_failures.failed();
-                    if self.zygote_failures.failures() >= START_FAILURES_MAX {
+                    if self.zygote_failures.failures() >= ZYGOTE_FAILURES_MAX {
                         return Err(error.to_string());
                     }
-                    let bell = [self.commands.bell.as_fd()];
+                    let bell = [self.commands.bell().as_fd()];
                     let _ = pidfd::wait_any(&bell, Some(wait));
-                    if self.commands.told().stop.is_some() {
+                    if self.commands.stop_wanted().is_some() {
                         return Ok(());
                     }
                 }
             }
         }
+    }
+
+    /// Ends the process of a task that is past its deadline, unless it has ended the
+    /// task meanwhile: it is stopped first, then looked at.
+    fn end_overdue(&mut self, overdue: &Overdue) {
+        let Some(worker) = self.workers.get(overdue.worker as usize) else {
+            return;
+        };
+        let Life::Alive { pid, pidfd, .. } = &worker.life else {
+            return; // ended already: its tasks are moved on anyway
+        };
+        let stopped = match pidfd::Stopped::stop(pidfd.as_fd(), *pid) {
+            Ok(stopped) => stopped,
+            Err(error) => {
+                tracing::error!(%error, pid, "a worker cannot be stopped");
+                return;
+            }
+        };
+        let grace = Some(self.settings.grace).filter(|g| !g.is_zero() && !overdue.was_asked);
+        if self.events.strike(overdue, grace) {
+            tracing::warn!(
+                worker = overdue.worker,
+                pid,
+                "a task is past its hard deadline"
+            );
+            let sent = match grace {
+                Some(_) => pidfd::terminate(pidfd.as_fd()),
+                None => pidfd::kill(pidfd.as_fd()),
+            };
+            if let Err(error) = sent {
+                tracing::error!(%error, pid, "a worker cannot be ended");
+            }
+        }
+        drop(stopped); // goes on, if only to end
+    }
+
+    fn listen_to_hearts(&mut self, now: Instant) {
+        let Some(hearts) = &mut self.hearts else {
+            return;
+        };
+        if now < hearts.next_look() {
+            return;
+        }
+        let threads = self.fold.plan.shape.threads as usize;
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            let Life::Alive {
+                pidfd, sentence, ..
+            } = &mut worker.life
+            else {
+                continue;
+            };
+            // Relaxed: a plain number of one writer.
+            let status = &self.fold.executors[number * threads].status;
+            let beat = status.beat.load(Ordering::Relaxed);
+            let has_work = || self.events.has_work(number as u32);
+            if hearts.is_silent(number, beat, now, has_work) && sentence.is_none() {
+                tracing::warn!(worker = number, "no sign of life; it is replaced");
+                *sentence = Some(Death::Unresponsive);
+                let _ = pidfd::kill(pidfd.as_fd());
+            }
+        }
+        hearts.looked(now);
     }
 
     fn stop(&mut self, stop: Stop) {
@@ -380,21 +511,28 @@ impl Supervisor {
             self.kill_all();
         }
         let give_up = Instant::now() + STOP_TIMEOUT;
-        while self
-            .workers
-            .iter()
-            .any(|w| matches!(w.life, Life::Alive { .. }))
-        {
+        let is_alive = |w: &Worker| matches!(w.life, Life::Alive { .. });
+        // Until the zygote has reaped each: no zombie is left behind.
+        while self.workers.iter().any(is_alive) || !self.awaited.is_empty() {
             let left = give_up.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() && self.workers.iter().any(is_alive) {
                 tracing::warn!("workers did not leave when told; killing them");
                 self.kill_all();
             }
-            let (_, ended) = self.wait(Some(left.max(Duration::from_millis(100))));
+            let (socket, ended) = self.wait(Some(left.max(Duration::from_millis(100))));
             for worker in ended {
-                // Waits until the zygote has reaped it: no zombie is left behind.
-                self.bury(worker, STATUS_TIMEOUT);
+                self.gone(worker);
             }
+            if socket {
+                match self.zygote.notice() {
+                    Notice::Closed => self.zygote.close(),
+                    notice => self.hear(notice),
+                }
+            }
+            if self.zygote.fd().is_none() {
+                self.awaited.clear();
+            }
+            self.stop_awaiting(Instant::now());
         }
         // Dropping the zygote ends it.
     }
@@ -406,18 +544,6 @@ impl Supervisor {
             {
                 tracing::error!(%error, "a worker cannot be killed");
             }
-        }
-    }
-
-    fn wait_for_stop(&mut self) {
-        loop {
-            let stop = self.commands.told().stop;
-            if let Some(stop) = stop {
-                return self.stop(stop);
-            }
-            let bell = [self.commands.bell.as_fd()];
-            let _ = pidfd::wait_any(&bell, None);
-            self.commands.bell.hush();
         }
     }
 }

@@ -23,6 +23,16 @@ pub fn take_stdin() -> Result<OwnedFd, Errno> {
     Ok(taken)
 }
 
+/// Puts `/dev/null` in the place of standard error.
+pub fn close_stderr() -> Result<(), Errno> {
+    let null = open(
+        "/dev/null",
+        OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
+    nix::unistd::dup2_stderr(&null)
+}
+
 /// Closes every descriptor from 3 up but those in `keep`, in a process that was
 /// just forked and owns nothing else: what its parent had open for itself (a lock,
 /// a pipe, a listening socket) must not be kept open by a worker.

@@ -19,6 +19,7 @@ pub mod signals;
 pub mod socket;
 #[cfg(loom)]
 mod stand_in;
+mod words;
 
 pub use executable::{BuildId, Executable};
 pub use fork::{Forked, exit_now, fork_single_threaded};
@@ -27,3 +28,4 @@ pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;
 #[cfg(loom)]
 pub use stand_in::{barrier, futex};
+pub use words::{TextFile, restore_stderr, stderr};

@@ -17,10 +17,73 @@ pub fn open(pid: i32) -> Result<OwnedFd, Errno> {
 
 /// Sends SIGKILL; a process that is gone already is no error.
 pub fn kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
-    match pidfd_send_signal(pidfd, Signal::KILL) {
+    send(pidfd, Signal::KILL)
+}
+
+/// Sends SIGTERM; a process that is gone already is no error.
+pub fn terminate(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
+    send(pidfd, Signal::TERM)
+}
+
+fn send(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
+    match pidfd_send_signal(pidfd, signal) {
         Err(Errno::SRCH) => Ok(()),
         other => other,
     }
+}
+
+/// A process that stands still while this lives, and goes on afterwards (unless it
+/// stood still before).
+#[derive(Debug)]
+pub struct Stopped<'fd> {
+    pidfd: BorrowedFd<'fd>,
+    was_stopped: bool,
+}
+
+/// How long a process may take to stand still. In the kernel (a full disk, say) it
+/// may take for ever.
+const STOP_TIMEOUT: Duration = Duration::from_millis(200);
+
+impl<'fd> Stopped<'fd> {
+    /// Stops process `pid`, of which `pidfd` is a descriptor; returns when all its
+    /// threads stand still, or are in the kernel for so long that they may as well.
+    pub fn stop(pidfd: BorrowedFd<'fd>, pid: i32) -> Result<Self, Errno> {
+        let was_stopped = stands_still(pid);
+        if !was_stopped {
+            send(pidfd, Signal::STOP)?;
+        }
+        let stopped = Stopped { pidfd, was_stopped };
+        let give_up = std::time::Instant::now() + STOP_TIMEOUT;
+        while !stands_still(pid) && std::time::Instant::now() < give_up {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        Ok(stopped)
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        if !self.was_stopped {
+            let _ = send(self.pidfd, Signal::CONT);
+        }
+    }
+}
+
+/// Whether no thread of process `pid` can take another step.
+fn stands_still(pid: i32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true; // gone
+    };
+    threads.flatten().all(|thread| {
+        std::fs::read_to_string(thread.path().join("stat")).map_or(true, |stat| {
+            // The name before it is in parentheses, and may hold anything.
+            let state = stat
+                .rsplit(')')
+                .next()
+                .and_then(|s| s.trim_start().chars().next());
+            matches!(state, Some('T' | 't' | 'Z' | 'X'))
+        })
+    })
 }
 
 /// Waits until one of `fds` is readable (a pidfd is, once its process has

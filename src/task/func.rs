@@ -7,6 +7,7 @@
 //! size (a `fn` item, or a closure that captures nothing), so there is nothing to
 //! send: its value can be made from nothing.
 
+use std::any::Any;
 use std::ops::Range;
 use std::ptr::NonNull;
 
@@ -91,6 +92,42 @@ where
     }
 }
 
+/// What a worker keeps for its tasks.
+pub type WorkerState = Box<dyn Any + Send + Sync>;
+
+/// Makes a worker's state, or says why it cannot.
+pub type Init = fn() -> Result<WorkerState, String>;
+
+/// The init of function type `F`.
+pub fn init_of<F, T, E>() -> Init
+where
+    F: Fn() -> Result<T, E> + 'static,
+    T: Send + Sync + 'static,
+    E: std::fmt::Display,
+{
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "a worker's init must be a function item or a closure that captures nothing"
+        );
+    }
+    init::<F, T, E>
+}
+
+fn init<F, T, E>() -> Result<WorkerState, String>
+where
+    F: Fn() -> Result<T, E> + 'static,
+    T: Send + Sync + 'static,
+    E: std::fmt::Display,
+{
+    // SAFETY: as in `entry`: F has no size, and the host was given a value of it.
+    let function = unsafe { NonNull::<F>::dangling().as_ref() };
+    match function() {
+        Ok(state) => Ok(Box::new(state)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// The functions of the running program.
 #[derive(Clone, Debug)]
 pub struct Functions {
@@ -116,7 +153,16 @@ impl Functions {
     /// The name of an entry; `None` if it is not in the same program.
     #[inline]
     pub fn id(&self, entry: Entry) -> Option<FunctionId> {
-        let address = entry as usize;
+        self.id_at(entry as usize)
+    }
+
+    /// The name of an init; `None` if it is not in the same program.
+    pub fn init_id(&self, init: Init) -> Option<FunctionId> {
+        self.id_at(init as usize)
+    }
+
+    #[inline]
+    fn id_at(&self, address: usize) -> Option<FunctionId> {
         if !self.text.contains(&address) {
             return None;
         }
@@ -125,13 +171,24 @@ impl Functions {
             .map(FunctionId)
     }
 
+    #[inline]
+    fn address(&self, id: FunctionId) -> Option<usize> {
+        let address = self.text.start.checked_add(id.0 as usize)?;
+        self.text.contains(&address).then_some(address)
+    }
+
+    /// The init of that name; `None` if it lies outside the program's code.
+    pub fn init(&self, id: FunctionId) -> Option<Init> {
+        let address = self.address(id)?;
+        // SAFETY: `Functions::init_id` made the id from an `Init` in the host, which
+        // runs the same build, and it came by the control socket.
+        Some(unsafe { std::mem::transmute::<usize, Init>(address) })
+    }
+
     /// The entry of that name; `None` if it lies outside the program's code.
     #[inline]
     pub fn entry(&self, id: FunctionId) -> Option<Entry> {
-        let address = self.text.start.checked_add(id.0 as usize)?;
-        if !self.text.contains(&address) {
-            return None;
-        }
+        let address = self.address(id)?;
         // An id spoilt by a wild worker at worst crashes this worker too.
         // SAFETY: `Functions::id` made the id from an `Entry` in the host, which runs
         // the same build (proved by the handshake): it is at this distance here too.

@@ -12,11 +12,14 @@
 //!         Free(g+1): every way back raises the generation
 //! ```
 //!
+//! A task that is to be tried again later is `Waiting` in between: the host's.
+//!
 //! | word | who may change it | how |
 //! | --- | --- | --- |
 //! | `Free` | the host | store |
 //! | `Queued` | an executor (claim) or the host (cancel) | compare-and-swap |
-//! | `Running(e)` | e; after e was reaped, the host | store |
+//! | `Running(e)` | e; after e's end, the host | store |
+//! | `Waiting` | the host | store |
 //! | `Done(e)` | the host | store |
 //!
 //! Death between any two steps: before the claim nothing has changed; after it
@@ -30,7 +33,7 @@ mod payload;
 mod probe;
 mod slot;
 
-pub use func::{Call, FunctionId, Functions, entry_of};
+pub use func::{Call, Entry, FunctionId, Functions, Init, WorkerState, entry_of, init_of};
 pub use payload::{INLINE_LEN, Payload, split_parcels};
 pub use slot::{Head, Outcome, Place, Slot, TaskState};
 

@@ -47,6 +47,8 @@ pub enum TaskState {
     Running = 2,
     /// Finished by it; the result is in the slot.
     Done = 3,
+    /// Submitted, but not to be run yet: the host's alone.
+    Waiting = 4,
 }
 
 /// How a run ended, from the worker's point of view.
@@ -67,6 +69,8 @@ pub enum Outcome {
     BadResult = 5,
     /// The result did not fit into the pool; the payload is a message.
     NoMemory = 6,
+    /// What the slot says of the task makes no sense; the payload is a message.
+    Damaged = 7,
 }
 
 /// Where the payload's bytes are.
@@ -124,6 +128,7 @@ impl Head {
             4 => Outcome::BadArguments,
             5 => Outcome::BadResult,
             6 => Outcome::NoMemory,
+            7 => Outcome::Damaged,
             _ => return None,
         };
         let place = match (raw >> 28) & 15 {
@@ -193,7 +198,15 @@ impl Slot {
         Head::unpack(self.head.load(Ordering::Relaxed), &words).map(|head| (head, words))
     }
 
-    /// Free → Queued, by the host, who has filled the slot.
+    /// Running by a dead executor → Waiting, by the host; nobody else changes a
+    /// waiting word.
+    pub fn hold(&self, generation: Generation) {
+        let word = Self::state_word(TaskState::Waiting, 0, generation);
+        // ordering: Release; pairs with a late claimer's failed exchange only.
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// Free or Waiting → Queued, by the host, who has filled the slot.
     #[inline]
     pub fn queue(&self, generation: Generation) {
         let word = Self::state_word(TaskState::Queued, 0, generation);
@@ -259,6 +272,7 @@ impl TaskState {
             1 => Some(TaskState::Queued),
             2 => Some(TaskState::Running),
             3 => Some(TaskState::Done),
+            4 => Some(TaskState::Waiting),
             _ => None,
         }
     }
@@ -291,7 +305,7 @@ mod tests {
     fn nonsense_is_refused() {
         assert_eq!(Head::unpack(49, &[0; 6]), None, "49 bytes inline");
         assert_eq!(Head::unpack(2 << 28, &[0; 6]), None, "no such place");
-        assert_eq!(Head::unpack(7 << 24, &[0; 6]), None, "no such outcome");
+        assert_eq!(Head::unpack(8 << 24, &[0; 6]), None, "no such outcome");
         assert_eq!(Head::unpack(1 << 28, &[u64::MAX; 6]), None, "no such block");
     }
 }

@@ -22,13 +22,15 @@ mod run;
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::layout::Fold;
 use crate::pool::{AllocError, Loan, Pool};
 use crate::prim::ProcessId;
-use crate::process::{Role, WorkerStart};
+use crate::prim::atomic::Ordering;
+use crate::process::{Role, WorkerOrder, WorkerStart};
 use crate::sys::{barrier, exit_now};
-use crate::task::Functions;
+use crate::task::{FunctionId, Functions, WorkerState};
 
 use executor::Executor;
 
@@ -36,6 +38,7 @@ use executor::Executor;
 const BROKEN: i32 = 70;
 
 static POOL: OnceLock<Pool> = OnceLock::new();
+static STATE: OnceLock<WorkerState> = OnceLock::new();
 
 /// Allocates a buffer from inside a task.
 ///
@@ -67,11 +70,38 @@ pub fn alloc(len: usize) -> Result<Loan, AllocError> {
     POOL.get().ok_or(AllocError::NoPool)?.alloc(len)
 }
 
+/// What `worker_init` made in this worker, if it is a `T`.
+///
+/// `None` outside of a worker, without a
+/// [`Builder::worker_init`](crate::Builder::worker_init), and for another type. The
+/// state lives as long as its worker; a replaced worker makes its own.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// struct Model(u64);
+///
+/// fn load() -> Result<Model, std::io::Error> {
+///     Ok(Model(3)) // from a file, say
+/// }
+///
+/// fn apply(n: u64) -> u64 {
+///     n * pinfold::worker_state::<Model>().map_or(0, |model| model.0)
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).worker_init(load).start()?;
+/// assert_eq!(rt.spawn(apply, 14).join()?, 42);
+/// # Ok(())
+/// # }
+/// ```
+pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
+    STATE.get()?.downcast_ref()
+}
+
 /// A worker's whole life, from just after the fork.
-pub fn run(start: WorkerStart) -> Infallible {
-    let WorkerStart { fold, order } = start;
+pub fn run(mut start: WorkerStart) -> Infallible {
     Role::Worker.set();
-    if fold.header.is_asymmetric() {
+    // First what is the same for every worker: a spare does it in advance.
+    if start.fold.header.is_asymmetric() {
         if !barrier::register() {
             tracing::error!("membarrier works in the host but not here");
             exit_now(BROKEN);
@@ -85,13 +115,25 @@ pub fn run(start: WorkerStart) -> Infallible {
             exit_now(BROKEN)
         }
     };
+    panics::install(start.fold.clone());
+    let Some(order) = start.order() else {
+        exit_now(0); // a spare that is not needed any more
+    };
+    let fold = start.fold.clone();
     let pool = fold.pool(ProcessId::of_worker(order.worker));
     let pool = POOL.get_or_init(|| pool).clone();
-    panics::install(fold.clone());
     let threads = fold.plan.shape.threads;
     let executors: Vec<Executor> = (0..threads)
         .map(|thread| Executor::new(&fold, &pool, &functions, &order, thread))
         .collect();
+    if let Some(first) = executors.first() {
+        panics::belongs_to(first.number());
+        if let Some(id) = order.init {
+            init(&functions, FunctionId(id), first);
+        }
+        begin_to_beat(first.number(), &order, &fold);
+    }
+    start.is_at_work();
     let mut executors = executors.into_iter();
     let first = executors.next();
     for executor in executors {
@@ -110,6 +152,50 @@ pub fn run(start: WorkerStart) -> Infallible {
     // The first executor left because the fold stops; the others do the same, and
     // nothing of theirs needs an orderly end.
     exit_now(0)
+}
+
+/// Makes the worker's state; without it the worker is of no use, and ends.
+fn init(functions: &Functions, id: FunctionId, first: &Executor) {
+    let words = &first.record().last_words;
+    let Some(init) = functions.init(id) else {
+        words.write("its init lies outside the program");
+        exit_now(BROKEN)
+    };
+    match std::panic::catch_unwind(init) {
+        Ok(Ok(state)) => {
+            let _ = STATE.set(state);
+        }
+        Ok(Err(error)) => {
+            words.write(&format!("worker_init failed: {error}"));
+            exit_now(BROKEN)
+        }
+        // The panic's own words are there.
+        Err(_) => exit_now(BROKEN),
+    }
+}
+
+/// Starts the thread that shows that this process lives, if the order says so.
+fn begin_to_beat(first: usize, order: &WorkerOrder, fold: &Fold) {
+    if order.beat_ms == 0 {
+        return;
+    }
+    let (fold, period) = (fold.clone(), Duration::from_millis(order.beat_ms));
+    let beating = std::thread::Builder::new()
+        .name("pinfold-beat".into())
+        .spawn(move || {
+            loop {
+                // Relaxed: a plain number of one writer.
+                fold.executors[first]
+                    .status
+                    .beat
+                    .fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(period);
+            }
+        });
+    if let Err(error) = beating {
+        tracing::error!(%error, "a worker cannot start its threads");
+        exit_now(BROKEN);
+    }
 }
 
 /// Runs one executor; a panic of our own code ends the worker, and the host mends.

@@ -87,12 +87,13 @@ impl Executor {
     #[inline]
     fn run_one(&mut self, hint: Hint) -> bool {
         let index = hint.slot.at();
-        let claimed = self
-            .fold
-            .slots
-            .get(index)
-            .is_some_and(|slot| slot.claim(self.me, hint.generation));
-        if !claimed {
+        let Some(slot) = self.fold.slots.get(index) else {
+            return false;
+        };
+        // Relaxed: the claim (Release) orders it before the word that names us.
+        let current = &self.record().status.current;
+        current.store(hint.pack(), Ordering::Relaxed);
+        if !slot.claim(self.me, hint.generation) {
             return false;
         }
         self.payload.clear();
@@ -270,11 +271,12 @@ impl Executor {
     }
 }
 
+/// The host wrote nothing of the kind: memory is damaged.
 #[cold]
 fn refuse(payload: &mut Payload, function: u32, why: &str) -> (u32, Outcome, Vec<Transfer>) {
     payload.clear();
     payload.extend(why.as_bytes());
-    (function, Outcome::BadArguments, Vec::new())
+    (function, Outcome::Damaged, Vec::new())
 }
 
 #[cold]

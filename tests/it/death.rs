@@ -91,10 +91,7 @@ fn the_others_are_not_touched() {
     let good: Vec<_> = (0..500).map(|n| rt.spawn(square, n)).collect();
     let bad = rt.spawn(abort, ());
     let more: Vec<_> = (0..500).map(|n| rt.spawn(square, n)).collect();
-    assert!(matches!(
-        bad.join(),
-        Err(TaskError::WorkerDied { attempts: 1, .. })
-    ));
+    assert!(matches!(bad.join(), Err(TaskError::WorkerDied { .. })));
     for (n, handle) in (0..500).chain(0..500).zip(good.into_iter().chain(more)) {
         assert_eq!(handle.join(), Ok(n * n));
     }

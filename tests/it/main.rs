@@ -7,4 +7,5 @@ mod death;
 mod idle;
 mod index;
 mod processes;
+mod recovery;
 mod tree;

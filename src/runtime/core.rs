@@ -1,0 +1,208 @@
+//! What a runtime consists of: the scheduler of the present fold, the thread that
+//! supervises it, and how one fold takes the place of another.
+//!
+//! ```text
+//!   fold 1 ──damage found──▶ condemned: its tasks end with `Corrupted`
+//!                                │ supervisor: its processes are killed
+//!                                ▼
+//!   fold 2 ◀──founded anew───────┘   submitters that waited go on here
+//! ```
+//!
+//! A handle belongs to the fold it was submitted to, and ends with it. A fold that
+//! was replaced stays mapped while a handle or a buffer of it is left.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use crate::config::Shutdown;
+use crate::error::{ShutdownError, TaskError};
+use crate::scheduler::Scheduler;
+use crate::supervise::{Commands, Ended, Supervisor};
+use crate::task::{Entry, FunctionId, Functions};
+
+use super::founder::Founder;
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    present: ArcSwap<Scheduler>,
+    functions: Functions,
+    pub(super) commands: Arc<Commands>,
+    pub(super) on_drop: Shutdown,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+    /// Held while `present` is looked at and waited for.
+    replaced: Mutex<()>,
+    was_replaced: Condvar,
+    rebuilds: AtomicU64,
+    is_closing: AtomicBool,
+}
+
+impl Core {
+    pub(super) fn new(
+        scheduler: Arc<Scheduler>,
+        commands: Arc<Commands>,
+        on_drop: Shutdown,
+    ) -> Self {
+        Core {
+            functions: scheduler.functions().clone(),
+            present: ArcSwap::new(scheduler),
+            commands,
+            on_drop,
+            supervisor: Mutex::default(),
+            replaced: Mutex::default(),
+            was_replaced: Condvar::new(),
+            rebuilds: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+        }
+    }
+
+    /// The scheduler of the present fold.
+    #[inline]
+    pub(super) fn present(&self) -> Arc<Scheduler> {
+        self.present.load_full()
+    }
+
+    /// The name of a task's entry; `None` if it is not in the main program.
+    #[inline]
+    pub(super) fn function(&self, entry: Entry) -> Option<FunctionId> {
+        self.functions.id(entry)
+    }
+
+    /// The scheduler of a fold that is not known to be damaged; waits for one while
+    /// the fold is built anew.
+    #[inline]
+    pub(super) fn sound(&self) -> Arc<Scheduler> {
+        let scheduler = self.present();
+        if scheduler.is_condemned() {
+            return self.successor();
+        }
+        scheduler
+    }
+
+    #[cold]
+    fn successor(&self) -> Arc<Scheduler> {
+        let mut guard = lock(&self.replaced);
+        loop {
+            let scheduler = self.present();
+            if !scheduler.is_condemned() || self.is_closing() {
+                return scheduler;
+            }
+            guard = self
+                .was_replaced
+                .wait(guard)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        // ordering: SeqCst, as the store in `close`: whoever closes and whoever
+        // founds a fold cannot miss each other.
+        self.is_closing.load(Ordering::SeqCst)
+    }
+
+    /// No task is accepted any more, by this fold or a later one.
+    fn close(&self) {
+        // ordering: SeqCst pairs with the load in `is_closing`.
+        self.is_closing.store(true, Ordering::SeqCst);
+        self.present().close();
+        let _guard = lock(&self.replaced);
+        self.was_replaced.notify_all();
+    }
+
+    /// How often the fold was built anew because its memory was damaged.
+    pub(super) fn rebuilds(&self) -> u64 {
+        // Relaxed: a counter.
+        self.rebuilds.load(Ordering::Relaxed)
+    }
+
+    /// Starts the thread that supervises this fold and those that follow it.
+    pub(super) fn supervise(
+        self: &Arc<Self>,
+        founder: Founder,
+        first: Supervisor,
+    ) -> std::io::Result<()> {
+        let core = Arc::clone(self);
+        let thread = std::thread::Builder::new()
+            .name("pinfold-super".into())
+            .spawn(move || {
+                let ran = catch_unwind(AssertUnwindSafe(|| core.run(&founder, first)));
+                if ran.is_err() {
+                    // Its zygote was dropped, and the workers with it.
+                    core.close();
+                    core.present().give_up("the supervisor panicked");
+                }
+            })?;
+        *lock(&self.supervisor) = Some(thread);
+        Ok(())
+    }
+
+    fn run(&self, founder: &Founder, mut supervisor: Supervisor) {
+        while supervisor.run() == Ended::Condemned {
+            if self.is_closing() {
+                return;
+            }
+            let counters = self.present().counters();
+            match founder.found(counters) {
+                Ok((scheduler, next)) => {
+                    supervisor = next;
+                    self.replace(scheduler);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the fold cannot be built anew");
+                    let scheduler = self.present();
+                    self.close();
+                    scheduler.give_up(&format!("the fold cannot be built anew: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn replace(&self, scheduler: Arc<Scheduler>) {
+        let guard = lock(&self.replaced);
+        self.present.store(scheduler);
+        // Relaxed: a counter.
+        self.rebuilds.fetch_add(1, Ordering::Relaxed);
+        self.was_replaced.notify_all();
+        drop(guard);
+        if self.is_closing() {
+            self.present().close();
+        }
+    }
+
+    pub(super) fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
+        let mut supervisor = lock(&self.supervisor);
+        let Some(thread) = supervisor.take() else {
+            return Ok(()); // shut down before
+        };
+        let start = Instant::now();
+        self.close();
+        let scheduler = self.present();
+        let drained = match how {
+            Shutdown::Drain => scheduler.wait_for_all(None),
+            Shutdown::DrainFor(limit) => scheduler.wait_for_all(Some(start + limit)),
+            Shutdown::Abort => scheduler.wait_for_all(Some(start)),
+        };
+        self.commands.stop(!drained);
+        if thread.join().is_err() {
+            tracing::error!("the supervisor had panicked");
+        }
+        let aborted = self.present().fail_all(&TaskError::Shutdown);
+        if aborted > 0 && how != Shutdown::Abort {
+            return Err(ShutdownError {
+                aborted,
+                after: start.elapsed(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Locks a private mutex that guards no data which a panic could leave half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

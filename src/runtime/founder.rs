@@ -1,0 +1,204 @@
+//! Founding a fold: segment, scheduler, zygote, workers. Done at the start, and again
+//! whenever the segment was found damaged.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::error::StartError;
+use crate::layout::{Fold, Plan, Shape};
+use crate::prim::{Death, Overdue};
+use crate::process::WorkerOrder;
+use crate::scheduler::{Counters, Scheduler};
+use crate::shm::Segment;
+use crate::supervise::{BEATS, Commands, Events, Settings, Supervisor};
+use crate::sys::barrier;
+use crate::task::{FunctionId, Functions};
+use crate::topology::{self, Topology};
+
+/// All it takes to found a fold.
+#[derive(Debug)]
+pub struct Founder {
+    shape: Shape,
+    queue_capacity: usize,
+    allowed_cpus: usize,
+    functions: Functions,
+    orders: Vec<WorkerOrder>,
+    settings: Settings,
+    commands: Arc<Commands>,
+}
+
+/// What the supervisor tells the scheduler.
+struct Rescue(Arc<Scheduler>);
+
+impl Events for Rescue {
+    fn starting(&self, worker: u32) {
+        self.0.expect(worker);
+    }
+
+    fn gone(&self, worker: u32, pid: i32) {
+        let tasks = self.0.rescue(worker, pid);
+        tracing::debug!(worker, pid, tasks, "worker's tasks moved on");
+    }
+
+    fn told(&self, pid: i32, death: Death) {
+        self.0.told(pid, death);
+    }
+
+    fn no_workers(&self, reason: String) {
+        self.0.give_up(&reason);
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        self.0.next_timer()
+    }
+
+    fn tick(&self, now: Instant) -> Vec<Overdue> {
+        self.0.tick(now)
+    }
+
+    fn strike(&self, overdue: &Overdue, grace: Option<Duration>) -> bool {
+        self.0.strike(overdue, grace)
+    }
+
+    fn has_work(&self, worker: u32) -> bool {
+        self.0.has_work(worker)
+    }
+
+    fn is_condemned(&self) -> bool {
+        self.0.is_condemned()
+    }
+}
+
+impl Founder {
+    /// With checked settings.
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        let shape = config.shape()?;
+        let functions =
+            Functions::of_this_program().map_err(system("the program's own code was not found"))?;
+        let init = match config.worker_init {
+            None => None,
+            Some(init) => match functions.init_id(init) {
+                Some(id) => Some(id),
+                None => return Err(StartError::ForeignInit),
+            },
+        };
+        let cpus = topology::allowed_cpus();
+        let allowed_cpus = cpus.len();
+        // With two CPUs there is nothing to choose, and reading the machine takes
+        // longer than starting the workers.
+        let topology = if allowed_cpus <= 2 {
+            Topology::flat(&cpus)
+        } else {
+            Topology::read()
+        };
+        let settings = Settings {
+            start_failures_max: config.start_attempts,
+            grace: config.kill_grace,
+            heartbeat: config.heartbeat,
+            spares: config.spares as u32,
+        };
+        let mut orders = orders(shape, &topology, config.pin, allowed_cpus);
+        for order in &mut orders {
+            order.init = init.map(|FunctionId(id)| id);
+            order.beat_ms = config
+                .heartbeat
+                .map_or(0, |threshold| (threshold / BEATS).as_millis().max(1) as u64);
+        }
+        Ok(Founder {
+            shape,
+            queue_capacity: config.queue_capacity,
+            allowed_cpus,
+            functions,
+            orders,
+            settings,
+            commands: Commands::new(shape.workers as usize)
+                .map_err(system("an event descriptor could not be made"))?,
+        })
+    }
+
+    /// What others may ask of the supervisor.
+    pub fn commands(&self) -> &Arc<Commands> {
+        &self.commands
+    }
+
+    /// A fresh fold with fresh workers; what was counted before goes on.
+    pub fn found(&self, counters: Counters) -> Result<(Arc<Scheduler>, Supervisor), StartError> {
+        let fold = create(self.shape)?;
+        let scheduler = Arc::new(Scheduler::new(
+            fold.clone(),
+            self.functions.clone(),
+            self.queue_capacity,
+            self.allowed_cpus,
+            Arc::clone(self.commands.bell()),
+            counters,
+        ));
+        let supervisor = Supervisor::start(
+            fold,
+            self.functions.build().clone(),
+            self.orders.clone(),
+            self.settings,
+            Arc::clone(&self.commands),
+            Arc::new(Rescue(Arc::clone(&scheduler))),
+        )
+        .map_err(|error| StartError::Zygote(error.to_string()))?;
+        Ok((scheduler, supervisor))
+    }
+}
+
+/// An error of the system, with what it was asked for.
+pub fn system(what: &'static str) -> impl Fn(std::io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+fn create(shape: Shape) -> Result<Fold, StartError> {
+    let plan = Plan::new(shape);
+    let segment = Segment::create(plan.len).map_err(|e| StartError::Segment(e.to_string()))?;
+    // Too little memory for the tables is an error here, not a signal later.
+    segment
+        .populate(0, plan.inboxes)
+        .map_err(|e| StartError::System {
+            what: "no memory for the fold's tables",
+            source: e.into(),
+        })?;
+    let asymmetric = barrier::register();
+    if asymmetric {
+        barrier::use_asymmetric();
+    }
+    let fold = Fold::new(segment, plan);
+    fold.header
+        .publish(fold.plan.len as u64, fold.plan.hash(), asymmetric);
+    Ok(fold)
+}
+
+/// Who runs where, and whom it robs in which order.
+fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<WorkerOrder> {
+    let (workers, threads) = (shape.workers as usize, shape.threads as usize);
+    let placements = topology::place(topology, workers, threads);
+    let near_first = topology::steal_order(&placements, topology);
+    (0..workers)
+        .map(|worker| {
+            let first = worker * threads;
+            let cpus = (first..first + threads)
+                .map(|executor| placements.get(executor).filter(|_| pin).map(|p| p.cpu.0))
+                .collect();
+            // Its own threads first, then as the first of them sees the others.
+            let mut victims: Vec<u32> = (first..first + threads).map(|e| e as u32).collect();
+            let others = near_first.get(first).into_iter().flatten();
+            victims.extend(
+                others
+                    .map(|e| *e as u32)
+                    .filter(|e| shape.worker_of(*e as usize) != worker),
+            );
+            WorkerOrder {
+                worker: worker as u32,
+                cpus,
+                victims,
+                allowed_cpus: allowed as u32,
+                init: None,
+                beat_ms: 0,
+                capture_stderr: false,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,159 @@
+//! Timers that have come: attempts that are due, deadlines that have passed.
+//!
+//! A task that is past its hard deadline and was not begun is cancelled: the
+//! compare-and-swap that does so competes with the claim. One that runs can only be
+//! ended with its worker. The supervisor does that; here is decided whether:
+//!
+//! ```text
+//!   deadline ─▶ Overdue ─▶ worker stopped ─▶ still running this task?
+//!                                             no: let it go on
+//!                                             yes: struck; SIGTERM, grace, SIGKILL
+//! ```
+//!
+//! It is asked while the worker is stopped, so that no other task that it may have
+//! begun meanwhile pays for this one.
+
+use std::time::{Duration, Instant};
+
+use crate::error::TaskError;
+use crate::prim::{Generation, Hint, Overdue, SlotIndex};
+use crate::task::TaskState;
+
+use super::Scheduler;
+use super::state::State;
+use super::timers::Due;
+
+/// A hard deadline that a task was submitted with.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    /// How long after its submission.
+    pub limit: Duration,
+    /// Its worker is being killed for it.
+    pub is_struck: bool,
+}
+
+impl Scheduler {
+    /// When [`Scheduler::tick`] should be called next.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.lock().timers.next()
+    }
+
+    /// Does what is due; returns the running tasks that must be ended.
+    pub fn tick(&self, now: Instant) -> Vec<Overdue> {
+        let mut overdue = Vec::new();
+        let mut state = self.lock();
+        while let Some(timer) = state.timers.pop_due(now) {
+            let inflight = &state.inflight[timer.slot as usize];
+            if inflight.ticket.is_none() || inflight.generation != timer.generation {
+                continue;
+            }
+            match timer.due {
+                Due::Attempt => {
+                    let word = self.fold.slots[timer.slot as usize].word();
+                    if TaskState::of(word) == Some(TaskState::Waiting) {
+                        self.try_again(&mut state, timer.slot);
+                    }
+                }
+                Due::Deadline | Due::Grace => {
+                    let was_asked = timer.due == Due::Grace;
+                    overdue.extend(self.expire(&mut state, timer.slot, was_asked));
+                }
+            }
+        }
+        self.publish(&mut state);
+        overdue
+    }
+
+    /// The deadline of the task in `slot` has come.
+    fn expire(&self, state: &mut State, slot: u32, was_asked: bool) -> Option<Overdue> {
+        if self.collect(state, slot) {
+            return None;
+        }
+        let generation = state.inflight[slot as usize].generation;
+        let cell = &self.fold.slots[slot as usize];
+        let is_waiting = || TaskState::of(cell.word()) == Some(TaskState::Waiting);
+        if cell.cancel(generation) || is_waiting() {
+            let extra = state.inflight[slot as usize].extra.as_ref();
+            let deadline = extra.and_then(|extra| extra.deadline);
+            let begun = extra.is_some_and(|extra| !extra.attempts.is_empty());
+            let error = TaskError::DeadlineExceeded {
+                limit: deadline.map_or(Duration::ZERO, |d| d.limit),
+                begun,
+            };
+            state.counters.late += 1;
+            self.settle(state, slot, Err(Box::new(error)));
+            return None;
+        }
+        self.runner(slot, generation).map(|worker| Overdue {
+            worker,
+            was_asked,
+            task: Hint {
+                slot: SlotIndex(slot),
+                generation,
+            },
+        })
+    }
+
+    /// Which worker runs the task in `slot` now.
+    fn runner(&self, slot: u32, generation: Generation) -> Option<u32> {
+        let word = self.fold.slots[slot as usize].word();
+        let shape = &self.fold.plan.shape;
+        let runs = TaskState::of(word) == Some(TaskState::Running)
+            && word.generation == generation
+            && (word.owner as usize) < shape.executors();
+        runs.then(|| shape.worker_of(word.owner as usize) as u32)
+    }
+
+    /// Whether its worker, which stands still, is in the middle of the task. If so
+    /// the task ends when the worker does; with a `grace`, it is looked at again
+    /// after that time.
+    pub fn strike(&self, overdue: &Overdue, grace: Option<Duration>) -> bool {
+        let Hint { slot, generation } = overdue.task;
+        let mut state = self.lock();
+        let inflight = &mut state.inflight[slot.at()];
+        let is_live = inflight.ticket.is_some() && inflight.generation == generation;
+        if !is_live || self.runner(slot.0, generation) != Some(overdue.worker) {
+            return false;
+        }
+        let extra = inflight.extra.as_mut();
+        if let Some(deadline) = extra.and_then(|extra| extra.deadline.as_mut()) {
+            deadline.is_struck = true;
+        }
+        if let Some(grace) = grace {
+            let at = Instant::now() + grace;
+            self.add_timer(&mut state, at, slot.0, Due::Grace);
+        }
+        true
+    }
+
+    /// Whether anything waits for worker `worker`: a task it runs, or one that it
+    /// was given and nobody else has taken.
+    pub fn has_work(&self, worker: u32) -> bool {
+        let mut state = self.lock();
+        if state.in_flight == 0 {
+            return false;
+        }
+        self.collect_all(&mut state);
+        let threads = self.fold.plan.shape.threads;
+        let executors = worker * threads..(worker + 1) * threads;
+        let has_hints = executors.clone().any(|executor| {
+            let record = &self.fold.executors[executor as usize];
+            matches!(state.inboxes[executor as usize].refresh(), Ok(1..))
+                || record
+                    .announced()
+                    .any(|hint| self.is_queued(Hint::unpack(hint)))
+        });
+        has_hints
+            || (0..state.used).any(|slot| {
+                let inflight = &state.inflight[slot as usize];
+                inflight.ticket.is_some() && self.runner(slot, inflight.generation) == Some(worker)
+            })
+    }
+
+    pub(super) fn is_queued(&self, hint: Hint) -> bool {
+        self.fold.slots.get(hint.slot.at()).is_some_and(|slot| {
+            let word = slot.word();
+            TaskState::of(word) == Some(TaskState::Queued) && word.generation == hint.generation
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Damage: finding it, and what follows.
+//!
+//! Whoever reads from shared memory what no correct process writes calls
+//! [`Scheduler::condemn`]. Then nothing in the segment is believed any more: every
+//! task in flight ends with `Corrupted`, no more are accepted, and the supervisor
+//! kills the workers and builds a fresh fold.
+//!
+//! Some damage is never read by chance: a hint that was overwritten, a word that
+//! says *running* of a task that nobody runs. So everything is looked at after each
+//! death (a process gone wild seldom lives long), and by a waiter whose wait is
+//! long. That one needs two looks with the same finding, because what it reads
+//! changes while it reads.
+
+use std::sync::atomic::Ordering as Private;
+
+use crate::error::{Refusal, TaskError};
+use crate::prim::atomic::Ordering;
+use crate::prim::{Generation, Hint, SlotIndex};
+use crate::task::TaskState;
+
+use super::Scheduler;
+use super::state::State;
+
+/// Tasks that looked forgotten.
+pub type Suspects = Vec<(u32, Generation)>;
+
+impl Scheduler {
+    /// Believes nothing in the segment from here on.
+    #[cold]
+    pub(super) fn condemn(&self, state: &mut State, what: &str) {
+        if self.is_condemned() {
+            return;
+        }
+        tracing::error!(what, "shared memory is damaged; the fold is built anew");
+        // ordering: Release pairs with the Acquire in `is_condemned`.
+        self.condemned.store(true, Private::Release);
+        state.closed.get_or_insert(Refusal::Rebuilding);
+        state.counters.damage += 1;
+        let error = TaskError::Corrupted {
+            message: what.to_owned(),
+        };
+        self.fail_in_flight(state, &error);
+        state.unpark_all();
+        self.fold.host_bell.force();
+        self.bell.ring();
+    }
+
+    /// Looks at everything that can be judged at any time.
+    pub(super) fn inspect(&self, state: &mut State) {
+        if let Some(what) = self.find_damage(state) {
+            self.condemn(state, &what);
+        }
+    }
+
+    fn find_damage(&self, state: &mut State) -> Option<String> {
+        let plan = &self.fold.plan;
+        let header = &self.fold.header;
+        if let Err(what) = header.check(plan.len as u64, plan.hash()) {
+            return Some(format!("the segment's header: {what}"));
+        }
+        if header.is_stopping() && state.closed.is_none() {
+            return Some("the segment's header: stopping".into());
+        }
+        if self.pool.damage() > 0 {
+            return Some("a pool block holds what no process writes".into());
+        }
+        for (executor, inbox) in state.inboxes.iter_mut().enumerate() {
+            if let Err(damaged) = inbox.check() {
+                return Some(format!("the inbox of executor {executor}: {damaged}"));
+            }
+        }
+        for (executor, completions) in state.completions.iter().enumerate() {
+            if let Err(damaged) = completions.check() {
+                return Some(format!("the completions of executor {executor}: {damaged}"));
+            }
+        }
+        (0..state.used).find_map(|slot| self.damaged_slot(state, slot))
+    }
+
+    fn damaged_slot(&self, state: &State, slot: u32) -> Option<String> {
+        let inflight = &state.inflight[slot as usize];
+        let word = self.fold.slots[slot as usize].word();
+        let is_known = match TaskState::of(word) {
+            Some(TaskState::Free) => inflight.ticket.is_none(),
+            Some(TaskState::Queued | TaskState::Waiting) => inflight.ticket.is_some(),
+            Some(TaskState::Running | TaskState::Done) => {
+                inflight.ticket.is_some()
+                    && (word.owner as usize) < self.fold.plan.shape.executors()
+            }
+            None => false,
+        };
+        let is_ours = word.generation == inflight.generation;
+        (!is_known || !is_ours).then(|| format!("slot {slot} says {word:?}"))
+    }
+
+    /// A waiter has waited long: looks at everything, and for tasks that were
+    /// forgotten. Those that were so at its last look too are beyond doubt.
+    pub(super) fn look_again(&self, state: &mut State, suspects: &mut Suspects) {
+        self.inspect(state);
+        if self.is_condemned() {
+            return;
+        }
+        let forgotten = self.forgotten(state);
+        if let Some((slot, generation)) = forgotten.iter().find(|s| suspects.contains(s)) {
+            let what = format!("the task in slot {slot} {generation:?} is with nobody");
+            self.condemn(state, &what);
+        }
+        *suspects = forgotten;
+        // Bells and marks may be spoilt as well; a needless wake costs little.
+        let is_queued = |word| TaskState::of(word) == Some(TaskState::Queued);
+        if (0..state.used).any(|slot| is_queued(self.fold.slots[slot as usize].word())) {
+            self.fold.wake_all();
+        }
+    }
+
+    /// Tasks in flight that no executor is running, and no hint speaks of.
+    fn forgotten(&self, state: &mut State) -> Suspects {
+        let is_any_inbox_full = state
+            .inboxes
+            .iter_mut()
+            .any(|inbox| !matches!(inbox.refresh(), Ok(0)));
+        let announced: Vec<u64> = self
+            .fold
+            .executors
+            .iter()
+            .flat_map(|record| record.announced_ever())
+            .collect();
+        let is_with_nobody = |slot: u32, state: &State| {
+            let inflight = &state.inflight[slot as usize];
+            if inflight.ticket.is_none() {
+                return false;
+            }
+            let hint = Hint {
+                slot: SlotIndex(slot),
+                generation: inflight.generation,
+            };
+            let word = self.fold.slots[slot as usize].word();
+            match TaskState::of(word) {
+                Some(TaskState::Queued) => {
+                    !is_any_inbox_full
+                        && !announced.contains(&hint.pack())
+                        && !state.homeless.contains(&hint.pack())
+                }
+                Some(TaskState::Running) => {
+                    let record = self.fold.executors.get(word.owner as usize);
+                    // Relaxed: ordered by the load of the word (Acquire), which the
+                    // executor changed (Release) after it had set this.
+                    let is_current = record.is_some_and(|record| {
+                        record.status.current.load(Ordering::Relaxed) == hint.pack()
+                    });
+                    !is_current && self.fold.slots[slot as usize].word() == word
+                }
+                _ => false,
+            }
+        };
+        (0..state.used)
+            .filter(|slot| is_with_nobody(*slot, state))
+            .map(|slot| (slot, state.inflight[slot as usize].generation))
+            .collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! What others may see of the supervisor, and ask of it.
+
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::sys::fds::Bell;
+use crate::sys::pidfd;
+
+/// Shared by the supervisor, the runtime and the scheduler.
+#[derive(Debug)]
+pub struct Commands {
+    bell: Arc<Bell>,
+    shared: Mutex<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    stop: Option<Stop>,
+    workers: Vec<WorkerInfo>,
+    restarts: u64,
+}
+
+/// How the workers are to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Nothing is in flight: let them leave.
+    Idle,
+    /// Kill them.
+    Kill,
+}
+
+/// What is known of a worker process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// Its process number, 0 while it has none.
+    pub pid: i32,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+impl Commands {
+    /// For `workers` workers.
+    pub fn new(workers: usize) -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Commands {
+            bell: Arc::new(Bell::new()?),
+            shared: Mutex::new(Told {
+                workers: vec![WorkerInfo::default(); workers],
+                ..Told::default()
+            }),
+        }))
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Told> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rung when the supervisor should look around.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// Ends the supervisor and the workers: by letting them leave, or by killing.
+    pub fn stop(&self, kill: bool) {
+        self.shared().stop = Some(if kill { Stop::Kill } else { Stop::Idle });
+        self.bell.ring();
+    }
+
+    /// Whether somebody has called `stop`.
+    pub fn stop_wanted(&self) -> Option<Stop> {
+        self.shared().stop
+    }
+
+    pub(super) fn wait_for_stop(&self) -> Stop {
+        loop {
+            if let Some(stop) = self.stop_wanted() {
+                return stop;
+            }
+            let _ = pidfd::wait_any(&[self.bell.as_fd()], None);
+            self.bell.hush();
+        }
+    }
+
+    /// What is known of each worker.
+    pub fn workers(&self) -> Vec<WorkerInfo> {
+        self.shared().workers.clone()
+    }
+
+    /// How often any worker was started again.
+    pub fn restarts(&self) -> u64 {
+        self.shared().restarts
+    }
+
+    pub(super) fn set_pid(&self, worker: u32, pid: i32) {
+        self.shared().workers[worker as usize].pid = pid;
+    }
+
+    pub(super) fn count_restart(&self, worker: u32) {
+        let mut shared = self.shared();
+        shared.restarts += 1;
+        shared.workers[worker as usize].restarts += 1;
+    }
+}
