@@ -61,6 +61,9 @@ impl Scheduler {
             }
         }
         self.publish(&mut state);
+        drop(state);
+        // Whoever sleeps for all waiters is not told by `settle`.
+        self.fold.host_bell.force();
         overdue
     }
 

@@ -107,6 +107,9 @@ impl Scheduler {
                 self.end_by_death(&mut state, dying.slot);
             }
         }
+        drop(state);
+        // Whoever sleeps for all waiters is not told by `settle`.
+        self.fold.host_bell.force();
     }
 
     /// Worker `worker` is about to be started.
