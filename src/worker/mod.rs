@@ -119,6 +119,10 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     let Some(order) = start.order() else {
         exit_now(0); // a spare that is not needed any more
     };
+    #[cfg(feature = "crash-points")]
+    if let Some(steps) = order.crash_at {
+        crate::prim::counted::end_after(steps, crate::sys::kill_self);
+    }
     let fold = start.fold.clone();
     let pool = fold.pool(ProcessId::of_worker(order.worker));
     let pool = POOL.get_or_init(|| pool).clone();
