@@ -33,6 +33,8 @@ pub trait Living {
     /// Whether the process may still use what it owns. One that is dead and whose
     /// things are about to be recovered counts as alive until then.
     fn is_alive(&self, process: ProcessId) -> bool;
+    /// Whether the process may be in the middle of a change.
+    fn is_busy(&self, process: ProcessId) -> bool;
     /// Whether the result that `slot` carries will be collected.
     fn will_be_collected(&self, slot: SlotIndex) -> bool;
 }
@@ -139,10 +141,10 @@ impl Inner {
                 // The rest of an extent that is being built or taken down: its head
                 // says so, by carrying its own number.
                 head <= span
-                    && living.is_alive(ProcessId(word.owner))
+                    && living.is_busy(ProcessId(word.owner))
                     && (head == span || self.is_claimed_head(head))
             }
-            RETIRING => living.is_alive(ProcessId(word.owner)),
+            RETIRING => living.is_busy(ProcessId(word.owner)),
             _ => false,
         };
         if !is_whole {
