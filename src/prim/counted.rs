@@ -15,12 +15,13 @@ static END: OnceLock<fn()> = OnceLock::new();
 /// return.
 pub fn end_after(steps: u64, end: fn()) {
     let _ = END.set(end);
-    // Relaxed: here and below, a private counter; only its total matters.
+    // Relaxed: a private counter; only its total matters.
     LEFT.store(steps, Ordering::Relaxed);
 }
 
 /// A change of shared memory, or a system call that others notice, comes next.
 pub fn step() {
+    // Relaxed: as in `end_after`.
     if LEFT.fetch_sub(1, Ordering::Relaxed) == 0 {
         END.get().inspect(|end| end());
     }
@@ -33,6 +34,7 @@ macro_rules! counted {
         #[repr(transparent)]
         pub struct $name(atomic::$name);
 
+        #[allow(dead_code, reason = "whatever `core` offers")]
         impl $name {
             /// See `core`.
             #[inline]
