@@ -23,9 +23,10 @@ use crate::worker;
 /// }
 /// ```
 pub fn init() {
-    if Role::Host.set() != Role::Unknown {
+    if Role::now() != Role::Unknown {
         return;
     }
+    Role::Host.set();
     if !is_zygote() {
         return;
     }

@@ -162,7 +162,7 @@ pub fn run(mut start: WorkerStart) -> Infallible {
 fn init(functions: &Functions, id: FunctionId, first: &Executor) {
     let words = &first.record().last_words;
     let Some(init) = functions.init(id) else {
-        words.write("its init lies outside the program");
+        words.write("its init is not a function of the program");
         exit_now(BROKEN)
     };
     match std::panic::catch_unwind(init) {

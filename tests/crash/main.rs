@@ -48,7 +48,7 @@ fn main() -> ExitCode {
                     untouched = 0;
                 }
                 // How far a worker comes is a matter of chance when there are several.
-                Ok(false) if untouched < 3 => untouched += 1,
+                Ok(false) if untouched < 12 * (workers - 1) => untouched += 1,
                 Ok(false) => break,
                 Err(what) => {
                     println!("FAILED: {name}: {what}");
