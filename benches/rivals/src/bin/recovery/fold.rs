@@ -26,15 +26,26 @@ fn job(round: u32) -> u32 {
 pub struct Wounded {
     rt: Runtime,
     workers: usize,
+    others: Others,
     rounds: u32,
 }
 
+/// What the other workers have done when one is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// A task, as in a fold that has run for a while.
+    HaveWorked,
+    /// Nothing yet: each page of code and data is touched for the first time.
+    AreNew,
+}
+
 impl Wounded {
-    pub fn start(builder: Builder, workers: usize) -> Self {
+    pub fn start(builder: Builder, workers: usize, others: Others) -> Self {
         let rt = builder.workers(workers).start().expect("pinfold starts");
         let wounded = Wounded {
             rt,
             workers,
+            others,
             rounds: 0,
         };
         wounded.heal();
@@ -70,6 +81,22 @@ impl Wounded {
                 && stats.workers.len() == self.workers
                 && stats.workers.iter().all(|w| w.pid > 0 && is_asleep(w.pid))
         });
+        if self.others == Others::HaveWorked {
+            self.work();
+        }
         std::thread::sleep(SETTLE);
+    }
+
+    /// Gives short tasks to all until each worker has run one.
+    fn work(&self) {
+        let runs = || self.rt.stats().workers.iter().map(|w| w.run).collect();
+        let before: Vec<u64> = runs();
+        board().attempts.store(1, Ordering::Release);
+        until("a task for each worker", || {
+            let tasks = self.rt.task(job).map(0..4 * self.workers as u32);
+            assert!(tasks.flatten().count() == 4 * self.workers);
+            let now = runs();
+            now.iter().zip(&before).all(|(now, before)| now > before)
+        });
     }
 }

@@ -25,7 +25,7 @@ use clap::Parser;
 use pinfold::{Builder, Runtime};
 
 use floor::{Forker, Wait};
-use fold::Wounded;
+use fold::{Others, Wounded};
 use python::Python;
 use table::{Contestant, Row, measure};
 
@@ -44,6 +44,9 @@ struct Args {
     /// Whoever is killed sleeps instead of being busy
     #[arg(long)]
     sleeping: bool,
+    /// Only those whose name contains this, for a look with a tracer
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
 }
 
 fn main() {
@@ -76,6 +79,7 @@ fn main() {
     let mut contestants = floors(&forker);
     contestants.extend(folds());
     contestants.push(python(args.sleeping));
+    contestants.retain(|contestant| contestant.name.contains(&args.only));
     let rows = measure(args.rounds, contestants);
     table::print(&rows, args.rounds, args.sleeping);
 }
@@ -139,14 +143,21 @@ fn folds() -> Vec<Contestant<'static>> {
             Row::new("joined").against(seen, Some(BAR)),
         ]
     };
-    let mut two = Wounded::start(Runtime::builder(), 2);
-    let mut one = Wounded::start(Runtime::builder(), 1);
-    let mut spared = SPARES.map(|spares| Wounded::start(spares(Runtime::builder()), 1));
+    let start = Wounded::start;
+    let mut two = start(Runtime::builder(), 2, Others::HaveWorked);
+    let mut new = start(Runtime::builder(), 2, Others::AreNew);
+    let mut one = start(Runtime::builder(), 1, Others::HaveWorked);
+    let mut spared = SPARES.map(|spares| start(spares(Runtime::builder()), 1, Others::AreNew));
     vec![
         Contestant::new(
             "pinfold (a): 2 workers, the other takes over",
             rows(WAKE_RAN, WAKE_SEEN),
             move || Ok(two.recover()),
+        ),
+        Contestant::new(
+            "pinfold (a'): as (a), the other is new itself",
+            rows(WAKE_RAN, WAKE_SEEN),
+            move || Ok(new.recover()),
         ),
         Contestant::new(
             "pinfold (b): 1 worker, its successor takes over",

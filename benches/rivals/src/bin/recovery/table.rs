@@ -33,7 +33,7 @@ type Run<'a> = Box<dyn FnMut() -> Result<Vec<f64>, String> + 'a>;
 
 /// Whoever takes its turn.
 pub struct Contestant<'a> {
-    name: &'static str,
+    pub name: &'static str,
     rows: Vec<Row>,
     run: Run<'a>,
 }
@@ -134,8 +134,8 @@ fn print_row(measured: &Measured, all: &[Measured]) -> Value {
     let ratio_text = ratio.map_or(String::new(), |r| format!("{r:.2}"));
     let bar_text = match (row.bar, is_met) {
         (Some(bar), Some(true)) => format!("<= {bar}: met"),
-        (Some(bar), _) => format!("<= {bar}: NOT met"),
-        (None, _) => String::new(),
+        (Some(bar), Some(false)) => format!("<= {bar}: NOT met"),
+        _ => String::new(),
     };
     let line =
         format!("{label:<58} {middle:>9.1} {low:>9.1} {high:>9.1} {ratio_text:>8}  {bar_text}");
