@@ -31,7 +31,10 @@ pub fn init() {
         return;
     }
     match Functions::of_this_program() {
-        Ok(functions) => run_zygote(functions.build(), worker::run),
+        Ok(functions) => {
+            worker::prepare(functions.clone());
+            run_zygote(functions.build(), worker::run)
+        }
         Err(error) => {
             tracing::error!(%error, "the zygote cannot find its own code");
             exit_now(1)

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
-use crate::layout::{Fold, Plan, Shape};
+use crate::layout::{Fold, Plan};
 use crate::prim::Death;
 use crate::shm::Segment;
 use crate::sys::{
@@ -99,13 +99,11 @@ fn serve(
     if getppid() != parent {
         return Ok(()); // the host ended before we held its pidfd
     }
-    let Some((segment_fd, shape, plan_hash)) = handshake(&socket, build)? else {
+    let Some(fold) = handshake(&socket, build)? else {
         return Ok(());
     };
     let nest = Nest {
-        segment_fd,
-        shape,
-        plan_hash,
+        fold,
         zygote: getpid().as_raw(),
         worker,
     };
@@ -184,9 +182,9 @@ fn end_all(children: BTreeMap<i32, Child>) {
     }
 }
 
-type Agreed = (OwnedFd, Shape, u64);
-
-fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>> {
+/// Agrees with the host on build and layout, and attaches to the segment: workers
+/// inherit the mapping.
+fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Fold>> {
     let Some((message, mut fds)) = receive(socket)? else {
         return Ok(None);
     };
@@ -205,27 +203,32 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     if build != *own {
         return refuse("host and zygote are different builds of the program");
     }
-    if !shape.is_sane() || Plan::new(shape).hash() != plan_hash {
+    if !shape.is_sane() {
+        return refuse("the shape of the fold makes no sense");
+    }
+    let plan = Plan::new(shape);
+    if plan.hash() != plan_hash {
         return refuse("host and zygote disagree on the layout of the segment");
     }
     if fds.is_empty() {
         return refuse("the memory file did not arrive");
     }
-    let fd = fds.remove(0);
+    let fold = match Segment::attach(fds.remove(0), plan.len, plan_hash) {
+        Ok(segment) => Fold::new(segment, plan),
+        Err(error) => return refuse(&error.to_string()),
+    };
     // Until now it was kept for the host, in case we did not come so far.
     match fds.pop() {
         Some(real) => restore_stderr(real)?,
         None => fds::close_stderr()?,
     }
     send(socket, &FromZygote::Ready, &[])?;
-    Ok(Some((fd, shape, plan_hash)))
+    Ok(Some(fold))
 }
 
 /// What every worker of the fold is made with.
 struct Nest {
-    segment_fd: OwnedFd,
-    shape: Shape,
-    plan_hash: u64,
+    fold: Fold,
     zygote: i32,
     worker: fn(WorkerStart) -> std::convert::Infallible,
 }
@@ -262,31 +265,17 @@ impl Nest {
                 exit_now(1);
             }
         }
-        let mut keep = vec![fds::number(&self.segment_fd)];
+        let mut keep = vec![fds::number(&self.fold.segment().fd())];
         keep.extend(real_stderr.as_ref().map(fds::number));
         if let Orders::Socket(socket) = &orders {
             keep.push(fds::number(socket));
         }
         fds::close_inherited(&keep);
-        let plan = Plan::new(self.shape);
-        let len = plan.len;
-        let attached = nix::unistd::dup(&self.segment_fd)
-            .map_err(std::io::Error::from)
-            .and_then(|fd| Segment::attach(fd, len, self.plan_hash).map_err(std::io::Error::other));
-        match attached {
-            Ok(segment) => {
-                let fold = Fold::new(segment, plan);
-                match (self.worker)(WorkerStart {
-                    fold,
-                    orders,
-                    real_stderr,
-                }) {}
-            }
-            Err(error) => {
-                tracing::error!(%error, pid = getpid().as_raw(), "a worker could not attach");
-                exit_now(1)
-            }
-        }
+        match (self.worker)(WorkerStart {
+            fold: self.fold.clone(),
+            orders,
+            real_stderr,
+        }) {}
     }
 }
 

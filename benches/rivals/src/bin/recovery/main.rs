@@ -29,8 +29,8 @@ use fold::{Others, Wounded};
 use python::Python;
 use table::{Contestant, Row, measure};
 
-// ENABLE HERE once `Builder::spares` exists: `Some(|builder| builder.spares(1))`.
-const SPARES: Option<fn(Builder) -> Builder> = None;
+/// Row (c): with a process that waits to take the dead one's place.
+const SPARES: Option<fn(Builder) -> Builder> = Some(|builder| builder.spares(1));
 
 /// The most a recovery may take, in units of its floor.
 const BAR: f64 = 2.0;
