@@ -184,9 +184,10 @@ impl Inner {
             block.0 as usize / SLAB_BLOCKS_MAX,
             block.0 as usize % SLAB_BLOCKS_MAX,
         );
-        // Relaxed: a hint; `set_avail` publishes it.
+        // ordering: Release pairs with the Acquire in `take_free_bits`: who takes the
+        // hint sees the block free. It may come by on account of an earlier avail bit.
         self.free_bits[head * MAP_WORDS + place / 64]
-            .fetch_or(1 << (place % 64), Ordering::Relaxed);
+            .fetch_or(1 << (place % 64), Ordering::Release);
         self.set_avail(class, head);
     }
 
@@ -218,11 +219,13 @@ impl Inner {
         let words = class.slab_blocks().div_ceil(64);
         let map = &self.free_bits[head * MAP_WORDS..][..words];
         for (at, word) in map.iter().enumerate() {
-            // Relaxed: hints; the block's own word orders everything else.
+            // Relaxed: a look that saves a swap.
             let mut bits = if word.load(Ordering::Relaxed) == 0 {
                 0
             } else {
-                word.swap(0, Ordering::Relaxed)
+                // ordering: Acquire pairs with the Release in `set_free_bit`. With a
+                // stale word the hint would seem wrong, and be dropped.
+                word.swap(0, Ordering::Acquire)
             };
             while bits != 0 {
                 let place = at * 64 + bits.trailing_zeros() as usize;
