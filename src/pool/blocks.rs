@@ -157,11 +157,16 @@ impl Inner {
             return None;
         }
         let head = index.0 as usize / SLAB_BLOCKS_MAX;
-        // The slab cannot be retired while a block in it is ours; but it may have
-        // been on its way, or serve another class by now.
-        if self.span(head) != Span::Slab(class) {
+        // The slab cannot be retired while a block in it is ours, but it may serve
+        // another class by now. Others may have met our claim and dropped their hint.
+        let found = self.span(head);
+        if found != Span::Slab(class) {
             let free = Word::new(BlockState::Free as u8, 0, word.generation.next());
-            self.change(index, loaned, free);
+            if self.change(index, loaned, free)
+                && let Span::Slab(other) = found
+            {
+                self.set_free_bit(index, other);
+            }
             return None;
         }
         Some(Block {
@@ -320,7 +325,10 @@ impl Inner {
     /// False if somebody else was first.
     pub(super) fn free(&self, index: BlockIndex, word: Word) -> bool {
         let Some((head, _, _)) = self.locate(index) else {
-            self.report_damage(index, word);
+            // Unless somebody else was first, and has given the extent back too.
+            if self.load(index) == word {
+                self.report_damage(index, word);
+            }
             return false;
         };
         match self.span(head) {

@@ -72,7 +72,7 @@ impl Hold {
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), len) }
     }
 
-    fn word(&self) -> Word {
+    pub(super) fn word(&self) -> Word {
         let owner = if self.is_loan() { self.pool.0.me.0 } else { 0 };
         Word::new(self.kind as u8, owner, self.block.generation)
     }

@@ -4,7 +4,7 @@
 //! small here, so that a slab has two or three blocks.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use loom::cell::Cell;
 use loom::thread;
@@ -22,6 +22,8 @@ const D: ProcessId = ProcessId(2);
 const TWO: usize = 96;
 /// A class with three blocks to a span.
 const THREE: usize = 64;
+/// What takes two spans.
+const RUN: usize = 2 * SPAN;
 
 /// A segment with a pool, and what its memory holds, as plain memory: loom fails
 /// an access that is not ordered behind the former owner's.
@@ -40,9 +42,13 @@ struct Process {
 
 impl World {
     fn new(spans: usize) -> Self {
+        Self::with_processes(spans, 3)
+    }
+
+    fn with_processes(spans: usize, processes: usize) -> Self {
         World {
             segment: Arc::new(Segment::empty()),
-            plan: PoolPlan::new(0, spans * SPAN, 3),
+            plan: PoolPlan::new(0, spans * SPAN, processes),
             memory: Arc::new((0..spans * SPAN / 32).map(|_| Cell::new(0)).collect()),
         }
     }
@@ -101,11 +107,17 @@ impl Process {
 fn audit(living: &[&Process], pinned: Option<Loan>, len: usize, count: usize) {
     let host = &living[0].pool;
     assert_eq!(host.in_use(), [usize::from(pinned.is_some()), 0, 0]);
+    let dump0 = dump(living);
     let loans: Vec<_> = living.iter().flat_map(|p| p.alloc_all(len)).collect();
+    if loans.len() != count { println!("before {dump0}\nafter {}", dump(living)); }
     let mut indices: Vec<_> = loans.iter().map(|loan| loan.hold.block().index).collect();
     indices.sort_unstable();
     indices.dedup();
-    assert_eq!((loans.len(), indices.len()), (count, count), "lost or double");
+    assert_eq!(
+        (loans.len(), indices.len()),
+        (count, count),
+        "lost or double"
+    );
     drop((loans, pinned));
     assert_eq!(host.in_use(), [0, 0, 0]);
     host.0.reclaim();
@@ -171,7 +183,10 @@ fn the_last_holder_frees() {
         let (a, ()) = holder.join().expect("ends");
         let (b, _) = third.join().expect("ends");
         let word = host.pool.0.load(block.index);
-        assert!(word.generation.raw() <= block.generation.raw() + 2, "freed twice");
+        assert!(
+            word.generation.raw() <= block.generation.raw() + 2,
+            "freed twice"
+        );
         audit(&[&host, &a, &b], pinned, TWO, 1);
     });
 }
@@ -189,4 +204,308 @@ fn a_slab_is_emptied_or_used() {
         let (a, _) = other.join().expect("ends");
         audit(&[&host, &a], pinned, TWO, 1);
     });
+}
+
+/// Extents of several spans, claimed and given back by two processes that leave
+/// room for one at a time.
+#[test]
+fn extents_do_not_overlap() {
+    explore("pool: two runs", Some(2), || {
+        let world = World::new(3);
+        let host = world.process(HOST);
+        let other = spawn(world.process(A), |a| {
+            a.use_one(RUN);
+            a.use_one(TWO);
+        });
+        host.use_one(RUN);
+        host.use_one(TWO);
+        let (a, ()) = other.join().expect("ends");
+        audit(&[&host, &a], None, TWO, 6);
+    });
+}
+
+/// What every model of a death ends with: the host recovers while `living` still
+/// runs. Afterwards nothing of the dead is left.
+fn recover_beside<R: 'static>(
+    host: &Process,
+    mortal: thread::JoinHandle<bool>,
+    has_died: &AtomicBool,
+    living: thread::JoinHandle<(Process, R)>,
+) -> (Process, R) {
+    has_died.fetch_or(mortal.join().expect("ends"), SeqCst);
+    host.pool.recover(D, |_| false);
+    living.join().expect("ends")
+}
+
+/// A process dies while it takes, publishes and frees blocks of a slab that others
+/// use.
+#[test]
+fn block_user_dies() {
+    explore_deaths("pool: block user dies", Some(2), |death, has_died| {
+        let world = World::new(1);
+        let host = world.process(HOST);
+        let pinned = host.alloc(THREE);
+        let mortal = spawn_mortal(world.process(D), death, |d| {
+            let first = d.alloc(THREE).map(Loan::publish);
+            let second = d.alloc(THREE);
+            let _ = step();
+            drop((first, second));
+        });
+        let living = spawn(world.process(A), |a| a.use_one(THREE));
+        let (a, _) = recover_beside(&host, mortal, has_died, living);
+        audit(&[&host, &a], pinned, THREE, 2);
+    });
+}
+
+/// A process dies while it makes a slab, uses it and gives it back; another does
+/// the same.
+#[test]
+fn slab_maker_dies() {
+    explore_deaths("pool: slab maker dies", Some(2), |death, has_died| {
+        let world = World::new(2);
+        let host = world.process(HOST);
+        let mortal = spawn_mortal(world.process(D), death, |d| {
+            d.use_one(TWO);
+            d.pool.0.reclaim();
+        });
+        let living = spawn(world.process(A), |a| a.use_one(TWO));
+        let (a, _) = recover_beside(&host, mortal, has_died, living);
+        audit(&[&host, &a], None, TWO, 4);
+    });
+}
+
+/// As above; the other has an old hint, so that it may take a block at any time.
+#[test]
+fn slab_maker_dies_and_a_hint_is_old() {
+    explore_deaths(
+        "pool: slab maker dies, old hint",
+        Some(2),
+        |death, has_died| {
+            let world = World::new(1);
+            let (host, a) = (world.process(HOST), world.process(A));
+            a.use_one(TWO);
+            assert_eq!(host.pool.0.reclaim(), 1);
+            let mortal = spawn_mortal(world.process(D), death, |d| {
+                d.use_one(TWO);
+            });
+            let living = spawn(a, |a| a.alloc(TWO));
+            has_died.fetch_or(mortal.join().expect("ends"), SeqCst);
+            host.pool.recover(D, |_| false);
+            let ours = host.alloc_all(TWO);
+            let (a, theirs) = living.join().expect("ends");
+            for (process, loan) in ours
+                .iter()
+                .map(|l| (&host, l))
+                .chain(theirs.iter().map(|l| (&a, l)))
+            {
+                let block = loan.hold.block();
+                assert_eq!(process.read(block), process.mark(block), "two owners");
+            }
+            drop(ours);
+            let count = if theirs.is_some() { 1 } else { 2 };
+            audit(&[&host, &a], theirs, TWO, count);
+        },
+    );
+}
+
+/// A process dies while it gives slabs back for room, of which another uses one.
+#[test]
+fn reclaimer_dies() {
+    explore_deaths("pool: reclaimer dies", Some(2), |death, has_died| {
+        let world = World::new(1);
+        let (host, a) = (world.process(HOST), world.process(A));
+        a.use_one(TWO);
+        let mortal = spawn_mortal(world.process(D), death, |d| {
+            d.pool.0.reclaim();
+            d.use_one(THREE);
+        });
+        let living = spawn(a, |a| a.use_one(TWO));
+        let (a, _) = recover_beside(&host, mortal, has_died, living);
+        audit(&[&host, &a], None, TWO, 2);
+    });
+}
+
+/// A process dies while it uses a slab that another gives back for room.
+#[test]
+fn user_of_a_reclaimed_slab_dies() {
+    explore_deaths(
+        "pool: dies beside a reclaimer",
+        Some(2),
+        |death, has_died| {
+            let world = World::new(1);
+            let (host, d) = (world.process(HOST), world.process(D));
+            d.use_one(TWO);
+            let mortal = spawn_mortal(d, death, |d| {
+                d.use_one(TWO);
+            });
+            let living = spawn(world.process(A), |a| a.use_one(THREE));
+            let (a, _) = recover_beside(&host, mortal, has_died, living);
+            audit(&[&host, &a], None, TWO, 2);
+        },
+    );
+}
+
+/// A process dies while it claims and frees extents of several spans, another does
+/// the same.
+#[test]
+fn run_user_dies() {
+    explore_deaths("pool: run user dies", Some(2), |death, has_died| {
+        let world = World::new(3);
+        let host = world.process(HOST);
+        let mortal = spawn_mortal(world.process(D), death, |d| {
+            d.use_one(RUN);
+        });
+        let living = spawn(world.process(A), |a| a.use_one(RUN));
+        let (a, _) = recover_beside(&host, mortal, has_died, living);
+        audit(&[&host, &a], None, RUN, 1);
+    });
+}
+
+/// A process dies while it gives memory back to the system.
+#[test]
+fn trimmer_dies() {
+    explore_deaths("pool: trimmer dies", Some(2), |death, has_died| {
+        let world = World::new(2);
+        let (host, a) = (world.process(HOST), world.process(A));
+        a.use_one(TWO);
+        let mortal = spawn_mortal(world.process(D), death, |d| {
+            d.pool.trim();
+        });
+        let living = spawn(a, |a| a.use_one(RUN));
+        let (a, _) = recover_beside(&host, mortal, has_died, living);
+        audit(&[&host, &a], None, TWO, 4);
+    });
+}
+
+/// A worker takes a loan and a shared block as arguments, and returns a block of its
+/// own: every death leaves each of them whole with the host, or free.
+#[test]
+fn worker_dies_with_arguments_and_result() {
+    const SLOT: SlotIndex = SlotIndex(5);
+    explore_deaths("pool: worker dies", Some(2), |death, has_died| {
+        let world = World::new(2);
+        let host = world.process(HOST);
+        let pinned = host.alloc(THREE);
+        let loan = Transfer::of_loan(host.alloc(THREE).expect("room"));
+        let shared = host.alloc(THREE).expect("room").publish();
+        let (loaned, held) = (*loan.hold.block(), *shared.hold.block());
+        let returned = Arc::new(Mutex::new(None));
+        let result = Arc::clone(&returned);
+        let mortal = spawn_mortal(world.process(D), death, move |d| {
+            let pool = &d.pool;
+            let ours = pool.accept(loaned.index, loaned.generation, Some(HOST));
+            let theirs = pool.accept(held.index, held.generation, None);
+            let (ours, theirs) = (ours.expect("sent"), theirs.expect("held"));
+            assert_eq!(d.read(ours.block()) >> 16, 0);
+            assert_eq!(d.read(theirs.block()) >> 16, 0);
+            drop(ours);
+            let made = d.alloc(TWO).expect("room");
+            let made = Transfer {
+                len: 0,
+                hold: made.publish().hold,
+            };
+            let parcel = made.into_result(SLOT, &[]).expect("nobody else holds it");
+            drop(theirs);
+            // The slot's word says `Done` now.
+            *lock(&result) = Some(parcel);
+            let _ = step();
+        });
+        // The user lets go of what the task was given; a task that ends does.
+        let living = spawn(world.process(A), |a| a.use_one(TWO));
+        has_died.fetch_or(mortal.join().expect("ends"), SeqCst);
+        let returned = lock(&returned).take();
+        host.pool
+            .recover(D, |slot| slot == SLOT && returned.is_some());
+        if let Some(parcel) = returned {
+            let result = host
+                .pool
+                .accept_result(&parcel, SLOT, &[])
+                .expect("carried");
+            assert_eq!(host.read(result.hold.block()) >> 16, D.0);
+        }
+        drop((loan, shared));
+        let (a, _) = living.join().expect("ends");
+        audit(&[&host, &a], pinned, THREE, 5);
+    });
+}
+
+/// The host polls for a result and lets go of an argument while the worker does.
+#[test]
+fn argument_and_result_pass_each_other() {
+    const SLOT: SlotIndex = SlotIndex(5);
+    explore("pool: argument and result", Some(2), || {
+        let world = World::new(1);
+        let host = world.process(HOST);
+        let loan = Transfer::of_loan(host.alloc(THREE).expect("room"));
+        let block = *loan.hold.block();
+        let worker = spawn(world.process(A), move |a| {
+            let hold = a.pool.accept(block.index, block.generation, Some(HOST));
+            let Some(hold) = hold else {
+                return None; // not sent after all
+            };
+            assert_eq!(a.read(hold.block()) >> 16, 0);
+            for cell in a.cells(&block) {
+                cell.set(a.mark(&block));
+            }
+            let hold = Transfer { hold, len: 0 };
+            Some(hold.into_result(SLOT, &[]).expect("carried"))
+        });
+        drop(loan);
+        let adopted = host.pool.adopt(block.index, block.generation, SLOT, true);
+        if let Some(hold) = &adopted {
+            assert_eq!(host.read(hold.block()) >> 16, A.0);
+        }
+        let (a, parcel) = worker.join().expect("ends");
+        match (parcel, adopted) {
+            (Some(parcel), None) => {
+                host.pool
+                    .accept_result(&parcel, SLOT, &[])
+                    .expect("carried");
+            }
+            (parcel, adopted) => assert!(parcel.is_some() || adopted.is_none()),
+        }
+        audit(&[&host, &a], None, THREE, 3);
+    });
+}
+
+/// With more processes than a word has bits, the holders are not seen all at once:
+/// one lets go while another hands the block to the host.
+#[test]
+fn carried_while_another_lets_go() {
+    const SLOT: SlotIndex = SlotIndex(5);
+    const FAR: ProcessId = ProcessId(64);
+    explore("pool: carried while another lets go", Some(3), || {
+        let world = World::with_processes(1, 65);
+        let (host, a, far) = (world.process(HOST), world.process(A), world.process(FAR));
+        let pinned = host.alloc(THREE);
+        let shared = far.alloc(THREE).expect("room").publish();
+        let block = *shared.hold.block();
+        let theirs = a.pool.accept(block.index, block.generation, None);
+        let other = spawn(a, |_| drop(theirs.expect("held")));
+        let carrier = spawn(far, move |_| {
+            let carried = Transfer {
+                hold: shared.hold,
+                len: 0,
+            };
+            carried.into_result(SLOT, &[]).expect("carried, or copied")
+        });
+        let (far, parcel) = carrier.join().expect("ends");
+        let result = host
+            .pool
+            .accept_result(&parcel, SLOT, &[])
+            .expect("carried");
+        let (a, ()) = other.join().expect("ends");
+        let word = host.pool.0.load(result.hold.block().index);
+        assert_eq!(word, result.hold.word(), "freed while the host holds it");
+        drop(result);
+        audit(&[&host, &a, &far], pinned, THREE, 2);
+    });
+}
+
+fn dump(living: &[&Process]) -> String {
+    use crate::prim::atomic::Ordering::Relaxed;
+    let p = &living[0].pool.0;
+    let w = |v: &[AtomicU64]| v.iter().map(|w| format!("{:?}", crate::prim::Word::unpack(w.load(Relaxed)))).collect::<Vec<_>>().join("\n   ");
+    let n = |v: &[AtomicU64]| v.iter().map(|w| w.load(Relaxed)).collect::<Vec<_>>();
+    format!("spans {}\n blocks {}\n free {:?} avail {:?} caches {:?}", w(&p.spans), w(&p.blocks), n(&p.free_bits), n(&p.avail_bits), living.iter().map(|l| l.pool.0.caches.iter().map(|c| lock(c).clone()).collect::<Vec<_>>()).collect::<Vec<_>>())
 }
