@@ -178,8 +178,10 @@ impl Inner {
     /// Forgets all free bits of a span.
     pub(super) fn clear_hints(&self, head: usize) {
         for word in &self.free_bits[head * MAP_WORDS..(head + 1) * MAP_WORDS] {
-            // Relaxed: hints.
-            word.store(0, Ordering::Relaxed);
+            // Relaxed: hints; those of others may come in meanwhile.
+            if word.load(Ordering::Relaxed) != 0 {
+                word.swap(0, Ordering::Relaxed);
+            }
         }
     }
 
