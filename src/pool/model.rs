@@ -189,21 +189,34 @@ fn the_last_holder_frees() {
     });
 }
 
-/// One process empties a slab for room while another allocates and frees in it; its
-/// memory may serve both, one after the other.
+/// One process empties a slab while another allocates and frees in it.
 #[test]
 fn a_slab_is_emptied_or_used() {
-    explore("pool: reclaim and allocate", Some(1), || {
-        let world = World::new(1);
-        let host = world.process(HOST);
-        host.use_one(TWO);
-        let other = spawn(world.process(A), |a| a.use_one(SPAN));
-        let pinned = host.alloc(TWO);
-        host.use_one(TWO);
-        let (a, _) = other.join().expect("ends");
-        let count = 2 - usize::from(pinned.is_some());
-        audit(&[&host, &a], pinned, TWO, count);
+    explore("pool: reclaim and allocate", Some(2), || {
+        a_slab_is_wanted(|a| a.pool.0.reclaim() > 0);
     });
+}
+
+/// The same, and its memory serves both, one after the other.
+#[test]
+fn a_slab_becomes_a_run() {
+    newest(|| {
+        explore("pool: slab or run", Some(3), || {
+            a_slab_is_wanted(|a| a.use_one(SPAN));
+        });
+    });
+}
+
+fn a_slab_is_wanted(by: fn(&Process) -> bool) {
+    let world = World::new(1);
+    let host = world.process(HOST);
+    host.use_one(TWO);
+    let other = spawn(world.process(A), by);
+    let pinned = host.alloc(TWO);
+    host.use_one(TWO);
+    let (a, _) = other.join().expect("ends");
+    let count = 2 - usize::from(pinned.is_some());
+    audit(&[&host, &a], pinned, TWO, count);
 }
 
 /// A run of two spans that two processes want; its memory passes from one to the
@@ -359,7 +372,8 @@ fn user_of_a_reclaimed_slab_dies() {
             let (host, d) = (world.process(HOST), world.process(D));
             d.use_one(TWO);
             let mortal = spawn_mortal(d, death, |d| {
-                d.use_one(TWO);
+                let _loan = d.alloc(TWO);
+                let _ = step();
             });
             let living = spawn(world.process(A), |a| a.use_one(THREE));
             let (a, _) = recover_beside(&host, mortal, has_died, living);
