@@ -68,6 +68,11 @@ pub struct Status {
     pub current: AtomicU64,
     /// Grows while the process lives, if a heartbeat was asked for.
     pub beat: AtomicU64,
+    /// The hint of the spawned task on top of its stack; 0: none, the task that it
+    /// was given runs itself.
+    pub top: AtomicU64,
+    /// How many of its own slots it has ever used.
+    pub nest_used: AtomicU64,
 }
 
 impl ExecutorRecord {
@@ -121,6 +126,7 @@ impl ExecutorRecord {
         self.announce_nothing();
         self.status.online.store(0, Ordering::Relaxed);
         self.status.grain_ns.store(0, Ordering::Relaxed);
+        self.status.top.store(0, Ordering::Relaxed);
         self.last_words.clear();
     }
 }

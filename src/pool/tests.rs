@@ -148,7 +148,9 @@ fn a_loan_changes_hands_and_comes_back() {
     let transfer = Transfer::of_loan(loan);
     let parcel = transfer.argument(&host).expect("own pool");
     assert_eq!(Parcel::unpack(parcel.pack()), Some(parcel));
-    let arrived = worker.accept_argument(&parcel).expect("arrives");
+    let arrived = worker
+        .accept_argument(&parcel, ProcessId::HOST)
+        .expect("arrives");
     assert_eq!(arrived.bytes(), b"argument");
     drop(transfer);
     assert_eq!(host.in_use(), [1, 0, 0], "the worker's now");
@@ -193,7 +195,9 @@ fn an_argument_returned_goes_by_reference() {
     let shared = host.alloc(5).expect("room").publish();
     let (_, sent) = encoding(|| postcard::to_stdvec(&shared).expect("encodes"));
     let parcel = sent[0].argument(&host).expect("own pool");
-    let there = worker.accept_argument(&parcel).expect("arrives");
+    let there = worker
+        .accept_argument(&parcel, ProcessId::HOST)
+        .expect("arrives");
     let back = there
         .into_result(SlotIndex(0), &[parcel])
         .expect("by reference");

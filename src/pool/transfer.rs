@@ -222,11 +222,12 @@ impl Transfer {
 }
 
 impl Pool {
-    /// Accepts an argument's parcel in a worker; `None` if it is not what it says.
-    pub fn accept_argument(&self, parcel: &Parcel) -> Option<Transfer> {
+    /// Accepts an argument's parcel in a worker, from the process that submitted the
+    /// task; `None` if it is not what it says.
+    pub fn accept_argument(&self, parcel: &Parcel, from: ProcessId) -> Option<Transfer> {
         let from = match parcel.kind {
             ParcelKind::SharedArgument => None,
-            ParcelKind::LoanArgument => Some(ProcessId::HOST),
+            ParcelKind::LoanArgument => Some(from),
             _ => return None,
         };
         let hold = self.accept(parcel.index, parcel.generation, from)?;
@@ -254,7 +255,7 @@ impl Pool {
 }
 
 impl Transfer {
-    fn of(hold: Arc<Hold>, len: u64) -> Option<Self> {
+    pub(super) fn of(hold: Arc<Hold>, len: u64) -> Option<Self> {
         let len = usize::try_from(len).ok()?;
         (len <= hold.block().capacity).then_some(Transfer { hold, len })
     }
@@ -268,7 +269,6 @@ impl Transfer {
     }
 
     /// The bytes it speaks of.
-    #[cfg(test)]
     pub fn bytes(&self) -> &[u8] {
         self.hold.bytes(self.len)
     }

@@ -22,6 +22,7 @@ mod collect;
 mod deadline;
 mod inspect;
 mod rescue;
+mod spawned;
 mod state;
 mod submit;
 mod ticket;

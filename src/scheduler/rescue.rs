@@ -34,6 +34,24 @@ pub struct Dying {
     is_last: bool,
 }
 
+impl Dying {
+    /// Of a task that was spawned by a task; it ends by this death.
+    pub(super) fn spawned(pid: i32, slot: u32, generation: Generation) -> Self {
+        Dying {
+            pid,
+            slot,
+            generation,
+            attempt: 0,
+            is_last: true,
+        }
+    }
+
+    /// Where the task is, and in which generation.
+    pub(super) fn place(&self) -> (u32, Generation) {
+        (self.slot, self.generation)
+    }
+}
+
 impl Scheduler {
     /// Moves on everything of worker `worker`, whose process `pid` has ended, and
     /// whose successor has not begun. Returns how many tasks it was running.
@@ -59,10 +77,12 @@ impl Scheduler {
                 running += 1;
                 let record = &self.fold.executors[word.owner as usize];
                 let last_words = record.last_words.read();
-                self.attempt_ended(&mut state, index, pid, last_words);
+                let is_innocent = self.was_about_another(word.owner);
+                self.attempt_ended(&mut state, index, pid, last_words, is_innocent);
             }
         }
 
+        self.rescue_spawned(&mut state, worker, pid);
         for executor in executors.clone() {
             let record = &self.fold.executors[executor as usize];
             for hint in record.announced_ever() {
@@ -92,7 +112,10 @@ impl Scheduler {
                 state.dying.push(dying);
                 continue;
             }
-            let inflight = &mut state.inflight[dying.slot as usize];
+            let Some(inflight) = state.inflight.get_mut(dying.slot as usize) else {
+                self.end_spawned(&dying, death);
+                continue;
+            };
             let is_live = inflight.ticket.is_some() && inflight.generation == dying.generation;
             let Some(extra) = inflight.extra.as_mut().filter(|_| is_live) else {
                 continue; // tried again meanwhile, and ended
@@ -122,10 +145,18 @@ impl Scheduler {
         slot: SlotIndex,
         is_dead: impl Fn(u32) -> bool,
     ) -> bool {
-        let Some(inflight) = state.inflight.get(slot.at()) else {
+        let Some(cell) = self.fold.slots.get(slot.at()) else {
             return false;
         };
-        let word = self.fold.slots[slot.at()].word();
+        let word = cell.word();
+        let Some(inflight) = state.inflight.get(slot.at()) else {
+            // Of an executor: collected by it, or by its successor.
+            return match TaskState::of(word) {
+                Some(TaskState::Done) => true,
+                Some(TaskState::Running) => !is_dead(word.owner),
+                _ => false,
+            };
+        };
         inflight.ticket.is_some()
             && word.generation == inflight.generation
             && match TaskState::of(word) {
@@ -135,7 +166,7 @@ impl Scheduler {
             }
     }
 
-    fn is_waiting(&self, state: &State, hint: Hint) -> bool {
+    pub(super) fn is_waiting(&self, state: &State, hint: Hint) -> bool {
         let in_flight = state
             .inflight
             .get(hint.slot.at())
@@ -147,7 +178,14 @@ impl Scheduler {
     }
 
     /// The worker that ran the task in slot `index` is gone.
-    fn attempt_ended(&self, state: &mut State, index: u32, pid: i32, last_words: Option<String>) {
+    fn attempt_ended(
+        &self,
+        state: &mut State,
+        index: u32,
+        pid: i32,
+        last_words: Option<String>,
+        is_innocent: bool,
+    ) {
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
         let extra = inflight.extra.get_or_insert_default();
@@ -158,6 +196,10 @@ impl Scheduler {
             };
             state.counters.late += 1;
             self.settle(state, index, Err(Box::new(error)));
+            return;
+        }
+        if is_innocent && extra.again.is_some() {
+            self.try_again(state, index);
             return;
         }
         extra
