@@ -9,9 +9,9 @@
 pub use super::counted::{AtomicU32, AtomicU64};
 #[cfg(loom)]
 pub use super::mortal::{AtomicU32, AtomicU64};
-#[cfg(not(loom))]
-pub use core::sync::atomic::Ordering;
 #[cfg(all(not(loom), not(feature = "crash-points")))]
 pub use core::sync::atomic::{AtomicU32, AtomicU64};
+#[cfg(not(loom))]
+pub use core::sync::atomic::{Ordering, fence};
 #[cfg(loom)]
-pub use loom::sync::atomic::Ordering;
+pub use loom::sync::atomic::{Ordering, fence};

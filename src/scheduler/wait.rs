@@ -262,7 +262,7 @@ impl Scheduler {
     /// even if another is marked as searching. That one has had 50 µs to find the
     /// work; perhaps it was stopped, or the work's length was misjudged.
     fn nudge(&self) {
-        if !self.fold.sleeping.any() {
+        if !self.fold.crowd.sleeping.any() {
             return;
         }
         let mut state = self.lock();
