@@ -24,6 +24,8 @@ mod inspect;
 mod rescue;
 mod state;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod timers;
 mod wait;
