@@ -40,6 +40,8 @@ const KILLED: Death = Death::Signaled {
     signal: 9,
     core_dumped: false,
 };
+/// The step before which an executor dies that has just claimed its first task.
+const CLAIMED: u32 = 4;
 /// Slots of the schedulers here.
 const SLOTS: u32 = 4;
 
