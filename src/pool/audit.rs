@@ -54,6 +54,7 @@ impl Pool {
         while head < end {
             head += match pool.span(head) {
                 Span::Slab(class) => {
+                    pool.count_retiring(head, living, &mut census);
                     for block in pool.slab_blocks(head, class) {
                         pool.count_block(block, living, &mut census);
                     }
@@ -144,7 +145,6 @@ impl Inner {
                     && living.is_busy(ProcessId(word.owner))
                     && (head == span || self.is_claimed_head(head))
             }
-            RETIRING => living.is_busy(ProcessId(word.owner)),
             _ => false,
         };
         if !is_whole {
@@ -155,12 +155,21 @@ impl Inner {
         }
     }
 
+    /// A slab that somebody tries to empty, and nobody does.
+    fn count_retiring(&self, head: usize, living: &impl Living, census: &mut PoolCensus) {
+        // Relaxed: a count of what is, not a decision.
+        let word = Word::unpack(self.spans[head].load(Ordering::Relaxed));
+        if word.state == RETIRING && !living.is_busy(ProcessId(word.owner)) {
+            census.orphans.insert(format!(
+                "span {head}: a slab that process {} had begun to give back",
+                word.owner
+            ));
+        }
+    }
+
     fn is_claimed_head(&self, head: usize) -> bool {
         match self.span(head) {
-            Span::Other(word) => {
-                word.state == RETIRING
-                    || word.state == CLAIMED && word.generation.raw() == head as u64
-            }
+            Span::Other(word) => word.state == CLAIMED && word.generation.raw() == head as u64,
             Span::Slab(_) | Span::Run(_) => false,
         }
     }

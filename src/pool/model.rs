@@ -219,6 +219,26 @@ fn a_slab_is_wanted(by: fn(&Process) -> bool) {
     audit(&[&host, &a], pinned, TWO, count);
 }
 
+/// One follows an old hint into a slab that serves another class by now, while its
+/// owner looks for the same block.
+#[test]
+fn an_old_hint_costs_no_other() {
+    explore("pool: old hint", Some(2), || {
+        let world = World::new(1);
+        let (host, a) = (world.process(HOST), world.process(A));
+        a.use_one(THREE);
+        assert_eq!(host.pool.0.reclaim(), 1);
+        let first = host.alloc(TWO);
+        let pinned = host.alloc(TWO);
+        drop(first);
+        let other = spawn(a, |a| a.use_one(THREE));
+        host.use_one(TWO);
+        let (a, got_one) = other.join().expect("ends");
+        assert!(!got_one, "all room is in the other class");
+        audit(&[&host, &a], pinned, TWO, 1);
+    });
+}
+
 /// A run of two spans that two processes want; its memory passes from one to the
 /// other.
 #[test]
@@ -375,7 +395,7 @@ fn user_of_a_reclaimed_slab_dies() {
                 let _loan = d.alloc(TWO);
                 let _ = step();
             });
-            let living = spawn(world.process(A), |a| a.use_one(THREE));
+            let living = spawn(world.process(A), |a| a.pool.0.reclaim());
             let (a, _) = recover_beside(&host, mortal, has_died, living);
             audit(&[&host, &a], None, TWO, 2);
         },

@@ -59,7 +59,6 @@ pub fn scribble(seed: u64) {
                 }
                 std::process::abort();
             });
-            return;
         }
         1 => write(&mut rng, base, words, writes, manner),
         2 => {

@@ -148,10 +148,10 @@ fn spawn(world: &Arc<World>, body: impl FnOnce(&World) + 'static) -> thread::Joi
     thread::spawn(move || body(&world))
 }
 
-/// One executor, two submissions: it sleeps in between, or does not.
+/// One executor, one submission.
 #[test]
 fn no_work_is_left() {
-    explore("crowd: one executor", Some(3), || {
+    explore("crowd: one executor", Some(2), || {
         let world = World::new();
         let executor = spawn(&world, |world| world.execute(0));
         world.submit(0);
@@ -177,7 +177,8 @@ fn no_work_is_left_by_two() {
     });
 }
 
-/// Two wakers want the same sleeper, although one that is stopped is marked.
+/// Two wakers want the same sleeper, although one that is stopped is marked. One of
+/// them may be late, its work done, when the sleeper lies down again.
 #[test]
 fn two_wake_the_same() {
     explore("crowd: two wakers", Some(2), || {
@@ -203,7 +204,7 @@ fn two_wake_the_same() {
 #[test]
 fn member_dies() {
     newest(|| {
-        explore_deaths("crowd: executor dies", Some(2), |death, has_died| {
+        explore_deaths("crowd: executor dies", Some(1), |death, has_died| {
             let world = World::new();
             world.waiting.fetch_add(1, Ordering::Relaxed);
             let dying = Arc::clone(&world);
