@@ -3,7 +3,8 @@
 //! Two steps, because the kernel tells *that* a process ended some time before the
 //! zygote tells *how*. [`Scheduler::rescue`] needs only the first: it repairs
 //! everything, and what may be tried again is tried again at once. Only tasks that
-//! end by this death wait for the second, [`Scheduler::told`].
+//! end by this death wait for the second, [`Scheduler::told`]: until all their causes
+//! are known.
 //!
 //! Order matters: first what the dead had finished is collected (its results are
 //! adopted); then the pool frees what only the dead owned, results of unfinished
