@@ -247,7 +247,7 @@ fn a_result_half_over_the_place_of_a_block() {
 #[test]
 fn trap_11_a_hint_from_2_to_the_32_tasks_ago_takes_nothing() {
     use crate::prim::{Hint, SlotIndex};
-    assert!(Generation::BITS >= 40);
+    const { assert!(Generation::BITS >= 40) };
     let slot = slot();
     let now = Generation::new(G.raw() + (1 << 32));
     slot.queue(now);
