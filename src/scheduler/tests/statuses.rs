@@ -99,6 +99,43 @@ fn a_late_status_of_a_task_that_runs_again_ends_nothing() {
     drop(dead);
 }
 
+/// A task that waited for its cause ended by its deadline. When the cause comes, its
+/// slot serves another task, which has lost an attempt itself: that one goes on.
+#[test]
+fn a_status_of_a_task_that_ended_spares_the_next_in_its_slot() {
+    let scheduler = scheduler(3, SLOTS);
+    let mut first = job(&scheduler, square, 1);
+    first.deadline = Some(Duration::from_secs(60));
+    let first = submit(&scheduler, first);
+    let mut corpses = vec![dies_running(&scheduler, 0, PID)];
+    scheduler.tick(Instant::now() + HOUR);
+    let outcome = scheduler.poll(&first).expect("ended").map(drop);
+    let error = outcome.expect_err("late");
+    assert!(matches!(
+        *error,
+        TaskError::DeadlineExceeded { begun: true, .. }
+    ));
+
+    let mut second = job(&scheduler, square, 2);
+    second.attempts = 2;
+    let second = submit(&scheduler, second);
+    assert_eq!(second.hint().slot, first.hint().slot);
+    corpses.push(dies_running(&scheduler, 1, PID + 1));
+    scheduler.told(PID, SEGFAULT);
+    assert!(scheduler.poll(&second).is_none(), "has an attempt left");
+    corpses.push(dies_running(&scheduler, 2, PID + 2));
+    scheduler.told(PID + 1, KILLED);
+    scheduler.told(PID + 2, KILLED);
+    let outcome = scheduler.poll(&second).expect("ended");
+    assert_eq!(
+        poison_of(outcome),
+        [KILLED, KILLED],
+        "none of another task's"
+    );
+    check_whole(&scheduler);
+    drop(corpses);
+}
+
 /// While a task waits for its next attempt it belongs to the host alone: hints of it
 /// take nothing, another death changes nothing, and when its time has come it runs.
 #[test]
