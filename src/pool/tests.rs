@@ -6,6 +6,8 @@ use super::transfer::ParcelKind;
 use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
+mod half;
+
 const HOST: ProcessId = ProcessId::HOST;
 const WORKER: ProcessId = ProcessId(1);
 

@@ -62,13 +62,22 @@ impl Scheduler {
                 return ended;
             }
         }
-        if !state.homeless.is_empty() && ended > 0 {
-            for hint in std::mem::take(&mut state.homeless) {
-                self.place(state, hint);
-            }
-            self.publish(state);
+        if !state.homeless.is_empty() {
+            self.house(state);
         }
         ended
+    }
+
+    /// Tries to place hints for which no inbox had room. Not only when a task has
+    /// ended: what filled the inboxes may have been stale hints alone.
+    #[cold]
+    fn house(&self, state: &mut State) {
+        for hint in std::mem::take(&mut state.homeless) {
+            if self.is_waiting(state, Hint::unpack(hint)) {
+                self.place(state, hint);
+            }
+        }
+        self.publish(state);
     }
 
     /// An executor that had no room for its completion hints says so.

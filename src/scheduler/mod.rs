@@ -25,6 +25,8 @@ mod rescue;
 mod spawned;
 mod state;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod timers;
 mod wait;

@@ -3,7 +3,8 @@
 //! Two steps, because the kernel tells *that* a process ended some time before the
 //! zygote tells *how*. [`Scheduler::rescue`] needs only the first: it repairs
 //! everything, and what may be tried again is tried again at once. Only tasks that
-//! end by this death wait for the second, [`Scheduler::told`].
+//! end by this death wait for the second, [`Scheduler::told`]: until all their causes
+//! are known.
 //!
 //! Order matters: first what the dead had finished is collected (its results are
 //! adopted); then the pool frees what only the dead owned, results of unfinished
@@ -30,7 +31,7 @@ pub struct Dying {
     generation: Generation,
     /// Which of the task's attempts, from 0.
     attempt: usize,
-    /// The task ends by it.
+    /// The task ends when it is known.
     is_last: bool,
 }
 
@@ -106,12 +107,11 @@ impl Scheduler {
     /// `death`: ends the tasks that had waited to hear it.
     pub fn told(&self, pid: i32, death: Death) {
         let mut state = self.lock();
-        let dying = std::mem::take(&mut state.dying);
-        for dying in dying {
-            if dying.pid != pid {
-                state.dying.push(dying);
-                continue;
-            }
+        let (told, awaited) = std::mem::take(&mut state.dying)
+            .into_iter()
+            .partition::<Vec<_>, _>(|dying| dying.pid == pid);
+        state.dying = awaited;
+        for dying in told {
             let Some(inflight) = state.inflight.get_mut(dying.slot as usize) else {
                 self.end_spawned(&dying, death);
                 continue;
@@ -123,8 +123,16 @@ impl Scheduler {
             if let Some(attempt) = extra.attempts.get_mut(dying.attempt) {
                 attempt.death = death;
             }
-            if dying.is_last {
-                self.end_by_death(&mut state, dying.slot);
+            if !dying.is_last {
+                continue;
+            }
+            let is_same = |other: &&mut Dying| {
+                (other.slot, other.generation) == (dying.slot, dying.generation)
+            };
+            match state.dying.iter_mut().find(is_same) {
+                // It ends when all its causes are known, in whatever order they come.
+                Some(earlier) => earlier.is_last = true,
+                None => self.end_by_death(&mut state, dying.slot),
             }
         }
         drop(state);
@@ -166,6 +174,7 @@ impl Scheduler {
             }
     }
 
+    /// Whether a hint speaks of a task that is still to be claimed.
     pub(super) fn is_waiting(&self, state: &State, hint: Hint) -> bool {
         let in_flight = state
             .inflight
@@ -189,7 +198,7 @@ impl Scheduler {
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
         let extra = inflight.extra.get_or_insert_default();
-        if let Some(deadline) = extra.deadline.as_ref().filter(|d| d.is_struck) {
+        if let Some(deadline) = extra.deadline.as_ref().filter(|d| d.has_come) {
             let error = TaskError::DeadlineExceeded {
                 limit: deadline.limit,
                 begun: true,

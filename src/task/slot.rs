@@ -191,6 +191,16 @@ impl Slot {
         self.head.store(head.pack(), Ordering::Relaxed);
     }
 
+    /// What a death in the middle of `write` leaves: some words of the payload, and
+    /// not the head.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn write_torn(&self, words: &[u64]) {
+        for (to, from) in self.payload.iter().zip(words) {
+            // Relaxed: as in `write`.
+            to.store(*from, Ordering::Relaxed);
+        }
+    }
+
     /// Copies head and payload out; `None` if they make no sense.
     #[inline]
     pub fn read(&self) -> Option<(Head, [u64; PAYLOAD_WORDS])> {
