@@ -99,11 +99,18 @@ fn serve(
     if getppid() != parent {
         return Ok(()); // the host ended before we held its pidfd
     }
-    let Some((segment_fd, shape, plan_hash)) = handshake(&socket, build)? else {
+    let Some(agreed) = handshake(&socket, build)? else {
         return Ok(());
     };
+    let Agreed {
+        segment_fd,
+        lifeline,
+        shape,
+        plan_hash,
+    } = agreed;
     let nest = Nest {
         segment_fd,
+        lifeline,
         shape,
         plan_hash,
         zygote: getpid().as_raw(),
@@ -184,7 +191,12 @@ fn end_all(children: BTreeMap<i32, Child>) {
     }
 }
 
-type Agreed = (OwnedFd, Shape, u64);
+struct Agreed {
+    segment_fd: OwnedFd,
+    lifeline: OwnedFd,
+    shape: Shape,
+    plan_hash: u64,
+}
 
 fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>> {
     let Some((message, mut fds)) = receive(socket)? else {
@@ -208,22 +220,29 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     if !shape.is_sane() || Plan::new(shape).hash() != plan_hash {
         return refuse("host and zygote disagree on the layout of the segment");
     }
-    if fds.is_empty() {
-        return refuse("the memory file did not arrive");
+    if fds.len() < 2 {
+        return refuse("the memory file or the lifeline did not arrive");
     }
-    let fd = fds.remove(0);
+    let (segment_fd, lifeline) = (fds.remove(0), fds.remove(0));
     // Until now it was kept for the host, in case we did not come so far.
     match fds.pop() {
         Some(real) => restore_stderr(real)?,
         None => fds::close_stderr()?,
     }
     send(socket, &FromZygote::Ready, &[])?;
-    Ok(Some((fd, shape, plan_hash)))
+    Ok(Some(Agreed {
+        segment_fd,
+        lifeline,
+        shape,
+        plan_hash,
+    }))
 }
 
 /// What every worker of the fold is made with.
 struct Nest {
     segment_fd: OwnedFd,
+    /// Open in every process of the nest, and for as long as one of them lives.
+    lifeline: OwnedFd,
     shape: Shape,
     plan_hash: u64,
     zygote: i32,
@@ -262,7 +281,7 @@ impl Nest {
                 exit_now(1);
             }
         }
-        let mut keep = vec![fds::number(&self.segment_fd)];
+        let mut keep = vec![fds::number(&self.segment_fd), fds::number(&self.lifeline)];
         keep.extend(real_stderr.as_ref().map(fds::number));
         if let Orders::Socket(socket) = &orders {
             keep.push(fds::number(socket));

@@ -2,7 +2,7 @@
 //! zygote are killed at random, and many restarts in a row.
 //!
 //! `scripts/soak` runs it for longer. It reads its settings from the environment:
-//! `PINFOLD_SOAK_SECONDS`, `_WORKERS`, `_SEED`, `_RESTARTS`. The last line it prints is a
+//! `PINFOLD_SOAK_SECONDS`, `_WORKERS`, `_SEED`, `_RESTARTS`, `_ZYGOTES`. The last line it prints is a
 //! JSON object. A program of its own, so that all threads and descriptors are known.
 
 mod faults;
@@ -15,6 +15,7 @@ mod restarts;
 mod rng;
 mod submit;
 mod tasks;
+mod zygotes;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -66,21 +67,29 @@ fn main() {
 /// The short form, unless settings ask for one thing alone.
 fn cases(seed: u64) -> Vec<Case> {
     let seconds = setting("SECONDS");
-    let restarts = setting("RESTARTS");
+    let (restarts, zygotes) = (setting("RESTARTS"), setting("ZYGOTES"));
+    let is_short = seconds.is_none() && restarts.is_none() && zygotes.is_none();
     let workers = setting("WORKERS").map(|workers| vec![workers as usize]);
     let mut cases: Vec<Case> = Vec::new();
-    if seconds.is_some() || restarts.is_none() {
+    if seconds.is_some() || is_short {
         let seconds = seconds.unwrap_or(15);
         for workers in workers.unwrap_or_else(|| vec![2, 5]) {
             let run = move || load::soak(seconds, workers, seed);
             cases.push((format!("soak_{workers}_workers"), Box::new(run)));
         }
     }
-    if restarts.is_some() || seconds.is_none() {
+    if restarts.is_some() || is_short {
         let restarts = restarts.unwrap_or(500);
         for spares in [0, 1] {
             let run = move || restarts::restarts(restarts, spares);
             cases.push((format!("restarts_{spares}_spares"), Box::new(run)));
+        }
+    }
+    if zygotes.is_some() || is_short {
+        let rounds = zygotes.unwrap_or(100);
+        for spares in [0, 1] {
+            let run = move || zygotes::zygotes(rounds, spares, seed);
+            cases.push((format!("zygotes_{spares}_spares"), Box::new(run)));
         }
     }
     cases
