@@ -7,10 +7,12 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::faults::Watch;
-use crate::host::{Holdings, Process, children, soon, stat};
+use crate::host::{Holdings, Process, children, soon};
 
 /// So many restarts until everything that is made once has been made.
 const WARM_UP: u64 = 100;
+
+const QUEUE: usize = 64;
 
 /// How much memory may differ besides 2%: the kernel keeps a process's pages in counters
 /// per CPU and adds them up roughly (off by up to 128 KiB for each CPU that runs it), and
@@ -32,6 +34,8 @@ pub fn restarts(count: u64, spares: usize) -> Value {
     let rt = Runtime::builder()
         .workers(2)
         .spares(spares)
+        // Short rings: the warm-up has been round them, so every page has been touched.
+        .queue_capacity(QUEUE)
         .start()
         .expect("starts");
     let begin = Instant::now();
@@ -40,14 +44,13 @@ pub fn restarts(count: u64, spares: usize) -> Value {
         let (rt, watch) = (&rt, &watch);
         scope.spawn(move || watch.guard(rt, &what));
         run(rt, watch, WARM_UP);
-        let before = held(rt, watch);
+        let before = held(rt, watch, spares);
         let middle = Instant::now();
         run(rt, watch, count);
         let seconds = middle.elapsed().as_secs_f64();
-        // What is on its way (a pidfd, a spare) arrives meanwhile.
-        let settled = soon(|| is_flat(before, held(rt, watch)));
-        let after = held(rt, watch);
-        watch.check(settled, || format!("before {before:?}, after {after:?}"));
+        let after = held(rt, watch, spares);
+        let flat = is_flat(before, after);
+        watch.check(flat, || format!("before {before:?}, after {after:?}"));
         let stats = rt.stats();
         watch.check(stats.restarts == WARM_UP + count, || {
             format!("{} restarts were caused: {stats:?}", WARM_UP + count)
@@ -95,19 +98,29 @@ fn run(rt: &Runtime, watch: &Watch, count: u64) {
     }
 }
 
-/// What the host and its zygote hold.
-fn held(rt: &Runtime, watch: &Watch) -> [Holdings; 2] {
+/// What the host and its zygote hold, when each knows all workers and spares and no more.
+fn held(rt: &Runtime, watch: &Watch, spares: usize) -> [Holdings; 2] {
+    let me = std::process::id();
     let mut zygote = None;
-    let found = soon(|| {
-        let pids = rt.stats().workers.into_iter().map(|worker| worker.pid);
-        let mut parents = pids.filter_map(|pid| Some(stat(pid)?.parent));
-        let me = std::process::id() as i32;
-        zygote = parents.find(|parent| stat(*parent).is_some_and(|stat| stat.parent == me));
-        zygote.is_some()
+    let settled = soon(|| {
+        zygote = children().first().map(|pid| *pid as u32);
+        let living = rt.stats().workers.len() + spares;
+        zygote.is_some_and(|zygote| pidfds(me) == living && pidfds(zygote) == living + 1)
     });
-    watch.check(found, || "there is no zygote".to_owned());
-    let zygote = zygote.map(|pid| Holdings::of(pid as u32));
-    [Holdings::of(std::process::id()), zygote.unwrap_or_default()]
+    watch.check(settled, || "there are not all workers and spares".to_owned());
+    let zygote = zygote.map(Holdings::of);
+    [Holdings::of(me), zygote.unwrap_or_default()]
+}
+
+/// How many processes a process watches; the zygote watches the host too.
+fn pidfds(pid: u32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links
+        .filter(|link| link.to_string_lossy().contains("pidfd"))
+        .count()
 }
 
 fn is_flat(before: [Holdings; 2], after: [Holdings; 2]) -> bool {
