@@ -101,9 +101,7 @@ pub struct Process(OwnedFd);
 impl Process {
     fn open(pid: i32, is_it: impl FnOnce(Stat) -> bool) -> Option<Self> {
         let fd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-        stat(pid)
-            .filter(|stat| is_it(*stat))
-            .map(|_| Process(fd))
+        stat(pid).filter(|stat| is_it(*stat)).map(|_| Process(fd))
     }
 
     /// A zygote: a child of ours.

@@ -45,10 +45,11 @@ impl<'a> Killer<'a> {
         }
     }
 
-    /// Until the load has ended.
-    pub fn run(mut self) -> Sent {
+    /// Until the load has ended; or, `until_closing`, until no more is submitted: then no
+    /// later death mends what an earlier one has left.
+    pub fn run(mut self, until_closing: bool) -> Sent {
         let mut next = Instant::now();
-        while !self.watch.is_over() {
+        while !self.watch.is_over() && !(until_closing && self.watch.is_closing()) {
             let now = Instant::now();
             self.wake(|at| at <= now);
             if next <= now {

@@ -35,8 +35,10 @@ pub fn soak(seconds: u64, workers: usize, seed: u64) -> Value {
     let threads = *rng.choose(&[1, 1, 1, 2]);
     let spares = rng.below(3) as usize;
     let capacity = *rng.choose(&[64, 500, 8192]);
+    let ends_calmly = rng.once_in(2);
     let what = format!(
-        "seed {seed}, {workers} workers of {threads} threads, {spares} spares, queue of {capacity}"
+        "seed {seed}, {workers} workers of {threads} threads, {spares} spares, \
+         queue of {capacity}, ends calmly: {ends_calmly}"
     );
     println!("soak for {seconds} s: {what}");
     let rt = Runtime::builder()
@@ -56,7 +58,7 @@ pub fn soak(seconds: u64, workers: usize, seed: u64) -> Value {
     let (submitted, sent, counts) = std::thread::scope(|scope| {
         scope.spawn(|| watch.guard(&rt, &what));
         let killer = Killer::new(&rt, &watch, Rng::new(seed, 1));
-        let killer = scope.spawn(|| killer.run());
+        let killer = scope.spawn(move || killer.run(ends_calmly));
         let submitters: Vec<_> = (0..SUBMITTERS)
             .map(|number| {
                 let rng = Rng::new(seed, 2 + number);
@@ -70,7 +72,7 @@ pub fn soak(seconds: u64, workers: usize, seed: u64) -> Value {
             .into_iter()
             .map(|submitter| submitter.join().expect("a submitter"))
             .collect();
-        // Those that nobody joins end too, while workers are still being killed.
+        // Those that nobody joins end too.
         while rt.stats().tasks.in_flight > 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -91,7 +93,7 @@ pub fn soak(seconds: u64, workers: usize, seed: u64) -> Value {
     check_host(&watch, before, &shm);
     json!({
         "seed": seed, "workers": workers, "threads": threads, "spares": spares,
-        "queue": capacity, "seconds": seconds, "sent": sent, "stats": counts,
+        "queue": capacity, "ends_calmly": ends_calmly, "seconds": seconds, "sent": sent, "stats": counts,
         "handles": fates, "faults": watch.faults(),
     })
 }
@@ -204,4 +206,3 @@ fn check_host(watch: &Watch, before: Holdings, shm: &[String]) {
     let same = soon(|| new().is_empty());
     watch.check(same, || format!("new in /dev/shm: {:?}", new()));
 }
-

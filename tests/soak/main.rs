@@ -34,8 +34,9 @@ fn main() {
     };
     setrlimit(Resource::Core, none).expect("a lower limit");
 
-    let (words, options): (Vec<String>, Vec<String>) =
-        std::env::args().skip(1).partition(|arg| !arg.starts_with('-'));
+    let (words, options): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|arg| !arg.starts_with('-'));
     // As the usual harness: no words are all cases, else those whose name holds one.
     let is_chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     let seed = setting("SEED").unwrap_or_else(fresh_seed);

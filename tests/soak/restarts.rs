@@ -107,7 +107,9 @@ fn held(rt: &Runtime, watch: &Watch, spares: usize) -> [Holdings; 2] {
         let living = rt.stats().workers.len() + spares;
         zygote.is_some_and(|zygote| pidfds(me) == living && pidfds(zygote) == living + 1)
     });
-    watch.check(settled, || "there are not all workers and spares".to_owned());
+    watch.check(settled, || {
+        "there are not all workers and spares".to_owned()
+    });
     let zygote = zygote.map(Holdings::of);
     [Holdings::of(me), zygote.unwrap_or_default()]
 }
