@@ -49,7 +49,9 @@ impl<'a> Killer<'a> {
     /// later death mends what an earlier one has left.
     pub fn run(mut self, until_closing: bool) -> Sent {
         let mut next = Instant::now();
-        while !self.watch.is_over() && !(until_closing && self.watch.is_closing()) {
+        let watch = self.watch;
+        let ends = || watch.is_over() || until_closing && watch.is_closing();
+        while !ends() {
             let now = Instant::now();
             self.wake(|at| at <= now);
             if next <= now {

@@ -5,6 +5,10 @@
 //! `PINFOLD_SOAK_SECONDS`, `_WORKERS`, `_SEED`, `_RESTARTS`, `_ZYGOTES`. The last line it prints is a
 //! JSON object. A program of its own, so that all threads and descriptors are known.
 
+// Before `main`: the standard library's handler, which main's start installs, would take
+// a worker's first SIGSEGV from outside for a mistake, and let it live.
+pinfold::test_setup!();
+
 mod faults;
 mod host;
 mod killer;
@@ -26,7 +30,6 @@ use serde_json::{Value, json};
 type Case = (String, Box<dyn Fn() -> Value>);
 
 fn main() {
-    pinfold::init();
     // A worker that is made to crash is no news to whoever collects core files.
     let none = Rlimit {
         current: Some(0),
