@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub kill_grace: Duration,
     pub heartbeat: Option<Duration>,
     pub spares: usize,
+    #[cfg(feature = "crash-points")]
+    pub crash_at: Option<u64>,
 }
 
 impl Default for Config {
@@ -58,6 +60,8 @@ impl Default for Config {
             kill_grace: Duration::ZERO,
             heartbeat: None,
             spares: 0,
+            #[cfg(feature = "crash-points")]
+            crash_at: None,
         }
     }
 }

@@ -23,14 +23,18 @@ use crate::worker;
 /// }
 /// ```
 pub fn init() {
-    if Role::Host.set() != Role::Unknown {
+    if Role::now() != Role::Unknown {
         return;
     }
+    Role::Host.set();
     if !is_zygote() {
         return;
     }
     match Functions::of_this_program() {
-        Ok(functions) => run_zygote(functions.build(), worker::run),
+        Ok(functions) => {
+            worker::prepare(functions.clone());
+            run_zygote(functions.build(), worker::run)
+        }
         Err(error) => {
             tracing::error!(%error, "the zygote cannot find its own code");
             exit_now(1)

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::notify::Doorbell;
+use crate::notify::{Crowd, Doorbell};
 use crate::pool::Pool;
-use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{ExecutorId, Line, ProcessId};
 use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
-use crate::sys::barrier;
 use crate::task::Slot;
 
 use super::plan::Plan;
@@ -24,10 +22,8 @@ pub struct Fold {
     pub header: View<Header>,
     /// Rung when tasks have finished and somebody in the host waits.
     pub host_bell: View<Line<Doorbell>>,
-    /// Executors that look for work: no need to wake anybody.
-    pub searching: BitSet,
-    /// Executors that sleep, or are about to.
-    pub sleeping: BitSet,
+    /// Who looks for work, and who sleeps.
+    pub crowd: Crowd,
     /// One record per executor.
     pub executors: Views<ExecutorRecord>,
     /// The task slots.
@@ -42,8 +38,11 @@ impl Fold {
         Fold {
             header: segment.header(),
             host_bell: segment.view(plan.host_bell),
-            searching: BitSet(segment.views(plan.searching, set_words)),
-            sleeping: BitSet(segment.views(plan.sleeping, set_words)),
+            crowd: Crowd::new(
+                segment.views(plan.searching, set_words),
+                segment.views(plan.sleeping, set_words),
+                plan.shape.executors() as u32,
+            ),
             executors: segment.views(plan.executors, plan.shape.executors()),
             slots: segment.views(plan.slots, plan.shape.slots as usize),
             plan,
@@ -77,41 +76,21 @@ impl Fold {
         Pool::attach(&self.segment, &self.plan.pool, me)
     }
 
-    /// Wakes one sleeping executor, `preferred` if it sleeps, unless somebody is
-    /// looking for work already. The caller has published the work and passed
-    /// [`barrier::light`].
-    ///
-    /// The one that is woken is marked as searching on its behalf, so that the
-    /// next submitter wakes nobody in the 40 µs that waking takes.
+    /// See [`Crowd::wake_one`].
     #[inline]
     pub fn wake_one(&self, preferred: ExecutorId) -> bool {
-        if self.searching.any() {
-            return false;
-        }
-        self.wake_sleeper(preferred)
+        self.crowd
+            .wake_one(preferred.0, |executor| self.bell(executor))
     }
 
-    /// As [`Fold::wake_one`], whoever may be looking for work: it may be stopped.
+    /// See [`Crowd::wake_sleeper`].
     pub fn wake_sleeper(&self, preferred: ExecutorId) -> bool {
-        let count = self.plan.shape.executors() as u32;
-        loop {
-            let Some(chosen) = self.sleeping.first_from(preferred.0, count) else {
-                return false;
-            };
-            // Marked before it can wake: had it woken by itself, and found work, and
-            // taken its mark away, a mark set afterwards would stay for as long as
-            // that work takes, and nobody else would be woken.
-            self.searching.insert(chosen);
-            // Two wakers may choose the same one; whoever clears its bit rings.
-            if self.sleeping.remove(chosen) {
-                barrier::light();
-                self.executors[chosen as usize].bell.force();
-                return true;
-            }
-            // It is awake already. If it does search, it does so unmarked now, which
-            // costs a needless wake at most.
-            self.searching.remove(chosen);
-        }
+        let bell = |executor| self.bell(executor);
+        self.crowd.wake_sleeper(preferred.0, bell)
+    }
+
+    fn bell(&self, executor: u32) -> &Doorbell {
+        &self.executors[executor as usize].bell
     }
 
     /// Wakes everybody, whatever their marks say: after a death, or to stop.
@@ -120,63 +99,5 @@ impl Fold {
             record.bell.force();
         }
         self.host_bell.force();
-    }
-}
-
-/// A set of executors: one bit each, set and cleared without harm if done twice.
-#[derive(Clone, Debug)]
-pub struct BitSet(Views<AtomicU64>);
-
-impl BitSet {
-    /// Adds `member`; true if it was not in.
-    pub fn insert(&self, member: u32) -> bool {
-        let bit = 1 << (member % 64);
-        // ordering: AcqRel: sleepers insert themselves before the heavy barrier;
-        // wakers read after the light one.
-        self.0[member as usize / 64].fetch_or(bit, Ordering::AcqRel) & bit == 0
-    }
-
-    /// Removes `member`; true if it was in.
-    pub fn remove(&self, member: u32) -> bool {
-        let bit = 1 << (member % 64);
-        // ordering: AcqRel as in `insert`.
-        self.0[member as usize / 64].fetch_and(!bit, Ordering::AcqRel) & bit != 0
-    }
-
-    /// Whether `member` is in.
-    pub fn contains(&self, member: u32) -> bool {
-        // Relaxed: a hint, or ordered by the caller's barrier.
-        self.0[member as usize / 64].load(Ordering::Relaxed) & (1 << (member % 64)) != 0
-    }
-
-    /// Whether anybody is in.
-    #[inline]
-    pub fn any(&self) -> bool {
-        // Relaxed: as in `contains`.
-        self.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)
-    }
-
-    /// Empties the set.
-    pub fn clear(&self) {
-        for word in self.0.iter() {
-            // ordering: AcqRel as in `insert`.
-            word.swap(0, Ordering::AcqRel);
-        }
-    }
-
-    /// How many are in.
-    pub fn count(&self) -> usize {
-        // Relaxed: as in `contains`.
-        self.0
-            .iter()
-            .map(|word| word.load(Ordering::Relaxed).count_ones() as usize)
-            .sum()
-    }
-
-    /// The first member at or after `from`, else the first of all, below `end`.
-    fn first_from(&self, from: u32, end: u32) -> Option<u32> {
-        (from..end)
-            .chain(0..from.min(end))
-            .find(|m| self.contains(*m))
     }
 }

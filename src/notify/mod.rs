@@ -27,12 +27,15 @@
 //! and the system call leaves a sleeper asleep: so after every death the rescuer
 //! calls [`Doorbell::force`] on all bells.
 
+mod crowd;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 use std::time::Instant;
+
+pub use crowd::Crowd;
 
 use crate::prim::atomic::{AtomicU32, Ordering};
 use crate::shm::ShmSafe;
@@ -64,9 +67,16 @@ pub struct Key(u32);
 impl Doorbell {
     /// Announces that the caller is about to sleep. Look again afterwards.
     pub fn prepare(&self) -> Key {
+        self.prepare_and(|| ())
+    }
+
+    /// As `prepare`; what `announce` does is done before the last look too, and after
+    /// the key was taken: whoever sees it and rings is noticed.
+    fn prepare_and(&self, announce: impl FnOnce()) -> Key {
         // ordering: the barrier below orders it before the caller's last look;
         // pairs with the light barrier before `ring`.
         let before = self.word.fetch_or(WAITING, Ordering::Relaxed);
+        announce();
         barrier::heavy();
         Key(before | WAITING)
     }

@@ -33,6 +33,8 @@ pub trait Living {
     /// Whether the process may still use what it owns. One that is dead and whose
     /// things are about to be recovered counts as alive until then.
     fn is_alive(&self, process: ProcessId) -> bool;
+    /// Whether the process may be in the middle of a change.
+    fn is_busy(&self, process: ProcessId) -> bool;
     /// Whether the result that `slot` carries will be collected.
     fn will_be_collected(&self, slot: SlotIndex) -> bool;
 }
@@ -52,6 +54,7 @@ impl Pool {
         while head < end {
             head += match pool.span(head) {
                 Span::Slab(class) => {
+                    pool.count_retiring(head, living, &mut census);
                     for block in pool.slab_blocks(head, class) {
                         pool.count_block(block, living, &mut census);
                     }
@@ -139,10 +142,9 @@ impl Inner {
                 // The rest of an extent that is being built or taken down: its head
                 // says so, by carrying its own number.
                 head <= span
-                    && living.is_alive(ProcessId(word.owner))
+                    && living.is_busy(ProcessId(word.owner))
                     && (head == span || self.is_claimed_head(head))
             }
-            RETIRING => living.is_alive(ProcessId(word.owner)),
             _ => false,
         };
         if !is_whole {
@@ -153,12 +155,21 @@ impl Inner {
         }
     }
 
+    /// A slab that somebody tries to empty, and nobody does.
+    fn count_retiring(&self, head: usize, living: &impl Living, census: &mut PoolCensus) {
+        // Relaxed: a count of what is, not a decision.
+        let word = Word::unpack(self.spans[head].load(Ordering::Relaxed));
+        if word.state == RETIRING && !living.is_busy(ProcessId(word.owner)) {
+            census.orphans.insert(format!(
+                "span {head}: a slab that process {} had begun to give back",
+                word.owner
+            ));
+        }
+    }
+
     fn is_claimed_head(&self, head: usize) -> bool {
         match self.span(head) {
-            Span::Other(word) => {
-                word.state == RETIRING
-                    || word.state == CLAIMED && word.generation.raw() == head as u64
-            }
+            Span::Other(word) => word.state == CLAIMED && word.generation.raw() == head as u64,
             Span::Slab(_) | Span::Run(_) => false,
         }
     }

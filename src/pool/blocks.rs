@@ -157,11 +157,16 @@ impl Inner {
             return None;
         }
         let head = index.0 as usize / SLAB_BLOCKS_MAX;
-        // The slab cannot be retired while a block in it is ours; but it may have
-        // been on its way, or serve another class by now.
-        if self.span(head) != Span::Slab(class) {
+        // The slab cannot be retired while a block in it is ours, but it may serve
+        // another class by now. Others may have met our claim and dropped their hint.
+        let found = self.span(head);
+        if found != Span::Slab(class) {
             let free = Word::new(BlockState::Free as u8, 0, word.generation.next());
-            self.change(index, loaned, free);
+            if self.change(index, loaned, free)
+                && let Span::Slab(other) = found
+            {
+                self.set_free_bit(index, other);
+            }
             return None;
         }
         Some(Block {
@@ -184,9 +189,10 @@ impl Inner {
             block.0 as usize / SLAB_BLOCKS_MAX,
             block.0 as usize % SLAB_BLOCKS_MAX,
         );
-        // Relaxed: a hint; `set_avail` publishes it.
+        // ordering: Release pairs with the Acquire in `take_free_bits`: who takes the
+        // hint sees the block free. It may come by on account of an earlier avail bit.
         self.free_bits[head * MAP_WORDS + place / 64]
-            .fetch_or(1 << (place % 64), Ordering::Relaxed);
+            .fetch_or(1 << (place % 64), Ordering::Release);
         self.set_avail(class, head);
     }
 
@@ -218,11 +224,13 @@ impl Inner {
         let words = class.slab_blocks().div_ceil(64);
         let map = &self.free_bits[head * MAP_WORDS..][..words];
         for (at, word) in map.iter().enumerate() {
-            // Relaxed: hints; the block's own word orders everything else.
+            // Relaxed: a look that saves a swap.
             let mut bits = if word.load(Ordering::Relaxed) == 0 {
                 0
             } else {
-                word.swap(0, Ordering::Relaxed)
+                // ordering: Acquire pairs with the Release in `set_free_bit`. With a
+                // stale word the hint would seem wrong, and be dropped.
+                word.swap(0, Ordering::Acquire)
             };
             while bits != 0 {
                 let place = at * 64 + bits.trailing_zeros() as usize;
@@ -317,7 +325,10 @@ impl Inner {
     /// False if somebody else was first.
     pub(super) fn free(&self, index: BlockIndex, word: Word) -> bool {
         let Some((head, _, _)) = self.locate(index) else {
-            self.report_damage(index, word);
+            // Unless somebody else was first, and has given the extent back too.
+            if self.load(index) == word {
+                self.report_damage(index, word);
+            }
             return false;
         };
         match self.span(head) {

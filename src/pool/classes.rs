@@ -9,14 +9,34 @@
 //! which each holds at least four blocks. What is larger than the greatest class
 //! is a *run* of whole spans.
 
-/// Bytes of a span, the unit in which the arena is divided.
-pub const SPAN: usize = 32 * 1024;
+#[cfg(not(loom))]
+mod numbers {
+    /// Bytes of a span, the unit in which the arena is divided.
+    pub const SPAN: usize = 32 * 1024;
+    /// The greatest block that comes from a slab.
+    pub const MAX: usize = 128 * 1024;
+    /// How many classes there are.
+    pub const COUNT: usize = 45;
+    /// Up to which block size a slab has how many spans.
+    pub const SLAB_SPANS: [(usize, usize); 3] = [(4096, 1), (32_768, 4), (MAX, 16)];
+    /// Bytes of free blocks that a process keeps at hand.
+    pub const CACHE: usize = 64 * 1024;
+}
+/// In a model: 3 blocks of 64 bytes or 2 of 96 to a span, and 3 of 128 to two.
+#[cfg(loom)]
+#[allow(missing_docs)]
+mod numbers {
+    pub const SPAN: usize = 192;
+    pub const MAX: usize = 128;
+    pub const COUNT: usize = 5;
+    pub const SLAB_SPANS: [(usize, usize); 3] = [(64, 1), (96, 1), (MAX, 2)];
+    pub const CACHE: usize = 64;
+}
+use numbers::{CACHE, SLAB_SPANS};
+pub use numbers::{COUNT, MAX, SPAN};
+
 /// The smallest block.
 pub const MIN: usize = 64;
-/// The greatest block that comes from a slab.
-pub const MAX: usize = 128 * 1024;
-/// How many classes there are.
-pub const COUNT: usize = 45;
 /// The most blocks a slab holds.
 pub const SLAB_BLOCKS_MAX: usize = SPAN / MIN;
 
@@ -57,10 +77,12 @@ impl Class {
 
     /// Spans of a slab.
     pub fn slab_spans(self) -> usize {
-        match self.size() {
-            0..=4096 => 1,
-            4097..=32_768 => 4,
-            _ => 16,
+        let size = self.size();
+        let [small, middle, large] = SLAB_SPANS;
+        match size {
+            _ if size <= small.0 => small.1,
+            _ if size <= middle.0 => middle.1,
+            _ => large.1,
         }
     }
 
@@ -69,9 +91,9 @@ impl Class {
         self.slab_spans() * SPAN / self.size()
     }
 
-    /// How many free blocks a process keeps at hand: at most 64 KiB of them.
+    /// How many free blocks a process keeps at hand.
     pub fn cache_max(self) -> usize {
-        (64 * 1024 / self.size()).clamp(1, 128)
+        (CACHE / self.size()).clamp(1, 128)
     }
 }
 

@@ -4,8 +4,9 @@
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
+use crate::prim::atomic::{AtomicU64, Ordering, fence};
 use crate::prim::{BlockIndex, Generation, SlotIndex, Word};
 
 use super::{AllocError, Block, BlockState, HELD_SHARDS, Inner, Pool, lock};
@@ -76,32 +77,38 @@ impl Hold {
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), len) }
     }
 
-    fn word(&self) -> Word {
+    pub(super) fn word(&self) -> Word {
         let owner = if self.is_loan() { self.pool.0.me.0 } else { 0 };
         Word::new(self.kind as u8, owner, self.block.generation)
     }
 
-    /// Hands the block over to the result in task slot `slot`. False when this
-    /// process or another holds it besides: then it must be copied.
-    pub(super) fn carry(&self, slot: SlotIndex) -> bool {
+    /// Hands the block over to the result in task slot `slot`; returns in which
+    /// generation. `None` when this process or another holds it besides: then it
+    /// must be copied.
+    ///
+    /// The generation is a new one, because of a former holder that is still looking
+    /// whether any is left: with several holder words it may see the one before the
+    /// host's bit is in it, and the other after ours is gone.
+    pub(super) fn carry(&self, slot: SlotIndex) -> Option<Generation> {
         let pool = &self.pool.0;
-        let carried = Word::new(BlockState::Carried as u8, slot.0, self.block.generation);
+        let next = self.block.generation.next();
+        let carried = Word::new(BlockState::Carried as u8, slot.0, next);
         if self.is_loan() {
             let done = pool.change(self.block.index, self.word(), carried);
             // Relaxed: the Arc that owns `self` orders its drop.
             self.moved.store(done, Ordering::Relaxed);
-            return done;
+            return done.then_some(next);
         }
         let mut held = lock(pool.shard(self.block.index));
         if held.get(&self.block.index) != Some(&1) || !pool.is_sole_holder(self.block.index) {
-            return false;
+            return None;
         }
         let done = pool.change(self.block.index, self.word(), carried);
         if done {
             held.remove(&self.block.index);
             self.moved.store(true, Ordering::Relaxed);
         }
-        done
+        done.then_some(next)
     }
 }
 
@@ -199,10 +206,16 @@ impl Inner {
     /// Frees a shared block nobody holds. "No bit left" is final, and of several
     /// who see it the compare-and-swap chooses one.
     pub(super) fn free_if_unheld(&self, block: BlockIndex, generation: Generation) {
+        let holders = self.holders(block);
+        if holders.len() > 1 {
+            // ordering: pairs with itself: of two that have cleared their bits in
+            // different words, and look at the other's, one sees both clear.
+            fence(Ordering::SeqCst);
+        }
         // ordering: Acquire pairs with the Release of each holder's last clear.
-        let none = |w: &crate::prim::atomic::AtomicU64| w.load(Ordering::Acquire) == 0;
+        let none = |w: &AtomicU64| w.load(Ordering::Acquire) == 0;
         let shared = Word::new(BlockState::Shared as u8, 0, generation);
-        if self.holders(block).iter().all(none) && self.load(block) == shared {
+        if holders.iter().all(none) && self.load(block) == shared {
             self.free(block, shared);
         }
     }

@@ -19,7 +19,7 @@
 use super::classes::{COUNT, SLAB_BLOCKS_MAX, SPAN};
 
 /// Words of free bits per span.
-pub const MAP_WORDS: usize = SLAB_BLOCKS_MAX / 64;
+pub const MAP_WORDS: usize = SLAB_BLOCKS_MAX.div_ceil(64);
 
 /// Offsets and sizes, in bytes from the segment's start.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,13 +1,10 @@
 //! After a death: one pass over the words, each step of which may be done twice.
 
-use crate::prim::{ProcessId, SlotIndex};
-
-use super::spans::{CLAIMED, RETIRING, Span};
-use super::{BlockState, Pool};
-use crate::prim::Word;
 use crate::prim::atomic::Ordering;
+use crate::prim::{Generation, ProcessId, SlotIndex, Word};
 
-use super::classes::Class;
+use super::spans::{CLAIMED, Span};
+use super::{BlockState, Pool};
 
 /// What a pass found, in blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +30,7 @@ impl Pool {
         while head < pool.span_end() {
             match pool.span(head) {
                 Span::Slab(class) => {
+                    found.extents += usize::from(pool.mend_slab(head, class, dead));
                     for block in pool.slab_blocks(head, class) {
                         self.recover_block(block, dead, &lives_on, &mut found);
                         if pool.state(block) == BlockState::Free {
@@ -45,20 +43,14 @@ impl Pool {
                     self.recover_block(pool.block_at(head, 0), dead, &lives_on, &mut found);
                     head += 1;
                 }
-                Span::Other(word) if word.owner == dead.0 => {
-                    let argument = word.generation.raw();
-                    if word.state == CLAIMED && argument == head as u64 {
+                Span::Other(word) => {
+                    let claimed = Word::new(CLAIMED, dead.0, Generation::new(head as u64));
+                    if word == claimed {
                         pool.finish_extent(head);
-                        found.extents += 1;
-                    } else if word.state == RETIRING
-                        && let Some(class) = Class::from_index(argument)
-                    {
-                        pool.revive_slab(head, class);
                         found.extents += 1;
                     }
                     head += 1;
                 }
-                Span::Other(_) => head += 1,
             }
         }
         found

@@ -8,7 +8,7 @@
 //! | `CLAIMED` | p | head | taken by p for the extent that starts at span *head*; the head itself carries its own number while the extent is being built or taken down |
 //! | `SLAB` | – | class | head of a slab |
 //! | `RUN` | – | spans | head of a run |
-//! | `RETIRING` | p | class | head of a slab that p tries to empty |
+//! | `RETIRING` | p | class | head of a slab that p tries to empty; a slab all the while |
 //!
 //! Only heads matter: the other spans of an extent stay `CLAIMED` with the head's
 //! number, whoever owned it then.
@@ -17,9 +17,13 @@
 //! `CLAIMED(p, itself)`, then frees the others *downwards*, the head last. So
 //! at any death the rest of a broken extent is one unbroken row behind its head,
 //! and the rescuer frees upwards from a head that is `CLAIMED` by the dead.
+//!
+//! A slab is announced *before* its blocks become free, and its blocks are absent
+//! before it is taken down. So nobody, however old his hint, finds a free block in
+//! an extent that is `CLAIMED`; and while somebody has one, the slab stays.
 
 use crate::prim::atomic::Ordering;
-use crate::prim::{Generation, Word};
+use crate::prim::{Generation, ProcessId, Word};
 
 use super::classes::{Class, SLAB_BLOCKS_MAX};
 use super::plan::MAP_WORDS;
@@ -45,7 +49,7 @@ impl Inner {
         // ordering: Acquire pairs with the Release that made it a slab or run.
         let word = Word::unpack(self.spans[span].load(Ordering::Acquire));
         match (word.state, Class::from_index(word.generation.raw())) {
-            (SLAB, Some(class)) if span + class.slab_spans() <= self.plan.spans => {
+            (SLAB | RETIRING, Some(class)) if span + class.slab_spans() <= self.plan.spans => {
                 Span::Slab(class)
             }
             (RUN, _) if self.is_run(span, word.generation.raw()) => {
@@ -65,8 +69,7 @@ impl Inner {
 
     pub(super) fn set_span(&self, span: usize, state: u8, argument: u64) {
         let word = Word::new(state, self.me.0, Generation::new(argument));
-        // ordering: Release pairs with the Acquire in `span`: the blocks of the
-        // extent are initialised before it is seen to be one.
+        // ordering: Release pairs with the Acquire in `span`.
         self.spans[span].store(word.pack(), Ordering::Release);
     }
 
@@ -175,8 +178,10 @@ impl Inner {
     /// Forgets all free bits of a span.
     pub(super) fn clear_hints(&self, head: usize) {
         for word in &self.free_bits[head * MAP_WORDS..(head + 1) * MAP_WORDS] {
-            // Relaxed: hints.
-            word.store(0, Ordering::Relaxed);
+            // Relaxed: hints; those of others may come in meanwhile.
+            if word.load(Ordering::Relaxed) != 0 {
+                word.swap(0, Ordering::Relaxed);
+            }
         }
     }
 
@@ -189,6 +194,7 @@ impl Inner {
     ) -> Option<Vec<crate::prim::BlockIndex>> {
         let head = self.claim_extent(class.slab_spans())?;
         let blocks = class.slab_blocks();
+        self.set_span(head, SLAB, class.index() as u64);
         for place in 0..blocks {
             self.make_free(self.block_at(head, place));
         }
@@ -200,10 +206,11 @@ impl Inner {
             let set = |place: usize| (keep..blocks).contains(&place);
             let bits = (0..64).filter(|bit| set(at * 64 + bit));
             let bits = bits.fold(0u64, |bits, bit| bits | 1 << bit);
-            // Relaxed: hints.
-            word.store(bits, Ordering::Relaxed);
+            if bits != 0 {
+                // ordering: Release as in `set_free_bit`.
+                word.fetch_or(bits, Ordering::Release);
+            }
         }
-        self.set_span(head, SLAB, class.index() as u64);
         if keep < blocks {
             self.set_avail(class, head);
         }
@@ -230,8 +237,7 @@ impl Inner {
             return 0;
         }
         let retiring = Word::new(RETIRING, self.me.0, slab.generation).pack();
-        // ordering: AcqRel; Acquire to see the slab's blocks, Release so that who
-        // sees RETIRING in `claim_block` backs off.
+        // ordering: AcqRel; Acquire to see the slab's blocks, Release as in `set_span`.
         let won = self.spans[head].compare_exchange(
             slab.pack(),
             retiring,
@@ -255,6 +261,30 @@ impl Inner {
         self.clear_hints(head);
         self.free_spans(head, class.slab_spans());
         class.slab_spans()
+    }
+
+    /// Makes good what `dead` left of a slab, if anything: half emptied, or with
+    /// blocks that were not made yet. The latter cannot be retired by others, who
+    /// want all blocks free; it is claimed like that, because a complete one can.
+    pub(super) fn mend_slab(&self, head: usize, class: Class, dead: ProcessId) -> bool {
+        let absent = |block| self.state(block) == super::BlockState::Absent;
+        // ordering: Acquire as in `span`.
+        let raw = self.spans[head].load(Ordering::Acquire);
+        let word = Word::unpack(raw);
+        let broken = word.owner == dead.0 && self.slab_blocks(head, class).any(absent);
+        let retiring = Word::new(RETIRING, self.me.0, word.generation).pack();
+        let mine = match word.state {
+            RETIRING => word.owner == dead.0,
+            SLAB if broken => self.spans[head]
+                // ordering: AcqRel as in `try_retire`.
+                .compare_exchange(raw, retiring, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok(),
+            _ => false,
+        };
+        if mine {
+            self.revive_slab(head, class);
+        }
+        mine
     }
 
     /// Undoes a retirement that found a used block, or whose author died.

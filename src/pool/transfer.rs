@@ -201,8 +201,13 @@ impl Transfer {
         } else {
             ParcelKind::SharedResult
         };
-        if Arc::strong_count(&self.hold) == 1 && self.hold.carry(slot) {
-            return Ok(self.parcel(kind));
+        if Arc::strong_count(&self.hold) == 1
+            && let Some(generation) = self.hold.carry(slot)
+        {
+            return Ok(Parcel {
+                generation,
+                ..self.parcel(kind)
+            });
         }
         let mut copy = self.hold.pool().alloc(self.len)?;
         copy.copy_from_slice(self.hold.bytes(self.len));
@@ -210,8 +215,10 @@ impl Transfer {
             hold: copy.hold,
             len: self.len,
         };
-        let parcel = copy.parcel(kind);
-        copy.hold.carry(slot);
+        let mut parcel = copy.parcel(kind);
+        if let Some(generation) = copy.hold.carry(slot) {
+            parcel.generation = generation;
+        }
         Ok(parcel)
     }
 }

@@ -3,6 +3,8 @@
 //! Nothing here makes a system call or knows of shared memory.
 
 pub mod atomic;
+#[cfg(all(not(loom), feature = "crash-points"))]
+pub mod counted;
 mod death;
 mod ids;
 mod line;

@@ -31,6 +31,10 @@ pub struct WorkerOrder {
     /// What it writes to its standard error until it works is kept, for the case
     /// that it never does.
     pub capture_stderr: bool,
+    /// The process that gets this order first ends itself before its so-manieth
+    /// change of shared memory.
+    #[cfg(feature = "crash-points")]
+    pub crash_at: Option<u64>,
 }
 
 /// From the host.

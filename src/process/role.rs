@@ -26,11 +26,9 @@ impl Role {
         }
     }
 
-    /// Tells this process what it is; returns what it was.
-    pub fn set(self) -> Role {
-        let before = Role::now();
+    /// Tells this process what it is.
+    pub fn set(self) {
         // Relaxed: as above.
         ROLE.store(self as u8, Ordering::Relaxed);
-        before
     }
 }

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
-use crate::layout::{Fold, Plan, Shape};
+use crate::layout::{Fold, Plan};
 use crate::prim::Death;
 use crate::shm::Segment;
 use crate::sys::{
@@ -99,20 +99,12 @@ fn serve(
     if getppid() != parent {
         return Ok(()); // the host ended before we held its pidfd
     }
-    let Some(agreed) = handshake(&socket, build)? else {
+    let Some(Agreed { fold, lifeline }) = handshake(&socket, build)? else {
         return Ok(());
     };
-    let Agreed {
-        segment_fd,
-        lifeline,
-        shape,
-        plan_hash,
-    } = agreed;
     let nest = Nest {
-        segment_fd,
+        fold,
         lifeline,
-        shape,
-        plan_hash,
         zygote: getpid().as_raw(),
         worker,
     };
@@ -192,12 +184,12 @@ fn end_all(children: BTreeMap<i32, Child>) {
 }
 
 struct Agreed {
-    segment_fd: OwnedFd,
+    fold: Fold,
     lifeline: OwnedFd,
-    shape: Shape,
-    plan_hash: u64,
 }
 
+/// Agrees with the host on build and layout, and attaches to the segment: workers
+/// inherit the mapping.
 fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>> {
     let Some((message, mut fds)) = receive(socket)? else {
         return Ok(None);
@@ -217,34 +209,35 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     if build != *own {
         return refuse("host and zygote are different builds of the program");
     }
-    if !shape.is_sane() || Plan::new(shape).hash() != plan_hash {
+    if !shape.is_sane() {
+        return refuse("the shape of the fold makes no sense");
+    }
+    let plan = Plan::new(shape);
+    if plan.hash() != plan_hash {
         return refuse("host and zygote disagree on the layout of the segment");
     }
     if fds.len() < 2 {
         return refuse("the memory file or the lifeline did not arrive");
     }
     let (segment_fd, lifeline) = (fds.remove(0), fds.remove(0));
+    let fold = match Segment::attach(segment_fd, plan.len, plan_hash) {
+        Ok(segment) => Fold::new(segment, plan),
+        Err(error) => return refuse(&error.to_string()),
+    };
     // Until now it was kept for the host, in case we did not come so far.
     match fds.pop() {
         Some(real) => restore_stderr(real)?,
         None => fds::close_stderr()?,
     }
     send(socket, &FromZygote::Ready, &[])?;
-    Ok(Some(Agreed {
-        segment_fd,
-        lifeline,
-        shape,
-        plan_hash,
-    }))
+    Ok(Some(Agreed { fold, lifeline }))
 }
 
 /// What every worker of the fold is made with.
 struct Nest {
-    segment_fd: OwnedFd,
+    fold: Fold,
     /// Open in every process of the nest, and for as long as one of them lives.
     lifeline: OwnedFd,
-    shape: Shape,
-    plan_hash: u64,
     zygote: i32,
     worker: fn(WorkerStart) -> std::convert::Infallible,
 }
@@ -281,31 +274,20 @@ impl Nest {
                 exit_now(1);
             }
         }
-        let mut keep = vec![fds::number(&self.segment_fd), fds::number(&self.lifeline)];
+        let mut keep = vec![
+            fds::number(&self.fold.segment().fd()),
+            fds::number(&self.lifeline),
+        ];
         keep.extend(real_stderr.as_ref().map(fds::number));
         if let Orders::Socket(socket) = &orders {
             keep.push(fds::number(socket));
         }
         fds::close_inherited(&keep);
-        let plan = Plan::new(self.shape);
-        let len = plan.len;
-        let attached = nix::unistd::dup(&self.segment_fd)
-            .map_err(std::io::Error::from)
-            .and_then(|fd| Segment::attach(fd, len, self.plan_hash).map_err(std::io::Error::other));
-        match attached {
-            Ok(segment) => {
-                let fold = Fold::new(segment, plan);
-                match (self.worker)(WorkerStart {
-                    fold,
-                    orders,
-                    real_stderr,
-                }) {}
-            }
-            Err(error) => {
-                tracing::error!(%error, pid = getpid().as_raw(), "a worker could not attach");
-                exit_now(1)
-            }
-        }
+        match (self.worker)(WorkerStart {
+            fold: self.fold.clone(),
+            orders,
+            real_stderr,
+        }) {}
     }
 }
 

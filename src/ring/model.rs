@@ -238,7 +238,7 @@ fn steal_taker_dies() {
                 let (taker, mut words) = (steal::Taker::attach(theirs), [0; 2]);
                 let taken = taker.take(&mut words, false, |hints| says.announce(hints));
                 let (count, _) = taken.expect("not damaged");
-                step(); // or it dies with what it has just taken
+                let _ = step(); // or it dies with what it has just taken
                 let mut keeps = keeps.lock().expect("not poisoned");
                 keeps.extend_from_slice(&words[..count]);
             })

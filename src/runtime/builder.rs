@@ -250,6 +250,15 @@ impl Builder {
         self
     }
 
+    /// The first process of worker 0 kills itself just before its `step`-th change of
+    /// shared memory. For this library's own tests.
+    #[cfg(feature = "crash-points")]
+    #[doc(hidden)]
+    pub fn crash_at(mut self, step: u64) -> Self {
+        self.config.crash_at = Some(step);
+        self
+    }
+
     /// Starts the fold; returns when all workers have been started.
     ///
     /// # Errors

@@ -105,6 +105,10 @@ impl Founder {
                 .heartbeat
                 .map_or(0, |threshold| (threshold / BEATS).as_millis().max(1) as u64);
         }
+        #[cfg(feature = "crash-points")]
+        if let Some(first) = orders.first_mut() {
+            first.crash_at = config.crash_at;
+        }
         Ok(Founder {
             shape,
             queue_capacity: config.queue_capacity,
@@ -198,6 +202,8 @@ fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<W
                 init: None,
                 beat_ms: 0,
                 capture_stderr: false,
+                #[cfg(feature = "crash-points")]
+                crash_at: None,
             }
         })
         .collect()

@@ -93,6 +93,19 @@ impl Living for Alive<'_> {
         }
     }
 
+    fn is_busy(&self, process: ProcessId) -> bool {
+        let Alive(scheduler, state) = self;
+        let Some(worker) = process.0.checked_sub(1) else {
+            return true; // other threads of the host
+        };
+        let shape = &scheduler.fold.plan.shape;
+        (0..state.used).any(|slot| {
+            let word = scheduler.fold.slots[slot as usize].word();
+            TaskState::of(word) == Some(TaskState::Running)
+                && shape.worker_of(word.owner as usize) as u32 == worker
+        })
+    }
+
     fn will_be_collected(&self, slot: SlotIndex) -> bool {
         let Alive(scheduler, state) = self;
         let shape = &scheduler.fold.plan.shape;

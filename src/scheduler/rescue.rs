@@ -63,7 +63,7 @@ impl Scheduler {
             }
         }
 
-        for executor in executors {
+        for executor in executors.clone() {
             let record = &self.fold.executors[executor as usize];
             for hint in record.announced_ever() {
                 if self.is_waiting(&state, Hint::unpack(hint)) {
@@ -71,11 +71,8 @@ impl Scheduler {
                 }
             }
             record.reset();
-            self.fold.sleeping.remove(executor);
         }
-        // The dead may have marked another as searching, to wake it next. Whoever
-        // does search unmarked costs a needless wake at most.
-        self.fold.searching.clear();
+        self.fold.crowd.forget(executors);
         self.publish(&mut state);
         state.swept[worker as usize] = true;
         self.inspect(&mut state);

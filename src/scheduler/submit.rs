@@ -399,8 +399,8 @@ impl Scheduler {
         Load {
             backlog: state.inboxes[executor].backlog_seen(),
             grain_ns: state.grains_ns[executor],
-            sleeping: self.fold.sleeping.contains(member),
-            searching: self.fold.searching.contains(member),
+            sleeping: self.fold.crowd.sleeping.contains(member),
+            searching: self.fold.crowd.searching.contains(member),
         }
     }
 

@@ -22,9 +22,10 @@ use crate::prim::{ExecutorId, Hint};
 
 /// How long to look for the result before sleeping.
 const SPIN: Duration = Duration::from_micros(50);
-/// How long a waiter trusts that it will be woken. Nothing correct needs this: a
-/// worker that is stopped at a bad moment or gone wild may.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a waiter trusts that it will be woken; twice as long each time. Nothing
+/// correct needs this: a worker that is stopped at a bad moment or gone wild may.
+const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 impl State {
     /// Tasks ended so far.
@@ -230,6 +231,7 @@ impl Scheduler {
     ) -> bool {
         let bell = &self.fold.host_bell;
         let mut suspects = Suspects::new();
+        let mut trust = LOOK_AGAIN_MIN;
         loop {
             // From here on an executor that finishes anything rings; what was
             // finished before, published or not, is seen below.
@@ -247,9 +249,10 @@ impl Scheduler {
                 return met;
             }
             self.nudge();
-            let next_look = Instant::now() + LOOK_AGAIN;
+            let next_look = Instant::now() + trust;
             bell.wait(key, Some(deadline.map_or(next_look, |d| d.min(next_look))));
             if Instant::now() >= next_look {
+                trust = (2 * trust).min(LOOK_AGAIN_MAX);
                 self.look_again(&mut self.lock(), &mut suspects);
             }
         }
@@ -259,7 +262,7 @@ impl Scheduler {
     /// even if another is marked as searching. That one has had 50 µs to find the
     /// work; perhaps it was stopped, or the work's length was misjudged.
     fn nudge(&self) {
-        if !self.fold.sleeping.any() {
+        if !self.fold.crowd.sleeping.any() {
             return;
         }
         let mut state = self.lock();

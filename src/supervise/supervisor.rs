@@ -338,6 +338,10 @@ impl Supervisor {
         };
         let number = worker as u32;
         self.commands.set_pid(number, 0);
+        #[cfg(feature = "crash-points")]
+        {
+            slot.order.crash_at = None;
+        }
         if self.stopping {
             slot.life = Life::Starting;
             self.await_status(pid, false);

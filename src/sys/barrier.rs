@@ -28,7 +28,6 @@ fn membarrier(command: i32) -> bool {
 /// Does not yet change what [`light`] does: the fold has to agree first.
 pub fn register() -> bool {
     membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED)
-        && membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED)
 }
 
 /// Makes [`light`] cheap and [`heavy`] dear. Call it only after [`register`]

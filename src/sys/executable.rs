@@ -1,4 +1,4 @@
-//! The program this process runs: its identity, and where its code lies.
+//! The program this process runs: its identity, and where its parts lie.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -14,32 +14,33 @@ pub struct BuildId {
     file: [u64; 5],
 }
 
-/// The running executable's code and identity.
+/// A part of the running executable, and its identity.
 #[derive(Clone, Debug)]
 pub struct Executable {
-    text: std::ops::Range<usize>,
+    part: std::ops::Range<usize>,
     build: BuildId,
 }
 
 impl Executable {
-    /// Finds the loaded object that contains the function at address `anchor`.
+    /// Finds the loaded object that contains address `anchor`, and the part of it that
+    /// does (a segment: its code, or its constants).
     pub fn containing(anchor: usize) -> std::io::Result<Self> {
         let mut search = Search {
             anchor,
-            text: 0..0,
+            part: 0..0,
             note: Vec::new(),
         };
         // SAFETY: the callback gets the pointer to `search`, which outlives the
         // call, and does not unwind.
         unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-        if search.text.is_empty() {
+        if search.part.is_empty() {
             return Err(std::io::Error::other(
-                "the program's own code was not found",
+                "the program's own constants were not found",
             ));
         }
         let file = std::fs::metadata("/proc/self/exe")?;
         Ok(Executable {
-            text: search.text,
+            part: search.part,
             build: BuildId {
                 note: search.note,
                 file: [
@@ -53,9 +54,9 @@ impl Executable {
         })
     }
 
-    /// Where its machine code lies in this process.
-    pub fn text(&self) -> std::ops::Range<usize> {
-        self.text.clone()
+    /// Where the part that contains the anchor lies in this process.
+    pub fn part(&self) -> std::ops::Range<usize> {
+        self.part.clone()
     }
 
     /// Its identity.
@@ -66,7 +67,7 @@ impl Executable {
 
 struct Search {
     anchor: usize,
-    text: std::ops::Range<usize>,
+    part: std::ops::Range<usize>,
     note: Vec<u8>,
 }
 
@@ -91,13 +92,13 @@ unsafe extern "C" fn visit(
         let start = info.dlpi_addr as usize + header.p_vaddr as usize;
         start..start + header.p_memsz as usize
     };
-    let text = headers.iter().find(|header| {
+    let part = headers.iter().find(|header| {
         header.p_type == libc::PT_LOAD
-            && header.p_flags & libc::PF_X != 0
+            && header.p_flags & libc::PF_R != 0
             && range(header).contains(&search.anchor)
     });
-    let Some(text) = text else { return 0 };
-    search.text = range(text);
+    let Some(part) = part else { return 0 };
+    search.part = range(part);
     for header in headers.iter().filter(|h| h.p_type == libc::PT_NOTE) {
         let range = range(header);
         // SAFETY: a PT_NOTE segment is mapped readable with the object.
@@ -135,7 +136,7 @@ mod tests {
     fn finds_itself() {
         let anchor = finds_itself as fn() as usize;
         let me = Executable::containing(anchor).expect("own executable");
-        assert!(me.text().contains(&anchor));
+        assert!(me.part().contains(&anchor));
         assert_eq!(
             me.build(),
             Executable::containing(anchor).expect("again").build()

@@ -31,6 +31,17 @@ pub fn fork_single_threaded() -> Result<Forked, Errno> {
     }
 }
 
+/// Ends this process as `kill -9` does.
+#[cfg(feature = "crash-points")]
+pub fn kill_self() {
+    let me = rustix::process::getpid();
+    let _ = rustix::process::kill_process(me, rustix::process::Signal::KILL);
+    // The signal is on its way.
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
 /// Ends the process at once, without running exit handlers.
 ///
 /// A forked worker must not run the handlers that the user's program registered

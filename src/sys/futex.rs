@@ -1,10 +1,19 @@
 //! Sleeping on a shared word.
 
-use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::thread::futex;
+
+use crate::prim::atomic::AtomicU32;
+
+/// The word as the system call's wrapper wants it.
+#[inline]
+fn raw(word: &AtomicU32) -> &std::sync::atomic::AtomicU32 {
+    #[cfg(feature = "crash-points")]
+    let word = word.inner();
+    word
+}
 
 /// Sleeps while `word` is `expected`, until woken or until `deadline`.
 ///
@@ -25,7 +34,7 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
         }
     };
     // Every outcome (woken, changed, timed out, interrupted) means "look again".
-    let outcome = futex::wait(word, futex::Flags::empty(), expected, timeout.as_ref());
+    let outcome = futex::wait(raw(word), futex::Flags::empty(), expected, timeout.as_ref());
     debug_assert!(
         matches!(
             outcome,
@@ -37,7 +46,9 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
 
 /// Wakes up to `count` sleepers; returns how many there were.
 pub fn wake(word: &AtomicU32, count: u32) -> usize {
-    let outcome = futex::wake(word, futex::Flags::empty(), count);
+    #[cfg(feature = "crash-points")]
+    crate::prim::counted::step();
+    let outcome = futex::wake(raw(word), futex::Flags::empty(), count);
     debug_assert!(outcome.is_ok(), "futex wake: {outcome:?}");
     outcome.unwrap_or(0)
 }

@@ -22,6 +22,8 @@ mod stand_in;
 mod words;
 
 pub use executable::{BuildId, Executable};
+#[cfg(feature = "crash-points")]
+pub use fork::kill_self;
 pub use fork::{Forked, exit_now, fork_single_threaded};
 pub use map::Mapping;
 pub use memfd::MemFile;

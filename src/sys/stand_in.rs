@@ -44,7 +44,9 @@ pub mod futex {
     /// Sleeps while `word` is `expected`, until woken; the comparison and the
     /// falling asleep are one step for every waker. Deadlines never come.
     pub fn wait(word: &AtomicU32, expected: u32, _deadline: Option<Instant>) {
-        step();
+        if !step() {
+            return;
+        }
         let key = key(word);
         let mut wakes = WAKES.lock().unwrap_or_else(PoisonError::into_inner);
         let before = wakes.get(&key).copied();
@@ -59,7 +61,9 @@ pub mod futex {
 
     /// Wakes everybody who sleeps on `word`.
     pub fn wake(word: &AtomicU32, _count: u32) -> usize {
-        step();
+        if !step() {
+            return 0;
+        }
         let mut wakes = WAKES.lock().unwrap_or_else(PoisonError::into_inner);
         *wakes.entry(key(word)).or_insert(0) += 1;
         WOKEN.notify_all();

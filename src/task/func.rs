@@ -1,15 +1,28 @@
 //! Functions by their place in the executable.
 //!
 //! Host and workers run the same build (the handshake proves it), each at its own
-//! random base address. So a function is named by its distance from the start of
-//! the program's code. What is named is an *entry*: one monomorphic function per
-//! `(F, A, R)` that decodes `A`, calls `F`, and encodes `R`. `F` itself has no
-//! size (a `fn` item, or a closure that captures nothing), so there is nothing to
-//! send: its value can be made from nothing.
+//! random base address. So a function is named by a distance from the start of the
+//! program's constants. What lies there is a *gate*:
+//!
+//! ```text
+//!   0        8        16       24
+//!   +--------+--------+--------+
+//!   |  seal  |  kind  |  call  |   one for each (F, A, R), made by the compiler
+//!   +--------+--------+--------+
+//! ```
+//!
+//! `call` is a monomorphic function that decodes `A`, calls `F`, and encodes `R`. The
+//! seal is 64 random bits that no other place holds: a name that was spoilt in shared
+//! memory leads to no gate, and is refused, instead of to the middle of some code.
+//!
+//! `F` itself has no size (a `fn` item, or a closure that captures nothing), so there
+//! is nothing to send: its value can be made from nothing.
 
 use std::any::Any;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +33,7 @@ use crate::sys::{BuildId, Executable};
 use super::probe::is_err;
 use super::{Outcome, Payload};
 
-/// A function's distance in bytes from the start of the program's code.
+/// A gate's distance in bytes from the start of the program's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FunctionId(pub u32);
 
@@ -37,8 +50,38 @@ pub struct Call<'a> {
     pub outgoing: Vec<Transfer>,
 }
 
+/// A function behind a seal.
+#[derive(Debug)]
+#[repr(C, align(8))]
+pub struct Gate<C> {
+    seal: u64,
+    kind: u64,
+    call: C,
+}
+
+const SEAL: u64 = 0x9d1c_6c0b_f27a_53e4;
+const TASK: u64 = 1;
+const INIT: u64 = 2;
+
 /// Decodes, calls, encodes.
-pub type Entry = fn(&mut Call<'_>) -> Outcome;
+pub type Run = fn(&mut Call<'_>) -> Outcome;
+/// The gate of a task's function.
+pub type Entry = &'static Gate<Run>;
+
+struct Of<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Of<F, A, R>
+where
+    F: Fn(A) -> R + 'static,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    const GATE: Gate<Run> = Gate {
+        seal: SEAL,
+        kind: TASK,
+        call: entry::<F, A, R>,
+    };
+}
 
 /// The entry of function type `F`.
 pub fn entry_of<F, A, R>() -> Entry
@@ -53,7 +96,7 @@ where
             "a task must be a function item or a closure that captures nothing: pass what it needs as its argument"
         );
     }
-    entry::<F, A, R>
+    const { &Of::<F, A, R>::GATE }
 }
 
 fn entry<F, A, R>(call: &mut Call<'_>) -> Outcome
@@ -96,7 +139,22 @@ where
 pub type WorkerState = Box<dyn Any + Send + Sync>;
 
 /// Makes a worker's state, or says why it cannot.
-pub type Init = fn() -> Result<WorkerState, String>;
+pub type MakeState = fn() -> Result<WorkerState, String>;
+/// The gate of a worker's init.
+pub type Init = &'static Gate<MakeState>;
+
+impl<F, T, E> Of<F, T, E>
+where
+    F: Fn() -> Result<T, E> + 'static,
+    T: Send + Sync + 'static,
+    E: std::fmt::Display,
+{
+    const INIT: Gate<MakeState> = Gate {
+        seal: SEAL,
+        kind: INIT,
+        call: init::<F, T, E>,
+    };
+}
 
 /// The init of function type `F`.
 pub fn init_of<F, T, E>() -> Init
@@ -111,7 +169,7 @@ where
             "a worker's init must be a function item or a closure that captures nothing"
         );
     }
-    init::<F, T, E>
+    const { &Of::<F, T, E>::INIT }
 }
 
 fn init<F, T, E>() -> Result<WorkerState, String>
@@ -131,16 +189,17 @@ where
 /// The functions of the running program.
 #[derive(Clone, Debug)]
 pub struct Functions {
-    text: Range<usize>,
+    /// Where its gates are, and other constants.
+    constants: Range<usize>,
     build: BuildId,
 }
 
 impl Functions {
     /// Of the program (or library) that pinfold is linked into.
     pub fn of_this_program() -> std::io::Result<Self> {
-        let program = Executable::containing(Self::of_this_program as fn() -> _ as usize)?;
+        let program = Executable::containing(std::ptr::from_ref(anchor()).addr())?;
         Ok(Functions {
-            text: program.text(),
+            constants: program.part(),
             build: program.build().clone(),
         })
     }
@@ -153,45 +212,66 @@ impl Functions {
     /// The name of an entry; `None` if it is not in the same program.
     #[inline]
     pub fn id(&self, entry: Entry) -> Option<FunctionId> {
-        self.id_at(entry as usize)
+        self.id_of(entry)
     }
 
     /// The name of an init; `None` if it is not in the same program.
     pub fn init_id(&self, init: Init) -> Option<FunctionId> {
-        self.id_at(init as usize)
+        self.id_of(init)
     }
 
     #[inline]
-    fn id_at(&self, address: usize) -> Option<FunctionId> {
-        if !self.text.contains(&address) {
+    fn id_of<C>(&self, gate: &'static Gate<C>) -> Option<FunctionId> {
+        let address = std::ptr::from_ref(gate).addr();
+        if !self.constants.contains(&address) {
             return None;
         }
-        u32::try_from(address - self.text.start)
+        u32::try_from(address - self.constants.start)
             .ok()
             .map(FunctionId)
     }
 
+    /// The function of that name; `None` if there is no gate of this kind.
     #[inline]
-    fn address(&self, id: FunctionId) -> Option<usize> {
-        let address = self.text.start.checked_add(id.0 as usize)?;
-        self.text.contains(&address).then_some(address)
+    fn gate<C>(&self, id: FunctionId, kind: u64) -> Option<&'static Gate<C>> {
+        let address = self.constants.start.checked_add(id.0 as usize)?;
+        let end = address.checked_add(size_of::<Gate<C>>())?;
+        if end > self.constants.end || !address.is_multiple_of(align_of::<Gate<C>>()) {
+            return None;
+        }
+        let gate = std::ptr::with_exposed_provenance::<Gate<C>>(address);
+        // SAFETY: inside a part of the program that is mapped readable for as long as
+        // the process lives, and aligned; atomic, because it may be a variable.
+        let (seal, is) = unsafe {
+            (
+                &*(&raw const (*gate).seal).cast::<AtomicU64>(),
+                &*(&raw const (*gate).kind).cast::<AtomicU64>(),
+            )
+        };
+        // Relaxed: gates are constants.
+        if seal.load(Ordering::Relaxed) != SEAL || is.load(Ordering::Relaxed) != kind {
+            return None;
+        }
+        // SAFETY: only `Of` makes this seal and kind, in front of a `C`, as constants.
+        Some(unsafe { &*gate })
     }
 
-    /// The init of that name; `None` if it lies outside the program's code.
-    pub fn init(&self, id: FunctionId) -> Option<Init> {
-        let address = self.address(id)?;
-        // SAFETY: `Functions::init_id` made the id from an `Init` in the host, which
-        // runs the same build, and it came by the control socket.
-        Some(unsafe { std::mem::transmute::<usize, Init>(address) })
+    /// The init of that name; `None` if there is none.
+    pub fn init(&self, id: FunctionId) -> Option<MakeState> {
+        Some(self.gate::<MakeState>(id, INIT)?.call)
     }
 
-    /// The entry of that name; `None` if it lies outside the program's code.
+    /// The entry of that name; `None` if there is none.
     #[inline]
-    pub fn entry(&self, id: FunctionId) -> Option<Entry> {
-        let address = self.address(id)?;
-        // An id spoilt by a wild worker at worst crashes this worker too.
-        // SAFETY: `Functions::id` made the id from an `Entry` in the host, which runs
-        // the same build (proved by the handshake): it is at this distance here too.
-        Some(unsafe { std::mem::transmute::<usize, Entry>(address) })
+    pub fn entry(&self, id: FunctionId) -> Option<Run> {
+        Some(self.gate::<Run>(id, TASK)?.call)
     }
+}
+
+/// A gate by which the part of the program is found in which all of them are.
+fn anchor() -> Entry {
+    fn of<F: Fn(()) + 'static>(_: F) -> Entry {
+        entry_of::<F, (), ()>()
+    }
+    of(|()| ())
 }

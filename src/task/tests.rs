@@ -1,4 +1,4 @@
-use super::func::Entry;
+use super::func::{Entry, Run};
 use super::*;
 use crate::prim::{ExecutorId, Generation};
 
@@ -45,7 +45,7 @@ fn cancelled_tasks_are_not_claimed() {
     assert!(!slot.claim(E, G));
 }
 
-fn call(entry: Entry, arguments: &[u8]) -> (Outcome, Vec<u8>) {
+fn call(entry: Run, arguments: &[u8]) -> (Outcome, Vec<u8>) {
     let mut result = Payload::new();
     let mut call = Call {
         arguments,
@@ -85,12 +85,33 @@ fn functions_are_found_by_their_place() {
     assert!(functions.entry(FunctionId(u32::MAX)).is_none());
 }
 
+/// Hunts a spoilt name that leads into the middle of some code: of all names around
+/// a real one, only those that are gates themselves lead anywhere.
+#[test]
+fn spoilt_names_lead_nowhere() {
+    let functions = Functions::of_this_program().expect("own program");
+    let double = entry_for(|n: u32| n * 2);
+    let FunctionId(id) = functions.id(double).expect("in this program");
+    let near = id.saturating_sub(100_000)..id + 100_000;
+    let gates = near.filter(|id| functions.entry(FunctionId(*id)).is_some());
+    let gates: Vec<u32> = gates.collect();
+    assert!(gates.contains(&id));
+    assert!(gates.len() < 1000, "{} gates", gates.len());
+    assert!(functions.init(FunctionId(id)).is_none(), "another kind");
+}
+
 #[test]
 fn outcomes_tell_what_went_wrong() {
     let fails = entry_for(|n: u8| if n > 0 { Err(n) } else { Ok(()) });
+    let functions = Functions::of_this_program().expect("own program");
+    let run = |entry| {
+        let id = functions.id(entry).expect("in this program");
+        functions.entry(id).expect("a gate")
+    };
+    let fails = run(fails);
     assert_eq!(call(fails, &[1]), (Outcome::ReturnedErr, vec![1, 1]));
     assert_eq!(call(fails, &[0]).0, Outcome::Value);
-    let (outcome, message) = call(entry_for(|s: String| s), &[200]);
+    let (outcome, message) = call(run(entry_for(|s: String| s)), &[200]);
     assert_eq!(outcome, Outcome::BadArguments);
     assert!(!message.is_empty());
 }

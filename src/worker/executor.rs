@@ -99,7 +99,7 @@ impl Executor {
         );
         // ordering: Release pairs with the host's read before it counts on us.
         status.online.store(1, Ordering::Release);
-        self.fold.searching.insert(self.me.0);
+        self.fold.crowd.searching.insert(self.me.0);
         let mut patience = super::idle::Patience::default();
         loop {
             let found = self.find();
@@ -119,7 +119,7 @@ impl Executor {
                 self.idle(&mut patience);
             }
         }
-        self.fold.searching.remove(self.me.0);
+        self.fold.crowd.searching.remove(self.me.0);
         // Relaxed: as above.
         self.record().status.online.store(0, Ordering::Relaxed);
     }

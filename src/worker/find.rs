@@ -81,9 +81,7 @@ impl Executor {
     /// No longer looking; if that leaves nobody looking and there is more to do
     /// than this executor should keep to itself, wakes another.
     fn leave_search(&self, left: u64) {
-        if self.fold.searching.contains(self.me.0) {
-            self.fold.searching.remove(self.me.0);
-        }
+        self.fold.crowd.found(self.me.0);
         let worth = self.grain_ns == 0 || left * self.grain_ns >= WORTH_WAKING_NS;
         if left > 0 && worth {
             crate::sys::barrier::light();

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::prim::atomic::Ordering;
-use crate::sys::barrier;
 
 use super::executor::Executor;
 
@@ -31,9 +30,7 @@ impl Default for Patience {
 impl Executor {
     /// Returns when there may be something to do, or the fold stops.
     pub(super) fn idle(&mut self, patience: &mut Patience) {
-        if !self.fold.searching.contains(self.me.0) {
-            self.fold.searching.insert(self.me.0);
-        }
+        self.fold.crowd.seek(self.me.0);
         if self.spin() {
             return;
         }
@@ -46,7 +43,7 @@ impl Executor {
         // Of several that find nothing, one spins when CPUs are scarce: the host
         // needs one too.
         let scarce = self.allowed_cpus <= super::executor_count(&self.fold);
-        if scarce && self.fold.searching.count() > 1 {
+        if scarce && self.fold.crowd.searching.count() > 1 {
             return self.glimpse();
         }
         let start = Instant::now();
@@ -69,11 +66,7 @@ impl Executor {
     fn sleep(&mut self, patience: &mut Patience) {
         let me = self.me.0;
         let record = &self.fold.executors[me as usize];
-        // Announced as asleep before no longer announced as searching: a submitter
-        // sees at least one of the two.
-        self.fold.sleeping.insert(me);
-        self.fold.searching.remove(me);
-        let key = record.bell.prepare();
+        let key = self.fold.crowd.lie_down(me, &record.bell);
         if self.look() || self.fold.header.is_stopping() {
             record.bell.cancel();
         } else {
@@ -82,9 +75,7 @@ impl Executor {
             record.status.sleeps.store(sleeps + 1, Ordering::Relaxed);
             record.bell.wait(key, self.nap(patience));
         }
-        self.fold.sleeping.remove(me);
-        self.fold.searching.insert(me);
-        barrier::light();
+        self.fold.crowd.get_up(me);
     }
 
     /// For ever when all others sleep too, else for a while.
@@ -92,7 +83,7 @@ impl Executor {
         let alone = self.victims.iter().all(|(victim, _)| {
             // Relaxed: if it is wrong, one nap is too long or one too many.
             let online = &self.fold.executors[*victim].status.online;
-            self.fold.sleeping.contains(*victim as u32) || online.load(Ordering::Relaxed) != 1
+            self.fold.crowd.sleeping.contains(*victim as u32) || online.load(Ordering::Relaxed) != 1
         });
         if alone {
             return None;

@@ -37,6 +37,7 @@ use executor::Executor;
 /// The exit status of a worker whose own code failed (not a task's).
 const BROKEN: i32 = 70;
 
+static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
 static POOL: OnceLock<Pool> = OnceLock::new();
 static STATE: OnceLock<WorkerState> = OnceLock::new();
 
@@ -97,6 +98,11 @@ pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
     STATE.get()?.downcast_ref()
 }
 
+/// What all workers have in common: found out once, in the zygote.
+pub fn prepare(functions: Functions) {
+    let _ = FUNCTIONS.set(functions);
+}
+
 /// A worker's whole life, from just after the fork.
 pub fn run(mut start: WorkerStart) -> Infallible {
     Role::Worker.set();
@@ -108,17 +114,20 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         }
         barrier::use_asymmetric();
     }
-    let functions = match Functions::of_this_program() {
-        Ok(functions) => functions,
-        Err(error) => {
-            tracing::error!(%error, "a worker cannot find its own code");
-            exit_now(BROKEN)
-        }
+    let Some(functions) = FUNCTIONS.get().cloned() else {
+        tracing::error!("a worker was not prepared by its zygote");
+        exit_now(BROKEN)
     };
+    // Where maps take their random keys from: a system call, the first time.
+    drop(std::hash::RandomState::new());
     panics::install(start.fold.clone());
     let Some(order) = start.order() else {
         exit_now(0); // a spare that is not needed any more
     };
+    #[cfg(feature = "crash-points")]
+    if let Some(steps) = order.crash_at {
+        crate::prim::counted::end_after(steps, crate::sys::kill_self);
+    }
     let fold = start.fold.clone();
     let pool = fold.pool(ProcessId::of_worker(order.worker));
     let pool = POOL.get_or_init(|| pool).clone();
@@ -158,7 +167,7 @@ pub fn run(mut start: WorkerStart) -> Infallible {
 fn init(functions: &Functions, id: FunctionId, first: &Executor) {
     let words = &first.record().last_words;
     let Some(init) = functions.init(id) else {
-        words.write("its init lies outside the program");
+        words.write("its init is not a function of the program");
         exit_now(BROKEN)
     };
     match std::panic::catch_unwind(init) {

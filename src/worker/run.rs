@@ -132,7 +132,7 @@ impl Executor {
             return refuse(
                 payload,
                 function,
-                "the task's function lies outside the program",
+                "the task's function is none of the program's",
             );
         };
         let inline;

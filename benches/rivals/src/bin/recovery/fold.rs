@@ -1,0 +1,102 @@
+//! pinfold: a worker is killed in the middle of a task that may be repeated.
+
+use std::sync::atomic::Ordering;
+
+use pinfold::{Builder, Runtime};
+
+use crate::floor::{SETTLE, busy, micros, ran_at};
+use crate::machine::{Victim, board, is_asleep, now, until};
+
+/// Busy for ever in its first attempt; the second says when it ran.
+fn job(round: u32) -> u32 {
+    let entered = now();
+    let board = board();
+    // ordering: the host resets the board before it submits.
+    if board.attempts.fetch_add(1, Ordering::AcqRel) == 0 {
+        board
+            .ready
+            .store(std::process::id() as i32, Ordering::Release);
+        busy();
+    }
+    board.ran_at.store(entered, Ordering::Relaxed);
+    round
+}
+
+/// A running fold that is wounded once a round.
+pub struct Wounded {
+    rt: Runtime,
+    workers: usize,
+    others: Others,
+    rounds: u32,
+}
+
+/// What the other workers have done when one is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// A task, as in a fold that has run for a while.
+    HaveWorked,
+    /// Nothing yet: each page of code and data is touched for the first time.
+    AreNew,
+}
+
+impl Wounded {
+    pub fn start(builder: Builder, workers: usize, others: Others) -> Self {
+        let rt = builder.workers(workers).start().expect("pinfold starts");
+        let wounded = Wounded {
+            rt,
+            workers,
+            others,
+            rounds: 0,
+        };
+        wounded.heal();
+        wounded
+    }
+
+    /// µs from the kill until the task's second attempt ran, and until `join`
+    /// returned.
+    pub fn recover(&mut self) -> Vec<f64> {
+        let board = board();
+        self.rounds += 1;
+        board.attempts.store(0, Ordering::Relaxed);
+        board.ready.store(0, Ordering::Release);
+        let handle = self.rt.task(job).safe_to_repeat(5).spawn(self.rounds);
+        until("the task", || board.ready.load(Ordering::Acquire) != 0);
+        let victim = Victim::of(board.ready.load(Ordering::Acquire));
+        std::thread::sleep(SETTLE);
+        let start = victim.kill();
+        let value = handle.join();
+        let end = now();
+        assert_eq!(value, Ok(self.rounds), "the right value");
+        assert_eq!(board.attempts.load(Ordering::Acquire), 2, "run again, once");
+        let times = vec![micros(start, ran_at()), micros(start, end)];
+        self.heal();
+        times
+    }
+
+    /// Waits until every worker is there again and has nothing to do.
+    fn heal(&self) {
+        until("the new worker", || {
+            let stats = self.rt.stats();
+            stats.restarts == u64::from(self.rounds)
+                && stats.workers.len() == self.workers
+                && stats.workers.iter().all(|w| w.pid > 0 && is_asleep(w.pid))
+        });
+        if self.others == Others::HaveWorked {
+            self.work();
+        }
+        std::thread::sleep(SETTLE);
+    }
+
+    /// Gives short tasks to all until each worker has run one.
+    fn work(&self) {
+        let runs = || self.rt.stats().workers.iter().map(|w| w.run).collect();
+        let before: Vec<u64> = runs();
+        board().attempts.store(1, Ordering::Release);
+        until("a task for each worker", || {
+            let tasks = self.rt.task(job).map(0..4 * self.workers as u32);
+            assert!(tasks.flatten().count() == 4 * self.workers);
+            let now = runs();
+            now.iter().zip(&before).all(|(now, before)| now > before)
+        });
+    }
+}

@@ -1,0 +1,235 @@
+//! Waking and falling asleep, in every order of steps. Run by `scripts/models`.
+//!
+//! Work is a number here: how much of it waits, in place of the inboxes. Nobody's
+//! sleep ends by itself, so work that is left while all sleep is a deadlock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64 as Counter, Ordering::SeqCst};
+
+use loom::thread;
+
+use super::{Crowd, Doorbell};
+use crate::prim::atomic::{AtomicU64, Ordering};
+use crate::prim::mortal::{explore, explore_deaths, newest, run_mortal, step};
+use crate::shm::Segment;
+use crate::sys::barrier;
+
+struct World {
+    crowd: Crowd,
+    bells: [Doorbell; 2],
+    host_bell: Doorbell,
+    waiting: AtomicU64,
+    done: AtomicU64,
+    stopping: AtomicU64,
+    /// Who has taken something and not finished it; what a slot's word says.
+    running: [Counter; 2],
+}
+
+impl World {
+    fn new() -> Arc<Self> {
+        let segment = Segment::empty();
+        Arc::new(World {
+            crowd: Crowd::new(segment.views(0, 1), segment.views(64, 1), 2),
+            bells: Default::default(),
+            host_bell: Doorbell::default(),
+            waiting: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            stopping: AtomicU64::new(0),
+            running: Default::default(),
+        })
+    }
+
+    fn bell(&self, executor: u32) -> &Doorbell {
+        &self.bells[executor as usize]
+    }
+
+    fn wake_one(&self, preferred: u32) {
+        self.crowd.wake_one(preferred, |e| self.bell(e));
+    }
+
+    /// As `Scheduler::publish`.
+    fn submit(&self, preferred: u32) {
+        // Relaxed, as everywhere here: all order that is needed is to come from the
+        // barriers.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        barrier::light();
+        self.wake_one(preferred);
+    }
+
+    /// As `Executor::find`, with what is left.
+    fn take(&self, me: u32) -> Option<u64> {
+        let mut waiting = self.waiting.load(Ordering::Relaxed);
+        while waiting > 0 {
+            let (left, relaxed) = (waiting - 1, Ordering::Relaxed);
+            match self
+                .waiting
+                .compare_exchange(waiting, left, relaxed, relaxed)
+            {
+                Ok(_) => {
+                    self.running[me as usize].store(1, SeqCst);
+                    return Some(left);
+                }
+                Err(now) => waiting = now,
+            }
+        }
+        None
+    }
+
+    fn look(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 || self.stopping.load(Ordering::Relaxed) > 0
+    }
+
+    /// As `Executor::live`.
+    fn execute(&self, me: u32) {
+        self.crowd.searching.insert(me);
+        loop {
+            if let Some(left) = self.take(me) {
+                self.crowd.found(me);
+                if left > 0 {
+                    barrier::light();
+                    self.wake_one(me);
+                }
+                self.done.fetch_add(1, Ordering::Relaxed);
+                self.running[me as usize].store(0, SeqCst);
+                barrier::light();
+                self.host_bell.ring();
+            } else if self.stopping.load(Ordering::Relaxed) > 0 {
+                break;
+            } else {
+                self.crowd.seek(me);
+                self.sleep(me);
+            }
+        }
+        self.crowd.searching.remove(me);
+    }
+
+    /// As `Executor::sleep`.
+    fn sleep(&self, me: u32) {
+        let key = self.crowd.lie_down(me, self.bell(me));
+        if self.look() {
+            self.bell(me).cancel();
+        } else {
+            self.bell(me).wait(key, None);
+        }
+        self.crowd.get_up(me);
+    }
+
+    /// As the host does that joins: until `count` tasks are done. Then stops.
+    fn wait_and_stop(&self, count: u64) {
+        while self.done.load(Ordering::Relaxed) < count {
+            let key = self.host_bell.prepare();
+            if self.done.load(Ordering::Relaxed) >= count {
+                self.host_bell.cancel();
+            } else {
+                self.host_bell.wait(key, None);
+            }
+        }
+        self.stopping.store(1, Ordering::Relaxed);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        self.bells.iter().for_each(Doorbell::force);
+        self.host_bell.force();
+    }
+
+    /// As `Scheduler::rescue`: what the dead was running waits again.
+    fn rescue(&self, dead: u32) {
+        let again = self.running[dead as usize].swap(0, SeqCst);
+        self.waiting.fetch_add(again, Ordering::Relaxed);
+        self.crowd.forget([dead]);
+        barrier::light();
+        self.wake_all();
+    }
+}
+
+fn spawn(world: &Arc<World>, body: impl FnOnce(&World) + 'static) -> thread::JoinHandle<()> {
+    let world = Arc::clone(world);
+    thread::spawn(move || body(&world))
+}
+
+/// One executor, one submission.
+#[test]
+fn no_work_is_left() {
+    explore("crowd: one executor", Some(2), || {
+        let world = World::new();
+        let executor = spawn(&world, |world| world.execute(0));
+        world.submit(0);
+        world.wait_and_stop(1);
+        executor.join().expect("ends");
+    });
+}
+
+/// Two executors, two submissions.
+#[test]
+fn no_work_is_left_by_two() {
+    newest(|| {
+        explore("crowd: two executors", Some(2), || {
+            let world = World::new();
+            let executors = [0, 1].map(|me| spawn(&world, move |world| world.execute(me)));
+            world.submit(0);
+            world.submit(1);
+            world.wait_and_stop(2);
+            for executor in executors {
+                executor.join().expect("ends");
+            }
+        });
+    });
+}
+
+/// Two wakers want the same sleeper, although one that is stopped is marked. One of
+/// them may be late, its work done, when the sleeper lies down again.
+#[test]
+fn two_wake_the_same() {
+    explore("crowd: two wakers", Some(2), || {
+        let world = World::new();
+        world.crowd.searching.insert(1);
+        let executor = spawn(&world, |world| world.execute(0));
+        let other = spawn(&world, |world| {
+            world.waiting.fetch_add(1, Ordering::Relaxed);
+            barrier::light();
+            world.crowd.wake_sleeper(0, |e| world.bell(e));
+        });
+        world.waiting.fetch_add(1, Ordering::Relaxed);
+        barrier::light();
+        world.crowd.wake_sleeper(1, |e| world.bell(e));
+        world.wait_and_stop(2);
+        executor.join().expect("ends");
+        other.join().expect("ends");
+    });
+}
+
+/// An executor dies at each point: looking, falling asleep, waking another, with a
+/// task. The other does what there is to do.
+#[test]
+fn member_dies() {
+    newest(|| {
+        explore_deaths("crowd: executor dies", Some(1), |death, has_died| {
+            let world = World::new();
+            world.waiting.fetch_add(1, Ordering::Relaxed);
+            let dying = Arc::clone(&world);
+            let mortal = thread::spawn(move || {
+                run_mortal(death, || {
+                    dying.crowd.searching.insert(0);
+                    if dying.take(0).is_some_and(|left| left > 0) {
+                        dying.crowd.found(0);
+                        barrier::light();
+                        dying.wake_one(0);
+                    }
+                    let key = dying.crowd.lie_down(0, dying.bell(0));
+                    if dying.look() {
+                        dying.bell(0).cancel();
+                        dying.crowd.get_up(0);
+                    }
+                    let _ = (key, step());
+                })
+            });
+            let other = spawn(&world, |world| world.execute(1));
+            world.submit(0);
+            has_died.fetch_or(mortal.join().expect("ends").is_none(), SeqCst);
+            world.rescue(0);
+            world.wait_and_stop(2);
+            other.join().expect("ends");
+        });
+    });
+}

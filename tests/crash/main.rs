@@ -1,0 +1,85 @@
+//! A death at every step.
+//!
+//! A worker counts its changes of shared memory and kills itself just before the
+//! k-th. The same work is done for k = 0, 1, 2, … until the worker lives to its end.
+//! After each death every handle must have ended by its policy, nothing may be owned
+//! by nobody, and the fold must go on.
+//!
+//! `scripts/crash-points` runs all points; `cargo test` every few (the first ones
+//! all), because the whole takes some minutes.
+
+mod scenario;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+pinfold::test_setup!();
+
+/// Points that are all visited: the start of a worker, and its first tasks.
+const DENSE: u64 = 100;
+/// No run takes nearly as long; one that hangs is a failure too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The folds in which a worker dies: workers, threads in each.
+const SHAPES: [(usize, usize); 3] = [(1, 1), (2, 1), (2, 2)];
+
+fn main() -> ExitCode {
+    let stride = match std::env::var("PINFOLD_CRASH_STRIDE") {
+        Ok(text) => text.parse().expect("PINFOLD_CRASH_STRIDE is a number"),
+        Err(_) => 23,
+    };
+    let now = Arc::new(AtomicU64::new(0));
+    let (progress, watched) = mpsc::channel::<String>();
+    watch(watched);
+    let mut points = Vec::new();
+    let mut deaths = 0;
+    for (workers, threads) in SHAPES {
+        let mut step = 0;
+        let mut untouched = 0;
+        loop {
+            now.store(step, Ordering::Relaxed);
+            let name = format!("{workers} workers of {threads} threads, death at step {step}");
+            let _ = progress.send(name.clone());
+            match scenario::run(workers, threads, step) {
+                Ok(true) => {
+                    deaths += 1;
+                    untouched = 0;
+                }
+                // How far a worker comes is a matter of chance when there are several.
+                Ok(false) if untouched < 12 * (workers - 1) => untouched += 1,
+                Ok(false) => break,
+                Err(what) => {
+                    println!("FAILED: {name}: {what}");
+                    return ExitCode::FAILURE;
+                }
+            }
+            step += if step < DENSE { 1 } else { stride };
+        }
+        println!("{workers} workers of {threads} threads: {step} steps");
+        points.push(step);
+    }
+    println!(
+        "{{\"points\":{},\"steps\":{points:?},\"stride\":{stride},\"deaths\":{deaths},\"failures\":0}}",
+        points.iter().sum::<u64>()
+    );
+    ExitCode::SUCCESS
+}
+
+/// Ends the test when a run takes too long, and says which.
+fn watch(watched: mpsc::Receiver<String>) {
+    std::thread::spawn(move || {
+        let mut running = String::new();
+        loop {
+            match watched.recv_timeout(PATIENCE) {
+                Ok(next) => running = next,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    println!("FAILED: {running}: hangs");
+                    std::process::exit(1);
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    });
+}

@@ -1,0 +1,217 @@
+//! The work in which a worker dies: a little of everything.
+
+use std::io::Write;
+use std::time::Duration;
+
+use pinfold::{Handle, Loan, Runtime, Shared, Shutdown, TaskError};
+
+/// What a task of at most once leaves behind: one byte in the file, its number.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Once {
+    diary: String,
+    number: u8,
+}
+
+fn once(Once { diary, number }: Once) -> u8 {
+    let file = std::fs::OpenOptions::new().append(true).open(diary);
+    file.expect("diary").write_all(&[number]).expect("writes");
+    number
+}
+
+fn double(n: u64) -> u64 {
+    n * 2
+}
+
+fn slow(n: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(1));
+    n
+}
+
+fn text(len: usize) -> String {
+    "x".repeat(len)
+}
+
+fn fill(mut loan: Loan) -> Loan {
+    loan.fill(7);
+    loan
+}
+
+fn make(len: usize) -> Shared {
+    let kept = pinfold::alloc(100).expect("room");
+    let mut made = pinfold::alloc(len).expect("room");
+    made.fill(kept.len() as u8);
+    made.publish()
+}
+
+fn both((a, b): (Shared, Shared)) -> (Shared, Shared, usize) {
+    let len = a.len() + b.len();
+    (b, a, len)
+}
+
+fn keep(shared: Shared) -> u64 {
+    let more = shared.clone();
+    more.iter().map(|byte| u64::from(*byte)).sum()
+}
+
+fn fail(n: u64) {
+    panic!("on purpose {n}")
+}
+
+/// Ends by its policy: the right value, or the death of its worker, once at most.
+#[derive(Default)]
+struct Deaths(u64);
+
+impl Deaths {
+    fn once<R>(&mut self, what: &str, handle: Handle<R>) -> Result<Option<R>, String>
+    where
+        R: serde::de::DeserializeOwned,
+    {
+        match handle.join() {
+            Ok(value) => Ok(Some(value)),
+            Err(TaskError::WorkerDied { .. }) => {
+                self.0 += 1;
+                Ok(None)
+            }
+            Err(error) => Err(format!("{what}: {error}")),
+        }
+    }
+}
+
+fn check(what: &str, is: bool) -> Result<(), String> {
+    if is { Ok(()) } else { Err(what.to_owned()) }
+}
+
+/// Does the work, while the first process of worker 0 dies before its change `step`
+/// of shared memory. Says whether it did die.
+pub fn run(workers: usize, threads: usize, step: u64) -> Result<bool, String> {
+    let rt = Runtime::builder()
+        .workers(workers)
+        .threads_per_worker(threads)
+        .memory_cap(8 << 20)
+        .queue_capacity(256)
+        .crash_at(step)
+        .start()
+        .map_err(|error| error.to_string())?;
+    let mut deaths = Deaths::default();
+    work(&rt, &mut deaths)?;
+    let died = rt.stats().restarts > 0;
+    check("deaths without a death", died || deaths.0 == 0)?;
+    check(
+        "more tasks lost than threads died",
+        deaths.0 <= threads as u64,
+    )?;
+    // Detached tasks too end by themselves.
+    while rt.stats().tasks.in_flight > 0 {
+        std::thread::yield_now();
+    }
+    // It goes on.
+    for (n, doubled) in (0..1000).zip(rt.map(double, 0..1000)) {
+        check(
+            "a later task is wrong",
+            doubled == Ok(n * 2) || died_late(&doubled),
+        )?;
+    }
+    let audit = rt.audit();
+    check(
+        &format!("owned by nobody: {:?}", audit.orphans),
+        audit.orphans.is_empty(),
+    )?;
+    let in_use = [
+        audit.slots_queued,
+        audit.slots_running,
+        audit.slots_done,
+        audit.slots_waiting,
+        audit.blocks_loaned,
+        audit.blocks_shared,
+        audit.blocks_carried,
+    ];
+    check(&format!("still in use: {in_use:?}"), in_use == [0; 7])?;
+    let tasks = rt.stats().tasks;
+    check(&format!("damage: {tasks:?}"), tasks.damage == 0)?;
+    let ended = tasks.completed + tasks.panicked + tasks.died + tasks.failed;
+    check(&format!("sums: {tasks:?}"), ended == tasks.submitted)?;
+    let died = rt.stats().restarts > 0;
+    rt.shutdown(Shutdown::Drain)
+        .map_err(|error| error.to_string())?;
+    Ok(died)
+}
+
+/// The step may come only now.
+fn died_late(result: &Result<u64, TaskError>) -> bool {
+    matches!(result, Err(TaskError::WorkerDied { .. }))
+}
+
+fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
+    let diary = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
+    let path = diary.path().to_str().expect("text").to_owned();
+    // One that is long, so that what is behind it is stolen.
+    let long = rt.task(slow).at_least_once().spawn(9);
+    let batch: Vec<_> = rt.task(double).at_least_once().map(0..40).collect();
+    let once: Vec<Handle<u8>> = (0..20)
+        .map(|number| {
+            let diary = path.clone();
+            rt.spawn(once, Once { diary, number })
+        })
+        .collect();
+    let texts: Vec<_> = [100, 5_000, 300_000]
+        .map(|len| (len, rt.task(text).at_least_once().spawn(len)))
+        .into();
+    let loan = rt.alloc(2000).map_err(|e| e.to_string())?;
+    let filled = rt.spawn(fill, loan);
+    let shared = rt.alloc(200_000).map_err(|e| e.to_string())?.publish();
+    let sums: Vec<_> = (0..3)
+        .map(|_| rt.task(keep).at_least_once().spawn(shared.clone()))
+        .collect();
+    let made = [50, 3_000, 150_000].map(|len| (len, rt.task(make).at_least_once().spawn(len)));
+    let panicked = rt.spawn(fail, 3);
+    // Nobody will ask for these.
+    for n in 0..5 {
+        drop(rt.task(double).at_least_once().spawn(n));
+        drop(rt.task(text).at_least_once().spawn(1000));
+    }
+
+    for (n, doubled) in (0..40).zip(batch) {
+        check("a batch's result is wrong", doubled == Ok(n * 2))?;
+    }
+    check("the long one", long.join() == Ok(9))?;
+    let mut told = Vec::new();
+    for (number, handle) in (0..20).zip(once) {
+        let value = deaths.once("at most once", handle)?;
+        check("its value", value.is_none_or(|value| value == number))?;
+        told.push(value.is_some());
+    }
+    let ran = std::fs::read(diary.path()).map_err(|e| e.to_string())?;
+    for (number, told) in (0..20u8).zip(told) {
+        let times = ran.iter().filter(|byte| **byte == number).count();
+        check("ran twice", times <= 1)?;
+        check("has a value, and did not run", times == 1 || !told)?;
+    }
+    for (len, text) in texts {
+        let text = text.join().map_err(|error| format!("text: {error}"))?;
+        check("a text's length", text.len() == len)?;
+    }
+    if let Some(loan) = deaths.once("loan", filled)? {
+        check("a loan's bytes", loan.iter().all(|byte| *byte == 7))?;
+    }
+    for sum in sums {
+        sum.join().map_err(|error| format!("sum: {error}"))?;
+    }
+    let mut buffers = Vec::new();
+    for (len, made) in made {
+        let made = made.join().map_err(|error| format!("made: {error}"))?;
+        check("a buffer's bytes", made[..] == vec![100; len])?;
+        buffers.push(made);
+    }
+    let pair = (buffers[0].clone(), shared.clone());
+    let pair = rt.task(both).at_least_once().spawn(pair).join();
+    let (b, a, len) = pair.map_err(|error| format!("both: {error}"))?;
+    check("both", b == shared && a == buffers[0] && len == 200_050)?;
+    match panicked.join() {
+        Err(TaskError::Panicked { .. }) => Ok(()),
+        Err(TaskError::WorkerDied { .. }) => {
+            deaths.0 += 1;
+            Ok(())
+        }
+        other => Err(format!("panic: {other:?}")),
+    }
+}

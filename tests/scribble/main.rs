@@ -1,0 +1,157 @@
+//! A worker gone wild: it writes random bytes over everything that it can write.
+//!
+//! For each seed a fold is started, tasks are in flight, and one of them scribbles.
+//! The host must live, every handle must end (results may be spoilt), and after that
+//! the runtime must go on as if nothing had happened.
+//!
+//! `scripts/scribble --seeds N` runs many seeds; `cargo test` runs 200.
+
+mod wild;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use pinfold::{Handle, Runtime, Shutdown, TaskError};
+
+use wild::{Rng, scribble};
+
+pinfold::test_setup!();
+
+/// No handle may take nearly as long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn square(n: u64) -> u64 {
+    n * n
+}
+
+fn text(len: usize) -> String {
+    "x".repeat(len)
+}
+
+fn share(len: usize) -> Result<pinfold::Shared, String> {
+    let loan = pinfold::alloc(len).map_err(|error| error.to_string())?;
+    Ok(loan.publish())
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().expect("a number"),
+        Err(_) => default,
+    }
+}
+
+fn main() -> ExitCode {
+    let first = number("PINFOLD_SCRIBBLE_FIRST", 0);
+    let seeds = number("PINFOLD_SCRIBBLE_SEEDS", 200);
+    println!("seeds {first} to {}", first + seeds - 1);
+    let (progress, watched) = mpsc::channel();
+    watch(watched);
+    let mut totals = BTreeMap::new();
+    for seed in first..first + seeds {
+        let _ = progress.send(seed);
+        let mut count = |what: &'static str, n: u64| *totals.entry(what).or_insert(0u64) += n;
+        if let Err(what) = run(seed, &mut count) {
+            println!("FAILED: seed {seed}: {what}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let totals: Vec<String> = totals
+        .iter()
+        .map(|(what, n)| format!("\"{what}\":{n}"))
+        .collect();
+    println!("{{\"seeds\":{seeds},{},\"failures\":0}}", totals.join(","));
+    ExitCode::SUCCESS
+}
+
+/// Ends the test when a seed takes too long, and says which.
+fn watch(watched: mpsc::Receiver<u64>) {
+    std::thread::spawn(move || {
+        let mut running = 0;
+        loop {
+            match watched.recv_timeout(PATIENCE) {
+                Ok(seed) => running = seed,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    println!("FAILED: seed {running}: hangs");
+                    std::process::exit(1);
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    });
+}
+
+fn run(seed: u64, count: &mut impl FnMut(&'static str, u64)) -> Result<(), String> {
+    let mut rng = Rng::new(seed);
+    let workers = 1 + rng.below(2) as usize;
+    let rt = Runtime::builder()
+        .workers(workers)
+        .memory_cap(1 << 20)
+        .queue_capacity(128)
+        .on_drop(Shutdown::Abort)
+        .start()
+        .map_err(|error| error.to_string())?;
+    let kept = rt.alloc(1000).map(pinfold::Loan::publish).ok();
+    let mut squares: Vec<Handle<u64>> = (0..rng.below(30)).map(|n| rt.spawn(square, n)).collect();
+    let mut shared = Vec::new();
+    for _ in 0..rng.below(4) {
+        shared.push(rt.spawn(share, 1 + rng.below(60_000) as usize));
+    }
+    let wild = rt.spawn(scribble, seed);
+    let texts: Vec<Handle<String>> = (0..rng.below(10))
+        .map(|_| rt.spawn(text, rng.below(5000) as usize))
+        .collect();
+    squares.extend((0..rng.below(40)).map(|n| rt.spawn(square, n)));
+
+    // Everything ends; what it ends in is another matter.
+    let mut end = |error: Option<TaskError>| match error {
+        None => count("values", 1),
+        Some(TaskError::Corrupted { .. }) => count("corrupted", 1),
+        Some(TaskError::WorkerDied { .. }) => count("died", 1),
+        Some(_) => count("other errors", 1),
+    };
+    end(wild.join().err());
+    squares.into_iter().for_each(|h| end(h.join().err()));
+    texts.into_iter().for_each(|h| end(h.join().err()));
+    let mut held = Vec::new();
+    for handle in shared {
+        let outcome = handle.join();
+        end(outcome.as_ref().err().cloned());
+        held.extend(outcome.ok().and_then(Result::ok));
+    }
+    // Bytes that may have been written over, but are there.
+    let sum: u64 = held
+        .iter()
+        .chain(&kept)
+        .map(|s| s.iter().map(|b| u64::from(*b)).sum::<u64>())
+        .sum();
+    std::hint::black_box(sum);
+    drop((held, kept));
+
+    go_on(&rt, count)?;
+    count("rebuilds", rt.stats().rebuilds);
+    count("restarts", rt.stats().restarts);
+    Ok(())
+}
+
+/// Damage that was not found at once may be found now; then all is well again.
+fn go_on(rt: &Runtime, count: &mut impl FnMut(&'static str, u64)) -> Result<(), String> {
+    let give_up = Instant::now() + PATIENCE / 2;
+    let mut in_a_row = 0;
+    while in_a_row < 300 {
+        let handles: Vec<_> = (0..100).map(|n| (n, rt.spawn(square, n))).collect();
+        for (n, handle) in handles {
+            if handle.join() == Ok(n * n) {
+                in_a_row += 1;
+            } else {
+                count("spoilt later", 1);
+                in_a_row = 0;
+            }
+        }
+        if Instant::now() > give_up {
+            return Err("does not go on".into());
+        }
+    }
+    Ok(())
+}
