@@ -224,7 +224,7 @@ fn a_loan_may_come_back_published() {
     let back = going.into_result(slot, &[parcel]).expect("carried");
     assert_eq!(back.kind, ParcelKind::SharedResult);
     let result = host.accept_result(&back, slot, &[]).expect("adopted");
-    assert!(result.is_of(&parcel), "the same block");
+    assert_eq!(result.hold.block().index, parcel.index, "the same block");
     assert_eq!(host.in_use(), [0, 1, 0]);
     drop(result);
     check_empty(&host);

@@ -68,6 +68,8 @@ pub enum Expected<R> {
 pub struct Waiting<R> {
     pub handle: Option<Handle<R>>,
     pub id: u64,
+    /// What is run.
+    pub name: &'static str,
     pub is_repeated: bool,
     pub expected: Expected<R>,
 }
@@ -80,13 +82,8 @@ impl<R: Serialize + DeserializeOwned> Pending for Waiting<R> {
             Patience::Some(timeout) => handle.join_timeout(timeout)?,
             Patience::Endless => self.handle.take()?.join(),
         };
-        Some(judge(
-            self.id,
-            self.is_repeated,
-            &self.expected,
-            outcome,
-            record,
-        ))
+        let told = judge(self.id, self.is_repeated, &self.expected, outcome, record);
+        Some(told.map_err(|fault| format!("{}: {fault}", self.name)))
     }
 
     fn id(&self) -> u64 {

@@ -201,6 +201,7 @@ impl<'a> Submitter<'a> {
         self.pending.push_back(Box::new(Waiting {
             handle: Some(handle),
             id,
+            name: std::any::type_name::<F>(),
             is_repeated,
             expected,
         }));
@@ -282,7 +283,8 @@ impl<'a> Submitter<'a> {
             let told = judge(id, is_repeated, &expected, outcome, self.record);
             self.watch.moved();
             fates.push(told.unwrap_or_else(|fault| {
-                self.watch.fault(fault);
+                let name = std::any::type_name::<F>();
+                self.watch.fault(format!("{name} in a batch: {fault}"));
                 Fate::Open
             }));
         }

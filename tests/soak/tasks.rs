@@ -32,12 +32,23 @@ pub fn fill(bytes: &mut [u8], id: u64) {
     }
 }
 
-/// Whether these are the bytes of task `id`.
+/// Whether these are the bytes of task `id`; if not, says which are not.
 pub fn is_filled(bytes: &[u8], id: u64) -> bool {
-    bytes.chunks(8).enumerate().all(|(i, chunk)| {
-        let word = mix(id.wrapping_add(i as u64)).to_ne_bytes();
-        chunk == &word[..chunk.len()]
-    })
+    let is_wrong = |(i, chunk): &(usize, &[u8])| {
+        let word = mix(id.wrapping_add(*i as u64)).to_ne_bytes();
+        *chunk != &word[..chunk.len()]
+    };
+    let mut wrong = bytes.chunks(8).enumerate().filter(is_wrong);
+    let Some((first, found)) = wrong.next() else {
+        return true;
+    };
+    let last = wrong.clone().last().map_or(first, |(i, _)| i);
+    eprintln!(
+        "of {} bytes of task {id}, {} words are wrong, from word {first} ({found:x?}) to {last}",
+        bytes.len(),
+        wrong.count() + 1,
+    );
+    false
 }
 
 /// What the worker writes into a buffer differs from what the host wrote.
