@@ -210,6 +210,32 @@ fn an_argument_returned_goes_by_reference() {
     assert!(result.is_of(&parcel));
 }
 
+/// The host's claim to a loan ends when the worker takes it: published there, it comes
+/// back as a block of its own.
+#[test]
+fn a_loan_may_come_back_published() {
+    let (host, worker) = pools(1 << 20);
+    let loan = Transfer::of_loan(host.alloc(5).expect("room"));
+    let parcel = loan.argument(&host).expect("own pool");
+    let there = worker.accept_argument(&parcel).expect("arrives");
+    drop(loan);
+    let Transfer { hold, len } = there;
+    let shared = Loan { hold, len }.publish();
+    let going = Transfer {
+        hold: Arc::clone(&shared.hold),
+        len,
+    };
+    drop(shared);
+    let slot = SlotIndex(3);
+    let back = going.into_result(slot, &[parcel]).expect("carried");
+    assert_eq!(back.kind, ParcelKind::SharedResult);
+    let result = host.accept_result(&back, slot, &[]).expect("adopted");
+    assert_eq!(result.hold.block().index, parcel.index, "the same block");
+    assert_eq!(host.in_use(), [0, 1, 0]);
+    drop(result);
+    check_empty(&host);
+}
+
 #[test]
 fn buffers_travel_only_inside_tasks() {
     let (host, _) = pools(1 << 20);

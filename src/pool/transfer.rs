@@ -187,11 +187,13 @@ impl Transfer {
         }
     }
 
-    /// Hands a buffer over to the result in `slot`. One that is held elsewhere in
-    /// this process, or by another, goes by reference if it is among the task's
-    /// `arguments`, and is copied otherwise.
+    /// Hands a buffer over to the result in `slot`. One that came as a shared
+    /// argument goes by reference: the host holds it. Of others, one that is held
+    /// elsewhere in this process, or by another, is copied. (A loan among the
+    /// arguments is the host's no longer, even if it was published meanwhile.)
     pub fn into_result(self, slot: SlotIndex, arguments: &[Parcel]) -> Result<Parcel, AllocError> {
-        if arguments.iter().any(|parcel| self.is_of(parcel)) && !self.is_loan() {
+        let is_lent = |p: &Parcel| p.kind == ParcelKind::SharedArgument && self.is_of(p);
+        if arguments.iter().any(is_lent) {
             return Ok(self.parcel(ParcelKind::Borrowed));
         }
         let kind = if self.is_loan() {
