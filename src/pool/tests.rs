@@ -217,7 +217,7 @@ fn a_loan_may_come_back_published() {
     let (host, worker) = pools(1 << 20);
     let loan = Transfer::of_loan(host.alloc(5).expect("room"));
     let parcel = loan.argument(&host).expect("own pool");
-    let there = worker.accept_argument(&parcel).expect("arrives");
+    let there = worker.accept_argument(&parcel, HOST).expect("arrives");
     drop(loan);
     let Transfer { hold, len } = there;
     let shared = Loan { hold, len }.publish();
