@@ -46,7 +46,7 @@ pub fn is_filled(bytes: &[u8], id: u64) -> bool {
     let Some((first, found)) = wrong.next() else {
         return true;
     };
-    let last = wrong.clone().last().map_or(first, |(i, _)| i);
+    let last = wrong.clone().next_back().map_or(first, |(i, _)| i);
     eprintln!(
         "of {} bytes of task {id}, {} words are wrong, from word {first} ({found:x?}) to {last}",
         bytes.len(),
