@@ -68,7 +68,7 @@ impl Default for Config {
 
 /// The least memory a pool is useful with.
 const MEMORY_MIN: u64 = 1 << 20;
-const MEMORY_MAX: u64 = 1 << 45;
+const MEMORY_MAX: u64 = 1 << 38;
 
 impl Config {
     /// The fold's shape, if every setting is within its bounds.
@@ -105,13 +105,19 @@ impl Config {
             "memory_cap",
             memory,
             MEMORY_MIN..=MEMORY_MAX,
-            "from 1 MiB to 32 TiB",
+            "from 1 MiB to 256 GiB",
         )?;
         check(
             "start_attempts",
             self.start_attempts.into(),
             1..=1000,
             "from 1 to 1000",
+        )?;
+        check(
+            "kill_grace in ms",
+            u64::try_from(self.kill_grace.as_millis()).unwrap_or(u64::MAX),
+            0..=86_400_000,
+            "at most a day",
         )?;
         check("spares", self.spares as u64, 0..=64, "from 0 to 64")?;
         if let Some(threshold) = self.heartbeat {

@@ -156,11 +156,13 @@ impl Inner {
         if !self.change(index, word, loaned) {
             return None;
         }
+        self.forget_holders(index);
         let head = index.0 as usize / SLAB_BLOCKS_MAX;
         // The slab cannot be retired while a block in it is ours, but it may serve
         // another class by now. Others may have met our claim and dropped their hint.
         let found = self.span(head);
-        if found != Span::Slab(class) {
+        let place = index.0 as usize % SLAB_BLOCKS_MAX;
+        if found != Span::Slab(class) || place >= class.slab_blocks() {
             let free = Word::new(BlockState::Free as u8, 0, word.generation.next());
             if self.change(index, loaned, free)
                 && let Span::Slab(other) = found
@@ -172,7 +174,7 @@ impl Inner {
         Some(Block {
             index,
             generation: word.generation,
-            offset: head * SPAN + (index.0 as usize % SLAB_BLOCKS_MAX) * class.size(),
+            offset: head * SPAN + place * class.size(),
             capacity: class.size(),
         })
     }
@@ -288,6 +290,7 @@ impl Inner {
             self.free_spans(head, spans);
             return None;
         }
+        self.forget_holders(index);
         self.set_span(head, RUN, spans as u64);
         Some(Block {
             index,

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::prim::atomic::{AtomicU64, Ordering, fence};
+use crate::prim::atomic::{Ordering, fence};
 use crate::prim::{BlockIndex, Generation, SlotIndex, Word};
 
 use super::transfer::Transfer;
@@ -156,6 +156,30 @@ impl Inner {
             .all(|(i, word)| word.load(Ordering::Acquire) & !(if i == at { bit } else { 0 }) == 0)
     }
 
+    /// A new owner begins with no holders, whatever a former life of the block left.
+    pub(super) fn forget_holders(&self, block: BlockIndex) {
+        for word in self.holders(block) {
+            // Relaxed: nobody holds a block that is loaned; who is about to, in error,
+            // takes his bit away himself.
+            if word.load(Ordering::Relaxed) != 0 {
+                word.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether another than `dead` holds the block, or is about to.
+    pub(super) fn is_held_by_others(
+        &self,
+        block: BlockIndex,
+        dead: crate::prim::ProcessId,
+    ) -> bool {
+        let (at, bit) = (dead.0 as usize / 64, 1 << (dead.0 % 64));
+        self.holders(block).iter().enumerate().any(|(i, word)| {
+            // ordering: Acquire as in `free_if_unheld`.
+            word.load(Ordering::Acquire) & !(if i == at { bit } else { 0 }) != 0
+        })
+    }
+
     /// Makes this process the only holder of a block that is its own.
     fn hold_alone(&self, block: BlockIndex) {
         let (at, bit) = self.own_bit();
@@ -174,12 +198,20 @@ impl Inner {
         if *count == 0 {
             // ordering: AcqRel pairs with the other holders' in `release`.
             self.holders(block)[at].fetch_or(bit, Ordering::AcqRel);
+            // ordering: pairs with the fence in `free_if_unheld`: either we see that
+            // the block is being freed, or whoever frees it sees our bit.
+            fence(Ordering::SeqCst);
         }
         if self.load(block) != Word::new(BlockState::Shared as u8, 0, generation) {
             if *count == 0 {
                 held.remove(&block);
                 // ordering: as above.
                 self.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
+                // Whoever else let go meanwhile has seen our bit, and left it to us.
+                let now = self.load(block);
+                if now.state == BlockState::Shared as u8 {
+                    self.free_if_unheld(block, now.generation);
+                }
             }
             return false;
         }
@@ -204,20 +236,34 @@ impl Inner {
         self.free_if_unheld(block, generation);
     }
 
-    /// Frees a shared block nobody holds. "No bit left" is final, and of several
-    /// who see it the compare-and-swap chooses one.
+    /// Frees a shared block nobody holds. Of several who see that, the
+    /// compare-and-swap chooses one.
+    ///
+    /// In two steps, because a holder may come whose giver has died meanwhile: first
+    /// the block becomes ours, then the bits are looked at again; if there is one now,
+    /// it is shared again, and all is as before.
     pub(super) fn free_if_unheld(&self, block: BlockIndex, generation: Generation) {
         let holders = self.holders(block);
-        if holders.len() > 1 {
+        let shared = Word::new(BlockState::Shared as u8, 0, generation);
+        let ours = Word::new(BlockState::Loaned as u8, self.me.0, generation);
+        // ordering: Acquire pairs with the Release of each holder's last clear.
+        let is_unheld = || holders.iter().all(|w| w.load(Ordering::Acquire) == 0);
+        loop {
             // ordering: pairs with itself: of two that have cleared their bits in
             // different words, and look at the other's, one sees both clear.
             fence(Ordering::SeqCst);
-        }
-        // ordering: Acquire pairs with the Release of each holder's last clear.
-        let none = |w: &AtomicU64| w.load(Ordering::Acquire) == 0;
-        let shared = Word::new(BlockState::Shared as u8, 0, generation);
-        if holders.iter().all(none) && self.load(block) == shared {
-            self.free(block, shared);
+            if !is_unheld() || !self.change(block, shared, ours) {
+                return;
+            }
+            // ordering: pairs with the fence in `acquire`.
+            fence(Ordering::SeqCst);
+            if is_unheld() {
+                self.free(block, ours);
+                return;
+            }
+            if !self.change(block, ours, shared) {
+                return;
+            }
         }
     }
 
@@ -256,6 +302,13 @@ impl Pool {
             return held.then(|| Hold::new(self, block, BlockState::Shared));
         };
         let theirs = Word::new(BlockState::Loaned as u8, from.0, generation);
+        // In a new generation: what the giver still believes to have does not fit any
+        // more, even if giver and taker are of one process.
+        let generation = generation.next();
+        let block = Block {
+            generation,
+            ..block
+        };
         let ours = Word::new(BlockState::Loaned as u8, self.0.me.0, generation);
         self.0
             .change(index, theirs, ours)

@@ -26,6 +26,8 @@ pub const MAP_WORDS: usize = SLAB_BLOCKS_MAX.div_ceil(64);
 pub struct PoolPlan {
     /// Spans of the arena.
     pub spans: usize,
+    /// Processes of the fold.
+    pub processes: usize,
     /// Holder words per block.
     pub holder_words: usize,
     /// The header.
@@ -62,8 +64,11 @@ impl PoolPlan {
         let avail_bits = zone(COUNT * Self::avail_words_of(spans) * 8);
         let block_words = zone(spans * SLAB_BLOCKS_MAX * (1 + holder_words) * 8);
         let arena = zone(spans * SPAN);
+        // A block's index has 32 bits.
+        assert!(spans <= (1 << 32) / SLAB_BLOCKS_MAX, "{bytes} bytes");
         PoolPlan {
             spans,
+            processes,
             holder_words,
             header,
             span_words,

@@ -44,6 +44,9 @@ impl Pool {
                     head += 1;
                 }
                 Span::Other(word) => {
+                    if pool.is_impossible(head, word) {
+                        pool.report_damage(pool.block_at(head, 0), word);
+                    }
                     let claimed = Word::new(CLAIMED, dead.0, Generation::new(head as u64));
                     if word == claimed {
                         pool.finish_extent(head);
@@ -67,6 +70,12 @@ impl Pool {
         let word = pool.load(block);
         // Of one look: the living change it meanwhile.
         match BlockState::of(word.state) {
+            // It was freeing it, and somebody has come.
+            BlockState::Loaned if word.owner == dead.0 && pool.is_held_by_others(block, dead) => {
+                let shared = Word::new(BlockState::Shared as u8, 0, word.generation);
+                pool.change(block, word, shared);
+                pool.free_if_unheld(block, word.generation);
+            }
             BlockState::Loaned if word.owner == dead.0 => {
                 found.freed += usize::from(pool.free(block, word));
             }
@@ -79,6 +88,10 @@ impl Pool {
                 let before = pool.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
                 found.released += usize::from(before & bit != 0);
                 pool.free_if_unheld(block, word.generation);
+            }
+            BlockState::Damaged => pool.report_damage(block, word),
+            BlockState::Loaned if !pool.is_process(word.owner) => {
+                pool.report_damage(block, word);
             }
             _ => {}
         }

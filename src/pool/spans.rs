@@ -59,6 +59,20 @@ impl Inner {
         }
     }
 
+    /// Whether no correct process writes `word` for a span that is neither slab nor run.
+    pub(super) fn is_impossible(&self, span: usize, word: Word) -> bool {
+        match word.state {
+            0 => word.pack() != FREE_WORD,
+            CLAIMED => word.generation.raw() > span as u64 || !self.is_process(word.owner),
+            _ => true,
+        }
+    }
+
+    /// Whether there is a process of this number.
+    pub(super) fn is_process(&self, number: u32) -> bool {
+        (number as usize) < self.plan.processes
+    }
+
     fn is_run(&self, span: usize, count: u64) -> bool {
         count >= 1 && count <= (self.plan.spans - span) as u64
     }

@@ -113,15 +113,37 @@ impl Drop for Restore {
     }
 }
 
+/// What was being encoded around this; back when it is done, or has panicked.
+struct OuterOutgoing(Vec<Transfer>);
+
+impl Drop for OuterOutgoing {
+    fn drop(&mut self) {
+        if !self.0.is_empty() || OUTGOING.with_borrow(|list| !list.is_empty()) {
+            OUTGOING.replace(std::mem::take(&mut self.0));
+        }
+    }
+}
+
+/// What was being decoded around this; back when it is done, or has panicked.
+struct OuterIncoming(Vec<Option<Transfer>>);
+
+impl Drop for OuterIncoming {
+    fn drop(&mut self) {
+        INCOMING.replace(std::mem::take(&mut self.0));
+    }
+}
+
 /// Runs `encode`; returns the holds of the buffers it met, in order.
 #[inline]
 pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
     let restore = Restore::to(Mode::Encoding);
-    // A value whose encoding encodes others has their lists apart from its own.
+    // A value whose encoding encodes others has their lists apart from its own; also
+    // when it panics.
     let outer = match restore.0 {
         Mode::Encoding => OUTGOING.take(),
         _ => Vec::new(),
     };
+    let _lists = OuterOutgoing(outer);
     let result = encode();
     let met = OUTGOING.with_borrow_mut(|list| {
         if list.is_empty() {
@@ -130,9 +152,6 @@ pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
             std::mem::take(list)
         }
     });
-    if !outer.is_empty() {
-        OUTGOING.replace(outer);
-    }
     (result, met)
 }
 
@@ -144,9 +163,8 @@ pub fn decoding<R>(incoming: Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
         return decode();
     }
     let outer = INCOMING.replace(incoming.into_iter().map(Some).collect());
-    let result = decode();
-    INCOMING.replace(outer);
-    result
+    let _lists = OuterIncoming(outer);
+    decode()
 }
 
 impl Transfer {

@@ -137,7 +137,11 @@ fn serve(
             None => return Ok(()),
             Some((ToZygote::Spawn(order), _)) => {
                 let worker = order.worker;
-                let words = order.capture_stderr.then(TextFile::new).transpose()?;
+                // Without it only the words are missing.
+                let words = order
+                    .capture_stderr
+                    .then(TextFile::new)
+                    .and_then(Result::ok);
                 match nest.hatch(Orders::Known(order), words.as_ref()) {
                     Ok((pid, pidfd)) => {
                         let spawned = FromZygote::Spawned { worker, pid };

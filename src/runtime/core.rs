@@ -184,7 +184,8 @@ impl Core {
         let scheduler = self.present();
         let drained = match how {
             Shutdown::Drain => scheduler.wait_for_all(None),
-            Shutdown::DrainFor(limit) => scheduler.wait_for_all(Some(start + limit)),
+            // Beyond what the clock can say is never.
+            Shutdown::DrainFor(limit) => scheduler.wait_for_all(start.checked_add(limit)),
             Shutdown::Abort => scheduler.wait_for_all(Some(start)),
         };
         self.commands.stop(!drained);

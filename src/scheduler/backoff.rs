@@ -23,6 +23,9 @@ impl Default for Backoff {
     }
 }
 
+/// However long the user wants to wait.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 impl Backoff {
     /// The wait after `attempts` attempts have failed.
     pub fn delay(self, attempts: usize) -> Duration {
@@ -37,6 +40,7 @@ impl Backoff {
             .build()
             .nth(before.min(64))
             .unwrap_or(self.longest)
+            .min(LONGEST)
     }
 }
 

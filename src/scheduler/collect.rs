@@ -22,6 +22,7 @@ impl Scheduler {
                 self.check_overflow(state, executor);
                 continue;
             }
+            state.offline[executor] = false;
             let (mut done, mut stale) = (0, 0);
             // First all hints, which makes room in the ring; then their slots.
             let mut due = std::mem::take(&mut state.due);

@@ -58,6 +58,9 @@ impl Scheduler {
         if let Err(what) = header.check(plan.len as u64, plan.hash()) {
             return Some(format!("the segment's header: {what}"));
         }
+        if header.is_asymmetric() != crate::sys::barrier::is_asymmetric() {
+            return Some("the segment's header: another kind of barrier".into());
+        }
         if header.is_stopping() && state.closed.is_none() {
             return Some("the segment's header: stopping".into());
         }
@@ -109,6 +112,7 @@ impl Scheduler {
         // Bells and marks may be spoilt as well; a needless wake costs little.
         let is_queued = |word| TaskState::of(word) == Some(TaskState::Queued);
         if (0..state.used).any(|slot| is_queued(self.fold.slots[slot as usize].word())) {
+            self.fold.crowd.searching.clear();
             self.fold.wake_all();
         }
     }

@@ -92,6 +92,8 @@ impl Scheduler {
                 }
             }
             record.reset();
+            state.grains_ns[executor as usize] = 0;
+            state.offline[executor as usize] = true;
         }
         self.fold.crowd.forget(executors);
         self.publish(&mut state);

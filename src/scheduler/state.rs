@@ -158,6 +158,8 @@ pub struct State {
     pub used: u32,
     /// Per worker: it has no process, and nothing is left of the last one.
     pub swept: Vec<bool>,
+    /// Per executor: it has ended, and was not seen at work since.
+    pub offline: Vec<bool>,
     /// Attempts whose worker is gone, and of which it is not known how.
     pub dying: Vec<Dying>,
     pub timers: Timers,
@@ -195,6 +197,7 @@ impl State {
             capacity,
             used: 0,
             swept: vec![true; fold.plan.shape.workers as usize],
+            offline: vec![false; executors],
             dying: Vec::new(),
             timers: Timers::default(),
         }

@@ -80,7 +80,15 @@ impl Scheduler {
     #[inline]
     pub fn submit(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Ticket, NotAccepted> {
         let prepared = self.prepare(job, deadline)?;
-        let mut state = self.room(deadline)?;
+        let mut state = match self.room(deadline) {
+            Ok(state) => state,
+            Err(refused) => {
+                // The buffers are the caller's again.
+                let holds = prepared.extra.iter().flat_map(|extra| &extra.holds);
+                holds.for_each(Transfer::recall);
+                return Err(refused);
+            }
+        };
         let ticket = self.enqueue(&mut state, prepared);
         self.publish(&mut state);
         Ok(ticket)
@@ -399,7 +407,8 @@ impl Scheduler {
         Load {
             backlog: state.inboxes[executor].backlog_seen(),
             grain_ns: state.grains_ns[executor],
-            sleeping: self.fold.crowd.sleeping.contains(member),
+            // One that is being replaced is no quicker than one that must be woken.
+            sleeping: self.fold.crowd.sleeping.contains(member) || state.offline[executor],
             searching: self.fold.crowd.searching.contains(member),
         }
     }

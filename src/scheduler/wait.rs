@@ -7,7 +7,8 @@
 //!
 //! No wake is lost: a follower enters the list under the lock, after it has seen
 //! under the same lock that its task has not ended and that there is a leader; a
-//! leader gives up its place under the lock and then looks at the list.
+//! leader gives up its place under the lock and then looks at the list; and so does
+//! everybody who stops waiting while there is none.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -31,6 +32,16 @@ impl State {
     /// Tasks ended so far.
     pub(super) fn ended(&self) -> u64 {
         self.counters.submitted - self.in_flight as u64
+    }
+
+    /// If nobody leads, wakes one who waits: he will look at everything, and lead if
+    /// he goes on waiting.
+    fn ask_for_a_leader(&self) {
+        if !self.leader
+            && let Some(waiter) = self.waiters.first()
+        {
+            waiter.thread.unpark();
+        }
     }
 }
 
@@ -185,11 +196,12 @@ impl Scheduler {
         let mut state = self.lock();
         loop {
             self.reap(&mut state);
-            if ready(&state) {
-                return true;
-            }
-            if is_past(deadline) {
-                return false;
+            let met = ready(&state);
+            if met || is_past(deadline) {
+                // Whoever left the lead may have chosen this thread to be the next:
+                // at every way out somebody else is asked, until one takes it.
+                state.ask_for_a_leader();
+                return met;
             }
             if state.leader {
                 let me = thread::current();
@@ -199,7 +211,7 @@ impl Scheduler {
                     hint: ticket.map_or(0, |t| t.hint().pack()),
                 });
                 drop(state);
-                park_until(deadline);
+                park_until(deadline, LOOK_AGAIN_MAX);
                 state = self.lock();
                 if let Some(at) = state.waiters.iter().position(|w| w.thread.id() == me.id()) {
                     state.waiters.swap_remove(at);
@@ -210,11 +222,8 @@ impl Scheduler {
                 let met = self.lead(ticket, deadline, &ready);
                 state = self.lock();
                 state.leader = false;
-                // The next leader; whoever it is will look at everything first.
-                if let Some(waiter) = state.waiters.first() {
-                    waiter.thread.unpark();
-                }
                 if met {
+                    state.ask_for_a_leader();
                     return true;
                 }
             }
@@ -298,9 +307,8 @@ fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|d| Instant::now() >= d)
 }
 
-fn park_until(deadline: Option<Instant>) {
-    match deadline {
-        None => thread::park(),
-        Some(d) => thread::park_timeout(d.saturating_duration_since(Instant::now())),
-    }
+/// Parks, for `longest` at most: a net for what the leader alone should catch.
+fn park_until(deadline: Option<Instant>, longest: Duration) {
+    let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+    thread::park_timeout(left.map_or(longest, |left| left.min(longest)));
 }

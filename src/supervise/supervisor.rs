@@ -20,6 +20,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 /// For the number of a process that was never told.
 const UNHEARD_OF: i32 = 0;
+/// How many workers may be asked for at a time.
+const STARTING_MAX: usize = 32;
+/// When to ask again for a worker, if the order could not be sent.
+const SEND_AGAIN: Duration = Duration::from_millis(10);
 /// Starts in a row after which a new zygote is not tried any more.
 const ZYGOTE_FAILURES_MAX: u32 = 10;
 
@@ -154,9 +158,12 @@ impl Supervisor {
             last_failure: String::new(),
             stopping: false,
         };
-        supervisor.spawn_due();
-        let is_starting = |w: &Worker| matches!(w.life, Life::Starting);
-        while supervisor.workers.iter().any(is_starting) {
+        let is_alive = |w: &Worker| matches!(w.life, Life::Alive { .. });
+        while !supervisor.workers.iter().all(is_alive) {
+            supervisor.spawn_due();
+            if supervisor.workers.iter().all(is_alive) {
+                break;
+            }
             match supervisor.zygote.notice() {
                 Notice::NotSpawned { reason, .. } => return Err(ZygoteError::Refused(reason)),
                 Notice::Closed => return Err(ZygoteError::Silent("it ended".into())),
@@ -267,7 +274,14 @@ impl Supervisor {
 
     fn spawn_due(&mut self) {
         let now = Instant::now();
+        let is_starting = |w: &&Worker| matches!(w.life, Life::Starting);
+        let mut starting = self.workers.iter().filter(is_starting).count();
         for worker in &mut self.workers {
+            // More orders than fit into the socket, while the zygote's answers do not
+            // fit either, would block both for ever. The rest comes with the answers.
+            if starting >= STARTING_MAX {
+                break;
+            }
             let is_due = matches!(worker.life, Life::Waiting(until) if until <= now);
             if !is_due {
                 continue;
@@ -285,8 +299,12 @@ impl Supervisor {
                     };
                     self.commands.set_pid(worker.order.worker, pid);
                 }
-                Ok(None) => worker.life = Life::Starting,
-                Err(_) => worker.life = Life::Waiting(now + worker.backoff.failed()),
+                Ok(None) => {
+                    worker.life = Life::Starting;
+                    starting += 1;
+                }
+                // The zygote's failure, not the worker's: its socket says so next.
+                Err(_) => worker.life = Life::Waiting(now + SEND_AGAIN),
             }
         }
     }

@@ -142,10 +142,10 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         .collect();
     if let Some(first) = executors.first() {
         panics::belongs_to(first.number());
+        begin_to_beat(first.number(), &order, &fold);
         if let Some(id) = order.init {
             init(&functions, FunctionId(id), first);
         }
-        begin_to_beat(first.number(), &order, &fold);
     }
     start.is_at_work();
     let mut executors = executors.into_iter();
