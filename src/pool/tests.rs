@@ -210,6 +210,23 @@ fn an_argument_returned_goes_by_reference() {
     assert!(result.is_of(&parcel));
 }
 
+/// A submitter drops its arguments after they were queued; another thread may have
+/// collected the result by then, with the same buffer in it.
+#[test]
+fn a_claim_from_before_a_loan_was_sent_frees_nothing() {
+    let (host, worker) = pools(1 << 20);
+    let before = Transfer::of_loan(host.alloc(5).expect("room"));
+    let parcel = before.argument(&host).expect("own pool");
+    let there = worker.accept_argument(&parcel, HOST).expect("arrives");
+    let slot = SlotIndex(3);
+    let back = there.into_result(slot, &[parcel]).expect("carried");
+    let result = host.accept_result(&back, slot, &[]).expect("adopted");
+    drop(before);
+    assert_eq!(host.in_use(), [1, 0, 0], "the result is there");
+    drop(result);
+    check_empty(&host);
+}
+
 /// The host's claim to a loan ends when the worker takes it: published there, it comes
 /// back as a block of its own.
 #[test]
