@@ -74,7 +74,7 @@ impl Scheduler {
     #[cold]
     fn house(&self, state: &mut State) {
         for hint in std::mem::take(&mut state.homeless) {
-            if self.is_waiting(state, Hint::unpack(hint)) {
+            if self.is_queued(Hint::unpack(hint)) {
                 self.place(state, hint);
             }
         }

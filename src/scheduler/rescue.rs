@@ -177,7 +177,7 @@ impl Scheduler {
     }
 
     /// Whether a hint speaks of a task that is still to be claimed.
-    pub(super) fn is_waiting(&self, state: &State, hint: Hint) -> bool {
+    fn is_waiting(&self, state: &State, hint: Hint) -> bool {
         let in_flight = state
             .inflight
             .get(hint.slot.at())

@@ -4,6 +4,7 @@
 mod deadlines;
 mod deaths;
 mod hints;
+mod spawned;
 mod statuses;
 
 use std::any::type_name;
