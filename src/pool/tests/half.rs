@@ -137,14 +137,16 @@ fn a_block_is_published_up_to_each_step() {
         let words = processes.div_ceil(64);
         for done in 0..=words + 1 {
             let [host, dead, living] = three(1, processes);
-            let loan = dead.alloc(4096).expect("room");
-            let block = *loan.hold.block();
-            let before = dead.0.load(block.index);
             // What an earlier use left must not count.
+            let index = *dead.alloc(4096).expect("room").hold.block();
             dead.0
-                .holders(block.index)
+                .holders(index.index)
                 .iter()
                 .for_each(|holders| holders.store(u64::MAX, Relaxed));
+            let loan = dead.alloc(4096).expect("room");
+            let block = *loan.hold.block();
+            assert_eq!(block.index, index.index, "the last freed comes first");
+            let before = dead.0.load(block.index);
             for (at, holders) in dead.0.holders(block.index).iter().enumerate().take(done) {
                 holders.store(if at == 0 { 1 << WORKER.0 } else { 0 }, Relaxed);
             }
