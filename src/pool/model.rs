@@ -307,7 +307,9 @@ fn block_user_dies() {
             let _ = step();
             drop((first, second));
         });
-        let living = spawn(world.process(A), |a| a.use_one(THREE));
+        let living = spawn(world.process(A), |a| {
+            drop(a.alloc(THREE).map(Loan::publish));
+        });
         let (a, _) = recover_beside(&host, mortal, has_died, living);
         audit(&[&host, &a], pinned, THREE, 2);
     });
@@ -524,22 +526,32 @@ fn argument_and_result_pass_each_other() {
     });
 }
 
-/// With more processes than a word has bits, the holders are not seen all at once:
-/// one lets go while another hands the block to the host.
+/// One lets go of a block while another hands it to the host.
 #[test]
 fn carried_while_another_lets_go() {
+    carried_from("pool: carried while another lets go", D);
+}
+
+/// The same, with more processes than a word has bits: the holders are not seen all
+/// at once.
+#[test]
+fn carried_in_another_word() {
+    carried_from("pool: carried in another word", ProcessId(64));
+}
+
+fn carried_from(name: &str, far: ProcessId) {
     const SLOT: SlotIndex = SlotIndex(5);
-    const FAR: ProcessId = ProcessId(64);
-    explore("pool: carried while another lets go", Some(3), || {
-        let world = World::with_processes(1, 65);
-        let (host, a, far) = (world.process(HOST), world.process(A), world.process(FAR));
+    explore(name, Some(3), move || {
+        let world = World::with_processes(1, far.0 as usize + 1);
+        let (host, a) = (world.process(HOST), world.process(A));
+        let (number, far) = (far.0, world.process(far));
         let pinned = host.alloc(THREE);
         let shared = far.alloc(THREE).expect("room").publish();
         let block = *shared.hold.block();
         let theirs = a.pool.accept(block.index, block.generation, None);
-        let other = spawn(a, |a| {
+        let other = spawn(a, move |a| {
             let theirs = theirs.expect("held");
-            assert_eq!(a.read(theirs.block()) >> 16, FAR.0);
+            assert_eq!(a.read(theirs.block()) >> 16, number);
         });
         let carrier = spawn(far, move |_| {
             let carried = Transfer {
