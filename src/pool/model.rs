@@ -308,7 +308,10 @@ fn block_user_dies() {
             drop((first, second));
         });
         let living = spawn(world.process(A), |a| {
-            drop(a.alloc(THREE).map(Loan::publish));
+            if let Some(shared) = a.alloc(THREE).map(Loan::publish) {
+                let word = a.pool.0.load(shared.hold.block().index);
+                assert_eq!(word, shared.hold.word(), "freed while it is held");
+            }
         });
         let (a, _) = recover_beside(&host, mortal, has_died, living);
         audit(&[&host, &a], pinned, THREE, 2);
