@@ -399,7 +399,7 @@ fn user_of_a_reclaimed_slab_dies() {
                 let _loan = d.alloc(TWO);
                 let _ = step();
             });
-            let living = spawn(world.process(A), |a| a.pool.0.reclaim());
+            let living = spawn(world.process(A), |a| a.use_one(SPAN));
             let (a, _) = recover_beside(&host, mortal, has_died, living);
             audit(&[&host, &a], None, TWO, 2);
         },
