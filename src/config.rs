@@ -99,7 +99,7 @@ impl Config {
             "queue_capacity",
             self.queue_capacity as u64,
             1..=SLOTS_MAX as u64,
-            "from 1 to 1048576 tasks",
+            "from 1 to 524288 tasks",
         )?;
         check(
             "memory_cap",

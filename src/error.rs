@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::pool::AllocError;
 pub use crate::prim::Death;
+use crate::task::Outcome;
 
 /// Why a runtime did not start.
 ///
@@ -199,8 +200,35 @@ pub enum TaskError {
         /// What was found.
         message: String,
     },
+    /// [`spawn`](crate::spawn) was called outside of a task.
+    NotInTask,
     /// The result was already taken by an earlier `try_join` or `join_timeout`.
     AlreadyJoined,
+}
+
+impl TaskError {
+    /// What a run that ended without a value ended in; `bytes` are its message.
+    pub(crate) fn of_run(outcome: Outcome, bytes: &[u8]) -> Self {
+        let message = String::from_utf8_lossy(bytes).into_owned();
+        match outcome {
+            Outcome::Panicked => {
+                let said = postcard::from_bytes::<(String, String)>(bytes);
+                let (message, location) = said.unwrap_or_default();
+                TaskError::Panicked { message, location }
+            }
+            Outcome::BadArguments => TaskError::Arguments { message },
+            Outcome::BadResult => TaskError::Result { message },
+            Outcome::NoMemory => TaskError::OutOfMemory {
+                message: format!("no room for the task's result: {message}"),
+            },
+            Outcome::Damaged => TaskError::Corrupted { message },
+            Outcome::None | Outcome::Value | Outcome::ReturnedErr | Outcome::Lost => {
+                TaskError::Corrupted {
+                    message: "a finished task has no outcome".into(),
+                }
+            }
+        }
+    }
 }
 
 impl fmt::Display for TaskError {
@@ -244,6 +272,9 @@ impl fmt::Display for TaskError {
                 write!(f, "no worker can be started any more: {reason}")
             }
             TaskError::Corrupted { message } => write!(f, "shared memory is damaged: {message}"),
+            TaskError::NotInTask => f.write_str(
+                "`pinfold::spawn` is for tasks, on the thread they run on: use `Runtime::spawn` in the host",
+            ),
             TaskError::AlreadyJoined => f.write_str("the task's result was taken before"),
         }
     }

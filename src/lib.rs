@@ -82,4 +82,4 @@ pub use runtime::{Builder, Handle, Map, Runtime, Stats, Task, WorkerStats};
 #[cfg(not(loom))]
 pub use scheduler::{Audit, Counters, Owned};
 #[cfg(not(loom))]
-pub use worker::{alloc, worker_state};
+pub use worker::{Child, alloc, spawn, worker_state};

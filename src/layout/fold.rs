@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::notify::{Crowd, Doorbell};
 use crate::pool::Pool;
+use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Line, ProcessId};
 use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
 use crate::task::Slot;
 
-use super::plan::Plan;
+use super::plan::{NEST_RING, NEST_SLOTS, Plan};
 use super::record::ExecutorRecord;
 
 /// A process's view of the segment.
@@ -26,7 +27,7 @@ pub struct Fold {
     pub crowd: Crowd,
     /// One record per executor.
     pub executors: Views<ExecutorRecord>,
-    /// The task slots.
+    /// The task slots: the host's, then each executor's own.
     pub slots: Views<Slot>,
 }
 
@@ -44,7 +45,7 @@ impl Fold {
                 plan.shape.executors() as u32,
             ),
             executors: segment.views(plan.executors, plan.shape.executors()),
-            slots: segment.views(plan.slots, plan.shape.slots as usize),
+            slots: segment.views(plan.slots, plan.shape.all_slots()),
             plan,
             segment,
         }
@@ -63,6 +64,24 @@ impl Fold {
     /// The ring through which `executor` says what it has finished.
     pub fn completions(&self, executor: usize) -> RingView {
         self.ring(self.plan.completions, executor)
+    }
+
+    /// The ring in which `executor` offers the tasks that its tasks have spawned.
+    pub fn nest(&self, executor: usize) -> RingView {
+        assert!(executor < self.plan.shape.executors());
+        let at = self.plan.nests + executor * self.plan.nest_stride;
+        RingView::attach(&self.segment, at, NEST_RING)
+    }
+
+    /// How many of its own slots `executor` has ever used; the others are free.
+    pub fn nest_used(&self, executor: usize) -> usize {
+        // ordering: Acquire pairs with the executor's Release when it takes a slot for
+        // the first time.
+        let used = self.executors[executor]
+            .status
+            .nest_used
+            .load(Ordering::Acquire);
+        (used as usize).min(NEST_SLOTS)
     }
 
     fn ring(&self, zone: usize, executor: usize) -> RingView {

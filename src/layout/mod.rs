@@ -2,13 +2,14 @@
 //! and typed views of an attached segment.
 //!
 //! ```text
-//!  +--------+------+-----------+---------+-------------+-------+----------------+
-//!  | header | bells| executors | inboxes | completions | slots | pool …         |
-//!  +--------+------+-----------+---------+-------------+-------+----------------+
-//!   4 KiB    host's  1 KiB each  a steal   an SPSC ring  64 B    tables, arena
-//!            bell,               ring per  per executor  each
-//!            two bit             executor
-//!            sets
+//!  +--------+------+-----------+---------+-------------+-------+-------+--------+
+//!  | header | bells| executors | inboxes | completions | nests | slots | pool … |
+//!  +--------+------+-----------+---------+-------------+-------+-------+--------+
+//!   4 KiB    host's  1 KiB each  a steal   an SPSC ring  a steal 64 B    tables,
+//!            bell,               ring per  per executor  ring    each:   arena
+//!            two bit             executor                per     host's,
+//!            sets                                        executor then 256
+//!                                                                per executor
 //! ```
 //!
 //! | zone | written by | read by |
@@ -18,6 +19,7 @@
 //! | executor record | its executor (bell: whoever rings) | host, thieves |
 //! | inbox | tail: host; head: any executor | |
 //! | completions | tail: its executor; head: host | |
+//! | nest | tail: its executor; head: any executor | |
 //! | slots | by state, see [`crate::task`] | |
 #![allow(unsafe_code)]
 
@@ -26,5 +28,5 @@ mod plan;
 mod record;
 
 pub use fold::Fold;
-pub use plan::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
+pub use plan::{EXECUTORS_MAX, NEST_RING, NEST_SLOTS, Plan, SLOTS_MAX, Shape};
 pub use record::{BATCH_MAX, ExecutorRecord};

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::pool::PoolPlan;
-use crate::prim::Line;
 use crate::prim::atomic::AtomicU64;
+use crate::prim::{Line, SlotIndex};
 use crate::ring::RingView;
 use crate::shm::HEADER_LEN;
 use crate::task::Slot;
@@ -15,8 +15,15 @@ use super::record::ExecutorRecord;
 
 /// The most executors of a fold.
 pub const EXECUTORS_MAX: usize = 1024;
-/// The most task slots of a fold (an index must fit a word's owner field).
-pub const SLOTS_MAX: usize = 1 << 20;
+/// The most task slots of the host (with those of the executors, an index must fit a
+/// word's owner field).
+pub const SLOTS_MAX: usize = 1 << 19;
+/// Task slots of each executor, for tasks that its tasks spawn.
+pub const NEST_SLOTS: usize = 256;
+/// Words of the ring in which an executor offers them to others.
+pub const NEST_RING: usize = 2 * NEST_SLOTS;
+
+const _: () = assert!(SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= 1 << 20);
 /// Words of a set of executors.
 pub const SET_WORDS: usize = EXECUTORS_MAX / 64;
 
@@ -42,6 +49,22 @@ impl Shape {
     /// The worker of executor `executor`.
     pub fn worker_of(&self, executor: usize) -> usize {
         executor / self.threads.max(1) as usize
+    }
+
+    /// Slots in all: the host's first, then those of each executor.
+    pub fn all_slots(&self) -> usize {
+        self.slots as usize + self.executors() * NEST_SLOTS
+    }
+
+    /// The first slot of `executor`'s own.
+    pub fn nest_start(&self, executor: usize) -> u32 {
+        self.slots + (executor * NEST_SLOTS) as u32
+    }
+
+    /// Whose slot this is; `None`: the host's, or there is no such slot.
+    pub fn nest_owner(&self, slot: SlotIndex) -> Option<usize> {
+        let own = slot.0.checked_sub(self.slots)? as usize / NEST_SLOTS;
+        (own < self.executors()).then_some(own)
     }
 
     /// Words of every ring: twice the slots, so that completion hints which the
@@ -77,6 +100,10 @@ pub struct Plan {
     pub inboxes: usize,
     /// Completion rings.
     pub completions: usize,
+    /// Rings of the executors' own tasks.
+    pub nests: usize,
+    /// Bytes from one of these to the next.
+    pub nest_stride: usize,
     /// Bytes from one ring to the next.
     pub ring_stride: usize,
     /// Task slots.
@@ -109,7 +136,9 @@ impl Plan {
         let ring_stride = RingView::len(shape.ring_capacity()).next_multiple_of(128);
         let inboxes = zone(executors * ring_stride);
         let completions = zone(executors * ring_stride);
-        let slots = zone(shape.slots as usize * size_of::<Slot>());
+        let nest_stride = RingView::len(NEST_RING).next_multiple_of(128);
+        let nests = zone(executors * nest_stride);
+        let slots = zone(shape.all_slots() * size_of::<Slot>());
         let processes = shape.workers as usize + 1;
         let pool = PoolPlan::new(at, shape.memory as usize, processes);
         Plan {
@@ -120,6 +149,8 @@ impl Plan {
             executors: executor_records,
             inboxes,
             completions,
+            nests,
+            nest_stride,
             ring_stride,
             slots,
             len: pool.end,
@@ -138,6 +169,8 @@ impl Plan {
             self.executors,
             self.inboxes,
             self.completions,
+            self.nests,
+            self.nest_stride,
             self.ring_stride,
             self.slots,
             self.pool.header,
@@ -163,7 +196,7 @@ mod tests {
         for (workers, threads, slots, memory) in [
             (1, 1, 1, 0),
             (2, 3, 4096, 1 << 20),
-            (128, 8, 1 << 20, 1 << 38),
+            (128, 8, 1 << 19, 1 << 38),
         ] {
             let shape = Shape {
                 workers,
@@ -181,7 +214,8 @@ mod tests {
                 (p.executors, n * size_of::<ExecutorRecord>()),
                 (p.inboxes, n * p.ring_stride),
                 (p.completions, n * p.ring_stride),
-                (p.slots, slots as usize * 64),
+                (p.nests, n * p.nest_stride),
+                (p.slots, shape.all_slots() * 64),
                 (p.pool.header, p.len - p.pool.header),
                 (p.len, 0),
             ];
@@ -241,6 +275,6 @@ mod tests {
             assert!(!bad.is_sane());
         }
         assert!(!shape(u32::MAX, u32::MAX, 1).is_sane());
-        assert!(!shape(1, 1, 1 << 21).is_sane());
+        assert!(!shape(1, 1, 1 << 20).is_sane());
     }
 }

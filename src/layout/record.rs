@@ -68,6 +68,11 @@ pub struct Status {
     pub current: AtomicU64,
     /// Grows while the process lives, if a heartbeat was asked for.
     pub beat: AtomicU64,
+    /// The hint of the spawned task on top of its stack; 0: none, the task that it
+    /// was given runs itself.
+    pub top: AtomicU64,
+    /// How many of its own slots it has ever used.
+    pub nest_used: AtomicU64,
 }
 
 impl ExecutorRecord {
@@ -121,6 +126,7 @@ impl ExecutorRecord {
         self.announce_nothing();
         self.status.online.store(0, Ordering::Relaxed);
         self.status.grain_ns.store(0, Ordering::Relaxed);
+        self.status.top.store(0, Ordering::Relaxed);
         self.last_words.clear();
     }
 }
@@ -178,6 +184,62 @@ impl LastWords {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn record() -> ExecutorRecord {
+        // SAFETY: all zero bytes are valid: it lies in fresh shared memory so.
+        unsafe { std::mem::zeroed() }
+    }
+
+    /// The owner died between the hints and their count, or the count was spoilt: the
+    /// rescuer reads every place, and nobody reads beyond the last.
+    #[test]
+    fn a_count_that_lies_hides_no_announcement() {
+        for lie in [0, 1, 33, 1 << 40, u64::MAX] {
+            let record = record();
+            record.announce(&[5, 6, 7]);
+            record.status.batch_len.store(lie, Ordering::Relaxed);
+            let ever: Vec<u64> = record.announced_ever().collect();
+            assert_eq!((ever.len(), &ever[..3]), (BATCH_MAX, &[5, 6, 7][..]));
+            let now = record.announced().count();
+            assert_eq!(now as u64, lie.min(BATCH_MAX as u64));
+        }
+    }
+
+    /// A batch overwritten by a shorter one, as far as its owner came: the old hints
+    /// behind it are still told, and are stale; those that were overwritten had all
+    /// been begun.
+    #[test]
+    fn an_announcement_half_overwritten_tells_both() {
+        let (old, new) = ([1, 2, 3, 4], [8, 9]);
+        for written in 0..=new.len() {
+            let record = record();
+            record.announce(&old);
+            for (to, from) in record.batch.iter().zip(&new[..written]) {
+                to.store(*from, Ordering::Relaxed);
+            }
+            let ever: Vec<u64> = record.announced_ever().take(4).collect();
+            assert_eq!(ever[..written], new[..written]);
+            assert_eq!(ever[written..], old[written..]);
+            record.reset();
+            assert!(record.announced_ever().all(|hint| hint == 0));
+            record.reset();
+            assert_eq!(record.announced().count(), 0, "twice is once");
+        }
+    }
+
+    /// A reset that its author's death interrupts is done again; counters go on.
+    #[test]
+    fn reset_keeps_what_is_counted() {
+        let record = record();
+        record.announce(&[3; BATCH_MAX]);
+        record.status.run.store(17, Ordering::Relaxed);
+        record.status.online.store(1, Ordering::Relaxed);
+        record.last_words.write("bye");
+        record.reset();
+        assert_eq!(record.status.run.load(Ordering::Relaxed), 17);
+        assert_eq!(record.status.online.load(Ordering::Relaxed), 0);
+        assert_eq!(record.last_words.read(), None);
+    }
 
     #[test]
     fn last_words_are_cut_at_a_character() {

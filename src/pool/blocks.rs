@@ -36,7 +36,7 @@ pub enum BlockState {
 }
 
 impl BlockState {
-    fn of(state: u8) -> Self {
+    pub(super) fn of(state: u8) -> Self {
         match state {
             0 => BlockState::Absent,
             1 => BlockState::Free,
@@ -348,14 +348,17 @@ impl Inner {
             }
             Span::Run(spans) => {
                 // Make it mine first: a death from here on leaves it `Loaned` by
-                // the dead, then `CLAIMED` by the dead; both are repaired.
-                let mine = Word::new(BlockState::Loaned as u8, self.me.0, word.generation);
-                if word != mine && !self.change(index, word, mine) {
+                // the dead, then `CLAIMED` by the dead; both are repaired. In a new
+                // generation, so that it is a change even if it was mine: whoever
+                // looked a while ago may be wrong about that.
+                let next = word.generation.next();
+                let mine = Word::new(BlockState::Loaned as u8, self.me.0, next);
+                if !self.change(index, word, mine) {
                     return false;
                 }
                 // ordering: Release as in `set_span`.
                 self.spans[head].store(self.claimed(head), Ordering::Release);
-                self.change(index, mine, Word::new(0, 0, word.generation.next()));
+                self.change(index, mine, Word::new(0, 0, next));
                 self.free_spans(head, spans);
                 true
             }

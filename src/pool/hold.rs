@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use crate::prim::atomic::{AtomicU64, Ordering, fence};
 use crate::prim::{BlockIndex, Generation, SlotIndex, Word};
 
+use super::transfer::Transfer;
 use super::{AllocError, Block, BlockState, HELD_SHARDS, Inner, Pool, lock};
 
 /// One process's claim to one block; released on drop.
@@ -275,6 +276,19 @@ impl Pool {
         (len <= block.capacity)
             .then(|| self.0.arena.copy_out(block.offset, len))
             .flatten()
+    }
+
+    /// Takes over the block of long arguments of a spawned task from the process that
+    /// spawned it, which may die meanwhile.
+    pub fn take_arguments(
+        &self,
+        index: BlockIndex,
+        generation: Generation,
+        len: usize,
+        from: crate::prim::ProcessId,
+    ) -> Option<Transfer> {
+        let hold = self.accept(index, generation, Some(from))?;
+        Transfer::of(hold, len as u64)
     }
 
     /// The first `len` bytes of a block that the host keeps for the running task.

@@ -490,6 +490,32 @@ fn worker_dies_with_arguments_and_result() {
     });
 }
 
+/// The host recovers what a dead worker left, and comes by a run that a living one is
+/// about to return: what it saw of it first, and how it looked then, do not fit together.
+#[test]
+fn recovery_passes_a_run_on_its_way() {
+    const SLOT: SlotIndex = SlotIndex(5);
+    explore("pool: recovery passes a run", None, || {
+        let world = World::new(2);
+        let host = world.process(HOST);
+        let loan = Transfer::of_loan(host.alloc(RUN).expect("room"));
+        let block = *loan.hold.block();
+        let worker = spawn(world.process(A), move |a| {
+            let hold = a.pool.accept(block.index, block.generation, Some(HOST));
+            let hold = hold.expect("sent");
+            let going = Transfer { hold, len: 0 };
+            going.into_result(SLOT, &[]).expect("carried")
+        });
+        host.pool.recover(D, |slot| slot == SLOT);
+        let (a, parcel) = worker.join().expect("ends");
+        drop(loan);
+        let result = host.pool.accept_result(&parcel, SLOT, &[]);
+        assert_eq!(host.pool.in_use(), [1, 0, 0], "the host's now");
+        drop(result.expect("carried"));
+        audit(&[&host, &a], None, TWO, 4);
+    });
+}
+
 /// The host polls for a result and lets go of an argument while the worker does.
 #[test]
 fn argument_and_result_pass_each_other() {

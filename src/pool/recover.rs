@@ -65,7 +65,8 @@ impl Pool {
     ) {
         let pool = &self.0;
         let word = pool.load(block);
-        match pool.state(block) {
+        // Of one look: the living change it meanwhile.
+        match BlockState::of(word.state) {
             BlockState::Loaned if word.owner == dead.0 => {
                 found.freed += usize::from(pool.free(block, word));
             }

@@ -6,6 +6,8 @@ use super::transfer::ParcelKind;
 use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
+mod half;
+
 const HOST: ProcessId = ProcessId::HOST;
 const WORKER: ProcessId = ProcessId(1);
 
@@ -148,7 +150,9 @@ fn a_loan_changes_hands_and_comes_back() {
     let transfer = Transfer::of_loan(loan);
     let parcel = transfer.argument(&host).expect("own pool");
     assert_eq!(Parcel::unpack(parcel.pack()), Some(parcel));
-    let arrived = worker.accept_argument(&parcel).expect("arrives");
+    let arrived = worker
+        .accept_argument(&parcel, ProcessId::HOST)
+        .expect("arrives");
     assert_eq!(arrived.bytes(), b"argument");
     drop(transfer);
     assert_eq!(host.in_use(), [1, 0, 0], "the worker's now");
@@ -193,7 +197,9 @@ fn an_argument_returned_goes_by_reference() {
     let shared = host.alloc(5).expect("room").publish();
     let (_, sent) = encoding(|| postcard::to_stdvec(&shared).expect("encodes"));
     let parcel = sent[0].argument(&host).expect("own pool");
-    let there = worker.accept_argument(&parcel).expect("arrives");
+    let there = worker
+        .accept_argument(&parcel, ProcessId::HOST)
+        .expect("arrives");
     let back = there
         .into_result(SlotIndex(0), &[parcel])
         .expect("by reference");
@@ -202,6 +208,49 @@ fn an_argument_returned_goes_by_reference() {
         .accept_result(&back, SlotIndex(0), &sent)
         .expect("held");
     assert!(result.is_of(&parcel));
+}
+
+/// A submitter drops its arguments after they were queued; another thread may have
+/// collected the result by then, with the same buffer in it.
+#[test]
+fn a_claim_from_before_a_loan_was_sent_frees_nothing() {
+    let (host, worker) = pools(1 << 20);
+    let before = Transfer::of_loan(host.alloc(5).expect("room"));
+    let parcel = before.argument(&host).expect("own pool");
+    let there = worker.accept_argument(&parcel).expect("arrives");
+    let slot = SlotIndex(3);
+    let back = there.into_result(slot, &[parcel]).expect("carried");
+    let result = host.accept_result(&back, slot, &[]).expect("adopted");
+    drop(before);
+    assert_eq!(host.in_use(), [1, 0, 0], "the result is there");
+    drop(result);
+    check_empty(&host);
+}
+
+/// The host's claim to a loan ends when the worker takes it: published there, it comes
+/// back as a block of its own.
+#[test]
+fn a_loan_may_come_back_published() {
+    let (host, worker) = pools(1 << 20);
+    let loan = Transfer::of_loan(host.alloc(5).expect("room"));
+    let parcel = loan.argument(&host).expect("own pool");
+    let there = worker.accept_argument(&parcel, HOST).expect("arrives");
+    drop(loan);
+    let Transfer { hold, len } = there;
+    let shared = Loan { hold, len }.publish();
+    let going = Transfer {
+        hold: Arc::clone(&shared.hold),
+        len,
+    };
+    drop(shared);
+    let slot = SlotIndex(3);
+    let back = going.into_result(slot, &[parcel]).expect("carried");
+    assert_eq!(back.kind, ParcelKind::SharedResult);
+    let result = host.accept_result(&back, slot, &[]).expect("adopted");
+    assert_eq!(result.hold.block().index, parcel.index, "the same block");
+    assert_eq!(host.in_use(), [0, 1, 0]);
+    drop(result);
+    check_empty(&host);
 }
 
 #[test]

@@ -187,11 +187,13 @@ impl Transfer {
         }
     }
 
-    /// Hands a buffer over to the result in `slot`. One that is held elsewhere in
-    /// this process, or by another, goes by reference if it is among the task's
-    /// `arguments`, and is copied otherwise.
+    /// Hands a buffer over to the result in `slot`. One that came as a shared
+    /// argument goes by reference: the host holds it. Of others, one that is held
+    /// elsewhere in this process, or by another, is copied. (A loan among the
+    /// arguments is the host's no longer, even if it was published meanwhile.)
     pub fn into_result(self, slot: SlotIndex, arguments: &[Parcel]) -> Result<Parcel, AllocError> {
-        if arguments.iter().any(|parcel| self.is_of(parcel)) && !self.is_loan() {
+        let is_lent = |p: &Parcel| p.kind == ParcelKind::SharedArgument && self.is_of(p);
+        if arguments.iter().any(is_lent) {
             return Ok(self.parcel(ParcelKind::Borrowed));
         }
         let kind = if self.is_loan() {
@@ -222,11 +224,12 @@ impl Transfer {
 }
 
 impl Pool {
-    /// Accepts an argument's parcel in a worker; `None` if it is not what it says.
-    pub fn accept_argument(&self, parcel: &Parcel) -> Option<Transfer> {
+    /// Accepts an argument's parcel in a worker, from the process that submitted the
+    /// task; `None` if it is not what it says.
+    pub fn accept_argument(&self, parcel: &Parcel, from: ProcessId) -> Option<Transfer> {
         let from = match parcel.kind {
             ParcelKind::SharedArgument => None,
-            ParcelKind::LoanArgument => Some(ProcessId::HOST),
+            ParcelKind::LoanArgument => Some(from),
             _ => return None,
         };
         let hold = self.accept(parcel.index, parcel.generation, from)?;
@@ -254,7 +257,7 @@ impl Pool {
 }
 
 impl Transfer {
-    fn of(hold: Arc<Hold>, len: u64) -> Option<Self> {
+    pub(super) fn of(hold: Arc<Hold>, len: u64) -> Option<Self> {
         let len = usize::try_from(len).ok()?;
         (len <= hold.block().capacity).then_some(Transfer { hold, len })
     }
@@ -268,7 +271,6 @@ impl Transfer {
     }
 
     /// The bytes it speaks of.
-    #[cfg(test)]
     pub fn bytes(&self) -> &[u8] {
         self.hold.bytes(self.len)
     }

@@ -40,7 +40,8 @@ pub struct WorkerOrder {
 /// From the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
-    /// The first message; carries the memory file and the real standard error.
+    /// The first message; carries the memory file, the lifeline, and the real standard
+    /// error if there is one.
     Hello {
         /// The host's build.
         build: BuildId,

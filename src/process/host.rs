@@ -3,16 +3,19 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::layout::Fold;
 use crate::prim::Death;
-use crate::sys::{BuildId, TextFile, pidfd, socket, stderr};
+use crate::sys::{BuildId, TextFile, fds, pidfd, socket, stderr};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 
 /// How long a zygote may take until it answers.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long killed processes may take to end. If one takes longer, it is most likely
+/// not a worker, but what a task has forked.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no zygote.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +82,15 @@ pub struct Zygote {
     socket: Option<OwnedFd>,
     child: Child,
     spares: Vec<Spare>,
+    /// Closed when neither it nor any worker that it has forked is left.
+    lifeline: OwnedFd,
 }
 
 impl Zygote {
     /// Starts this program again as a zygote and shakes hands.
     pub fn start(fold: &Fold, build: &BuildId) -> Result<Self, ZygoteError> {
         let (ours, theirs) = socket::pair().map_err(|e| ZygoteError::Start(e.into()))?;
+        let (lifeline, their_line) = fds::lifeline().map_err(ZygoteError::Start)?;
         // What it says before it serves (a missing library, say) is for the error.
         let words = TextFile::new().map_err(|e| ZygoteError::Start(e.into()))?;
         let captured = words.fd().map_err(|e| ZygoteError::Start(e.into()))?;
@@ -101,6 +107,7 @@ impl Zygote {
             socket: Some(ours),
             child,
             spares: Vec::new(),
+            lifeline,
         };
         let silent = |what: &str| {
             ZygoteError::Silent(match words.tail() {
@@ -116,9 +123,10 @@ impl Zygote {
         };
         let socket = zygote.socket().ok_or_else(|| silent("closed"))?;
         let real_stderr = stderr();
-        let mut with = vec![fold.segment().fd()];
+        let mut with = vec![fold.segment().fd(), their_line.as_fd()];
         with.extend(real_stderr.as_ref().map(AsFd::as_fd));
         send(socket, &hello, &with).map_err(|e| silent(&e.to_string()))?;
+        drop(their_line);
         let answered = pidfd::wait_any(&[socket.as_fd()], Some(HELLO_TIMEOUT));
         if !answered.is_ok_and(|ready| ready[0]) {
             return Err(silent("no answer within 20 s"));
@@ -143,6 +151,24 @@ impl Zygote {
     /// It has ended: there will be no more notices.
     pub fn close(&mut self) {
         self.socket = None;
+    }
+
+    /// Ends it, and waits until all its workers have ended, also those of which it could
+    /// not tell any more that they were forked.
+    pub fn bury(&mut self) {
+        self.socket = None;
+        self.spares.clear();
+        let _ = self.child.kill();
+        // When this returns, the kernel has sent each worker its parent death signal.
+        let _ = self.child.wait();
+        let until = Instant::now() + END_TIMEOUT;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let ended = pidfd::wait_any(&[self.lifeline.as_fd()], Some(left));
+            if ended.is_ok_and(|ended| ended[0]) || left.is_zero() {
+                return;
+            }
+        }
     }
 
     fn send(&self, message: &ToZygote) -> std::io::Result<()> {
@@ -209,8 +235,6 @@ impl Zygote {
 
 impl Drop for Zygote {
     fn drop(&mut self) {
-        self.socket = None; // it sees the end of the file and leaves
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.bury();
     }
 }

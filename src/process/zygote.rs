@@ -99,11 +99,12 @@ fn serve(
     if getppid() != parent {
         return Ok(()); // the host ended before we held its pidfd
     }
-    let Some(fold) = handshake(&socket, build)? else {
+    let Some(Agreed { fold, lifeline }) = handshake(&socket, build)? else {
         return Ok(());
     };
     let nest = Nest {
         fold,
+        lifeline,
         zygote: getpid().as_raw(),
         worker,
     };
@@ -182,9 +183,14 @@ fn end_all(children: BTreeMap<i32, Child>) {
     }
 }
 
+struct Agreed {
+    fold: Fold,
+    lifeline: OwnedFd,
+}
+
 /// Agrees with the host on build and layout, and attaches to the segment: workers
 /// inherit the mapping.
-fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Fold>> {
+fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>> {
     let Some((message, mut fds)) = receive(socket)? else {
         return Ok(None);
     };
@@ -210,10 +216,11 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Fold>> {
     if plan.hash() != plan_hash {
         return refuse("host and zygote disagree on the layout of the segment");
     }
-    if fds.is_empty() {
-        return refuse("the memory file did not arrive");
+    if fds.len() < 2 {
+        return refuse("the memory file or the lifeline did not arrive");
     }
-    let fold = match Segment::attach(fds.remove(0), plan.len, plan_hash) {
+    let (segment_fd, lifeline) = (fds.remove(0), fds.remove(0));
+    let fold = match Segment::attach(segment_fd, plan.len, plan_hash) {
         Ok(segment) => Fold::new(segment, plan),
         Err(error) => return refuse(&error.to_string()),
     };
@@ -223,12 +230,14 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Fold>> {
         None => fds::close_stderr()?,
     }
     send(socket, &FromZygote::Ready, &[])?;
-    Ok(Some(fold))
+    Ok(Some(Agreed { fold, lifeline }))
 }
 
 /// What every worker of the fold is made with.
 struct Nest {
     fold: Fold,
+    /// Open in every process of the nest, and for as long as one of them lives.
+    lifeline: OwnedFd,
     zygote: i32,
     worker: fn(WorkerStart) -> std::convert::Infallible,
 }
@@ -265,7 +274,10 @@ impl Nest {
                 exit_now(1);
             }
         }
-        let mut keep = vec![fds::number(&self.fold.segment().fd())];
+        let mut keep = vec![
+            fds::number(&self.fold.segment().fd()),
+            fds::number(&self.lifeline),
+        ];
         keep.extend(real_stderr.as_ref().map(fds::number));
         if let Orders::Socket(socket) = &orders {
             keep.push(fds::number(socket));

@@ -41,10 +41,83 @@ fn spsc_successor_forgets_what_was_only_staged() {
     assert_eq!(seen, [1, 3]);
 }
 
-/// Hunts a tail that a wild writer moved out of bounds: it must be an error, not
-/// a read of a thousand stale words.
+/// The writer stops after each step: of what it staged nothing shows until it is
+/// published, and then all of it. The ring has wrapped.
 #[test]
-fn impossible_indices_are_damage() {
+fn spsc_writer_stops_after_each_step() {
+    for (published, staged) in (0..=4).flat_map(|p| (0..=4 - p).map(move |s| (p, s))) {
+        let (_segment, view) = ring(4);
+        let mut reader = spsc::Consumer::attach(view.clone());
+        let mut dead = spsc::Producer::attach(view.clone());
+        for word in 0..7 {
+            assert!(dead.stage(word));
+            dead.publish();
+            assert_eq!(reader.read(|_| ()), Ok(1));
+        }
+        assert!((0..published).all(|word| dead.stage(10 + word)));
+        dead.publish();
+        assert!((0..staged).all(|word| dead.stage(20 + word)));
+        drop(dead);
+        let mut next = spsc::Producer::attach(view);
+        let room = (0..).take_while(|word| next.stage(30 + word)).count() as u64;
+        assert_eq!(room, 4 - published, "only what was published takes room");
+        assert_eq!(reader.check(), Ok(()));
+        next.publish();
+        let mut seen = Vec::new();
+        assert_eq!(reader.read(|word| seen.push(word)), Ok(4));
+        let expected = (10..10 + published).chain(30..30 + room);
+        assert!(seen.into_iter().eq(expected), "{published}, {staged}");
+    }
+}
+
+/// A taker stops before the announcement, between announcement and take, and after
+/// the take. In the first case the ring has all, in the second the ring has what is
+/// announced too, in the third only the announcement does: nothing is lost.
+#[test]
+fn steal_taker_stops_between_announcing_and_taking() {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    for (stop, half) in (0..3).flat_map(|stop| [(stop, false), (stop, true)]) {
+        let (_segment, view) = ring(16);
+        let mut producer = steal::Producer::attach(view.clone());
+        assert!((0..5).all(|word| producer.stage(word) == Ok(true)));
+        producer.publish();
+        let mut announced = Vec::new();
+        let dying = steal::Taker::attach(view.clone());
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            dying.take(&mut [0; 4], half, |words| {
+                if stop > 0 {
+                    announced = words.to_vec();
+                }
+                if stop < 2 {
+                    resume_unwind(Box::new(()));
+                }
+            })
+        }));
+        assert_eq!(producer.check(), Ok(()));
+        let share = if half { 3 } else { 4 };
+        assert_eq!(announced.len(), if stop > 0 { share } else { 0 });
+        // The rescuer issues what was announced again.
+        for word in &announced {
+            assert_eq!(producer.stage(*word), Ok(true));
+        }
+        producer.publish();
+        let mut found = [0; 16];
+        let other = steal::Taker::attach(view);
+        let (count, left) = other.take(&mut found, false, |_| {}).expect("whole");
+        assert_eq!(left, 0);
+        let mut found = found[..count].to_vec();
+        let twice = if stop == 1 { share } else { 0 };
+        assert_eq!(count, 5 + twice);
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found, [0, 1, 2, 3, 4]);
+    }
+}
+
+/// Trap 12: hunts a tail that a wild writer moved out of bounds: it must be an error,
+/// not a read of a thousand stale words.
+#[test]
+fn trap_12_impossible_indices_are_damage() {
     let (_segment, view) = ring(4);
     view.tail.store(1000, Ordering::Relaxed);
     let damage = Damaged {
@@ -104,10 +177,10 @@ fn steal_takes_batches_and_halves() {
     assert_eq!(producer.refresh(), Ok(1));
 }
 
-/// A dying writer's tail may lie behind the head; its successor goes on from
+/// Trap 4: a dying writer's tail may lie behind the head; its successor goes on from
 /// the greater of the two.
 #[test]
-fn steal_successor_repairs_a_tail_behind_the_head() {
+fn trap_4_a_tail_behind_the_head_is_repaired_by_the_successor() {
     let (_segment, view) = ring(8);
     view.head.store(5, Ordering::Relaxed);
     view.tail.store(4, Ordering::Relaxed);

@@ -105,7 +105,7 @@ impl Builder {
         self
     }
 
-    /// The most tasks in flight (queued or running), 1 to 1,048,576. Default 8192.
+    /// The most tasks in flight (queued or running), 1 to 524,288. Default 8192.
     /// When they are reached, `spawn` waits and `try_spawn` gives the arguments
     /// back. Finished tasks do not count, joined or not.
     ///

@@ -150,6 +150,12 @@ impl Scheduler {
             }
             self.count_slot(&state, slot, &mut audit);
         }
+        for owner in 0..shape.executors() {
+            let start = shape.nest_start(owner);
+            for slot in start..start + self.fold.nest_used(owner) as u32 {
+                self.count_spawned(&state, slot, &mut audit);
+            }
+        }
         let lost = state.capacity as i64 - state.free.len() as i64 - state.in_flight as i64;
         if lost != 0 {
             let what = format!("{lost} slots are neither free nor in flight");
@@ -172,17 +178,34 @@ impl Scheduler {
         audit
     }
 
+    /// A slot of an executor, for tasks that its tasks spawn.
+    fn count_spawned(&self, state: &State, slot: u32, audit: &mut Audit) {
+        let word = self.fold.slots[slot as usize].word();
+        let of = TaskState::of(word);
+        count_state(of, audit);
+        let is_alive = |executor: usize| {
+            let worker = self.fold.plan.shape.worker_of(executor) as u32;
+            Alive(self, state).is_alive(ProcessId::of_worker(worker))
+        };
+        let why = match of {
+            None => "in a state that does not exist",
+            Some(TaskState::Running) if !is_alive(word.owner as usize) => {
+                "run by a worker that ended"
+            }
+            Some(TaskState::Waiting) if !state.dying.iter().any(|d| d.place().0 == slot) => {
+                "waits for nothing"
+            }
+            _ => return,
+        };
+        let orphan = format!("slot {slot} {word:?}, spawned by a task: {why}");
+        audit.orphans.push(orphan);
+    }
+
     fn count_slot(&self, state: &State, slot: u32, audit: &mut Audit) {
         let inflight = &state.inflight[slot as usize];
         let word = self.fold.slots[slot as usize].word();
         let of = TaskState::of(word);
-        match of {
-            Some(TaskState::Free) | None => audit.slots_free += 1,
-            Some(TaskState::Queued) => audit.slots_queued += 1,
-            Some(TaskState::Running) => audit.slots_running += 1,
-            Some(TaskState::Done) => audit.slots_done += 1,
-            Some(TaskState::Waiting) => audit.slots_waiting += 1,
-        }
+        count_state(of, audit);
         let mut orphan = |why: &str| {
             audit.orphans.push(format!("slot {slot} {word:?}: {why}"));
         };
@@ -202,5 +225,15 @@ impl Scheduler {
                 owned.running += 1;
             }
         }
+    }
+}
+
+fn count_state(of: Option<TaskState>, audit: &mut Audit) {
+    match of {
+        Some(TaskState::Free) | None => audit.slots_free += 1,
+        Some(TaskState::Queued) => audit.slots_queued += 1,
+        Some(TaskState::Running) => audit.slots_running += 1,
+        Some(TaskState::Done) => audit.slots_done += 1,
+        Some(TaskState::Waiting) => audit.slots_waiting += 1,
     }
 }

@@ -4,7 +4,7 @@ use crate::error::TaskError;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, SlotIndex};
 use crate::sys::prefetch_for_write;
-use crate::task::{Head, Outcome as Ran, Payload, Place, TaskState, split_parcels};
+use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
 use super::Scheduler;
 use super::state::State;
@@ -62,13 +62,22 @@ impl Scheduler {
                 return ended;
             }
         }
-        if !state.homeless.is_empty() && ended > 0 {
-            for hint in std::mem::take(&mut state.homeless) {
-                self.place(state, hint);
-            }
-            self.publish(state);
+        if !state.homeless.is_empty() {
+            self.house(state);
         }
         ended
+    }
+
+    /// Tries to place hints for which no inbox had room. Not only when a task has
+    /// ended: what filled the inboxes may have been stale hints alone.
+    #[cold]
+    fn house(&self, state: &mut State) {
+        for hint in std::mem::take(&mut state.homeless) {
+            if self.is_waiting(state, Hint::unpack(hint)) {
+                self.place(state, hint);
+            }
+        }
+        self.publish(state);
     }
 
     /// An executor that had no room for its completion hints says so.
@@ -180,77 +189,25 @@ impl Scheduler {
         {
             return (head.outcome, Ok(Value::inline(words, len)));
         }
-        self.take_large_outcome(state, slot, head, words)
+        self.take_large_outcome(state, slot)
     }
 
     #[cold]
-    fn take_large_outcome(
-        &self,
-        state: &State,
-        slot: u32,
-        head: Head,
-        words: [u64; 6],
-    ) -> (Ran, Outcome) {
-        let Some(payload) = self.take_payload(slot, &head, words) else {
-            return corrupted(slot, "a finished task's result is not where it should be");
-        };
-        let text = || String::from_utf8_lossy(payload.bytes()).into_owned();
-        let error = match head.outcome {
-            Ran::Value | Ran::ReturnedErr => {
-                return match self.take_buffers(state, slot, &head, &payload) {
-                    Some(buffers) => {
-                        let value = Value::large(payload, head.parcels, buffers);
-                        (head.outcome, Ok(value))
-                    }
-                    None => corrupted(slot, "a buffer in a result is not what it should be"),
-                };
-            }
-            Ran::Panicked => {
-                let said = postcard::from_bytes::<(String, String)>(payload.bytes());
-                let (message, location) = said.unwrap_or_default();
-                TaskError::Panicked { message, location }
-            }
-            Ran::BadArguments => TaskError::Arguments { message: text() },
-            Ran::Damaged => TaskError::Corrupted { message: text() },
-            Ran::BadResult => TaskError::Result { message: text() },
-            Ran::NoMemory => TaskError::OutOfMemory {
-                message: format!("no room for the task's result: {}", text()),
-            },
-            Ran::None => return corrupted(slot, "a finished task has no outcome"),
-        };
-        (head.outcome, Err(Box::new(error)))
-    }
-
-    fn take_payload(&self, slot: u32, head: &Head, words: [u64; 6]) -> Option<Payload> {
-        match head.place {
-            Place::Inline(len) => Some(Payload::from_words(words, len)),
-            Place::Block {
-                index,
-                generation,
-                len,
-            } => self
-                .pool
-                .take_result(index, generation, SlotIndex(slot), len)
-                .map(Payload::from_vec),
-        }
-    }
-
-    fn take_buffers(
-        &self,
-        state: &State,
-        slot: u32,
-        head: &Head,
-        payload: &Payload,
-    ) -> Option<Vec<crate::pool::Transfer>> {
-        if head.parcels == 0 {
-            return Some(Vec::new());
-        }
-        let (_, parcels) = split_parcels(payload.bytes(), head.parcels)?;
+    fn take_large_outcome(&self, state: &State, slot: u32) -> (Ran, Outcome) {
         let held = state.inflight[slot as usize].holds();
-        parcels
-            .iter()
-            .map(|parcel| self.pool.accept_result(parcel, SlotIndex(slot), held))
-            .collect()
+        let cell = &self.fold.slots[slot as usize];
+        let finished = match Finished::take(cell, SlotIndex(slot), &self.pool, held) {
+            Ok(finished) => finished,
+            Err(what) => return corrupted(slot, what),
+        };
+        match finished.outcome {
+            Ran::Value | Ran::ReturnedErr => (finished.outcome, Ok(Value::large(finished))),
+            Ran::None | Ran::Lost => corrupted(slot, "a finished task has no outcome"),
+            ran => {
+                let error = TaskError::of_run(ran, finished.payload.bytes());
+                (ran, Err(Box::new(error)))
+            }
+        }
     }
 }
 

@@ -7,11 +7,12 @@
 //! ```text
 //!   deadline ─▶ Overdue ─▶ worker stopped ─▶ still running this task?
 //!                                             no: let it go on
-//!                                             yes: struck; SIGTERM, grace, SIGKILL
+//!                                             yes: SIGTERM, grace, SIGKILL
 //! ```
 //!
 //! It is asked while the worker is stopped, so that no other task that it may have
-//! begun meanwhile pays for this one.
+//! begun meanwhile pays for this one. Whatever the worker then dies of, no further
+//! attempt is begun: the deadline has come, and comes only once.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,8 @@ use super::timers::Due;
 pub struct Deadline {
     /// How long after its submission.
     pub limit: Duration,
-    /// Its worker is being killed for it.
-    pub is_struck: bool,
+    /// It came while the task was running: there is no other attempt.
+    pub has_come: bool,
 }
 
 impl Scheduler {
@@ -87,7 +88,12 @@ impl Scheduler {
             self.settle(state, slot, Err(Box::new(error)));
             return None;
         }
-        self.runner(slot, generation).map(|worker| Overdue {
+        let worker = self.runner(slot, generation)?;
+        let extra = state.inflight[slot as usize].extra.as_mut();
+        if let Some(deadline) = extra.and_then(|extra| extra.deadline.as_mut()) {
+            deadline.has_come = true;
+        }
+        Some(Overdue {
             worker,
             was_asked,
             task: Hint {
@@ -113,14 +119,10 @@ impl Scheduler {
     pub fn strike(&self, overdue: &Overdue, grace: Option<Duration>) -> bool {
         let Hint { slot, generation } = overdue.task;
         let mut state = self.lock();
-        let inflight = &mut state.inflight[slot.at()];
+        let inflight = &state.inflight[slot.at()];
         let is_live = inflight.ticket.is_some() && inflight.generation == generation;
         if !is_live || self.runner(slot.0, generation) != Some(overdue.worker) {
             return false;
-        }
-        let extra = inflight.extra.as_mut();
-        if let Some(deadline) = extra.and_then(|extra| extra.deadline.as_mut()) {
-            deadline.is_struck = true;
         }
         if let Some(grace) = grace {
             let at = Instant::now() + grace;

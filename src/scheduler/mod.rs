@@ -22,8 +22,11 @@ mod collect;
 mod deadline;
 mod inspect;
 mod rescue;
+mod spawned;
 mod state;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod timers;
 mod wait;

@@ -3,7 +3,8 @@
 //! Two steps, because the kernel tells *that* a process ended some time before the
 //! zygote tells *how*. [`Scheduler::rescue`] needs only the first: it repairs
 //! everything, and what may be tried again is tried again at once. Only tasks that
-//! end by this death wait for the second, [`Scheduler::told`].
+//! end by this death wait for the second, [`Scheduler::told`]: until all their causes
+//! are known.
 //!
 //! Order matters: first what the dead had finished is collected (its results are
 //! adopted); then the pool frees what only the dead owned, results of unfinished
@@ -30,8 +31,26 @@ pub struct Dying {
     generation: Generation,
     /// Which of the task's attempts, from 0.
     attempt: usize,
-    /// The task ends by it.
+    /// The task ends when it is known.
     is_last: bool,
+}
+
+impl Dying {
+    /// Of a task that was spawned by a task; it ends by this death.
+    pub(super) fn spawned(pid: i32, slot: u32, generation: Generation) -> Self {
+        Dying {
+            pid,
+            slot,
+            generation,
+            attempt: 0,
+            is_last: true,
+        }
+    }
+
+    /// Where the task is, and in which generation.
+    pub(super) fn place(&self) -> (u32, Generation) {
+        (self.slot, self.generation)
+    }
 }
 
 impl Scheduler {
@@ -59,10 +78,12 @@ impl Scheduler {
                 running += 1;
                 let record = &self.fold.executors[word.owner as usize];
                 let last_words = record.last_words.read();
-                self.attempt_ended(&mut state, index, pid, last_words);
+                let is_innocent = self.was_about_another(word.owner);
+                self.attempt_ended(&mut state, index, pid, last_words, is_innocent);
             }
         }
 
+        self.rescue_spawned(&mut state, worker, pid);
         for executor in executors.clone() {
             let record = &self.fold.executors[executor as usize];
             for hint in record.announced_ever() {
@@ -86,13 +107,15 @@ impl Scheduler {
     /// `death`: ends the tasks that had waited to hear it.
     pub fn told(&self, pid: i32, death: Death) {
         let mut state = self.lock();
-        let dying = std::mem::take(&mut state.dying);
-        for dying in dying {
-            if dying.pid != pid {
-                state.dying.push(dying);
+        let (told, awaited) = std::mem::take(&mut state.dying)
+            .into_iter()
+            .partition::<Vec<_>, _>(|dying| dying.pid == pid);
+        state.dying = awaited;
+        for dying in told {
+            let Some(inflight) = state.inflight.get_mut(dying.slot as usize) else {
+                self.end_spawned(&dying, death);
                 continue;
-            }
-            let inflight = &mut state.inflight[dying.slot as usize];
+            };
             let is_live = inflight.ticket.is_some() && inflight.generation == dying.generation;
             let Some(extra) = inflight.extra.as_mut().filter(|_| is_live) else {
                 continue; // tried again meanwhile, and ended
@@ -100,8 +123,16 @@ impl Scheduler {
             if let Some(attempt) = extra.attempts.get_mut(dying.attempt) {
                 attempt.death = death;
             }
-            if dying.is_last {
-                self.end_by_death(&mut state, dying.slot);
+            if !dying.is_last {
+                continue;
+            }
+            let is_same = |other: &&mut Dying| {
+                (other.slot, other.generation) == (dying.slot, dying.generation)
+            };
+            match state.dying.iter_mut().find(is_same) {
+                // It ends when all its causes are known, in whatever order they come.
+                Some(earlier) => earlier.is_last = true,
+                None => self.end_by_death(&mut state, dying.slot),
             }
         }
         drop(state);
@@ -122,10 +153,18 @@ impl Scheduler {
         slot: SlotIndex,
         is_dead: impl Fn(u32) -> bool,
     ) -> bool {
-        let Some(inflight) = state.inflight.get(slot.at()) else {
+        let Some(cell) = self.fold.slots.get(slot.at()) else {
             return false;
         };
-        let word = self.fold.slots[slot.at()].word();
+        let word = cell.word();
+        let Some(inflight) = state.inflight.get(slot.at()) else {
+            // Of an executor: collected by it, or by its successor.
+            return match TaskState::of(word) {
+                Some(TaskState::Done) => true,
+                Some(TaskState::Running) => !is_dead(word.owner),
+                _ => false,
+            };
+        };
         inflight.ticket.is_some()
             && word.generation == inflight.generation
             && match TaskState::of(word) {
@@ -135,7 +174,8 @@ impl Scheduler {
             }
     }
 
-    fn is_waiting(&self, state: &State, hint: Hint) -> bool {
+    /// Whether a hint speaks of a task that is still to be claimed.
+    pub(super) fn is_waiting(&self, state: &State, hint: Hint) -> bool {
         let in_flight = state
             .inflight
             .get(hint.slot.at())
@@ -147,17 +187,28 @@ impl Scheduler {
     }
 
     /// The worker that ran the task in slot `index` is gone.
-    fn attempt_ended(&self, state: &mut State, index: u32, pid: i32, last_words: Option<String>) {
+    fn attempt_ended(
+        &self,
+        state: &mut State,
+        index: u32,
+        pid: i32,
+        last_words: Option<String>,
+        is_innocent: bool,
+    ) {
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
         let extra = inflight.extra.get_or_insert_default();
-        if let Some(deadline) = extra.deadline.as_ref().filter(|d| d.is_struck) {
+        if let Some(deadline) = extra.deadline.as_ref().filter(|d| d.has_come) {
             let error = TaskError::DeadlineExceeded {
                 limit: deadline.limit,
                 begun: true,
             };
             state.counters.late += 1;
             self.settle(state, index, Err(Box::new(error)));
+            return;
+        }
+        if is_innocent && extra.again.is_some() {
+            self.try_again(state, index);
             return;
         }
         extra

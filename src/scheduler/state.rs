@@ -90,7 +90,8 @@ pub struct Extra {
 impl Inflight {
     fn none() -> Self {
         Inflight {
-            generation: Generation::new(0),
+            // Not 0: words of fresh memory speak of no task.
+            generation: Generation::new(1),
             ticket: None,
             name: || "",
             extra: None,

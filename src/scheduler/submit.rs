@@ -347,7 +347,7 @@ impl Scheduler {
         });
         let deadline = job.deadline.map(|limit| Deadline {
             limit,
-            is_struck: false,
+            has_come: false,
         });
         Box::new(Extra {
             holds: std::mem::take(&mut job.buffers),

@@ -3,9 +3,8 @@
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::pool::{Transfer, decoding};
 use crate::prim::Hint;
-use crate::task::{Payload, split_parcels};
+use crate::task::{Finished, Outcome as Ran, Payload};
 
 /// Bytes of a value that need no allocation.
 const SMALL: usize = 24;
@@ -27,15 +26,7 @@ pub enum Value {
     /// A few bytes, without buffers.
     Small { len: u8, words: [u64; SMALL / 8] },
     /// Anything else.
-    Large(Box<Large>),
-}
-
-/// A value that does not fit into a ticket.
-#[derive(Debug)]
-pub struct Large {
-    payload: Payload,
-    parcels: u8,
-    buffers: Vec<Transfer>,
+    Large(Box<Finished>),
 }
 
 impl Ticket {
@@ -141,15 +132,16 @@ impl Value {
                 words: [a, b, c],
             };
         }
-        Value::large(Payload::from_words(words, len), 0, Vec::new())
+        Value::large(Finished {
+            outcome: Ran::Value,
+            payload: Payload::from_words(words, len),
+            parcels: 0,
+            buffers: Vec::new(),
+        })
     }
 
-    pub(super) fn large(payload: Payload, parcels: u8, buffers: Vec<Transfer>) -> Self {
-        Value::Large(Box::new(Large {
-            payload,
-            parcels,
-            buffers,
-        }))
+    pub(super) fn large(finished: Finished) -> Self {
+        Value::Large(Box::new(finished))
     }
 
     /// Decodes it.
@@ -160,18 +152,10 @@ impl Value {
                 let bytes: &[u8] = bytemuck::cast_slice(&words);
                 postcard::from_bytes(&bytes[..usize::from(len).min(SMALL)])
             }
-            Value::Large(large) => large.decode(),
+            Value::Large(finished) => finished.decode(),
         };
         decoded.map_err(|error| TaskError::Result {
             message: format!("it does not decode as the expected type: {error}"),
         })
-    }
-}
-
-impl Large {
-    fn decode<R: DeserializeOwned>(self) -> postcard::Result<R> {
-        let bytes = self.payload.bytes();
-        let value = split_parcels(bytes, self.parcels).map_or(bytes, |(value, _)| value);
-        decoding(self.buffers, || postcard::from_bytes(value))
     }
 }

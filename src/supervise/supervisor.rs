@@ -18,6 +18,8 @@ use super::heart::Hearts;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the zygote may take to report the status of a worker that has ended.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+/// For the number of a process that was never told.
+const UNHEARD_OF: i32 = 0;
 /// Starts in a row after which a new zygote is not tried any more.
 const ZYGOTE_FAILURES_MAX: u32 = 10;
 
@@ -323,6 +325,13 @@ impl Supervisor {
     /// A worker's process has ended, by its pidfd: that is enough to repair what it
     /// left and to start another. How it ended is told later.
     fn gone(&mut self, worker: usize) {
+        self.clear_away(worker);
+        if !self.stopping {
+            self.spawn_due();
+        }
+    }
+
+    fn clear_away(&mut self, worker: usize) {
         let slot = &mut self.workers[worker];
         let Life::Alive { pid, sentence, .. } = slot.life else {
             return;
@@ -361,7 +370,6 @@ impl Supervisor {
             Some(death) => self.events.told(pid, death),
             None => self.await_status(pid, !had_begun),
         }
-        self.spawn_due();
     }
 
     fn await_status(&mut self, pid: i32, is_failed_start: bool) {
@@ -405,15 +413,21 @@ impl Supervisor {
     /// The zygote has ended, and all workers with it: rescue each, begin anew.
     fn new_zygote(&mut self) -> Result<(), String> {
         tracing::warn!("the zygote has ended; it is replaced");
+        self.zygote.bury();
         for worker in 0..self.workers.len() {
             match &self.workers[worker].life {
                 Life::Alive { pidfd, .. } => {
                     // The kernel kills it; do not depend on it.
                     let _ = pidfd::kill(pidfd.as_fd());
                     let _ = pidfd::wait_any(&[pidfd.as_fd()], Some(STATUS_TIMEOUT));
-                    self.gone(worker);
+                    self.clear_away(worker);
                 }
-                Life::Starting => self.workers[worker].life = Life::Waiting(Instant::now()),
+                Life::Starting => {
+                    // It may have been forked, and have begun, without our hearing of it.
+                    self.events.gone(worker as u32, UNHEARD_OF);
+                    self.events.told(UNHEARD_OF, Death::Unknown);
+                    self.workers[worker].life = Life::Waiting(Instant::now());
+                }
                 Life::Waiting(_) => {}
             }
         }
@@ -523,7 +537,10 @@ impl Supervisor {
                 tracing::warn!("workers did not leave when told; killing them");
                 self.kill_all();
             }
-            let (socket, ended) = self.wait(Some(left.max(Duration::from_millis(100))));
+            let left = left.max(Duration::from_millis(100));
+            let until_told = self.awaited.iter().map(|awaited| awaited.until).min();
+            let until_told = until_told.map(|at| at.saturating_duration_since(Instant::now()));
+            let (socket, ended) = self.wait(Some(until_told.map_or(left, |at| at.min(left))));
             for worker in ended {
                 self.gone(worker);
             }

@@ -68,6 +68,15 @@ fn close_range(first: u32, last: u32) {
     }
 }
 
+/// Two ends, both close-on-exec: the first is closed, as [`pidfd::wait_any`] sees it, when
+/// no process has the second open any more. Nothing is ever written.
+///
+/// [`pidfd::wait_any`]: super::pidfd::wait_any
+pub fn lifeline() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = std::io::pipe()?;
+    Ok((ours.into(), theirs.into()))
+}
+
 /// A descriptor that one thread rings and another polls.
 #[derive(Debug)]
 pub struct Bell(nix::sys::eventfd::EventFd);

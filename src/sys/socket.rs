@@ -12,7 +12,7 @@ use nix::sys::socket::{
 /// The longest message, in bytes.
 pub const MESSAGE_MAX: usize = 16 * 1024;
 /// The most descriptors one message carries.
-pub const FDS_MAX: usize = 2;
+pub const FDS_MAX: usize = 3;
 
 /// Two connected ends that keep message boundaries, both close-on-exec.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -52,11 +52,15 @@ pub fn receive(socket: BorrowedFd<'_>) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno>
     let mut bytes = vec![0; MESSAGE_MAX];
     let mut space = nix::cmsg_space!([i32; FDS_MAX]);
     let mut fds = Vec::new();
+    let mut was_reset = false;
     let len = loop {
         let mut data = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut data, Some(&mut space), flags) {
             Err(Errno::EINTR) => continue,
+            // The other end was closed before it had read everything. That is told
+            // first, once; what it had sent before it can be read all the same.
+            Err(Errno::ECONNRESET) if !was_reset => was_reset = true,
             Err(Errno::ECONNRESET) => break 0,
             Err(error) => return Err(error),
             Ok(message) => {
@@ -90,5 +94,17 @@ mod tests {
         assert_eq!((bytes.as_slice(), fds.len()), (&b"hello"[..], 1));
         drop((a, fds));
         assert_eq!(receive(b.as_fd()).expect("closed").0.len(), 0);
+    }
+
+    #[test]
+    fn the_last_words_of_who_did_not_listen_are_heard() {
+        let (a, b) = pair().expect("pair");
+        send(b.as_fd(), b"never read", &[]).expect("send");
+        send(a.as_fd(), b"last", &[]).expect("send");
+        send(a.as_fd(), b"words", &[]).expect("send");
+        drop(a);
+        for expected in [&b"last"[..], b"words", b"", b""] {
+            assert_eq!(receive(b.as_fd()).expect("receive").0, expected);
+        }
     }
 }

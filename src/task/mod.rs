@@ -28,12 +28,14 @@
 //! looks at every word the dead might have left `Done`.
 #![allow(unsafe_code)]
 
+mod finished;
 mod func;
 mod payload;
 mod probe;
 mod slot;
 
-pub use func::{Call, Entry, FunctionId, Functions, Init, WorkerState, entry_of, init_of};
+pub use finished::Finished;
+pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};
 pub use payload::{INLINE_LEN, Payload, split_parcels};
 pub use slot::{Head, Outcome, Place, Slot, TaskState};
 

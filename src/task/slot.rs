@@ -71,6 +71,9 @@ pub enum Outcome {
     NoMemory = 6,
     /// What the slot says of the task makes no sense; the payload is a message.
     Damaged = 7,
+    /// Its worker ended; the payload is the encoded [`Death`](crate::prim::Death). Of
+    /// spawned tasks only, written by the host.
+    Lost = 8,
 }
 
 /// Where the payload's bytes are.
@@ -129,6 +132,7 @@ impl Head {
             5 => Outcome::BadResult,
             6 => Outcome::NoMemory,
             7 => Outcome::Damaged,
+            8 => Outcome::Lost,
             _ => return None,
         };
         let place = match (raw >> 28) & 15 {
@@ -185,6 +189,16 @@ impl Slot {
             }
         }
         self.head.store(head.pack(), Ordering::Relaxed);
+    }
+
+    /// What a death in the middle of `write` leaves: some words of the payload, and
+    /// not the head.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn write_torn(&self, words: &[u64]) {
+        for (to, from) in self.payload.iter().zip(words) {
+            // Relaxed: as in `write`.
+            to.store(*from, Ordering::Relaxed);
+        }
     }
 
     /// Copies head and payload out; `None` if they make no sense.
@@ -305,7 +319,7 @@ mod tests {
     fn nonsense_is_refused() {
         assert_eq!(Head::unpack(49, &[0; 6]), None, "49 bytes inline");
         assert_eq!(Head::unpack(2 << 28, &[0; 6]), None, "no such place");
-        assert_eq!(Head::unpack(8 << 24, &[0; 6]), None, "no such outcome");
+        assert_eq!(Head::unpack(9 << 24, &[0; 6]), None, "no such outcome");
         assert_eq!(Head::unpack(1 << 28, &[u64::MAX; 6]), None, "no such block");
     }
 }

@@ -131,3 +131,134 @@ fn payload_spills_at_its_bound() {
     payload.extend(&[5]);
     assert_eq!(payload.bytes(), [5]);
 }
+
+const HEAD: Head = Head {
+    function: 9,
+    outcome: Outcome::None,
+    parcels: 0,
+    place: Place::Inline(48),
+};
+
+/// What the host looks at after a death, for each step of an executor: only a word
+/// that says Running by the dead is its to change, and only a Done one is collected.
+#[test]
+fn each_step_of_an_executor_leaves_a_word_that_tells_all() {
+    let result = Head {
+        outcome: Outcome::Value,
+        place: Place::Inline(8),
+        ..HEAD
+    };
+    let steps: [fn(&Slot); 4] = [
+        |slot| assert!(slot.claim(E, G)),
+        // The first words of the result are over the arguments, the head is not.
+        |slot| slot.write(HEAD, &[1, 2]),
+        |slot| {
+            slot.write(
+                Head {
+                    outcome: Outcome::Value,
+                    place: Place::Inline(8),
+                    ..HEAD
+                },
+                &[3],
+            )
+        },
+        |slot| slot.finish(E, G),
+    ];
+    let arguments = [10, 11, 12, 13, 14, 15];
+    for done in 0..=steps.len() {
+        let slot = slot();
+        slot.write(HEAD, &arguments);
+        slot.queue(G);
+        steps[..done].iter().for_each(|step| step(&slot));
+        let word = slot.word();
+        let state = TaskState::of(word).expect("a state");
+        let [queued, running, ended] = [TaskState::Queued, TaskState::Running, TaskState::Done];
+        let expected = [queued, running, running, running, ended][done];
+        assert_eq!(state, expected, "{done} steps");
+        if state == TaskState::Done {
+            assert_eq!((word.owner, slot.read().map(|r| r.0)), (E.0, Some(result)));
+            slot.release(G);
+            continue;
+        }
+        if state == TaskState::Running {
+            assert_eq!(word.owner, E.0);
+            slot.hold(G);
+            assert_eq!(TaskState::of(slot.word()), Some(TaskState::Waiting));
+            assert!(!slot.claim(E, G) && !slot.cancel(G), "the host's alone");
+            slot.write(HEAD, &arguments);
+            slot.queue(G);
+        }
+        // The second attempt finds the arguments whole, whatever the first wrote.
+        assert!(slot.claim(ExecutorId(4), G));
+        assert_eq!(slot.read(), Some((HEAD, arguments)), "{done} steps");
+        slot.write(result, &[77]);
+        slot.finish(ExecutorId(4), G);
+        assert_eq!(slot.word().owner, 4);
+        assert_eq!(
+            slot.read().map(|(head, words)| (head, words[0])),
+            Some((result, 77))
+        );
+        slot.release(G);
+        assert!(!slot.claim(E, G), "ended once");
+    }
+}
+
+/// A result in place of arguments that lay in a block: of the three words that said
+/// where, some are overwritten while the head still says block. Nobody reads them as
+/// a block: the word says Running, and another attempt writes them anew.
+#[test]
+fn a_result_half_over_the_place_of_a_block() {
+    use crate::prim::BlockIndex;
+    let place = Place::Block {
+        index: BlockIndex(5),
+        generation: G,
+        len: 4096,
+    };
+    let head = Head { place, ..HEAD };
+    let inline = Head {
+        outcome: Outcome::Value,
+        ..HEAD
+    };
+    for torn in 0..=6 {
+        let slot = slot();
+        slot.write(head, &[]);
+        slot.queue(G);
+        assert!(slot.claim(E, G));
+        slot.write_torn(&[u64::MAX; 6][..torn]);
+        assert_ne!(TaskState::of(slot.word()), Some(TaskState::Done));
+        // A wild host that looked all the same would see no block, or the wrong one,
+        // which the pool refuses by its generation.
+        if let Some((Head { place, .. }, _)) = slot.read() {
+            assert!(torn == 0 || place != head.place);
+        }
+        slot.hold(G);
+        slot.write(head, &[0; 6]);
+        slot.queue(G);
+        assert!(slot.claim(ExecutorId(4), G));
+        assert_eq!(slot.read().map(|(head, _)| head), Some(head), "{torn} torn");
+        slot.write(inline, &[1, 2, 3, 4, 5, 6]);
+        slot.finish(ExecutorId(4), G);
+        assert_eq!(slot.read(), Some((inline, [1, 2, 3, 4, 5, 6])));
+    }
+}
+
+/// Trap 11: a generation of 32 bits comes round in minutes on one hot slot, and then
+/// an old hint would take a new task. These are 40 bits wide, in word and hint alike.
+#[test]
+fn trap_11_a_hint_from_2_to_the_32_tasks_ago_takes_nothing() {
+    use crate::prim::{Hint, SlotIndex};
+    const { assert!(Generation::BITS >= 40) };
+    let slot = slot();
+    let now = Generation::new(G.raw() + (1 << 32));
+    slot.queue(now);
+    for ago in [1 << 31, 1 << 32] {
+        let old = Hint {
+            slot: SlotIndex(0),
+            generation: Generation::new(now.raw() - ago),
+        };
+        let old = Hint::unpack(old.pack());
+        assert!(!slot.claim(E, old.generation));
+        assert!(!slot.cancel(old.generation));
+    }
+    assert!(slot.claim(E, now));
+}

@@ -1,5 +1,7 @@
 //! One executor: a pinned thread of a worker.
 
+use std::sync::Arc;
+
 use crate::layout::{BATCH_MAX, ExecutorRecord, Fold};
 use crate::pool::Pool;
 use crate::prim::ExecutorId;
@@ -7,8 +9,10 @@ use crate::prim::atomic::Ordering;
 use crate::process::WorkerOrder;
 use crate::ring::{spsc, steal};
 use crate::sys::affinity;
-use crate::task::{Functions, Payload};
+use crate::task::Functions;
 
+use super::nest::Nest;
+use super::runner::{Runner, Scratch};
 use super::{executor_count, panics};
 
 /// Takes batches so long that one is done in about this time.
@@ -24,15 +28,16 @@ const BACK_OFF: u32 = 12;
 pub struct Executor {
     pub(super) me: ExecutorId,
     pub(super) fold: Fold,
-    pub(super) pool: Pool,
-    pub(super) functions: Functions,
+    pub(super) runner: Arc<Runner>,
+    pub(super) scratch: Scratch,
     pub(super) inbox: steal::Taker,
     /// The others, in the order in which they are robbed.
     pub(super) victims: Vec<(usize, steal::Taker)>,
+    /// The rings in which tasks are offered that other tasks have spawned: this
+    /// executor's first, then the others' in the same order.
+    pub(super) nests: Vec<steal::Taker>,
     pub(super) completions: spsc::Producer,
     pub(super) hints: [u64; BATCH_MAX],
-    pub(super) payload: Payload,
-    pub(super) arguments: Vec<crate::pool::Parcel>,
     /// How long a task takes, as last measured.
     pub(super) grain_ns: u64,
     pub(super) allowed_cpus: usize,
@@ -48,23 +53,29 @@ impl Executor {
         thread: u32,
     ) -> Self {
         let number = (order.worker * fold.plan.shape.threads + thread) as usize;
-        let victims = order
+        let victims: Vec<_> = order
             .victims
             .iter()
             .map(|victim| *victim as usize)
             .filter(|victim| *victim != number && *victim < executor_count(fold))
             .map(|victim| (victim, steal::Taker::attach(fold.inbox(victim))))
             .collect();
+        let all = std::iter::once(number).chain(victims.iter().map(|(victim, _)| *victim));
+        let me = ExecutorId(number as u32);
         Executor {
-            me: ExecutorId(number as u32),
-            pool: pool.clone(),
-            functions: functions.clone(),
+            me,
+            runner: Arc::new(Runner {
+                me,
+                fold: fold.clone(),
+                pool: pool.clone(),
+                functions: functions.clone(),
+            }),
+            scratch: Scratch::default(),
+            nests: all.map(|e| steal::Taker::attach(fold.nest(e))).collect(),
             inbox: steal::Taker::attach(fold.inbox(number)),
             victims,
             completions: spsc::Producer::attach(fold.completions(number)),
             hints: [0; BATCH_MAX],
-            payload: Payload::new(),
-            arguments: Vec::new(),
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),
@@ -91,6 +102,8 @@ impl Executor {
                 false
             }
         });
+        let nest = Nest::attach(&self.runner, &self.nests);
+        nest.belongs_here();
         let status = &self.record().status;
         // Relaxed: plain numbers of one writer.
         status.cpu.store(
@@ -116,7 +129,8 @@ impl Executor {
             } else if self.fold.header.is_stopping() {
                 break;
             } else {
-                self.idle(&mut patience);
+                nest.tidy();
+                self.idle(&mut patience, &nest);
             }
         }
         self.fold.crowd.searching.remove(self.me.0);

@@ -18,6 +18,7 @@ impl Executor {
         let size = self.batch_size();
         let record = &self.fold.executors[self.me.0 as usize];
         let hints = &mut self.hints[..size];
+        let mut stolen = 0;
         let mut taken = self
             .inbox
             .take(hints, false, |hints| record.announce(hints));
@@ -25,10 +26,22 @@ impl Executor {
             for (_, victim) in &self.victims {
                 taken = victim.take(hints, true, |hints| record.announce(hints));
                 if let Ok((count @ 1.., _)) = taken {
-                    self.count_stolen(count);
+                    stolen = count;
                     break;
                 }
             }
+        }
+        if matches!(taken, Ok((0, _))) {
+            for (place, nest) in self.nests.iter().enumerate() {
+                taken = nest.take(hints, true, |hints| record.announce(hints));
+                if let Ok((count @ 1.., _)) = taken {
+                    stolen = if place > 0 { count } else { 0 };
+                    break;
+                }
+            }
+        }
+        if stolen > 0 {
+            self.count_stolen(stolen);
         }
         let (found, left) = match taken {
             Ok((0, _)) => {
@@ -92,7 +105,9 @@ impl Executor {
     /// Whether any inbox has something; cheap enough to spin on.
     #[inline]
     pub(super) fn glimpse(&self) -> bool {
-        self.inbox.backlog() > 0 || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
+        self.inbox.backlog() > 0
+            || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
+            || self.nests.iter().any(|nest| nest.backlog() > 0)
     }
 
     /// Whether there is anything to do at all: the last look before sleeping.

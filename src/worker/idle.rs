@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::prim::atomic::Ordering;
 
 use super::executor::Executor;
+use super::nest::Nest;
 
 /// How long to spin before sleeping. A wake costs the waker 13 µs and the sleeper
 /// 40 µs, so it pays to wait about as long for work to come.
@@ -29,12 +30,12 @@ impl Default for Patience {
 
 impl Executor {
     /// Returns when there may be something to do, or the fold stops.
-    pub(super) fn idle(&mut self, patience: &mut Patience) {
+    pub(super) fn idle(&mut self, patience: &mut Patience, nest: &Nest) {
         self.fold.crowd.seek(self.me.0);
         if self.spin() {
             return;
         }
-        self.sleep(patience);
+        self.sleep(patience, nest);
     }
 
     /// True when something was glimpsed. Spins with `yield` in between, so that
@@ -63,11 +64,11 @@ impl Executor {
         }
     }
 
-    fn sleep(&mut self, patience: &mut Patience) {
+    fn sleep(&mut self, patience: &mut Patience, nest: &Nest) {
         let me = self.me.0;
         let record = &self.fold.executors[me as usize];
         let key = self.fold.crowd.lie_down(me, &record.bell);
-        if self.look() || self.fold.header.is_stopping() {
+        if self.look() || nest.is_untidy() || self.fold.header.is_stopping() {
             record.bell.cancel();
         } else {
             // Relaxed: a counter with one writer.

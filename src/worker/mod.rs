@@ -14,11 +14,14 @@
 //! An executor meets the host in shared memory only; this module and
 //! [`crate::scheduler`] never import each other.
 
+mod child;
 mod executor;
 mod find;
 mod idle;
+mod nest;
 mod panics;
 mod run;
+mod runner;
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -31,6 +34,8 @@ use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
 use crate::sys::{barrier, exit_now};
 use crate::task::{FunctionId, Functions, WorkerState};
+
+pub use child::{Child, spawn};
 
 use executor::Executor;
 

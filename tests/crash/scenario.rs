@@ -1,7 +1,7 @@
 //! The work in which a worker dies: a little of everything.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pinfold::{Handle, Loan, Runtime, Shared, Shutdown, TaskError};
 
@@ -41,6 +41,36 @@ fn make(len: usize) -> Shared {
     let mut made = pinfold::alloc(len).expect("room");
     made.fill(kept.len() as u8);
     made.publish()
+}
+
+/// Spawns; what is lost with another worker it does itself.
+fn fib(n: u64) -> u64 {
+    if n < 2 {
+        return n;
+    }
+    let child = pinfold::spawn(fib, n - 1);
+    let rest = fib(n - 2);
+    match child.join() {
+        Ok(value) => value + rest,
+        Err(TaskError::WorkerDied { .. }) => fib(n - 1) + rest,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// Spawns tasks with buffers and long values, joins one and leaves the others.
+fn spawns(shared: Shared) -> usize {
+    let texts: Vec<_> = (0..3).map(|_| pinfold::spawn(text, 2000)).collect();
+    let long = pinfold::spawn(|s: String| s.len(), text(3000));
+    let kept = pinfold::spawn(keep, shared.clone());
+    drop(pinfold::spawn(both, (shared.clone(), shared)));
+    drop(texts);
+    let len = match long.join() {
+        Ok(len) => len,
+        Err(TaskError::WorkerDied { .. }) => 3000,
+        Err(other) => panic!("{other}"),
+    };
+    drop(kept);
+    len
 }
 
 fn both((a, b): (Shared, Shared)) -> (Shared, Shared, usize) {
@@ -111,7 +141,15 @@ pub fn run(workers: usize, threads: usize, step: u64) -> Result<bool, String> {
             doubled == Ok(n * 2) || died_late(&doubled),
         )?;
     }
-    let audit = rt.audit();
+    // Tasks that were left by those that had spawned them are still on their way out.
+    let mut audit = rt.audit();
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while audit.blocks_carried + audit.slots_done + audit.slots_running > 0
+        && Instant::now() < give_up
+    {
+        std::thread::sleep(Duration::from_millis(1));
+        audit = rt.audit();
+    }
     check(
         &format!("owned by nobody: {:?}", audit.orphans),
         audit.orphans.is_empty(),
@@ -163,6 +201,8 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
         .map(|_| rt.task(keep).at_least_once().spawn(shared.clone()))
         .collect();
     let made = [50, 3_000, 150_000].map(|len| (len, rt.task(make).at_least_once().spawn(len)));
+    let tree = rt.task(fib).at_least_once().spawn(7);
+    let spawned = rt.task(spawns).at_least_once().spawn(shared.clone());
     let panicked = rt.spawn(fail, 3);
     // Nobody will ask for these.
     for n in 0..5 {
@@ -196,6 +236,8 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     for sum in sums {
         sum.join().map_err(|error| format!("sum: {error}"))?;
     }
+    check("fork and join", tree.join() == Ok(13))?;
+    check("spawned", spawned.join() == Ok(3000))?;
     let mut buffers = Vec::new();
     for (len, made) in made {
         let made = made.join().map_err(|error| format!("made: {error}"))?;

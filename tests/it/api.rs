@@ -101,7 +101,9 @@ fn buffers_travel_without_a_copy() {
     let loan = rt.spawn(fill, loan).join().expect("comes back");
     assert_eq!(loan.as_ptr() as usize, address, "the same memory");
     assert!(loan.iter().all(|b| *b == 3));
-    let shared = loan.publish();
+    let shared = rt.spawn(|loan: Loan| loan.publish(), loan);
+    let shared = shared.join().expect("comes back published");
+    assert_eq!(shared.as_ptr() as usize, address, "still the same");
     let sums: Vec<_> = (0..10)
         .map(|_| {
             rt.spawn(

@@ -6,6 +6,7 @@ mod api;
 mod death;
 mod idle;
 mod index;
+mod nested;
 mod processes;
 mod recovery;
 mod tree;

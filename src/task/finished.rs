@@ -1,0 +1,71 @@
+//! What a finished task left in its slot, taken over by whoever collects it.
+
+use serde::de::DeserializeOwned;
+
+use crate::pool::{Pool, Transfer, decoding};
+use crate::prim::SlotIndex;
+
+use super::{Outcome, Payload, Place, Slot, split_parcels};
+
+/// The encoded result of a run, with its buffers.
+#[derive(Debug)]
+pub struct Finished {
+    /// How the run ended.
+    pub outcome: Outcome,
+    /// The encoded value, or a message.
+    pub payload: Payload,
+    /// How many parcels follow the value.
+    pub parcels: u8,
+    /// The buffers in the value.
+    pub buffers: Vec<Transfer>,
+}
+
+impl Finished {
+    /// Takes everything out of slot `index`, whose word says `Done`. `held` is what
+    /// the caller holds for the task's arguments.
+    ///
+    /// # Errors
+    /// Says what does not make sense.
+    pub fn take(
+        slot: &Slot,
+        index: SlotIndex,
+        pool: &Pool,
+        held: &[Transfer],
+    ) -> Result<Self, &'static str> {
+        let (head, words) = slot.read().ok_or("a finished task's slot makes no sense")?;
+        let payload = match head.place {
+            Place::Inline(len) => Payload::from_words(words, len),
+            Place::Block {
+                index: block,
+                generation,
+                len,
+            } => pool
+                .take_result(block, generation, index, len)
+                .map(Payload::from_vec)
+                .ok_or("a finished task's result is not where it should be")?,
+        };
+        let mut buffers = Vec::new();
+        if head.parcels > 0 {
+            let accepted = split_parcels(payload.bytes(), head.parcels).and_then(|(_, parcels)| {
+                parcels
+                    .iter()
+                    .map(|parcel| pool.accept_result(parcel, index, held))
+                    .collect()
+            });
+            buffers = accepted.ok_or("a buffer in a result is not what it should be")?;
+        }
+        Ok(Finished {
+            outcome: head.outcome,
+            payload,
+            parcels: head.parcels,
+            buffers,
+        })
+    }
+
+    /// Decodes the value.
+    pub fn decode<R: DeserializeOwned>(self) -> postcard::Result<R> {
+        let bytes = self.payload.bytes();
+        let value = split_parcels(bytes, self.parcels).map_or(bytes, |(value, _)| value);
+        decoding(self.buffers, || postcard::from_bytes(value))
+    }
+}

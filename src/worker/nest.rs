@@ -1,0 +1,486 @@
+//! Tasks that tasks spawn.
+//!
+//! Every executor has 256 slots of its own, and a ring in which it offers them to the
+//! others. The words are those of all tasks:
+//!
+//! ```text
+//!            spawn                 claim                  finish
+//!  Free(g) ────────▶ Queued(g) ──────────────▶ Running(e,g) ─────▶ Done(e,g)
+//!    ▲    the owner     │ the owner, in `join`,     │  e              │
+//!    │                  │ or a thief                │ e is dead: host │ the owner
+//!    └──────────────────┴───────────────────────────┴─────────────────┘
+//!       the owner; for a dead owner, the host or its successor: always Free(g+1)
+//! ```
+//!
+//! `join` of a task that nobody has begun claims it by its word and runs it on the
+//! spot; its hint in the ring is stale from then on. While the task runs elsewhere,
+//! `join` runs other spawned tasks, and sleeps when there are none. It never runs
+//! tasks of the host: those may take long, and so the task that waits would.
+//!
+//! | dead | what is left | who copes |
+//! | --- | --- | --- |
+//! | the owner | `Queued` | the host: free; nobody waits for it |
+//! | | `Running` by another, `Done` | the owner's successor frees it when it is done |
+//! | who runs it | `Running` | the host: `Waiting`, then `Done` with `Lost` and the cause |
+//! | a thief that took the hint | `Queued` | the host issues a hint for it; and the owner finds it by its word |
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::TaskError;
+use crate::layout::{NEST_RING, NEST_SLOTS};
+use crate::pool::{Transfer, encoding};
+use crate::prim::atomic::Ordering;
+use crate::prim::{Generation, Hint, SlotIndex};
+use crate::ring::steal;
+use crate::sys::barrier;
+use crate::task::{Finished, FunctionId, Head, Outcome, Payload, Place, TaskState, entry_of};
+
+use super::runner::{Runner, Scratch};
+
+/// Stack that must be left when a spawned task is run on top of the one that waits
+/// for it, and what is added when there is less.
+const STACK_LEFT: usize = 128 * 1024;
+const STACK_MORE: usize = 4 * 1024 * 1024;
+
+/// How long a sleeper trusts that it will be woken: who should may have been stopped.
+const TRUST: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static NEST: OnceCell<Rc<Nest>> = const { OnceCell::new() };
+}
+
+/// An executor's own tasks; used by its thread alone.
+#[derive(Debug)]
+pub struct Nest {
+    runner: Arc<Runner>,
+    /// The executor's first slot.
+    start: u32,
+    /// The own ring first, then the others'.
+    takers: Vec<steal::Taker>,
+    ring: RefCell<steal::Producer>,
+    slots: RefCell<Slots>,
+    scratches: RefCell<Vec<Scratch>>,
+}
+
+#[derive(Debug)]
+struct Slots {
+    free: Vec<u32>,
+    used: u32,
+    children: Vec<Entry>,
+    vacant: Vec<usize>,
+    /// Slots of which nobody wants the result, and what is held for their arguments.
+    forsaken: Vec<(Spot, Vec<Transfer>)>,
+}
+
+/// A slot of this executor's, and in which generation.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    slot: u32,
+    generation: Generation,
+}
+
+/// What a `Child` stands for.
+#[derive(Debug)]
+enum Entry {
+    Vacant,
+    /// In a slot, with what is held for its arguments.
+    Slot(Spot, Vec<Transfer>),
+    /// Done, and its slot was needed for another.
+    Moved(Result<Finished, &'static str>),
+}
+
+impl Nest {
+    /// Takes over the executor's slots from its former incarnation.
+    pub(super) fn attach(runner: &Arc<Runner>, takers: &[steal::Taker]) -> Rc<Self> {
+        let me = runner.me.0 as usize;
+        let fold = &runner.fold;
+        let start = fold.plan.shape.nest_start(me);
+        let used = fold.nest_used(me) as u32;
+        let mut slots = Slots {
+            free: (used..NEST_SLOTS as u32)
+                .rev()
+                .map(|at| start + at)
+                .collect(),
+            used,
+            children: Vec::new(),
+            vacant: Vec::new(),
+            forsaken: Vec::new(),
+        };
+        for slot in (start..start + used).rev() {
+            let word = fold.slots[slot as usize].word();
+            if TaskState::of(word) == Some(TaskState::Free) {
+                slots.free.push(slot);
+            } else {
+                let generation = word.generation;
+                slots.forsaken.push((Spot { slot, generation }, Vec::new()));
+            }
+        }
+        Rc::new(Nest {
+            start,
+            takers: takers.to_vec(),
+            ring: RefCell::new(steal::Producer::attach(fold.nest(me))),
+            slots: RefCell::new(slots),
+            scratches: RefCell::default(),
+            runner: Arc::clone(runner),
+        })
+    }
+
+    /// Makes it the one that this thread's tasks spawn into.
+    pub(super) fn belongs_here(self: &Rc<Self>) {
+        NEST.with(|nest| {
+            let _ = nest.set(Rc::clone(self));
+        });
+    }
+
+    /// That of this thread, if it is an executor's.
+    pub(super) fn here() -> Option<Rc<Self>> {
+        NEST.with(|nest| nest.get().cloned())
+    }
+
+    fn state(&self, place: Spot) -> Option<TaskState> {
+        let word = self.runner.fold.slots[place.slot as usize].word();
+        TaskState::of(word).filter(|_| word.generation == place.generation)
+    }
+
+    /// Whether `tidy` would find anything.
+    pub(super) fn is_untidy(&self) -> bool {
+        let slots = self.slots.borrow();
+        slots.forsaken.iter().any(|(spot, _)| {
+            matches!(
+                self.state(*spot),
+                Some(TaskState::Done | TaskState::Free) | None
+            )
+        })
+    }
+
+    /// Frees slots that nobody wants the result of, once they are done.
+    pub(super) fn tidy(&self) {
+        let mut slots = self.slots.borrow_mut();
+        let mut at = 0;
+        while at < slots.forsaken.len() {
+            let place = slots.forsaken[at].0;
+            let cell = &self.runner.fold.slots[place.slot as usize];
+            let is_over = match self.state(place) {
+                Some(TaskState::Done) => {
+                    let holds = &slots.forsaken[at].1;
+                    let index = SlotIndex(place.slot);
+                    // Its buffers are freed by dropping them.
+                    drop(Finished::take(cell, index, &self.runner.pool, holds));
+                    cell.release(place.generation);
+                    true
+                }
+                Some(TaskState::Queued | TaskState::Running | TaskState::Waiting) => false,
+                // Freed by the host; or spoilt.
+                Some(TaskState::Free) | None => true,
+            };
+            if is_over {
+                let (place, _) = slots.forsaken.swap_remove(at);
+                slots.free.push(place.slot);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    fn take_free(&self) -> Option<u32> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.free.pop()?;
+        let used = slot - self.start + 1;
+        if used > slots.used {
+            slots.used = used;
+            // ordering: Release pairs with the Acquire in `Fold::nest_used`; before
+            // the slot is used, so that a rescuer looks far enough.
+            self.runner
+                .record()
+                .status
+                .nest_used
+                .store(used.into(), Ordering::Release);
+        }
+        Some(slot)
+    }
+
+    /// A free slot, if there is one or can be made by moving what is done.
+    fn free_slot(&self) -> Option<u32> {
+        self.take_free().or_else(|| {
+            self.tidy();
+            self.move_one();
+            self.take_free()
+        })
+    }
+
+    /// Moves the result of one task that is done out of its slot.
+    fn move_one(&self) -> bool {
+        let mut slots = self.slots.borrow_mut();
+        let done = slots.children.iter().position(|entry| {
+            matches!(entry, Entry::Slot(place, _) if self.state(*place) == Some(TaskState::Done))
+        });
+        let Some(done) = done else { return false };
+        let Entry::Slot(place, holds) = std::mem::replace(&mut slots.children[done], Entry::Vacant)
+        else {
+            return false;
+        };
+        let finished = self.collect(place, &holds);
+        slots.children[done] = Entry::Moved(finished);
+        slots.free.push(place.slot);
+        true
+    }
+
+    fn collect(&self, place: Spot, holds: &[Transfer]) -> Result<Finished, &'static str> {
+        let cell = &self.runner.fold.slots[place.slot as usize];
+        let index = SlotIndex(place.slot);
+        let finished = Finished::take(cell, index, &self.runner.pool, holds);
+        cell.release(place.generation);
+        finished
+    }
+
+    /// Runs a spawned task on top of the one that is running.
+    fn run_here(&self, hint: Hint, owner: usize) -> bool {
+        let mut scratch = self.scratches.borrow_mut().pop().unwrap_or_default();
+        let ran = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
+            self.runner.run_spawned(hint, owner, &mut scratch)
+        });
+        self.scratches.borrow_mut().push(scratch);
+        ran
+    }
+
+    /// Runs one task that some executor has spawned; false if there is none.
+    ///
+    /// The hint is not announced (the announcement is that of the batch below): the
+    /// host issues hints for all spawned tasks that wait when an executor dies.
+    fn help(&self) -> bool {
+        for taker in &self.takers {
+            let mut hint = [0];
+            while let Ok((1, _)) = taker.take(&mut hint, false, |_| ()) {
+                let hint = Hint::unpack(hint[0]);
+                let owner = self.runner.fold.plan.shape.nest_owner(hint.slot);
+                if owner.is_some_and(|owner| self.run_here(hint, owner)) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Offers a queued task to the others.
+    fn offer(&self, hint: Hint) {
+        let fold = &self.runner.fold;
+        let mut ring = self.ring.borrow_mut();
+        if ring.stage(hint.pack()) != Ok(true) {
+            // Full of hints that are stale: their tasks were run on the spot.
+            let mut old = [0; NEST_RING];
+            if let Ok((count, _)) = self.takers[0].take(&mut old, false, |_| ()) {
+                let waiting = old[..count].iter().filter(|old| self.is_queued(**old));
+                for old in waiting {
+                    let _ = ring.stage(*old);
+                }
+            }
+            // If it does not fit even so, the owner will find it by its word.
+            let _ = ring.stage(hint.pack());
+        }
+        ring.publish();
+        drop(ring);
+        barrier::light();
+        fold.wake_one(self.runner.me);
+    }
+
+    fn is_queued(&self, hint: u64) -> bool {
+        let Hint { slot, generation } = Hint::unpack(hint);
+        let word = self
+            .runner
+            .fold
+            .slots
+            .get(slot.at())
+            .map(|slot| slot.word());
+        word.is_some_and(|word| {
+            TaskState::of(word) == Some(TaskState::Queued) && word.generation == generation
+        })
+    }
+
+    fn enqueue(&self, slot: u32, head: Head, words: &[u64], holds: Vec<Transfer>) -> usize {
+        let cell = &self.runner.fold.slots[slot as usize];
+        let generation = cell.word().generation;
+        cell.write(head, words);
+        cell.queue(generation);
+        let place = Spot { slot, generation };
+        let entry = Entry::Slot(place, holds);
+        let child = self.keep(entry);
+        self.offer(place.hint());
+        child
+    }
+
+    fn keep(&self, entry: Entry) -> usize {
+        let mut slots = self.slots.borrow_mut();
+        match slots.vacant.pop() {
+            Some(child) => {
+                slots.children[child] = entry;
+                child
+            }
+            None => {
+                slots.children.push(entry);
+                slots.children.len() - 1
+            }
+        }
+    }
+
+    /// Waits for a child: runs it, or others, or sleeps.
+    pub(super) fn wait(&self, child: usize) -> Result<Finished, &'static str> {
+        let place = match &self.slots.borrow().children[child] {
+            Entry::Slot(place, _) => Some(*place),
+            Entry::Vacant | Entry::Moved(_) => None,
+        };
+        if let Some(place) = place {
+            self.wait_for(place)?;
+        }
+        let mut slots = self.slots.borrow_mut();
+        slots.vacant.push(child);
+        match std::mem::replace(&mut slots.children[child], Entry::Vacant) {
+            Entry::Slot(place, holds) => {
+                let finished = self.collect(place, &holds);
+                slots.free.push(place.slot);
+                finished
+            }
+            Entry::Moved(finished) => finished,
+            Entry::Vacant => Err("joined before"),
+        }
+    }
+
+    fn wait_for(&self, place: Spot) -> Result<(), &'static str> {
+        let bell = &self.runner.record().bell;
+        loop {
+            match self.state(place) {
+                Some(TaskState::Done) => return Ok(()),
+                Some(TaskState::Queued) => {
+                    self.run_here(place.hint(), self.runner.me.0 as usize);
+                }
+                Some(TaskState::Running | TaskState::Waiting) => {
+                    if self.spin(place) || self.help() {
+                        continue;
+                    }
+                    let key = bell.prepare();
+                    let is_over = !matches!(
+                        self.state(place),
+                        Some(TaskState::Running | TaskState::Waiting)
+                    );
+                    if is_over || self.takers.iter().any(|taker| taker.backlog() > 0) {
+                        bell.cancel();
+                    } else {
+                        bell.wait(key, Some(Instant::now() + TRUST));
+                    }
+                }
+                // It may have been moved while others ran on top of us.
+                Some(TaskState::Free) | None => return Ok(()),
+            }
+        }
+    }
+
+    /// Others' tasks are often short: looks a little before it does anything else.
+    fn spin(&self, place: Spot) -> bool {
+        for _ in 0..200 {
+            if self.state(place) == Some(TaskState::Done) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Nobody will ask for this child's outcome.
+    pub(super) fn forsake(&self, child: usize) {
+        let mut slots = self.slots.borrow_mut();
+        slots.vacant.push(child);
+        match std::mem::replace(&mut slots.children[child], Entry::Vacant) {
+            Entry::Slot(place, holds) => slots.forsaken.push((place, holds)),
+            Entry::Moved(_) | Entry::Vacant => {}
+        }
+    }
+}
+
+impl Spot {
+    fn hint(self) -> Hint {
+        Hint {
+            slot: SlotIndex(self.slot),
+            generation: self.generation,
+        }
+    }
+}
+
+impl Nest {
+    /// Queues a task of `F`, or runs it at once.
+    pub(super) fn submit<F, A, R>(&self, args: &A) -> Result<usize, TaskError>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        let wrong = |message: String| TaskError::Arguments { message };
+        let Some(FunctionId(function)) = self.runner.functions.id(entry_of::<F, A, R>()) else {
+            return Err(wrong("the function is not part of the main program".into()));
+        };
+        let mut payload = Payload::new();
+        let (encoded, holds) = encoding(|| payload.encode(args));
+        encoded.map_err(|error| wrong(format!("they cannot be encoded: {error}")))?;
+        if holds.len() > usize::from(u8::MAX) {
+            return Err(wrong("more than 255 buffers in one argument".into()));
+        }
+        let Some(slot) = self.free_slot() else {
+            // All slots are taken, by tasks on this very stack perhaps: one that is so
+            // deep is run at once, without a slot.
+            let finished = stacker::maybe_grow(STACK_LEFT, STACK_MORE, || {
+                self.runner
+                    .run_directly(FunctionId(function), &payload, holds)
+            });
+            return Ok(self.keep(Entry::Moved(Ok(finished))));
+        };
+        let queued = self.place(slot, function, payload, holds);
+        if queued.is_err() {
+            self.slots.borrow_mut().free.push(slot);
+        }
+        queued
+    }
+
+    /// Fills a slot and offers it; puts long arguments into a block.
+    fn place(
+        &self,
+        slot: u32,
+        function: u32,
+        mut payload: Payload,
+        mut holds: Vec<Transfer>,
+    ) -> Result<usize, TaskError> {
+        let wrong = |message: &str| TaskError::Arguments {
+            message: message.into(),
+        };
+        let parcels = holds.len() as u8;
+        for hold in &holds {
+            let parcel = hold.argument(&self.runner.pool);
+            payload.push_parcels(&[parcel.ok_or_else(|| wrong("a buffer of elsewhere"))?]);
+        }
+        let place = if payload.is_inline() {
+            Place::Inline(payload.len())
+        } else {
+            let mut loan = self.runner.pool.alloc(payload.len())?;
+            loan.copy_from_slice(payload.bytes());
+            let block = Transfer::of_loan(loan);
+            let parcel = block.argument(&self.runner.pool);
+            holds.push(block);
+            let parcel = parcel.ok_or(TaskError::NotInTask)?;
+            Place::Block {
+                index: parcel.index,
+                generation: parcel.generation,
+                len: payload.len(),
+            }
+        };
+        let head = Head {
+            function,
+            outcome: Outcome::None,
+            parcels,
+            place,
+        };
+        Ok(self.enqueue(slot, head, payload.words(), holds))
+    }
+}

@@ -1,0 +1,319 @@
+//! Running one task: claim its slot, call its function, leave the result.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::layout::{ExecutorRecord, Fold};
+use crate::pool::{AllocError, Parcel, Pool, Transfer};
+use crate::prim::atomic::Ordering;
+use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
+use crate::sys::barrier;
+use crate::task::{
+    Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Outcome, Payload, Place, Run,
+    split_parcels,
+};
+
+use super::panics;
+
+/// What running takes; the same for the tasks an executor is given and for those
+/// that they spawn.
+#[derive(Debug)]
+pub struct Runner {
+    pub(super) me: ExecutorId,
+    pub(super) fold: Fold,
+    pub(super) pool: Pool,
+    pub(super) functions: Functions,
+}
+
+/// Memory that is used again for each task.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    payload: Payload,
+    arguments: Vec<Parcel>,
+}
+
+impl Runner {
+    #[inline]
+    pub(super) fn record(&self) -> &ExecutorRecord {
+        &self.fold.executors[self.me.0 as usize]
+    }
+
+    /// Runs the task of `hint`, which the host submitted; false if it was not to be
+    /// had. The host is not told: that is the caller's.
+    #[inline]
+    pub(super) fn run(&self, hint: Hint, scratch: &mut Scratch) -> bool {
+        let index = hint.slot.at();
+        let Some(slot) = self.fold.slots.get(index) else {
+            return false;
+        };
+        // Relaxed: the claim (Release) orders it before the word that names us.
+        let current = &self.record().status.current;
+        current.store(hint.pack(), Ordering::Relaxed);
+        if !slot.claim(self.me, hint.generation) {
+            return false;
+        }
+        self.run_claimed(hint, ProcessId::HOST, scratch);
+        true
+    }
+
+    /// Runs the task of `hint`, which executor `owner` has spawned; false if it was
+    /// not to be had. Its owner is told.
+    pub(super) fn run_spawned(&self, hint: Hint, owner: usize, scratch: &mut Scratch) -> bool {
+        let Some(slot) = self.fold.slots.get(hint.slot.at()) else {
+            return false;
+        };
+        if !slot.claim(self.me, hint.generation) {
+            return false;
+        }
+        // Of the tasks on this stack only the one on top can be to blame for a crash.
+        // Relaxed: read after our death only.
+        let top = &self.record().status.top;
+        let below = top.load(Ordering::Relaxed);
+        top.store(hint.pack(), Ordering::Relaxed);
+        let from = ProcessId::of_worker(self.fold.plan.shape.worker_of(owner) as u32);
+        self.run_claimed(hint, from, scratch);
+        top.store(below, Ordering::Relaxed);
+        if owner != self.me.0 as usize {
+            // The owner, before it sleeps, passes the heavy barrier.
+            barrier::light();
+            self.fold.executors[owner].bell.ring();
+        }
+        true
+    }
+
+    /// Calls a function on this stack, without a slot.
+    pub(super) fn run_directly(
+        &self,
+        id: FunctionId,
+        arguments: &Payload,
+        incoming: Vec<Transfer>,
+    ) -> Finished {
+        let mut payload = Payload::new();
+        let (outcome, buffers) = match self.functions.entry(id) {
+            Some(entry) => self.enter(entry, arguments.bytes(), incoming, &mut payload),
+            None => (Outcome::Damaged, Vec::new()),
+        };
+        Finished {
+            outcome,
+            payload,
+            parcels: 0,
+            buffers,
+        }
+    }
+
+    #[inline]
+    fn run_claimed(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) {
+        scratch.payload.clear();
+        scratch.arguments.clear();
+        let (function, outcome, outgoing) = self.call(hint.slot.at(), from, scratch);
+        let head = self.settle(hint.slot, function, outcome, outgoing, scratch);
+        let slot = &self.fold.slots[hint.slot.at()];
+        slot.write(head, scratch.payload.words());
+        slot.finish(self.me, hint.generation);
+    }
+
+    /// Runs the task in a claimed slot; the result is left in the payload.
+    #[inline]
+    fn call(
+        &self,
+        index: usize,
+        from: ProcessId,
+        scratch: &mut Scratch,
+    ) -> (u32, Outcome, Vec<Transfer>) {
+        let Scratch { payload, arguments } = scratch;
+        let Some((head, words)) = self.fold.slots[index].read() else {
+            return refuse(payload, 0, "the task's slot is damaged");
+        };
+        let function = head.function;
+        let Some(entry) = self.functions.entry(FunctionId(function)) else {
+            return refuse(
+                payload,
+                function,
+                "the task's function is none of the program's",
+            );
+        };
+        let inline;
+        let taken_over;
+        let bytes: &[u8] = match head.place {
+            Place::Inline(len) => {
+                inline = Payload::from_words(words, len);
+                inline.bytes()
+            }
+            Place::Block {
+                index,
+                generation,
+                len,
+            } if from == ProcessId::HOST => {
+                match self.pool.argument_bytes(index, generation, len) {
+                    Some(bytes) => bytes,
+                    None => return refuse(payload, function, "the task's arguments are gone"),
+                }
+            }
+            Place::Block {
+                index,
+                generation,
+                len,
+            } => {
+                taken_over = self.pool.take_arguments(index, generation, len, from);
+                match &taken_over {
+                    Some(block) => block.bytes(),
+                    None => return refuse(payload, function, "the task's arguments are gone"),
+                }
+            }
+        };
+        let mut incoming = Vec::new();
+        let mut value = bytes;
+        if head.parcels > 0 {
+            let Some((before, parcels)) = split_parcels(bytes, head.parcels) else {
+                return refuse(payload, function, "the task's parcels are damaged");
+            };
+            let accepted: Option<Vec<_>> = parcels
+                .iter()
+                .map(|parcel| self.pool.accept_argument(parcel, from))
+                .collect();
+            let Some(accepted) = accepted else {
+                return refuse(payload, function, "a buffer among the arguments is gone");
+            };
+            *arguments = parcels;
+            incoming = accepted;
+            value = before;
+        }
+        let (outcome, outgoing) = self.enter(entry, value, incoming, payload);
+        (function, outcome, outgoing)
+    }
+
+    /// Calls a function; its value, or what its panic said, is left in `result`.
+    #[inline]
+    fn enter(
+        &self,
+        entry: Run,
+        arguments: &[u8],
+        incoming: Vec<Transfer>,
+        result: &mut Payload,
+    ) -> (Outcome, Vec<Transfer>) {
+        let mut call = Call {
+            arguments,
+            incoming,
+            result,
+            outgoing: Vec::new(),
+        };
+        match catch_unwind(AssertUnwindSafe(|| entry(&mut call))) {
+            Ok(outcome) => (outcome, call.outgoing),
+            Err(panic) => {
+                // A panic value whose drop panics again is left alone.
+                std::mem::forget(panic);
+                self.record().last_words.clear();
+                note_panic(result);
+                (Outcome::Panicked, Vec::new())
+            }
+        }
+    }
+
+    /// Hands buffers over to the result, and moves a long result into a block.
+    #[inline]
+    fn settle(
+        &self,
+        slot: SlotIndex,
+        function: u32,
+        outcome: Outcome,
+        outgoing: Vec<Transfer>,
+        scratch: &mut Scratch,
+    ) -> Head {
+        let mut head = Head {
+            function,
+            outcome,
+            parcels: 0,
+            place: Place::Inline(scratch.payload.len()),
+        };
+        if outgoing.is_empty() && scratch.payload.is_inline() {
+            return head;
+        }
+        if let Err(error) = self.move_out(slot, outgoing, &mut head, scratch) {
+            let payload = &mut scratch.payload;
+            payload.clear();
+            payload.extend(error.to_string().as_bytes());
+            // The message itself must fit into the slot now.
+            let end = payload.len().min(INLINE_LEN);
+            let short = payload.bytes()[..end].to_vec();
+            *payload = Payload::from_vec(short);
+            head.outcome = Outcome::NoMemory;
+            head.parcels = 0;
+            head.place = Place::Inline(payload.len());
+        }
+        head
+    }
+
+    #[cold]
+    fn move_out(
+        &self,
+        slot: SlotIndex,
+        outgoing: Vec<Transfer>,
+        head: &mut Head,
+        scratch: &mut Scratch,
+    ) -> Result<(), AllocError> {
+        if outgoing.len() > usize::from(u8::MAX) {
+            return Err(AllocError::TooLarge {
+                requested: outgoing.len(),
+                capacity: u8::MAX.into(),
+            });
+        }
+        let Scratch { payload, arguments } = scratch;
+        let mut parcels: Vec<Parcel> = Vec::with_capacity(outgoing.len());
+        for transfer in outgoing {
+            match transfer.into_result(slot, arguments) {
+                Ok(parcel) => parcels.push(parcel),
+                Err(error) => {
+                    self.take_back(slot, &parcels);
+                    return Err(error);
+                }
+            }
+        }
+        head.parcels = parcels.len() as u8;
+        payload.push_parcels(&parcels);
+        head.place = if payload.is_inline() {
+            Place::Inline(payload.len())
+        } else {
+            let carried = self.pool.alloc(payload.len()).and_then(|mut loan| {
+                loan.copy_from_slice(payload.bytes());
+                Transfer::of_loan(loan).into_result(slot, &[])
+            });
+            let carried = match carried {
+                Ok(carried) => carried,
+                Err(error) => {
+                    self.take_back(slot, &parcels);
+                    return Err(error);
+                }
+            };
+            Place::Block {
+                index: carried.index,
+                generation: carried.generation,
+                len: carried.len as usize,
+            }
+        };
+        Ok(())
+    }
+
+    /// Frees what a result that fails half-way has handed over already.
+    fn take_back(&self, slot: SlotIndex, parcels: &[Parcel]) {
+        for parcel in parcels {
+            drop(self.pool.accept_result(parcel, slot, &[]));
+        }
+    }
+}
+
+/// Whoever submitted wrote nothing of the kind: memory is damaged.
+#[cold]
+fn refuse(payload: &mut Payload, function: u32, why: &str) -> (u32, Outcome, Vec<Transfer>) {
+    payload.clear();
+    payload.extend(why.as_bytes());
+    (function, Outcome::Damaged, Vec::new())
+}
+
+#[cold]
+fn note_panic(payload: &mut Payload) {
+    let said = panics::take();
+    let said = said.map(|s| (s.message, s.location)).unwrap_or_default();
+    payload.clear();
+    if payload.encode(&said).is_err() {
+        payload.clear();
+    }
+}

@@ -1,0 +1,137 @@
+//! Many restarts in a row: what host and zygote hold must not grow with them.
+
+use std::time::Instant;
+
+use pinfold::{Runtime, Shutdown, TaskError};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::faults::Watch;
+use crate::host::{Holdings, Process, children, soon};
+
+/// So many restarts until everything that is made once has been made.
+const WARM_UP: u64 = 100;
+
+const QUEUE: usize = 64;
+
+/// How much memory may differ besides 2%: the kernel keeps a process's pages in counters
+/// per CPU and adds them up roughly (off by up to 128 KiB for each CPU that runs it), and
+/// an allocator keeps what was freed.
+const SLACK_KIB: u64 = 512;
+
+fn exits((): ()) {
+    std::process::exit(9)
+}
+
+fn pid((): ()) -> i32 {
+    std::process::id() as i32
+}
+
+/// Restarts workers `count` times, with so many `spares`, and compares before and after.
+pub fn restarts(count: u64, spares: usize) -> Value {
+    println!("{count} restarts with {spares} spares");
+    let watch = Watch::default();
+    let rt = Runtime::builder()
+        .workers(2)
+        .spares(spares)
+        // Short rings: the warm-up has been round them, so every page has been touched.
+        .queue_capacity(QUEUE)
+        .start()
+        .expect("starts");
+    let begin = Instant::now();
+    let (before, after, seconds) = std::thread::scope(|scope| {
+        let what = format!("{count} restarts with {spares} spares");
+        let (rt, watch) = (&rt, &watch);
+        scope.spawn(move || watch.guard(rt, &what));
+        run(rt, watch, WARM_UP);
+        let before = held(rt, watch, spares);
+        let middle = Instant::now();
+        run(rt, watch, count);
+        let seconds = middle.elapsed().as_secs_f64();
+        let after = held(rt, watch, spares);
+        let flat = is_flat(before, after);
+        watch.check(flat, || format!("before {before:?}, after {after:?}"));
+        let stats = rt.stats();
+        watch.check(stats.restarts == WARM_UP + count, || {
+            format!("{} restarts were caused: {stats:?}", WARM_UP + count)
+        });
+        let audit = rt.audit();
+        let orphans = &audit.orphans;
+        watch.check(orphans.is_empty(), || format!("orphans: {orphans:?}"));
+        rt.shutdown(Shutdown::Drain).expect("nothing in flight");
+        watch.done();
+        (before, after, seconds)
+    });
+    let left = children();
+    watch.check(left.is_empty(), || format!("processes left: {left:?}"));
+    let named = |held: [Holdings; 2]| json!({ "host": held[0], "zygote": held[1] });
+    json!({
+        "restarts": count, "spares": spares, "seconds": seconds,
+        "all_seconds": begin.elapsed().as_secs_f64(),
+        "before": named(before), "after": named(after), "faults": watch.faults(),
+    })
+}
+
+/// Every other worker ends by what it runs, every other by a signal.
+fn run(rt: &Runtime, watch: &Watch, count: u64) {
+    for round in 0..count {
+        if watch.is_closing() {
+            return;
+        }
+        let before = rt.stats().restarts;
+        if round % 2 == 0 {
+            let ended = rt.spawn(exits, ()).join();
+            let died = matches!(ended, Err(TaskError::WorkerDied { .. }));
+            watch.check(died, || format!("round {round}: {ended:?}"));
+        } else {
+            let pid = rt.task(pid).at_least_once().spawn(()).join();
+            let worker = pid.ok().and_then(Process::worker);
+            let killed = worker.is_some_and(|(worker, _)| worker.send(Signal::KILL));
+            watch.check(killed, || format!("round {round}: no worker"));
+        }
+        // The new one has begun when it answers; only then may it end too.
+        let is_back = soon(|| rt.stats().restarts == before + 1);
+        watch.check(is_back, || format!("round {round}: no restart"));
+        let value = rt.task(pid).at_least_once().spawn(()).join();
+        watch.check(value.is_ok(), || format!("round {round}: {value:?}"));
+        watch.moved();
+    }
+}
+
+/// What the host and its zygote hold, when each knows all workers and spares and no more.
+fn held(rt: &Runtime, watch: &Watch, spares: usize) -> [Holdings; 2] {
+    let me = std::process::id();
+    let mut zygote = None;
+    let settled = soon(|| {
+        zygote = children().first().map(|pid| *pid as u32);
+        let living = rt.stats().workers.len() + spares;
+        zygote.is_some_and(|zygote| pidfds(me) == living && pidfds(zygote) == living + 1)
+    });
+    watch.check(settled, || {
+        "there are not all workers and spares".to_owned()
+    });
+    let zygote = zygote.map(Holdings::of);
+    [Holdings::of(me), zygote.unwrap_or_default()]
+}
+
+/// How many processes a process watches; the zygote watches the host too.
+fn pidfds(pid: u32) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links
+        .filter(|link| link.to_string_lossy().contains("pidfd"))
+        .count()
+}
+
+fn is_flat(before: [Holdings; 2], after: [Holdings; 2]) -> bool {
+    before.iter().zip(&after).all(|(before, after)| {
+        let descriptors = before.descriptors == after.descriptors;
+        let threads = before.threads == after.threads;
+        let mappings = before.mappings.abs_diff(after.mappings) * 50 <= before.mappings;
+        let differ = before.resident_kib.abs_diff(after.resident_kib);
+        let resident = differ <= (before.resident_kib / 50).max(SLACK_KIB);
+        descriptors && threads && mappings && resident
+    })
+}
