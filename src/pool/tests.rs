@@ -217,7 +217,7 @@ fn a_claim_from_before_a_loan_was_sent_frees_nothing() {
     let (host, worker) = pools(1 << 20);
     let before = Transfer::of_loan(host.alloc(5).expect("room"));
     let parcel = before.argument(&host).expect("own pool");
-    let there = worker.accept_argument(&parcel).expect("arrives");
+    let there = worker.accept_argument(&parcel, HOST).expect("arrives");
     let slot = SlotIndex(3);
     let back = there.into_result(slot, &[parcel]).expect("carried");
     let result = host.accept_result(&back, slot, &[]).expect("adopted");

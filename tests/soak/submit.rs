@@ -101,7 +101,9 @@ impl<'a> Submitter<'a> {
         let is_answer: fn(u64, &Loan) -> bool = |id, loan| is_filled(loan, answer(id));
         let is_shared: fn(u64, &Shared) -> bool = |id, shared| is_filled(shared, answer(id));
         match self.rng.below(100) {
-            0..40 => self.send(tasks::quick, |me, _| me, is_repeated, IS_MIX),
+            0..34 => self.send(tasks::quick, |me, _| me, is_repeated, IS_MIX),
+            34..37 => self.send(tasks::forks, |me, _| me, is_repeated, IS_MIX),
+            37..40 => self.send(tasks::forks_shared, with_shared, is_repeated, IS_MIX),
             40..48 => self.send(tasks::busy, |me, _| me, is_repeated, IS_MIX),
             48..50 => self.send(tasks::nap, |me, _| me, is_repeated, IS_MIX),
             50..52 => self.send_expecting(tasks::panics, |me, _| me, false, Expected::Panic),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pinfold::{Loan, Shared};
+use pinfold::{Loan, Shared, TaskError};
 use serde::{Deserialize, Serialize};
 
 use crate::record;
@@ -86,6 +86,59 @@ fn keep(buffer: Kept) {
 
 pub fn quick(me: Me) -> u64 {
     me.begins();
+    mix(me.id)
+}
+
+/// How many leaves a tree of `depth` has, counted by tasks that spawn tasks. What is
+/// lost with another worker is counted once more, here.
+fn leaves(depth: u32) -> u64 {
+    if depth == 0 {
+        return 1;
+    }
+    let other = pinfold::spawn(leaves, depth - 1);
+    let here = leaves(depth - 1);
+    match other.join() {
+        Ok(there) => here + there,
+        Err(TaskError::WorkerDied { .. }) => here + leaves(depth - 1),
+        Err(error) => panic!("a leaf: {error}"),
+    }
+}
+
+pub fn forks(me: Me) -> u64 {
+    me.begins();
+    let depth = (me.id % 7) as u32;
+    assert_eq!(leaves(depth), 1 << depth, "leaves");
+    mix(me.id)
+}
+
+/// Spawns tasks that read a buffer and make others; joins some, and leaves some.
+pub fn forks_shared((me, of, shared): (Me, u64, Shared)) -> u64 {
+    me.begins();
+    let read = |(of, shared): (u64, Shared)| is_filled(&shared, of);
+    let made = |id: u64| {
+        let mut loan = pinfold::alloc(1000).expect("room");
+        fill(&mut loan, id);
+        loan
+    };
+    for round in 0..me.id % 4 {
+        let reads = pinfold::spawn(read, (of, shared.clone()));
+        let makes = pinfold::spawn(made, me.id);
+        drop(pinfold::spawn(text, me.id));
+        drop(pinfold::spawn(read, (of, shared.clone())));
+        if round == 2 {
+            continue; // both are left
+        }
+        match reads.join() {
+            Ok(right) => assert!(right, "the shared bytes, read by another"),
+            Err(TaskError::WorkerDied { .. }) => {}
+            Err(error) => panic!("reads: {error}"),
+        }
+        match makes.join() {
+            Ok(loan) => assert!(is_filled(&loan, me.id), "bytes that another has made"),
+            Err(TaskError::WorkerDied { .. }) => {}
+            Err(error) => panic!("makes: {error}"),
+        }
+    }
     mix(me.id)
 }
 
