@@ -2,11 +2,9 @@
 //! goes on. Run by `scripts/models`.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 
 use loom::thread;
 
-use super::super::{Loan, Transfer, lock};
 use super::*;
 use crate::prim::mortal::{run_mortal, step};
 
