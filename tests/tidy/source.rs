@@ -190,10 +190,11 @@ impl Source {
     }
 }
 
-/// Files that hold nothing but tests: `foo/tests.rs`, `foo/tests/…`, and the models of `foo/model.rs`.
+/// Files that hold nothing but tests: `foo/tests.rs`, `foo/tests/…`, and the models of `foo/model.rs`,
+/// `foo/model/…`.
 fn is_test_path(path: &str) -> bool {
     path.split('/')
-        .any(|part| matches!(part, "tests" | "tests.rs" | "model.rs"))
+        .any(|part| matches!(part, "tests" | "tests.rs" | "model" | "model.rs"))
 }
 
 pub fn is_word(text: &str) -> bool {

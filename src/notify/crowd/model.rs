@@ -228,7 +228,8 @@ fn member_dies() {
             world.submit(0);
             has_died.fetch_or(mortal.join().expect("ends").is_none(), SeqCst);
             world.rescue(0);
-            world.wait_and_stop(2);
+            world.submit(0);
+            world.wait_and_stop(3);
             other.join().expect("ends");
         });
     });
