@@ -36,7 +36,8 @@ pub struct Deadline {
 impl Scheduler {
     /// When [`Scheduler::tick`] should be called next.
     pub fn next_timer(&self) -> Option<Instant> {
-        self.lock().timers.next()
+        let state = self.lock();
+        state.timers.next().into_iter().chain(state.watch).min()
     }
 
     /// Does what is due; returns the running tasks that must be ended.
@@ -60,6 +61,9 @@ impl Scheduler {
                     overdue.extend(self.expire(&mut state, timer.slot, was_asked));
                 }
             }
+        }
+        if state.watch.is_some_and(|at| at <= now) {
+            self.look_behind(&mut state);
         }
         self.publish(&mut state);
         drop(state);

@@ -1,6 +1,7 @@
 //! What the host alone knows, under one lock.
 
 use std::thread::Thread;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -163,6 +164,8 @@ pub struct State {
     /// Attempts whose worker is gone, and of which it is not known how.
     pub dying: Vec<Dying>,
     pub timers: Timers,
+    /// When to look whether work waits behind a long task while somebody sleeps.
+    pub watch: Option<Instant>,
 }
 
 impl State {
@@ -200,6 +203,7 @@ impl State {
             offline: vec![false; executors],
             dying: Vec::new(),
             timers: Timers::default(),
+            watch: None,
         }
     }
 

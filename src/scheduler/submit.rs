@@ -8,7 +8,7 @@ use crate::layout::SLOTS_MAX;
 use crate::pool::{AllocError, Transfer};
 use crate::prim::{ExecutorId, Generation, Hint, SlotIndex};
 use crate::sys::barrier;
-use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place};
+use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, TaskState};
 
 use super::Scheduler;
 use super::backoff::Backoff;
@@ -17,6 +17,9 @@ use super::deadline::Deadline;
 use super::state::{Again, Extra, State};
 use super::ticket::Ticket;
 use super::timers::Due;
+
+/// How long work may wait behind a task that was thought to be short.
+const WATCH: Duration = Duration::from_millis(20);
 
 /// Of many tasks submitted at once, so many are published together.
 const CHUNK: usize = 32;
@@ -425,6 +428,7 @@ impl Scheduler {
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
         let mut damage = None;
+        let mut is_behind = false;
         while let Some(executor) = state.touched.pop() {
             // The takers' head is only looked at when it matters: they move it all
             // the time.
@@ -440,9 +444,37 @@ impl Scheduler {
             if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
                 self.fold.wake_one(ExecutorId(executor as u32));
             }
+            is_behind |= load.backlog > 1 || !(load.sleeping || load.searching);
+        }
+        if is_behind && state.watch.is_none() {
+            self.watch(state);
         }
         if let Some(what) = damage {
             self.condemn(state, &what);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Work lies behind other work, which should be done in a moment. If that takes
+    /// longer than it was thought to, a sleeper must come instead; the supervisor looks
+    /// after it, in case nobody waits who would.
+    fn watch(&self, state: &mut State) {
+        if self.fold.crowd.sleeping.any() {
+            state.watch = Some(Instant::now() + WATCH);
+            self.bell.ring();
+        }
+    }
+
+    /// The time to look has come.
+    pub(super) fn look_behind(&self, state: &mut State) {
+        state.watch = None;
+        let is_queued = |slot: u32| {
+            TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
+        };
+        if self.fold.crowd.sleeping.any() && (0..state.used).any(is_queued) {
+            self.fold.wake_sleeper(ExecutorId(0));
+            state.watch = Some(Instant::now() + WATCH);
         }
     }
 }

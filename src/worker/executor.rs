@@ -38,8 +38,6 @@ pub struct Executor {
     pub(super) nests: Vec<steal::Taker>,
     pub(super) completions: spsc::Producer,
     pub(super) hints: [u64; BATCH_MAX],
-    /// It has slept since it last found work.
-    pub(super) was_asleep: bool,
     /// How long a task takes, as last measured.
     pub(super) grain_ns: u64,
     pub(super) allowed_cpus: usize,
@@ -78,7 +76,6 @@ impl Executor {
             victims,
             completions: spsc::Producer::attach(fold.completions(number)),
             hints: [0; BATCH_MAX],
-            was_asleep: false,
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),

@@ -52,8 +52,7 @@ impl Executor {
             Err(Damaged { .. }) => (0, 0), // the host looks at every ring, and acts
         };
         if found > 0 {
-            let was_asleep = std::mem::take(&mut self.was_asleep);
-            self.leave_search(found, left, was_asleep);
+            self.leave_search(left);
         }
         found
     }
@@ -94,7 +93,7 @@ impl Executor {
 
     /// No longer looking; if that leaves nobody looking and there is more to do
     /// than this executor should keep to itself, wakes another.
-    fn leave_search(&self, found: usize, left: u64, was_asleep: bool) {
+    fn leave_search(&self, left: u64) {
         self.fold.crowd.found(self.me.0);
         let worth = self.grain_ns == 0 || left * self.grain_ns >= WORTH_WAKING_NS;
         let crowd = &self.fold.crowd;
@@ -102,10 +101,8 @@ impl Executor {
             worth
         } else {
             // A submitter may have relied on this executor's search for work that lies
-            // elsewhere; or this is a batch, whose first task may turn out to be long
-            // while those who would take the others sleep without an end.
-            let is_alone = crowd.sleeping.any() && !crowd.searching.any();
-            is_alone && (self.glimpse() || was_asleep && found > 1)
+            // elsewhere.
+            crowd.sleeping.any() && !crowd.searching.any() && self.glimpse()
         };
         if is_needed {
             crate::sys::barrier::light();

@@ -77,7 +77,6 @@ impl Executor {
             record.bell.wait(key, self.nap(patience));
         }
         self.fold.crowd.get_up(me);
-        self.was_asleep = true;
     }
 
     /// For ever when all others sleep too, else for a while.
