@@ -13,7 +13,7 @@ use crate::sys::{BuildId, socket};
 pub const ENV: &str = "PINFOLD_ZYGOTE";
 
 /// Which worker to start, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerOrder {
     /// Its index in the fold.
     pub worker: u32,

@@ -36,6 +36,11 @@ enum Orders {
 }
 
 impl WorkerStart {
+    /// Whether it is not known yet which worker this is to be.
+    pub fn is_spare(&self) -> bool {
+        matches!(self.orders, Orders::Socket(_))
+    }
+
     /// What this process is to be; a spare waits until it is needed. `None`: never.
     pub fn order(&mut self) -> Option<WorkerOrder> {
         match &self.orders {

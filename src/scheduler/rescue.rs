@@ -278,6 +278,7 @@ impl Scheduler {
                 TaskError::Poison { task, attempts }
             }
         };
+        // A breaker for functions that keep killing workers would count here.
         state.counters.died += 1;
         self.settle(state, index, Err(Box::new(error)));
     }

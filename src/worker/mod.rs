@@ -126,6 +126,9 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     // Where maps take their random keys from: a system call, the first time.
     drop(std::hash::RandomState::new());
     panics::install(start.fold.clone());
+    if start.is_spare() {
+        warm_up(&start.fold, &functions);
+    }
     let Some(order) = start.order() else {
         exit_now(0); // a spare that is not needed any more
     };
@@ -166,6 +169,18 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     // The first executor left because the fold stops; the others do the same, and
     // nothing of theirs needs an orderly end.
     exit_now(0)
+}
+
+/// Has the memory and the code that a worker's start needs brought here, while there
+/// is time: what is made for it changes nothing that others see.
+fn warm_up(fold: &Fold, functions: &Functions) {
+    let order = WorkerOrder {
+        victims: (0..executor_count(fold) as u32).collect(),
+        ..WorkerOrder::default()
+    };
+    let pool = fold.pool(ProcessId::of_worker(order.worker));
+    let executor = Executor::new(fold, &pool, functions, &order, 0);
+    std::hint::black_box(executor.glimpse());
 }
 
 /// Makes the worker's state; without it the worker is of no use, and ends.
