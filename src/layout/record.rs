@@ -1,12 +1,15 @@
 //! An executor's record.
 //!
 //! ```text
-//!    0        128                    256              512                 1024
-//!    +--------+----------------------+----------------+----------------------+
-//!    | bell   | status and counters  | batch: 32      | last words           |
-//!    |        |                      | hints          |                      |
-//!    +--------+----------------------+----------------+----------------------+
+//!    0        128                    256      384              640        1024
+//!    +--------+----------------------+--------+----------------+------------+
+//!    | bell   | status and counters  | doing  | batch: 32      | last words |
+//!    |        |                      |        | hints          |            |
+//!    +--------+----------------------+--------+----------------+------------+
 //! ```
+//!
+//! *Doing* changes with every task, and nobody reads it in the ordinary way of things;
+//! what the host reads all the time lies apart from it.
 //!
 //! *Batch* is the announcement: the hints this executor has taken, or is about to
 //! take, from an inbox. If it dies they are issued again; while it is busy with
@@ -19,7 +22,7 @@ use crate::shm::ShmSafe;
 
 /// The most hints taken at a time.
 pub const BATCH_MAX: usize = 32;
-const TEXT_WORDS: usize = 63;
+const TEXT_WORDS: usize = 47;
 
 /// One per executor; written by it alone, but for the bell.
 #[derive(Debug)]
@@ -29,16 +32,18 @@ pub struct ExecutorRecord {
     pub bell: Line<Doorbell>,
     /// What it does and did.
     pub status: Line<Status>,
+    /// Which tasks it is in the middle of.
+    pub doing: Line<Doing>,
     batch: [AtomicU64; BATCH_MAX],
     /// What it said before it died.
     pub last_words: LastWords,
 }
 
 const _: () = assert!(size_of::<ExecutorRecord>() == 1024);
-const _: () = assert!(std::mem::offset_of!(ExecutorRecord, batch) == 256);
-const _: () = assert!(std::mem::offset_of!(ExecutorRecord, last_words) == 512);
+const _: () = assert!(std::mem::offset_of!(ExecutorRecord, batch) == 384);
+const _: () = assert!(std::mem::offset_of!(ExecutorRecord, last_words) == 640);
 
-// SAFETY: atomics only, repr(C); the padding of the two lines is never read.
+// SAFETY: atomics only, repr(C); the padding of the lines is never read.
 unsafe impl ShmSafe for ExecutorRecord {}
 
 /// Plain numbers of one writer.
@@ -63,16 +68,22 @@ pub struct Status {
     pub stale: AtomicU64,
     /// Completions for which its ring had no room: the host looks at all words.
     pub overflows: AtomicU64,
-    /// The hint of the task it claims or runs, the last one it ran otherwise. Set
-    /// before the claim: a slot that says *running by me* is always this one.
-    pub current: AtomicU64,
     /// Grows while the process lives, if a heartbeat was asked for.
     pub beat: AtomicU64,
-    /// The hint of the spawned task on top of its stack; 0: none, the task that it
-    /// was given runs itself.
-    pub top: AtomicU64,
     /// How many of its own slots it has ever used.
     pub nest_used: AtomicU64,
+}
+
+/// Hints of the tasks that an executor is in the middle of.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Doing {
+    /// The task it claims or runs, the last one it ran otherwise. Set before the
+    /// claim: a slot of the host's that says *running by me* is always this one.
+    pub current: AtomicU64,
+    /// The spawned task on top of its stack; 0: none, the task that it was given runs
+    /// itself.
+    pub top: AtomicU64,
 }
 
 impl ExecutorRecord {
@@ -126,7 +137,7 @@ impl ExecutorRecord {
         self.announce_nothing();
         self.status.online.store(0, Ordering::Relaxed);
         self.status.grain_ns.store(0, Ordering::Relaxed);
-        self.status.top.store(0, Ordering::Relaxed);
+        self.doing.top.store(0, Ordering::Relaxed);
         self.last_words.clear();
     }
 }
@@ -143,7 +154,7 @@ pub struct LastWords {
 unsafe impl ShmSafe for LastWords {}
 
 impl LastWords {
-    /// Leaves `text`, cut to 504 bytes.
+    /// Leaves `text`, cut to 376 bytes.
     pub fn write(&self, text: &str) {
         let mut end = text.len().min(TEXT_WORDS * 8);
         while !text.is_char_boundary(end) {
@@ -249,8 +260,8 @@ mod tests {
         words.write("done");
         assert_eq!(words.read().as_deref(), Some("done"));
         words.write(&"é".repeat(300));
-        assert_eq!(words.read(), Some("é".repeat(252)));
+        assert_eq!(words.read(), Some("é".repeat(188)));
         words.write(&format!("x{}", "é".repeat(300)));
-        assert_eq!(words.read(), Some(format!("x{}", "é".repeat(251))));
+        assert_eq!(words.read(), Some(format!("x{}", "é".repeat(187))));
     }
 }

@@ -150,7 +150,7 @@ impl Scheduler {
                     // Relaxed: ordered by the load of the word (Acquire), which the
                     // executor changed (Release) after it had set this.
                     let is_current = record.is_some_and(|record| {
-                        record.status.current.load(Ordering::Relaxed) == hint.pack()
+                        record.doing.current.load(Ordering::Relaxed) == hint.pack()
                     });
                     !is_current && self.fold.slots[slot as usize].word() == word
                 }

@@ -81,8 +81,8 @@ impl Scheduler {
     /// has died: then that is to blame, and not the task at the bottom.
     pub(super) fn was_about_another(&self, executor: u32) -> bool {
         // Relaxed: it is dead.
-        let status = &self.fold.executors[executor as usize].status;
-        let top = Hint::unpack(status.top.load(Ordering::Relaxed));
+        let doing = &self.fold.executors[executor as usize].doing;
+        let top = Hint::unpack(doing.top.load(Ordering::Relaxed));
         let owner = self.fold.plan.shape.nest_owner(top.slot);
         owner.is_some_and(|owner| owner != executor as usize)
     }

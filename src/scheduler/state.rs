@@ -166,6 +166,8 @@ pub struct State {
     pub timers: Timers,
     /// When to look whether work waits behind a long task while somebody sleeps.
     pub watch: Option<Instant>,
+    /// Tasks that had ended when it was last decided to look.
+    pub ended_before: u64,
 }
 
 impl State {
@@ -204,6 +206,7 @@ impl State {
             dying: Vec::new(),
             timers: Timers::default(),
             watch: None,
+            ended_before: 0,
         }
     }
 

@@ -462,6 +462,7 @@ impl Scheduler {
     fn watch(&self, state: &mut State) {
         if self.fold.crowd.sleeping.any() {
             state.watch = Some(Instant::now() + WATCH);
+            state.ended_before = state.ended();
             self.bell.ring();
         }
     }
@@ -469,11 +470,18 @@ impl Scheduler {
     /// The time to look has come.
     pub(super) fn look_behind(&self, state: &mut State) {
         state.watch = None;
+        self.reap(state);
+        let ended = state.ended();
+        // As long as tasks end, those who end them look for more.
+        let is_stuck = ended == state.ended_before;
         let is_queued = |slot: u32| {
             TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
         };
         if self.fold.crowd.sleeping.any() && (0..state.used).any(is_queued) {
-            self.fold.wake_sleeper(ExecutorId(0));
+            if is_stuck {
+                self.fold.wake_sleeper(ExecutorId(0));
+            }
+            state.ended_before = ended;
             state.watch = Some(Instant::now() + WATCH);
         }
     }

@@ -46,7 +46,7 @@ impl Runner {
             return false;
         };
         // Relaxed: the claim (Release) orders it before the word that names us.
-        let current = &self.record().status.current;
+        let current = &self.record().doing.current;
         current.store(hint.pack(), Ordering::Relaxed);
         if !slot.claim(self.me, hint.generation) {
             return false;
@@ -66,7 +66,7 @@ impl Runner {
         }
         // Of the tasks on this stack only the one on top can be to blame for a crash.
         // Relaxed: read after our death only.
-        let top = &self.record().status.top;
+        let top = &self.record().doing.top;
         let below = top.load(Ordering::Relaxed);
         top.store(hint.pack(), Ordering::Relaxed);
         let from = ProcessId::of_worker(self.fold.plan.shape.worker_of(owner) as u32);

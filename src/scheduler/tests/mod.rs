@@ -306,7 +306,7 @@ impl Hand {
         let fold = self.fold.clone();
         let slot = &fold.slots[hint.slot.at()];
         self.record()
-            .status
+            .doing
             .current
             .store(hint.pack(), Ordering::Relaxed);
         self.step();

@@ -78,7 +78,7 @@ fn a_late_status_of_a_task_that_runs_again_ends_nothing() {
     scheduler.told(PID, SEGFAULT);
     assert!(scheduler.poll(&ticket).is_none(), "it runs");
     scheduler.fold.executors[1]
-        .status
+        .doing
         .current
         .store(again.pack(), Ordering::Relaxed);
     check_not_suspected(&scheduler);
