@@ -102,7 +102,8 @@ impl Executor {
         } else {
             // A submitter may have relied on this executor's search for work that lies
             // elsewhere.
-            crowd.sleeping.any() && !crowd.searching.any() && self.glimpse()
+            let lies_elsewhere = || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0);
+            crowd.sleeping.any() && !crowd.searching.any() && lies_elsewhere()
         };
         if is_needed {
             crate::sys::barrier::light();
