@@ -185,8 +185,8 @@ fn trap_10_only_the_top_of_a_stack_is_to_blame() {
             assert!(cell.claim(ExecutorId(0), hint.generation), "death {death}");
             if let Some(owner) = owner {
                 let top = spawned(&scheduler, owner, death);
-                let record = &scheduler.fold.executors[0].status;
-                record.top.store(top.pack(), Ordering::Relaxed);
+                let doing = &scheduler.fold.executors[0].doing;
+                doing.top.store(top.pack(), Ordering::Relaxed);
             }
             assert_eq!(scheduler.rescue(0, PID), 1);
             scheduler.told(PID, SEGFAULT);
