@@ -112,11 +112,16 @@ impl Fold {
         &self.executors[executor as usize].bell
     }
 
-    /// Wakes everybody, whatever their marks say: after a death, or to stop.
+    /// Wakes everybody, whatever their marks say: to stop, for one.
     pub fn wake_all(&self) {
+        self.wake_executors();
+        self.host_bell.force();
+    }
+
+    /// Wakes all executors, whatever their marks say: after a death.
+    pub fn wake_executors(&self) {
         for record in self.executors.iter() {
             record.bell.force();
         }
-        self.host_bell.force();
     }
 }

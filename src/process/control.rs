@@ -37,6 +37,16 @@ pub struct WorkerOrder {
     pub crash_at: Option<u64>,
 }
 
+impl WorkerOrder {
+    /// The CPU of a worker with one thread.
+    pub fn only_cpu(&self) -> Option<u32> {
+        match self.cpus[..] {
+            [cpu] => cpu,
+            _ => None,
+        }
+    }
+}
+
 /// From the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
@@ -54,6 +64,13 @@ pub enum ToZygote {
     Spawn(WorkerOrder),
     /// Fork a process that will be told later which worker it is.
     SpawnSpare,
+    /// A process that was forked has ended, by its pidfd: reap it and say how. The
+    /// zygote does not look by itself: it would be awake, and need a CPU, just when
+    /// somebody else takes over what the dead was doing.
+    Reap {
+        /// Its process number.
+        pid: i32,
+    },
 }
 
 /// From the zygote.
@@ -83,7 +100,9 @@ pub enum FromZygote {
         /// Why.
         reason: String,
     },
-    /// A worker or spare ended and was reaped.
+    /// A spare could not be forked.
+    NoSpare(String),
+    /// A worker or spare was reaped.
     Exited {
         /// Its process number.
         pid: i32,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::layout::Fold;
 use crate::prim::Death;
-use crate::sys::{BuildId, TextFile, fds, pidfd, socket, stderr};
+use crate::sys::{BuildId, TextFile, affinity, fds, pidfd, socket, stderr};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 
@@ -62,8 +62,13 @@ pub enum Notice {
         /// The end of what it wrote to its standard error, if that was kept.
         words: Option<String>,
     },
-    /// Something that only concerns spares.
-    Changed,
+    /// There is one more spare.
+    Spare,
+    /// A spare could not be forked.
+    NoSpare {
+        /// Why.
+        reason: String,
+    },
     /// The zygote itself has ended.
     Closed,
 }
@@ -82,6 +87,8 @@ pub struct Zygote {
     socket: Option<OwnedFd>,
     child: Child,
     spares: Vec<Spare>,
+    /// Spares that were asked for and have not come yet.
+    spares_asked: u32,
     /// Closed when neither it nor any worker that it has forked is left.
     lifeline: OwnedFd,
 }
@@ -107,6 +114,7 @@ impl Zygote {
             socket: Some(ours),
             child,
             spares: Vec::new(),
+            spares_asked: 0,
             lifeline,
         };
         let silent = |what: &str| {
@@ -178,23 +186,51 @@ impl Zygote {
         }
     }
 
-    /// Keeps `count` processes ready to become workers.
-    pub fn keep_spares(&mut self, count: u32) {
-        for _ in 0..count {
-            // If it is gone, the next notice says so.
-            let _ = self.send(&ToZygote::SpawnSpare);
+    /// Asks for what is missing to `wanted` processes that are ready to become workers.
+    pub fn ask_for_spares(&mut self, wanted: u32) {
+        while self.lacks_spares(wanted) && self.send(&ToZygote::SpawnSpare).is_ok() {
+            self.spares_asked += 1;
         }
+    }
+
+    /// Whether there are fewer spares than `wanted`, those asked for included.
+    pub fn lacks_spares(&self, wanted: u32) -> bool {
+        self.spares.len() as u64 + u64::from(self.spares_asked) < u64::from(wanted)
+    }
+
+    /// Descriptors of the spares.
+    pub fn spares(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.spares.iter().map(|spare| spare.pidfd.as_fd())
+    }
+
+    /// Spares that have ended, as their descriptors say, are not used any more.
+    pub fn lose_spares(&mut self, ended: impl Fn(usize) -> bool) {
+        for at in (0..self.spares.len()).rev().filter(|at| ended(*at)) {
+            let spare = self.spares.swap_remove(at);
+            let _ = self.reap(spare.pid);
+        }
+    }
+
+    /// Asks how a process has ended that its pidfd says has ended.
+    pub fn reap(&self, pid: i32) -> std::io::Result<()> {
+        self.send(&ToZygote::Reap { pid })
     }
 
     /// Asks for a worker. If a spare could take its place at once, returns its
     /// process number and pidfd; else a notice will.
     pub fn spawn(&mut self, order: &WorkerOrder) -> std::io::Result<Option<(i32, OwnedFd)>> {
         while let Some(spare) = self.spares.pop() {
-            let told = send(&spare.socket, order, &[]);
-            self.keep_spares(1);
-            if told.is_ok() {
+            if let Some(cpu) = order.only_cpu() {
+                affinity::place(spare.pid, cpu);
+            }
+            if send(&spare.socket, order, &[]).is_ok() {
                 return Ok(Some((spare.pid, spare.pidfd)));
             }
+            // It has closed its end, so it is about to end. Its descriptor would have
+            // said so; to wait for that here is to wait for its last steps.
+            let _ = pidfd::kill(spare.pidfd.as_fd());
+            let _ = pidfd::wait_any(&[spare.pidfd.as_fd()], Some(END_TIMEOUT));
+            let _ = self.reap(spare.pid);
         }
         self.send(&ToZygote::Spawn(order.clone())).map(|()| None)
     }
@@ -210,21 +246,21 @@ impl Zygote {
                 None => Notice::Closed,
             },
             Ok(Some((FromZygote::Spare { pid }, mut fds))) => {
+                self.spares_asked = self.spares_asked.saturating_sub(1);
                 if let (Some(socket), Some(pidfd)) = (fds.pop(), fds.pop()) {
                     self.spares.push(Spare { pid, pidfd, socket });
                 }
-                Notice::Changed
+                Notice::Spare
             }
             Ok(Some((FromZygote::NotSpawned { worker, reason }, _))) => {
                 Notice::NotSpawned { worker, reason }
             }
             Ok(Some((FromZygote::Exited { pid, death, words }, _))) => {
-                let spares = self.spares.len();
-                self.spares.retain(|spare| spare.pid != pid);
-                if self.spares.len() < spares {
-                    self.keep_spares(1);
-                }
                 Notice::Exited { pid, death, words }
+            }
+            Ok(Some((FromZygote::NoSpare(reason), _))) => {
+                self.spares_asked = self.spares_asked.saturating_sub(1);
+                Notice::NoSpare { reason }
             }
             Ok(Some((FromZygote::Ready | FromZygote::Refused(_), _)) | None) | Err(_) => {
                 Notice::Closed

@@ -13,6 +13,7 @@
 //! | zygote → host | `Ready` or `Refused` | |
 //! | host → zygote | `Spawn` a worker | |
 //! | zygote → host | `Spawned` | the worker's pidfd |
+//! | host → zygote | `Reap` a process whose pidfd says that it has ended | |
 //! | zygote → host | `Exited`, with the exit status | |
 //!
 //! The zygote has one thread and little memory, so forking it is safe and quick;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
@@ -12,8 +13,8 @@ use crate::layout::{Fold, Plan};
 use crate::prim::Death;
 use crate::shm::Segment;
 use crate::sys::{
-    BuildId, Forked, TextFile, exit_now, fds, fork_single_threaded, pidfd, restore_stderr, signals,
-    socket, stderr,
+    BuildId, Forked, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd, restore_stderr,
+    signals, socket, stderr,
 };
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
@@ -111,29 +112,13 @@ fn serve(
         fold,
         lifeline,
         zygote: getpid().as_raw(),
+        alone: SingleThreaded::prove(),
         worker,
     };
     loop {
-        let mut watched = vec![socket.as_fd(), host.as_fd()];
-        watched.extend(children.values().map(|child| child.pidfd.as_fd()));
-        let ready = pidfd::wait_any(&watched, None)?;
+        let ready = pidfd::wait_any(&[socket.as_fd(), host.as_fd()], None)?;
         if ready[1] {
             return Ok(()); // the host is dead
-        }
-        let ended: Vec<i32> = children
-            .keys()
-            .zip(&ready[2..])
-            .filter_map(|(pid, ended)| ended.then_some(*pid))
-            .collect();
-        for pid in ended {
-            if let Some(child) = children.remove(&pid) {
-                let exited = FromZygote::Exited {
-                    pid,
-                    death: reap(pid),
-                    words: child.words.and_then(|words| words.tail()),
-                };
-                send(&socket, &exited, &[])?;
-            }
         }
         if !ready[0] {
             continue;
@@ -167,7 +152,17 @@ fn serve(
                         let words = None;
                         children.insert(pid, Child { pid, pidfd, words });
                     }
-                    Err(reason) => tracing::warn!(reason, "no spare worker"),
+                    Err(reason) => send(&socket, &FromZygote::NoSpare(reason), &[])?,
+                }
+            }
+            Some((ToZygote::Reap { pid }, _)) => {
+                if let Some(child) = children.remove(&pid) {
+                    let exited = FromZygote::Exited {
+                        pid,
+                        death: reap(pid),
+                        words: child.words.and_then(|words| words.tail()),
+                    };
+                    send(&socket, &exited, &[])?;
                 }
             }
             Some((ToZygote::Hello { .. }, _)) => {
@@ -248,15 +243,34 @@ struct Nest {
     /// Open in every process of the nest, and for as long as one of them lives.
     lifeline: OwnedFd,
     zygote: i32,
+    /// Nothing that runs here starts a thread: this is our own code.
+    alone: Result<SingleThreaded, Errno>,
     worker: fn(WorkerStart) -> std::convert::Infallible,
 }
 
 impl Nest {
     /// Forks a process; says why it could not.
     fn hatch(&self, orders: Orders, words: Option<&TextFile>) -> Result<(i32, OwnedFd), String> {
-        match fork_single_threaded() {
+        let cpu = match &orders {
+            Orders::Known(order) => order.only_cpu(),
+            Orders::Socket(_) => None,
+        };
+        let alone = match &self.alone {
+            Ok(alone) => alone,
+            Err(Errno::EBUSY) => {
+                let why = "threads were started before `pinfold::init()`: call it first in main";
+                return Err(why.into());
+            }
+            Err(error) => return Err(format!("its threads cannot be counted: {error}")),
+        };
+        match alone.fork() {
             Ok(Forked::Child) => self.become_worker(orders, words),
             Ok(Forked::Parent(pid)) => {
+                if let Some(cpu) = cpu {
+                    affinity::place(pid, cpu);
+                }
+                // The child first: somebody waits for what it will do.
+                std::thread::yield_now();
                 let pidfd = pidfd::open(pid).map_err(|error| {
                     // Nobody would hear of its end.
                     let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -264,9 +278,6 @@ impl Nest {
                     format!("pidfd: {error}")
                 })?;
                 Ok((pid, pidfd))
-            }
-            Err(nix::errno::Errno::EBUSY) => {
-                Err("threads were started before `pinfold::init()`: call it first in main".into())
             }
             Err(error) => Err(format!("fork: {error}")),
         }

@@ -36,9 +36,10 @@ impl Events for Rescue {
         self.0.expect(worker);
     }
 
-    fn gone(&self, worker: u32, pid: i32) {
+    fn gone(&self, worker: u32, pid: i32) -> bool {
         let tasks = self.0.rescue(worker, pid);
         tracing::debug!(worker, pid, tasks, "worker's tasks moved on");
+        self.0.awaits(pid)
     }
 
     fn told(&self, pid: i32, death: Death) {

@@ -61,6 +61,7 @@ impl Scheduler {
         let executors = worker * threads..(worker + 1) * threads;
         let is_dead = |owner: u32| executors.contains(&owner);
         let mut state = self.lock();
+        let ended = state.ended();
         self.reap(&mut state);
         self.collect_all(&mut state);
 
@@ -99,10 +100,25 @@ impl Scheduler {
         self.publish(&mut state);
         state.swept[worker as usize] = true;
         self.inspect(&mut state);
+        let has_something_ended = state.ended() != ended;
         drop(state);
-        // A wake that died with its sender is made up for.
-        self.fold.wake_all();
+        // A wake that died with its sender is made up for. Whoever waits in the host is
+        // not woken for nothing: it would need a CPU just when the dead one's work is
+        // taken over. It alone sleeps there, and whoever wakes it clears the mark first:
+        // where the mark is, no waker has died.
+        self.fold.wake_executors();
+        let bell = &self.fold.host_bell;
+        if has_something_ended || !bell.is_awaited() {
+            bell.force();
+        }
         running
+    }
+
+    /// Whether a task ends only when it is known how process `pid` has ended.
+    pub fn awaits(&self, pid: i32) -> bool {
+        let state = self.lock();
+        let mut dying = state.dying.iter();
+        dying.any(|dying| dying.pid == pid && dying.is_last)
     }
 
     /// The process `pid` of a worker, [rescued](Scheduler::rescue) before, ended by

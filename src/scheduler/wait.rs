@@ -10,6 +10,7 @@
 //! leader gives up its place under the lock and then looks at the list; and so does
 //! everybody who stops waiting while there is none.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,8 +22,27 @@ use super::ticket::{Outcome, Ticket};
 use crate::error::TaskError;
 use crate::prim::{ExecutorId, Hint};
 
-/// How long to look for the result before sleeping.
+/// How long to look for the result before sleeping, at most: less after results that
+/// took longer than that. A waiter that looks in vain needs a CPU that others may want.
 const SPIN: Duration = Duration::from_micros(50);
+const SPIN_MIN: Duration = Duration::from_micros(3);
+
+thread_local! {
+    /// How long this thread looks the next time.
+    static PATIENCE: Cell<Duration> = const { Cell::new(SPIN) };
+}
+
+/// A wait that took `waited` had to sleep.
+fn learn(waited: Duration) {
+    let patience = PATIENCE.get();
+    // What sleeping and waking cost is within it.
+    let is_worth_it = waited < 2 * SPIN;
+    PATIENCE.set(if is_worth_it {
+        SPIN
+    } else {
+        (patience / 2).max(SPIN_MIN)
+    });
+}
 /// How long a waiter trusts that it will be woken; twice as long each time. Nothing
 /// correct needs this: a worker that is stopped at a bad moment or gone wild may.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
@@ -53,9 +73,11 @@ impl Scheduler {
         if let Some(outcome) = self.spin(ticket, deadline) {
             return Some(outcome);
         }
+        let begin = Instant::now();
         self.wait_until(Some(ticket), deadline, |state| {
             state.tickets.is_settled(ticket.id)
         });
+        learn(begin.elapsed());
         self.lock().tickets.take(ticket.id)
     }
 
@@ -131,8 +153,10 @@ impl Scheduler {
                 std::hint::spin_loop();
             }
             let now = Instant::now();
-            let until =
-                *until.get_or_insert_with(|| deadline.map_or(now + SPIN, |d| d.min(now + SPIN)));
+            let until = *until.get_or_insert_with(|| {
+                let until = now + PATIENCE.get();
+                deadline.map_or(until, |d| d.min(until))
+            });
             if now >= until {
                 return None;
             }

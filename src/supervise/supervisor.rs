@@ -13,11 +13,12 @@ use crate::sys::{BuildId, pidfd};
 use super::backoff::Backoff;
 use super::commands::{Commands, Stop};
 use super::heart::Hearts;
+use super::statuses::{LATER, Statuses};
 
 /// How long workers may take to leave when they are told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the zygote may take to report the status of a worker that has ended.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a worker may take to end when its zygote is gone.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// For the number of a process that was never told.
 const UNHEARD_OF: i32 = 0;
 /// How many workers may be asked for at a time.
@@ -32,8 +33,9 @@ pub trait Events: Send + Sync {
     /// Worker `worker` is about to be started.
     fn starting(&self, worker: u32);
     /// Process `pid` of worker `worker` has ended: repair what it left. Its
-    /// successor is started after this returns.
-    fn gone(&self, worker: u32, pid: i32);
+    /// successor is started after this returns. Says whether somebody waits to hear
+    /// how it has ended.
+    fn gone(&self, worker: u32, pid: i32) -> bool;
     /// How process `pid`, which is gone, has ended.
     fn told(&self, pid: i32, death: Death);
     /// No worker can be started any more; nothing will be run from here on.
@@ -94,22 +96,16 @@ struct Worker {
     backoff: Backoff,
 }
 
-/// A process that is gone, and of which the zygote has not yet said how it ended.
-#[derive(Debug)]
-struct Awaited {
-    pid: i32,
-    until: Instant,
-    /// It ended before it had begun to work.
-    is_failed_start: bool,
-}
-
 /// The supervisor, before its thread begins and while it runs.
 pub struct Supervisor {
     fold: Fold,
     build: BuildId,
     zygote: Zygote,
     workers: Vec<Worker>,
-    awaited: Vec<Awaited>,
+    statuses: Statuses,
+    /// Spares that came to nothing, and when to ask for others.
+    spare_failures: Backoff,
+    spares_due: Instant,
     commands: Arc<Commands>,
     events: Arc<dyn Events>,
     settings: Settings,
@@ -132,7 +128,7 @@ impl Supervisor {
         events: Arc<dyn Events>,
     ) -> Result<Self, ZygoteError> {
         let mut zygote = Zygote::start(&fold, &build)?;
-        zygote.keep_spares(settings.spares);
+        zygote.ask_for_spares(settings.spares);
         let hearts = settings
             .heartbeat
             .map(|threshold| Hearts::new(threshold, orders.len()));
@@ -149,7 +145,9 @@ impl Supervisor {
             build,
             zygote,
             workers,
-            awaited: Vec::new(),
+            statuses: Statuses::default(),
+            spare_failures: Backoff::default(),
+            spares_due: Instant::now(),
             commands,
             events,
             settings,
@@ -198,6 +196,10 @@ impl Supervisor {
     /// Waits for something to happen, and deals with it.
     fn turn(&mut self) -> Result<(), String> {
         self.spawn_due();
+        self.statuses.ask(&self.zygote);
+        if self.spares_due <= Instant::now() {
+            self.zygote.ask_for_spares(self.settings.spares);
+        }
         let (socket, ended) = self.wait(self.next_due());
         for worker in ended {
             self.gone(worker);
@@ -209,7 +211,7 @@ impl Supervisor {
             }
         }
         let now = Instant::now();
-        self.stop_awaiting(now);
+        self.stop_awaiting(Some(now));
         if self.events.next_timer().is_some_and(|at| at <= now) {
             for overdue in self.events.tick(now) {
                 self.end_overdue(&overdue);
@@ -238,6 +240,8 @@ impl Supervisor {
             .collect();
         let mut fds = vec![self.commands.bell().as_fd()];
         fds.extend(self.zygote.fd());
+        let spares = fds.len();
+        fds.extend(self.zygote.spares());
         let first = fds.len();
         fds.extend(alive.iter().map(|(_, pidfd)| pidfd.as_fd()));
         let ready = match pidfd::wait_any(&fds, timeout) {
@@ -256,7 +260,11 @@ impl Supervisor {
             .zip(&ready[first..])
             .filter_map(|((i, _), ended)| ended.then_some(*i))
             .collect();
-        (first == 2 && ready[1], ended)
+        if ready[spares..first].contains(&true) {
+            self.zygote.lose_spares(|at| ready[spares + at]);
+            self.spares_due = Instant::now() + self.spare_failures.failed();
+        }
+        (spares == 2 && ready[1], ended)
     }
 
     fn next_due(&self) -> Option<Duration> {
@@ -264,8 +272,10 @@ impl Supervisor {
             Life::Waiting(until) => Some(until),
             _ => None,
         });
+        let lacks_spares = self.zygote.lacks_spares(self.settings.spares);
         let due = starts
-            .chain(self.awaited.iter().map(|awaited| awaited.until))
+            .chain(self.statuses.next_due())
+            .chain(lacks_spares.then_some(self.spares_due))
             .chain(self.events.next_timer())
             .chain(self.hearts.as_ref().map(Hearts::next_look));
         due.min()
@@ -298,6 +308,8 @@ impl Supervisor {
                         sentence: None,
                     };
                     self.commands.set_pid(worker.order.worker, pid);
+                    self.spare_failures.succeeded();
+                    self.spares_due = now + LATER;
                 }
                 Ok(None) => {
                     worker.life = Life::Starting;
@@ -329,14 +341,12 @@ impl Supervisor {
                     self.last_failure = format!("could not be forked: {reason}");
                 }
             }
-            Notice::Exited { pid, death, words } => {
-                let is = |w: &Worker| matches!(w.life, Life::Alive { pid: p, .. } if p == pid);
-                if let Some(worker) = self.workers.iter().position(is) {
-                    self.gone(worker);
-                }
-                self.told(pid, death, words);
+            Notice::NoSpare { reason } => {
+                tracing::warn!(reason, "no spare worker");
+                self.spares_due = Instant::now() + self.spare_failures.failed();
             }
-            Notice::Changed | Notice::Closed => {}
+            Notice::Exited { pid, death, words } => self.told(pid, death, words),
+            Notice::Spare | Notice::Closed => {}
         }
     }
 
@@ -347,6 +357,7 @@ impl Supervisor {
         if !self.stopping {
             self.spawn_due();
         }
+        self.statuses.ask(&self.zygote);
     }
 
     fn clear_away(&mut self, worker: usize) {
@@ -362,7 +373,7 @@ impl Supervisor {
         }
         if self.stopping {
             slot.life = Life::Starting;
-            self.await_status(pid, false);
+            self.statuses.expect(pid, false, false, true);
             return;
         }
         let first = worker * self.fold.plan.shape.threads as usize;
@@ -382,27 +393,21 @@ impl Supervisor {
         if let Some(hearts) = &mut self.hearts {
             hearts.forget(worker);
         }
-        self.events.gone(number, pid);
+        let is_asked_for = self.events.gone(number, pid);
         tracing::warn!(worker, pid, "worker ended; it is replaced");
-        match sentence {
-            Some(death) => self.events.told(pid, death),
-            None => self.await_status(pid, !had_begun),
+        if let Some(death) = sentence {
+            self.events.told(pid, death);
         }
-    }
-
-    fn await_status(&mut self, pid: i32, is_failed_start: bool) {
-        self.awaited.push(Awaited {
-            pid,
-            until: Instant::now() + STATUS_TIMEOUT,
-            is_failed_start,
-        });
+        let is_told = sentence.is_some();
+        let is_urgent = !had_begun || is_asked_for;
+        self.statuses
+            .expect(pid, !had_begun && !is_told, is_told, is_urgent);
     }
 
     fn told(&mut self, pid: i32, death: Death, words: Option<String>) {
-        let Some(at) = self.awaited.iter().position(|awaited| awaited.pid == pid) else {
+        let Some(awaited) = self.statuses.take(pid).filter(|one| !one.is_told) else {
             return;
         };
-        let awaited = self.awaited.swap_remove(at);
         tracing::debug!(pid, %death, "worker's status");
         if awaited.is_failed_start {
             let said = words.unwrap_or_else(|| std::mem::take(&mut self.last_failure));
@@ -421,9 +426,8 @@ impl Supervisor {
     }
 
     /// The zygote is stuck or gone; the deaths themselves are certain.
-    fn stop_awaiting(&mut self, now: Instant) {
-        while let Some(late) = self.awaited.iter().find(|awaited| awaited.until <= now) {
-            let pid = late.pid;
+    fn stop_awaiting(&mut self, now: Option<Instant>) {
+        while let Some(pid) = self.statuses.give_up(now) {
             self.told(pid, Death::Unknown, None);
         }
     }
@@ -437,7 +441,7 @@ impl Supervisor {
                 Life::Alive { pidfd, .. } => {
                     // The kernel kills it; do not depend on it.
                     let _ = pidfd::kill(pidfd.as_fd());
-                    let _ = pidfd::wait_any(&[pidfd.as_fd()], Some(STATUS_TIMEOUT));
+                    let _ = pidfd::wait_any(&[pidfd.as_fd()], Some(END_TIMEOUT));
                     self.clear_away(worker);
                 }
                 Life::Starting => {
@@ -449,14 +453,11 @@ impl Supervisor {
                 Life::Waiting(_) => {}
             }
         }
-        for awaited in &mut self.awaited {
-            awaited.until = Instant::now();
-        }
-        self.stop_awaiting(Instant::now());
+        self.stop_awaiting(None);
         loop {
             match Zygote::start(&self.fold, &self.build) {
                 Ok(mut zygote) => {
-                    zygote.keep_spares(self.settings.spares);
+                    zygote.ask_for_spares(self.settings.spares);
                     self.zygote = zygote;
                     self.zygote_failures.succeeded();
                     self.spawn_due();
@@ -549,14 +550,14 @@ impl Supervisor {
         let give_up = Instant::now() + STOP_TIMEOUT;
         let is_alive = |w: &Worker| matches!(w.life, Life::Alive { .. });
         // Until the zygote has reaped each: no zombie is left behind.
-        while self.workers.iter().any(is_alive) || !self.awaited.is_empty() {
+        while self.workers.iter().any(is_alive) || !self.statuses.is_empty() {
             let left = give_up.saturating_duration_since(Instant::now());
             if left.is_zero() && self.workers.iter().any(is_alive) {
                 tracing::warn!("workers did not leave when told; killing them");
                 self.kill_all();
             }
             let left = left.max(Duration::from_millis(100));
-            let until_told = self.awaited.iter().map(|awaited| awaited.until).min();
+            let until_told = self.statuses.next_due();
             let until_told = until_told.map(|at| at.saturating_duration_since(Instant::now()));
             let (socket, ended) = self.wait(Some(until_told.map_or(left, |at| at.min(left))));
             for worker in ended {
@@ -569,9 +570,9 @@ impl Supervisor {
                 }
             }
             if self.zygote.fd().is_none() {
-                self.awaited.clear();
+                self.statuses = Statuses::default();
             }
-            self.stop_awaiting(Instant::now());
+            self.stop_awaiting(Some(Instant::now()));
         }
         // Dropping the zygote ends it.
     }

@@ -12,22 +12,37 @@ pub enum Forked {
     Parent(i32),
 }
 
-/// Forks this process, which must have one thread only.
-///
-/// # Errors
-/// `EBUSY` when the process has more than one thread (a lock held by another
-/// thread would stay locked for ever in the child), or what fork(2) reports.
-pub fn fork_single_threaded() -> Result<Forked, Errno> {
-    // /proc/self/task has one sub-directory per thread, besides `.` and `..`.
-    let threads = nix::sys::stat::stat("/proc/self/task").map(|s| s.st_nlink)?;
-    if threads > 3 {
-        return Err(Errno::EBUSY);
+/// That this process has one thread only, now and for as long as nobody starts another:
+/// who holds this must not.
+#[derive(Debug)]
+pub struct SingleThreaded(());
+
+impl SingleThreaded {
+    /// Looks.
+    ///
+    /// # Errors
+    /// `EBUSY` when the process has more than one thread (a lock held by another
+    /// thread would stay locked for ever in a forked child), or why it cannot be seen.
+    pub fn prove() -> Result<Self, Errno> {
+        // /proc/self/task has one sub-directory per thread, besides `.` and `..`.
+        let threads = nix::sys::stat::stat("/proc/self/task").map(|s| s.st_nlink)?;
+        if threads > 3 {
+            return Err(Errno::EBUSY);
+        }
+        Ok(SingleThreaded(()))
     }
-    // SAFETY: the only thread is this one, so no lock, allocator state included,
-    // can be held by a thread that the child will not have.
-    match unsafe { fork()? } {
-        ForkResult::Child => Ok(Forked::Child),
-        ForkResult::Parent { child } => Ok(Forked::Parent(child.as_raw())),
+
+    /// Forks this process.
+    ///
+    /// # Errors
+    /// What fork(2) reports.
+    pub fn fork(&self) -> Result<Forked, Errno> {
+        // SAFETY: the only thread is this one, so no lock, allocator state included,
+        // can be held by a thread that the child will not have.
+        match unsafe { fork()? } {
+            ForkResult::Child => Ok(Forked::Child),
+            ForkResult::Parent { child } => Ok(Forked::Parent(child.as_raw())),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod words;
 pub use executable::{BuildId, Executable};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
-pub use fork::{Forked, exit_now, fork_single_threaded};
+pub use fork::{Forked, SingleThreaded, exit_now};
 pub use map::Mapping;
 pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;

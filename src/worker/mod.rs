@@ -38,6 +38,7 @@ use crate::task::{FunctionId, Functions, WorkerState};
 pub use child::{Child, spawn};
 
 use executor::Executor;
+use nest::Nest;
 
 /// The exit status of a worker whose own code failed (not a task's).
 const BROKEN: i32 = 70;
@@ -106,6 +107,11 @@ pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
 /// What all workers have in common: found out once, in the zygote.
 pub fn prepare(functions: Functions) {
     let _ = FUNCTIONS.set(functions);
+    // Where maps take their random keys from: a system call, the first time.
+    drop(std::hash::RandomState::new());
+    // The first use of a thread's variable has the loader look for symbols everywhere.
+    drop(Nest::here());
+    let _ = panics::take();
 }
 
 /// A worker's whole life, from just after the fork.
@@ -123,8 +129,6 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         tracing::error!("a worker was not prepared by its zygote");
         exit_now(BROKEN)
     };
-    // Where maps take their random keys from: a system call, the first time.
-    drop(std::hash::RandomState::new());
     panics::install(start.fold.clone());
     if start.is_spare() {
         warm_up(&start.fold, &functions);

@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::{CpuSet, futex, sched_getaffinity, sched_setaffinity};
-use rustix::time::{ClockId, clock_gettime};
 
 /// Names the variable that says which inherited descriptor is the board.
 pub const BOARD_FD: &str = "RECOVERY_BOARD_FD";
@@ -84,10 +84,11 @@ impl Board {
     }
 }
 
-/// Nanoseconds of a clock that all processes share.
+/// Nanoseconds of a clock that all processes share. By the C library, which has looked
+/// for the kernel's page when the program was loaded: a process does not do it again.
 pub fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock");
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }
 
 /// Sleeps while `word` is `value`; may return early.

@@ -1,0 +1,95 @@
+//! Processes that have ended, and of which the zygote has not yet said how.
+
+use std::time::{Duration, Instant};
+
+use crate::process::Zygote;
+
+/// How long the zygote may take to report a status.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// How many may be asked for at a time: more questions than fit into the socket, while
+/// the answers do not fit either, would block both sides for ever.
+const ASKED_MAX: usize = 32;
+
+/// What nobody waits for is left until whoever takes over from the dead has had a CPU.
+pub const LATER: Duration = Duration::from_millis(2);
+
+/// One of them.
+#[derive(Debug)]
+pub struct Awaited {
+    /// Its process number.
+    pub pid: i32,
+    /// It ended before it had begun to work.
+    pub is_failed_start: bool,
+    /// How it ended is known: it is only to be reaped.
+    pub is_told: bool,
+    was_asked: bool,
+    ask_at: Instant,
+    until: Instant,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Statuses {
+    awaited: Vec<Awaited>,
+}
+
+impl Statuses {
+    /// Another has ended. It is urgent if somebody waits to hear how.
+    pub fn expect(&mut self, pid: i32, is_failed_start: bool, is_told: bool, is_urgent: bool) {
+        let now = Instant::now();
+        self.awaited.push(Awaited {
+            pid,
+            is_failed_start,
+            is_told,
+            was_asked: false,
+            ask_at: if is_urgent { now } else { now + LATER },
+            until: now + TIMEOUT,
+        });
+    }
+
+    /// Asks for those that it is time for, and for as many as may be.
+    pub fn ask(&mut self, zygote: &Zygote) {
+        if self.awaited.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let asked = self.awaited.iter().filter(|one| one.was_asked).count();
+        let is_due = |one: &&mut Awaited| !one.was_asked && one.ask_at <= now;
+        let unasked = self.awaited.iter_mut().filter(is_due);
+        for one in unasked.take(ASKED_MAX.saturating_sub(asked)) {
+            // If it cannot be asked it is gone, and its socket says so.
+            one.was_asked = true;
+            let _ = zygote.reap(one.pid);
+        }
+    }
+
+    /// The status of `pid` is there.
+    pub fn take(&mut self, pid: i32) -> Option<Awaited> {
+        let at = self.awaited.iter().position(|one| one.pid == pid)?;
+        Some(self.awaited.swap_remove(at))
+    }
+
+    /// One whose status will not come: it is late, or all are (`None`).
+    pub fn give_up(&self, now: Option<Instant>) -> Option<i32> {
+        let is_late = |one: &&Awaited| now.is_none_or(|now| one.until <= now);
+        self.awaited.iter().find(is_late).map(|one| one.pid)
+    }
+
+    /// When the next one is to be asked for, or is late.
+    pub fn next_due(&self) -> Option<Instant> {
+        let at = |one: &Awaited| {
+            let asks = !one.was_asked && self.may_ask();
+            if asks { one.ask_at } else { one.until }
+        };
+        self.awaited.iter().map(at).min()
+    }
+
+    fn may_ask(&self) -> bool {
+        self.awaited.iter().filter(|one| one.was_asked).count() < ASKED_MAX
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.awaited.is_empty()
+    }
+}
