@@ -89,6 +89,8 @@ pub struct Zygote {
     spares: Vec<Spare>,
     /// Spares that were asked for and have not come yet.
     spares_asked: u32,
+    /// Of spares that have become workers: closed when there is time.
+    used: Vec<OwnedFd>,
     /// Closed when neither it nor any worker that it has forked is left.
     lifeline: OwnedFd,
 }
@@ -115,6 +117,7 @@ impl Zygote {
             child,
             spares: Vec::new(),
             spares_asked: 0,
+            used: Vec::new(),
             lifeline,
         };
         let silent = |what: &str| {
@@ -188,6 +191,7 @@ impl Zygote {
 
     /// Asks for what is missing to `wanted` processes that are ready to become workers.
     pub fn ask_for_spares(&mut self, wanted: u32) {
+        self.used.clear();
         while self.lacks_spares(wanted) && self.send(&ToZygote::SpawnSpare).is_ok() {
             self.spares_asked += 1;
         }
@@ -224,6 +228,7 @@ impl Zygote {
                 affinity::place(spare.pid, cpu);
             }
             if send(&spare.socket, order, &[]).is_ok() {
+                self.used.push(spare.socket);
                 return Ok(Some((spare.pid, spare.pidfd)));
             }
             // It has closed its end, so it is about to end. Its descriptor would have

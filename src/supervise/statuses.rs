@@ -1,5 +1,6 @@
 //! Processes that have ended, and of which the zygote has not yet said how.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::process::Zygote;
@@ -13,15 +14,22 @@ const ASKED_MAX: usize = 32;
 /// What nobody waits for is left until whoever takes over from the dead has had a CPU.
 pub const LATER: Duration = Duration::from_millis(2);
 
-/// One of them.
-#[derive(Debug)]
-pub struct Awaited {
-    /// Its process number.
-    pub pid: i32,
-    /// It ended before it had begun to work.
+/// What there is to do with a status.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// The process ended before it had begun to work.
     pub is_failed_start: bool,
     /// How it ended is known: it is only to be reaped.
     pub is_told: bool,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Awaited {
+    pid: i32,
+    /// Closed when there is time.
+    _pidfd: OwnedFd,
+    expected: Expected,
     was_asked: bool,
     ask_at: Instant,
     until: Instant,
@@ -35,12 +43,12 @@ pub struct Statuses {
 
 impl Statuses {
     /// Another has ended. It is urgent if somebody waits to hear how.
-    pub fn expect(&mut self, pid: i32, is_failed_start: bool, is_told: bool, is_urgent: bool) {
+    pub fn expect(&mut self, pid: i32, pidfd: OwnedFd, expected: Expected, is_urgent: bool) {
         let now = Instant::now();
         self.awaited.push(Awaited {
             pid,
-            is_failed_start,
-            is_told,
+            _pidfd: pidfd,
+            expected,
             was_asked: false,
             ask_at: if is_urgent { now } else { now + LATER },
             until: now + TIMEOUT,
@@ -64,9 +72,9 @@ impl Statuses {
     }
 
     /// The status of `pid` is there.
-    pub fn take(&mut self, pid: i32) -> Option<Awaited> {
+    pub fn take(&mut self, pid: i32) -> Option<Expected> {
         let at = self.awaited.iter().position(|one| one.pid == pid)?;
-        Some(self.awaited.swap_remove(at))
+        Some(self.awaited.swap_remove(at).expected)
     }
 
     /// One whose status will not come: it is late, or all are (`None`).

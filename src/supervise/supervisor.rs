@@ -13,7 +13,7 @@ use crate::sys::{BuildId, pidfd};
 use super::backoff::Backoff;
 use super::commands::{Commands, Stop};
 use super::heart::Hearts;
-use super::statuses::{LATER, Statuses};
+use super::statuses::{Expected, LATER, Statuses};
 
 /// How long workers may take to leave when they are told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -362,7 +362,14 @@ impl Supervisor {
 
     fn clear_away(&mut self, worker: usize) {
         let slot = &mut self.workers[worker];
-        let Life::Alive { pid, sentence, .. } = slot.life else {
+        let life = std::mem::replace(&mut slot.life, Life::Starting);
+        let Life::Alive {
+            pid,
+            pidfd,
+            sentence,
+        } = life
+        else {
+            slot.life = life;
             return;
         };
         let number = worker as u32;
@@ -372,8 +379,7 @@ impl Supervisor {
             slot.order.crash_at = None;
         }
         if self.stopping {
-            slot.life = Life::Starting;
-            self.statuses.expect(pid, false, false, true);
+            self.statuses.expect(pid, pidfd, Expected::default(), true);
             return;
         }
         let first = worker * self.fold.plan.shape.threads as usize;
@@ -398,14 +404,16 @@ impl Supervisor {
         if let Some(death) = sentence {
             self.events.told(pid, death);
         }
-        let is_told = sentence.is_some();
+        let expected = Expected {
+            is_failed_start: !had_begun && sentence.is_none(),
+            is_told: sentence.is_some(),
+        };
         let is_urgent = !had_begun || is_asked_for;
-        self.statuses
-            .expect(pid, !had_begun && !is_told, is_told, is_urgent);
+        self.statuses.expect(pid, pidfd, expected, is_urgent);
     }
 
     fn told(&mut self, pid: i32, death: Death, words: Option<String>) {
-        let Some(awaited) = self.statuses.take(pid).filter(|one| !one.is_told) else {
+        let Some(awaited) = self.statuses.take(pid).filter(|status| !status.is_told) else {
             return;
         };
         tracing::debug!(pid, %death, "worker's status");
