@@ -25,14 +25,14 @@ mod runner;
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::layout::Fold;
-use crate::pool::{AllocError, Loan, Pool};
+use crate::pool::{AllocError, Loan, Pool, encoding};
 use crate::prim::ProcessId;
 use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
-use crate::sys::{barrier, exit_now};
+use crate::sys::{affinity, barrier, exit_now};
 use crate::task::{FunctionId, Functions, WorkerState};
 
 pub use child::{Child, spawn};
@@ -109,9 +109,10 @@ pub fn prepare(functions: Functions) {
     let _ = FUNCTIONS.set(functions);
     // Where maps take their random keys from: a system call, the first time.
     drop(std::hash::RandomState::new());
-    // The first use of a thread's variable has the loader look for symbols everywhere.
+    // The first use of a thread's variables has the loader look for symbols everywhere.
     drop(Nest::here());
     let _ = panics::take();
+    let _ = encoding(|| ());
 }
 
 /// A worker's whole life, from just after the fork.
@@ -175,6 +176,9 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     exit_now(0)
 }
 
+/// What a worker's start needs of the heap, with much to spare.
+const HEAP_TO_COME: usize = 64 << 10;
+
 /// Has the memory and the code that a worker's start needs brought here, while there
 /// is time: what is made for it changes nothing that others see.
 fn warm_up(fold: &Fold, functions: &Functions) {
@@ -185,6 +189,10 @@ fn warm_up(fold: &Fold, functions: &Functions) {
     let pool = fold.pool(ProcessId::of_worker(order.worker));
     let executor = Executor::new(fold, &pool, functions, &order, 0);
     std::hint::black_box(executor.glimpse());
+    let _ = affinity::allowed();
+    std::hint::black_box(Instant::now());
+    // The first page beyond the zygote's heap.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(HEAP_TO_COME)));
 }
 
 /// Makes the worker's state; without it the worker is of no use, and ends.
