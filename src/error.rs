@@ -188,6 +188,22 @@ pub enum TaskError {
         /// What did not fit, and what to do.
         message: String,
     },
+    /// It was cancelled: before it began, or while it ran and then ended with an error
+    /// or with its worker.
+    Cancelled,
+    /// A task that it depends on has no value, so it was not run.
+    DependencyFailed {
+        /// The function of the first task that failed.
+        task: &'static str,
+        /// Why that one has no value.
+        cause: Box<TaskError>,
+    },
+    /// A handle that it was to depend on is of another runtime, or of the fold that this
+    /// runtime had before its memory was damaged.
+    ForeignHandle {
+        /// The function of that handle's task.
+        task: &'static str,
+    },
     /// The runtime was shut down before the task had ended.
     Shutdown,
     /// Workers cannot be started any more.
@@ -222,11 +238,13 @@ impl TaskError {
                 message: format!("no room for the task's result: {message}"),
             },
             Outcome::Damaged => TaskError::Corrupted { message },
-            Outcome::None | Outcome::Value | Outcome::ReturnedErr | Outcome::Lost => {
-                TaskError::Corrupted {
-                    message: "a finished task has no outcome".into(),
-                }
-            }
+            Outcome::None
+            | Outcome::Value
+            | Outcome::ReturnedErr
+            | Outcome::Lost
+            | Outcome::Cancelled => TaskError::Corrupted {
+                message: "a finished task has no outcome".into(),
+            },
         }
     }
 }
@@ -267,6 +285,14 @@ impl fmt::Display for TaskError {
             TaskError::Arguments { message } => write!(f, "the task's arguments: {message}"),
             TaskError::Result { message } => write!(f, "the task's result: {message}"),
             TaskError::OutOfMemory { message } => f.write_str(message),
+            TaskError::Cancelled => f.write_str("the task was cancelled"),
+            TaskError::DependencyFailed { task, cause } => {
+                write!(f, "{task}, which the task depends on, failed: {cause}")
+            }
+            TaskError::ForeignHandle { task } => write!(
+                f,
+                "the handle of {task}, which the task was to depend on, is of another runtime"
+            ),
             TaskError::Shutdown => f.write_str("the runtime was shut down before the task ended"),
             TaskError::NoWorkers { reason } => {
                 write!(f, "no worker can be started any more: {reason}")

@@ -78,8 +78,14 @@ pub use error::{Attempt, Death, Refusal, ShutdownError, StartError, TaskError, T
 pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
 #[cfg(not(loom))]
-pub use runtime::{Builder, Handle, Map, Runtime, Stats, Task, WorkerStats};
+pub use prim::TaskId;
+#[cfg(not(loom))]
+pub use runtime::{
+    Builder, CallbackError, Dependencies, Handle, Map, Progress, Runtime, Stats, Task, WorkerStats,
+};
 #[cfg(not(loom))]
 pub use scheduler::{Audit, Counters, Owned};
 #[cfg(not(loom))]
-pub use worker::{Child, alloc, spawn, worker_state};
+pub use worker::{
+    Cancelled, Child, Context, ProgressError, alloc, context, current_task, spawn, worker_state,
+};

@@ -8,7 +8,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Line, ProcessId};
 use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
-use crate::task::Slot;
+use crate::task::{Note, Slot};
 
 use super::plan::{NEST_RING, NEST_SLOTS, Plan};
 use super::record::ExecutorRecord;
@@ -29,6 +29,8 @@ pub struct Fold {
     pub executors: Views<ExecutorRecord>,
     /// The task slots: the host's, then each executor's own.
     pub slots: Views<Slot>,
+    /// What is said beside them.
+    pub notes: Views<Note>,
 }
 
 impl Fold {
@@ -46,6 +48,7 @@ impl Fold {
             ),
             executors: segment.views(plan.executors, plan.shape.executors()),
             slots: segment.views(plan.slots, plan.shape.all_slots()),
+            notes: segment.views(plan.notes, plan.shape.all_slots()),
             plan,
             segment,
         }

@@ -9,7 +9,7 @@ use crate::prim::atomic::AtomicU64;
 use crate::prim::{Line, SlotIndex};
 use crate::ring::RingView;
 use crate::shm::HEADER_LEN;
-use crate::task::Slot;
+use crate::task::{Note, Slot};
 
 use super::record::ExecutorRecord;
 
@@ -108,6 +108,8 @@ pub struct Plan {
     pub ring_stride: usize,
     /// Task slots.
     pub slots: usize,
+    /// A note beside each slot.
+    pub notes: usize,
     /// The pool.
     pub pool: PoolPlan,
     /// Bytes of the whole segment.
@@ -139,6 +141,7 @@ impl Plan {
         let nest_stride = RingView::len(NEST_RING).next_multiple_of(128);
         let nests = zone(executors * nest_stride);
         let slots = zone(shape.all_slots() * size_of::<Slot>());
+        let notes = zone(shape.all_slots() * size_of::<Note>());
         let processes = shape.workers as usize + 1;
         let pool = PoolPlan::new(at, shape.memory as usize, processes);
         Plan {
@@ -153,6 +156,7 @@ impl Plan {
             nest_stride,
             ring_stride,
             slots,
+            notes,
             len: pool.end,
             pool,
         }
@@ -173,6 +177,7 @@ impl Plan {
             self.nest_stride,
             self.ring_stride,
             self.slots,
+            self.notes,
             self.pool.header,
             self.pool.span_words,
             self.pool.free_bits,
@@ -216,6 +221,7 @@ mod tests {
                 (p.completions, n * p.ring_stride),
                 (p.nests, n * p.nest_stride),
                 (p.slots, shape.all_slots() * 64),
+                (p.notes, shape.all_slots() * 128),
                 (p.pool.header, p.len - p.pool.header),
                 (p.len, 0),
             ];

@@ -102,6 +102,44 @@ impl Hint {
     }
 }
 
+/// Names a task of a runtime; no two tasks of one runtime have the same.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let task = rt.spawn(|()| pinfold::current_task().map(|id| id.to_string()), ());
+/// let id: Option<pinfold::TaskId> = task.id();
+/// assert_eq!(task.join()?, id.map(|id| id.to_string()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(u64);
+
+impl TaskId {
+    pub(crate) fn of(hint: Hint) -> Self {
+        TaskId(hint.pack())
+    }
+
+    pub(crate) fn hint(self) -> Hint {
+        Hint::unpack(self.0)
+    }
+}
+
+impl std::fmt::Display for TaskId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Hint { slot, generation } = Hint::unpack(self.0);
+        write!(f, "{}.{}", slot.0, generation.raw())
+    }
+}
+
+impl std::fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TaskId({self})")
+    }
+}
+
 /// A task that runs although its hard deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overdue {

@@ -13,6 +13,6 @@ pub mod mortal;
 mod word;
 
 pub use death::Death;
-pub use ids::{BlockIndex, ExecutorId, Generation, Hint, Overdue, ProcessId, SlotIndex};
+pub use ids::{BlockIndex, ExecutorId, Generation, Hint, Overdue, ProcessId, SlotIndex, TaskId};
 pub use line::Line;
 pub use word::Word;

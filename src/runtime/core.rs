@@ -146,6 +146,7 @@ impl Core {
                 return;
             }
             let counters = self.present().counters();
+            self.present().is_over();
             match founder.found(counters) {
                 Ok((scheduler, next)) => {
                     supervisor = next;
@@ -193,6 +194,7 @@ impl Core {
             tracing::error!("the supervisor had panicked");
         }
         let aborted = self.present().fail_all(&TaskError::Shutdown);
+        self.present().is_over();
         if aborted > 0 && how != Shutdown::Abort {
             return Err(ShutdownError {
                 aborted,

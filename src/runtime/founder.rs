@@ -16,6 +16,8 @@ use crate::sys::barrier;
 use crate::task::{FunctionId, Functions};
 use crate::topology::{self, Topology};
 
+use super::attendant::attend;
+
 /// All it takes to found a fold.
 #[derive(Debug)]
 pub struct Founder {
@@ -147,6 +149,7 @@ impl Founder {
             Arc::new(Rescue(Arc::clone(&scheduler))),
         )
         .map_err(|error| StartError::Zygote(error.to_string()))?;
+        attend(&scheduler).map_err(system("a thread could not be started"))?;
         Ok((scheduler, supervisor))
     }
 }

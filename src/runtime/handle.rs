@@ -8,7 +8,12 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Outcome, Scheduler, Ticket};
+use crate::prim::TaskId;
+use crate::scheduler::{Dependency, Outcome, Scheduler, Ticket, decode_again};
+use crate::task::Reported;
+
+use super::callbacks::{self, CallbackError};
+use super::future::Wakeful;
 
 /// A task that was submitted; ends in its value or in a [`TaskError`].
 ///
@@ -31,7 +36,52 @@ use crate::scheduler::{Outcome, Scheduler, Ticket};
 pub struct Handle<R> {
     scheduler: Arc<Scheduler>,
     claim: Claim,
+    name: fn() -> &'static str,
+    /// What few handles have.
+    extra: Option<Box<Extra>>,
     result: PhantomData<fn() -> R>,
+}
+
+#[derive(Debug, Default)]
+struct Extra {
+    wakeful: Wakeful,
+    has_on_complete: bool,
+    has_on_error: bool,
+    has_on_progress: bool,
+    /// Dropping the handle cancels the task.
+    aborts: bool,
+}
+
+/// How far a task has said it is; from [`Handle::progress`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let mut task = rt.spawn(|()| pinfold::context().report_progress(0.5, "half").is_ok(), ());
+/// task.join_timeout(std::time::Duration::from_secs(60));
+/// // Its slot may have been used again by now.
+/// let progress: Option<pinfold::Progress> = task.progress();
+/// assert!(progress.is_none_or(|progress| progress.message == "half"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// By custom 0 to 1; a finite number, unless shared memory is damaged.
+    pub fraction: f64,
+    /// What the task said.
+    pub message: String,
+}
+
+impl From<Reported> for Progress {
+    fn from(reported: Reported) -> Self {
+        Progress {
+            fraction: reported.fraction,
+            message: reported.message,
+        }
+    }
 }
 
 /// What a handle still has to get.
@@ -45,13 +95,19 @@ enum Claim {
 
 impl<R: DeserializeOwned> Handle<R> {
     #[inline]
-    pub(super) fn new(scheduler: Arc<Scheduler>, submitted: Result<Ticket, TaskError>) -> Self {
+    pub(super) fn new(
+        scheduler: Arc<Scheduler>,
+        submitted: Result<Ticket, TaskError>,
+        name: fn() -> &'static str,
+    ) -> Self {
         Handle {
             scheduler,
+            name,
             claim: match submitted {
                 Ok(ticket) => Claim::Ticket(ticket),
                 Err(error) => Claim::Ended(error),
             },
+            extra: None,
             result: PhantomData,
         }
     }
@@ -142,12 +198,293 @@ impl<R> Drop for Handle<R> {
     #[inline]
     fn drop(&mut self) {
         if let Claim::Ticket(ticket) = &self.claim {
+            if self.extra.as_ref().is_some_and(|extra| extra.aborts) {
+                self.scheduler.cancel(ticket, None);
+            }
             self.scheduler.detach(ticket);
         }
     }
 }
 
+impl<R: DeserializeOwned + Send + 'static> Handle<R> {
+    /// Has `callback` called with the outcome when the task has ended, on a thread of
+    /// the host that is not yours. It may block, and panic (which is logged), without
+    /// harm to others. The handle may be joined or dropped as ever; a value with a
+    /// [`Loan`](crate::Loan) in it goes to one of the two only.
+    ///
+    /// # Errors
+    /// [`CallbackError`] if there is one already, or the outcome was taken.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (tell, told) = std::sync::mpsc::channel();
+    /// let mut task = rt.spawn(|n: u32| n + 1, 1);
+    /// task.on_complete(move |outcome| tell.send(outcome).unwrap())?;
+    /// assert_eq!(told.recv()?, Ok(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_complete(
+        &mut self,
+        callback: impl FnOnce(Result<R, TaskError>) + Send + 'static,
+    ) -> Result<(), CallbackError> {
+        let which = "on_complete";
+        let has = std::mem::replace(&mut self.extra().has_on_complete, true);
+        self.call_back(which, has, |outcome| Some(decode_again(outcome)), callback)
+    }
+
+    /// As [`Handle::on_complete`], but only if there is no value.
+    ///
+    /// # Errors
+    /// [`CallbackError`] if there is one already, or the outcome was taken.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (tell, told) = std::sync::mpsc::channel();
+    /// let mut task = rt.spawn(|n: u32| 1 / n, 0);
+    /// task.on_error(move |error| tell.send(error.to_string()).unwrap())?;
+    /// assert!(told.recv()?.contains("divide by zero"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_error(
+        &mut self,
+        callback: impl FnOnce(TaskError) + Send + 'static,
+    ) -> Result<(), CallbackError> {
+        let which = "on_error";
+        let has = std::mem::replace(&mut self.extra().has_on_error, true);
+        let error = |outcome: &Outcome| outcome.as_ref().err().map(|error| (**error).clone());
+        self.call_back(which, has, error, callback)
+    }
+
+    /// Has `callback` called when the task has said how far it is
+    /// ([`Context::report_progress`](crate::Context::report_progress)). Several reports
+    /// may come as one, the last; there is never more than one call at a time.
+    ///
+    /// # Errors
+    /// [`CallbackError`] if there is one already, or the outcome was taken.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// fn work(_: ()) {
+    ///     for step in 0..10 {
+    ///         let _ = pinfold::context().report_progress(f64::from(step) / 10.0, "working");
+    ///         std::thread::sleep(std::time::Duration::from_millis(5));
+    ///     }
+    /// }
+    /// let mut task = rt.spawn(work, ());
+    /// task.on_progress(|progress| println!("{:3.0}%", 100.0 * progress.fraction))?;
+    /// task.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_progress(
+        &mut self,
+        callback: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<(), CallbackError> {
+        let which = "on_progress";
+        if std::mem::replace(&mut self.extra().has_on_progress, true) {
+            return Err(CallbackError::SetTwice { which });
+        }
+        let Claim::Ticket(ticket) = &self.claim else {
+            return match self.claim {
+                Claim::Taken => Err(CallbackError::TooLate { which }),
+                _ => Ok(()), // it says nothing any more
+            };
+        };
+        // Somebody must follow it, for the attendant to be awake.
+        if self.scheduler.follow(ticket, Box::new(|_| ())).is_ok() {
+            let Some(task) = self.scheduler.task_id(ticket) else {
+                return Err(CallbackError::NotQueued { which });
+            };
+            let listener = callbacks::listener(&self.scheduler, task, callback);
+            self.scheduler.listen(ticket, listener);
+        }
+        Ok(())
+    }
+
+    fn call_back<T: Send + 'static>(
+        &self,
+        which: &'static str,
+        has: bool,
+        of: fn(&Outcome) -> Option<T>,
+        callback: impl FnOnce(T) + Send + 'static,
+    ) -> Result<(), CallbackError> {
+        if has {
+            return Err(CallbackError::SetTwice { which });
+        }
+        let follower = move |outcome: &Arc<Outcome>| {
+            let outcome = Arc::clone(outcome);
+            callbacks::run(which, move || {
+                let of_interest = of(&outcome);
+                drop(outcome);
+                if let Some(it) = of_interest {
+                    callback(it);
+                }
+            });
+        };
+        match &self.claim {
+            Claim::Ticket(ticket) => {
+                let followed = self.scheduler.follow(ticket, Box::new(follower));
+                if let Err((follower, outcome)) = followed {
+                    follower(&outcome);
+                }
+            }
+            Claim::Ended(error) => follower(&Arc::new(Err(Box::new(error.clone())))),
+            Claim::Taken => return Err(CallbackError::TooLate { which }),
+        }
+        Ok(())
+    }
+}
+
 impl<R> Handle<R> {
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// What it is for a task of this fold that depends on it.
+    pub(super) fn dependency(&self, fold: &Arc<Scheduler>) -> Dependency<'_> {
+        let name = (self.name)();
+        match &self.claim {
+            Claim::Ticket(_) if !Arc::ptr_eq(fold, &self.scheduler) => {
+                Dependency::Ended(TaskError::ForeignHandle { task: name }, name)
+            }
+            Claim::Ticket(ticket) => Dependency::Ticket { ticket, name },
+            Claim::Ended(error) => Dependency::Ended(error.clone(), name),
+            Claim::Taken => Dependency::Ended(TaskError::AlreadyJoined, name),
+        }
+    }
+
+    /// For the future: whose the ticket is, the ticket, and whom to wake.
+    pub(super) fn with_ticket<T>(
+        &mut self,
+        f: impl FnOnce(&Scheduler, &Ticket, &mut Wakeful) -> T,
+    ) -> Option<T> {
+        let Claim::Ticket(ticket) = &self.claim else {
+            return None;
+        };
+        let extra = self.extra.get_or_insert_default();
+        Some(f(&self.scheduler, ticket, &mut extra.wakeful))
+    }
+
+    /// Which task it is; `None` while it waits for others, if it ended before it was
+    /// queued, or its outcome was taken.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (a, b) = (rt.spawn(|n: u32| n, 1), rt.spawn(|n: u32| n, 1));
+    /// assert_ne!(a.id(), b.id());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn id(&self) -> Option<TaskId> {
+        match &self.claim {
+            Claim::Ticket(ticket) => self.scheduler.task_id(ticket),
+            Claim::Ended(_) | Claim::Taken => None,
+        }
+    }
+
+    /// Cancels the task. One that has not begun never will, and ends with
+    /// [`TaskError::Cancelled`]. One that runs is asked to end: it sees so with
+    /// [`Context::is_cancelled`](crate::Context::is_cancelled) and
+    /// [`Context::check`](crate::Context::check), and so do the tasks it has spawned;
+    /// what it spawned and was not begun never is. If it then returns an `Err`, or its
+    /// worker dies, it ends with `Cancelled`; if it returns a value, that is its value.
+    ///
+    /// Returns whether the task had not ended.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let busy = rt.spawn(|ms| std::thread::sleep(std::time::Duration::from_millis(ms)), 200);
+    /// let queued = rt.spawn(|n: u32| n, 1);
+    /// assert!(queued.cancel());
+    /// assert_eq!(queued.join(), Err(pinfold::TaskError::Cancelled));
+    /// # busy.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel(&self) -> bool {
+        self.cancel_by(None)
+    }
+
+    /// As [`Handle::cancel`]; but if the task still runs after `grace`, its worker is
+    /// killed (and replaced), and it ends with [`TaskError::Cancelled`]. That a task
+    /// can be ended which does not listen, in a loop or in a C library, is what
+    /// processes are for: no thread can be.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// fn deaf(_: ()) {
+    ///     loop {}
+    /// }
+    /// let task = rt.spawn(deaf, ());
+    /// task.cancel_within(std::time::Duration::from_millis(20));
+    /// assert_eq!(task.join(), Err(pinfold::TaskError::Cancelled));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel_within(&self, grace: Duration) -> bool {
+        self.cancel_by(Some(grace))
+    }
+
+    fn cancel_by(&self, grace: Option<Duration>) -> bool {
+        match &self.claim {
+            Claim::Ticket(ticket) => self.scheduler.cancel(ticket, grace),
+            Claim::Ended(_) | Claim::Taken => false,
+        }
+    }
+
+    /// From here on, dropping the handle before it was joined [cancels](Handle::cancel)
+    /// the task, instead of letting it run on.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let busy = rt.spawn(|ms| std::thread::sleep(std::time::Duration::from_millis(ms)), 200);
+    /// drop(rt.spawn(|n: u32| n, 1).abort_on_drop());
+    /// assert_eq!(rt.stats().tasks.cancelled, 1);
+    /// # busy.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn abort_on_drop(mut self) -> Self {
+        self.extra().aborts = true;
+        self
+    }
+
+    /// How far the task has last said it is; `None` if it has said nothing, or has
+    /// ended. Takes no lock and never waits.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.spawn(|n: u32| n, 1);
+    /// assert_eq!(task.progress(), None); // this one says nothing
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn progress(&self) -> Option<Progress> {
+        let Claim::Ticket(ticket) = &self.claim else {
+            return None;
+        };
+        let reported = self.scheduler.reported(self.scheduler.task_id(ticket)?)?;
+        Some(Progress::from(reported))
+    }
+
     /// Whether the task has ended; never waits.
     ///
     /// ```

@@ -1,16 +1,22 @@
 //! The face: builder, runtime, handles. Wires scheduler and supervisor together,
 //! and owns the order of start and shutdown.
 
+mod after;
+mod attendant;
 mod builder;
+mod callbacks;
 mod core;
 mod founder;
+mod future;
 mod handle;
 mod map;
 mod stats;
 mod task;
 
+pub use after::Dependencies;
 pub use builder::Builder;
-pub use handle::Handle;
+pub use callbacks::CallbackError;
+pub use handle::{Handle, Progress};
 pub use map::Map;
 pub use stats::{Stats, WorkerStats};
 pub use task::Task;
@@ -98,6 +104,30 @@ impl Runtime {
         R: Serialize + DeserializeOwned,
     {
         self.task(f).spawn(args)
+    }
+
+    /// Runs `f((args, inputs))` in a worker when the tasks of `after` have ended, with
+    /// their values as inputs: see [`Task::spawn_after`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (a, b) = (rt.spawn(|n: u64| n * n, 3), rt.spawn(|n: u64| n * n, 4));
+    /// let sum = |((), (a, b)): ((), (u64, u64))| a + b;
+    /// assert_eq!(rt.spawn_after((&a, &b), sum, ()).join()?, 25);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_after<D, F, A, I, R>(&self, after: D, f: F, args: A) -> Handle<R>
+    where
+        D: Dependencies<Inputs = I> + after::Sealed<Values = I>,
+        F: Fn((A, I)) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned + Send + 'static,
+        I: Serialize + DeserializeOwned + Send + 'static,
+        R: Serialize + DeserializeOwned,
+    {
+        self.task(f).spawn_after(after, args)
     }
 
     /// As [`Runtime::spawn`], but never waits: gives the arguments back when the

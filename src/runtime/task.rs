@@ -12,6 +12,7 @@ use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Backoff, Job, NotAccepted, Scheduler, Ticket};
 use crate::task::{FunctionId, Payload, entry_of};
 
+use super::after::{Dependencies, Sealed};
 use super::core::Core;
 use super::{Handle, Map};
 
@@ -35,6 +36,8 @@ pub struct Task<'rt, F, A, R> {
     attempts: u32,
     backoff: Backoff,
     deadline: Option<Duration>,
+    start_limit: Option<Duration>,
+    soft_limit: Option<Duration>,
     in_flight: Option<usize>,
     types: PhantomData<fn(F, A) -> R>,
 }
@@ -73,6 +76,8 @@ where
             attempts: 1,
             backoff: Backoff::default(),
             deadline: None,
+            start_limit: None,
+            soft_limit: None,
             in_flight: None,
             types: PhantomData,
         }
@@ -176,6 +181,59 @@ where
         self
     }
 
+    /// The task must have begun `limit` after its submission; if it has not, it is taken
+    /// back and ends with
+    /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded). One that has
+    /// begun is left alone.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let busy = rt.spawn(|ms| std::thread::sleep(Duration::from_millis(ms)), 300);
+    /// let limit = Duration::from_millis(10);
+    /// let late = rt.task(|n: u32| n).start_deadline(limit).spawn(1);
+    /// assert_eq!(
+    ///     late.join(),
+    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: false }),
+    /// );
+    /// # busy.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_deadline(mut self, limit: Duration) -> Self {
+        self.start_limit = Some(limit);
+        self
+    }
+
+    /// The task should have ended `limit` after its submission; it sees so itself, with
+    /// [`Context::deadline`](crate::Context::deadline), and nobody else does anything
+    /// about it.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::{Duration, Instant};
+    /// fn improve(_: ()) -> u32 {
+    ///     let end = pinfold::context().deadline();
+    ///     let mut best = 0;
+    ///     while end.is_some_and(|end| Instant::now() < end) {
+    ///         best += 1; // … a little better each time
+    ///     }
+    ///     best
+    /// }
+    /// let task = rt.task(improve).soft_deadline(Duration::from_millis(20));
+    /// assert!(task.spawn(()).join()? > 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn soft_deadline(mut self, limit: Duration) -> Self {
+        self.soft_limit = Some(limit);
+        self
+    }
+
     /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
     /// each executor, at most half of the queue.
     ///
@@ -214,7 +272,7 @@ where
             };
             if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
                 drop(args);
-                return handle(scheduler, submitted);
+                return handle::<F, R>(scheduler, submitted);
             }
             // Meanwhile the fold was found damaged: once more, with its successor.
             job.buffers.iter().for_each(Transfer::recall);
@@ -242,7 +300,7 @@ where
         }
         let mut job = self.job();
         if let Err(error) = self.encode(&args, &mut job) {
-            return Ok(handle(scheduler, Err(NotAccepted::Failed(error))));
+            return Ok(handle::<F, R>(scheduler, Err(NotAccepted::Failed(error))));
         }
         let now = std::time::Instant::now();
         match scheduler.submit(&mut job, Some(now)) {
@@ -250,7 +308,7 @@ where
                 job.buffers.iter().for_each(Transfer::recall);
                 Err(TrySpawnError { refusal, args })
             }
-            submitted => Ok(handle(scheduler, submitted)),
+            submitted => Ok(handle::<F, R>(scheduler, submitted)),
         }
     }
 
@@ -294,6 +352,8 @@ where
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
+            start_limit: self.start_limit,
+            soft_limit: self.soft_limit,
         }
     }
 
@@ -301,26 +361,92 @@ where
     #[inline]
     pub(super) fn encode(&self, args: &A, job: &mut Job) -> Result<(), TaskError> {
         if self.function.is_none() {
-            return Err(TaskError::Arguments {
-                message: "the function is not part of the main program (a shared library's?)"
-                    .into(),
-            });
+            return Err(foreign());
         }
-        job.payload.clear();
-        let (encoded, buffers) = encoding(|| job.payload.encode(args));
-        job.buffers = buffers;
-        encoded.map_err(|error| TaskError::Arguments {
-            message: format!("they cannot be encoded: {error}"),
-        })
+        encode(args, job)
     }
 }
 
+impl<F, A, I, R> Task<'_, F, (A, I), R>
+where
+    F: Fn((A, I)) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned + Send + 'static,
+    I: Serialize + DeserializeOwned + Send + 'static,
+    R: Serialize + DeserializeOwned,
+{
+    /// Submits it, to begin when the tasks of `after` have ended: it is called with
+    /// `args` and their values. Until then it takes no place in the queue, and no
+    /// executor waits. The handles may be joined or dropped as ever.
+    ///
+    /// If one of them ends without a value (or with one that is an `Err`), this task is
+    /// not run, and ends at once with
+    /// [`TaskError::DependencyFailed`](crate::TaskError::DependencyFailed), which names
+    /// the first one that failed; so do those that depend on this one. Its deadlines and
+    /// its back-off count from when it is queued.
+    ///
+    /// A [`Shared`](crate::Shared) in a value is handed on without a copy; all else is
+    /// decoded and encoded again, by the host: return large data as `Shared`. A value
+    /// with a [`Loan`](crate::Loan) in it cannot be handed on.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let parts: Vec<_> = (1..=3u64).map(|n| rt.spawn(|n: u64| n * n, n)).collect();
+    /// let sum = rt.task(|(scale, squares): (u64, Vec<u64>)| scale * squares.iter().sum::<u64>());
+    /// let total = sum.spawn_after(parts.iter().collect::<Vec<_>>(), 10);
+    /// let text = rt
+    ///     .task(|((), (total, first)): ((), (u64, u64))| format!("{total} {first}"))
+    ///     .spawn_after((&total, &parts[0]), ());
+    /// assert_eq!(text.join()?, "140 1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_after<D>(&self, after: D, args: A) -> Handle<R>
+    where
+        D: Dependencies<Inputs = I> + Sealed<Values = I>,
+    {
+        let scheduler = self.core.sound();
+        let mut job = self.job();
+        if self.function.is_none() {
+            return handle::<F, R>(scheduler, Err(NotAccepted::Failed(foreign())));
+        }
+        let decode = after.decode();
+        let build = Box::new(move |outcomes: &[_]| {
+            let inputs = decode(outcomes)?;
+            encode(&(args, inputs), &mut job)?;
+            Ok(job)
+        });
+        let submitted = scheduler.submit_after(after.list(&scheduler), build);
+        handle::<F, R>(scheduler, submitted)
+    }
+}
+
+#[cold]
+fn foreign() -> TaskError {
+    TaskError::Arguments {
+        message: "the function is not part of the main program (a shared library's?)".into(),
+    }
+}
+
+/// Encodes `args` into `job`, whose former contents are forgotten.
 #[inline]
-fn handle<R: DeserializeOwned>(
+fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<(), TaskError> {
+    job.payload.clear();
+    let (encoded, buffers) = encoding(|| job.payload.encode(args));
+    job.buffers = buffers;
+    encoded.map_err(|error| TaskError::Arguments {
+        message: format!("they cannot be encoded: {error}"),
+    })
+}
+
+#[inline]
+fn handle<F, R: DeserializeOwned>(
     scheduler: Arc<Scheduler>,
     submitted: Result<Ticket, NotAccepted>,
 ) -> Handle<R> {
-    Handle::new(scheduler, submitted.map_err(error_of))
+    let name = std::any::type_name::<F>;
+    Handle::new(scheduler, submitted.map_err(error_of), name)
 }
 
 #[cold]

@@ -7,7 +7,7 @@ use crate::sys::prefetch_for_write;
 use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
 use super::Scheduler;
-use super::state::State;
+use super::state::{Awaited, State};
 use super::ticket::{Outcome, Value};
 
 /// How many slots ahead lines are asked for.
@@ -137,7 +137,11 @@ impl Scheduler {
         if let Some(extra) = &mut state.inflight[slot as usize].extra {
             extra.holds.retain(|hold| !hold.is_loan());
         }
-        let (ran, outcome) = self.take_outcome(state, slot);
+        let (ran, mut outcome) = self.take_outcome(state, slot);
+        if ran == Ran::ReturnedErr && self.was_cancelled(state, slot) {
+            // The task has listened, and what it says is that it was cancelled.
+            outcome = Err(Box::new(TaskError::Cancelled));
+        }
         let mut damage = None;
         let counters = &mut state.counters;
         match (ran, &outcome) {
@@ -146,6 +150,7 @@ impl Scheduler {
                 counters.returned_err += u64::from(ran == Ran::ReturnedErr);
             }
             (Ran::Panicked, _) => counters.panicked += 1,
+            (Ran::ReturnedErr, _) => counters.cancelled += 1,
             (_, Err(error)) => {
                 counters.failed += 1;
                 if let TaskError::Corrupted { message } = &**error {
@@ -172,9 +177,22 @@ impl Scheduler {
         inflight.extra = None;
         state.free.push(slot);
         state.in_flight -= 1;
-        state.tickets.settle(ticket, outcome);
+        self.end(state, ticket, outcome);
+    }
+
+    /// The task of `ticket` has ended, and is in no slot any more: tells who waits.
+    #[inline]
+    pub(super) fn end(&self, state: &mut State, ticket: u32, outcome: Outcome) {
+        if let Some(news) = state.tickets.settle(ticket, outcome) {
+            self.tell(state, news);
+        }
         for waiter in &state.waiters {
-            if waiter.ticket.is_none_or(|awaited| awaited == ticket) {
+            let concerned = match waiter.awaits {
+                Awaited::Task { ticket: id, .. } => id == ticket,
+                Awaited::Room => true,
+                Awaited::News => !state.news.is_empty(),
+            };
+            if concerned {
                 waiter.thread.unpark();
             }
         }
@@ -188,7 +206,7 @@ impl Scheduler {
         if let (Ran::Value | Ran::ReturnedErr, 0, Place::Inline(len)) =
             (head.outcome, head.parcels, head.place)
         {
-            return (head.outcome, Ok(Value::inline(words, len)));
+            return (head.outcome, Ok(Value::inline(head.outcome, words, len)));
         }
         self.take_large_outcome(state, slot)
     }
@@ -203,7 +221,9 @@ impl Scheduler {
         };
         match finished.outcome {
             Ran::Value | Ran::ReturnedErr => (finished.outcome, Ok(Value::large(finished))),
-            Ran::None | Ran::Lost => corrupted(slot, "a finished task has no outcome"),
+            Ran::None | Ran::Lost | Ran::Cancelled => {
+                corrupted(slot, "a finished task has no outcome")
+            }
             ran => {
                 let error = TaskError::of_run(ran, finished.payload.bytes());
                 (ran, Err(Box::new(error)))

@@ -56,6 +56,7 @@ impl Scheduler {
                         self.try_again(&mut state, timer.slot);
                     }
                 }
+                Due::Start => self.expire_start(&mut state, timer.slot),
                 Due::Deadline | Due::Grace => {
                     let was_asked = timer.due == Due::Grace;
                     overdue.extend(self.expire(&mut state, timer.slot, was_asked));
@@ -84,12 +85,12 @@ impl Scheduler {
             let extra = state.inflight[slot as usize].extra.as_ref();
             let deadline = extra.and_then(|extra| extra.deadline);
             let begun = extra.is_some_and(|extra| !extra.attempts.is_empty());
-            let error = TaskError::DeadlineExceeded {
-                limit: deadline.map_or(Duration::ZERO, |d| d.limit),
-                begun,
+            let error = match deadline {
+                _ if self.was_cancelled(state, slot) => TaskError::Cancelled,
+                Some(Deadline { limit, .. }) => TaskError::DeadlineExceeded { limit, begun },
+                None => return None,
             };
-            state.counters.late += 1;
-            self.settle(state, slot, Err(Box::new(error)));
+            self.end_early(state, slot, error);
             return None;
         }
         let worker = self.runner(slot, generation)?;
@@ -105,6 +106,29 @@ impl Scheduler {
                 generation,
             },
         })
+    }
+
+    /// The task in `slot` was to have begun by now.
+    fn expire_start(&self, state: &mut State, slot: u32) {
+        let inflight = &state.inflight[slot as usize];
+        let extra = inflight.extra.as_ref();
+        let Some(limit) = extra.and_then(|extra| extra.start_limit) else {
+            return;
+        };
+        // One that has begun and waits for another attempt has begun in time.
+        if self.fold.slots[slot as usize].cancel(inflight.generation) {
+            let begun = false;
+            self.end_early(state, slot, TaskError::DeadlineExceeded { limit, begun });
+        }
+    }
+
+    /// Ends the task in `slot`, which is not running, before it has a value.
+    pub(super) fn end_early(&self, state: &mut State, slot: u32, error: TaskError) {
+        match error {
+            TaskError::Cancelled => state.counters.cancelled += 1,
+            _ => state.counters.late += 1,
+        }
+        self.settle(state, slot, Err(Box::new(error)));
     }
 
     /// Which worker runs the task in `slot` now.

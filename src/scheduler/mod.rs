@@ -18,8 +18,10 @@
 mod audit;
 mod backoff;
 mod balance;
+mod cancel;
 mod collect;
 mod deadline;
+mod depend;
 mod inspect;
 mod rescue;
 mod spawned;
@@ -30,15 +32,17 @@ mod tests;
 mod ticket;
 mod timers;
 mod wait;
+mod watch;
 
 pub use audit::{Audit, Owned};
 pub use backoff::Backoff;
+pub use depend::Dependency;
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
-pub use ticket::{Outcome, Ticket};
+pub use ticket::{Listener, News, Outcome, Ticket, decode_again};
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
 
@@ -65,6 +69,8 @@ pub struct Scheduler {
     state: CachePadded<Mutex<State>>,
     /// The segment is not believed any more.
     condemned: AtomicBool,
+    /// Where the attendant sleeps while nobody follows any task.
+    attendance: Condvar,
 }
 
 impl Scheduler {
@@ -90,6 +96,7 @@ impl Scheduler {
             bell,
             state,
             condemned: AtomicBool::new(false),
+            attendance: Condvar::new(),
         }
     }
 

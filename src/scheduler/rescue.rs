@@ -216,13 +216,16 @@ impl Scheduler {
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
         let extra = inflight.extra.get_or_insert_default();
+        if extra.is_cancelled {
+            self.end_early(state, index, TaskError::Cancelled);
+            return;
+        }
         if let Some(deadline) = extra.deadline.as_ref().filter(|d| d.has_come) {
             let error = TaskError::DeadlineExceeded {
                 limit: deadline.limit,
                 begun: true,
             };
-            state.counters.late += 1;
-            self.settle(state, index, Err(Box::new(error)));
+            self.end_early(state, index, error);
             return;
         }
         if is_innocent && extra.again.is_some() {
@@ -332,6 +335,8 @@ impl Scheduler {
                 self.settle(state, index, Err(Box::new(error.clone())));
             }
         }
+        state.failed = Some(error.clone());
+        failed += self.fail_pending(state, error);
         state.homeless.clear();
         state.dying.clear();
         state.timers.clear();

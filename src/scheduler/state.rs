@@ -1,11 +1,11 @@
 //! What the host alone knows, under one lock.
 
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::error::{Attempt, Refusal};
+use crate::error::{Attempt, Refusal, TaskError};
 use crate::layout::Fold;
 use crate::pool::Transfer;
 use crate::prim::Generation;
@@ -14,9 +14,11 @@ use crate::task::{Head, INLINE_LEN};
 
 use super::backoff::Backoff;
 use super::deadline::Deadline;
+use super::depend::Nodes;
 use super::rescue::Dying;
-use super::ticket::Tickets;
+use super::ticket::{News, Tickets};
 use super::timers::Timers;
+use super::watch::Listening;
 
 /// How often each thing happened since the start.
 ///
@@ -45,8 +47,10 @@ pub struct Counters {
     pub died: u64,
     /// Runs repeated because a worker died.
     pub repeated: u64,
-    /// Tasks that ended because their hard deadline had come.
+    /// Tasks that ended because a deadline of theirs had come.
     pub late: u64,
+    /// Tasks that ended because they were cancelled, or a task they depend on had no value.
+    pub cancelled: u64,
     /// Tasks that ended with any other error.
     pub failed: u64,
     /// Tasks not accepted by `try_spawn`.
@@ -86,6 +90,12 @@ pub struct Extra {
     pub deadline: Option<Deadline>,
     /// The attempts that ended with the worker.
     pub attempts: Vec<Attempt>,
+    /// It was cancelled: there is no other attempt.
+    pub is_cancelled: bool,
+    /// How long after its submission it must have begun.
+    pub start_limit: Option<Duration>,
+    /// How long after its submission it should have ended.
+    pub soft_limit: Option<Duration>,
 }
 
 impl Inflight {
@@ -122,14 +132,25 @@ pub struct Again {
 #[derive(Debug)]
 pub struct Waiter {
     pub thread: Thread,
-    /// The ticket it waits for; `None`: for room.
-    pub ticket: Option<u32>,
-    /// Where that ticket's task is.
-    pub hint: u64,
+    pub awaits: Awaited,
+}
+
+/// What for.
+#[derive(Clone, Copy, Debug)]
+pub enum Awaited {
+    /// The end of one task.
+    Task {
+        ticket: u32,
+        /// Where it is, packed.
+        hint: u64,
+    },
+    /// The end of any.
+    Room,
+    /// The end of one that somebody follows: the attendant.
+    News,
 }
 
 /// The host's private state.
-#[derive(Debug)]
 pub struct State {
     pub tickets: Tickets,
     pub free: Vec<u32>,
@@ -168,6 +189,18 @@ pub struct State {
     pub watch: Option<Instant>,
     /// Tasks that had ended when it was last decided to look.
     pub ended_before: u64,
+    /// For the attendant.
+    pub news: Vec<News>,
+    /// Who wants to hear how far a task is.
+    pub listeners: Vec<Listening>,
+    /// Tasks that somebody follows, and that have not ended.
+    pub followed: usize,
+    /// Tasks that wait for others.
+    pub nodes: Nodes,
+    /// Why everything in flight was ended, if it was.
+    pub failed: Option<TaskError>,
+    /// Nothing more will happen: the attendant may leave when it has told all.
+    pub is_over: bool,
 }
 
 impl State {
@@ -207,6 +240,12 @@ impl State {
             timers: Timers::default(),
             watch: None,
             ended_before: 0,
+            news: Vec::new(),
+            listeners: Vec::new(),
+            followed: 0,
+            nodes: Nodes::default(),
+            failed: None,
+            is_over: false,
         }
     }
 
@@ -214,5 +253,16 @@ impl State {
         for waiter in &self.waiters {
             waiter.thread.unpark();
         }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("in_flight", &self.in_flight)
+            .field("capacity", &self.capacity)
+            .field("counters", &self.counters)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
     }
 }

@@ -4,10 +4,9 @@ use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use crate::error::{Refusal, TaskError};
-use crate::layout::SLOTS_MAX;
 use crate::pool::{AllocError, Transfer};
-use crate::prim::{ExecutorId, Generation, Hint, SlotIndex};
-use crate::sys::barrier;
+use crate::prim::{ExecutorId, Hint, SlotIndex};
+use crate::sys::{barrier, clock};
 use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, TaskState};
 
 use super::Scheduler;
@@ -17,6 +16,7 @@ use super::deadline::Deadline;
 use super::state::{Again, Extra, State};
 use super::ticket::Ticket;
 use super::timers::Due;
+use super::wait::Awaits;
 
 /// How long work may wait behind a task that was thought to be short.
 const WATCH: Duration = Duration::from_millis(20);
@@ -41,6 +41,10 @@ pub struct Job {
     pub backoff: Backoff,
     /// How long after its submission it must have ended.
     pub deadline: Option<Duration>,
+    /// How long after its submission it must have begun.
+    pub start_limit: Option<Duration>,
+    /// How long after its submission it should have ended.
+    pub soft_limit: Option<Duration>,
 }
 
 /// Why a job was not accepted.
@@ -170,12 +174,47 @@ impl Scheduler {
         let tickets = &mut self.lock().tickets;
         let id = tickets.open();
         tickets.settle(id, Err(Box::new(TaskError::Corrupted { message })));
-        // In a slot that does not exist.
-        let nowhere = Hint {
-            slot: SlotIndex(SLOTS_MAX as u32),
-            generation: Generation::new(0),
+        Ticket::nowhere(id)
+    }
+
+    /// Submits a task that was pending, under the ticket it has. Not only while the
+    /// runtime is open: what was accepted before it was closed is run.
+    pub(super) fn submit_pending(&self, job: &mut Job, ticket: u32) -> Result<(), TaskError> {
+        let prepared = match self.prepare(job, None) {
+            Ok(prepared) => prepared,
+            Err(NotAccepted::Failed(error)) => return Err(error),
+            Err(NotAccepted::Refused(refusal)) => {
+                let message = refusal.to_string();
+                return Err(TaskError::OutOfMemory { message });
+            }
         };
-        Ticket::new(id, nowhere)
+        loop {
+            let mut state = self.lock();
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            if state.free.is_empty() {
+                self.publish(&mut state);
+                self.reap(&mut state);
+            }
+            let Some(index) = state.free.last() else {
+                drop(state);
+                self.wait_until(Awaits::Room, None, |state| {
+                    state.failed.is_some() || !state.free.is_empty()
+                });
+                continue;
+            };
+            let hint = Hint {
+                slot: SlotIndex(*index),
+                generation: state.inflight[*index as usize].generation,
+            };
+            if !state.tickets.set_place(ticket, hint) {
+                return Err(TaskError::Cancelled);
+            }
+            self.enqueue_as(&mut state, prepared, ticket);
+            self.publish(&mut state);
+            return Ok(());
+        }
     }
 
     /// The lock, with a free slot.
@@ -226,7 +265,9 @@ impl Scheduler {
             parcels,
             place,
         };
-        let is_plain = job.buffers.is_empty() && job.attempts == 1 && job.deadline.is_none();
+        let has_no_limit =
+            job.deadline.is_none() && job.start_limit.is_none() && job.soft_limit.is_none();
+        let is_plain = job.buffers.is_empty() && job.attempts == 1 && has_no_limit;
         let extra = if is_plain {
             None
         } else {
@@ -315,8 +356,14 @@ impl Scheduler {
     /// Fills a slot and puts its hint behind some inbox's tail. There is room.
     #[inline]
     fn enqueue(&self, state: &mut State, job: Prepared) -> Ticket {
-        let index = state.free.pop().unwrap_or_default();
         let id = state.tickets.open();
+        let hint = self.enqueue_as(state, job, id);
+        Ticket::new(id, hint)
+    }
+
+    #[inline]
+    fn enqueue_as(&self, state: &mut State, job: Prepared, id: u32) -> Hint {
+        let index = state.free.pop().unwrap_or_default();
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
         let slot = &self.fold.slots[index as usize];
@@ -325,26 +372,46 @@ impl Scheduler {
             Place::Block { .. } => 0,
         };
         slot.write(job.head, &job.words[..used]);
-        slot.queue(generation);
         inflight.ticket = Some(id);
         inflight.name = job.name;
-        let deadline = job.extra.as_ref().and_then(|extra| extra.deadline);
         inflight.extra = job.extra;
+        let has_extra = inflight.extra.is_some();
         state.used = state.used.max(index + 1);
         state.in_flight += 1;
-        if let Some(deadline) = deadline {
-            // Beyond what the clock can say is never.
-            if let Some(at) = Instant::now().checked_add(deadline.limit) {
-                self.add_timer(state, at, index, Due::Deadline);
-            }
+        if has_extra {
+            self.set_limits(state, index);
         }
+        slot.queue(generation);
         state.counters.submitted += 1;
         let hint = Hint {
             slot: SlotIndex(index),
             generation,
         };
         self.place(state, hint.pack());
-        Ticket::new(id, hint)
+        hint
+    }
+
+    /// Starts the timers of the task in slot `index`, and tells it how long it has.
+    #[cold]
+    fn set_limits(&self, state: &mut State, index: u32) {
+        let inflight = &state.inflight[index as usize];
+        let generation = inflight.generation;
+        let Some(extra) = &inflight.extra else {
+            return;
+        };
+        let (start, end) = (extra.start_limit, extra.deadline.map(|d| d.limit));
+        if let Some(limit) = extra.soft_limit.into_iter().chain(end).min() {
+            let at = clock::now().saturating_add(limit.as_nanos().try_into().unwrap_or(u64::MAX));
+            self.fold.notes[index as usize].set_deadline(generation, at);
+        }
+        // Beyond what the clock can say is never.
+        let now = Instant::now();
+        if let Some(at) = start.and_then(|limit| now.checked_add(limit)) {
+            self.add_timer(state, at, index, Due::Start);
+        }
+        if let Some(at) = end.and_then(|limit| now.checked_add(limit)) {
+            self.add_timer(state, at, index, Due::Deadline);
+        }
     }
 
     #[cold]
@@ -356,6 +423,8 @@ impl Scheduler {
             limit: job.attempts,
             backoff: job.backoff,
         });
+        let start_limit = job.start_limit;
+        let soft_limit = job.soft_limit;
         let deadline = job.deadline.map(|limit| Deadline {
             limit,
             has_come: false,
@@ -364,7 +433,9 @@ impl Scheduler {
             holds: std::mem::take(&mut job.buffers),
             again,
             deadline,
-            attempts: Vec::new(),
+            start_limit,
+            soft_limit,
+            ..Extra::default()
         })
     }
 

@@ -1,10 +1,15 @@
 //! What a handle waits on.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::prim::Hint;
+use crate::layout::SLOTS_MAX;
+use crate::prim::{Generation, Hint, SlotIndex};
 use crate::task::{Finished, Outcome as Ran, Payload};
+
+use super::depend::NodeId;
 
 /// Bytes of a value that need no allocation.
 const SMALL: usize = 24;
@@ -24,15 +29,77 @@ pub type Outcome = Result<Value, Box<TaskError>>;
 #[derive(Debug)]
 pub enum Value {
     /// A few bytes, without buffers.
-    Small { len: u8, words: [u64; SMALL / 8] },
+    Small {
+        len: u8,
+        /// It is an `Err`.
+        is_err: bool,
+        words: [u64; SMALL / 8],
+    },
     /// Anything else.
     Large(Box<Finished>),
+    /// One that others look at too.
+    Shared(Arc<Outcome>),
+}
+
+/// What is to be done with the outcome of a task; called by the attendant, without locks.
+pub type Follower = Box<dyn FnOnce(&Arc<Outcome>) + Send>;
+
+/// What the attendant has to tell.
+pub enum News {
+    /// A task has ended.
+    Ended {
+        outcome: Arc<Outcome>,
+        /// Who wanted to know.
+        followers: Vec<Follower>,
+    },
+    /// A task has said how far it is.
+    Heard(Arc<Listener>),
+}
+
+/// Who is told how far a task is.
+pub type Listener = dyn Fn() + Send + Sync;
+
+/// Who wants to know of a task's end.
+#[derive(Default)]
+pub struct Watch {
+    /// No handle will ask.
+    is_detached: bool,
+    /// Where the task is, if that was not known when its ticket was opened.
+    place: Option<Hint>,
+    /// It waits for others, or is on its way to the queue.
+    node: Option<NodeId>,
+    /// It was cancelled on that way.
+    is_cancelled: bool,
+    followers: Vec<Follower>,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("place", &self.place)
+            .field("followers", &self.followers.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Ticket {
     pub(super) fn new(id: u32, hint: Hint) -> Self {
         let hint = hint.pack();
         Ticket { id, hint }
+    }
+
+    /// Of a task that is in no slot.
+    pub(super) fn nowhere(id: u32) -> Self {
+        let nowhere = Hint {
+            slot: SlotIndex(SLOTS_MAX as u32),
+            generation: Generation::new(0),
+        };
+        Ticket::new(id, nowhere)
+    }
+
+    /// Whether it is that of a task that was in no slot when it was submitted.
+    pub(super) fn is_nowhere(&self) -> bool {
+        self.hint().slot.0 == SLOTS_MAX as u32
     }
 
     /// Where the task is while it is in flight.
@@ -59,6 +126,10 @@ enum Entry {
     Detached,
     /// It has.
     Settled(Outcome),
+    /// It has not, and somebody else wants to know too.
+    Watched(Box<Watch>),
+    /// It has, and somebody else looks at it too.
+    Shared(Arc<Outcome>),
 }
 
 impl Tickets {
@@ -77,9 +148,9 @@ impl Tickets {
         }
     }
 
-    /// The task of ticket `id` has ended.
+    /// The task of ticket `id` has ended; returns whom to tell.
     #[inline]
-    pub fn settle(&mut self, id: u32, outcome: Outcome) {
+    pub fn settle(&mut self, id: u32, outcome: Outcome) -> Option<News> {
         let entry = &mut self.entries[id as usize];
         match entry {
             Entry::Pending => *entry = Entry::Settled(outcome),
@@ -87,25 +158,128 @@ impl Tickets {
                 *entry = Entry::Vacant;
                 self.vacant.push(id);
             }
-            Entry::Vacant | Entry::Settled(_) => debug_assert!(false, "a task ended twice"),
+            Entry::Watched(_) => return self.settle_watched(id, outcome),
+            Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => {
+                debug_assert!(false, "a task ended twice");
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn settle_watched(&mut self, id: u32, outcome: Outcome) -> Option<News> {
+        let outcome = Arc::new(outcome);
+        let shared = Entry::Shared(Arc::clone(&outcome));
+        let entry = &mut self.entries[id as usize];
+        let Entry::Watched(watch) = std::mem::replace(entry, shared) else {
+            return None;
+        };
+        if watch.is_detached {
+            *entry = Entry::Vacant;
+            self.vacant.push(id);
+        }
+        Some(News::Ended {
+            outcome,
+            followers: watch.followers,
+        })
+    }
+
+    /// Adds a follower, unless the task of ticket `id` has ended. True if it is the first.
+    pub fn follow(&mut self, id: u32, follower: Follower) -> Result<bool, Follower> {
+        let entry = &mut self.entries[id as usize];
+        match entry {
+            Entry::Pending | Entry::Detached => {
+                let watch = Watch {
+                    is_detached: matches!(entry, Entry::Detached),
+                    followers: vec![follower],
+                    ..Watch::default()
+                };
+                *entry = Entry::Watched(Box::new(watch));
+                Ok(true)
+            }
+            Entry::Watched(watch) => {
+                watch.followers.push(follower);
+                Ok(false)
+            }
+            Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => Err(follower),
+        }
+    }
+
+    /// Somebody looks at the outcome of ticket `id` who does not take it.
+    pub fn share(&mut self, id: u32) -> Option<Arc<Outcome>> {
+        let entry = &mut self.entries[id as usize];
+        if let Entry::Settled(_) = entry {
+            let Entry::Settled(outcome) = std::mem::replace(entry, Entry::Vacant) else {
+                return None;
+            };
+            *entry = Entry::Shared(Arc::new(outcome));
+        }
+        match entry {
+            Entry::Shared(outcome) => Some(Arc::clone(outcome)),
+            _ => None,
+        }
+    }
+
+    /// Ticket `id`, just opened, is that of a pending task.
+    pub fn is_pending(&mut self, id: u32, node: NodeId) {
+        self.entries[id as usize] = Entry::Watched(Box::new(Watch {
+            node: Some(node),
+            ..Watch::default()
+        }));
+    }
+
+    /// The task of ticket `id`, which was pending, goes into a slot; false if it was
+    /// cancelled on its way.
+    pub fn set_place(&mut self, id: u32, hint: Hint) -> bool {
+        match &mut self.entries[id as usize] {
+            Entry::Watched(watch) => {
+                watch.place = Some(hint);
+                watch.node = None;
+                !watch.is_cancelled
+            }
+            _ => false,
+        }
+    }
+
+    /// Cancels a task that is pending: returns which one it is.
+    pub fn cancel_pending(&mut self, id: u32) -> Option<NodeId> {
+        match &mut self.entries[id as usize] {
+            Entry::Watched(watch) => {
+                let node = watch.node?;
+                watch.is_cancelled = true;
+                Some(node)
+            }
+            _ => None,
+        }
+    }
+
+    /// Where the task of a watched ticket is, if its handle does not know.
+    pub fn place(&self, id: u32) -> Option<Hint> {
+        match &self.entries[id as usize] {
+            Entry::Watched(watch) => watch.place,
+            _ => None,
         }
     }
 
     /// Whether the task of ticket `id` has ended.
     pub fn is_settled(&self, id: u32) -> bool {
-        matches!(self.entries[id as usize], Entry::Settled(_))
+        matches!(
+            self.entries[id as usize],
+            Entry::Settled(_) | Entry::Shared(_)
+        )
     }
 
     /// The outcome, if there is one; the ticket is gone then.
     #[inline]
     pub fn take(&mut self, id: u32) -> Option<Outcome> {
         let entry = &mut self.entries[id as usize];
-        if !matches!(entry, Entry::Settled(_)) {
+        if !matches!(entry, Entry::Settled(_) | Entry::Shared(_)) {
             return None;
         }
         self.vacant.push(id);
         match std::mem::replace(entry, Entry::Vacant) {
             Entry::Settled(outcome) => Some(outcome),
+            Entry::Shared(outcome) => Some(of_shared(outcome)),
             _ => None,
         }
     }
@@ -113,9 +287,16 @@ impl Tickets {
     /// Nobody will ask for the outcome of ticket `id`.
     pub fn detach(&mut self, id: u32) -> Option<Outcome> {
         let entry = &mut self.entries[id as usize];
-        if matches!(entry, Entry::Pending) {
-            *entry = Entry::Detached;
-            return None;
+        match entry {
+            Entry::Pending => {
+                *entry = Entry::Detached;
+                return None;
+            }
+            Entry::Watched(watch) => {
+                watch.is_detached = true;
+                return None;
+            }
+            _ => {}
         }
         self.take(id)
     }
@@ -124,20 +305,30 @@ impl Tickets {
 impl Value {
     /// Of words from a slot, without buffers.
     #[inline]
-    pub(super) fn inline(words: [u64; 6], len: usize) -> Self {
+    pub(super) fn inline(ran: Ran, words: [u64; 6], len: usize) -> Self {
         if len <= SMALL {
             let [a, b, c, ..] = words;
             return Value::Small {
                 len: len as u8,
+                is_err: ran == Ran::ReturnedErr,
                 words: [a, b, c],
             };
         }
         Value::large(Finished {
-            outcome: Ran::Value,
+            outcome: ran,
             payload: Payload::from_words(words, len),
             parcels: 0,
             buffers: Vec::new(),
         })
+    }
+
+    /// Whether it is an `Err`.
+    pub fn is_err(&self) -> bool {
+        match self {
+            Value::Small { is_err, .. } => *is_err,
+            Value::Large(finished) => finished.outcome == Ran::ReturnedErr,
+            Value::Shared(outcome) => outcome.as_ref().as_ref().is_ok_and(Value::is_err),
+        }
     }
 
     pub(super) fn large(finished: Finished) -> Self {
@@ -147,15 +338,49 @@ impl Value {
     /// Decodes it.
     #[inline]
     pub fn decode<R: DeserializeOwned>(self) -> Result<R, TaskError> {
-        let decoded = match self {
-            Value::Small { len, words } => {
-                let bytes: &[u8] = bytemuck::cast_slice(&words);
-                postcard::from_bytes(&bytes[..usize::from(len).min(SMALL)])
-            }
-            Value::Large(finished) => finished.decode(),
-        };
-        decoded.map_err(|error| TaskError::Result {
-            message: format!("it does not decode as the expected type: {error}"),
-        })
+        match self {
+            Value::Small { len, words, .. } => small(len, &words),
+            Value::Large(finished) => finished.decode().map_err(undecodable),
+            Value::Shared(outcome) => decode_again(&outcome),
+        }
+    }
+}
+
+/// Decodes an outcome that others look at too.
+pub fn decode_again<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, TaskError> {
+    match outcome {
+        Ok(Value::Small { len, words, .. }) => small(*len, words),
+        Ok(Value::Large(finished)) => match finished.decode_again() {
+            Some(decoded) => decoded.map_err(undecodable),
+            None => Err(TaskError::Result {
+                message: "there is a `Loan` in it, which only one can have: publish it in the task, and return the `Shared`".into(),
+            }),
+        },
+        Ok(Value::Shared(outcome)) => decode_again(outcome),
+        Err(error) => Err((**error).clone()),
+    }
+}
+
+/// The outcome for the handle; the only one left, if it is.
+fn of_shared(outcome: Arc<Outcome>) -> Outcome {
+    match Arc::try_unwrap(outcome) {
+        Ok(outcome) => outcome,
+        Err(shared) => match &*shared {
+            Ok(_) => Ok(Value::Shared(shared)),
+            Err(error) => Err(error.clone()),
+        },
+    }
+}
+
+#[inline]
+fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R, TaskError> {
+    let bytes: &[u8] = bytemuck::cast_slice(words);
+    postcard::from_bytes(&bytes[..usize::from(len).min(SMALL)]).map_err(undecodable)
+}
+
+#[cold]
+fn undecodable(error: postcard::Error) -> TaskError {
+    TaskError::Result {
+        message: format!("it does not decode as the expected type: {error}"),
     }
 }

@@ -12,7 +12,9 @@ use crate::prim::Generation;
 pub enum Due {
     /// The task may be tried again.
     Attempt,
-    /// Its hard deadline has come.
+    /// It must have begun by now.
+    Start,
+    /// Its hard deadline has come, or that of its cancellation.
     Deadline,
     /// It was asked to end, and had time enough.
     Grace,

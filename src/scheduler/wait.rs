@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::inspect::Suspects;
-use super::state::{State, Waiter};
+use super::state::{Awaited, State, Waiter};
 use super::ticket::{Outcome, Ticket};
 use crate::error::TaskError;
 use crate::prim::{ExecutorId, Hint};
@@ -48,10 +48,41 @@ fn learn(waited: Duration) {
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
+/// What a wait is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Awaits<'a> {
+    /// The end of one task.
+    Task(&'a Ticket),
+    /// The end of any.
+    Room,
+    /// The end of one that somebody follows.
+    News,
+}
+
+impl Awaits<'_> {
+    fn noted(self) -> Awaited {
+        match self {
+            Awaits::Task(ticket) => Awaited::Task {
+                ticket: ticket.id,
+                hint: ticket.hint().pack(),
+            },
+            Awaits::Room => Awaited::Room,
+            Awaits::News => Awaited::News,
+        }
+    }
+}
+
 impl State {
     /// Tasks ended so far.
     pub(super) fn ended(&self) -> u64 {
         self.counters.submitted - self.in_flight as u64
+    }
+
+    fn unpark_attendant(&self) {
+        let attends = |waiter: &&Waiter| matches!(waiter.awaits, Awaited::News);
+        if let Some(attendant) = self.waiters.iter().find(attends) {
+            attendant.thread.unpark();
+        }
     }
 
     /// If nobody leads, wakes one who waits: he will look at everything, and lead if
@@ -74,7 +105,7 @@ impl Scheduler {
             return Some(outcome);
         }
         let begin = Instant::now();
-        self.wait_until(Some(ticket), deadline, |state| {
+        self.wait_until(Awaits::Task(ticket), deadline, |state| {
             state.tickets.is_settled(ticket.id)
         });
         learn(begin.elapsed());
@@ -131,7 +162,7 @@ impl Scheduler {
         let _outcome = self.lock().tickets.detach(ticket.id);
     }
 
-    fn collect_this(&self, state: &mut State, id: u32, hint: Hint) {
+    pub(super) fn collect_this(&self, state: &mut State, id: u32, hint: Hint) {
         let is_here = state
             .inflight
             .get(hint.slot.at())
@@ -173,7 +204,7 @@ impl Scheduler {
         if self.spin_for_room(enough, deadline) {
             return true;
         }
-        let met = self.wait_until(None, deadline, |state| {
+        let met = self.wait_until(Awaits::Room, deadline, |state| {
             state.closed.is_some() || !state.free.is_empty()
         });
         if met {
@@ -200,20 +231,22 @@ impl Scheduler {
     }
 
     pub(super) fn wait_for_an_end(&self, before: u64, deadline: Option<Instant>) -> bool {
-        self.wait_until(None, deadline, |state| {
+        self.wait_until(Awaits::Room, deadline, |state| {
             state.closed.is_some() || state.ended() != before
         })
     }
 
-    /// Waits until no task is in flight.
+    /// Waits until no task is in flight, or waits for others.
     pub fn wait_for_all(&self, deadline: Option<Instant>) -> bool {
-        self.wait_until(None, deadline, |state| state.in_flight == 0)
+        self.wait_until(Awaits::Room, deadline, |state| {
+            state.in_flight == 0 && state.nodes.count() == 0
+        })
     }
 
     #[cold]
-    fn wait_until(
+    pub(super) fn wait_until(
         &self,
-        ticket: Option<&Ticket>,
+        awaits: Awaits<'_>,
         deadline: Option<Instant>,
         ready: impl Fn(&State) -> bool,
     ) -> bool {
@@ -231,8 +264,7 @@ impl Scheduler {
                 let me = thread::current();
                 state.waiters.push(Waiter {
                     thread: me.clone(),
-                    ticket: ticket.map(|t| t.id),
-                    hint: ticket.map_or(0, |t| t.hint().pack()),
+                    awaits: awaits.noted(),
                 });
                 drop(state);
                 park_until(deadline, LOOK_AGAIN_MAX);
@@ -243,7 +275,7 @@ impl Scheduler {
             } else {
                 state.leader = true;
                 drop(state);
-                let met = self.lead(ticket, deadline, &ready);
+                let met = self.lead(awaits, deadline, &ready);
                 state = self.lock();
                 state.leader = false;
                 if met {
@@ -258,7 +290,7 @@ impl Scheduler {
     /// the deadline (false).
     fn lead(
         &self,
-        ticket: Option<&Ticket>,
+        awaits: Awaits<'_>,
         deadline: Option<Instant>,
         ready: &impl Fn(&State) -> bool,
     ) -> bool {
@@ -271,9 +303,12 @@ impl Scheduler {
             let key = bell.prepare();
             let mut state = self.lock();
             self.reap(&mut state);
+            if self.listen_around(&mut state) {
+                state.unpark_attendant();
+            }
             let mut met = ready(&state);
             if !met {
-                self.collect_awaited(&mut state, ticket);
+                self.collect_awaited(&mut state, awaits.noted());
                 met = ready(&state);
             }
             drop(state);
@@ -310,18 +345,22 @@ impl Scheduler {
 
     /// Looks at the words of all tasks that somebody waits for: an executor in the
     /// middle of a batch may have finished one without saying so yet.
-    fn collect_awaited(&self, state: &mut State, ticket: Option<&Ticket>) {
-        if let Some(ticket) = ticket {
-            self.collect_this(state, ticket.id, ticket.hint());
-        }
-        let mut for_room = ticket.is_none();
-        for at in 0..state.waiters.len() {
-            match state.waiters[at].ticket {
-                Some(id) => self.collect_this(state, id, Hint::unpack(state.waiters[at].hint)),
-                None => for_room = true,
+    fn collect_awaited(&self, state: &mut State, own: Awaited) {
+        let mut is_any = false;
+        let mut one = |state: &mut State, awaits: Awaited| match awaits {
+            Awaited::Task { ticket, hint } => {
+                let place = state.tickets.place(ticket);
+                let hint = place.unwrap_or(Hint::unpack(hint));
+                self.collect_this(state, ticket, hint);
             }
+            Awaited::Room | Awaited::News => is_any = true,
+        };
+        one(state, own);
+        for at in 0..state.waiters.len() {
+            let awaits = state.waiters[at].awaits;
+            one(state, awaits);
         }
-        if for_room {
+        if is_any {
             self.collect_all(state);
         }
     }

@@ -17,6 +17,7 @@ const VERSION: u64 = 1;
 ///  32  asymmetric   1: wakers rely on the sleepers' membarrier
 ///  40  stopping     1: executors leave when they find nothing to do
 ///  48  ready        magic again, stored last
+///  56  cancels      1: some running task was asked to end
 /// ```
 #[derive(Debug)]
 #[repr(C)]
@@ -28,9 +29,10 @@ pub struct Header {
     asymmetric: AtomicU64,
     stopping: AtomicU64,
     ready: AtomicU64,
+    cancels: AtomicU64,
 }
 
-const _: () = assert!(size_of::<Header>() == 56 && size_of::<Header>() <= super::HEADER_LEN);
+const _: () = assert!(size_of::<Header>() == 64 && size_of::<Header>() <= super::HEADER_LEN);
 
 // SAFETY: atomics only, repr(C), no padding.
 unsafe impl ShmSafe for Header {}
@@ -76,6 +78,20 @@ impl Header {
     pub fn is_asymmetric(&self) -> bool {
         // Relaxed: read once after `check`.
         self.asymmetric.load(Ordering::Relaxed) == 1
+    }
+
+    /// Some running task was asked to end: from here on executors look whether the
+    /// spawned task that they begin is part of such a one.
+    pub fn cancels(&self) {
+        // Relaxed: who sees it late begins a task that it need not.
+        self.cancels.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether any running task was ever asked to end.
+    #[inline]
+    pub fn has_cancelled(&self) -> bool {
+        // Relaxed: as above.
+        self.cancels.load(Ordering::Relaxed) != 0
     }
 
     /// Tells the executors to leave; whoever sleeps must be woken afterwards.

@@ -5,6 +5,7 @@
 pub mod affinity;
 #[cfg(not(loom))]
 pub mod barrier;
+pub mod clock;
 pub mod env;
 mod executable;
 pub mod fds;

@@ -64,8 +64,30 @@ impl Finished {
 
     /// Decodes the value.
     pub fn decode<R: DeserializeOwned>(self) -> postcard::Result<R> {
-        let bytes = self.payload.bytes();
-        let value = split_parcels(bytes, self.parcels).map_or(bytes, |(value, _)| value);
-        decoding(self.buffers, || postcard::from_bytes(value))
+        let Finished {
+            payload,
+            parcels,
+            buffers,
+            ..
+        } = self;
+        decoding(buffers, || postcard::from_bytes(value(&payload, parcels)))
     }
+
+    /// Decodes the value, and keeps it. `None` if it has a writable buffer, which can
+    /// only be had once.
+    pub fn decode_again<R: DeserializeOwned>(&self) -> Option<postcard::Result<R>> {
+        if self.buffers.iter().any(Transfer::is_loan) {
+            return None;
+        }
+        let bytes = value(&self.payload, self.parcels);
+        Some(decoding(self.buffers.clone(), || {
+            postcard::from_bytes(bytes)
+        }))
+    }
+}
+
+/// The encoded value, without the parcels behind it.
+fn value(payload: &Payload, parcels: u8) -> &[u8] {
+    let bytes = payload.bytes();
+    split_parcels(bytes, parcels).map_or(bytes, |(value, _)| value)
 }

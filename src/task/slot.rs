@@ -74,6 +74,8 @@ pub enum Outcome {
     /// Its worker ended; the payload is the encoded [`Death`](crate::prim::Death). Of
     /// spawned tasks only, written by the host.
     Lost = 8,
+    /// Not begun, for the task that it is part of was cancelled. Of spawned tasks only.
+    Cancelled = 9,
 }
 
 /// Where the payload's bytes are.
@@ -133,6 +135,7 @@ impl Head {
             6 => Outcome::NoMemory,
             7 => Outcome::Damaged,
             8 => Outcome::Lost,
+            9 => Outcome::Cancelled,
             _ => return None,
         };
         let place = match (raw >> 28) & 15 {
@@ -319,7 +322,7 @@ mod tests {
     fn nonsense_is_refused() {
         assert_eq!(Head::unpack(49, &[0; 6]), None, "49 bytes inline");
         assert_eq!(Head::unpack(2 << 28, &[0; 6]), None, "no such place");
-        assert_eq!(Head::unpack(9 << 24, &[0; 6]), None, "no such outcome");
+        assert_eq!(Head::unpack(10 << 24, &[0; 6]), None, "no such outcome");
         assert_eq!(Head::unpack(1 << 28, &[u64::MAX; 6]), None, "no such block");
     }
 }

@@ -143,6 +143,7 @@ impl<R: DeserializeOwned> Child<R> {
                 death: postcard::from_bytes(finished.payload.bytes()).unwrap_or(Death::Unknown),
                 last_words: None,
             }),
+            Outcome::Cancelled => Err(TaskError::Cancelled),
             outcome => Err(TaskError::of_run(outcome, finished.payload.bytes())),
         }
     }

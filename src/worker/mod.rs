@@ -15,6 +15,7 @@
 //! [`crate::scheduler`] never import each other.
 
 mod child;
+mod context;
 mod executor;
 mod find;
 mod idle;
@@ -36,6 +37,7 @@ use crate::sys::{affinity, barrier, exit_now};
 use crate::task::{FunctionId, Functions, WorkerState};
 
 pub use child::{Child, spawn};
+pub use context::{Cancelled, Context, ProgressError, context, current_task};
 
 use executor::Executor;
 use nest::Nest;

@@ -143,6 +143,11 @@ impl Nest {
         NEST.with(|nest| nest.get().cloned())
     }
 
+    /// Who runs the tasks of this thread.
+    pub(super) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
     fn state(&self, place: Spot) -> Option<TaskState> {
         let word = self.runner.fold.slots[place.slot as usize].word();
         TaskState::of(word).filter(|_| word.generation == place.generation)
@@ -306,6 +311,8 @@ impl Nest {
         let cell = &self.runner.fold.slots[slot as usize];
         let generation = cell.word().generation;
         cell.write(head, words);
+        let root = self.runner.root().map_or(0, Hint::pack);
+        self.runner.fold.notes[slot as usize].set_root(root);
         cell.queue(generation);
         let place = Spot { slot, generation };
         let entry = Entry::Slot(place, holds);

@@ -80,6 +80,49 @@ impl Runner {
         true
     }
 
+    /// The task that runs on this executor, if one does: the one on top of its stack.
+    pub(super) fn running(&self) -> Option<Hint> {
+        let doing = &self.record().doing;
+        // Relaxed: this thread's own words.
+        let top = match doing.top.load(Ordering::Relaxed) {
+            0 => doing.current.load(Ordering::Relaxed),
+            top => top,
+        };
+        let hint = Hint::unpack(top);
+        let is_there = top != 0 && hint.slot.at() < self.fold.slots.len();
+        is_there.then_some(hint)
+    }
+
+    /// The host's task that what runs here is part of.
+    #[inline]
+    pub(super) fn root(&self) -> Option<Hint> {
+        let running = self.running()?;
+        self.root_of(running)
+    }
+
+    fn root_of(&self, hint: Hint) -> Option<Hint> {
+        let shape = &self.fold.plan.shape;
+        if hint.slot.0 < shape.slots {
+            return Some(hint);
+        }
+        let root = self.fold.notes.get(hint.slot.at())?.root();
+        (root.slot.0 < shape.slots).then_some(root)
+    }
+
+    /// Whether the task of the host that `hint` is part of was cancelled.
+    pub(super) fn is_cancelled(&self, hint: Hint) -> bool {
+        self.fold.header.has_cancelled()
+            && self
+                .root_of(hint)
+                .is_some_and(|root| self.fold.notes[root.slot.at()].is_cancelled(root.generation))
+    }
+
+    /// When the task of the host that `hint` is part of should have ended.
+    pub(super) fn deadline(&self, hint: Hint) -> Option<u64> {
+        let root = self.root_of(hint)?;
+        self.fold.notes[root.slot.at()].deadline(root.generation)
+    }
+
     /// Calls a function on this stack, without a slot.
     pub(super) fn run_directly(
         &self,
@@ -104,7 +147,12 @@ impl Runner {
     fn run_claimed(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) {
         scratch.payload.clear();
         scratch.arguments.clear();
-        let (function, outcome, outgoing) = self.call(hint.slot.at(), from, scratch);
+        let is_cancelled = from != ProcessId::HOST && self.is_cancelled(hint);
+        let (function, outcome, outgoing) = if is_cancelled {
+            (0, Outcome::Cancelled, Vec::new())
+        } else {
+            self.call(hint.slot.at(), from, scratch)
+        };
         let head = self.settle(hint.slot, function, outcome, outgoing, scratch);
         let slot = &self.fold.slots[hint.slot.at()];
         slot.write(head, scratch.payload.words());

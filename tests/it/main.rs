@@ -2,7 +2,9 @@
 
 pinfold::test_setup!();
 
+mod after;
 mod api;
+mod control;
 mod death;
 mod hunted;
 mod idle;

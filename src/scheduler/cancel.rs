@@ -1,0 +1,81 @@
+//! Cancelling.
+//!
+//! | the task is | what happens |
+//! | --- | --- |
+//! | queued, or waits for its next attempt | it ends; the compare-and-swap that does so competes with the claim |
+//! | running | its note says that it is to end; it looks when it likes; there is no other attempt. With a grace, its worker is killed if it has not ended by then |
+//! | ended | nothing |
+
+use std::time::{Duration, Instant};
+
+use crate::error::TaskError;
+use crate::task::TaskState;
+
+use super::Scheduler;
+use super::state::State;
+use super::ticket::Ticket;
+use super::timers::Due;
+
+impl Scheduler {
+    /// Cancels the task of `ticket`; false if it had ended.
+    pub fn cancel(&self, ticket: &Ticket, grace: Option<Duration>) -> bool {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        let was_there = self.cancel_ticket(&mut state, ticket.id, ticket, grace);
+        drop(state);
+        if was_there {
+            // Whoever sleeps for all waiters is not told by `settle`.
+            self.fold.host_bell.force();
+        }
+        was_there
+    }
+
+    fn cancel_ticket(
+        &self,
+        state: &mut State,
+        id: u32,
+        ticket: &Ticket,
+        grace: Option<Duration>,
+    ) -> bool {
+        if state.tickets.is_settled(id) {
+            return false;
+        }
+        if let Some(node) = state.tickets.cancel_pending(id) {
+            // One on its way to the queue is caught there.
+            self.end_node(state, node, TaskError::Cancelled);
+            return true;
+        }
+        let hint = state.tickets.place(id).unwrap_or(ticket.hint());
+        let slot = hint.slot.0;
+        let is_here = |state: &State| {
+            let inflight = state.inflight.get(slot as usize);
+            inflight.is_some_and(|inflight| inflight.ticket == Some(id))
+        };
+        if !is_here(state) {
+            return false;
+        }
+        self.collect(state, slot);
+        if !is_here(state) {
+            return false;
+        }
+        let cell = &self.fold.slots[slot as usize];
+        let is_waiting = || TaskState::of(cell.word()) == Some(TaskState::Waiting);
+        if cell.cancel(hint.generation) || is_waiting() {
+            self.end_early(state, slot, TaskError::Cancelled);
+            return true;
+        }
+        let extra = state.inflight[slot as usize].extra.get_or_insert_default();
+        extra.is_cancelled = true;
+        self.fold.notes[slot as usize].cancel(hint.generation);
+        self.fold.header.cancels();
+        if let Some(at) = grace.and_then(|grace| Instant::now().checked_add(grace)) {
+            self.add_timer(state, at, slot, Due::Deadline);
+        }
+        true
+    }
+
+    pub(super) fn was_cancelled(&self, state: &State, slot: u32) -> bool {
+        let extra = &state.inflight[slot as usize].extra;
+        extra.as_ref().is_some_and(|extra| extra.is_cancelled)
+    }
+}

@@ -1,0 +1,163 @@
+//! Followers: whoever wants to know of a task's end without waiting for it. Futures,
+//! callbacks and dependent tasks are all of this kind.
+//!
+//! They are called by one thread of the host, the *attendant*. It waits like everybody
+//! else, as long as there is a task that somebody follows, and sleeps without end when
+//! there is none. Whoever collects such a task puts the news on a list, under the lock;
+//! the attendant takes the list, and calls the followers without the lock.
+
+use std::sync::{Arc, PoisonError};
+
+use crate::prim::{Hint, TaskId};
+use crate::task::Reported;
+
+use super::Scheduler;
+use super::state::State;
+use super::ticket::{Follower, Listener, News, Outcome, Ticket};
+use super::wait::Awaits;
+
+/// A task, and who wants to hear how far it is.
+pub struct Listening {
+    place: Hint,
+    /// As often as it had said something when the listener was last told.
+    heard: u16,
+    listener: Arc<Listener>,
+}
+
+impl Scheduler {
+    /// Has `follower` called by the attendant when the task of `ticket` has ended. If
+    /// it has ended already, gives it back, with the outcome.
+    pub fn follow(
+        &self,
+        ticket: &Ticket,
+        follower: Follower,
+    ) -> Result<(), (Follower, Arc<Outcome>)> {
+        let mut state = self.lock();
+        self.collect_this(&mut state, ticket.id, ticket.hint());
+        match state.tickets.follow(ticket.id, follower) {
+            Ok(is_first) => {
+                if is_first {
+                    self.is_followed(&mut state);
+                }
+                Ok(())
+            }
+            Err(follower) => match state.tickets.share(ticket.id) {
+                Some(outcome) => Err((follower, outcome)),
+                // A ticket is there until its handle takes the outcome.
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Which task it is; `None` while it waits for others, and when one that did so has
+    /// ended.
+    pub fn task_id(&self, ticket: &Ticket) -> Option<TaskId> {
+        let place = if ticket.is_nowhere() {
+            self.lock().tickets.place(ticket.id)
+        } else {
+            Some(ticket.hint())
+        };
+        place.map(TaskId::of)
+    }
+
+    /// How far the task has last said it is.
+    pub fn reported(&self, task: TaskId) -> Option<Reported> {
+        let Hint { slot, generation } = task.hint();
+        self.fold.notes.get(slot.at())?.reported(generation)
+    }
+
+    /// Has `listener` called when the task of `ticket`, which somebody follows, has said
+    /// how far it is; several times may be one.
+    pub fn listen(&self, ticket: &Ticket, listener: Arc<Listener>) {
+        let mut state = self.lock();
+        let place = state.tickets.place(ticket.id).unwrap_or(ticket.hint());
+        let Hint { slot, generation } = place;
+        let is_here = state
+            .inflight
+            .get(slot.at())
+            .is_some_and(|inflight| inflight.ticket == Some(ticket.id));
+        if !is_here {
+            return; // it has ended
+        }
+        self.fold.notes[slot.at()].listen(generation);
+        state.listeners.push(Listening {
+            place,
+            heard: 0,
+            listener,
+        });
+    }
+
+    /// Looks whether tasks have said how far they are; puts that on the list of news.
+    pub(super) fn listen_around(&self, state: &mut State) -> bool {
+        if state.listeners.is_empty() {
+            return false;
+        }
+        let State {
+            listeners,
+            inflight,
+            news,
+            ..
+        } = state;
+        listeners.retain_mut(|listening| {
+            let Hint { slot, generation } = listening.place;
+            let reported = self.fold.notes[slot.at()].reported(generation);
+            if let Some(reported) = reported.filter(|now| now.count != listening.heard) {
+                listening.heard = reported.count;
+                news.push(News::Heard(Arc::clone(&listening.listener)));
+            }
+            inflight[slot.at()].generation == generation
+        });
+        !news.is_empty()
+    }
+
+    /// One more task is followed.
+    pub(super) fn is_followed(&self, state: &mut State) {
+        state.followed += 1;
+        if state.followed == 1 {
+            self.attendance.notify_one();
+        }
+    }
+
+    /// A task has ended that somebody follows.
+    #[cold]
+    pub(super) fn tell(&self, state: &mut State, news: News) {
+        state.followed -= 1;
+        state.news.push(news);
+        // It sleeps there if this was the last one that anybody follows.
+        self.attendance.notify_one();
+    }
+
+    /// The attendant: the next news. `None`: there will be none any more.
+    pub fn attend(&self) -> Option<Vec<News>> {
+        loop {
+            let mut state = self.lock();
+            loop {
+                if !state.news.is_empty() {
+                    return Some(std::mem::take(&mut state.news));
+                }
+                if state.is_over && state.followed == 0 {
+                    return None;
+                }
+                if state.followed > 0 {
+                    break;
+                }
+                state = self
+                    .attendance
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            drop(state);
+            self.wait_until(Awaits::News, None, |state| {
+                !state.news.is_empty() || state.followed == 0
+            });
+            // Whoever leads looks, but does not after the last task has ended.
+            self.listen_around(&mut self.lock());
+        }
+    }
+
+    /// Nothing will be submitted any more, and everything has ended.
+    pub fn is_over(&self) {
+        self.lock().is_over = true;
+        self.attendance.notify_one();
+    }
+}

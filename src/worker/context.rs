@@ -1,0 +1,228 @@
+//! What a task can learn of itself, and say to whoever waits for it.
+
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use crate::prim::{Hint, TaskId};
+use crate::sys::{barrier, clock};
+
+use super::nest::Nest;
+use super::worker_state;
+
+/// The task was cancelled; [`Context::check`] says so.
+///
+/// ```
+/// let error: Box<dyn std::error::Error> = pinfold::Cancelled.into();
+/// assert_eq!(error.to_string(), "the task was cancelled");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the task was cancelled")]
+pub struct Cancelled;
+
+/// A fraction that is no number cannot be reported as progress.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let told = rt.spawn(
+///     |()| {
+///         let error: pinfold::ProgressError =
+///             pinfold::context().report_progress(f64::NAN, "").unwrap_err();
+///         error.to_string()
+///     },
+///     (),
+/// );
+/// assert_eq!(told.join()?, "progress must be a finite number, not NaN");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("progress must be a finite number, not {fraction}")]
+#[non_exhaustive]
+pub struct ProgressError {
+    /// What was to be reported.
+    pub fraction: f64,
+}
+
+/// The task that runs on this thread, as it sees itself; made by [`context`].
+///
+/// Outside of a task (in the host, or on another thread that a task has started) there
+/// is none: nothing is cancelled, there is no deadline, and progress goes nowhere.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// fn count(to: u64) -> Result<u64, String> {
+///     let ctx = pinfold::context();
+///     let mut sum = 0;
+///     for n in 0..to {
+///         ctx.check().map_err(|cancelled| cancelled.to_string())?;
+///         sum += n;
+///     }
+///     Ok(sum)
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let endless = rt.spawn(count, u64::MAX);
+/// endless.cancel();
+/// assert_eq!(endless.join(), Err(pinfold::TaskError::Cancelled));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    // What it says is of this thread.
+    not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// The [`Context`] of the task that runs on this thread.
+///
+/// ```
+/// assert!(!pinfold::context().is_cancelled()); // in the host there is none
+/// ```
+pub fn context() -> Context {
+    Context {
+        not_send: std::marker::PhantomData,
+    }
+}
+
+/// The task that runs on this thread; `None` outside of tasks.
+///
+/// ```
+/// assert_eq!(pinfold::current_task(), None); // in the host
+/// ```
+pub fn current_task() -> Option<TaskId> {
+    context().task()
+}
+
+impl Context {
+    fn running(self) -> Option<(std::rc::Rc<Nest>, Hint)> {
+        let nest = Nest::here()?;
+        let running = nest.runner().running()?;
+        Some((nest, running))
+    }
+
+    /// Which task this is.
+    ///
+    /// ```
+    /// assert_eq!(pinfold::context().task(), None); // in the host
+    /// ```
+    pub fn task(self) -> Option<TaskId> {
+        self.running().map(|(_, hint)| TaskId::of(hint))
+    }
+
+    /// Whether the task was cancelled, or the task of the host that it is part of. Costs
+    /// a few ns: ask often.
+    ///
+    /// ```
+    /// assert!(!pinfold::context().is_cancelled()); // in the host
+    /// ```
+    pub fn is_cancelled(self) -> bool {
+        self.running()
+            .is_some_and(|(nest, hint)| nest.runner().is_cancelled(hint))
+    }
+
+    /// For `?`: an error if the task was cancelled.
+    ///
+    /// # Errors
+    /// [`Cancelled`]. A task that was cancelled and then returns any `Err` ends with
+    /// [`TaskError::Cancelled`](crate::TaskError::Cancelled).
+    ///
+    /// ```
+    /// assert_eq!(pinfold::context().check(), Ok(())); // in the host
+    /// ```
+    pub fn check(self) -> Result<(), Cancelled> {
+        if self.is_cancelled() {
+            return Err(Cancelled);
+        }
+        Ok(())
+    }
+
+    /// When the task should have ended: the earlier of its soft and its hard deadline.
+    /// A task that another has spawned has that of the task of the host it is part of.
+    ///
+    /// ```
+    /// assert_eq!(pinfold::context().deadline(), None); // in the host
+    /// ```
+    pub fn deadline(self) -> Option<Instant> {
+        let now = Instant::now();
+        // One that has passed is now.
+        self.time_left().map(|left| now + left)
+    }
+
+    /// How long it is until [`Context::deadline`]; zero when that has passed.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let task = rt.task(|()| pinfold::context().time_left());
+    /// let left = task.soft_deadline(Duration::from_secs(60)).spawn(()).join()?;
+    /// assert!(left.is_some_and(|left| left <= Duration::from_secs(60)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn time_left(self) -> Option<Duration> {
+        let (nest, hint) = self.running()?;
+        let at = nest.runner().deadline(hint)?;
+        Some(Duration::from_nanos(at.saturating_sub(clock::now())))
+    }
+
+    /// Tells whoever has the task's handle how far the task is:
+    /// [`Handle::progress`](crate::Handle::progress). `fraction` is by custom 0 to 1,
+    /// but may be any finite number; of the message the first 88 bytes are kept. Costs
+    /// some 20 ns.
+    ///
+    /// # Errors
+    /// [`ProgressError`] if `fraction` is not a finite number.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let work = rt.spawn(
+    ///     |steps: u32| {
+    ///         for step in 0..steps {
+    ///             let done = f64::from(step) / f64::from(steps);
+    ///             pinfold::context().report_progress(done, "working").unwrap();
+    ///             // …
+    ///         }
+    ///     },
+    ///     10,
+    /// );
+    /// if let Some(progress) = work.progress() {
+    ///     println!("{:3.0}% {}", 100.0 * progress.fraction, progress.message);
+    /// }
+    /// work.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report_progress(self, fraction: f64, message: &str) -> Result<(), ProgressError> {
+        if !fraction.is_finite() {
+            return Err(ProgressError { fraction });
+        }
+        let Some((nest, hint)) = self.running() else {
+            return Ok(());
+        };
+        let runner = nest.runner();
+        let note = &runner.fold.notes[hint.slot.at()];
+        note.report(hint.generation, fraction, message);
+        if note.is_listening(hint.generation) {
+            // The host, before it sleeps, passes the heavy barrier.
+            barrier::light();
+            runner.fold.host_bell.ring();
+        }
+        Ok(())
+    }
+
+    /// What `worker_init` made in this worker: see
+    /// [`worker_state`](crate::worker_state).
+    ///
+    /// ```
+    /// assert_eq!(pinfold::context().state::<u32>(), None); // in the host
+    /// ```
+    pub fn state<T: Any + Send + Sync>(self) -> Option<&'static T> {
+        worker_state::<T>()
+    }
+}

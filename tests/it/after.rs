@@ -1,0 +1,296 @@
+//! Tasks that depend on others.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use pinfold::{Handle, Loan, Shared, Shutdown, TaskError};
+use proptest::prelude::*;
+
+use crate::api::{endless, runtime};
+use crate::processes::until;
+
+fn add((own, inputs): (u64, Vec<u64>)) -> u64 {
+    own.wrapping_add(inputs.into_iter().fold(0, u64::wrapping_add))
+}
+
+fn fails((): ()) -> u64 {
+    panic!("on purpose")
+}
+
+#[test]
+fn inputs_are_the_values_of_what_was_before() {
+    let rt = runtime(2);
+    let (a, b) = (
+        rt.spawn(|n: u64| n, 1),
+        rt.spawn(|s: String| s, "two".into()),
+    );
+    let both = rt.spawn_after(
+        (&a, &b),
+        |(n, (a, b)): (u8, (u64, String))| format!("{n} {a} {b}"),
+        0,
+    );
+    let of_both = rt.spawn_after(&both, |((), text): ((), String)| text.len(), ());
+    let of_none = rt.spawn_after((), |(n, ()): (u64, ())| n, 5);
+    let of_many = rt.spawn_after(&[&a, &a, &of_none][..], add, 10);
+    assert_eq!(of_both.join(), Ok(7));
+    assert_eq!(both.join().as_deref(), Ok("0 1 two"));
+    assert_eq!(of_many.join(), Ok(17));
+    assert_eq!((a.join(), b.join().as_deref()), (Ok(1), Ok("two")));
+    assert_eq!(of_none.join(), Ok(5));
+}
+
+#[test]
+fn buffers_are_handed_on_without_a_copy() {
+    let rt = runtime(2);
+    fn make(len: usize) -> Shared {
+        let mut loan = pinfold::alloc(len).expect("room");
+        loan.fill(7);
+        loan.publish()
+    }
+    let made = rt.spawn(make, 1 << 20);
+    let sums: Vec<_> = (0..4)
+        .map(|_| {
+            rt.spawn_after(
+                &made,
+                |((), shared): ((), Shared)| shared.iter().map(|b| u64::from(*b)).sum::<u64>(),
+                (),
+            )
+        })
+        .collect();
+    for sum in sums {
+        assert_eq!(sum.join(), Ok(7 << 20));
+    }
+    drop(made);
+    // A writable one cannot be had twice.
+    let lent = rt.spawn(
+        |len: usize| -> Loan { pinfold::alloc(len).expect("room") },
+        8,
+    );
+    let none = rt.spawn_after(&lent, |((), _): ((), Loan)| (), ());
+    assert!(matches!(none.join(), Err(TaskError::Result { .. })));
+    assert_eq!(lent.join().expect("still there").len(), 8);
+    until("all to be freed", || {
+        let audit = rt.audit();
+        assert_eq!(audit.orphans, Vec::<String>::new());
+        audit.blocks_loaned + audit.blocks_shared + audit.blocks_carried == 0
+    });
+}
+
+#[test]
+fn a_failure_ends_what_depends_on_it_and_names_the_first_cause() {
+    let rt = runtime(2);
+    let failed = rt.spawn(fails, ());
+    let gate = rt.spawn(|ms| std::thread::sleep(Duration::from_millis(ms)), 300);
+    let direct = rt.spawn_after(&[&failed, &failed][..], add, 1);
+    // The other input is not waited for.
+    let other = rt.spawn_after((&direct, &gate), |(n, _): (u64, (u64, ()))| n, 1);
+    let last = rt.spawn_after(&other, |(n, _): (u64, u64)| n, 1);
+    match last.join() {
+        Err(TaskError::DependencyFailed { task, cause }) => {
+            assert!(task.ends_with("fails"), "{task}");
+            assert!(matches!(*cause, TaskError::Panicked { .. }), "{cause}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!gate.is_finished(), "at once");
+    assert!(matches!(
+        direct.join(),
+        Err(TaskError::DependencyFailed { .. })
+    ));
+    assert_eq!(gate.join(), Ok(()));
+    // An `Err` is a failure too, and so is a worker's death.
+    let err = rt.spawn(|n: u32| if n > 0 { Err(n) } else { Ok(n) }, 1);
+    let after = rt.spawn_after(&err, |(n, _): (u32, Result<u32, u32>)| n, 1);
+    assert!(matches!(
+        after.join(),
+        Err(TaskError::DependencyFailed { cause, .. }) if matches!(*cause, TaskError::Returned { .. })
+    ));
+    let dies = rt.spawn(|()| -> u64 { std::process::abort() }, ());
+    let after = rt.spawn_after(&[&dies][..], add, 1);
+    assert!(matches!(
+        after.join(),
+        Err(TaskError::DependencyFailed { cause, .. }) if matches!(*cause, TaskError::WorkerDied { .. })
+    ));
+    let tasks = rt.stats().tasks;
+    assert_eq!((tasks.cancelled, tasks.in_flight), (5, 0));
+}
+
+#[test]
+fn cancelling_one_cancels_what_depends_on_it() {
+    let rt = runtime(1);
+    let stuck = rt.spawn(endless, ());
+    let next = rt.spawn_after(&stuck, |(n, ()): (u64, ())| n, 1);
+    let last = rt.spawn_after(&[&next][..], add, 1);
+    assert!(next.cancel());
+    assert_eq!(next.join(), Err(TaskError::Cancelled));
+    assert!(matches!(
+        last.join(),
+        Err(TaskError::DependencyFailed { cause, .. }) if *cause == TaskError::Cancelled
+    ));
+    stuck.cancel_within(Duration::ZERO);
+    assert_eq!(stuck.join(), Err(TaskError::Cancelled));
+}
+
+#[test]
+fn handles_of_elsewhere_are_refused() {
+    let (rt, other) = (runtime(1), runtime(1));
+    let foreign = other.spawn(|n: u64| n, 1);
+    match rt.spawn_after(&[&foreign][..], add, 1).join() {
+        Err(TaskError::DependencyFailed { cause, .. }) => {
+            assert!(matches!(*cause, TaskError::ForeignHandle { .. }), "{cause}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut taken = rt.spawn(|n: u64| n, 1);
+    assert_eq!(taken.join_timeout(Duration::from_secs(60)), Some(Ok(1)));
+    match rt.spawn_after(&[&taken][..], add, 1).join() {
+        Err(TaskError::DependencyFailed { cause, .. }) => {
+            assert_eq!(*cause, TaskError::AlreadyJoined);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(foreign.join(), Ok(1));
+}
+
+#[test]
+fn fan_out_and_fan_in_of_thousands() {
+    let rt = runtime(2);
+    let first = rt.spawn(|n: u64| n, 1);
+    let many: Vec<_> = (0..5000)
+        .map(|n| rt.spawn_after(&[&first][..], add, n))
+        .collect();
+    let last = rt.spawn_after(many.iter().collect::<Vec<_>>(), add, 0);
+    assert_eq!(last.join(), Ok(5000 + 4999 * 5000 / 2));
+}
+
+#[test]
+fn shutting_down_runs_what_was_accepted() {
+    let rt = runtime(1);
+    let mut last = rt.spawn(|n: u64| n, 0);
+    for _ in 0..500 {
+        last = rt.spawn_after(&[&last][..], add, 1);
+    }
+    rt.shutdown(Shutdown::Drain).expect("drained");
+    assert_eq!(last.join(), Ok(500));
+    let rt = runtime(1);
+    let stuck = rt.spawn(endless, ());
+    let next = rt.spawn_after(&stuck, |(n, ()): (u64, ())| n, 1);
+    rt.shutdown(Shutdown::Abort).expect("aborted");
+    assert_eq!(next.join(), Err(TaskError::Shutdown));
+    let late = rt.spawn_after((), |(n, ()): (u64, ())| n, 1);
+    assert_eq!(late.join(), Err(TaskError::Shutdown));
+}
+
+/// What a task of a random graph does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Does {
+    Adds,
+    Panics,
+    KillsItsWorker,
+    IsCancelled,
+}
+
+fn does((own, inputs): ((u64, u8), Vec<u64>)) -> u64 {
+    match own.1 {
+        1 => panic!("on purpose"),
+        2 => std::process::abort(),
+        _ => add((own.0, inputs)),
+    }
+}
+
+fn graph() -> impl Strategy<Value = Vec<(Vec<prop::sample::Index>, Does)>> {
+    let does = prop_oneof![
+        20 => Just(Does::Adds),
+        1 => Just(Does::Panics),
+        1 => Just(Does::KillsItsWorker),
+        1 => Just(Does::IsCancelled),
+    ];
+    let before = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
+    prop::collection::vec((before, does), 1..60)
+}
+
+/// What the model allows a task to end with.
+#[derive(Clone, Debug, PartialEq)]
+enum End {
+    Value(u64),
+    Fails,
+    /// It was cancelled, before or after its end.
+    Cancelled(Box<End>),
+    /// Of what it depends on some have failed.
+    Unmet,
+    /// It may have failed, or not, with this value.
+    Either(u64),
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Random graphs with failures, deaths and cancellations, against a sequential model.
+    #[test]
+    fn graphs_end_as_a_sequential_model_says(graph in graph()) {
+        let rt = runtime(2);
+        let mut handles: Vec<Handle<u64>> = Vec::new();
+        let mut model: HashMap<usize, End> = HashMap::new();
+        for (at, (before, what)) in graph.iter().enumerate() {
+            let before: Vec<usize> = before
+                .iter()
+                .filter(|_| at > 0)
+                .map(|index| index.index(at))
+                .collect();
+            let of: Vec<&Handle<u64>> = before.iter().map(|b| &handles[*b]).collect();
+            let code = match what {
+                Does::Panics => 1,
+                Does::KillsItsWorker => 2,
+                Does::Adds | Does::IsCancelled => 0,
+            };
+            let handle = rt.spawn_after(of, does, (at as u64, code));
+            if *what == Does::IsCancelled {
+                handle.cancel();
+            }
+            handles.push(handle);
+            let ends: Vec<&End> = before.iter().map(|b| &model[b]).collect();
+            let certain = ends.iter().any(|end| matches!(end, End::Fails | End::Unmet));
+            let sum = ends.iter().fold(at as u64, |sum, end| match end {
+                End::Value(value) | End::Either(value) => sum.wrapping_add(*value),
+                End::Cancelled(end) => match **end {
+                    End::Value(value) => sum.wrapping_add(value),
+                    _ => sum,
+                },
+                _ => sum,
+            });
+            let open = ends.iter().any(|end| matches!(end, End::Either(_) | End::Cancelled(_)));
+            let end = match what {
+                _ if certain => End::Unmet,
+                Does::Panics | Does::KillsItsWorker if !open => End::Fails,
+                Does::Panics | Does::KillsItsWorker => End::Fails,
+                Does::Adds if open => End::Either(sum),
+                Does::Adds => End::Value(sum),
+                Does::IsCancelled => End::Cancelled(Box::new(End::Value(sum))),
+            };
+            model.insert(at, end);
+        }
+        let start = Instant::now();
+        for (at, handle) in handles.into_iter().enumerate() {
+            let outcome = handle.join();
+            let unmet = matches!(outcome, Err(TaskError::DependencyFailed { .. }));
+            let is_allowed = match &model[&at] {
+                End::Value(value) => outcome == Ok(*value),
+                End::Fails => outcome.is_err(),
+                End::Unmet => unmet || outcome == Err(TaskError::Cancelled),
+                End::Either(value) => outcome == Ok(*value) || unmet,
+                End::Cancelled(end) => {
+                    outcome == Err(TaskError::Cancelled)
+                        || unmet
+                        || matches!(**end, End::Value(value) if outcome == Ok(value))
+                }
+            };
+            prop_assert!(is_allowed, "task {at} of {graph:?}: {outcome:?}, allowed {:?}", model[&at]);
+        }
+        prop_assert!(start.elapsed() < Duration::from_secs(60));
+        let tasks = rt.stats().tasks;
+        let ended = tasks.completed + tasks.panicked + tasks.died + tasks.cancelled;
+        prop_assert_eq!(tasks.submitted, graph.len() as u64);
+        prop_assert_eq!(ended, tasks.submitted, "{:?}", tasks);
+        prop_assert_eq!(rt.audit().orphans, Vec::<String>::new());
+    }
+}
