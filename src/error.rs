@@ -347,6 +347,14 @@ pub enum Refusal {
         /// How long the encoded arguments are, in bytes.
         bytes: usize,
     },
+    /// A [`Limit`](crate::Limit) is reached, or is less than the task wants.
+    #[error("the task wants {units} units of a limit of {total}, and there are not as many free")]
+    Limited {
+        /// What the task wants.
+        units: u64,
+        /// How many there are in all.
+        total: u64,
+    },
     /// Shared memory was found damaged; the runtime is building the fold anew, which
     /// takes some milliseconds.
     #[error("the fold is being built anew after damage: try again in a moment")]

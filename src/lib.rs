@@ -84,7 +84,7 @@ pub use runtime::{
     Builder, CallbackError, Dependencies, Handle, Map, Progress, Runtime, Stats, Task, WorkerStats,
 };
 #[cfg(not(loom))]
-pub use scheduler::{Audit, Counters, Owned};
+pub use scheduler::{Audit, Counters, Limit, Owned, Retry};
 #[cfg(not(loom))]
 pub use worker::{
     Cancelled, Child, Context, ProgressError, alloc, context, current_task, spawn, worker_state,

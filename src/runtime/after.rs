@@ -6,9 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Dependency, Outcome, Scheduler, decode_again};
+use crate::scheduler::{Dependency, NotAccepted, Outcome, Scheduler, decode_again};
 
+use super::Task;
 use super::handle::Handle;
+use super::task::{encode, foreign, handle};
 
 /// Takes the values of the tasks that were depended on.
 type Decode<I> = Box<dyn FnOnce(&[Arc<Outcome>]) -> Result<I, TaskError> + Send>;
@@ -182,4 +184,69 @@ tuples! {
     (A 0, B 1, C 2, D 3)
     (A 0, B 1, C 2, D 3, E 4)
     (A 0, B 1, C 2, D 3, E 4, F 5)
+}
+
+impl<F, A, I, R> Task<'_, F, (A, I), R>
+where
+    F: Fn((A, I)) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned + Send + 'static,
+    I: Serialize + DeserializeOwned + Send + 'static,
+    R: Serialize + DeserializeOwned,
+{
+    /// Submits it, to begin when the tasks of `after` have ended: it is called with
+    /// `args` and their values. Until then it takes no place in the queue, and no
+    /// executor waits. The handles may be joined or dropped as ever.
+    ///
+    /// If one of them ends without a value (or with one that is an `Err`), this task is
+    /// not run, and ends at once with
+    /// [`TaskError::DependencyFailed`](crate::TaskError::DependencyFailed), which names
+    /// the first one that failed; so do those that depend on this one. Its deadlines and
+    /// its back-off count from when it is queued.
+    ///
+    /// A [`Shared`](crate::Shared) in a value is handed on without a copy; all else is
+    /// decoded and encoded again, by the host: return large data as `Shared`. A value
+    /// with a [`Loan`](crate::Loan) in it cannot be handed on.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let parts: Vec<_> = (1..=3u64).map(|n| rt.spawn(|n: u64| n * n, n)).collect();
+    /// let sum = rt.task(|(scale, squares): (u64, Vec<u64>)| scale * squares.iter().sum::<u64>());
+    /// let total = sum.spawn_after(parts.iter().collect::<Vec<_>>(), 10);
+    /// let text = rt
+    ///     .task(|((), (total, first)): ((), (u64, u64))| format!("{total} {first}"))
+    ///     .spawn_after((&total, &parts[0]), ());
+    /// assert_eq!(text.join()?, "140 1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_after<D>(&self, after: D, args: A) -> Handle<R>
+    where
+        D: Dependencies<Inputs = I> + Sealed<Values = I>,
+    {
+        let scheduler = self.core().sound();
+        let mut job = self.job();
+        if self.function.is_none() {
+            return handle::<F, R>(scheduler, Err(NotAccepted::Failed(foreign())));
+        }
+        let decode = after.decode();
+        let build = Box::new(move |outcomes: &[_]| {
+            let inputs = decode(outcomes)?;
+            encode(&(args, inputs), &mut job)?;
+            Ok(job)
+        });
+        let submitted = scheduler.submit_after(after.list(&scheduler), build);
+        handle::<F, R>(scheduler, submitted)
+    }
+}
+
+/// Which values are failures, and what makes a judge of outcomes of that.
+type Judgement<R> = (fn(&R) -> bool, fn(fn(&R) -> bool) -> Judge);
+
+fn judgement<R: DeserializeOwned + 'static>(judge: fn(&R) -> bool) -> Judge {
+    Arc::new(move |outcome: &Outcome| match outcome {
+        Ok(_) => decode_again::<R>(outcome).is_ok_and(|value| judge(&value)),
+        Err(error) => matches!(**error, TaskError::Panicked { .. }),
+    })
 }

@@ -12,13 +12,13 @@ pub fn attend(scheduler: &Arc<Scheduler>) -> std::io::Result<()> {
         .name("pinfold-attend".into())
         .spawn(move || {
             while let Some(all) = scheduler.attend() {
-                all.into_iter().for_each(tell);
+                all.into_iter().for_each(|news| tell(&scheduler, news));
             }
         })?;
     Ok(())
 }
 
-fn tell(news: News) {
+fn tell(scheduler: &Scheduler, news: News) {
     match news {
         News::Ended { outcome, followers } => {
             for follower in followers {
@@ -26,6 +26,16 @@ fn tell(news: News) {
             }
         }
         News::Heard(listener) => alone(|| listener()),
+        News::ToJudge {
+            task,
+            ran,
+            outcome,
+            judge,
+        } => {
+            let mut has_failed = false;
+            alone(|| has_failed = judge(&outcome));
+            scheduler.judged(task, ran, outcome, has_failed);
+        }
     }
 }
 

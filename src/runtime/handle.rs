@@ -209,8 +209,8 @@ impl<R> Drop for Handle<R> {
 impl<R: DeserializeOwned + Send + 'static> Handle<R> {
     /// Has `callback` called with the outcome when the task has ended, on a thread of
     /// the host that is not yours. It may block, and panic (which is logged), without
-    /// harm to others. The handle may be joined or dropped as ever; a value with a
-    /// [`Loan`](crate::Loan) in it goes to one of the two only.
+    /// harm to others. The handle may be joined or dropped as ever. A value with a
+    /// [`Loan`](crate::Loan) in it is the handle's alone.
     ///
     /// # Errors
     /// [`CallbackError`] if there is one already, or the outcome was taken.

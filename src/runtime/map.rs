@@ -109,7 +109,11 @@ where
             }
             missing -= 1;
             match items.next() {
-                Some(args) => task.encode(&args, job).map(|()| true),
+                Some(args) => {
+                    task.encode(&args, job)?;
+                    let taken = task.take_limits(scheduler, job, None);
+                    taken.map(|()| true).map_err(error_of)
+                }
                 None => {
                     *exhausted = true;
                     Ok(false)

@@ -2,19 +2,23 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
-use crate::scheduler::{Backoff, Job, NotAccepted, Scheduler, Ticket};
+use crate::scheduler::{
+    Backoff, Job, Judge, Limit, NotAccepted, Outcome, Retries, Retry, Scheduler, Ticket,
+    decode_again,
+};
 use crate::task::{FunctionId, Payload, entry_of};
 
-use super::after::{Dependencies, Sealed};
 use super::core::Core;
 use super::{Handle, Map};
+
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// A function to be run, with settings; made by
 /// [`Runtime::task`](crate::Runtime::task).
@@ -32,12 +36,15 @@ use super::{Handle, Map};
 #[must_use = "nothing runs before `spawn` or `map`"]
 pub struct Task<'rt, F, A, R> {
     core: &'rt Arc<Core>,
-    function: Option<FunctionId>,
+    pub(super) function: Option<FunctionId>,
     attempts: u32,
     backoff: Backoff,
     deadline: Option<Duration>,
     start_limit: Option<Duration>,
     soft_limit: Option<Duration>,
+    retry: Option<Retry>,
+    judge: Option<Judgement<R>>,
+    limits: [Option<(&'rt Limit, u64)>; 2],
     in_flight: Option<usize>,
     types: PhantomData<fn(F, A) -> R>,
 }
@@ -78,6 +85,9 @@ where
             deadline: None,
             start_limit: None,
             soft_limit: None,
+            retry: None,
+            judge: None,
+            limits: [None; 2],
             in_flight: None,
             types: PhantomData,
         }
@@ -234,6 +244,88 @@ where
         self
     }
 
+    /// Runs it again if its value is an `Err` or it panics, as `retry` says; the last
+    /// attempt's outcome is the task's. This is apart from what happens when its worker
+    /// dies: see [`Task::safe_to_repeat`]. Its arguments must not contain a
+    /// [`Loan`](crate::Loan).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// fn flaky(_: ()) -> Result<u32, String> {
+    ///     static CALLS: AtomicU32 = AtomicU32::new(0);
+    ///     match CALLS.fetch_add(1, Ordering::Relaxed) {
+    ///         0 => Err("not yet".into()),
+    ///         1 => panic!("nor now"),
+    ///         calls => Ok(calls),
+    ///     }
+    /// }
+    /// let retry = pinfold::Retry::fixed(5, std::time::Duration::from_millis(1));
+    /// assert_eq!(rt.task(flaky).retry(retry).spawn(()).join()?, Ok(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// With [`Task::retry`]: which values count as failures, instead of every `Err`; a
+    /// panic always does. `judge` is called in the host.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let retry = pinfold::Retry::fixed(3, std::time::Duration::ZERO);
+    /// let task = rt
+    ///     .task(|n: u32| if n == 0 { Err("busy".to_owned()) } else { Err("wrong".to_owned()) })
+    ///     .retry(retry)
+    ///     .retry_when(|value| matches!(value, Err(why) if why == "busy"));
+    /// let _ = task.spawn(0).join()?; // three attempts
+    /// let _ = task.spawn(1).join()?; // one
+    /// assert_eq!(rt.stats().tasks.repeated, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry_when(mut self, judge: fn(&R) -> bool) -> Self
+    where
+        R: 'static,
+    {
+        self.judge = Some((judge, judgement::<R>));
+        self
+    }
+
+    /// Takes `units` of `limit` for as long as the task is in flight, from its submission
+    /// to its end. `spawn` and `map` wait until there are as many, `try_spawn` does not.
+    /// A task may be under two limits; a third takes the place of the second. Tasks that
+    /// depend on others ([`Task::spawn_after`]) are under none.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let few = pinfold::Limit::new(1);
+    /// let nap = |ms| std::thread::sleep(std::time::Duration::from_millis(ms));
+    /// let task = rt.task(nap).limited(&few, 1);
+    /// let first = task.spawn(100);
+    /// let refused = task.try_spawn(100).unwrap_err();
+    /// assert_eq!(refused.refusal, pinfold::Refusal::Limited { units: 1, total: 1 });
+    /// let second = task.spawn(0); // when the first has ended
+    /// assert!(first.is_finished());
+    /// # second.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn limited(mut self, limit: &'rt Limit, units: u64) -> Self {
+        let [first, second] = &mut self.limits;
+        let free = if first.is_none() { first } else { second };
+        *free = Some((limit, units));
+        self
+    }
+
     /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
     /// each executor, at most half of the queue.
     ///
@@ -267,7 +359,7 @@ where
         loop {
             let scheduler = self.core.sound();
             let submitted = match self.encode(&args, &mut job) {
-                Ok(()) => scheduler.submit(&mut job, None),
+                Ok(()) => self.submit(&scheduler, &mut job, None),
                 Err(error) => Err(NotAccepted::Failed(error)),
             };
             if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
@@ -298,12 +390,43 @@ where
         if let Err(refusal) = scheduler.try_reserve() {
             return Err(TrySpawnError { refusal, args });
         }
+        self.spawn_by(scheduler, args, Instant::now())
+    }
+
+    /// Submits it if it can be accepted within `timeout`; waits for room in the queue,
+    /// for memory for long arguments, and for its [limits](Task::limited).
+    ///
+    /// # Errors
+    /// [`TrySpawnError`] with the reason and the arguments.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let task = rt.task(|n: u32| n + 1);
+    /// assert_eq!(task.spawn_timeout(1, Duration::from_secs(1))?.join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_timeout(&self, args: A, timeout: Duration) -> Result<Handle<R>, TrySpawnError<A>> {
+        let now = Instant::now();
+        // Beyond what the clock can say: a year, which is as good.
+        let deadline = now.checked_add(timeout).unwrap_or(now + YEAR);
+        self.spawn_by(self.core.sound(), args, deadline)
+    }
+
+    fn spawn_by(
+        &self,
+        scheduler: Arc<Scheduler>,
+        args: A,
+        deadline: Instant,
+    ) -> Result<Handle<R>, TrySpawnError<A>> {
         let mut job = self.job();
         if let Err(error) = self.encode(&args, &mut job) {
             return Ok(handle::<F, R>(scheduler, Err(NotAccepted::Failed(error))));
         }
-        let now = std::time::Instant::now();
-        match scheduler.submit(&mut job, Some(now)) {
+        match self.submit(&scheduler, &mut job, Some(deadline)) {
             Err(NotAccepted::Refused(refusal)) => {
                 job.buffers.iter().for_each(Transfer::recall);
                 Err(TrySpawnError { refusal, args })
@@ -337,6 +460,35 @@ where
         Map::new(*self, items.into_iter(), self.in_flight.unwrap_or(default))
     }
 
+    /// Takes what the task needs of its limits, and submits it.
+    #[inline]
+    fn submit(
+        &self,
+        scheduler: &Scheduler,
+        job: &mut Job,
+        deadline: Option<Instant>,
+    ) -> Result<Ticket, NotAccepted> {
+        if self.limits[0].is_some() {
+            self.take_limits(scheduler, job, deadline)?;
+        }
+        scheduler.submit(job, deadline)
+    }
+
+    #[cold]
+    pub(super) fn take_limits(
+        &self,
+        scheduler: &Scheduler,
+        job: &mut Job,
+        deadline: Option<Instant>,
+    ) -> Result<(), NotAccepted> {
+        job.permits.clear();
+        for (limit, units) in self.limits.iter().flatten() {
+            let permit = scheduler.take(limit, *units, deadline)?;
+            job.permits.push(permit);
+        }
+        Ok(())
+    }
+
     pub(super) fn core(&self) -> &'rt Arc<Core> {
         self.core
     }
@@ -354,6 +506,12 @@ where
             deadline: self.deadline,
             start_limit: self.start_limit,
             soft_limit: self.soft_limit,
+            retries: self.retry.map(|retry| Retries {
+                retry,
+                judge: self.judge.map(|(judge, make)| make(judge)),
+                failures: 0,
+            }),
+            permits: Vec::new(),
         }
     }
 
@@ -367,63 +525,8 @@ where
     }
 }
 
-impl<F, A, I, R> Task<'_, F, (A, I), R>
-where
-    F: Fn((A, I)) -> R + Copy + Send + 'static,
-    A: Serialize + DeserializeOwned + Send + 'static,
-    I: Serialize + DeserializeOwned + Send + 'static,
-    R: Serialize + DeserializeOwned,
-{
-    /// Submits it, to begin when the tasks of `after` have ended: it is called with
-    /// `args` and their values. Until then it takes no place in the queue, and no
-    /// executor waits. The handles may be joined or dropped as ever.
-    ///
-    /// If one of them ends without a value (or with one that is an `Err`), this task is
-    /// not run, and ends at once with
-    /// [`TaskError::DependencyFailed`](crate::TaskError::DependencyFailed), which names
-    /// the first one that failed; so do those that depend on this one. Its deadlines and
-    /// its back-off count from when it is queued.
-    ///
-    /// A [`Shared`](crate::Shared) in a value is handed on without a copy; all else is
-    /// decoded and encoded again, by the host: return large data as `Shared`. A value
-    /// with a [`Loan`](crate::Loan) in it cannot be handed on.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let parts: Vec<_> = (1..=3u64).map(|n| rt.spawn(|n: u64| n * n, n)).collect();
-    /// let sum = rt.task(|(scale, squares): (u64, Vec<u64>)| scale * squares.iter().sum::<u64>());
-    /// let total = sum.spawn_after(parts.iter().collect::<Vec<_>>(), 10);
-    /// let text = rt
-    ///     .task(|((), (total, first)): ((), (u64, u64))| format!("{total} {first}"))
-    ///     .spawn_after((&total, &parts[0]), ());
-    /// assert_eq!(text.join()?, "140 1");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn spawn_after<D>(&self, after: D, args: A) -> Handle<R>
-    where
-        D: Dependencies<Inputs = I> + Sealed<Values = I>,
-    {
-        let scheduler = self.core.sound();
-        let mut job = self.job();
-        if self.function.is_none() {
-            return handle::<F, R>(scheduler, Err(NotAccepted::Failed(foreign())));
-        }
-        let decode = after.decode();
-        let build = Box::new(move |outcomes: &[_]| {
-            let inputs = decode(outcomes)?;
-            encode(&(args, inputs), &mut job)?;
-            Ok(job)
-        });
-        let submitted = scheduler.submit_after(after.list(&scheduler), build);
-        handle::<F, R>(scheduler, submitted)
-    }
-}
-
 #[cold]
-fn foreign() -> TaskError {
+pub(super) fn foreign() -> TaskError {
     TaskError::Arguments {
         message: "the function is not part of the main program (a shared library's?)".into(),
     }
@@ -431,7 +534,7 @@ fn foreign() -> TaskError {
 
 /// Encodes `args` into `job`, whose former contents are forgotten.
 #[inline]
-fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<(), TaskError> {
+pub(super) fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<(), TaskError> {
     job.payload.clear();
     let (encoded, buffers) = encoding(|| job.payload.encode(args));
     job.buffers = buffers;
@@ -441,7 +544,7 @@ fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<(), TaskError> {
 }
 
 #[inline]
-fn handle<F, R: DeserializeOwned>(
+pub(super) fn handle<F, R: DeserializeOwned>(
     scheduler: Arc<Scheduler>,
     submitted: Result<Ticket, NotAccepted>,
 ) -> Handle<R> {

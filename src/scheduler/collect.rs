@@ -142,6 +142,21 @@ impl Scheduler {
             // The task has listened, and what it says is that it was cancelled.
             outcome = Err(Box::new(TaskError::Cancelled));
         }
+        if let Some(outcome) = self.retry(state, slot, ran, outcome) {
+            self.count_and_settle(state, slot, ran, outcome);
+        }
+        true
+    }
+
+    /// Ends the task in `slot`, which has run.
+    #[inline]
+    pub(super) fn count_and_settle(
+        &self,
+        state: &mut State,
+        slot: u32,
+        ran: Ran,
+        outcome: Outcome,
+    ) {
         let mut damage = None;
         let counters = &mut state.counters;
         match (ran, &outcome) {
@@ -162,7 +177,6 @@ impl Scheduler {
         if let Some(what) = damage {
             self.condemn(state, &what);
         }
-        true
     }
 
     /// Ends the task in `slot`: frees the slot, tells who waits.

@@ -18,6 +18,7 @@
 use std::sync::{Arc, Weak};
 
 use crate::error::TaskError;
+use crate::prim::{Hint, SlotIndex};
 
 use super::Scheduler;
 use super::state::State;
@@ -220,6 +221,46 @@ impl Scheduler {
             self.end_unqueued(&mut state, ticket, error);
             drop(state);
             self.fold.host_bell.force();
+        }
+    }
+
+    /// Submits a task that was pending, under the ticket it has. Not only while the
+    /// runtime is open: what was accepted before it was closed is run.
+    fn submit_pending(&self, job: &mut Job, ticket: u32) -> Result<(), TaskError> {
+        let prepared = match self.prepare(job, None) {
+            Ok(prepared) => prepared,
+            Err(NotAccepted::Failed(error)) => return Err(error),
+            Err(NotAccepted::Refused(refusal)) => {
+                let message = refusal.to_string();
+                return Err(TaskError::OutOfMemory { message });
+            }
+        };
+        loop {
+            let mut state = self.lock();
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
+            }
+            if state.free.is_empty() {
+                self.publish(&mut state);
+                self.reap(&mut state);
+            }
+            let Some(index) = state.free.last() else {
+                drop(state);
+                self.wait_until(Awaits::Room, None, |state| {
+                    state.failed.is_some() || !state.free.is_empty()
+                });
+                continue;
+            };
+            let hint = Hint {
+                slot: SlotIndex(*index),
+                generation: state.inflight[*index as usize].generation,
+            };
+            if !state.tickets.set_place(ticket, hint) {
+                return Err(TaskError::Cancelled);
+            }
+            self.enqueue_as(&mut state, prepared, ticket);
+            self.publish(&mut state);
+            return Ok(());
         }
     }
 

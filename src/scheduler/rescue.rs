@@ -287,11 +287,15 @@ impl Scheduler {
         };
         let mut attempts = std::mem::take(&mut extra.attempts);
         let error = match (&extra.again, attempts.pop()) {
-            (None, Some(Attempt { death, last_words })) => TaskError::WorkerDied {
-                task,
-                death,
-                last_words,
-            },
+            (again, Some(Attempt { death, last_words }))
+                if again.as_ref().is_none_or(|again| again.limit == 1) =>
+            {
+                TaskError::WorkerDied {
+                    task,
+                    death,
+                    last_words,
+                }
+            }
             (_, last) => {
                 attempts.extend(last);
                 TaskError::Poison { task, attempts }

@@ -15,7 +15,9 @@ use crate::task::{Head, INLINE_LEN};
 use super::backoff::Backoff;
 use super::deadline::Deadline;
 use super::depend::Nodes;
+use super::limit::Permit;
 use super::rescue::Dying;
+use super::retry::Retries;
 use super::ticket::{News, Tickets};
 use super::timers::Timers;
 use super::watch::Listening;
@@ -90,6 +92,10 @@ pub struct Extra {
     pub deadline: Option<Deadline>,
     /// The attempts that ended with the worker.
     pub attempts: Vec<Attempt>,
+    /// Whether it is tried again when it fails by itself.
+    pub retries: Option<Retries>,
+    /// Its shares of limits.
+    pub permits: Vec<Permit>,
     /// It was cancelled: there is no other attempt.
     pub is_cancelled: bool,
     /// How long after its submission it must have begun.

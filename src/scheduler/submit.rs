@@ -1,5 +1,6 @@
 //! Accepting tasks.
 
+use std::cell::Cell;
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use super::Scheduler;
 use super::backoff::Backoff;
 use super::balance::{Load, WORTH_WAKING_NS};
 use super::deadline::Deadline;
+use super::limit::{Limit, Permit};
+use super::retry::Retries;
 use super::state::{Again, Extra, State};
 use super::ticket::Ticket;
 use super::timers::Due;
@@ -41,6 +44,10 @@ pub struct Job {
     pub backoff: Backoff,
     /// How long after its submission it must have ended.
     pub deadline: Option<Duration>,
+    /// Whether it is tried again when it fails by itself.
+    pub retries: Option<Retries>,
+    /// Its shares of limits.
+    pub permits: Vec<Permit>,
     /// How long after its submission it must have begun.
     pub start_limit: Option<Duration>,
     /// How long after its submission it should have ended.
@@ -82,6 +89,43 @@ impl Scheduler {
         Err(refusal)
     }
 
+    /// Takes `units` of `limit`; waits until there are as many, until `deadline`, or
+    /// without end if there is none.
+    pub fn take(
+        &self,
+        limit: &Limit,
+        units: u64,
+        deadline: Option<Instant>,
+    ) -> Result<Permit, Refusal> {
+        if let Some(permit) = limit.try_take(units) {
+            return Ok(permit);
+        }
+        let total = limit.total();
+        let refusal = Refusal::Limited { units, total };
+        let permit = Cell::new(None);
+        let closed = Cell::new(None);
+        // More than there are in all will never be free.
+        if units <= total {
+            self.wait_until(Awaits::Room, deadline, |state| {
+                closed.set(state.closed);
+                state.closed.is_some() || {
+                    permit.set(limit.try_take(units));
+                    let taken = permit.take();
+                    let is_taken = taken.is_some();
+                    permit.set(taken);
+                    is_taken
+                }
+            });
+        }
+        match (permit.into_inner(), closed.get()) {
+            (Some(permit), _) => Ok(permit),
+            (None, closed) => {
+                self.lock().counters.refused += 1;
+                Err(closed.unwrap_or(refusal))
+            }
+        }
+    }
+
     /// Submits one task; waits for room (in the queue, or in the pool for long
     /// arguments) until `deadline`, or without end if there is none.
     #[inline]
@@ -121,10 +165,13 @@ impl Scheduler {
                         Ok(prepared) => {
                             // One that holds memory is not kept waiting for others
                             // that may need it.
-                            let holds = prepared.extra.as_ref().map(|extra| &extra.holds);
-                            let holds_memory = holds.is_some_and(|holds| !holds.is_empty());
+                            // So with shares of limits.
+                            let extra = prepared.extra.as_ref();
+                            let holds_something = extra.is_some_and(|extra| {
+                                !extra.holds.is_empty() || !extra.permits.is_empty()
+                            });
                             chunk.push(prepared);
-                            if holds_memory {
+                            if holds_something {
                                 break;
                             }
                         }
@@ -177,46 +224,6 @@ impl Scheduler {
         Ticket::nowhere(id)
     }
 
-    /// Submits a task that was pending, under the ticket it has. Not only while the
-    /// runtime is open: what was accepted before it was closed is run.
-    pub(super) fn submit_pending(&self, job: &mut Job, ticket: u32) -> Result<(), TaskError> {
-        let prepared = match self.prepare(job, None) {
-            Ok(prepared) => prepared,
-            Err(NotAccepted::Failed(error)) => return Err(error),
-            Err(NotAccepted::Refused(refusal)) => {
-                let message = refusal.to_string();
-                return Err(TaskError::OutOfMemory { message });
-            }
-        };
-        loop {
-            let mut state = self.lock();
-            if let Some(error) = &state.failed {
-                return Err(error.clone());
-            }
-            if state.free.is_empty() {
-                self.publish(&mut state);
-                self.reap(&mut state);
-            }
-            let Some(index) = state.free.last() else {
-                drop(state);
-                self.wait_until(Awaits::Room, None, |state| {
-                    state.failed.is_some() || !state.free.is_empty()
-                });
-                continue;
-            };
-            let hint = Hint {
-                slot: SlotIndex(*index),
-                generation: state.inflight[*index as usize].generation,
-            };
-            if !state.tickets.set_place(ticket, hint) {
-                return Err(TaskError::Cancelled);
-            }
-            self.enqueue_as(&mut state, prepared, ticket);
-            self.publish(&mut state);
-            return Ok(());
-        }
-    }
-
     /// The lock, with a free slot.
     fn room(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, State>, NotAccepted> {
         let mut state = self.lock();
@@ -248,10 +255,15 @@ impl Scheduler {
 
     /// Everything that needs no lock: long arguments go into a block.
     #[inline]
-    fn prepare(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Prepared, NotAccepted> {
+    pub(super) fn prepare(
+        &self,
+        job: &mut Job,
+        deadline: Option<Instant>,
+    ) -> Result<Prepared, NotAccepted> {
         let parcels = job.buffers.len() as u8;
         if !job.buffers.is_empty() {
-            self.add_parcels(&mut job.payload, &job.buffers, job.attempts)
+            let is_repeated = job.attempts > 1 || job.retries.is_some();
+            self.add_parcels(&mut job.payload, &job.buffers, is_repeated)
                 .map_err(NotAccepted::Failed)?;
         }
         let place = if job.payload.is_inline() {
@@ -267,7 +279,9 @@ impl Scheduler {
         };
         let has_no_limit =
             job.deadline.is_none() && job.start_limit.is_none() && job.soft_limit.is_none();
-        let is_plain = job.buffers.is_empty() && job.attempts == 1 && has_no_limit;
+        let is_run_once = job.attempts == 1 && job.retries.is_none();
+        let is_plain =
+            job.buffers.is_empty() && is_run_once && has_no_limit && job.permits.is_empty();
         let extra = if is_plain {
             None
         } else {
@@ -286,7 +300,7 @@ impl Scheduler {
         &self,
         payload: &mut Payload,
         buffers: &[Transfer],
-        attempts: u32,
+        is_repeated: bool,
     ) -> Result<(), TaskError> {
         let wrong = |message: &str| TaskError::Arguments {
             message: message.into(),
@@ -294,7 +308,7 @@ impl Scheduler {
         if buffers.len() > usize::from(u8::MAX) {
             return Err(wrong("more than 255 buffers in one argument"));
         }
-        if attempts > 1 && buffers.iter().any(Transfer::is_loan) {
+        if is_repeated && buffers.iter().any(Transfer::is_loan) {
             return Err(wrong(
                 "a `Loan` cannot be an argument of a task that may be repeated: a worker that dies may leave it half written; publish it, and pass the `Shared`",
             ));
@@ -362,7 +376,7 @@ impl Scheduler {
     }
 
     #[inline]
-    fn enqueue_as(&self, state: &mut State, job: Prepared, id: u32) -> Hint {
+    pub(super) fn enqueue_as(&self, state: &mut State, job: Prepared, id: u32) -> Hint {
         let index = state.free.pop().unwrap_or_default();
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
@@ -416,7 +430,7 @@ impl Scheduler {
 
     #[cold]
     fn extra(head: Head, job: &mut Job) -> Box<Extra> {
-        let again = (job.attempts > 1).then(|| Again {
+        let again = (job.attempts > 1 || job.retries.is_some()).then(|| Again {
             head,
             // Of long arguments the block is among the holds.
             words: job.payload.all_words(),
@@ -435,6 +449,8 @@ impl Scheduler {
             deadline,
             start_limit,
             soft_limit,
+            retries: job.retries.clone(),
+            permits: std::mem::take(&mut job.permits),
             ..Extra::default()
         })
     }
@@ -559,7 +575,7 @@ impl Scheduler {
 }
 
 /// A job that needs nothing but a slot.
-struct Prepared {
+pub struct Prepared {
     head: Head,
     words: [u64; INLINE_LEN / 8],
     name: fn() -> &'static str,

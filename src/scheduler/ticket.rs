@@ -10,6 +10,7 @@ use crate::prim::{Generation, Hint, SlotIndex};
 use crate::task::{Finished, Outcome as Ran, Payload};
 
 use super::depend::NodeId;
+use super::retry::Judge;
 
 /// Bytes of a value that need no allocation.
 const SMALL: usize = 24;
@@ -54,6 +55,13 @@ pub enum News {
     },
     /// A task has said how far it is.
     Heard(Arc<Listener>),
+    /// Whether its outcome is a failure is for the user to say.
+    ToJudge {
+        task: Hint,
+        ran: Ran,
+        outcome: Outcome,
+        judge: Judge,
+    },
 }
 
 /// Who is told how far a task is.
@@ -168,10 +176,14 @@ impl Tickets {
 
     #[cold]
     fn settle_watched(&mut self, id: u32, outcome: Outcome) -> Option<News> {
-        let outcome = Arc::new(outcome);
-        let shared = Entry::Shared(Arc::clone(&outcome));
+        let (outcome, own) = if has_loan(&outcome) {
+            (Arc::new(only_one()), Entry::Settled(outcome))
+        } else {
+            let outcome = Arc::new(outcome);
+            (Arc::clone(&outcome), Entry::Shared(outcome))
+        };
         let entry = &mut self.entries[id as usize];
-        let Entry::Watched(watch) = std::mem::replace(entry, shared) else {
+        let Entry::Watched(watch) = std::mem::replace(entry, own) else {
             return None;
         };
         if watch.is_detached {
@@ -208,7 +220,10 @@ impl Tickets {
     /// Somebody looks at the outcome of ticket `id` who does not take it.
     pub fn share(&mut self, id: u32) -> Option<Arc<Outcome>> {
         let entry = &mut self.entries[id as usize];
-        if let Entry::Settled(_) = entry {
+        if let Entry::Settled(outcome) = entry {
+            if has_loan(outcome) {
+                return Some(Arc::new(only_one()));
+            }
             let Entry::Settled(outcome) = std::mem::replace(entry, Entry::Vacant) else {
                 return None;
             };
@@ -352,12 +367,29 @@ pub fn decode_again<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, TaskErr
         Ok(Value::Small { len, words, .. }) => small(*len, words),
         Ok(Value::Large(finished)) => match finished.decode_again() {
             Some(decoded) => decoded.map_err(undecodable),
-            None => Err(TaskError::Result {
-                message: "there is a `Loan` in it, which only one can have: publish it in the task, and return the `Shared`".into(),
-            }),
+            None => Err(loan_in_it()),
         },
         Ok(Value::Shared(outcome)) => decode_again(outcome),
         Err(error) => Err((**error).clone()),
+    }
+}
+
+/// A writable buffer is the handle's alone.
+fn has_loan(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(Value::Large(finished)) => finished.has_loan(),
+        _ => false,
+    }
+}
+
+/// What all but the handle get of a value with a writable buffer in it.
+fn only_one() -> Outcome {
+    Err(Box::new(loan_in_it()))
+}
+
+fn loan_in_it() -> TaskError {
+    TaskError::Result {
+        message: "there is a `Loan` in it, which only the handle can have: publish it in the task, and return the `Shared`".into(),
     }
 }
 

@@ -78,7 +78,7 @@ impl State {
         self.counters.submitted - self.in_flight as u64
     }
 
-    fn unpark_attendant(&self) {
+    pub(super) fn unpark_attendant(&self) {
         let attends = |waiter: &&Waiter| matches!(waiter.awaits, Awaited::News);
         if let Some(attendant) = self.waiters.iter().find(attends) {
             attendant.thread.unpark();

@@ -73,10 +73,15 @@ impl Finished {
         decoding(buffers, || postcard::from_bytes(value(&payload, parcels)))
     }
 
+    /// Whether there is a writable buffer in the value.
+    pub fn has_loan(&self) -> bool {
+        self.buffers.iter().any(Transfer::is_loan)
+    }
+
     /// Decodes the value, and keeps it. `None` if it has a writable buffer, which can
     /// only be had once.
     pub fn decode_again<R: DeserializeOwned>(&self) -> Option<postcard::Result<R>> {
-        if self.buffers.iter().any(Transfer::is_loan) {
+        if self.has_loan() {
             return None;
         }
         let bytes = value(&self.payload, self.parcels);

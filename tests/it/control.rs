@@ -364,7 +364,7 @@ fn handles_are_futures() {
             });
         }
     });
-    let aborts = block_on(rt.spawn(|()| std::process::abort(), ()));
+    let aborts = block_on(rt.spawn(|()| -> u64 { std::process::abort() }, ()));
     assert!(
         matches!(aborts, Err(TaskError::WorkerDied { .. })),
         "{aborts:?}"

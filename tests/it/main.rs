@@ -9,6 +9,7 @@ mod death;
 mod hunted;
 mod idle;
 mod index;
+mod limits;
 mod nested;
 mod processes;
 mod recovery;

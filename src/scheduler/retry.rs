@@ -1,0 +1,284 @@
+//! Trying again what has failed by itself: an `Err`, a panic.
+//!
+//! ```text
+//!   Done ──collected──▶ Waiting ──delay──▶ Queued      a failure, attempts are left
+//!                          │
+//!                          └─ judged by the attendant first, if the user wants to judge
+//! ```
+//!
+//! The slot is kept in between, so that the task keeps its arguments; its result is
+//! dropped. The user's judgement is called without the lock: meanwhile the task is
+//! `Waiting`, and may be cancelled as ever.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder};
+
+use crate::prim::Hint;
+use crate::prim::SlotIndex;
+use crate::task::Outcome as Ran;
+
+use super::Scheduler;
+use super::state::State;
+use super::ticket::{News, Outcome};
+use super::timers::Due;
+
+/// However long the user wants to wait.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// When to run a task again that has ended with an `Err` or a panic; for
+/// [`Task::retry`](crate::Task::retry).
+///
+/// ```
+/// use std::time::Duration;
+/// use pinfold::Retry;
+/// let ms = Duration::from_millis;
+/// let retry = Retry::exponential(5, ms(10), ms(100));
+/// let delays: Vec<_> = (1..5).map(|failures| retry.delay(failures)).collect();
+/// assert_eq!(delays, [ms(10), ms(20), ms(40), ms(80)]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    attempts: u32,
+    first: Duration,
+    longest: Duration,
+    growth: Growth,
+    jitter: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    None,
+    Linear,
+    Exponential,
+}
+
+impl Retry {
+    /// Up to `attempts` attempts in all, `delay` apart.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let retry = pinfold::Retry::fixed(3, Duration::from_millis(5));
+    /// assert_eq!(retry.delay(2), Duration::from_millis(5));
+    /// ```
+    pub fn fixed(attempts: u32, delay: Duration) -> Self {
+        Retry {
+            attempts,
+            first: delay,
+            longest: delay,
+            growth: Growth::None,
+            jitter: false,
+        }
+    }
+
+    /// Up to `attempts` attempts in all; `step` after the first, then longer by `step`
+    /// each time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let retry = pinfold::Retry::linear(4, Duration::from_millis(5));
+    /// assert_eq!(retry.delay(3), Duration::from_millis(15));
+    /// ```
+    pub fn linear(attempts: u32, step: Duration) -> Self {
+        Retry {
+            attempts,
+            first: step,
+            longest: LONGEST,
+            growth: Growth::Linear,
+            jitter: false,
+        }
+    }
+
+    /// Up to `attempts` attempts in all; `first` after the first, then twice as long each
+    /// time, up to `longest`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let ms = Duration::from_millis;
+    /// assert_eq!(pinfold::Retry::exponential(9, ms(1), ms(10)).delay(6), ms(10));
+    /// ```
+    pub fn exponential(attempts: u32, first: Duration, longest: Duration) -> Self {
+        Retry {
+            attempts,
+            first,
+            longest: longest.max(first),
+            growth: Growth::Exponential,
+            jitter: false,
+        }
+    }
+
+    /// Stretches each delay at random by up to its own length, so that many that have
+    /// failed together do not come back together.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let retry = pinfold::Retry::fixed(3, Duration::from_millis(5)).with_jitter();
+    /// let ms = retry.delay(1).as_secs_f64() * 1000.0;
+    /// assert!((5.0..=10.0).contains(&ms));
+    /// ```
+    pub fn with_jitter(mut self) -> Self {
+        self.jitter = true;
+        self
+    }
+
+    /// How long to wait after `failures` attempts have failed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let retry = pinfold::Retry::fixed(3, Duration::ZERO);
+    /// assert_eq!(retry.delay(1), Duration::ZERO);
+    /// ```
+    pub fn delay(&self, failures: u32) -> Duration {
+        let before = failures.saturating_sub(1);
+        let plain = match self.growth {
+            Growth::None => self.first,
+            Growth::Linear => self.first.saturating_mul(failures.max(1)),
+            Growth::Exponential => ExponentialBuilder::new()
+                .with_min_delay(self.first)
+                .with_max_delay(self.longest)
+                .without_max_times()
+                .build()
+                .nth(before.min(64) as usize)
+                .unwrap_or(self.longest),
+        };
+        let plain = plain.min(LONGEST);
+        if !self.jitter {
+            return plain;
+        }
+        let jittered = ConstantBuilder::new().with_delay(plain).with_jitter();
+        jittered.build().next().unwrap_or(plain)
+    }
+}
+
+/// Whether an outcome is a failure that another attempt may cure.
+pub type Judge = Arc<dyn Fn(&Outcome) -> bool + Send + Sync>;
+
+/// What a task has that may be tried again.
+#[derive(Clone)]
+pub struct Retries {
+    /// When.
+    pub retry: Retry,
+    /// Who judges; nobody: each `Err` and each panic is a failure.
+    pub judge: Option<Judge>,
+    /// Attempts that have failed.
+    pub failures: u32,
+}
+
+impl std::fmt::Debug for Retries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Retries")
+            .field("retry", &self.retry)
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scheduler {
+    /// The task in `slot` is done; if it is to be tried again, sees to it, and returns
+    /// `None`.
+    #[inline]
+    pub(super) fn retry(
+        &self,
+        state: &mut State,
+        slot: u32,
+        ran: Ran,
+        outcome: Outcome,
+    ) -> Option<Outcome> {
+        let inflight = &mut state.inflight[slot as usize];
+        let Some(extra) = inflight.extra.as_mut() else {
+            return Some(outcome);
+        };
+        let Some(retries) = extra.retries.as_mut().filter(|_| !extra.is_cancelled) else {
+            return Some(outcome);
+        };
+        if retries.failures + 1 >= retries.retry.attempts {
+            return Some(outcome);
+        }
+        let has_failed = matches!(ran, Ran::ReturnedErr | Ran::Panicked);
+        match &retries.judge {
+            None if has_failed => {
+                self.put_off(state, slot);
+                None
+            }
+            None => Some(outcome),
+            Some(judge) => {
+                let judge = Arc::clone(judge);
+                let task = Hint {
+                    slot: SlotIndex(slot),
+                    generation: inflight.generation,
+                };
+                self.fold.slots[slot as usize].hold(task.generation);
+                state.news.push(News::ToJudge {
+                    task,
+                    ran,
+                    outcome,
+                    judge,
+                });
+                state.unpark_attendant();
+                self.attendance.notify_one();
+                // It may lead, and sleep.
+                self.fold.host_bell.force();
+                None
+            }
+        }
+    }
+
+    /// The task in `slot` has failed: has it tried again, after a while.
+    fn put_off(&self, state: &mut State, slot: u32) {
+        let inflight = &mut state.inflight[slot as usize];
+        let generation = inflight.generation;
+        let retries = inflight.extra.as_mut().and_then(|e| e.retries.as_mut());
+        let Some(retries) = retries else { return };
+        retries.failures += 1;
+        let delay = retries.retry.delay(retries.failures);
+        self.fold.slots[slot as usize].hold(generation);
+        if delay.is_zero() {
+            self.try_again(state, slot);
+            self.publish(state);
+        } else if let Some(at) = Instant::now().checked_add(delay) {
+            self.add_timer(state, at, slot, Due::Attempt);
+        }
+    }
+
+    /// The attendant has had it judged whether `outcome` is a failure.
+    pub fn judged(&self, task: Hint, ran: Ran, outcome: Outcome, has_failed: bool) {
+        let mut state = self.lock();
+        let inflight = &state.inflight[task.slot.at()];
+        if inflight.ticket.is_none() || inflight.generation != task.generation {
+            return; // cancelled meanwhile, or late
+        }
+        if has_failed {
+            self.put_off(&mut state, task.slot.0);
+        } else {
+            self.count_and_settle(&mut state, task.slot.0, ran, outcome);
+        }
+        drop(state);
+        self.fold.host_bell.force();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_stay_within_bounds() {
+        let ms = Duration::from_millis;
+        for retry in [
+            Retry::fixed(2, Duration::MAX),
+            Retry::linear(u32::MAX, Duration::MAX),
+            Retry::linear(u32::MAX, ms(1)),
+            Retry::exponential(2, Duration::MAX, ms(1)),
+            Retry::exponential(2, ms(1), Duration::MAX),
+        ] {
+            for failures in [0, 1, 2, 100, u32::MAX] {
+                assert!(retry.delay(failures) <= LONGEST, "{retry:?}");
+                let jittered = retry.with_jitter().delay(failures);
+                assert!(jittered <= 2 * LONGEST, "{retry:?}");
+            }
+        }
+        let linear = Retry::linear(9, ms(3));
+        assert_eq!([1, 2, 3].map(|n| linear.delay(n)), [ms(3), ms(6), ms(9)]);
+    }
+}
