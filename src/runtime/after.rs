@@ -240,13 +240,3 @@ where
         handle::<F, R>(scheduler, submitted)
     }
 }
-
-/// Which values are failures, and what makes a judge of outcomes of that.
-type Judgement<R> = (fn(&R) -> bool, fn(fn(&R) -> bool) -> Judge);
-
-fn judgement<R: DeserializeOwned + 'static>(judge: fn(&R) -> bool) -> Judge {
-    Arc::new(move |outcome: &Outcome| match outcome {
-        Ok(_) => decode_again::<R>(outcome).is_ok_and(|value| judge(&value)),
-        Err(error) => matches!(**error, TaskError::Panicked { .. }),
-    })
-}

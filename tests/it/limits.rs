@@ -31,11 +31,15 @@ fn never_more_than_the_limit_are_in_flight() {
     let folder = tempfile::tempdir().expect("a folder");
     let limit = Limit::new(2);
     let task = rt.task(beside).limited(&limit, 1);
-    let handles: Vec<_> = (0..40).map(|_| task.spawn(folder.path().to_owned())).collect();
+    let handles: Vec<_> = (0..40)
+        .map(|_| task.spawn(folder.path().to_owned()))
+        .collect();
     for handle in handles {
         assert!(handle.join().expect("a value") <= 2);
     }
-    let beside: Vec<_> = task.map((0..40).map(|_| folder.path().to_owned())).collect();
+    let beside: Vec<_> = task
+        .map((0..40).map(|_| folder.path().to_owned()))
+        .collect();
     assert!(beside.iter().all(|n| matches!(n, Ok(1..=2))), "{beside:?}");
     until("all to be given back", || limit.free() == 2);
 }
@@ -46,18 +50,29 @@ fn each_way_to_wait_for_a_limit_ends() {
     let limit = Limit::new(10);
     let task = rt.task(nap).limited(&limit, 6);
     let first = task.spawn(300);
-    let refused = Refusal::Limited { units: 6, total: 10 };
+    let refused = Refusal::Limited {
+        units: 6,
+        total: 10,
+    };
     let tried = task.try_spawn(0).expect_err("only 4 are free");
     assert_eq!((tried.refusal, tried.args), (refused, 0));
-    let waited = task.spawn_timeout(1, Duration::from_millis(5)).expect_err("as before");
+    let waited = task
+        .spawn_timeout(1, Duration::from_millis(5))
+        .expect_err("as before");
     assert_eq!((waited.refusal, waited.args), (refused, 1));
     assert_eq!(rt.stats().tasks.refused, 2);
-    task.spawn_timeout(0, LONG).expect("soon").join().expect("a value");
+    task.spawn_timeout(0, LONG)
+        .expect("soon")
+        .join()
+        .expect("a value");
     assert!(first.is_finished());
     // More than there are in all is never there.
     let never = rt.task(nap).limited(&limit, 11);
     assert!(never.try_spawn(0).is_err());
-    assert!(matches!(never.spawn(0).join(), Err(TaskError::OutOfMemory { .. })));
+    assert!(matches!(
+        never.spawn(0).join(),
+        Err(TaskError::OutOfMemory { .. })
+    ));
     // Shutting down ends the wait too.
     let stuck = rt.task(endless).limited(&limit, 10).spawn(());
     thread::scope(|scope| {
@@ -74,7 +89,9 @@ fn each_way_to_wait_for_a_limit_ends() {
 fn what_dies_or_is_cancelled_gives_its_share_back() {
     let rt = runtime(2);
     let limit = Limit::new(3);
-    let aborts = rt.task(|()| -> () { std::process::abort() }).limited(&limit, 1);
+    let aborts = rt
+        .task(|()| -> () { std::process::abort() })
+        .limited(&limit, 1);
     let stuck = rt.task(endless).limited(&limit, 1).spawn(());
     for _ in 0..5 {
         assert!(aborts.spawn(()).join().is_err());
@@ -111,15 +128,26 @@ fn errors_are_retried_as_often_as_was_said() {
         assert_eq!(rt.stats().tasks.repeated - before, 3);
         let last = task.spawn(100).join();
         assert_eq!(last, Ok(Err("call 3".into())), "the last outcome counts");
-        rt.spawn(flaky, 0).join().expect("begins anew").expect("a value");
+        rt.spawn(flaky, 0)
+            .join()
+            .expect("begins anew")
+            .expect("a value");
     }
     let panics = rt.task(|n: u32| 1 / n).retry(Retry::fixed(3, ms(1)));
     let before = rt.stats().tasks.repeated;
-    assert!(matches!(panics.spawn(0).join(), Err(TaskError::Panicked { .. })));
+    assert!(matches!(
+        panics.spawn(0).join(),
+        Err(TaskError::Panicked { .. })
+    ));
     assert_eq!(rt.stats().tasks.repeated - before, 2);
     // A worker's death is another matter.
-    let dies = rt.task(|()| -> u32 { std::process::abort() }).retry(Retry::fixed(3, ms(1)));
-    assert!(matches!(dies.spawn(()).join(), Err(TaskError::WorkerDied { .. })));
+    let dies = rt
+        .task(|()| -> u32 { std::process::abort() })
+        .retry(Retry::fixed(3, ms(1)));
+    assert!(matches!(
+        dies.spawn(()).join(),
+        Err(TaskError::WorkerDied { .. })
+    ));
     let tasks = rt.stats().tasks;
     let ended = tasks.completed + tasks.panicked + tasks.died;
     assert_eq!(tasks.submitted, ended, "{tasks:?}");
@@ -135,10 +163,16 @@ fn the_user_judges_what_is_a_failure() {
     let retry = Retry::fixed(100, Duration::ZERO);
     let task = rt.task(number).retry(retry).retry_when(|n| *n < 7);
     assert_eq!(task.spawn(0).join(), Ok(7), "seven are too small");
-    assert_eq!(task.map(0..3).collect::<Result<Vec<_>, _>>(), Ok(vec![8, 10, 12]));
+    assert_eq!(
+        task.map(0..3).collect::<Result<Vec<_>, _>>(),
+        Ok(vec![8, 10, 12])
+    );
     assert_eq!(rt.stats().tasks.repeated, 7);
     // One that panics has no say.
-    let task = rt.task(number).retry(retry).retry_when(|_| panic!("on purpose"));
+    let task = rt
+        .task(number)
+        .retry(retry)
+        .retry_when(|_| panic!("on purpose"));
     assert!(task.spawn(0).join().is_ok());
 }
 
@@ -151,8 +185,14 @@ fn a_task_between_two_attempts_can_be_cancelled() {
     assert!(task.cancel());
     assert_eq!(task.join(), Err(TaskError::Cancelled));
     let limit = Duration::from_millis(20);
-    let task = rt.task(fails).retry(Retry::fixed(2, LONG)).hard_deadline(limit);
-    let late = TaskError::DeadlineExceeded { limit, begun: false };
+    let task = rt
+        .task(fails)
+        .retry(Retry::fixed(2, LONG))
+        .hard_deadline(limit);
+    let late = TaskError::DeadlineExceeded {
+        limit,
+        begun: false,
+    };
     assert_eq!(task.spawn(()).join(), Err(late));
     assert_eq!(rt.audit().orphans, Vec::<String>::new());
 }

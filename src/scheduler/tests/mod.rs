@@ -85,6 +85,10 @@ where
         attempts: 1,
         backoff: Backoff::default(),
         deadline: None,
+        retries: None,
+        permits: Vec::new(),
+        start_limit: None,
+        soft_limit: None,
     }
 }
 
