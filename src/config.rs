@@ -25,6 +25,15 @@ pub enum Shutdown {
     Drain,
     /// When it has ended by itself, or after this long.
     DrainFor(Duration),
+    /// When it has ended by itself, or after `drain`; what has not ended by then is
+    /// cancelled ([`Handle::cancel`](crate::Handle::cancel)), and after `grace` more what
+    /// runs is killed.
+    Graceful {
+        /// How long tasks may go on as if nothing were.
+        drain: Duration,
+        /// How long running ones then have to see that they are cancelled.
+        grace: Duration,
+    },
     /// Now: running tasks are killed.
     Abort,
 }

@@ -81,7 +81,8 @@ pub use pool::{AllocError, Loan, Shared};
 pub use prim::TaskId;
 #[cfg(not(loom))]
 pub use runtime::{
-    Builder, CallbackError, Dependencies, Handle, Map, Progress, Runtime, Stats, Task, WorkerStats,
+    Builder, CallbackError, Dependencies, Handle, Map, Memo, Progress, Runtime, Stats, Task,
+    WorkerStats, wait_for_termination,
 };
 #[cfg(not(loom))]
 pub use scheduler::{Audit, Counters, Limit, Owned, Retry};

@@ -187,6 +187,12 @@ impl Core {
             Shutdown::Drain => scheduler.wait_for_all(None),
             // Beyond what the clock can say is never.
             Shutdown::DrainFor(limit) => scheduler.wait_for_all(start.checked_add(limit)),
+            Shutdown::Graceful { drain, grace } => {
+                scheduler.wait_for_all(start.checked_add(drain)) || {
+                    scheduler.cancel_all();
+                    scheduler.wait_for_all(Instant::now().checked_add(grace))
+                }
+            }
             Shutdown::Abort => scheduler.wait_for_all(Some(start)),
         };
         self.commands.stop(!drained);

@@ -14,6 +14,7 @@ use crate::task::Reported;
 
 use super::callbacks::{self, CallbackError};
 use super::future::Wakeful;
+use super::memo::Call;
 
 /// A task that was submitted; ends in its value or in a [`TaskError`].
 ///
@@ -90,6 +91,8 @@ enum Claim {
     Ticket(Ticket),
     /// The task ended before it was queued.
     Ended(TaskError),
+    /// Its value was known before.
+    Known(Arc<Outcome>),
     Taken,
 }
 
@@ -179,6 +182,11 @@ impl<R: DeserializeOwned> Handle<R> {
         let outcome = match &self.claim {
             Claim::Ticket(ticket) => get(&self.scheduler, ticket)?,
             Claim::Ended(error) => Err(Box::new(error.clone())),
+            Claim::Known(outcome) => {
+                let outcome = Arc::clone(outcome);
+                self.claim = Claim::Taken;
+                return Some(decode_again(&outcome));
+            }
             Claim::Taken => return Some(Err(TaskError::AlreadyJoined)),
         };
         self.claim = Claim::Taken;
@@ -337,6 +345,7 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
                 }
             }
             Claim::Ended(error) => follower(&Arc::new(Err(Box::new(error.clone())))),
+            Claim::Known(outcome) => follower(outcome),
             Claim::Taken => return Err(CallbackError::TooLate { which }),
         }
         Ok(())
@@ -353,11 +362,38 @@ impl<R> Handle<R> {
         let name = (self.name)();
         match &self.claim {
             Claim::Ticket(_) if !Arc::ptr_eq(fold, &self.scheduler) => {
-                Dependency::Ended(TaskError::ForeignHandle { task: name }, name)
+                let error = TaskError::ForeignHandle { task: name };
+                Dependency::Ended(Arc::new(Err(Box::new(error))), name)
             }
             Claim::Ticket(ticket) => Dependency::Ticket { ticket, name },
-            Claim::Ended(error) => Dependency::Ended(error.clone(), name),
-            Claim::Taken => Dependency::Ended(TaskError::AlreadyJoined, name),
+            Claim::Ended(error) => Dependency::Ended(Arc::new(Err(Box::new(error.clone()))), name),
+            Claim::Known(outcome) => Dependency::Ended(Arc::clone(outcome), name),
+            Claim::Taken => {
+                let error = Box::new(TaskError::AlreadyJoined);
+                Dependency::Ended(Arc::new(Err(error)), name)
+            }
+        }
+    }
+
+    /// Its outcome is remembered.
+    pub(super) fn is_remembered(&self, call: Call) {
+        if let Claim::Ticket(ticket) = &self.claim {
+            call.follow(&self.scheduler, ticket);
+        }
+    }
+
+    /// One whose value was known before.
+    pub(super) fn known(
+        scheduler: Arc<Scheduler>,
+        outcome: Arc<Outcome>,
+        name: fn() -> &'static str,
+    ) -> Self {
+        Handle {
+            scheduler,
+            name,
+            claim: Claim::Known(outcome),
+            extra: None,
+            result: PhantomData,
         }
     }
 
@@ -388,7 +424,7 @@ impl<R> Handle<R> {
     pub fn id(&self) -> Option<TaskId> {
         match &self.claim {
             Claim::Ticket(ticket) => self.scheduler.task_id(ticket),
-            Claim::Ended(_) | Claim::Taken => None,
+            Claim::Ended(_) | Claim::Known(_) | Claim::Taken => None,
         }
     }
 
@@ -442,7 +478,7 @@ impl<R> Handle<R> {
     fn cancel_by(&self, grace: Option<Duration>) -> bool {
         match &self.claim {
             Claim::Ticket(ticket) => self.scheduler.cancel(ticket, grace),
-            Claim::Ended(_) | Claim::Taken => false,
+            Claim::Ended(_) | Claim::Known(_) | Claim::Taken => false,
         }
     }
 
@@ -502,7 +538,7 @@ impl<R> Handle<R> {
     pub fn is_finished(&self) -> bool {
         match &self.claim {
             Claim::Ticket(ticket) => self.scheduler.is_settled(ticket),
-            Claim::Ended(_) | Claim::Taken => true,
+            Claim::Ended(_) | Claim::Known(_) | Claim::Taken => true,
         }
     }
 }

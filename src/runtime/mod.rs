@@ -10,6 +10,8 @@ mod founder;
 mod future;
 mod handle;
 mod map;
+mod memo;
+mod signals;
 mod stats;
 mod task;
 
@@ -18,6 +20,8 @@ pub use builder::Builder;
 pub use callbacks::CallbackError;
 pub use handle::{Handle, Progress};
 pub use map::Map;
+pub use memo::Memo;
+pub use signals::wait_for_termination;
 pub use stats::{Stats, WorkerStats};
 pub use task::Task;
 

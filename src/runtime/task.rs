@@ -16,7 +16,8 @@ use crate::scheduler::{
 use crate::task::{FunctionId, Payload, entry_of};
 
 use super::core::Core;
-use super::{Handle, Map};
+use super::memo::Known;
+use super::{Handle, Map, Memo};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -45,6 +46,7 @@ pub struct Task<'rt, F, A, R> {
     retry: Option<Retry>,
     judge: Option<Judgement<R>>,
     limits: [Option<(&'rt Limit, u64)>; 2],
+    memo: Option<&'rt Memo>,
     in_flight: Option<usize>,
     types: PhantomData<fn(F, A) -> R>,
 }
@@ -88,6 +90,7 @@ where
             retry: None,
             judge: None,
             limits: [None; 2],
+            memo: None,
             in_flight: None,
             types: PhantomData,
         }
@@ -326,6 +329,29 @@ where
         self
     }
 
+    /// Remembers its values in `memo`: a call with the same arguments, as they are
+    /// encoded, is not run again, and one that is in flight is joined (and ends as that
+    /// does, also if that is cancelled). For functions whose value depends on nothing but
+    /// their arguments. Applies to `spawn`; calls with buffers in their arguments, `map`
+    /// and the others run each call.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let memo = pinfold::Memo::new(100);
+    /// let len = rt.task(|s: String| s.len()).memoized(&memo);
+    /// assert_eq!(len.spawn("abc".into()).join()?, 3);
+    /// assert_eq!(len.spawn("abc".into()).join()?, 3);
+    /// assert_eq!(rt.stats().tasks.submitted, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn memoized(mut self, memo: &'rt Memo) -> Self {
+        self.memo = Some(memo);
+        self
+    }
+
     /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
     /// each executor, at most half of the queue.
     ///
@@ -355,6 +381,33 @@ where
     /// ```
     #[inline]
     pub fn spawn(&self, args: A) -> Handle<R> {
+        if let Some(memo) = self.memo {
+            return self.spawn_memoized(memo, args);
+        }
+        self.spawn_plain(args)
+    }
+
+    #[cold]
+    fn spawn_memoized(&self, memo: &Memo, args: A) -> Handle<R> {
+        let mut job = self.job();
+        let scheduler = self.core.sound();
+        if self.encode(&args, &mut job).is_err() || !job.buffers.is_empty() {
+            job.buffers.iter().for_each(Transfer::recall);
+            return self.spawn_plain(args);
+        }
+        match memo.look_up(&scheduler, job.function, job.payload.bytes()) {
+            Known::Value(outcome) => Handle::known(scheduler, outcome, job.name),
+            Known::Joined(ticket) => handle::<F, R>(scheduler, Ok(ticket)),
+            Known::Nothing(call) => {
+                let first = self.spawn_plain(args);
+                first.is_remembered(call);
+                first
+            }
+        }
+    }
+
+    #[inline]
+    fn spawn_plain(&self, args: A) -> Handle<R> {
         let mut job = self.job();
         loop {
             let scheduler = self.core.sound();

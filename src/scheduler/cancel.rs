@@ -30,6 +30,18 @@ impl Scheduler {
         was_there
     }
 
+    /// Cancels everything that has not ended.
+    pub fn cancel_all(&self) {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        self.fail_pending(&mut state, &TaskError::Cancelled);
+        for slot in 0..state.used {
+            self.cancel_slot(&mut state, slot, None);
+        }
+        drop(state);
+        self.fold.host_bell.force();
+    }
+
     fn cancel_ticket(
         &self,
         state: &mut State,
@@ -54,19 +66,30 @@ impl Scheduler {
         if !is_here(state) {
             return false;
         }
+        self.cancel_slot(state, slot, grace)
+    }
+
+    /// Cancels the task in `slot`; false if there is none, or it has ended.
+    fn cancel_slot(&self, state: &mut State, slot: u32, grace: Option<Duration>) -> bool {
+        let before = state.inflight[slot as usize].generation;
+        if state.inflight[slot as usize].ticket.is_none() {
+            return false;
+        }
         self.collect(state, slot);
-        if !is_here(state) {
+        let inflight = &state.inflight[slot as usize];
+        let generation = inflight.generation;
+        if inflight.ticket.is_none() || generation != before {
             return false;
         }
         let cell = &self.fold.slots[slot as usize];
         let is_waiting = || TaskState::of(cell.word()) == Some(TaskState::Waiting);
-        if cell.cancel(hint.generation) || is_waiting() {
+        if cell.cancel(generation) || is_waiting() {
             self.end_early(state, slot, TaskError::Cancelled);
             return true;
         }
         let extra = state.inflight[slot as usize].extra.get_or_insert_default();
         extra.is_cancelled = true;
-        self.fold.notes[slot as usize].cancel(hint.generation);
+        self.fold.notes[slot as usize].cancel(generation);
         self.fold.header.cancels();
         if let Some(at) = grace.and_then(|grace| Instant::now().checked_add(grace)) {
             self.add_timer(state, at, slot, Due::Deadline);

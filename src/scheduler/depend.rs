@@ -23,7 +23,7 @@ use crate::prim::{Hint, SlotIndex};
 use super::Scheduler;
 use super::state::State;
 use super::submit::{Job, NotAccepted};
-use super::ticket::{Outcome, Ticket};
+use super::ticket::{Follower, Outcome, Ticket, Value};
 use super::wait::Awaits;
 
 /// Pending tasks that a fold may have; who submits more waits.
@@ -41,8 +41,8 @@ pub enum Dependency<'a> {
         /// What its function is called.
         name: &'static str,
     },
-    /// It ended before it was queued.
-    Ended(TaskError, &'static str),
+    /// It has an outcome, and no ticket.
+    Ended(Arc<Outcome>, &'static str),
 }
 
 /// A pending task.
@@ -152,12 +152,29 @@ impl Scheduler {
                         arrived(&outcome);
                     }
                 }
-                Dependency::Ended(error, _) => {
-                    self.arrived(node, input, &Arc::new(Err(Box::new(error))));
-                }
+                Dependency::Ended(outcome, _) => self.arrived(node, input, &outcome),
             }
         }
         Ok(Ticket::nowhere(id))
+    }
+
+    /// A ticket that ends as another does: when the follower is called.
+    pub fn shadow(self: &Arc<Self>) -> (Ticket, Follower) {
+        let mut state = self.lock();
+        let id = state.tickets.open();
+        drop(state);
+        let scheduler = Arc::downgrade(self);
+        let follower = move |outcome: &Arc<Outcome>| {
+            if let Some(scheduler) = Weak::upgrade(&scheduler) {
+                let own = match &**outcome {
+                    Ok(_) => Ok(Value::Shared(Arc::clone(outcome))),
+                    Err(error) => Err(error.clone()),
+                };
+                scheduler.end(&mut scheduler.lock(), id, own);
+                scheduler.fold.host_bell.force();
+            }
+        };
+        (Ticket::nowhere(id), Box::new(follower))
     }
 
     /// The task that `node` depends on as its `input`th has ended.

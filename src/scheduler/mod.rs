@@ -43,7 +43,7 @@ pub use limit::Limit;
 pub use retry::{Judge, Retries, Retry};
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
-pub use ticket::{Listener, News, Outcome, Ticket, decode_again};
+pub use ticket::{Follower, Listener, News, Outcome, Ticket, decode_again};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

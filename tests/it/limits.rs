@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pinfold::{Limit, Refusal, Retry, Shutdown, TaskError};
+use pinfold::{Limit, Memo, Refusal, Retry, Shutdown, TaskError};
 
 use crate::api::{endless, runtime};
 use crate::processes::until;
@@ -195,4 +195,101 @@ fn a_task_between_two_attempts_can_be_cancelled() {
     };
     assert_eq!(task.spawn(()).join(), Err(late));
     assert_eq!(rt.audit().orphans, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_known_is_not_run_again() {
+    let rt = runtime(2);
+    let memo = Memo::new(2);
+    let square = rt.task(|n: u64| n * n).memoized(&memo);
+    for _ in 0..3 {
+        assert_eq!(
+            (square.spawn(3).join(), square.spawn(4).join()),
+            (Ok(9), Ok(16))
+        );
+    }
+    assert_eq!((memo.misses(), memo.hits()), (2, 4));
+    assert_eq!(rt.stats().tasks.submitted, 2);
+    // Bounded: the one that was used longest ago goes.
+    assert_eq!(square.spawn(5).join(), Ok(25));
+    assert_eq!(square.spawn(3).join(), Ok(9));
+    assert_eq!((memo.misses(), memo.hits()), (4, 4));
+    // By function too, and by value: other types encode alike.
+    let same = rt.task(|n: u64| n).memoized(&memo);
+    assert_eq!(same.spawn(3).join(), Ok(3));
+    memo.clear();
+    assert_eq!(same.spawn(3).join(), Ok(3));
+    assert_eq!(memo.misses(), 6);
+    // It can be depended on, awaited and called back like any other.
+    let known = same.spawn(3);
+    let next = rt.spawn_after(&known, |(n, m): (u64, u64)| n + m, 1);
+    assert_eq!((next.join(), known.join()), (Ok(4), Ok(3)));
+}
+
+#[test]
+fn what_is_in_flight_is_joined_by_the_same() {
+    let rt = runtime(1);
+    let memo = Memo::new(10);
+    let slow = rt.task(|ms: u64| {
+        thread::sleep(Duration::from_millis(ms));
+        ms
+    });
+    let slow = slow.memoized(&memo);
+    let handles: Vec<_> = (0..50).map(|_| slow.spawn(100)).collect();
+    assert_eq!((memo.misses(), memo.hits()), (1, 49));
+    for handle in handles {
+        assert_eq!(handle.join(), Ok(100));
+    }
+    assert_eq!(rt.stats().tasks.submitted, 1);
+    // Errors are not remembered, but shared by those who have joined.
+    let dies = rt
+        .task(|()| -> u64 { std::process::abort() })
+        .memoized(&memo);
+    let (first, second) = (dies.spawn(()), dies.spawn(()));
+    for handle in [first, second, dies.spawn(())] {
+        assert!(matches!(handle.join(), Err(TaskError::WorkerDied { .. })));
+    }
+    let err = rt.task(|()| -> Result<(), u8> { Err(1) }).memoized(&memo);
+    for _ in 0..2 {
+        assert_eq!(err.spawn(()).join(), Ok(Err(1)));
+    }
+    let audit = rt.audit();
+    assert_eq!(audit.orphans, Vec::<String>::new());
+}
+
+fn waits_for_the_end(path: PathBuf) -> Result<(), String> {
+    std::fs::write(&path, "").expect("a file");
+    while !pinfold::context().is_cancelled() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    Err("was asked to end".into())
+}
+
+#[test]
+fn a_graceful_shutdown_drains_then_cancels_then_kills() {
+    let (drain, grace) = (Duration::from_millis(50), LONG);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("begun");
+    let rt = runtime(1);
+    let quick = rt.spawn(|n: u32| n, 1);
+    let listens = rt.spawn(waits_for_the_end, path.clone());
+    let queued = rt.spawn(|n: u32| n, 2);
+    let pending = rt.spawn_after(&queued, |(n, _): (u32, u32)| n, 2);
+    until("the task", || path.exists());
+    rt.shutdown(Shutdown::Graceful { drain, grace })
+        .expect("all have ended");
+    assert_eq!(quick.join(), Ok(1));
+    assert_eq!(listens.join(), Err(TaskError::Cancelled));
+    assert_eq!(queued.join(), Err(TaskError::Cancelled));
+    assert_eq!(pending.join(), Err(TaskError::Cancelled));
+    // One that does not listen is killed.
+    let rt = runtime(1);
+    let deaf = rt.spawn(endless, ());
+    until("a running task", || rt.audit().slots_running == 1);
+    let (drain, grace) = (Duration::ZERO, Duration::from_millis(10));
+    let error = rt
+        .shutdown(Shutdown::Graceful { drain, grace })
+        .expect_err("killed");
+    assert_eq!(error.aborted, 1);
+    assert_eq!(deaf.join(), Err(TaskError::Shutdown));
 }

@@ -1,0 +1,183 @@
+//! Memoization: what a function returned for the same arguments before.
+//!
+//! The host remembers, so all workers share it. An entry is *in flight* from the first
+//! submission to its end: whoever submits the same meanwhile gets the first one's outcome.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+
+use crate::scheduler::{Follower, Outcome, Scheduler, Ticket};
+use crate::task::FunctionId;
+
+/// Remembers values by function and encoded arguments; for
+/// [`Task::memoized`](crate::Task::memoized). Of those that have ended it keeps the
+/// `capacity` that were used last, in the host's memory.
+///
+/// Errors are not remembered: neither a [`TaskError`](crate::TaskError) nor an `Err`.
+/// A clone is the same memory. It is for one runtime.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let memo = pinfold::Memo::new(1000);
+/// let slow_square = rt.task(|n: u64| n * n).memoized(&memo);
+/// assert_eq!(slow_square.spawn(7).join()?, 49);
+/// assert_eq!(slow_square.spawn(7).join()?, 49); // not run again
+/// assert_eq!((memo.hits(), memo.misses()), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Memo {
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl std::fmt::Debug for Memo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shared = self.lock();
+        f.debug_struct("Memo")
+            .field("capacity", &shared.known.cap())
+            .field("known", &shared.known.len())
+            .field("hits", &shared.hits)
+            .field("misses", &shared.misses)
+            .finish_non_exhaustive()
+    }
+}
+
+type Key = (u32, Box<[u8]>);
+
+struct Shared {
+    known: LruCache<Key, Arc<Outcome>>,
+    in_flight: std::collections::HashMap<Key, Vec<Follower>>,
+    hits: u64,
+    misses: u64,
+}
+
+/// What is known of a call.
+pub enum Known {
+    /// Its outcome.
+    Value(Arc<Outcome>),
+    /// It is in flight: this ticket ends as that does.
+    Joined(Ticket),
+    /// Nothing: submit it, and then [follow](Memo::follow) it.
+    Nothing(Call),
+}
+
+/// A call that is about to be submitted. Whoever has joined it is told of its end in any
+/// case: also if it is dropped before it was submitted.
+pub struct Call {
+    memo: Memo,
+    key: Option<Key>,
+}
+
+impl Memo {
+    /// Of at most `capacity` values, at least 1.
+    ///
+    /// ```
+    /// assert_eq!(pinfold::Memo::new(10).hits(), 0);
+    /// ```
+    pub fn new(capacity: usize) -> Self {
+        let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
+        Memo {
+            shared: Arc::new(Mutex::new(Shared {
+                known: LruCache::new(capacity),
+                in_flight: std::collections::HashMap::new(),
+                hits: 0,
+                misses: 0,
+            })),
+        }
+    }
+
+    /// Calls that were not run, because their value was known or about to be.
+    ///
+    /// ```
+    /// assert_eq!(pinfold::Memo::new(10).hits(), 0);
+    /// ```
+    pub fn hits(&self) -> u64 {
+        self.lock().hits
+    }
+
+    /// Calls that were run.
+    ///
+    /// ```
+    /// assert_eq!(pinfold::Memo::new(10).misses(), 0);
+    /// ```
+    pub fn misses(&self) -> u64 {
+        self.lock().misses
+    }
+
+    /// Forgets all values; what is in flight goes on.
+    ///
+    /// ```
+    /// pinfold::Memo::new(10).clear();
+    /// ```
+    pub fn clear(&self) {
+        self.lock().known.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of this call.
+    pub(super) fn look_up(
+        &self,
+        scheduler: &Arc<Scheduler>,
+        function: FunctionId,
+        arguments: &[u8],
+    ) -> Known {
+        let key = (function.0, Box::from(arguments));
+        let mut shared = self.lock();
+        if let Some(outcome) = shared.known.get(&key).map(Arc::clone) {
+            shared.hits += 1;
+            return Known::Value(outcome);
+        }
+        if let Some(followers) = shared.in_flight.get_mut(&key) {
+            let (ticket, follower) = scheduler.shadow();
+            followers.push(follower);
+            shared.hits += 1;
+            return Known::Joined(ticket);
+        }
+        shared.in_flight.insert(key.clone(), Vec::new());
+        shared.misses += 1;
+        let memo = self.clone();
+        let key = Some(key);
+        Known::Nothing(Call { memo, key })
+    }
+
+    fn ended(&self, key: Key, outcome: &Arc<Outcome>) {
+        let mut shared = self.lock();
+        let followers = shared.in_flight.remove(&key).unwrap_or_default();
+        if matches!(&**outcome, Ok(value) if !value.is_err()) {
+            shared.known.put(key, Arc::clone(outcome));
+        }
+        drop(shared);
+        for follower in followers {
+            follower(outcome);
+        }
+    }
+}
+
+impl Call {
+    /// It was submitted: its end is remembered, and told.
+    pub(super) fn follow(mut self, scheduler: &Scheduler, ticket: &Ticket) {
+        let Some(key) = self.key.take() else { return };
+        let memo = self.memo.clone();
+        let follower = move |outcome: &Arc<Outcome>| memo.ended(key, outcome);
+        if let Err((follower, outcome)) = scheduler.follow(ticket, Box::new(follower)) {
+            follower(&outcome);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let error = crate::error::TaskError::Cancelled;
+            self.memo.ended(key, &Arc::new(Err(Box::new(error))));
+        }
+    }
+}
