@@ -211,9 +211,11 @@ fn what_is_known_is_not_run_again() {
     assert_eq!((memo.misses(), memo.hits()), (2, 4));
     assert_eq!(rt.stats().tasks.submitted, 2);
     // Bounded: the one that was used longest ago goes.
+    // (The second time it is known: the first may be joined a little before that.)
+    assert_eq!(square.spawn(5).join(), Ok(25));
     assert_eq!(square.spawn(5).join(), Ok(25));
     assert_eq!(square.spawn(3).join(), Ok(9));
-    assert_eq!((memo.misses(), memo.hits()), (4, 4));
+    assert_eq!((memo.misses(), memo.hits()), (4, 5));
     // By function too, and by value: other types encode alike.
     let same = rt.task(|n: u64| n).memoized(&memo);
     assert_eq!(same.spawn(3).join(), Ok(3));
