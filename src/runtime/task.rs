@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
+use crate::prim::Priority;
 use crate::scheduler::{Backoff, Job, NotAccepted, Scheduler, Ticket};
 use crate::task::{FunctionId, Payload, entry_of};
 
@@ -35,6 +36,7 @@ pub struct Task<'rt, F, A, R> {
     attempts: u32,
     backoff: Backoff,
     deadline: Option<Duration>,
+    priority: Priority,
     in_flight: Option<usize>,
     types: PhantomData<fn(F, A) -> R>,
 }
@@ -53,6 +55,7 @@ impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
             .field("function", &std::any::type_name::<F>())
             .field("attempts", &self.attempts)
             .field("deadline", &self.deadline)
+            .field("priority", &self.priority)
             .field("in_flight", &self.in_flight)
             .finish()
     }
@@ -73,6 +76,7 @@ where
             attempts: 1,
             backoff: Backoff::default(),
             deadline: None,
+            priority: Priority::Normal,
             in_flight: None,
             types: PhantomData,
         }
@@ -173,6 +177,29 @@ where
     /// ```
     pub fn hard_deadline(mut self, limit: Duration) -> Self {
         self.deadline = Some(limit);
+        self
+    }
+
+    /// How urgent it is; [`Priority::Normal`] otherwise. Each attempt waits at the same
+    /// level.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use pinfold::Priority;
+    /// let tidy = rt.task(|n: u32| n).priority(Priority::Background);
+    /// let answer = rt.task(|n: u32| n + 1).priority(Priority::Urgent);
+    /// let later: Vec<_> = (0..10).map(|n| tidy.spawn(n)).collect();
+    /// assert_eq!(answer.spawn(1).join()?, 2); // does not wait for all of these
+    /// for (n, handle) in later.into_iter().enumerate() {
+    ///     assert_eq!(handle.join()?, n as u32);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
         self
     }
 
@@ -294,6 +321,7 @@ where
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
+            priority: self.priority,
         }
     }
 

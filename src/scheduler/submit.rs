@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Refusal, TaskError};
 use crate::layout::SLOTS_MAX;
 use crate::pool::{AllocError, Transfer};
-use crate::prim::{ExecutorId, Generation, Hint, SlotIndex};
+use crate::prim::{ExecutorId, Generation, Hint, Priority, SlotIndex};
 use crate::sys::barrier;
 use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, TaskState};
 
@@ -14,7 +14,7 @@ use super::Scheduler;
 use super::backoff::Backoff;
 use super::balance::{Load, WORTH_WAKING_NS};
 use super::deadline::Deadline;
-use super::state::{Again, Extra, State};
+use super::state::{Again, Extra, RingName, State};
 use super::ticket::Ticket;
 use super::timers::Due;
 
@@ -41,6 +41,8 @@ pub struct Job {
     pub backoff: Backoff,
     /// How long after its submission it must have ended.
     pub deadline: Option<Duration>,
+    /// Which level it waits at.
+    pub priority: Priority,
 }
 
 /// Why a job was not accepted.
@@ -226,7 +228,10 @@ impl Scheduler {
             parcels,
             place,
         };
-        let is_plain = job.buffers.is_empty() && job.attempts == 1 && job.deadline.is_none();
+        let is_plain = job.buffers.is_empty()
+            && job.attempts == 1
+            && job.deadline.is_none()
+            && job.priority == Priority::Normal;
         let extra = if is_plain {
             None
         } else {
@@ -364,13 +369,27 @@ impl Scheduler {
             holds: std::mem::take(&mut job.buffers),
             again,
             deadline,
+            priority: job.priority,
             attempts: Vec::new(),
         })
     }
 
-    /// Chooses an inbox for a hint.
+    /// Chooses an inbox for a hint, or the lane of its task's priority.
     #[inline]
     pub(super) fn place(&self, state: &mut State, hint: u64) {
+        // Tasks that tasks have spawned have no priority.
+        let inflight = state.inflight.get(Hint::unpack(hint).slot.at());
+        if let Some(lane) = inflight.and_then(|inflight| inflight.priority().lane()) {
+            let lane = &mut state.lanes[lane];
+            match lane.ring.stage(hint) {
+                Ok(true) => {
+                    lane.is_touched = true;
+                    state.are_lanes_touched = true;
+                }
+                _ => state.homeless.push(hint),
+            }
+            return;
+        }
         let executor = self.choose(state);
         let staged = [executor]
             .into_iter()
@@ -419,6 +438,9 @@ impl Scheduler {
     /// Shows what was enqueued, and wakes whom it takes.
     #[inline]
     pub(super) fn publish(&self, state: &mut State) {
+        if state.are_lanes_touched {
+            self.publish_lanes(state);
+        }
         if state.touched.is_empty() {
             return;
         }
@@ -456,6 +478,34 @@ impl Scheduler {
 }
 
 impl Scheduler {
+    /// Shows what was put into lanes, and wakes one who sleeps: it is for anybody.
+    #[cold]
+    fn publish_lanes(&self, state: &mut State) {
+        state.are_lanes_touched = false;
+        let mut backlog = 0;
+        let mut damage = None;
+        for (lane, level) in state.lanes.iter_mut().zip(Priority::LANES) {
+            if !std::mem::take(&mut lane.is_touched) {
+                continue;
+            }
+            lane.ring.publish();
+            match lane.ring.refresh() {
+                Ok(waiting) => backlog += waiting,
+                Err(damaged) => damage = Some(format!("{}: {damaged}", RingName::Lane(level))),
+            }
+        }
+        // The executors, before they sleep, pass the heavy barrier.
+        barrier::light();
+        let is_sought = self.fold.crowd.searching.any();
+        let is_woken = self.fold.wake_one(ExecutorId(state.next as u32));
+        if (backlog > 1 || !(is_sought || is_woken)) && state.watch.is_none() {
+            self.watch(state);
+        }
+        if let Some(what) = damage {
+            self.condemn(state, &what);
+        }
+    }
+
     /// Work lies behind other work, which should be done in a moment. If that takes
     /// longer than it was thought to, a sleeper must come instead; the supervisor looks
     /// after it, in case nobody waits who would.
