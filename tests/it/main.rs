@@ -8,6 +8,7 @@ mod hunted;
 mod idle;
 mod index;
 mod nested;
+mod priorities;
 mod processes;
 mod recovery;
 mod tree;

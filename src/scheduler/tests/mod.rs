@@ -4,6 +4,7 @@
 mod deadlines;
 mod deaths;
 mod hints;
+mod priorities;
 mod spawned;
 mod statuses;
 
