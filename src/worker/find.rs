@@ -12,9 +12,6 @@ use super::executor::Executor;
 /// Waiting work that is worth waking somebody for, in ns.
 const WORTH_WAKING_NS: u64 = 30_000;
 
-/// The most urgent tasks that are taken at a time: the others would wait for them.
-const URGENT_BATCH: usize = 4;
-
 impl Executor {
     /// Takes hints into `self.hints`, announced; returns how many.
     #[inline]
@@ -52,21 +49,16 @@ impl Executor {
             None => self.take_normal(),
             // Nothing, nearly always, and in every cache.
             Some(lane) if self.lanes[lane].backlog() == 0 => (0, 0),
-            Some(lane) => self.take_from_lane(level, lane),
+            Some(lane) => self.take_from_lane(lane),
         }
     }
 
+    /// Takes one: whatever comes next is chosen anew, here and by all others.
     #[cold]
-    fn take_from_lane(&mut self, level: Priority, lane: usize) -> (usize, u64) {
-        // Below the normal one, nothing else comes between a higher task and this
-        // executor than what it runs.
-        let size = match level {
-            Priority::Urgent => self.batch_size().min(URGENT_BATCH),
-            _ => 1,
-        };
+    fn take_from_lane(&mut self, lane: usize) -> (usize, u64) {
         let record = &self.fold.executors[self.me.0 as usize];
-        let hints = &mut self.hints[..size];
-        let taken = self.lanes[lane].take(hints, true, |hints| record.announce(hints));
+        let hints = &mut self.hints[..1];
+        let taken = self.lanes[lane].take(hints, false, |hints| record.announce(hints));
         taken.unwrap_or_default() // the host looks at every ring, and acts
     }
 
@@ -117,7 +109,7 @@ impl Executor {
         // In the inboxes something may always wait: whether it does is found out when
         // the turn has come.
         let lanes = &self.lanes;
-        let waits = |lower: Priority| lower.lane().is_none_or(|lane| lanes[lane].backlog() > 0);
+        let waits = |other: Priority| other.lane().is_none_or(|lane| lanes[lane].backlog() > 0);
         self.turns.had(level, waits);
     }
 
