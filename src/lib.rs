@@ -77,6 +77,7 @@ pub use error::{Attempt, Death, Refusal, ShutdownError, StartError, TaskError, T
 #[cfg(not(loom))]
 pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
+pub use prim::{Priority, PriorityError};
 #[cfg(not(loom))]
 pub use prim::TaskId;
 #[cfg(not(loom))]

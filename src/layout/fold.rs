@@ -10,7 +10,7 @@ use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
 use crate::task::{Note, Slot};
 
-use super::plan::{NEST_RING, NEST_SLOTS, Plan};
+use super::plan::{LANES, NEST_RING, NEST_SLOTS, Plan};
 use super::record::ExecutorRecord;
 
 /// A process's view of the segment.
@@ -62,6 +62,19 @@ impl Fold {
     /// The ring through which `executor` gets its work.
     pub fn inbox(&self, executor: usize) -> RingView {
         self.ring(self.plan.inboxes, executor)
+    }
+
+    /// The steal ring that is lane number `lane`: see
+    /// [`Priority::lane`](crate::prim::Priority).
+    pub fn lane(&self, lane: usize) -> RingView {
+        assert!(lane < LANES);
+        let capacity = self.plan.shape.ring_capacity();
+        RingView::attach_apart(
+            &self.segment,
+            self.plan.lanes + lane * RingView::INDICES_LEN,
+            self.plan.lane_words + lane * RingView::words_len(capacity),
+            capacity,
+        )
     }
 
     /// The ring through which `executor` says what it has finished.

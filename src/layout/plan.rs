@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pool::PoolPlan;
 use crate::prim::atomic::AtomicU64;
-use crate::prim::{Line, SlotIndex};
+use crate::prim::{Line, Priority, SlotIndex};
 use crate::ring::RingView;
 use crate::shm::HEADER_LEN;
 use crate::task::{Note, Slot};
@@ -24,6 +24,8 @@ pub const NEST_SLOTS: usize = 256;
 pub const NEST_RING: usize = 2 * NEST_SLOTS;
 
 const _: () = assert!(SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= 1 << 20);
+/// Lanes: one for each priority but the normal one.
+pub const LANES: usize = Priority::LANES.len();
 /// Words of a set of executors.
 pub const SET_WORDS: usize = EXECUTORS_MAX / 64;
 
@@ -96,6 +98,9 @@ pub struct Plan {
     pub sleeping: usize,
     /// Executor records.
     pub executors: usize,
+    /// Heads and tails of the lanes: apart from their words, for everybody looks at
+    /// them all the time, and they seldom change.
+    pub lanes: usize,
     /// Inbox rings.
     pub inboxes: usize,
     /// Completion rings.
@@ -106,6 +111,8 @@ pub struct Plan {
     pub nest_stride: usize,
     /// Bytes from one ring to the next.
     pub ring_stride: usize,
+    /// Words of the lanes, one after the other.
+    pub lane_words: usize,
     /// Task slots.
     pub slots: usize,
     /// A note beside each slot.
@@ -135,11 +142,13 @@ impl Plan {
         let searching = zone(SET_WORDS * 8);
         let sleeping = zone(SET_WORDS * 8);
         let executor_records = zone(executors * size_of::<ExecutorRecord>());
+        let lanes = zone(LANES * RingView::INDICES_LEN);
         let ring_stride = RingView::len(shape.ring_capacity()).next_multiple_of(128);
         let inboxes = zone(executors * ring_stride);
         let completions = zone(executors * ring_stride);
         let nest_stride = RingView::len(NEST_RING).next_multiple_of(128);
         let nests = zone(executors * nest_stride);
+        let lane_words = zone(LANES * RingView::words_len(shape.ring_capacity()));
         let slots = zone(shape.all_slots() * size_of::<Slot>());
         let notes = zone(shape.all_slots() * size_of::<Note>());
         let processes = shape.workers as usize + 1;
@@ -150,11 +159,13 @@ impl Plan {
             searching,
             sleeping,
             executors: executor_records,
+            lanes,
             inboxes,
             completions,
             nests,
             nest_stride,
             ring_stride,
+            lane_words,
             slots,
             notes,
             len: pool.end,
@@ -171,11 +182,13 @@ impl Plan {
             self.searching,
             self.sleeping,
             self.executors,
+            self.lanes,
             self.inboxes,
             self.completions,
             self.nests,
             self.nest_stride,
             self.ring_stride,
+            self.lane_words,
             self.slots,
             self.notes,
             self.pool.header,
@@ -217,9 +230,11 @@ mod tests {
                 (p.searching, SET_WORDS * 8),
                 (p.sleeping, SET_WORDS * 8),
                 (p.executors, n * size_of::<ExecutorRecord>()),
+                (p.lanes, 3 * 256),
                 (p.inboxes, n * p.ring_stride),
                 (p.completions, n * p.ring_stride),
                 (p.nests, n * p.nest_stride),
+                (p.lane_words, 3 * 8 * shape.ring_capacity()),
                 (p.slots, shape.all_slots() * 64),
                 (p.notes, shape.all_slots() * 128),
                 (p.pool.header, p.len - p.pool.header),

@@ -100,6 +100,14 @@ impl ExecutorRecord {
         self.status.batch_len.store(count, Ordering::Relaxed);
     }
 
+    /// Announces one more hint, in the place of one of the batch that was begun.
+    pub fn announce_instead(&self, place: usize, hint: u64) {
+        // Relaxed: as in `announce`.
+        if let Some(begun) = self.batch.get(place) {
+            begun.store(hint, Ordering::Relaxed);
+        }
+    }
+
     /// The batch is done with.
     #[inline]
     pub fn announce_nothing(&self) {
@@ -236,6 +244,18 @@ mod tests {
             record.reset();
             assert_eq!(record.announced().count(), 0, "twice is once");
         }
+    }
+
+    /// What is announced between two tasks of a batch hides none that is to come.
+    #[test]
+    fn an_announcement_in_between_leaves_the_rest_alone() {
+        let record = record();
+        record.announce(&[1, 2, 3]);
+        record.announce_instead(0, 8);
+        record.announce_instead(0, 9);
+        assert!(record.announced().eq([3, 2, 9]));
+        record.announce_instead(BATCH_MAX, 7);
+        assert!(record.announced_ever().all(|hint| hint != 7));
     }
 
     /// A reset that its author's death interrupts is done again; counters go on.

@@ -10,9 +10,11 @@ mod ids;
 mod line;
 #[cfg(loom)]
 pub mod mortal;
+mod priority;
 mod word;
 
 pub use death::Death;
 pub use ids::{BlockIndex, ExecutorId, Generation, Hint, Overdue, ProcessId, SlotIndex, TaskId};
 pub use line::Line;
+pub use priority::{Priority, PriorityError};
 pub use word::Word;

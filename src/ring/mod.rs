@@ -48,9 +48,17 @@ pub struct RingView {
 }
 
 impl RingView {
+    /// Bytes that head and tail take.
+    pub const INDICES_LEN: usize = 2 * size_of::<Line<AtomicU64>>();
+
     /// Bytes that a ring of `capacity` words takes.
     pub const fn len(capacity: usize) -> usize {
-        2 * size_of::<Line<AtomicU64>>() + capacity * size_of::<AtomicU64>()
+        Self::INDICES_LEN + Self::words_len(capacity)
+    }
+
+    /// Bytes of `capacity` words.
+    pub const fn words_len(capacity: usize) -> usize {
+        capacity * size_of::<AtomicU64>()
     }
 
     /// The ring of `capacity` words (a power of two) at `offset`.
@@ -58,12 +66,19 @@ impl RingView {
     /// # Panics
     /// If `capacity` is not a power of two, or the range leaves the segment.
     pub fn attach(segment: &Segment, offset: usize, capacity: usize) -> Self {
+        Self::attach_apart(segment, offset, offset + Self::INDICES_LEN, capacity)
+    }
+
+    /// The ring whose head and tail are at `indices`, and whose words at `words`.
+    ///
+    /// # Panics
+    /// As [`RingView::attach`].
+    pub fn attach_apart(segment: &Segment, indices: usize, words: usize, capacity: usize) -> Self {
         assert!(capacity.is_power_of_two(), "capacity {capacity}");
-        let line = size_of::<Line<AtomicU64>>();
         RingView {
-            head: segment.view(offset),
-            tail: segment.view(offset + line),
-            words: segment.views(offset + 2 * line, capacity),
+            head: segment.view(indices),
+            tail: segment.view(indices + size_of::<Line<AtomicU64>>()),
+            words: segment.views(words, capacity),
         }
     }
 

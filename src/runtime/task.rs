@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
+use crate::prim::Priority;
 use crate::scheduler::{
     Backoff, Job, Judge, Limit, NotAccepted, Outcome, Retries, Retry, Scheduler, Ticket,
     decode_again,
@@ -47,6 +48,7 @@ pub struct Task<'rt, F, A, R> {
     judge: Option<Judgement<R>>,
     limits: [Option<(&'rt Limit, u64)>; 2],
     memo: Option<&'rt Memo>,
+    priority: Priority,
     in_flight: Option<usize>,
     types: PhantomData<fn(F, A) -> R>,
 }
@@ -91,6 +93,7 @@ where
             judge: None,
             limits: [None; 2],
             memo: None,
+            priority: Priority::Normal,
             in_flight: None,
             types: PhantomData,
         }
@@ -352,6 +355,29 @@ where
         self
     }
 
+    /// How urgent it is; [`Priority::Normal`] otherwise. Each attempt waits at the same
+    /// level.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use pinfold::Priority;
+    /// let tidy = rt.task(|n: u32| n).priority(Priority::Background);
+    /// let answer = rt.task(|n: u32| n + 1).priority(Priority::Urgent);
+    /// let later: Vec<_> = (0..10).map(|n| tidy.spawn(n)).collect();
+    /// assert_eq!(answer.spawn(1).join()?, 2); // does not wait for all of these
+    /// for (n, handle) in later.into_iter().enumerate() {
+    ///     assert_eq!(handle.join()?, n as u32);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
     /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
     /// each executor, at most half of the queue.
     ///
@@ -565,6 +591,7 @@ where
                 failures: 0,
             }),
             permits: Vec::new(),
+            priority: self.priority,
         }
     }
 

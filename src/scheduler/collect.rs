@@ -69,8 +69,8 @@ impl Scheduler {
         ended
     }
 
-    /// Tries to place hints for which no inbox had room. Not only when a task has
-    /// ended: what filled the inboxes may have been stale hints alone.
+    /// Tries to place hints for which there was no room. Not only when a task has
+    /// ended: what filled the rings may have been stale hints alone.
     #[cold]
     fn house(&self, state: &mut State) {
         for hint in std::mem::take(&mut state.homeless) {

@@ -159,8 +159,8 @@ impl Scheduler {
         true
     }
 
-    /// Whether anything waits for worker `worker`: a task it runs, or one that it
-    /// was given and nobody else has taken.
+    /// Whether anything waits for worker `worker`: a task it runs, one that it was
+    /// given and nobody else has taken, or one that is anybody's.
     pub fn has_work(&self, worker: u32) -> bool {
         let mut state = self.lock();
         if state.in_flight == 0 {
@@ -177,6 +177,7 @@ impl Scheduler {
                     .any(|hint| self.is_queued(Hint::unpack(hint)))
         });
         has_hints
+            || state.is_any_lane_full()
             || (0..state.used).any(|slot| {
                 let inflight = &state.inflight[slot as usize];
                 inflight.ticket.is_some() && self.runner(slot, inflight.generation) == Some(worker)

@@ -67,9 +67,9 @@ impl Scheduler {
         if self.pool.damage() > 0 {
             return Some("a pool block holds what no process writes".into());
         }
-        for (executor, inbox) in state.inboxes.iter_mut().enumerate() {
-            if let Err(damaged) = inbox.check() {
-                return Some(format!("the inbox of executor {executor}: {damaged}"));
+        for (name, ring) in state.rings() {
+            if let Err(damaged) = ring.check() {
+                return Some(format!("{name}: {damaged}"));
             }
         }
         for (executor, completions) in state.completions.iter().enumerate() {
@@ -119,10 +119,9 @@ impl Scheduler {
 
     /// Tasks in flight that no executor is running, and no hint speaks of.
     fn forgotten(&self, state: &mut State) -> Suspects {
-        let is_any_inbox_full = state
-            .inboxes
-            .iter_mut()
-            .any(|inbox| !matches!(inbox.refresh(), Ok(0)));
+        let is_any_ring_full = state
+            .rings()
+            .any(|(_, ring)| !matches!(ring.refresh(), Ok(0)));
         let announced: Vec<u64> = self
             .fold
             .executors
@@ -141,7 +140,7 @@ impl Scheduler {
             let word = self.fold.slots[slot as usize].word();
             match TaskState::of(word) {
                 Some(TaskState::Queued) => {
-                    !is_any_inbox_full
+                    !is_any_ring_full
                         && !announced.contains(&hint.pack())
                         && !state.homeless.contains(&hint.pack())
                 }

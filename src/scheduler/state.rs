@@ -1,14 +1,15 @@
 //! What the host alone knows, under one lock.
 
+use std::fmt;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::error::{Attempt, Refusal, TaskError};
-use crate::layout::Fold;
+use crate::layout::{Fold, LANES};
 use crate::pool::Transfer;
-use crate::prim::Generation;
+use crate::prim::{Generation, Priority};
 use crate::ring::{spsc, steal};
 use crate::task::{Head, INLINE_LEN};
 
@@ -81,7 +82,7 @@ pub struct Inflight {
 const _: () = assert!(size_of::<Inflight>() == 32);
 
 /// What a task has that has buffers or long arguments, may be run again, has a
-/// deadline, or has killed a worker.
+/// deadline or a priority, or has killed a worker.
 #[derive(Debug, Default)]
 pub struct Extra {
     /// Holds for its arguments' buffers, and the block of long arguments.
@@ -90,6 +91,8 @@ pub struct Extra {
     pub again: Option<Again>,
     /// When it must have ended.
     pub deadline: Option<Deadline>,
+    /// Which level it waits at.
+    pub priority: Priority,
     /// The attempts that ended with the worker.
     pub attempts: Vec<Attempt>,
     /// Whether it is tried again when it fails by itself.
@@ -115,6 +118,13 @@ impl Inflight {
         }
     }
 
+    /// Which level it waits at.
+    #[inline]
+    pub fn priority(&self) -> Priority {
+        let extra = self.extra.as_ref();
+        extra.map_or(Priority::Normal, |extra| extra.priority)
+    }
+
     /// Holds for its arguments.
     pub fn holds(&self) -> &[Transfer] {
         self.extra.as_ref().map_or(&[], |extra| &extra.holds)
@@ -132,6 +142,22 @@ pub struct Again {
     pub limit: u32,
     /// How long to wait between them.
     pub backoff: Backoff,
+}
+
+/// A ring of hints that the host fills.
+#[derive(Clone, Copy, Debug)]
+pub enum RingName {
+    Inbox(usize),
+    Lane(Priority),
+}
+
+impl fmt::Display for RingName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RingName::Inbox(executor) => write!(f, "the inbox of executor {executor}"),
+            RingName::Lane(level) => write!(f, "the lane of level {}", level.level()),
+        }
+    }
 }
 
 /// Somebody parked until something happens.
@@ -156,6 +182,14 @@ pub enum Awaited {
     News,
 }
 
+/// The host's side of a lane.
+#[derive(Debug)]
+pub struct Lane {
+    pub ring: steal::Producer,
+    /// Filled and not yet published.
+    pub is_touched: bool,
+}
+
 /// The host's private state.
 pub struct State {
     pub tickets: Tickets,
@@ -163,9 +197,13 @@ pub struct State {
     pub inflight: Vec<Inflight>,
     pub in_flight: usize,
     pub inboxes: Vec<steal::Producer>,
+    /// One for each priority but the normal one.
+    pub lanes: [Lane; LANES],
+    /// Whether any of them is.
+    pub are_lanes_touched: bool,
     pub completions: Vec<spsc::Consumer>,
     pub overflows_seen: Vec<u64>,
-    /// Hints for which no inbox had room; tried again after every collection.
+    /// Hints for which no inbox, or not their lane, had room; tried again after every collection.
     pub homeless: Vec<u64>,
     pub next: usize,
     /// Executors whose inbox was filled and not yet published.
@@ -225,6 +263,11 @@ impl State {
             inboxes: (0..executors)
                 .map(|e| steal::Producer::attach(fold.inbox(e)))
                 .collect(),
+            lanes: std::array::from_fn(|lane| Lane {
+                ring: steal::Producer::attach(fold.lane(lane)),
+                is_touched: false,
+            }),
+            are_lanes_touched: false,
             completions: (0..executors)
                 .map(|e| spsc::Consumer::attach(fold.completions(e)))
                 .collect(),
@@ -253,6 +296,21 @@ impl State {
             failed: None,
             is_over: false,
         }
+    }
+
+    /// Every ring of hints that the host fills, with what it is called.
+    pub fn rings(&mut self) -> impl Iterator<Item = (RingName, &mut steal::Producer)> {
+        let inboxes = self.inboxes.iter_mut().enumerate();
+        let lanes = self.lanes.iter_mut().zip(Priority::LANES);
+        inboxes
+            .map(|(executor, ring)| (RingName::Inbox(executor), ring))
+            .chain(lanes.map(|(lane, level)| (RingName::Lane(level), &mut lane.ring)))
+    }
+
+    /// Whether hints wait in any lane.
+    pub fn is_any_lane_full(&mut self) -> bool {
+        let mut lanes = self.lanes.iter_mut();
+        lanes.any(|lane| matches!(lane.ring.refresh(), Ok(1..)))
     }
 
     pub fn unpark_all(&mut self) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Refusal, TaskError};
 use crate::pool::{AllocError, Transfer};
-use crate::prim::{ExecutorId, Hint, SlotIndex};
+use crate::prim::{ExecutorId, Hint, Priority, SlotIndex};
 use crate::sys::{barrier, clock};
 use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, TaskState};
 
@@ -16,7 +16,7 @@ use super::balance::{Load, WORTH_WAKING_NS};
 use super::deadline::Deadline;
 use super::limit::{Limit, Permit};
 use super::retry::Retries;
-use super::state::{Again, Extra, State};
+use super::state::{Again, Extra, RingName, State};
 use super::ticket::Ticket;
 use super::timers::Due;
 use super::wait::Awaits;
@@ -52,6 +52,8 @@ pub struct Job {
     pub start_limit: Option<Duration>,
     /// How long after its submission it should have ended.
     pub soft_limit: Option<Duration>,
+    /// Which level it waits at.
+    pub priority: Priority,
 }
 
 /// Why a job was not accepted.
@@ -280,8 +282,9 @@ impl Scheduler {
         let has_no_limit =
             job.deadline.is_none() && job.start_limit.is_none() && job.soft_limit.is_none();
         let is_run_once = job.attempts == 1 && job.retries.is_none();
+        let holds_nothing = job.buffers.is_empty() && job.permits.is_empty();
         let is_plain =
-            job.buffers.is_empty() && is_run_once && has_no_limit && job.permits.is_empty();
+            holds_nothing && is_run_once && has_no_limit && job.priority == Priority::Normal;
         let extra = if is_plain {
             None
         } else {
@@ -451,13 +454,27 @@ impl Scheduler {
             soft_limit,
             retries: job.retries.clone(),
             permits: std::mem::take(&mut job.permits),
+            priority: job.priority,
             ..Extra::default()
         })
     }
 
-    /// Chooses an inbox for a hint.
+    /// Chooses an inbox for a hint, or the lane of its task's priority.
     #[inline]
     pub(super) fn place(&self, state: &mut State, hint: u64) {
+        // Tasks that tasks have spawned have no priority.
+        let inflight = state.inflight.get(Hint::unpack(hint).slot.at());
+        if let Some(lane) = inflight.and_then(|inflight| inflight.priority().lane()) {
+            let lane = &mut state.lanes[lane];
+            match lane.ring.stage(hint) {
+                Ok(true) => {
+                    lane.is_touched = true;
+                    state.are_lanes_touched = true;
+                }
+                _ => state.homeless.push(hint),
+            }
+            return;
+        }
         let executor = self.choose(state);
         let staged = [executor]
             .into_iter()
@@ -506,6 +523,9 @@ impl Scheduler {
     /// Shows what was enqueued, and wakes whom it takes.
     #[inline]
     pub(super) fn publish(&self, state: &mut State) {
+        if state.are_lanes_touched {
+            self.publish_lanes(state);
+        }
         if state.touched.is_empty() {
             return;
         }
@@ -543,6 +563,34 @@ impl Scheduler {
 }
 
 impl Scheduler {
+    /// Shows what was put into lanes, and wakes one who sleeps: it is for anybody.
+    #[cold]
+    fn publish_lanes(&self, state: &mut State) {
+        state.are_lanes_touched = false;
+        let mut backlog = 0;
+        let mut damage = None;
+        for (lane, level) in state.lanes.iter_mut().zip(Priority::LANES) {
+            if !std::mem::take(&mut lane.is_touched) {
+                continue;
+            }
+            lane.ring.publish();
+            match lane.ring.refresh() {
+                Ok(waiting) => backlog += waiting,
+                Err(damaged) => damage = Some(format!("{}: {damaged}", RingName::Lane(level))),
+            }
+        }
+        // The executors, before they sleep, pass the heavy barrier.
+        barrier::light();
+        let is_sought = self.fold.crowd.searching.any();
+        let is_woken = self.fold.wake_one(ExecutorId(state.next as u32));
+        if (backlog > 1 || !(is_sought || is_woken)) && state.watch.is_none() {
+            self.watch(state);
+        }
+        if let Some(what) = damage {
+            self.condemn(state, &what);
+        }
+    }
+
     /// Work lies behind other work, which should be done in a moment. If that takes
     /// longer than it was thought to, a sleeper must come instead; the supervisor looks
     /// after it, in case nobody waits who would.

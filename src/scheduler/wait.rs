@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::inspect::Suspects;
-use super::state::{Awaited, State, Waiter};
+use super::state::{Awaited, RingName, State, Waiter};
 use super::ticket::{Outcome, Ticket};
 use crate::error::TaskError;
 use crate::prim::{ExecutorId, Hint};
@@ -334,12 +334,18 @@ impl Scheduler {
             return;
         }
         let mut state = self.lock();
-        for executor in 0..state.inboxes.len() {
-            if matches!(state.inboxes[executor].refresh(), Ok(1..)) {
-                drop(state);
+        let waiting = state
+            .rings()
+            .find_map(|(name, ring)| matches!(ring.refresh(), Ok(1..)).then_some(name));
+        drop(state);
+        match waiting {
+            Some(RingName::Inbox(executor)) => {
                 self.fold.wake_sleeper(ExecutorId(executor as u32));
-                return;
             }
+            Some(RingName::Lane(_)) => {
+                self.fold.wake_sleeper(ExecutorId(0));
+            }
+            None => {}
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::layout::{BATCH_MAX, ExecutorRecord, Fold};
+use crate::layout::{BATCH_MAX, ExecutorRecord, Fold, LANES};
 use crate::pool::Pool;
-use crate::prim::ExecutorId;
 use crate::prim::atomic::Ordering;
+use crate::prim::{ExecutorId, Priority};
 use crate::process::WorkerOrder;
 use crate::ring::{spsc, steal};
 use crate::sys::affinity;
@@ -13,6 +13,7 @@ use crate::task::Functions;
 
 use super::nest::Nest;
 use super::runner::{Runner, Scratch};
+use super::turns::Turns;
 use super::{executor_count, panics};
 
 /// Takes batches so long that one is done in about this time.
@@ -33,6 +34,11 @@ pub struct Executor {
     pub(super) inbox: steal::Taker,
     /// The others, in the order in which they are robbed.
     pub(super) victims: Vec<(usize, steal::Taker)>,
+    /// Where tasks wait whose priority is not the normal one.
+    pub(super) lanes: [steal::Taker; LANES],
+    pub(super) turns: Turns,
+    /// The level of what was taken last.
+    pub(super) level: Priority,
     /// The rings in which tasks are offered that other tasks have spawned: this
     /// executor's first, then the others' in the same order.
     pub(super) nests: Vec<steal::Taker>,
@@ -74,6 +80,9 @@ impl Executor {
             nests: all.map(|e| steal::Taker::attach(fold.nest(e))).collect(),
             inbox: steal::Taker::attach(fold.inbox(number)),
             victims,
+            lanes: std::array::from_fn(|lane| steal::Taker::attach(fold.lane(lane))),
+            turns: Turns::default(),
+            level: Priority::Normal,
             completions: spsc::Producer::attach(fold.completions(number)),
             hints: [0; BATCH_MAX],
             grain_ns: 0,
@@ -119,7 +128,7 @@ impl Executor {
             if found > 0 {
                 patience = super::idle::Patience::default();
                 self.run_batch(found);
-                if found < FEW {
+                if found < FEW && self.level == Priority::Normal {
                     // The submitter is just ahead of us: let it write a few more
                     // before its line is taken away from it again.
                     for _ in 0..BACK_OFF {

@@ -1,8 +1,9 @@
-//! Where an executor looks for work: its inbox, then the others' inboxes, nearest
-//! first, then what the others have taken and not begun.
+//! Where an executor looks for work: the lane of urgent tasks; its inbox, then the
+//! others' inboxes, nearest first, tasks that tasks have spawned, what the others have
+//! taken and not begun; the lanes of the lower levels. Now and then it begins lower.
 
-use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
+use crate::prim::{Hint, Priority};
 use crate::ring::Damaged;
 use crate::task::TaskState;
 
@@ -15,6 +16,55 @@ impl Executor {
     /// Takes hints into `self.hints`, announced; returns how many.
     #[inline]
     pub(super) fn find(&mut self) -> usize {
+        let mut level = self.turns.first();
+        let mut taken = self.take_at(level);
+        if taken.0 == 0 {
+            if level < Priority::Urgent {
+                self.turns.had(level, |_| false);
+            }
+            let others = Priority::ALL.into_iter().filter(|other| *other != level);
+            for other in others {
+                taken = self.take_at(other);
+                if taken.0 > 0 {
+                    level = other;
+                    break;
+                }
+            }
+        }
+        let (found, left) = taken;
+        if found == 0 {
+            self.record().announce_nothing();
+            return 0;
+        }
+        self.level = level;
+        self.has_taken(level);
+        self.leave_search(left);
+        found
+    }
+
+    /// Takes what waits at `level`; returns how many hints, and how many were left.
+    #[inline]
+    fn take_at(&mut self, level: Priority) -> (usize, u64) {
+        match level.lane() {
+            None => self.take_normal(),
+            // Nothing, nearly always, and in every cache.
+            Some(lane) if self.lanes[lane].backlog() == 0 => (0, 0),
+            Some(lane) => self.take_from_lane(lane),
+        }
+    }
+
+    /// Takes one: whatever comes next is chosen anew, here and by all others.
+    #[cold]
+    fn take_from_lane(&mut self, lane: usize) -> (usize, u64) {
+        let record = &self.fold.executors[self.me.0 as usize];
+        let hints = &mut self.hints[..1];
+        let taken = self.lanes[lane].take(hints, false, |hints| record.announce(hints));
+        taken.unwrap_or_default() // the host looks at every ring, and acts
+    }
+
+    /// Takes what has no special priority.
+    #[inline]
+    fn take_normal(&mut self) -> (usize, u64) {
         let size = self.batch_size();
         let record = &self.fold.executors[self.me.0 as usize];
         let hints = &mut self.hints[..size];
@@ -43,18 +93,24 @@ impl Executor {
         if stolen > 0 {
             self.count_stolen(stolen);
         }
-        let (found, left) = match taken {
+        match taken {
             Ok((0, _)) => {
                 record.announce_nothing();
                 (self.find_announced(), 0)
             }
             Ok(taken) => taken,
             Err(Damaged { .. }) => (0, 0), // the host looks at every ring, and acts
-        };
-        if found > 0 {
-            self.leave_search(left);
         }
-        found
+    }
+
+    /// Something was taken from `level`.
+    #[inline]
+    pub(super) fn has_taken(&mut self, level: Priority) {
+        // In the inboxes something may always wait: whether it does is found out when
+        // the turn has come.
+        let lanes = &self.lanes;
+        let waits = |other: Priority| other.lane().is_none_or(|lane| lanes[lane].backlog() > 0);
+        self.turns.had(level, waits);
     }
 
     /// A hint from another's batch, whose owner is busy with an earlier one, or was
@@ -93,7 +149,7 @@ impl Executor {
 
     /// No longer looking; if that leaves nobody looking and there is more to do
     /// than this executor should keep to itself, wakes another.
-    fn leave_search(&self, left: u64) {
+    pub(super) fn leave_search(&self, left: u64) {
         self.fold.crowd.found(self.me.0);
         let worth = self.grain_ns == 0 || left * self.grain_ns >= WORTH_WAKING_NS;
         let crowd = &self.fold.crowd;
@@ -102,7 +158,12 @@ impl Executor {
         } else {
             // A submitter may have relied on this executor's search for work that lies
             // elsewhere.
-            let lies_elsewhere = || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0);
+            let lies_elsewhere = || {
+                let is_from_lane = self.level.lane().is_some();
+                (is_from_lane && self.inbox.backlog() > 0)
+                    || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
+                    || self.is_any_lane_full()
+            };
             crowd.sleeping.any() && !crowd.searching.any() && lies_elsewhere()
         };
         if is_needed {
@@ -111,10 +172,15 @@ impl Executor {
         }
     }
 
-    /// Whether any inbox has something; cheap enough to spin on.
+    fn is_any_lane_full(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.backlog() > 0)
+    }
+
+    /// Whether any inbox or lane has something; cheap enough to spin on.
     #[inline]
     pub(super) fn glimpse(&self) -> bool {
         self.inbox.backlog() > 0
+            || self.is_any_lane_full()
             || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
             || self.nests.iter().any(|nest| nest.backlog() > 0)
     }

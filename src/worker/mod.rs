@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!         ┌──────────── searching ◀───────────────────────┐
-//!         │  (own inbox, others' inboxes, others' batches) │ woken
+//!         │  (lanes, own inbox, others' inboxes, batches)  │ woken
 //!   found │                │ nothing for a while           │
 //!         ▼                ▼                               │
 //!      running          sleeping: bell prepared, one last look, futex wait
@@ -23,6 +23,7 @@ mod nest;
 mod panics;
 mod run;
 mod runner;
+mod turns;
 
 use std::convert::Infallible;
 use std::sync::OnceLock;

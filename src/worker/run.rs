@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
+use crate::prim::{Hint, Priority};
 use crate::sys::barrier;
 
 use super::executor::Executor;
@@ -15,7 +15,7 @@ impl Executor {
     /// Claims and runs the first `count` of `self.hints`.
     pub(super) fn run_batch(&mut self, count: usize) {
         let start = Instant::now();
-        let mut ran = 0;
+        let (mut taken, mut ran) = (count, 0);
         for position in 0..count.min(AHEAD) {
             self.ask_for(position);
         }
@@ -34,10 +34,53 @@ impl Executor {
                     }
                 }
             }
+            if position + 1 < count && self.is_something_urgent() {
+                let (more, of_these) = self.run_urgent(position);
+                taken += more;
+                ran += of_these;
+            }
         }
         self.publish();
         self.record().announce_nothing();
-        self.measure(start, ran, count);
+        self.measure(start, ran, taken);
+    }
+
+    /// Whether something waits that is more urgent than this batch.
+    #[inline]
+    fn is_something_urgent(&self) -> bool {
+        // Nearly always empty, and in every cache.
+        let [urgent, ..] = &self.lanes;
+        self.level < Priority::Urgent && urgent.backlog() > 0
+    }
+
+    /// Runs what is urgent before the batch goes on, which may be longer than it was
+    /// thought to be; its place `begun` was begun. Returns how many hints it took, and
+    /// how many of them it ran.
+    #[cold]
+    fn run_urgent(&mut self, begun: usize) -> (usize, u64) {
+        let (mut taken, mut ran) = (0, 0);
+        while !self.turns.is_any_overdue() {
+            let record = &self.fold.executors[self.me.0 as usize];
+            let mut hint = [0];
+            let [urgent, ..] = &self.lanes;
+            let found = urgent.take(&mut hint, false, |hint| {
+                record.announce_instead(begun, hint[0]);
+            });
+            let Ok((1.., left)) = found else { break };
+            taken += 1;
+            self.leave_search(left);
+            self.has_taken(Priority::Urgent);
+            if self.run_one(Hint::unpack(hint[0])) {
+                ran += 1;
+                barrier::light();
+                if self.fold.host_bell.is_awaited() {
+                    self.publish();
+                }
+            }
+        }
+        // The batch goes on.
+        self.has_taken(self.level);
+        (taken, ran)
     }
 
     /// Has the slot of a later hint brought here meanwhile.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use pinfold::{Handle, Loan, Runtime, Shared, Shutdown, TaskError};
+use pinfold::{Handle, Loan, Priority, Runtime, Shared, Shutdown, TaskError};
 
 /// What a task of at most once leaves behind: one byte in the file, its number.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -204,14 +204,29 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     let tree = rt.task(fib).at_least_once().spawn(7);
     let spawned = rt.task(spawns).at_least_once().spawn(shared.clone());
     let panicked = rt.spawn(fail, 3);
+    let lanes = || (0..16).map(|n| (n, Priority::from_level(n as u8 % 4).expect("a level")));
+    let levels: Vec<_> = lanes()
+        .map(|(n, level)| rt.task(double).at_least_once().priority(level).spawn(n))
+        .collect();
+    let once_at_levels: Vec<Handle<u64>> = lanes()
+        .map(|(n, level)| rt.task(double).priority(level).spawn(n))
+        .collect();
     // Nobody will ask for these.
     for n in 0..5 {
         drop(rt.task(double).at_least_once().spawn(n));
-        drop(rt.task(text).at_least_once().spawn(1000));
+        let lazy = rt.task(text).priority(Priority::Background);
+        drop(lazy.at_least_once().spawn(1000));
     }
 
     for (n, doubled) in (0..40).zip(batch) {
         check("a batch's result is wrong", doubled == Ok(n * 2))?;
+    }
+    for (n, handle) in (0..).zip(levels) {
+        check("of any level", handle.join() == Ok(n * 2))?;
+    }
+    for (n, handle) in (0..).zip(once_at_levels) {
+        let value = deaths.once("at most once, of any level", handle)?;
+        check("its value", value.is_none_or(|value| value == n * 2))?;
     }
     check("the long one", long.join() == Ok(9))?;
     let mut told = Vec::new();

@@ -11,6 +11,7 @@ mod idle;
 mod index;
 mod limits;
 mod nested;
+mod priorities;
 mod processes;
 mod recovery;
 mod tree;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use pinfold::{Loan, Runtime, Shared, Task};
+use pinfold::{Loan, Priority, Runtime, Shared, Task};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -222,6 +222,10 @@ impl<'a> Submitter<'a> {
         }
         if self.rng.once_in(10) {
             task = task.hard_deadline(NEVER);
+        }
+        if self.rng.once_in(3) {
+            let level = self.rng.below(4) as u8;
+            task = task.priority(Priority::from_level(level).expect("a level"));
         }
         task
     }

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 fn waiting_hints(scheduler: &Scheduler) -> u64 {
     let mut state = scheduler.lock();
-    let mut inboxes = state.inboxes.iter_mut();
-    inboxes
-        .try_fold(0, |sum, inbox| inbox.refresh().map(|n| sum + n))
+    let mut rings = state.rings();
+    rings
+        .try_fold(0, |sum, (_, ring)| ring.refresh().map(|n| sum + n))
         .expect("whole")
 }
 

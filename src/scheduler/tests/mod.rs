@@ -4,6 +4,7 @@
 mod deadlines;
 mod deaths;
 mod hints;
+mod priorities;
 mod spawned;
 mod statuses;
 
@@ -22,7 +23,7 @@ use crate::error::{Death, TaskError};
 use crate::layout::{BATCH_MAX, Fold, Plan, Shape};
 use crate::pool::{Loan, Parcel, Pool, Shared, Transfer, encoding};
 use crate::prim::atomic::Ordering;
-use crate::prim::{ExecutorId, Hint, ProcessId};
+use crate::prim::{ExecutorId, Hint, Priority, ProcessId};
 use crate::ring::{spsc, steal};
 use crate::shm::Segment;
 use crate::sys::fds::Bell;
@@ -89,6 +90,7 @@ where
         permits: Vec::new(),
         start_limit: None,
         soft_limit: None,
+        priority: Priority::Normal,
     }
 }
 
@@ -197,7 +199,8 @@ struct Hand {
     fold: Fold,
     pool: Pool,
     functions: Functions,
-    inboxes: Vec<steal::Taker>,
+    /// The urgent lane, the inboxes (its own first), the other lanes.
+    rings: Vec<(bool, steal::Taker)>,
     completions: spsc::Producer,
     /// Steps left; none: it does not die.
     left: Option<u32>,
@@ -217,9 +220,15 @@ impl Hand {
             me: ExecutorId(worker),
             pool: fold.pool(ProcessId::of_worker(worker)),
             functions: scheduler.functions.clone(),
-            // Its own first.
-            inboxes: (0..count)
-                .map(|n| steal::Taker::attach(fold.inbox((worker as usize + n) % count)))
+            rings: Priority::ALL
+                .into_iter()
+                .flat_map(|level| match level.lane() {
+                    Some(lane) => vec![(true, fold.lane(lane))],
+                    None => (0..count)
+                        .map(|n| (n > 0, fold.inbox((worker as usize + n) % count)))
+                        .collect(),
+                })
+                .map(|(half, ring)| (half, steal::Taker::attach(ring)))
                 .collect(),
             completions: spsc::Producer::attach(fold.completions(worker as usize)),
             left: None,
@@ -277,9 +286,9 @@ impl Hand {
 
     fn find(&mut self) -> Vec<u64> {
         let mut hints = [0; BATCH_MAX];
-        for at in 0..self.inboxes.len() {
-            let inbox = self.inboxes[at].clone();
-            let taken = inbox.take(&mut hints, at > 0, |hints| {
+        for at in 0..self.rings.len() {
+            let (half, ring) = self.rings[at].clone();
+            let taken = ring.take(&mut hints, half, |hints| {
                 self.step();
                 self.record().announce(hints);
                 self.step();
