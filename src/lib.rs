@@ -77,9 +77,9 @@ pub use error::{Attempt, Death, Refusal, ShutdownError, StartError, TaskError, T
 #[cfg(not(loom))]
 pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
-pub use prim::{Priority, PriorityError};
 #[cfg(not(loom))]
 pub use prim::TaskId;
+pub use prim::{Priority, PriorityError};
 #[cfg(not(loom))]
 pub use runtime::{
     Builder, CallbackError, Dependencies, Handle, Map, Memo, Progress, Runtime, Stats, Task,

@@ -141,12 +141,14 @@ pub fn run(workers: usize, threads: usize, step: u64) -> Result<bool, String> {
             doubled == Ok(n * 2) || died_late(&doubled),
         )?;
     }
-    // Tasks that were left by those that had spawned them are still on their way out.
+    // Tasks that were left by those that had spawned them are still on their way out;
+    // or wait to hear how the worker has ended that ran them.
     let mut audit = rt.audit();
     let give_up = Instant::now() + Duration::from_secs(30);
-    while audit.blocks_carried + audit.slots_done + audit.slots_running > 0
-        && Instant::now() < give_up
-    {
+    let slots = |audit: &pinfold::Audit| {
+        audit.slots_queued + audit.slots_running + audit.slots_done + audit.slots_waiting
+    };
+    while audit.blocks_carried + slots(&audit) > 0 && Instant::now() < give_up {
         std::thread::sleep(Duration::from_millis(1));
         audit = rt.audit();
     }
