@@ -188,6 +188,8 @@ pub enum TaskError {
         /// What did not fit, and what to do.
         message: String,
     },
+    /// It was [cancelled](crate::Handle::cancel) before it had begun.
+    Cancelled,
     /// The runtime was shut down before the task had ended.
     Shutdown,
     /// Workers cannot be started any more.
@@ -267,6 +269,7 @@ impl fmt::Display for TaskError {
             TaskError::Arguments { message } => write!(f, "the task's arguments: {message}"),
             TaskError::Result { message } => write!(f, "the task's result: {message}"),
             TaskError::OutOfMemory { message } => f.write_str(message),
+            TaskError::Cancelled => f.write_str("the task was cancelled before it had begun"),
             TaskError::Shutdown => f.write_str("the runtime was shut down before the task ended"),
             TaskError::NoWorkers { reason } => {
                 write!(f, "no worker can be started any more: {reason}")

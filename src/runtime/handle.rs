@@ -148,6 +148,30 @@ impl<R> Drop for Handle<R> {
 }
 
 impl<R> Handle<R> {
+    /// Takes the task back if nobody has begun it: it ends with
+    /// [`TaskError::Cancelled`], and never runs. False if it is running, or has
+    /// ended.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let nap = rt.spawn(|ms| std::thread::sleep(std::time::Duration::from_millis(ms)), 200);
+    /// let next = rt.spawn(|n: u32| n + 1, 1);
+    /// if next.cancel() {
+    ///     assert_eq!(next.join(), Err(pinfold::TaskError::Cancelled));
+    /// }
+    /// nap.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel(&self) -> bool {
+        match &self.claim {
+            Claim::Ticket(ticket) => self.scheduler.cancel(ticket),
+            Claim::Ended(_) | Claim::Taken => false,
+        }
+    }
+
     /// Whether the task has ended; never waits.
     ///
     /// ```

@@ -18,6 +18,7 @@
 mod audit;
 mod backoff;
 mod balance;
+mod cancel;
 mod collect;
 mod deadline;
 mod inspect;

@@ -47,6 +47,8 @@ pub struct Counters {
     pub repeated: u64,
     /// Tasks that ended because their hard deadline had come.
     pub late: u64,
+    /// Tasks that were cancelled before they had begun.
+    pub cancelled: u64,
     /// Tasks that ended with any other error.
     pub failed: u64,
     /// Tasks not accepted by `try_spawn`.

@@ -442,7 +442,7 @@ fn check_whole(scheduler: &Scheduler) {
 #[track_caller]
 fn check_sums(scheduler: &Scheduler) {
     let c = scheduler.counters();
-    let ended = c.completed + c.panicked + c.died + c.late + c.failed;
+    let ended = c.completed + c.panicked + c.died + c.late + c.cancelled + c.failed;
     assert_eq!(c.submitted, ended + c.in_flight, "{c:?}");
     assert_eq!((c.damage, c.failed), (0, 0), "{c:?}");
 }
