@@ -31,21 +31,35 @@ use super::{Handle, Map};
 #[must_use = "nothing runs before `spawn` or `map`"]
 pub struct Task<'rt, F, A, R> {
     core: &'rt Arc<Core>,
+    /// Of no size; what is made of it names it by its type.
+    call: F,
     function: Option<FunctionId>,
+    /// What it is called in errors.
+    name: fn() -> &'static str,
     attempts: u32,
     backoff: Backoff,
     deadline: Option<Duration>,
     in_flight: Option<usize>,
-    types: PhantomData<fn(F, A) -> R>,
+    types: PhantomData<fn(A) -> R>,
 }
 
-impl<F, A, R> Clone for Task<'_, F, A, R> {
+/// A task that was submitted, or not.
+pub(super) struct Submitted {
+    /// To which fold.
+    pub scheduler: Arc<Scheduler>,
+    /// Or why it was not accepted.
+    pub ticket: Result<Ticket, TaskError>,
+    /// Buffers were among its arguments.
+    pub has_buffers: bool,
+}
+
+impl<F: Copy, A, R> Clone for Task<'_, F, A, R> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<F, A, R> Copy for Task<'_, F, A, R> {}
+impl<F: Copy, A, R> Copy for Task<'_, F, A, R> {}
 
 impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -65,11 +79,13 @@ where
     R: Serialize + DeserializeOwned,
 {
     #[inline]
-    pub(super) fn new(core: &'rt Arc<Core>, _: F) -> Self {
+    pub(super) fn new(core: &'rt Arc<Core>, call: F) -> Self {
         let entry = entry_of::<F, A, R>();
         Task {
             core,
+            call,
             function: core.function(entry),
+            name: std::any::type_name::<F>,
             attempts: 1,
             backoff: Backoff::default(),
             deadline: None,
@@ -205,16 +221,29 @@ where
     /// ```
     #[inline]
     pub fn spawn(&self, args: A) -> Handle<R> {
+        let submitted = self.submit(args);
+        Handle::new(submitted.scheduler, submitted.ticket)
+    }
+
+    /// Submits it; says what came of it.
+    #[inline]
+    pub(super) fn submit(&self, args: A) -> Submitted {
         let mut job = self.job();
         loop {
             let scheduler = self.core.sound();
-            let submitted = match self.encode(&args, &mut job) {
+            let encoded = self.encode(&args, &mut job);
+            let has_buffers = !job.buffers.is_empty();
+            let submitted = match encoded {
                 Ok(()) => scheduler.submit(&mut job, None),
                 Err(error) => Err(NotAccepted::Failed(error)),
             };
             if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
                 drop(args);
-                return handle(scheduler, submitted);
+                return Submitted {
+                    scheduler,
+                    ticket: submitted.map_err(error_of),
+                    has_buffers,
+                };
             }
             // Meanwhile the fold was found damaged: once more, with its successor.
             job.buffers.iter().for_each(Transfer::recall);
@@ -272,11 +301,45 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        let scheduler = self.core.present();
-        let fold = scheduler.fold();
-        let queue = fold.plan.shape.slots as usize;
-        let default = (64 * fold.plan.shape.executors()).min(queue / 2).max(1);
-        Map::new(*self, items.into_iter(), self.in_flight.unwrap_or(default))
+        self.map_by(items.into_iter(), 64)
+    }
+
+    /// The same; so many in flight for each executor, if it was not said.
+    pub(super) fn map_by<I>(&self, items: I, each: usize) -> Map<'rt, I, F, A, R>
+    where
+        I: Iterator<Item = A>,
+    {
+        Map::new(*self, items, self.in_flight_of(each))
+    }
+
+    /// How many to keep in flight, if it was not said: so many for each executor.
+    pub(super) fn in_flight_of(&self, each: usize) -> usize {
+        let shape = self.core.present().fold().plan.shape;
+        let most = (shape.slots as usize / 2).max(1);
+        let default = (each * shape.executors()).min(most);
+        self.in_flight.unwrap_or(default)
+    }
+
+    /// The function.
+    pub(super) fn call(&self) -> F {
+        self.call
+    }
+
+    /// Another function with the settings of this one, and its name.
+    pub(super) fn with<G, B, S>(&self, call: G) -> Task<'rt, G, B, S>
+    where
+        G: Fn(B) -> S + Copy + Send + 'static,
+        B: Serialize + DeserializeOwned,
+        S: Serialize + DeserializeOwned,
+    {
+        Task {
+            name: self.name,
+            attempts: self.attempts,
+            backoff: self.backoff,
+            deadline: self.deadline,
+            in_flight: self.in_flight,
+            ..Task::new(self.core, call)
+        }
     }
 
     pub(super) fn core(&self) -> &'rt Arc<Core> {
@@ -290,7 +353,7 @@ where
             function: self.function.unwrap_or(FunctionId(0)),
             payload: Payload::new(),
             buffers: Vec::new(),
-            name: std::any::type_name::<F>,
+            name: self.name,
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,

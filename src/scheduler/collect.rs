@@ -7,7 +7,7 @@ use crate::sys::prefetch_for_write;
 use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
 use super::Scheduler;
-use super::state::State;
+use super::state::{Awaited, State};
 use super::ticket::{Outcome, Value};
 
 /// How many slots ahead lines are asked for.
@@ -172,9 +172,14 @@ impl Scheduler {
         inflight.extra = None;
         state.free.push(slot);
         state.in_flight -= 1;
-        state.tickets.settle(ticket, outcome);
+        let watchers = state.tickets.settle(ticket, outcome);
         for waiter in &state.waiters {
-            if waiter.ticket.is_none_or(|awaited| awaited == ticket) {
+            let is_meant = match waiter.awaited {
+                Awaited::Task { ticket: of, .. } => of == ticket,
+                Awaited::Group(group) => watchers.contain(group),
+                Awaited::Any => true,
+            };
+            if is_meant {
                 waiter.thread.unpark();
             }
         }

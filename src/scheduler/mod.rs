@@ -21,6 +21,7 @@ mod balance;
 mod cancel;
 mod collect;
 mod deadline;
+mod group;
 mod inspect;
 mod rescue;
 mod spawned;
@@ -34,9 +35,10 @@ mod wait;
 
 pub use audit::{Audit, Owned};
 pub use backoff::Backoff;
+pub use group::{Ended, Group};
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
-pub use ticket::{Outcome, Ticket};
+pub use ticket::{Outcome, Ticket, Value};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

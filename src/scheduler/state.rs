@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::error::{Attempt, Refusal};
 use crate::layout::Fold;
 use crate::pool::Transfer;
-use crate::prim::Generation;
+use crate::prim::{Generation, Hint};
 use crate::ring::{spsc, steal};
 use crate::task::{Head, INLINE_LEN};
 
@@ -124,10 +124,19 @@ pub struct Again {
 #[derive(Debug)]
 pub struct Waiter {
     pub thread: Thread,
-    /// The ticket it waits for; `None`: for room.
-    pub ticket: Option<u32>,
-    /// Where that ticket's task is.
-    pub hint: u64,
+    /// What for.
+    pub awaited: Awaited,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug)]
+pub enum Awaited {
+    /// The end of this ticket's task, and where that is.
+    Task { ticket: u32, hint: Hint },
+    /// An end that this group watches.
+    Group(u32),
+    /// Any end.
+    Any,
 }
 
 /// The host's private state.

@@ -6,6 +6,8 @@ use crate::error::TaskError;
 use crate::prim::Hint;
 use crate::task::{Finished, Outcome as Ran, Payload};
 
+use super::group::{Groups, Watch, Watchers};
+
 /// Bytes of a value that need no allocation.
 const SMALL: usize = 24;
 
@@ -47,16 +49,19 @@ impl Ticket {
 pub struct Tickets {
     entries: Vec<Entry>,
     vacant: Vec<u32>,
+    pub(super) groups: Groups,
 }
+
+const _: () = assert!(size_of::<Entry>() <= 40);
 
 #[derive(Debug)]
 enum Entry {
     /// To be reused.
     Vacant,
     /// The task has not ended.
-    Pending,
-    /// It has not, and nobody will ask.
-    Detached,
+    Pending(Watchers),
+    /// It has not, and nobody will ask for the outcome.
+    Detached(Watchers),
     /// It has.
     Settled(Outcome),
 }
@@ -67,27 +72,56 @@ impl Tickets {
     pub fn open(&mut self) -> u32 {
         match self.vacant.pop() {
             Some(id) => {
-                self.entries[id as usize] = Entry::Pending;
+                self.entries[id as usize] = Entry::Pending(Watchers::NONE);
                 id
             }
             None => {
-                self.entries.push(Entry::Pending);
+                self.entries.push(Entry::Pending(Watchers::NONE));
                 (self.entries.len() - 1) as u32
             }
         }
     }
 
-    /// The task of ticket `id` has ended.
+    /// The task of ticket `id` has ended; returns the groups that watched it.
     #[inline]
-    pub fn settle(&mut self, id: u32, outcome: Outcome) {
+    pub fn settle(&mut self, id: u32, outcome: Outcome) -> Watchers {
         let entry = &mut self.entries[id as usize];
-        match entry {
-            Entry::Pending => *entry = Entry::Settled(outcome),
-            Entry::Detached => {
-                *entry = Entry::Vacant;
-                self.vacant.push(id);
+        let (watchers, is_wanted) = match entry {
+            Entry::Pending(watchers) => (*watchers, true),
+            Entry::Detached(watchers) => (*watchers, false),
+            Entry::Vacant | Entry::Settled(_) => {
+                debug_assert!(false, "a task ended twice");
+                return Watchers::NONE;
             }
-            Entry::Vacant | Entry::Settled(_) => debug_assert!(false, "a task ended twice"),
+        };
+        if watchers.any() {
+            self.groups.tell(watchers, outcome.as_ref().err());
+        }
+        *entry = if is_wanted {
+            Entry::Settled(outcome)
+        } else {
+            self.vacant.push(id);
+            Entry::Vacant
+        };
+        watchers
+    }
+
+    /// Has `watch` told when the task of ticket `id` ends; at once if it has.
+    pub fn watch(&mut self, id: u32, watch: Watch) {
+        match &mut self.entries[id as usize] {
+            Entry::Pending(watchers) | Entry::Detached(watchers) => {
+                self.groups.enrol(watchers, watch);
+            }
+            Entry::Settled(outcome) => self.groups.tell_one(watch, outcome.as_ref().err()),
+            Entry::Vacant => debug_assert!(false, "a ticket that is gone is watched"),
+        }
+    }
+
+    /// Whether the task of ticket `id` has not ended, and group `group` watches it.
+    pub fn is_watched_by(&self, id: u32, group: u32) -> bool {
+        match &self.entries[id as usize] {
+            Entry::Pending(watchers) | Entry::Detached(watchers) => watchers.contain(group),
+            Entry::Settled(_) | Entry::Vacant => false,
         }
     }
 
@@ -113,8 +147,8 @@ impl Tickets {
     /// Nobody will ask for the outcome of ticket `id`.
     pub fn detach(&mut self, id: u32) -> Option<Outcome> {
         let entry = &mut self.entries[id as usize];
-        if matches!(entry, Entry::Pending) {
-            *entry = Entry::Detached;
+        if let Entry::Pending(watchers) = *entry {
+            *entry = Entry::Detached(watchers);
             return None;
         }
         self.take(id)

@@ -9,6 +9,14 @@
 //! under the same lock that its task has not ended and that there is a leader; a
 //! leader gives up its place under the lock and then looks at the list; and so does
 //! everybody who stops waiting while there is none.
+//!
+//! Who waits for any of several tasks watches them as a [group](super::group). The same
+//! holds for it: a task ends under the lock only, and its group is told in the same
+//! step. The group is looked at under the lock before a follower parks; an end after
+//! that finds the follower in the list. A leader that waits for a group, or that has
+//! such a follower, looks at every word in flight after each `prepare` of the bell, as
+//! for one that waits for room: what was finished before is seen there, what is
+//! finished later rings.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -17,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::inspect::Suspects;
-use super::state::{State, Waiter};
+use super::state::{Awaited, State, Waiter};
 use super::ticket::{Outcome, Ticket};
 use crate::error::TaskError;
 use crate::prim::{ExecutorId, Hint};
@@ -32,8 +40,13 @@ thread_local! {
     static PATIENCE: Cell<Duration> = const { Cell::new(SPIN) };
 }
 
+/// How long this thread looks before it sleeps.
+pub(super) fn patience() -> Duration {
+    PATIENCE.get()
+}
+
 /// A wait that took `waited` had to sleep.
-fn learn(waited: Duration) {
+pub(super) fn learn(waited: Duration) {
     let patience = PATIENCE.get();
     // What sleeping and waking cost is within it.
     let is_worth_it = waited < 2 * SPIN;
@@ -74,7 +87,11 @@ impl Scheduler {
             return Some(outcome);
         }
         let begin = Instant::now();
-        self.wait_until(Some(ticket), deadline, |state| {
+        let awaited = Awaited::Task {
+            ticket: ticket.id,
+            hint: ticket.hint(),
+        };
+        self.wait_until(awaited, deadline, |state| {
             state.tickets.is_settled(ticket.id)
         });
         learn(begin.elapsed());
@@ -173,7 +190,7 @@ impl Scheduler {
         if self.spin_for_room(enough, deadline) {
             return true;
         }
-        let met = self.wait_until(None, deadline, |state| {
+        let met = self.wait_until(Awaited::Any, deadline, |state| {
             state.closed.is_some() || !state.free.is_empty()
         });
         if met {
@@ -200,20 +217,20 @@ impl Scheduler {
     }
 
     pub(super) fn wait_for_an_end(&self, before: u64, deadline: Option<Instant>) -> bool {
-        self.wait_until(None, deadline, |state| {
+        self.wait_until(Awaited::Any, deadline, |state| {
             state.closed.is_some() || state.ended() != before
         })
     }
 
     /// Waits until no task is in flight.
     pub fn wait_for_all(&self, deadline: Option<Instant>) -> bool {
-        self.wait_until(None, deadline, |state| state.in_flight == 0)
+        self.wait_until(Awaited::Any, deadline, |state| state.in_flight == 0)
     }
 
     #[cold]
-    fn wait_until(
+    pub(super) fn wait_until(
         &self,
-        ticket: Option<&Ticket>,
+        awaited: Awaited,
         deadline: Option<Instant>,
         ready: impl Fn(&State) -> bool,
     ) -> bool {
@@ -231,8 +248,7 @@ impl Scheduler {
                 let me = thread::current();
                 state.waiters.push(Waiter {
                     thread: me.clone(),
-                    ticket: ticket.map(|t| t.id),
-                    hint: ticket.map_or(0, |t| t.hint().pack()),
+                    awaited,
                 });
                 drop(state);
                 park_until(deadline, LOOK_AGAIN_MAX);
@@ -243,7 +259,7 @@ impl Scheduler {
             } else {
                 state.leader = true;
                 drop(state);
-                let met = self.lead(ticket, deadline, &ready);
+                let met = self.lead(awaited, deadline, &ready);
                 state = self.lock();
                 state.leader = false;
                 if met {
@@ -258,7 +274,7 @@ impl Scheduler {
     /// the deadline (false).
     fn lead(
         &self,
-        ticket: Option<&Ticket>,
+        awaited: Awaited,
         deadline: Option<Instant>,
         ready: &impl Fn(&State) -> bool,
     ) -> bool {
@@ -273,7 +289,7 @@ impl Scheduler {
             self.reap(&mut state);
             let mut met = ready(&state);
             if !met {
-                self.collect_awaited(&mut state, ticket);
+                self.collect_awaited(&mut state, awaited);
                 met = ready(&state);
             }
             drop(state);
@@ -310,18 +326,18 @@ impl Scheduler {
 
     /// Looks at the words of all tasks that somebody waits for: an executor in the
     /// middle of a batch may have finished one without saying so yet.
-    fn collect_awaited(&self, state: &mut State, ticket: Option<&Ticket>) {
-        if let Some(ticket) = ticket {
-            self.collect_this(state, ticket.id, ticket.hint());
-        }
-        let mut for_room = ticket.is_none();
+    fn collect_awaited(&self, state: &mut State, awaited: Awaited) {
+        let mut is_all_awaited = false;
+        let mut look = |state: &mut State, awaited| match awaited {
+            Awaited::Task { ticket, hint } => self.collect_this(state, ticket, hint),
+            Awaited::Group(_) | Awaited::Any => is_all_awaited = true,
+        };
+        look(state, awaited);
         for at in 0..state.waiters.len() {
-            match state.waiters[at].ticket {
-                Some(id) => self.collect_this(state, id, Hint::unpack(state.waiters[at].hint)),
-                None => for_room = true,
-            }
+            let awaited = state.waiters[at].awaited;
+            look(state, awaited);
         }
-        if for_room {
+        if is_all_awaited {
             self.collect_all(state);
         }
     }
