@@ -56,10 +56,13 @@ where
         }
     };
     scheduler.submit_all(&mut task.job(), next, |submitted| {
+        // Shut down: one error says so, and no more items are pulled.
+        if is_closed {
+            return;
+        }
         if let Err(not_accepted) = &submitted {
             stop.set(true);
-            // Shut down: one error says so, and no more items are pulled.
-            is_closed |= matches!(not_accepted, NotAccepted::Refused(_));
+            is_closed = matches!(not_accepted, NotAccepted::Refused(_));
         }
         each(submitted.map_err(error_of));
     });

@@ -91,6 +91,12 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// Places for groups.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     fn open(&mut self) -> u32 {
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.entries.push(Entry::default());

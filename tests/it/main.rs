@@ -4,6 +4,7 @@ pinfold::test_setup!();
 
 mod api;
 mod death;
+mod groups;
 mod hunted;
 mod idle;
 mod index;

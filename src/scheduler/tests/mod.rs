@@ -1,8 +1,10 @@
 //! Half-finished states: an executor played by hand stops after each of its steps,
 //! the host recovers, another executor goes on. No process is started or killed.
 
+mod cancel;
 mod deadlines;
 mod deaths;
+mod groups;
 mod hints;
 mod spawned;
 mod statuses;
