@@ -78,12 +78,12 @@ pub use error::{Attempt, Death, Refusal, ShutdownError, StartError, TaskError, T
 pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
 #[cfg(not(loom))]
-pub use prim::TaskId;
-pub use prim::{Priority, PriorityError};
+pub use prim::{Priority, PriorityError, TaskId};
 #[cfg(not(loom))]
 pub use runtime::{
-    Builder, CallbackError, Dependencies, Handle, Map, Memo, Progress, Runtime, Stats, Task,
-    WorkerStats, wait_for_termination,
+    Builder, CallbackError, Chunked, Dependencies, Handle, Map, MapUnordered, Memo, Progress,
+    Runtime, Scope, Stats, Task, WorkerStats, gather, join_all, join_any, on_error,
+    wait_for_termination,
 };
 #[cfg(not(loom))]
 pub use scheduler::{Audit, Counters, Limit, Owned, Retry};

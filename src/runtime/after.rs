@@ -228,7 +228,7 @@ where
         let scheduler = self.core().sound();
         let mut job = self.job();
         if self.function.is_none() {
-            return handle::<F, R>(scheduler, Err(NotAccepted::Failed(foreign())));
+            return handle(scheduler, Err(NotAccepted::Failed(foreign())), self.name);
         }
         let decode = after.decode();
         let build = Box::new(move |outcomes: &[_]| {
@@ -237,6 +237,6 @@ where
             Ok(job)
         });
         let submitted = scheduler.submit_after(after.list(&scheduler), build);
-        handle::<F, R>(scheduler, submitted)
+        handle(scheduler, submitted, self.name)
     }
 }

@@ -174,6 +174,14 @@ impl<R: DeserializeOwned> Handle<R> {
         self.take(Scheduler::poll)
     }
 
+    /// What it waits on, while the outcome is to be had.
+    pub(super) fn ticket(&self) -> Option<(&Arc<Scheduler>, &Ticket)> {
+        match &self.claim {
+            Claim::Ticket(ticket) => Some((&self.scheduler, ticket)),
+            Claim::Ended(_) | Claim::Known(_) | Claim::Taken => None,
+        }
+    }
+
     #[inline]
     fn take(
         &mut self,

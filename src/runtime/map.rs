@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{NotAccepted, Outcome, Scheduler, Ticket};
+use crate::scheduler::{Outcome, Scheduler, Ticket};
 
 use super::Task;
+use super::feed::{feed, has_buffers};
 use super::handle::decode;
-use super::task::error_of;
 
 /// So many outcomes are taken at a time, if there are as many.
 const TAKEN_MAX: usize = 64;
@@ -44,6 +44,7 @@ pub struct Map<'rt, I, F, A, R> {
     failed: Option<TaskError>,
     in_flight: usize,
     exhausted: bool,
+    has_buffers: bool,
     result: PhantomData<fn() -> R>,
 }
 
@@ -74,6 +75,7 @@ where
             failed: None,
             in_flight,
             exhausted: false,
+            has_buffers: false,
             result: PhantomData,
         }
     }
@@ -96,40 +98,33 @@ where
             ready,
             failed,
             in_flight,
-            exhausted,
             ..
         } = self;
-        let task = *task;
-        let mut missing = in_flight.saturating_sub(tickets.len() + ready.len());
-        let stop = std::cell::Cell::new(false);
-        let mut closed = false;
-        let next = |job: &mut _| {
-            if missing == 0 || stop.get() {
-                return Ok(false);
-            }
-            missing -= 1;
-            match items.next() {
-                Some(args) => {
-                    task.encode(&args, job)?;
-                    let taken = task.take_limits(scheduler, job, None);
-                    taken.map(|()| true).map_err(error_of)
+        let missing = in_flight.saturating_sub(tickets.len() + ready.len());
+        let fed = feed(
+            task,
+            scheduler,
+            items,
+            missing,
+            |submitted| match submitted {
+                Ok(ticket) => tickets.push_back(ticket),
+                Err(error) => {
+                    failed.get_or_insert(error);
                 }
-                None => {
-                    *exhausted = true;
-                    Ok(false)
-                }
-            }
-        };
-        scheduler.submit_all(&mut task.job(), next, |submitted| match submitted {
-            Ok(ticket) => tickets.push_back(ticket),
-            Err(not_accepted) => {
-                stop.set(true);
-                closed |= matches!(not_accepted, NotAccepted::Refused(_));
-                failed.get_or_insert_with(|| error_of(not_accepted));
-            }
-        });
-        // Shut down: one error says so, and no more items are pulled.
-        *exhausted |= closed;
+            },
+        );
+        self.exhausted |= fed.is_over;
+        self.has_buffers |= fed.has_buffers;
+    }
+
+    /// Where the items come from.
+    pub(super) fn items(&mut self) -> &mut I {
+        &mut self.items
+    }
+
+    /// Whether a buffer was among arguments or results.
+    pub(super) fn has_buffers(&self) -> bool {
+        self.has_buffers
     }
 }
 
@@ -158,7 +153,10 @@ where
             scheduler.wait_some(&mut self.tickets, TAKEN_MAX, &mut |o| ready.push_back(o));
         }
         match self.ready.pop_front() {
-            Some(outcome) => Some(decode(outcome)),
+            Some(outcome) => {
+                self.has_buffers |= has_buffers(&outcome);
+                Some(decode(outcome))
+            }
             None => self.failed.take().map(Err),
         }
     }

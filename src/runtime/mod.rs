@@ -5,25 +5,39 @@ mod after;
 mod attendant;
 mod builder;
 mod callbacks;
+mod chunks;
 mod core;
+mod ends;
+mod feed;
+mod for_each;
 mod founder;
 mod future;
+mod gather;
+mod grain;
 mod handle;
 mod map;
 mod memo;
+mod race;
+mod reduce;
+mod scope;
 mod signals;
 mod stats;
 mod task;
+mod unordered;
 
 pub use after::Dependencies;
 pub use builder::Builder;
 pub use callbacks::CallbackError;
+pub use chunks::Chunked;
+pub use gather::{gather, join_all, join_any, on_error};
 pub use handle::{Handle, Progress};
 pub use map::Map;
 pub use memo::Memo;
+pub use scope::Scope;
 pub use signals::wait_for_termination;
 pub use stats::{Stats, WorkerStats};
 pub use task::Task;
+pub use unordered::MapUnordered;
 
 use std::sync::Arc;
 
@@ -31,7 +45,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Shutdown;
-use crate::error::{ShutdownError, TrySpawnError};
+use crate::error::{ShutdownError, TaskError, TrySpawnError};
 use crate::pool::{AllocError, Loan};
 use crate::scheduler::Audit;
 
@@ -179,6 +193,70 @@ impl Runtime {
         I: IntoIterator<Item = A>,
     {
         self.task(f).map(items)
+    }
+
+    /// Runs `body` on this thread; every task that it spawns through the [`Scope`] has
+    /// ended before this returns: with a value, with an error, or cancelled.
+    ///
+    /// The first task that ends with an error cancels the rest: what nobody has begun
+    /// never is. What is running goes on, and is waited for; if that may take for ever,
+    /// give the tasks a [hard deadline](Task::hard_deadline). An error is noticed when
+    /// the scope is used next, or when `body` has ended; also if its handle was joined
+    /// or dropped. An `Err` that a task returns is its value, and cancels nothing;
+    /// neither does a task that was cancelled.
+    ///
+    /// If `body` panics, its tasks are cancelled and waited for, and the panic goes on.
+    /// Scopes may be nested.
+    ///
+    /// # Errors
+    /// The first one of a task of the scope; the value of `body` is dropped then.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// let handles = rt.scope(|s| [1, 2].map(|n| s.spawn(|n: u32| n * 10, n)))?;
+    /// assert!(handles.iter().all(|handle| handle.is_finished()));
+    ///
+    /// let failed = rt.scope(|s| {
+    ///     let _ = s.spawn(|n: u32| 100 / n, 0);
+    /// });
+    /// assert!(matches!(failed, Err(pinfold::TaskError::Panicked { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scope<T>(&self, body: impl FnOnce(&Scope<'_>) -> T) -> Result<T, TaskError> {
+        let (value, errors) = scope::scope(&self.core, true, body);
+        match errors.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(value),
+        }
+    }
+
+    /// As [`Runtime::scope`], but an error cancels nothing: all are returned beside the
+    /// value of `body`, each with the number of its task (the first one spawned is 0),
+    /// in the order in which they ended.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// let ((), errors) = rt.scope_collect(|s| {
+    ///     for n in 0..3 {
+    ///         let _ = s.spawn(|n: u32| 100 / (n % 2), n);
+    ///     }
+    /// });
+    /// let mut of: Vec<usize> = errors.iter().map(|(child, _)| *child).collect();
+    /// of.sort();
+    /// assert_eq!(of, [0, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scope_collect<T>(
+        &self,
+        body: impl FnOnce(&Scope<'_>) -> T,
+    ) -> (T, Vec<(usize, TaskError)>) {
+        scope::scope(&self.core, false, body)
     }
 
     /// A task of `f` with settings of its own: see [`Task`].

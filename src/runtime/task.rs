@@ -38,7 +38,11 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 #[must_use = "nothing runs before `spawn` or `map`"]
 pub struct Task<'rt, F, A, R> {
     core: &'rt Arc<Core>,
+    /// Of no size; what is made of it names it by its type.
+    call: F,
     pub(super) function: Option<FunctionId>,
+    /// What it is called in errors.
+    pub(super) name: fn() -> &'static str,
     attempts: u32,
     backoff: Backoff,
     deadline: Option<Duration>,
@@ -50,16 +54,28 @@ pub struct Task<'rt, F, A, R> {
     memo: Option<&'rt Memo>,
     priority: Priority,
     in_flight: Option<usize>,
-    types: PhantomData<fn(F, A) -> R>,
+    types: PhantomData<fn(A) -> R>,
 }
 
-impl<F, A, R> Clone for Task<'_, F, A, R> {
+/// A task that was submitted, or not.
+pub(super) struct Submitted {
+    /// To which fold.
+    pub scheduler: Arc<Scheduler>,
+    /// Or why it was not accepted.
+    pub ticket: Result<Ticket, TaskError>,
+    /// Buffers were among its arguments.
+    pub has_buffers: bool,
+    /// What it is called in errors.
+    pub name: fn() -> &'static str,
+}
+
+impl<F: Copy, A, R> Clone for Task<'_, F, A, R> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<F, A, R> Copy for Task<'_, F, A, R> {}
+impl<F: Copy, A, R> Copy for Task<'_, F, A, R> {}
 
 impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -79,11 +95,13 @@ where
     R: Serialize + DeserializeOwned,
 {
     #[inline]
-    pub(super) fn new(core: &'rt Arc<Core>, _: F) -> Self {
+    pub(super) fn new(core: &'rt Arc<Core>, call: F) -> Self {
         let entry = entry_of::<F, A, R>();
         Task {
             core,
+            call,
             function: core.function(entry),
+            name: std::any::type_name::<F>,
             attempts: 1,
             backoff: Backoff::default(),
             deadline: None,
@@ -423,7 +441,7 @@ where
         }
         match memo.look_up(&scheduler, job.function, job.payload.bytes()) {
             Known::Value(outcome) => Handle::known(scheduler, outcome, job.name),
-            Known::Joined(ticket) => handle::<F, R>(scheduler, Ok(ticket)),
+            Known::Joined(ticket) => handle(scheduler, Ok(ticket), self.name),
             Known::Nothing(call) => {
                 let first = self.spawn_plain(args);
                 first.is_remembered(call);
@@ -434,16 +452,30 @@ where
 
     #[inline]
     fn spawn_plain(&self, args: A) -> Handle<R> {
+        let submitted = self.submit(args);
+        Handle::new(submitted.scheduler, submitted.ticket, self.name)
+    }
+
+    /// Submits it; says what came of it.
+    #[inline]
+    pub(super) fn submit(&self, args: A) -> Submitted {
         let mut job = self.job();
         loop {
             let scheduler = self.core.sound();
-            let submitted = match self.encode(&args, &mut job) {
-                Ok(()) => self.submit(&scheduler, &mut job, None),
+            let encoded = self.encode(&args, &mut job);
+            let has_buffers = !job.buffers.is_empty();
+            let submitted = match encoded {
+                Ok(()) => self.submit_job(&scheduler, &mut job, None),
                 Err(error) => Err(NotAccepted::Failed(error)),
             };
             if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
                 drop(args);
-                return handle::<F, R>(scheduler, submitted);
+                return Submitted {
+                    scheduler,
+                    ticket: submitted.map_err(error_of),
+                    has_buffers,
+                    name: self.name,
+                };
             }
             // Meanwhile the fold was found damaged: once more, with its successor.
             job.buffers.iter().for_each(Transfer::recall);
@@ -503,14 +535,18 @@ where
     ) -> Result<Handle<R>, TrySpawnError<A>> {
         let mut job = self.job();
         if let Err(error) = self.encode(&args, &mut job) {
-            return Ok(handle::<F, R>(scheduler, Err(NotAccepted::Failed(error))));
+            return Ok(handle(
+                scheduler,
+                Err(NotAccepted::Failed(error)),
+                self.name,
+            ));
         }
-        match self.submit(&scheduler, &mut job, Some(deadline)) {
+        match self.submit_job(&scheduler, &mut job, Some(deadline)) {
             Err(NotAccepted::Refused(refusal)) => {
                 job.buffers.iter().for_each(Transfer::recall);
                 Err(TrySpawnError { refusal, args })
             }
-            submitted => Ok(handle::<F, R>(scheduler, submitted)),
+            submitted => Ok(handle(scheduler, submitted, self.name)),
         }
     }
 
@@ -532,16 +568,56 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        let scheduler = self.core.present();
-        let fold = scheduler.fold();
-        let queue = fold.plan.shape.slots as usize;
-        let default = (64 * fold.plan.shape.executors()).min(queue / 2).max(1);
-        Map::new(*self, items.into_iter(), self.in_flight.unwrap_or(default))
+        self.map_by(items.into_iter(), 64)
+    }
+
+    /// The same; so many in flight for each executor, if it was not said.
+    pub(super) fn map_by<I>(&self, items: I, each: usize) -> Map<'rt, I, F, A, R>
+    where
+        I: Iterator<Item = A>,
+    {
+        Map::new(*self, items, self.in_flight_of(each))
+    }
+
+    /// How many to keep in flight, if it was not said: so many for each executor.
+    pub(super) fn in_flight_of(&self, each: usize) -> usize {
+        let shape = self.core.present().fold().plan.shape;
+        let most = (shape.slots as usize / 2).max(1);
+        let default = (each * shape.executors()).min(most);
+        self.in_flight.unwrap_or(default)
+    }
+
+    /// The function.
+    pub(super) fn call(&self) -> F {
+        self.call
+    }
+
+    /// Another function with the settings of this one, and its name; but for those that
+    /// speak of this one's values.
+    pub(super) fn with<G, B, S>(&self, call: G) -> Task<'rt, G, B, S>
+    where
+        G: Fn(B) -> S + Copy + Send + 'static,
+        B: Serialize + DeserializeOwned,
+        S: Serialize + DeserializeOwned,
+    {
+        Task {
+            name: self.name,
+            attempts: self.attempts,
+            backoff: self.backoff,
+            deadline: self.deadline,
+            start_limit: self.start_limit,
+            soft_limit: self.soft_limit,
+            retry: self.retry,
+            limits: self.limits,
+            priority: self.priority,
+            in_flight: self.in_flight,
+            ..Task::new(self.core, call)
+        }
     }
 
     /// Takes what the task needs of its limits, and submits it.
     #[inline]
-    fn submit(
+    fn submit_job(
         &self,
         scheduler: &Scheduler,
         job: &mut Job,
@@ -579,7 +655,7 @@ where
             function: self.function.unwrap_or(FunctionId(0)),
             payload: Payload::new(),
             buffers: Vec::new(),
-            name: std::any::type_name::<F>,
+            name: self.name,
             attempts: self.attempts,
             backoff: self.backoff,
             deadline: self.deadline,
@@ -634,11 +710,11 @@ pub(super) fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<(), TaskEr
 }
 
 #[inline]
-pub(super) fn handle<F, R: DeserializeOwned>(
+pub(super) fn handle<R: DeserializeOwned>(
     scheduler: Arc<Scheduler>,
     submitted: Result<Ticket, NotAccepted>,
+    name: fn() -> &'static str,
 ) -> Handle<R> {
-    let name = std::any::type_name::<F>;
     Handle::new(scheduler, submitted.map_err(error_of), name)
 }
 

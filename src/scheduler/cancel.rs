@@ -70,7 +70,12 @@ impl Scheduler {
     }
 
     /// Cancels the task in `slot`; false if there is none, or it has ended.
-    fn cancel_slot(&self, state: &mut State, slot: u32, grace: Option<Duration>) -> bool {
+    pub(super) fn cancel_slot(
+        &self,
+        state: &mut State,
+        slot: u32,
+        grace: Option<Duration>,
+    ) -> bool {
         let before = state.inflight[slot as usize].generation;
         if state.inflight[slot as usize].ticket.is_none() {
             return false;
@@ -82,7 +87,12 @@ impl Scheduler {
             return false;
         }
         let cell = &self.fold.slots[slot as usize];
+        // One that only waits to hear what it died of has ended, and is left to that.
+        let has_died = || state.dying.iter().any(|d| d.ends(slot, generation));
         let is_waiting = || TaskState::of(cell.word()) == Some(TaskState::Waiting);
+        if is_waiting() && has_died() {
+            return false;
+        }
         if cell.cancel(generation) || is_waiting() {
             self.end_early(state, slot, TaskError::Cancelled);
             return true;

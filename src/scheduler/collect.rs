@@ -197,16 +197,18 @@ impl Scheduler {
     /// The task of `ticket` has ended, and is in no slot any more: tells who waits.
     #[inline]
     pub(super) fn end(&self, state: &mut State, ticket: u32, outcome: Outcome) {
-        if let Some(news) = state.tickets.settle(ticket, outcome) {
+        let (watchers, news) = state.tickets.settle(ticket, outcome);
+        if let Some(news) = news {
             self.tell(state, news);
         }
         for waiter in &state.waiters {
-            let concerned = match waiter.awaits {
-                Awaited::Task { ticket: id, .. } => id == ticket,
-                Awaited::Room => true,
+            let is_meant = match waiter.awaited {
+                Awaited::Task { ticket: of, .. } => of == ticket,
+                Awaited::Group(group) => watchers.contain(group),
+                Awaited::Any => true,
                 Awaited::News => !state.news.is_empty(),
             };
-            if concerned {
+            if is_meant {
                 waiter.thread.unpark();
             }
         }

@@ -21,10 +21,9 @@ use crate::error::TaskError;
 use crate::prim::{Hint, SlotIndex};
 
 use super::Scheduler;
-use super::state::State;
+use super::state::{Awaited, State};
 use super::submit::{Job, NotAccepted};
 use super::ticket::{Follower, Outcome, Ticket, Value};
-use super::wait::Awaits;
 
 /// Pending tasks that a fold may have; who submits more waits.
 const PENDING_MAX: usize = 1 << 20;
@@ -94,6 +93,14 @@ impl Nodes {
         node.as_deref_mut().filter(|_| *generation == id.generation)
     }
 
+    fn all(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        let entries = (0..).zip(&self.entries);
+        entries.filter_map(|(at, (generation, node))| {
+            let generation = *generation;
+            Some((NodeId { at, generation }, &**node.as_ref()?))
+        })
+    }
+
     fn remove(&mut self, id: NodeId) -> Option<Box<Node>> {
         self.get(id)?;
         let (generation, node) = &mut self.entries[id.at as usize];
@@ -111,7 +118,7 @@ impl Scheduler {
         after: Vec<Dependency<'_>>,
         build: Build,
     ) -> Result<Ticket, NotAccepted> {
-        self.wait_until(Awaits::Room, None, |state| {
+        self.wait_until(Awaited::Any, None, |state| {
             state.closed.is_some() || state.nodes.count < PENDING_MAX
         });
         let mut state = self.lock();
@@ -263,7 +270,7 @@ impl Scheduler {
             }
             let Some(index) = state.free.last() else {
                 drop(state);
-                self.wait_until(Awaits::Room, None, |state| {
+                self.wait_until(Awaited::Any, None, |state| {
                     state.failed.is_some() || !state.free.is_empty()
                 });
                 continue;
@@ -302,16 +309,22 @@ impl Scheduler {
         self.end(state, ticket, Err(Box::new(error)));
     }
 
+    /// Cancels the pending tasks that `group` watches.
+    pub(super) fn cancel_pending_of(&self, state: &mut State, group: u32) {
+        let ids: Vec<NodeId> = state
+            .nodes
+            .all()
+            .filter(|(_, node)| state.tickets.is_watched_by(node.ticket, group))
+            .map(|(id, _)| id)
+            .collect();
+        for id in ids {
+            self.end_node(state, id, TaskError::Cancelled);
+        }
+    }
+
     /// Ends all pending tasks.
     pub(super) fn fail_pending(&self, state: &mut State, error: &TaskError) -> usize {
-        let ids: Vec<NodeId> = (0..)
-            .zip(&state.nodes.entries)
-            .filter(|(_, (_, node))| node.is_some())
-            .map(|(at, (generation, _))| NodeId {
-                at,
-                generation: *generation,
-            })
-            .collect();
+        let ids: Vec<NodeId> = state.nodes.all().map(|(id, _)| id).collect();
         for id in &ids {
             self.end_node(state, *id, error.clone());
         }

@@ -47,6 +47,11 @@ impl Dying {
         }
     }
 
+    /// Whether it is this task's last attempt: then the task ends by it.
+    pub(super) fn ends(&self, slot: u32, generation: Generation) -> bool {
+        self.is_last && self.place() == (slot, generation)
+    }
+
     /// Where the task is, and in which generation.
     pub(super) fn place(&self) -> (u32, Generation) {
         (self.slot, self.generation)

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::error::{Attempt, Refusal, TaskError};
 use crate::layout::{Fold, LANES};
 use crate::pool::Transfer;
-use crate::prim::{Generation, Priority};
+use crate::prim::{Generation, Hint, Priority};
 use crate::ring::{spsc, steal};
 use crate::task::{Head, INLINE_LEN};
 
@@ -164,21 +164,20 @@ impl fmt::Display for RingName {
 #[derive(Debug)]
 pub struct Waiter {
     pub thread: Thread,
-    pub awaits: Awaited,
+    /// What for.
+    pub awaited: Awaited,
 }
 
-/// What for.
+/// What somebody waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Awaited {
-    /// The end of one task.
-    Task {
-        ticket: u32,
-        /// Where it is, packed.
-        hint: u64,
-    },
-    /// The end of any.
-    Room,
-    /// The end of one that somebody follows: the attendant.
+    /// The end of this ticket's task, and where that is.
+    Task { ticket: u32, hint: Hint },
+    /// An end that this group watches.
+    Group(u32),
+    /// Any end.
+    Any,
+    /// The end of a task that somebody follows: the attendant.
     News,
 }
 

@@ -16,10 +16,9 @@ use super::balance::{Load, WORTH_WAKING_NS};
 use super::deadline::Deadline;
 use super::limit::{Limit, Permit};
 use super::retry::Retries;
-use super::state::{Again, Extra, RingName, State};
+use super::state::{Again, Awaited, Extra, RingName, State};
 use super::ticket::Ticket;
 use super::timers::Due;
-use super::wait::Awaits;
 
 /// How long work may wait behind a task that was thought to be short.
 const WATCH: Duration = Duration::from_millis(20);
@@ -108,7 +107,7 @@ impl Scheduler {
         let closed = Cell::new(None);
         // More than there are in all will never be free.
         if units <= total {
-            self.wait_until(Awaits::Room, deadline, |state| {
+            self.wait_until(Awaited::Any, deadline, |state| {
                 closed.set(state.closed);
                 state.closed.is_some() || {
                     permit.set(limit.try_take(units));

@@ -10,6 +10,7 @@ use crate::prim::{Generation, Hint, SlotIndex};
 use crate::task::{Finished, Outcome as Ran, Payload};
 
 use super::depend::NodeId;
+use super::group::{Groups, Watch, Watchers};
 use super::retry::Judge;
 
 /// Bytes of a value that need no allocation.
@@ -69,7 +70,8 @@ pub type Listener = dyn Fn() + Send + Sync;
 
 /// Who wants to know of a task's end.
 #[derive(Default)]
-pub struct Watch {
+pub struct Following {
+    watchers: Watchers,
     /// No handle will ask.
     is_detached: bool,
     /// Where the task is, if that was not known when its ticket was opened.
@@ -81,9 +83,9 @@ pub struct Watch {
     followers: Vec<Follower>,
 }
 
-impl std::fmt::Debug for Watch {
+impl std::fmt::Debug for Following {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch")
+        f.debug_struct("Following")
             .field("place", &self.place)
             .field("followers", &self.followers.len())
             .finish_non_exhaustive()
@@ -122,20 +124,23 @@ impl Ticket {
 pub struct Tickets {
     entries: Vec<Entry>,
     vacant: Vec<u32>,
+    pub(super) groups: Groups,
 }
+
+const _: () = assert!(size_of::<Entry>() <= 40);
 
 #[derive(Debug)]
 enum Entry {
     /// To be reused.
     Vacant,
     /// The task has not ended.
-    Pending,
-    /// It has not, and nobody will ask.
-    Detached,
+    Pending(Watchers),
+    /// It has not, and nobody will ask for the outcome.
+    Detached(Watchers),
     /// It has.
     Settled(Outcome),
     /// It has not, and somebody else wants to know too.
-    Watched(Box<Watch>),
+    Followed(Box<Following>),
     /// It has, and somebody else looks at it too.
     Shared(Arc<Outcome>),
 }
@@ -146,70 +151,107 @@ impl Tickets {
     pub fn open(&mut self) -> u32 {
         match self.vacant.pop() {
             Some(id) => {
-                self.entries[id as usize] = Entry::Pending;
+                self.entries[id as usize] = Entry::Pending(Watchers::NONE);
                 id
             }
             None => {
-                self.entries.push(Entry::Pending);
+                self.entries.push(Entry::Pending(Watchers::NONE));
                 (self.entries.len() - 1) as u32
             }
         }
     }
 
-    /// The task of ticket `id` has ended; returns whom to tell.
+    /// The task of ticket `id` has ended; returns the groups that watched it, and what is
+    /// to be told to those who followed it.
     #[inline]
-    pub fn settle(&mut self, id: u32, outcome: Outcome) -> Option<News> {
+    pub fn settle(&mut self, id: u32, outcome: Outcome) -> (Watchers, Option<News>) {
         let entry = &mut self.entries[id as usize];
-        match entry {
-            Entry::Pending => *entry = Entry::Settled(outcome),
-            Entry::Detached => {
-                *entry = Entry::Vacant;
-                self.vacant.push(id);
-            }
-            Entry::Watched(_) => return self.settle_watched(id, outcome),
+        let (watchers, is_wanted) = match entry {
+            Entry::Pending(watchers) => (*watchers, true),
+            Entry::Detached(watchers) => (*watchers, false),
+            Entry::Followed(_) => return self.settle_followed(id, outcome),
             Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => {
                 debug_assert!(false, "a task ended twice");
+                return (Watchers::NONE, None);
             }
+        };
+        if watchers.any() {
+            self.groups.tell(watchers, outcome.as_ref().err());
         }
-        None
+        *entry = if is_wanted {
+            Entry::Settled(outcome)
+        } else {
+            self.vacant.push(id);
+            Entry::Vacant
+        };
+        (watchers, None)
     }
 
     #[cold]
-    fn settle_watched(&mut self, id: u32, outcome: Outcome) -> Option<News> {
+    fn settle_followed(&mut self, id: u32, outcome: Outcome) -> (Watchers, Option<News>) {
+        let entry = &mut self.entries[id as usize];
+        let Entry::Followed(following) = std::mem::replace(entry, Entry::Vacant) else {
+            return (Watchers::NONE, None);
+        };
+        let watchers = following.watchers;
+        if watchers.any() {
+            self.groups.tell(watchers, outcome.as_ref().err());
+        }
         let (outcome, own) = if has_loan(&outcome) {
             (Arc::new(only_one()), Entry::Settled(outcome))
         } else {
             let outcome = Arc::new(outcome);
             (Arc::clone(&outcome), Entry::Shared(outcome))
         };
-        let entry = &mut self.entries[id as usize];
-        let Entry::Watched(watch) = std::mem::replace(entry, own) else {
-            return None;
-        };
-        if watch.is_detached {
-            *entry = Entry::Vacant;
+        if following.is_detached {
             self.vacant.push(id);
+        } else {
+            *entry = own;
         }
-        Some(News::Ended {
-            outcome,
-            followers: watch.followers,
-        })
+        let followers = following.followers;
+        (watchers, Some(News::Ended { outcome, followers }))
+    }
+
+    /// Has `watch` told when the task of ticket `id` ends; at once if it has.
+    pub fn watch(&mut self, id: u32, watch: Watch) {
+        match &mut self.entries[id as usize] {
+            Entry::Pending(watchers) | Entry::Detached(watchers) => {
+                self.groups.enrol(watchers, watch);
+            }
+            Entry::Followed(following) => self.groups.enrol(&mut following.watchers, watch),
+            Entry::Settled(outcome) => self.groups.tell_one(watch, outcome.as_ref().err()),
+            Entry::Shared(outcome) => {
+                let error = outcome.as_ref().as_ref().err();
+                self.groups.tell_one(watch, error);
+            }
+            Entry::Vacant => debug_assert!(false, "a ticket that is gone is watched"),
+        }
+    }
+
+    /// Whether the task of ticket `id` has not ended, and group `group` watches it.
+    pub fn is_watched_by(&self, id: u32, group: u32) -> bool {
+        match &self.entries[id as usize] {
+            Entry::Pending(watchers) | Entry::Detached(watchers) => watchers.contain(group),
+            Entry::Followed(following) => following.watchers.contain(group),
+            Entry::Settled(_) | Entry::Shared(_) | Entry::Vacant => false,
+        }
     }
 
     /// Adds a follower, unless the task of ticket `id` has ended. True if it is the first.
     pub fn follow(&mut self, id: u32, follower: Follower) -> Result<bool, Follower> {
         let entry = &mut self.entries[id as usize];
         match entry {
-            Entry::Pending | Entry::Detached => {
-                let watch = Watch {
-                    is_detached: matches!(entry, Entry::Detached),
+            Entry::Pending(watchers) | Entry::Detached(watchers) => {
+                let following = Following {
+                    watchers: *watchers,
+                    is_detached: matches!(entry, Entry::Detached(_)),
                     followers: vec![follower],
-                    ..Watch::default()
+                    ..Following::default()
                 };
-                *entry = Entry::Watched(Box::new(watch));
+                *entry = Entry::Followed(Box::new(following));
                 Ok(true)
             }
-            Entry::Watched(watch) => {
+            Entry::Followed(watch) => {
                 watch.followers.push(follower);
                 Ok(false)
             }
@@ -237,9 +279,9 @@ impl Tickets {
 
     /// Ticket `id`, just opened, is that of a pending task.
     pub fn is_pending(&mut self, id: u32, node: NodeId) {
-        self.entries[id as usize] = Entry::Watched(Box::new(Watch {
+        self.entries[id as usize] = Entry::Followed(Box::new(Following {
             node: Some(node),
-            ..Watch::default()
+            ..Following::default()
         }));
     }
 
@@ -247,7 +289,7 @@ impl Tickets {
     /// cancelled on its way.
     pub fn set_place(&mut self, id: u32, hint: Hint) -> bool {
         match &mut self.entries[id as usize] {
-            Entry::Watched(watch) => {
+            Entry::Followed(watch) => {
                 watch.place = Some(hint);
                 watch.node = None;
                 !watch.is_cancelled
@@ -259,7 +301,7 @@ impl Tickets {
     /// Cancels a task that is pending: returns which one it is.
     pub fn cancel_pending(&mut self, id: u32) -> Option<NodeId> {
         match &mut self.entries[id as usize] {
-            Entry::Watched(watch) => {
+            Entry::Followed(watch) => {
                 let node = watch.node?;
                 watch.is_cancelled = true;
                 Some(node)
@@ -271,7 +313,7 @@ impl Tickets {
     /// Where the task of a watched ticket is, if its handle does not know.
     pub fn place(&self, id: u32) -> Option<Hint> {
         match &self.entries[id as usize] {
-            Entry::Watched(watch) => watch.place,
+            Entry::Followed(watch) => watch.place,
             _ => None,
         }
     }
@@ -303,11 +345,11 @@ impl Tickets {
     pub fn detach(&mut self, id: u32) -> Option<Outcome> {
         let entry = &mut self.entries[id as usize];
         match entry {
-            Entry::Pending => {
-                *entry = Entry::Detached;
+            Entry::Pending(watchers) => {
+                *entry = Entry::Detached(*watchers);
                 return None;
             }
-            Entry::Watched(watch) => {
+            Entry::Followed(watch) => {
                 watch.is_detached = true;
                 return None;
             }

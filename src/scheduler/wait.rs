@@ -9,6 +9,14 @@
 //! under the same lock that its task has not ended and that there is a leader; a
 //! leader gives up its place under the lock and then looks at the list; and so does
 //! everybody who stops waiting while there is none.
+//!
+//! Who waits for any of several tasks watches them as a [group](super::group). The same
+//! holds for it: a task ends under the lock only, and its group is told in the same
+//! step. The group is looked at under the lock before a follower parks; an end after
+//! that finds the follower in the list. A leader that waits for a group, or that has
+//! such a follower, looks at every word in flight after each `prepare` of the bell, as
+//! for one that waits for room: what was finished before is seen there, what is
+//! finished later rings.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -32,8 +40,13 @@ thread_local! {
     static PATIENCE: Cell<Duration> = const { Cell::new(SPIN) };
 }
 
+/// How long this thread looks before it sleeps.
+pub(super) fn patience() -> Duration {
+    PATIENCE.get()
+}
+
 /// A wait that took `waited` had to sleep.
-fn learn(waited: Duration) {
+pub(super) fn learn(waited: Duration) {
     let patience = PATIENCE.get();
     // What sleeping and waking cost is within it.
     let is_worth_it = waited < 2 * SPIN;
@@ -48,30 +61,6 @@ fn learn(waited: Duration) {
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
-/// What a wait is for.
-#[derive(Clone, Copy, Debug)]
-pub enum Awaits<'a> {
-    /// The end of one task.
-    Task(&'a Ticket),
-    /// The end of any.
-    Room,
-    /// The end of one that somebody follows.
-    News,
-}
-
-impl Awaits<'_> {
-    fn noted(self) -> Awaited {
-        match self {
-            Awaits::Task(ticket) => Awaited::Task {
-                ticket: ticket.id,
-                hint: ticket.hint().pack(),
-            },
-            Awaits::Room => Awaited::Room,
-            Awaits::News => Awaited::News,
-        }
-    }
-}
-
 impl State {
     /// Tasks ended so far.
     pub(super) fn ended(&self) -> u64 {
@@ -79,7 +68,7 @@ impl State {
     }
 
     pub(super) fn unpark_attendant(&self) {
-        let attends = |waiter: &&Waiter| matches!(waiter.awaits, Awaited::News);
+        let attends = |waiter: &&Waiter| matches!(waiter.awaited, Awaited::News);
         if let Some(attendant) = self.waiters.iter().find(attends) {
             attendant.thread.unpark();
         }
@@ -105,7 +94,11 @@ impl Scheduler {
             return Some(outcome);
         }
         let begin = Instant::now();
-        self.wait_until(Awaits::Task(ticket), deadline, |state| {
+        let awaited = Awaited::Task {
+            ticket: ticket.id,
+            hint: ticket.hint(),
+        };
+        self.wait_until(awaited, deadline, |state| {
             state.tickets.is_settled(ticket.id)
         });
         learn(begin.elapsed());
@@ -204,7 +197,7 @@ impl Scheduler {
         if self.spin_for_room(enough, deadline) {
             return true;
         }
-        let met = self.wait_until(Awaits::Room, deadline, |state| {
+        let met = self.wait_until(Awaited::Any, deadline, |state| {
             state.closed.is_some() || !state.free.is_empty()
         });
         if met {
@@ -231,14 +224,14 @@ impl Scheduler {
     }
 
     pub(super) fn wait_for_an_end(&self, before: u64, deadline: Option<Instant>) -> bool {
-        self.wait_until(Awaits::Room, deadline, |state| {
+        self.wait_until(Awaited::Any, deadline, |state| {
             state.closed.is_some() || state.ended() != before
         })
     }
 
     /// Waits until no task is in flight, or waits for others.
     pub fn wait_for_all(&self, deadline: Option<Instant>) -> bool {
-        self.wait_until(Awaits::Room, deadline, |state| {
+        self.wait_until(Awaited::Any, deadline, |state| {
             state.in_flight == 0 && state.nodes.count() == 0
         })
     }
@@ -246,7 +239,7 @@ impl Scheduler {
     #[cold]
     pub(super) fn wait_until(
         &self,
-        awaits: Awaits<'_>,
+        awaited: Awaited,
         deadline: Option<Instant>,
         ready: impl Fn(&State) -> bool,
     ) -> bool {
@@ -264,7 +257,7 @@ impl Scheduler {
                 let me = thread::current();
                 state.waiters.push(Waiter {
                     thread: me.clone(),
-                    awaits: awaits.noted(),
+                    awaited,
                 });
                 drop(state);
                 park_until(deadline, LOOK_AGAIN_MAX);
@@ -275,7 +268,7 @@ impl Scheduler {
             } else {
                 state.leader = true;
                 drop(state);
-                let met = self.lead(awaits, deadline, &ready);
+                let met = self.lead(awaited, deadline, &ready);
                 state = self.lock();
                 state.leader = false;
                 if met {
@@ -290,7 +283,7 @@ impl Scheduler {
     /// the deadline (false).
     fn lead(
         &self,
-        awaits: Awaits<'_>,
+        awaited: Awaited,
         deadline: Option<Instant>,
         ready: &impl Fn(&State) -> bool,
     ) -> bool {
@@ -308,7 +301,7 @@ impl Scheduler {
             }
             let mut met = ready(&state);
             if !met {
-                self.collect_awaited(&mut state, awaits.noted());
+                self.collect_awaited(&mut state, awaited);
                 met = ready(&state);
             }
             drop(state);
@@ -353,18 +346,17 @@ impl Scheduler {
     /// middle of a batch may have finished one without saying so yet.
     fn collect_awaited(&self, state: &mut State, own: Awaited) {
         let mut is_any = false;
-        let mut one = |state: &mut State, awaits: Awaited| match awaits {
+        let mut one = |state: &mut State, awaited| match awaited {
             Awaited::Task { ticket, hint } => {
-                let place = state.tickets.place(ticket);
-                let hint = place.unwrap_or(Hint::unpack(hint));
+                let hint = state.tickets.place(ticket).unwrap_or(hint);
                 self.collect_this(state, ticket, hint);
             }
-            Awaited::Room | Awaited::News => is_any = true,
+            Awaited::Group(_) | Awaited::Any | Awaited::News => is_any = true,
         };
         one(state, own);
         for at in 0..state.waiters.len() {
-            let awaits = state.waiters[at].awaits;
-            one(state, awaits);
+            let awaited = state.waiters[at].awaited;
+            one(state, awaited);
         }
         if is_any {
             self.collect_all(state);

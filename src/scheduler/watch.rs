@@ -12,9 +12,8 @@ use crate::prim::{Hint, TaskId};
 use crate::task::Reported;
 
 use super::Scheduler;
-use super::state::State;
+use super::state::{Awaited, State};
 use super::ticket::{Follower, Listener, News, Outcome, Ticket};
-use super::wait::Awaits;
 
 /// A task, and who wants to hear how far it is.
 pub struct Listening {
@@ -147,7 +146,7 @@ impl Scheduler {
                     .unwrap_or_else(PoisonError::into_inner);
             }
             drop(state);
-            self.wait_until(Awaits::News, None, |state| {
+            self.wait_until(Awaited::News, None, |state| {
                 !state.news.is_empty() || state.followed == 0
             });
             // Whoever leads looks, but does not after the last task has ended.

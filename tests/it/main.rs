@@ -6,6 +6,7 @@ mod after;
 mod api;
 mod control;
 mod death;
+mod groups;
 mod hunted;
 mod idle;
 mod index;

@@ -121,7 +121,8 @@ fn check_fold(rt: &Runtime, watch: &Watch, submitted: &[Submitted]) -> Value {
     watch.check(tasks.submitted == accepted, || {
         format!("{accepted} tasks were submitted: {tasks:?}")
     });
-    let ended = tasks.completed + tasks.panicked + tasks.died + tasks.late + tasks.failed;
+    let ended =
+        tasks.completed + tasks.panicked + tasks.died + tasks.late + tasks.cancelled + tasks.failed;
     watch.check(tasks.submitted == ended && tasks.in_flight == 0, || {
         format!("{ended} tasks have ended: {tasks:?}")
     });

@@ -1,8 +1,10 @@
 //! Half-finished states: an executor played by hand stops after each of its steps,
 //! the host recovers, another executor goes on. No process is started or killed.
 
+mod cancel;
 mod deadlines;
 mod deaths;
+mod groups;
 mod hints;
 mod priorities;
 mod spawned;
@@ -455,7 +457,7 @@ fn check_whole(scheduler: &Scheduler) {
 #[track_caller]
 fn check_sums(scheduler: &Scheduler) {
     let c = scheduler.counters();
-    let ended = c.completed + c.panicked + c.died + c.late + c.failed;
+    let ended = c.completed + c.panicked + c.died + c.late + c.cancelled + c.failed;
     assert_eq!(c.submitted, ended + c.in_flight, "{c:?}");
     assert_eq!((c.damage, c.failed), (0, 0), "{c:?}");
 }

@@ -1,0 +1,305 @@
+//! Several items in one task, for functions so short that a task for each costs more
+//! than the function.
+//!
+//! ```text
+//!   items ─▶ chunks, as many items as take 100 µs ─▶ tasks ─▶ values, and how long it took
+//!                       ▲                                                │
+//!                       └────────────────── measured ────────────────────┘
+//! ```
+//!
+//! The function of a chunk is a closure around the item's function. As that has no
+//! size, neither has the closure; so it is a task like any other.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::TaskError;
+
+use super::for_each::Cancel;
+use super::grain::{Grain, timed};
+use super::unordered::MapUnordered;
+use super::{Map, Task};
+
+/// Chunks in flight for each executor, if it was not said.
+pub(super) const CHUNKS_IN_FLIGHT: usize = 8;
+
+/// What comes back from a chunk: how many nanoseconds it took, and the values.
+type Values<R> = (u64, Vec<R>);
+
+/// A task that is given several items at a time; made by [`Task::chunked`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let squares = rt.task(|n: u64| n * n).chunked().map(0..1000);
+/// assert_eq!(squares.sum::<Result<u64, _>>()?, 332_833_500);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing runs before `map` or `for_each`"]
+pub struct Chunked<'rt, F, A, R> {
+    task: Task<'rt, F, A, R>,
+}
+
+impl<F: Copy, A, R> Clone for Chunked<'_, F, A, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Copy, A, R> Copy for Chunked<'_, F, A, R> {}
+
+/// Makes chunks of items.
+#[derive(Debug)]
+pub(super) struct Chunks<I> {
+    items: I,
+    grain: Grain,
+    /// Items so far, and chunks.
+    pulled: usize,
+    made: usize,
+    /// Chunks that have not come back, by number: the first item, and how many.
+    out: BTreeMap<usize, (usize, usize)>,
+}
+
+impl<I: Iterator> Iterator for Chunks<I> {
+    type Item = Vec<I::Item>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let chunk: Vec<_> = self.items.by_ref().take(self.grain.size()).collect();
+        if chunk.is_empty() {
+            return None;
+        }
+        self.out.insert(self.made, (self.pulled, chunk.len()));
+        self.made += 1;
+        self.pulled += chunk.len();
+        Some(chunk)
+    }
+}
+
+impl<I> Chunks<I> {
+    /// Chunk `number` has come back: the outcomes of its items, and which is the first.
+    fn open<R>(
+        &mut self,
+        number: usize,
+        outcome: Result<Values<R>, TaskError>,
+        ready: &mut VecDeque<(usize, Result<R, TaskError>)>,
+    ) {
+        let Some((start, len)) = self.out.remove(&number) else {
+            return;
+        };
+        let items = start..start + len;
+        match outcome {
+            Ok((ns, values)) if values.len() == len => {
+                self.grain.learn(len, ns);
+                ready.extend(items.zip(values.into_iter().map(Ok)));
+            }
+            Ok((_, values)) => {
+                let message = format!("{} values of {len} items", values.len());
+                ready.extend(items.map(|n| {
+                    let message = message.clone();
+                    (n, Err(TaskError::Result { message }))
+                }));
+            }
+            Err(error) => ready.extend(items.map(|n| (n, Err(error.clone())))),
+        }
+    }
+}
+
+/// Outcomes of items as their chunks come back.
+struct Outcomes<'rt, I, G, A, R> {
+    chunks: MapUnordered<'rt, Chunks<I>, G, Vec<A>, Values<R>>,
+    ready: VecDeque<(usize, Result<R, TaskError>)>,
+}
+
+impl<I, G, A, R> Iterator for Outcomes<'_, I, G, A, R>
+where
+    I: Iterator<Item = A>,
+    G: Fn(Vec<A>) -> Values<R> + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    type Item = (usize, Result<R, TaskError>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() {
+            let (number, outcome) = self.chunks.next()?;
+            let has_buffers = self.chunks.has_buffers();
+            let chunks = self.chunks.items();
+            chunks.open(number, outcome, &mut self.ready);
+            if has_buffers {
+                chunks.grain.stay_alone();
+            }
+        }
+        self.ready.pop_front()
+    }
+}
+
+impl<I, G, A, R> Cancel<R> for Outcomes<'_, I, G, A, R>
+where
+    I: Iterator<Item = A>,
+    G: Fn(Vec<A>) -> Values<R> + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    fn cancel(&mut self) {
+        self.chunks.cancel();
+    }
+}
+
+/// Outcomes of items in their order.
+struct InOrder<'rt, I, G, A, R> {
+    chunks: Map<'rt, Chunks<I>, G, Vec<A>, Values<R>>,
+    /// Chunks that have come back.
+    back: usize,
+    ready: VecDeque<(usize, Result<R, TaskError>)>,
+}
+
+impl<I, G, A, R> Iterator for InOrder<'_, I, G, A, R>
+where
+    I: Iterator<Item = A>,
+    G: Fn(Vec<A>) -> Values<R> + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    type Item = Result<R, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() {
+            let outcome = self.chunks.next()?;
+            let has_buffers = self.chunks.has_buffers();
+            let chunks = self.chunks.items();
+            chunks.open(self.back, outcome, &mut self.ready);
+            self.back += 1;
+            if has_buffers {
+                chunks.grain.stay_alone();
+            }
+        }
+        self.ready.pop_front().map(|(_, outcome)| outcome)
+    }
+}
+
+impl<'rt, F, A, R> Task<'rt, F, A, R>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    /// For a very short function: puts several items into one task, as many as take
+    /// about 100 µs together, by what was measured for those before; at most 1024. The
+    /// first items travel one by one, and so do all when an item or a value holds a
+    /// [`Shared`](crate::Shared) or [`Loan`](crate::Loan).
+    ///
+    /// Each item has its outcome; an `Err` that the function returns is its item's
+    /// alone. What ends the task, though, is the outcome of all items of the chunk: a
+    /// panic, a death of the worker, a hard deadline (which is for the chunk). What the
+    /// settings say of a task is said of a chunk, and [`Stats`](crate::Stats) count
+    /// chunks.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.task(|n: u64| n + 1).chunked();
+    /// let sum: u64 = task.map(0..10_000).sum::<Result<u64, _>>()?;
+    /// assert_eq!(sum, 50_005_000);
+    /// assert!(rt.stats().tasks.submitted < 10_000);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn chunked(self) -> Chunked<'rt, F, A, R> {
+        Chunked { task: self }
+    }
+}
+
+/// The function of a chunk.
+fn of_chunk<F, A, R>(f: F) -> impl Fn(Vec<A>) -> Values<R> + Copy + Send + 'static
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+{
+    move |items| timed(|| items.into_iter().map(f).collect())
+}
+
+impl<'rt, F, A, R> Chunked<'rt, F, A, R>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    fn chunks<I>(&self, items: I) -> Chunks<I::IntoIter>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        Chunks {
+            items: items.into_iter(),
+            grain: Grain::new(),
+            pulled: 0,
+            made: 0,
+            out: BTreeMap::new(),
+        }
+    }
+
+    /// As [`Task::map`]: the outcomes are in the order of the items.
+    /// [`in_flight`](Task::in_flight) is in chunks; 8 for each executor by default.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.task(|n: u64| n + 1).chunked();
+    /// assert!(task.map(0..1000).eq((1..=1000).map(Ok)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map<I>(
+        &self,
+        items: I,
+    ) -> impl Iterator<Item = Result<R, TaskError>> + use<'rt, I, F, A, R>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        let task = self.task.with(of_chunk(self.task.call()));
+        InOrder {
+            chunks: task.map_by(self.chunks(items), CHUNKS_IN_FLIGHT),
+            back: 0,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// As [`Task::map_unordered`]: the outcomes as they come, each with the number of
+    /// its item.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// for (n, next) in rt.task(|n: usize| n + 1).chunked().map_unordered(0..1000) {
+    ///     assert_eq!(next?, n + 1);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map_unordered<I>(
+        &self,
+        items: I,
+    ) -> impl Iterator<Item = (usize, Result<R, TaskError>)> + use<'rt, I, F, A, R>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        self.outcomes(items)
+    }
+
+    pub(super) fn outcomes<I>(&self, items: I) -> impl Cancel<R> + use<'rt, I, F, A, R>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        let task = self.task.with(of_chunk(self.task.call()));
+        Outcomes {
+            chunks: task.map_unordered_by(self.chunks(items), CHUNKS_IN_FLIGHT),
+            ready: VecDeque::new(),
+        }
+    }
+}

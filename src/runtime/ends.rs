@@ -1,0 +1,132 @@
+//! Which of several tasks ends next, whatever fold they are of.
+//!
+//! Usually all are of one fold, and the calling thread waits there. When the fold was
+//! built anew some are of its predecessor; those have ended. Only with tasks of several
+//! runtimes is there more than one place to wait at: then a thread waits at each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::scheduler::{Ended, Group, Scheduler, Ticket};
+
+/// How long to wait at one place when no thread can be had for another.
+const TURN: Duration = Duration::from_millis(10);
+
+/// Tasks that were submitted, and which of them have ended.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    sources: Vec<Source>,
+}
+
+/// Those of one fold.
+#[derive(Debug)]
+struct Source {
+    scheduler: Arc<Scheduler>,
+    /// Open until this is dropped.
+    group: Option<Group>,
+    /// Tasks whose end was not told yet.
+    open: usize,
+}
+
+impl Source {
+    fn group<T>(&self, act: impl FnOnce(&Scheduler, &Group) -> T) -> Option<T> {
+        self.group.as_ref().map(|group| act(&self.scheduler, group))
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Some(group) = self.group.take() {
+            self.scheduler.close_group(group);
+        }
+    }
+}
+
+impl Ends {
+    /// Adds tasks of one fold, each under a tag.
+    pub fn watch<'a>(
+        &mut self,
+        scheduler: &Arc<Scheduler>,
+        tickets: impl Iterator<Item = (u32, &'a Ticket)>,
+    ) {
+        let known = self
+            .sources
+            .iter()
+            .position(|s| Arc::ptr_eq(&s.scheduler, scheduler));
+        let at = known.unwrap_or_else(|| {
+            // A damaged fold of which everything was told need not stay mapped.
+            self.sources
+                .retain(|s| s.open > 0 || !s.scheduler.is_condemned());
+            self.sources.push(Source {
+                scheduler: Arc::clone(scheduler),
+                group: Some(scheduler.open_group()),
+                open: 0,
+            });
+            self.sources.len() - 1
+        });
+        let source = &mut self.sources[at];
+        let mut added = 0;
+        source.group(|scheduler, group| scheduler.enrol(group, tickets.inspect(|_| added += 1)));
+        source.open += added;
+    }
+
+    /// Tasks whose end was not told yet.
+    pub fn open(&self) -> usize {
+        self.sources.iter().map(|source| source.open).sum()
+    }
+
+    /// Adds what has ended since the last call to `ended`; never waits.
+    pub fn poll(&mut self, ended: &mut Vec<Ended>) {
+        for source in &mut self.sources {
+            let before = ended.len();
+            source.group(|scheduler, group| scheduler.take_ended(group, ended));
+            source.open -= ended.len() - before;
+        }
+    }
+
+    /// The same, and waits until something has ended, unless all has been told.
+    pub fn wait(&mut self, ended: &mut Vec<Ended>) {
+        let before = ended.len();
+        loop {
+            self.poll(ended);
+            let waiting: Vec<&Source> = self.sources.iter().filter(|s| s.open > 0).collect();
+            if ended.len() > before || waiting.is_empty() {
+                return;
+            }
+            wait_at_all(&waiting);
+        }
+    }
+
+    /// Cancels those that have not ended.
+    pub fn cancel(&self) {
+        for source in self.sources.iter().filter(|source| source.open > 0) {
+            source.group(Scheduler::cancel_group);
+        }
+    }
+}
+
+/// Waits until something has ended in one of `sources`.
+fn wait_at_all(sources: &[&Source]) {
+    let Some((first, others)) = sources.split_first() else {
+        return;
+    };
+    if others.is_empty() {
+        first.group(|scheduler, group| scheduler.wait_for_group(group, None));
+        return;
+    }
+    // Whoever is the first lets the others go.
+    let wait = |source: &Source, deadline| {
+        source.group(|scheduler, group| scheduler.wait_for_group(group, deadline));
+        for source in sources {
+            source.group(Scheduler::poke);
+        }
+    };
+    std::thread::scope(|threads| {
+        let mut has_all = true;
+        for source in others {
+            let spawned = std::thread::Builder::new().spawn_scoped(threads, || wait(source, None));
+            has_all &= spawned.is_ok();
+        }
+        wait(first, (!has_all).then(|| Instant::now() + TURN));
+    });
+}

@@ -1,0 +1,160 @@
+//! Running through many items for what it does, not for what comes back.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::TaskError;
+
+use super::{Chunked, Task};
+
+/// Outcomes as they come, of which the rest can be cancelled.
+pub(super) trait Cancel<R>: Iterator<Item = (usize, Result<R, TaskError>)> {
+    /// Pulls no more items, and cancels those that nobody has begun.
+    fn cancel(&mut self);
+}
+
+/// Runs through all; the first thing that `judge` finds wrong cancels the rest.
+fn run<R>(
+    mut outcomes: impl Cancel<R>,
+    judge: impl Fn(R) -> Result<(), TaskError>,
+) -> Result<(), TaskError> {
+    let mut first = Ok(());
+    while let Some((_, outcome)) = outcomes.next() {
+        let judged = outcome.and_then(&judge);
+        if first.is_ok() && judged.is_err() {
+            first = judged;
+            outcomes.cancel();
+        }
+    }
+    first
+}
+
+fn returned<E: Display>(value: Result<(), E>) -> Result<(), TaskError> {
+    value.map_err(|error| TaskError::Returned {
+        message: error.to_string(),
+    })
+}
+
+impl<F, A> Task<'_, F, A, ()>
+where
+    F: Fn(A) + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+{
+    /// Runs it on every item, in parallel; returns when all have ended. The first item
+    /// that ends with an error cancels the rest: no more are pulled, what nobody has
+    /// begun never is, and what is running is waited for.
+    ///
+    /// For a function that returns a `Result` there is
+    /// [`try_for_each`](Task::try_for_each).
+    ///
+    /// # Errors
+    /// The first one.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// rt.task(|n: u32| assert!(n < 100)).for_each(0..100)?;
+    /// assert!(rt.task(|n: u32| assert!(n < 99)).for_each(0..100).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn for_each<I>(&self, items: I) -> Result<(), TaskError>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        run(self.map_unordered(items), Ok)
+    }
+}
+
+impl<F, A, E> Task<'_, F, A, Result<(), E>>
+where
+    F: Fn(A) -> Result<(), E> + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    E: Serialize + DeserializeOwned + Display,
+{
+    /// As [`for_each`](Task::for_each) for a function that returns a `Result`: its
+    /// error becomes [`TaskError::Returned`], and cancels the rest too.
+    ///
+    /// # Errors
+    /// The first one.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// fn even(n: u32) -> Result<(), String> {
+    ///     if n % 2 == 0 { Ok(()) } else { Err(format!("{n} is odd")) }
+    /// }
+    /// rt.task(even).try_for_each([2, 4])?;
+    /// let error = rt.task(even).try_for_each([2, 3, 4]).unwrap_err();
+    /// assert_eq!(error.to_string(), "the task returned an error: 3 is odd");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_for_each<I>(&self, items: I) -> Result<(), TaskError>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        run(self.map_unordered(items), returned)
+    }
+}
+
+impl<F, A> Chunked<'_, F, A, ()>
+where
+    F: Fn(A) + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+{
+    /// As [`Task::for_each`], in chunks.
+    ///
+    /// # Errors
+    /// The first one.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// rt.task(|n: u32| assert!(n < 1000)).chunked().for_each(0..1000)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn for_each<I>(&self, items: I) -> Result<(), TaskError>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        run(self.outcomes(items), Ok)
+    }
+}
+
+impl<F, A, E> Chunked<'_, F, A, Result<(), E>>
+where
+    F: Fn(A) -> Result<(), E> + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    E: Serialize + DeserializeOwned + Display,
+{
+    /// As [`Task::try_for_each`], in chunks.
+    ///
+    /// # Errors
+    /// The first one.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// fn check(n: u32) -> Result<(), String> {
+    ///     if n < 1000 { Ok(()) } else { Err(n.to_string()) }
+    /// }
+    /// rt.task(check).chunked().try_for_each(0..1000)?;
+    /// assert!(rt.task(check).chunked().try_for_each(0..=1000).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_for_each<I>(&self, items: I) -> Result<(), TaskError>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        run(self.outcomes(items), returned)
+    }
+}

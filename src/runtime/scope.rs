@@ -1,0 +1,238 @@
+//! Scopes: tasks that have all ended when a block of the program has.
+//!
+//! The scope watches each of its tasks as a group of the scheduler, beside the handle:
+//! it sees every end, also when the handle was dropped or joined.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::TaskError;
+use crate::scheduler::Ended;
+
+use super::core::Core;
+use super::ends::Ends;
+use super::{Handle, Task};
+
+/// Where tasks are spawned that end before the scope does; made by
+/// [`Runtime::scope`](crate::Runtime::scope) and
+/// [`Runtime::scope_collect`](crate::Runtime::scope_collect).
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// fn spawn_all(scope: &pinfold::Scope<'_>) {
+///     for n in 0..3 {
+///         let _ = scope.spawn(|n: u32| n + 1, n);
+///     }
+/// }
+/// rt.scope(spawn_all)?;
+/// assert_eq!(rt.stats().tasks.completed, 3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Scope<'rt> {
+    core: &'rt Arc<Core>,
+    /// Whether the first error cancels the rest.
+    stops: bool,
+    children: Mutex<Children>,
+}
+
+#[derive(Debug, Default)]
+struct Children {
+    ends: Ends,
+    /// So many were spawned.
+    spawned: u32,
+    /// Of which child, and what.
+    errors: Vec<(usize, TaskError)>,
+    is_cancelled: bool,
+}
+
+impl Children {
+    fn cancel(&mut self) {
+        self.is_cancelled = true;
+        self.ends.cancel();
+    }
+
+    fn note(&mut self, ended: Vec<Ended>, stops: bool) {
+        for Ended { tag, error } in ended {
+            if let Some(error) = error {
+                self.fail(tag, *error, stops);
+            }
+        }
+    }
+
+    fn fail(&mut self, child: u32, error: TaskError, stops: bool) {
+        // Somebody wanted that.
+        if error == TaskError::Cancelled {
+            return;
+        }
+        self.errors.push((child as usize, error));
+        if stops && !self.is_cancelled {
+            self.cancel();
+        }
+    }
+}
+
+impl<'rt> Scope<'rt> {
+    /// Runs `f(args)` in a worker: [`Runtime::spawn`](crate::Runtime::spawn), within
+    /// this scope. The handle may be joined or dropped; the scope waits all the same.
+    ///
+    /// If the scope was cancelled, the task is not even submitted, and its handle ends
+    /// with [`TaskError::Cancelled`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let sum = rt.scope(|s| {
+    ///     let (a, b) = (s.spawn(|n: u32| n * n, 3), s.spawn(|n: u32| n * n, 4));
+    ///     Ok::<_, pinfold::TaskError>(a.join()? + b.join()?)
+    /// })??;
+    /// assert_eq!(sum, 25);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn<F, A, R>(&self, f: F, args: A) -> Handle<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.spawn_task(&Task::new(self.core, f), args)
+    }
+
+    /// The same for a task with settings of its own.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.task(|n: u32| n + 1).at_least_once();
+    /// let two = rt.scope(|s| s.spawn_task(&task, 1).join())??;
+    /// assert_eq!(two, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_task<F, A, R>(&self, task: &Task<'_, F, A, R>, args: A) -> Handle<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        let child = {
+            let mut children = self.look();
+            if children.is_cancelled {
+                return Handle::new(self.core.present(), Err(TaskError::Cancelled), task.name);
+            }
+            children.spawned += 1;
+            children.spawned - 1
+        };
+        // Not under the lock: it may wait for room.
+        let submitted = task.submit(args);
+        let mut children = self.lock();
+        match &submitted.ticket {
+            Ok(ticket) => {
+                let tickets = [(child, ticket)].into_iter();
+                children.ends.watch(&submitted.scheduler, tickets);
+                if children.is_cancelled {
+                    // By another thread, meanwhile.
+                    children.ends.cancel();
+                }
+            }
+            Err(error) => children.fail(child, error.clone(), self.stops),
+        }
+        drop(children);
+        Handle::new(submitted.scheduler, submitted.ticket, task.name)
+    }
+
+    /// Cancels the tasks of this scope that nobody has begun; no more are accepted.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let late = rt.scope(|s| {
+    ///     s.cancel();
+    ///     s.spawn(|n: u32| n + 1, 1).join()
+    /// })?;
+    /// assert_eq!(late, Err(pinfold::TaskError::Cancelled));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel(&self) {
+        self.lock().cancel();
+    }
+
+    /// Whether it was cancelled: by [`Scope::cancel`], or by a task's error.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let error = rt.scope(|s| {
+    ///     assert!(!s.is_cancelled());
+    ///     let _ = s.spawn(|n: u32| 1 / n, 0).join();
+    ///     assert!(s.is_cancelled());
+    /// });
+    /// assert!(error.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        self.look().is_cancelled
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Children> {
+        // No panic leaves it half changed: at worst an error is not noted.
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The children, after a look at who has ended.
+    fn look(&self) -> MutexGuard<'_, Children> {
+        let mut children = self.lock();
+        let mut ended = Vec::new();
+        children.ends.poll(&mut ended);
+        children.note(ended, self.stops);
+        children
+    }
+
+    /// Waits for all.
+    fn finish(&self) -> Vec<(usize, TaskError)> {
+        let mut children = self.lock();
+        loop {
+            let mut ended = Vec::new();
+            children.ends.wait(&mut ended);
+            if ended.is_empty() {
+                return std::mem::take(&mut children.errors);
+            }
+            children.note(ended, self.stops);
+        }
+    }
+}
+
+/// Runs `body` in a scope; when it returns every task of the scope has ended.
+pub(super) fn scope<T>(
+    core: &Arc<Core>,
+    stops: bool,
+    body: impl FnOnce(&Scope<'_>) -> T,
+) -> (T, Vec<(usize, TaskError)>) {
+    let scope = Scope {
+        core,
+        stops,
+        children: Mutex::default(),
+    };
+    let ran = catch_unwind(AssertUnwindSafe(|| body(&scope)));
+    if ran.is_err() {
+        scope.cancel();
+    }
+    let errors = scope.finish();
+    match ran {
+        Ok(value) => (value, errors),
+        Err(panic) => resume_unwind(panic),
+    }
+}

@@ -1,0 +1,297 @@
+//! Many tasks of one function, a bounded number in flight, outcomes as they come.
+
+use std::collections::VecDeque;
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::TaskError;
+use crate::scheduler::{Ended, Outcome, Scheduler, Ticket};
+
+use super::Task;
+use super::ends::Ends;
+use super::feed::{feed, has_buffers};
+use super::for_each::Cancel;
+use super::handle::decode;
+
+/// Outcomes as they come, each with the number of its item; made by
+/// [`Task::map_unordered`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// for (n, square) in rt.task(|n: u64| n * n).map_unordered(0..100) {
+///     assert_eq!(square?, (n * n) as u64);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is submitted before `next`"]
+pub struct MapUnordered<'rt, I, F, A, R> {
+    task: Task<'rt, F, A, R>,
+    /// Whose the tickets are.
+    scheduler: Arc<Scheduler>,
+    items: I,
+    /// Of tasks in flight, each with the number of its item.
+    tickets: Vec<Option<(Ticket, usize)>>,
+    /// Free places among the tickets.
+    vacant: Vec<u32>,
+    ends: Ends,
+    /// Not yet yielded.
+    ready: VecDeque<(usize, Outcome)>,
+    /// The number of the next item.
+    next: usize,
+    in_flight: usize,
+    exhausted: bool,
+    has_buffers: bool,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<I, F, A, R> std::fmt::Debug for MapUnordered<'_, I, F, A, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MapUnordered")
+            .field("task", &self.task)
+            .field("in_flight", &self.in_flight)
+            .field("pulled", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'rt, I, F, A, R> MapUnordered<'rt, I, F, A, R>
+where
+    I: Iterator<Item = A>,
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    fn new(task: Task<'rt, F, A, R>, items: I, in_flight: usize) -> Self {
+        MapUnordered {
+            scheduler: task.core().present(),
+            task,
+            items,
+            tickets: Vec::new(),
+            vacant: Vec::new(),
+            ends: Ends::default(),
+            ready: VecDeque::new(),
+            next: 0,
+            in_flight,
+            exhausted: false,
+            has_buffers: false,
+            result: PhantomData,
+        }
+    }
+
+    /// Submits up to the bound, or up to the first item that cannot be submitted.
+    fn fill(&mut self) {
+        if self.scheduler.is_condemned() {
+            // The tickets of a damaged fold have ended; first those.
+            if self.ends.open() > 0 {
+                return;
+            }
+            self.scheduler = self.task.core().sound();
+        }
+        let MapUnordered {
+            task,
+            scheduler,
+            items,
+            tickets,
+            vacant,
+            ready,
+            next,
+            ..
+        } = self;
+        let missing = self
+            .in_flight
+            .saturating_sub(self.ends.open() + ready.len());
+        let mut new = Vec::with_capacity(missing.min(1024));
+        let fed = feed(task, scheduler, items, missing, |submitted| {
+            let number = *next;
+            *next += 1;
+            match submitted {
+                Ok(ticket) => {
+                    let place = vacant.pop().unwrap_or_else(|| {
+                        tickets.push(None);
+                        (tickets.len() - 1) as u32
+                    });
+                    tickets[place as usize] = Some((ticket, number));
+                    new.push(place);
+                }
+                Err(error) => ready.push_back((number, Err(Box::new(error)))),
+            }
+        });
+        let new = new.iter().filter_map(|place| {
+            let (ticket, _) = tickets[*place as usize].as_ref()?;
+            Some((*place, ticket))
+        });
+        self.ends.watch(scheduler, new);
+        self.exhausted |= fed.is_over;
+        self.has_buffers |= fed.has_buffers;
+    }
+
+    /// Waits for at least one outcome, if any is to come.
+    fn collect(&mut self) {
+        let mut ended: Vec<Ended> = Vec::new();
+        self.ends.wait(&mut ended);
+        let mut taken = Vec::with_capacity(ended.len());
+        for Ended { tag, .. } in ended {
+            taken.extend(self.tickets[tag as usize].take());
+            self.vacant.push(tag);
+        }
+        let mut numbers = taken.iter().map(|(_, number)| *number);
+        let ready = &mut self.ready;
+        // All are of this fold: another one takes its place only when none is left.
+        self.scheduler
+            .take_settled(taken.iter().map(|(ticket, _)| ticket), |outcome| {
+                ready.extend(numbers.next().map(|number| (number, outcome)));
+            });
+    }
+
+    /// Where the items come from.
+    pub(super) fn items(&mut self) -> &mut I {
+        &mut self.items
+    }
+
+    /// Whether a buffer was among arguments or results.
+    pub(super) fn has_buffers(&self) -> bool {
+        self.has_buffers
+    }
+}
+
+impl<I, F, A, R> Iterator for MapUnordered<'_, I, F, A, R>
+where
+    I: Iterator<Item = A>,
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    type Item = (usize, Result<R, TaskError>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // Refilled when an eighth is missing: as `Map`.
+        let low = self.in_flight - self.in_flight / 8;
+        if !self.exhausted && self.ends.open() + self.ready.len() < low.max(1) {
+            self.fill();
+        }
+        if self.ready.is_empty() {
+            self.collect();
+        }
+        let (number, outcome) = self.ready.pop_front()?;
+        self.has_buffers |= has_buffers(&outcome);
+        Some((number, decode(outcome)))
+    }
+}
+
+impl<I, F, A, R> Cancel<R> for MapUnordered<'_, I, F, A, R>
+where
+    I: Iterator<Item = A>,
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    fn cancel(&mut self) {
+        self.exhausted = true;
+        self.ends.cancel();
+    }
+}
+
+impl<I, F, A, R> Drop for MapUnordered<'_, I, F, A, R> {
+    fn drop(&mut self) {
+        for (ticket, _) in self.tickets.iter().flatten() {
+            self.scheduler.detach(ticket);
+        }
+    }
+}
+
+impl<I, F, A, R> FusedIterator for MapUnordered<'_, I, F, A, R>
+where
+    I: Iterator<Item = A>,
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+}
+
+impl<'rt, F, A, R> Task<'rt, F, A, R>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    /// Runs it on every item, in parallel; yields the outcomes as they come, each with
+    /// the number of its item (the first is 0). Otherwise as [`Task::map`]: one slow
+    /// item holds up no other.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let names = ["a", "bc"].map(String::from);
+    /// for (n, len) in rt.task(|s: String| s.len()).map_unordered(names) {
+    ///     assert_eq!(len?, n + 1);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map_unordered<I>(&self, items: I) -> MapUnordered<'rt, I::IntoIter, F, A, R>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        self.map_unordered_by(items.into_iter(), 64)
+    }
+
+    /// The same; so many in flight for each executor, if it was not said.
+    pub(super) fn map_unordered_by<I>(&self, items: I, each: usize) -> MapUnordered<'rt, I, F, A, R>
+    where
+        I: Iterator<Item = A>,
+    {
+        MapUnordered::new(*self, items, self.in_flight_of(each))
+    }
+
+    /// Runs it on every item; the outcomes are in the order of the items. After each
+    /// one that has ended `progress` is called, on this thread, with how many have
+    /// ended and how many there are.
+    ///
+    /// All items are pulled before the first is run. If `progress` panics, what is in
+    /// flight is detached.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let mut seen = Vec::new();
+    /// let outcomes = rt
+    ///     .task(|n: u32| n * 2)
+    ///     .execute_all(1..=3, |done, total| seen.push(format!("{done}/{total}")));
+    /// assert_eq!(outcomes, [Ok(2), Ok(4), Ok(6)]);
+    /// assert_eq!(seen, ["1/3", "2/3", "3/3"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn execute_all<I>(
+        &self,
+        items: I,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Vec<Result<R, TaskError>>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        let items: Vec<A> = items.into_iter().collect();
+        let total = items.len();
+        let mut outcomes: Vec<_> = (0..total).map(|_| None).collect();
+        let mut done = 0;
+        for (number, outcome) in self.map_unordered(items) {
+            outcomes[number] = Some(outcome);
+            done += 1;
+            progress(done, total);
+        }
+        // After a shutdown no more items were pulled.
+        let outcomes = outcomes.into_iter();
+        outcomes
+            .map(|outcome| outcome.unwrap_or(Err(TaskError::Shutdown)))
+            .collect()
+    }
+}

@@ -1,0 +1,273 @@
+//! Groups: waiting for whichever of several tasks ends next.
+//!
+//! ```text
+//!   watch: ticket ──▶ (group, tag)      up to two groups for a ticket
+//!   a task ends ──▶ its ticket has the outcome
+//!               └─▶ each group that watches it: (tag, error?)  ──▶ who waits
+//! ```
+//!
+//! A ticket names the groups that watch it; so an end costs the same, however large
+//! the group, and the ends of a group are read in the order in which they came. A
+//! group hears of an end also when nobody asks for the outcome any more.
+//!
+//! Two are enough: the scope that a task was spawned in, and the one call that has its
+//! handle now.
+
+use std::thread;
+use std::time::Instant;
+
+use crate::error::TaskError;
+
+use super::Scheduler;
+use super::state::{Awaited, State};
+use super::ticket::{Outcome, Ticket};
+use super::wait::{learn, patience};
+
+/// A group that tasks may be watched by; to be closed by its user.
+#[derive(Debug)]
+pub struct Group {
+    id: u32,
+}
+
+/// A task of a group has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it was watched as.
+    pub tag: u32,
+    /// Why it has no value.
+    pub error: Option<Box<TaskError>>,
+}
+
+/// By which group a ticket is watched, and as what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    group: u32,
+    tag: u32,
+}
+
+/// By whom a ticket is watched.
+#[derive(Clone, Copy, Debug)]
+pub struct Watchers([Watch; 2]);
+
+impl Watchers {
+    const NOBODY: Watch = Watch {
+        group: u32::MAX,
+        tag: 0,
+    };
+    /// Nobody.
+    pub const NONE: Watchers = Watchers([Self::NOBODY; 2]);
+
+    /// Whether anybody watches.
+    #[inline]
+    pub fn any(self) -> bool {
+        // From the first place on.
+        self.0[0] != Self::NOBODY || self.0[1] != Self::NOBODY
+    }
+
+    /// Whether `group` does.
+    #[inline]
+    pub fn contain(self, group: u32) -> bool {
+        self.0.iter().any(|watch| watch.group == group)
+    }
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        Watchers::NONE
+    }
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// Not yet read.
+    ended: Vec<Ended>,
+    /// Tickets that name this group.
+    members: usize,
+    is_open: bool,
+    /// Who waits for it should look elsewhere.
+    is_poked: bool,
+}
+
+/// All groups, under the scheduler's lock.
+#[derive(Debug, Default)]
+pub struct Groups {
+    entries: Vec<Entry>,
+    /// Closed, and named by no ticket.
+    vacant: Vec<u32>,
+}
+
+impl Groups {
+    /// Places for groups.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn open(&mut self) -> u32 {
+        let id = self.vacant.pop().unwrap_or_else(|| {
+            self.entries.push(Entry::default());
+            (self.entries.len() - 1) as u32
+        });
+        self.entries[id as usize].is_open = true;
+        id
+    }
+
+    fn close(&mut self, id: u32) {
+        let entry = &mut self.entries[id as usize];
+        entry.is_open = false;
+        entry.is_poked = false;
+        entry.ended = Vec::new();
+        self.vacate_if_unused(id);
+    }
+
+    fn vacate_if_unused(&mut self, id: u32) {
+        let entry = &self.entries[id as usize];
+        if !entry.is_open && entry.members == 0 {
+            self.vacant.push(id);
+        }
+    }
+
+    /// Notes with a ticket that has not ended who watches it.
+    pub fn enrol(&mut self, watchers: &mut Watchers, watch: Watch) {
+        let is_open = |w: &Watch| {
+            self.entries
+                .get(w.group as usize)
+                .is_some_and(|e| e.is_open)
+        };
+        let Some(place) = watchers.0.iter_mut().find(|w| !is_open(w)) else {
+            debug_assert!(false, "a third group watches a ticket");
+            return;
+        };
+        let before = std::mem::replace(place, watch);
+        self.entries[watch.group as usize].members += 1;
+        if before != Watchers::NOBODY {
+            self.forget_member(before.group);
+        }
+    }
+
+    fn forget_member(&mut self, id: u32) {
+        self.entries[id as usize].members -= 1;
+        self.vacate_if_unused(id);
+    }
+
+    /// A task that `watchers` watch has ended.
+    pub fn tell(&mut self, watchers: Watchers, error: Option<&Box<TaskError>>) {
+        for watch in watchers.0 {
+            if watch != Watchers::NOBODY {
+                self.tell_one(watch, error);
+                self.forget_member(watch.group);
+            }
+        }
+    }
+
+    /// A task has ended of which only `watch` is to be told.
+    pub fn tell_one(&mut self, watch: Watch, error: Option<&Box<TaskError>>) {
+        let entry = &mut self.entries[watch.group as usize];
+        if entry.is_open {
+            entry.ended.push(Ended {
+                tag: watch.tag,
+                error: error.cloned(),
+            });
+        }
+    }
+}
+
+impl Scheduler {
+    /// A new group of no task.
+    pub fn open_group(&self) -> Group {
+        let id = self.lock().tickets.groups.open();
+        Group { id }
+    }
+
+    /// Forgets a group. Its tasks go on.
+    pub fn close_group(&self, group: Group) {
+        self.lock().tickets.groups.close(group.id);
+    }
+
+    /// Adds tasks to a group, each under a tag.
+    pub fn enrol<'a>(&self, group: &Group, tickets: impl Iterator<Item = (u32, &'a Ticket)>) {
+        let mut state = self.lock();
+        let group = group.id;
+        for (tag, ticket) in tickets {
+            state.tickets.watch(ticket.id, Watch { group, tag });
+        }
+    }
+
+    /// Adds to `ended` what has ended in a group since the last call; never waits.
+    pub fn take_ended(&self, group: &Group, ended: &mut Vec<Ended>) {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        let entry = &mut state.tickets.groups.entries[group.id as usize];
+        entry.is_poked = false;
+        ended.append(&mut entry.ended);
+    }
+
+    /// Waits until something has ended in a group, or somebody pokes it, until
+    /// `deadline`.
+    pub fn wait_for_group(&self, group: &Group, deadline: Option<Instant>) {
+        let is_ready = |state: &State| {
+            let entry = &state.tickets.groups.entries[group.id as usize];
+            !entry.ended.is_empty() || entry.is_poked
+        };
+        let begin = Instant::now();
+        let until = begin + patience();
+        let scarce = self.allowed_cpus <= self.fold.plan.shape.executors();
+        while Instant::now() < until {
+            let mut state = self.lock();
+            self.reap(&mut state);
+            if is_ready(&state) {
+                return;
+            }
+            drop(state);
+            if scarce {
+                thread::yield_now();
+            } else {
+                (0..64).for_each(|_| std::hint::spin_loop());
+            }
+        }
+        self.wait_until(Awaited::Group(group.id), deadline, is_ready);
+        learn(begin.elapsed());
+    }
+
+    /// Makes who waits for a group stop waiting.
+    pub fn poke(&self, group: &Group) {
+        let mut state = self.lock();
+        state.tickets.groups.entries[group.id as usize].is_poked = true;
+        for waiter in &state.waiters {
+            if matches!(waiter.awaited, Awaited::Group(id) if id == group.id) {
+                waiter.thread.unpark();
+            }
+        }
+        drop(state);
+        // It may be the one who sleeps for all.
+        self.fold.host_bell.force();
+    }
+
+    /// [Cancels](Scheduler::cancel) every task of a group.
+    pub fn cancel_group(&self, group: &Group) {
+        let mut state = self.lock();
+        for slot in 0..state.used {
+            let ticket = state.inflight[slot as usize].ticket;
+            if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id)) {
+                self.cancel_slot(&mut state, slot, None);
+            }
+        }
+        self.cancel_pending_of(&mut state, group.id);
+        drop(state);
+        // Whoever sleeps for all waiters is not told by `settle`.
+        self.fold.host_bell.force();
+    }
+
+    /// Takes the outcomes of `tickets`, which have ended.
+    pub fn take_settled<'a>(
+        &self,
+        tickets: impl Iterator<Item = &'a Ticket>,
+        mut each: impl FnMut(Outcome),
+    ) {
+        let mut state = self.lock();
+        for ticket in tickets {
+            let outcome = state.tickets.take(ticket.id);
+            each(outcome.unwrap_or_else(|| Err(Box::new(TaskError::AlreadyJoined))));
+        }
+    }
+}
