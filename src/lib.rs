@@ -78,7 +78,10 @@ pub use error::{Attempt, Death, Refusal, ShutdownError, StartError, TaskError, T
 pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
 #[cfg(not(loom))]
-pub use runtime::{Builder, Handle, Map, Runtime, Stats, Task, WorkerStats};
+pub use runtime::{
+    Activity, Builder, ClassStats, Handle, LogStats, Map, QueueStats, Runtime, Stats, Task, Totals,
+    WorkerStats,
+};
 #[cfg(not(loom))]
 pub use scheduler::{Audit, Counters, Owned};
 #[cfg(not(loom))]

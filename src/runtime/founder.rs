@@ -8,10 +8,10 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::layout::{Fold, Plan, Shape};
 use crate::prim::{Death, Overdue};
-use crate::process::WorkerOrder;
+use crate::process::{Introduction, WorkerOrder};
 use crate::scheduler::{Counters, Scheduler};
 use crate::shm::Segment;
-use crate::supervise::{BEATS, Commands, Events, Settings, Supervisor};
+use crate::supervise::{BEATS, Commands, Events, LogThread, Settings, Supervisor};
 use crate::sys::barrier;
 use crate::task::{FunctionId, Functions};
 use crate::topology::{self, Topology};
@@ -26,6 +26,8 @@ pub struct Founder {
     orders: Vec<WorkerOrder>,
     settings: Settings,
     commands: Arc<Commands>,
+    /// Ends with this, when no worker is left that could write.
+    logs: Option<LogThread>,
 }
 
 /// What the supervisor tells the scheduler.
@@ -110,6 +112,10 @@ impl Founder {
         if let Some(first) = orders.first_mut() {
             first.crash_at = config.crash_at;
         }
+        let commands = Commands::new(shape.workers as usize)
+            .map_err(system("an event descriptor could not be made"))?;
+        let logs = LogThread::start(shape.workers, &commands)
+            .map_err(system("the workers' logs could not be connected"))?;
         Ok(Founder {
             shape,
             queue_capacity: config.queue_capacity,
@@ -117,8 +123,8 @@ impl Founder {
             functions,
             orders,
             settings,
-            commands: Commands::new(shape.workers as usize)
-                .map_err(system("an event descriptor could not be made"))?,
+            commands,
+            logs,
         })
     }
 
@@ -140,7 +146,10 @@ impl Founder {
         ));
         let supervisor = Supervisor::start(
             fold,
-            self.functions.build().clone(),
+            Introduction {
+                build: self.functions.build().clone(),
+                logs: self.logs.as_ref().map(|logs| logs.writer().clone()),
+            },
             self.orders.clone(),
             self.settings,
             Arc::clone(&self.commands),

@@ -12,7 +12,7 @@ mod task;
 pub use builder::Builder;
 pub use handle::Handle;
 pub use map::Map;
-pub use stats::{Stats, WorkerStats};
+pub use stats::{Activity, ClassStats, LogStats, QueueStats, Stats, Totals, WorkerStats};
 pub use task::Task;
 
 use std::sync::Arc;

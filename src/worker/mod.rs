@@ -18,6 +18,8 @@ mod child;
 mod executor;
 mod find;
 mod idle;
+mod info;
+mod logs;
 mod nest;
 mod panics;
 mod run;
@@ -131,12 +133,16 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         exit_now(BROKEN)
     };
     panics::install(start.fold.clone());
+    if let Some(writer) = start.logs.take() {
+        logs::install(writer, &start.fold);
+    }
     if start.is_spare() {
         warm_up(&start.fold, &functions);
     }
     let Some(order) = start.order() else {
         exit_now(0); // a spare that is not needed any more
     };
+    logs::belongs_to(order.worker);
     #[cfg(feature = "crash-points")]
     if let Some(steps) = order.crash_at {
         crate::prim::counted::end_after(steps, crate::sys::kill_self);

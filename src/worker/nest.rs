@@ -140,7 +140,12 @@ impl Nest {
 
     /// That of this thread, if it is an executor's.
     pub(super) fn here() -> Option<Rc<Self>> {
-        NEST.with(|nest| nest.get().cloned())
+        // None also while the thread ends.
+        NEST.try_with(|nest| nest.get().cloned()).ok().flatten()
+    }
+
+    pub(super) fn runner(&self) -> &Runner {
+        &self.runner
     }
 
     fn state(&self, place: Spot) -> Option<TaskState> {

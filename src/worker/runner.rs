@@ -9,7 +9,7 @@ use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
 use crate::sys::barrier;
 use crate::task::{
     Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Outcome, Payload, Place, Run,
-    split_parcels,
+    TaskState, split_parcels,
 };
 
 use super::panics;
@@ -78,6 +78,24 @@ impl Runner {
             self.fold.executors[owner].bell.ring();
         }
         true
+    }
+
+    /// The task that this executor is in the middle of, if any.
+    pub(super) fn running(&self) -> Option<(Hint, Head)> {
+        let doing = &self.record().doing;
+        // Relaxed: only this thread writes them.
+        let hint = match doing.top.load(Ordering::Relaxed) {
+            0 => doing.current.load(Ordering::Relaxed),
+            top => top,
+        };
+        let hint = Hint::unpack(hint);
+        let slot = self.fold.slots.get(hint.slot.at())?;
+        let word = slot.word();
+        let is_running = TaskState::of(word) == Some(TaskState::Running)
+            && word.owner == self.me.0
+            && word.generation == hint.generation;
+        let (head, _) = slot.read().filter(|_| is_running)?;
+        Some((hint, head))
     }
 
     /// Calls a function on this stack, without a slot.

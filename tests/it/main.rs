@@ -10,4 +10,5 @@ mod index;
 mod nested;
 mod processes;
 mod recovery;
+mod telemetry;
 mod tree;
