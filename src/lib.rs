@@ -73,7 +73,9 @@ mod worker;
 #[cfg(not(loom))]
 pub use config::Shutdown;
 #[cfg(not(loom))]
-pub use error::{Attempt, Death, Refusal, ShutdownError, StartError, TaskError, TrySpawnError};
+pub use error::{
+    Attempt, Death, Refusal, ShutdownError, StartError, TaskError, TraceparentError, TrySpawnError,
+};
 #[cfg(not(loom))]
 pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
@@ -85,4 +87,4 @@ pub use runtime::{
 #[cfg(not(loom))]
 pub use scheduler::{Audit, Counters, Owned};
 #[cfg(not(loom))]
-pub use worker::{Child, alloc, spawn, worker_state};
+pub use worker::{Child, TaskInfo, alloc, spawn, task_info, task_name, traceparent, worker_state};

@@ -99,7 +99,7 @@ where
             exhausted,
             ..
         } = self;
-        let task = *task;
+        let task = &*task;
         let mut missing = in_flight.saturating_sub(tickets.len() + ready.len());
         let stop = std::cell::Cell::new(false);
         let mut closed = false;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Refusal, TaskError, TrySpawnError};
+use crate::error::{Refusal, TaskError, TraceparentError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Backoff, Job, NotAccepted, Scheduler, Ticket};
-use crate::task::{FunctionId, Payload, entry_of};
+use crate::task::{FunctionId, Label, Payload, entry_of};
 
 use super::core::Core;
 use super::{Handle, Map};
@@ -36,16 +36,18 @@ pub struct Task<'rt, F, A, R> {
     backoff: Backoff,
     deadline: Option<Duration>,
     in_flight: Option<usize>,
+    label: Option<Arc<Label>>,
     types: PhantomData<fn(F, A) -> R>,
 }
 
 impl<F, A, R> Clone for Task<'_, F, A, R> {
     fn clone(&self) -> Self {
-        *self
+        Task {
+            label: self.label.clone(),
+            ..*self
+        }
     }
 }
-
-impl<F, A, R> Copy for Task<'_, F, A, R> {}
 
 impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -54,6 +56,7 @@ impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
             .field("attempts", &self.attempts)
             .field("deadline", &self.deadline)
             .field("in_flight", &self.in_flight)
+            .field("label", &self.label)
             .finish()
     }
 }
@@ -74,6 +77,7 @@ where
             backoff: Backoff::default(),
             deadline: None,
             in_flight: None,
+            label: None,
             types: PhantomData,
         }
     }
@@ -193,6 +197,71 @@ where
         self
     }
 
+    /// A name for it, besides that of its function: in its log events, in errors, and for
+    /// the task itself ([`task_name`](crate::task_name)). While it runs it is in a
+    /// `tracing` span `task` with `name`, `traceparent` and `tags`.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let crash = rt.task(|(): ()| -> () { std::process::exit(3) }).named("nightly");
+    /// let error = crash.spawn(()).join().unwrap_err();
+    /// assert!(error.to_string().contains("`nightly`"), "{error}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.label().name = Some(name.into());
+        self
+    }
+
+    /// Something else to know it by: in its log events, and for the task itself
+    /// ([`task_info`](crate::task_info)). May be called several times.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let tags = rt.task(|(): ()| pinfold::task_info().map(|info| info.tags));
+    /// let tags = tags.tag("user", "7").tag("retry", "no").spawn(()).join()?;
+    /// let expected = [("user", "7"), ("retry", "no")].map(|(k, v)| (k.into(), v.into()));
+    /// assert_eq!(tags, Some(expected.to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.label().tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// The trace that it belongs to, as in the HTTP header of that name (W3C Trace
+    /// Context): `version-traceid-parentid-flags`. In its log events, and for the task
+    /// itself ([`traceparent`](crate::traceparent)).
+    ///
+    /// # Errors
+    /// [`TraceparentError`] says what is wrong with the value.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let task = rt.task(|(): ()| pinfold::traceparent()).traceparent(header)?;
+    /// assert_eq!(task.spawn(()).join()?.as_deref(), Some(header));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn traceparent(mut self, value: &str) -> Result<Self, TraceparentError> {
+        TraceparentError::check(value)?;
+        self.label().traceparent = Some(value.to_owned());
+        Ok(self)
+    }
+
+    fn label(&mut self) -> &mut Label {
+        Arc::make_mut(self.label.get_or_insert_default())
+    }
+
     /// Submits it: see [`Runtime::spawn`](crate::Runtime::spawn).
     ///
     /// ```
@@ -276,7 +345,11 @@ where
         let fold = scheduler.fold();
         let queue = fold.plan.shape.slots as usize;
         let default = (64 * fold.plan.shape.executors()).min(queue / 2).max(1);
-        Map::new(*self, items.into_iter(), self.in_flight.unwrap_or(default))
+        Map::new(
+            self.clone(),
+            items.into_iter(),
+            self.in_flight.unwrap_or(default),
+        )
     }
 
     pub(super) fn core(&self) -> &'rt Arc<Core> {
@@ -290,6 +363,7 @@ where
             function: self.function.unwrap_or(FunctionId(0)),
             payload: Payload::new(),
             buffers: Vec::new(),
+            label: self.label.clone(),
             name: std::any::type_name::<F>,
             attempts: self.attempts,
             backoff: self.backoff,
@@ -307,6 +381,10 @@ where
             });
         }
         job.payload.clear();
+        if let Some(label) = &self.label {
+            // Strings alone: nothing in it can refuse to be encoded.
+            let _ = job.payload.encode(&**label);
+        }
         let (encoded, buffers) = encoding(|| job.payload.encode(args));
         job.buffers = buffers;
         encoded.map_err(|error| TaskError::Arguments {

@@ -283,15 +283,21 @@ impl Scheduler {
             return;
         };
         let mut attempts = std::mem::take(&mut extra.attempts);
+        let name = extra.label.as_ref().and_then(|label| label.name.clone());
         let error = match (&extra.again, attempts.pop()) {
             (None, Some(Attempt { death, last_words })) => TaskError::WorkerDied {
                 task,
+                name,
                 death,
                 last_words,
             },
             (_, last) => {
                 attempts.extend(last);
-                TaskError::Poison { task, attempts }
+                TaskError::Poison {
+                    task,
+                    name,
+                    attempts,
+                }
             }
         };
         // A breaker for functions that keep killing workers would count here.

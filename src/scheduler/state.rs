@@ -1,5 +1,6 @@
 //! What the host alone knows, under one lock.
 
+use std::sync::Arc;
 use std::thread::Thread;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use crate::layout::Fold;
 use crate::pool::Transfer;
 use crate::prim::Generation;
 use crate::ring::{spsc, steal};
-use crate::task::{Head, INLINE_LEN};
+use crate::task::{Head, INLINE_LEN, Label};
 
 use super::backoff::Backoff;
 use super::deadline::Deadline;
@@ -74,12 +75,14 @@ pub struct Inflight {
 
 const _: () = assert!(size_of::<Inflight>() == 32);
 
-/// What a task has that has buffers or long arguments, may be run again, has a
-/// deadline, or has killed a worker.
+/// What a task has that has buffers or long arguments, a label or a deadline, may be
+/// run again, or has killed a worker.
 #[derive(Debug, Default)]
 pub struct Extra {
     /// Holds for its arguments' buffers, and the block of long arguments.
     pub holds: Vec<Transfer>,
+    /// What the submitter calls it, and more.
+    pub label: Option<Arc<Label>>,
     /// What to write for another run.
     pub again: Option<Again>,
     /// When it must have ended.

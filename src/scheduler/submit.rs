@@ -1,6 +1,6 @@
 //! Accepting tasks.
 
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::{Refusal, TaskError};
@@ -8,7 +8,7 @@ use crate::layout::SLOTS_MAX;
 use crate::pool::{AllocError, Transfer};
 use crate::prim::{ExecutorId, Generation, Hint, SlotIndex};
 use crate::sys::barrier;
-use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, TaskState};
+use crate::task::{FunctionId, Head, INLINE_LEN, Label, Outcome, Payload, Place, TaskState};
 
 use super::Scheduler;
 use super::backoff::Backoff;
@@ -33,6 +33,8 @@ pub struct Job {
     pub payload: Payload,
     /// The buffers among them.
     pub buffers: Vec<Transfer>,
+    /// What it was given besides them: encoded in front of them.
+    pub label: Option<Arc<Label>>,
     /// What the function is called.
     pub name: fn() -> &'static str,
     /// How often it may be run when workers die: 1 is at most once.
@@ -224,9 +226,13 @@ impl Scheduler {
             function: job.function.0,
             outcome: Outcome::None,
             parcels,
+            is_labelled: job.label.is_some(),
             place,
         };
-        let is_plain = job.buffers.is_empty() && job.attempts == 1 && job.deadline.is_none();
+        let is_plain = job.buffers.is_empty()
+            && job.attempts == 1
+            && job.deadline.is_none()
+            && job.label.is_none();
         let extra = if is_plain {
             None
         } else {
@@ -362,6 +368,7 @@ impl Scheduler {
         });
         Box::new(Extra {
             holds: std::mem::take(&mut job.buffers),
+            label: job.label.clone(),
             again,
             deadline,
             attempts: Vec::new(),

@@ -30,12 +30,14 @@
 
 mod finished;
 mod func;
+mod label;
 mod payload;
 mod probe;
 mod slot;
 
 pub use finished::Finished;
 pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};
+pub use label::{Label, fault_of_traceparent};
 pub use payload::{INLINE_LEN, Payload, split_parcels};
 pub use slot::{Head, Outcome, Place, Slot, TaskState};
 

@@ -162,7 +162,7 @@ impl Subscriber for Forward {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut task = Text::new(NAME_MAX);
-        if let Some(name) = info::name_of_running() {
+        if let Some(name) = info::task_name() {
             task.add(format_args!("{name}"));
         }
         let mut target = Text::new(NAME_MAX);

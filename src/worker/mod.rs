@@ -38,6 +38,7 @@ use crate::sys::{affinity, barrier, exit_now};
 use crate::task::{FunctionId, Functions, WorkerState};
 
 pub use child::{Child, spawn};
+pub use info::{TaskInfo, task_info, task_name, traceparent};
 
 use executor::Executor;
 use nest::Nest;

@@ -484,6 +484,7 @@ impl Nest {
             function,
             outcome: Outcome::None,
             parcels,
+            is_labelled: false,
             place,
         };
         Ok(self.enqueue(slot, head, payload.words(), holds))

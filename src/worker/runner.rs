@@ -8,11 +8,11 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
 use crate::sys::barrier;
 use crate::task::{
-    Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Outcome, Payload, Place, Run,
+    Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Label, Outcome, Payload, Place, Run,
     TaskState, split_parcels,
 };
 
-use super::panics;
+use super::{info, panics};
 
 /// What running takes; the same for the tasks an executor is given and for those
 /// that they spawn.
@@ -195,7 +195,14 @@ impl Runner {
             incoming = accepted;
             value = before;
         }
-        let (outcome, outgoing) = self.enter(entry, value, incoming, payload);
+        let (outcome, outgoing) = if head.is_labelled {
+            let Some((label, value)) = Label::split(value) else {
+                return refuse(payload, function, "the task's label is damaged");
+            };
+            info::labelled(self, label, || self.enter(entry, value, incoming, payload))
+        } else {
+            self.enter(entry, value, incoming, payload)
+        };
         (function, outcome, outgoing)
     }
 
@@ -240,6 +247,7 @@ impl Runner {
             function,
             outcome,
             parcels: 0,
+            is_labelled: false,
             place: Place::Inline(scratch.payload.len()),
         };
         if outgoing.is_empty() && scratch.payload.is_inline() {

@@ -238,6 +238,7 @@ fn a_snapshot_agrees_with_itself() {
         .workers(2)
         .queue_capacity(100)
         .memory_cap(64 << 20)
+        .on_drop(Shutdown::Abort)
         .start()
         .expect("starts");
     is_consistent(&rt.stats());
@@ -246,12 +247,11 @@ fn a_snapshot_agrees_with_itself() {
         rt.alloc(1 << 20).expect("room"),
     );
     let held: Vec<_> = (0..2).map(|_| rt.spawn(endless, ())).collect();
+    until("both are at work", || rt.audit().slots_running == 2);
     let waiting: Vec<_> = (0..98).map(|_| rt.spawn(|(): ()| (), ())).collect();
     assert!(rt.try_spawn(|(): ()| (), ()).is_err());
-    until("both are at work", || {
-        let workers = rt.stats().workers;
-        workers.iter().all(|w| w.state == Activity::Running)
-    });
+    let is_running = |worker: &pinfold::WorkerStats| worker.state == Activity::Running;
+    assert!(rt.stats().workers.iter().all(is_running));
     let stats = rt.stats();
     is_consistent(&stats);
     assert_eq!((stats.queues[0].size, stats.queues[0].capacity), (100, 100));
@@ -279,4 +279,121 @@ fn a_snapshot_agrees_with_itself() {
         assert_eq!(worker.state, Activity::Starting, "nobody is at work");
     }
     drop((held, waiting));
+}
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+type Known = (Option<String>, Option<String>, Vec<(String, String)>);
+
+/// What the task knows of itself, and what one knows that it spawns.
+fn known(argument: String) -> (String, Known, Known) {
+    fn mine() -> Known {
+        let info = pinfold::task_info().expect("a task");
+        assert_eq!(info.traceparent, pinfold::traceparent());
+        assert_eq!(
+            info.name.as_deref().unwrap_or(info.function),
+            pinfold::task_name().unwrap()
+        );
+        (info.name, info.traceparent, info.tags)
+    }
+    tracing::info!("here");
+    let child = pinfold::spawn(|(): ()| mine(), ());
+    let of_child = child.join().expect("runs");
+    (argument, mine(), of_child)
+}
+
+fn pairs(tags: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
+    tags.iter().map(owned).collect()
+}
+
+#[test]
+fn name_tags_and_trace_reach_the_task_and_its_logs() {
+    let (rt, capture) = logging(LevelFilter::INFO, 0);
+    let none = (None, None, Vec::new());
+    // Label and argument: in the slot, in the slot by themselves only, in a block.
+    for len in [0, 45, 5000] {
+        let argument = "x".repeat(len);
+        let (plain, mine, _) = rt.spawn(known, argument.clone()).join().expect("runs");
+        assert_eq!((plain, mine), (argument.clone(), none.clone()));
+        let named = rt.task(known).named("n");
+        let (same, mine, of_child) = named.spawn(argument.clone()).join().expect("runs");
+        assert_eq!((same, mine.0.as_deref()), (argument.clone(), Some("n")));
+        assert_eq!(of_child, none);
+        let full = named.tag("user", "7").tag("why", "a b").traceparent(TRACE);
+        let full = full.expect("a trace context");
+        let tags = pairs(&[("user", "7"), ("why", "a b")]);
+        let expected = (Some("n".to_owned()), Some(TRACE.to_owned()), tags);
+        let (same, mine, of_child) = full.spawn(argument.clone()).join().expect("runs");
+        assert_eq!(
+            (same, mine, of_child),
+            (argument.clone(), expected, none.clone())
+        );
+        for outcome in full.map(vec![argument.clone(); 3]) {
+            assert_eq!(outcome.expect("runs").1.0.as_deref(), Some("n"));
+        }
+    }
+    drop(rt);
+    let events = capture.events();
+    assert_eq!(events.len(), 3 * 6, "{events:?}");
+    let [plain, named, full, ..] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert!(plain.get("task").ends_with("::known") && !plain.fields.contains_key("spans"));
+    assert_eq!(
+        (named.get("task"), named.get("spans")),
+        ("n", r#"task{name="n"}"#)
+    );
+    let span = format!(r#"task{{name="n" traceparent="{TRACE}" tags="user=7 why=a b"}}"#);
+    assert_eq!((full.get("task"), full.get("spans")), ("n", span.as_str()));
+}
+
+/// Its first attempt dies with its worker.
+fn dies_once(marker: std::path::PathBuf) -> Option<String> {
+    match std::fs::File::create_new(&marker) {
+        Ok(_) => std::process::abort(),
+        Err(_) => pinfold::task_name(),
+    }
+}
+
+#[test]
+fn a_name_outlives_its_worker_and_is_in_errors() {
+    let rt = runtime(1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let task = rt.task(dies_once).named("patient").at_least_once();
+    let name = task.spawn(folder.path().join("marker")).join();
+    assert_eq!(name, Ok(Some("patient".into())));
+    let abort = rt
+        .task(|(): ()| -> () { std::process::abort() })
+        .named("fatal");
+    let text = abort.spawn(()).join().expect_err("dies").to_string();
+    assert!(text.contains("`fatal`"), "{text}");
+    let poison = abort.safe_to_repeat(2).spawn(()).join().expect_err("dies");
+    assert!(poison.to_string().starts_with("`fatal` ("), "{poison}");
+    assert_eq!(
+        rt.spawn(|(): ()| pinfold::traceparent(), ()).join(),
+        Ok(None)
+    );
+    assert_eq!(pinfold::task_info(), None);
+}
+
+#[test]
+fn what_is_no_trace_context_is_refused_by_name() {
+    let rt = runtime(1);
+    let task = rt.task(|(): ()| ());
+    for wrong in [
+        "",
+        "00",
+        &TRACE[1..],
+        &TRACE.replace('4', "G"),
+        &TRACE.replace("00-4", "ff-4"),
+    ] {
+        let error = task
+            .clone()
+            .traceparent(wrong)
+            .expect_err("no trace context");
+        assert_eq!(error.value, wrong);
+        assert!(error.to_string().contains(&format!("{wrong:?}")), "{error}");
+    }
+    assert!(task.traceparent(TRACE).is_ok());
 }
