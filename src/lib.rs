@@ -85,6 +85,6 @@ pub use runtime::{
     WorkerStats,
 };
 #[cfg(not(loom))]
-pub use scheduler::{Audit, Counters, Owned};
+pub use scheduler::{Audit, Counters, FunctionProfile, Owned, Profile, ProfileSummary, Times};
 #[cfg(not(loom))]
 pub use worker::{Child, TaskInfo, alloc, spawn, task_info, task_name, traceparent, worker_state};

@@ -10,6 +10,7 @@ use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
 use crate::task::Slot;
 
+use super::measure::Measure;
 use super::plan::{NEST_RING, NEST_SLOTS, Plan};
 use super::record::ExecutorRecord;
 
@@ -29,6 +30,8 @@ pub struct Fold {
     pub executors: Views<ExecutorRecord>,
     /// The task slots: the host's, then each executor's own.
     pub slots: Views<Slot>,
+    /// What was measured of the tasks in the host's slots.
+    pub measures: Views<Measure>,
 }
 
 impl Fold {
@@ -46,6 +49,7 @@ impl Fold {
             ),
             executors: segment.views(plan.executors, plan.shape.executors()),
             slots: segment.views(plan.slots, plan.shape.all_slots()),
+            measures: segment.views(plan.measures, plan.shape.slots as usize),
             plan,
             segment,
         }

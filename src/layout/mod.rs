@@ -2,13 +2,13 @@
 //! and typed views of an attached segment.
 //!
 //! ```text
-//!  +--------+------+-----------+---------+-------------+-------+-------+--------+
-//!  | header | bells| executors | inboxes | completions | nests | slots | pool … |
-//!  +--------+------+-----------+---------+-------------+-------+-------+--------+
-//!   4 KiB    host's  1 KiB each  a steal   an SPSC ring  a steal 64 B    tables,
-//!            bell,               ring per  per executor  ring    each:   arena
-//!            two bit             executor                per     host's,
-//!            sets                                        executor then 256
+//!  +--------+------+-----------+---------+-------------+-------+-------+----------+--------+
+//!  | header | bells| executors | inboxes | completions | nests | slots | measures | pool … |
+//!  +--------+------+-----------+---------+-------------+-------+-------+----------+--------+
+//!   4 KiB    host's  1 KiB each  a steal   an SPSC ring  a steal 64 B    64 B for   tables,
+//!            bell,               ring per  per executor  ring    each:   each slot  arena
+//!            two bit             executor                per     host's, of the
+//!            sets                                        executor then 256 host's
 //!                                                                per executor
 //! ```
 //!
@@ -21,12 +21,15 @@
 //! | completions | tail: its executor; head: host | |
 //! | nest | tail: its executor; head: any executor | |
 //! | slots | by state, see [`crate::task`] | |
+//! | measures | who runs the slot's task, if a profile is wanted | host |
 #![allow(unsafe_code)]
 
 mod fold;
+mod measure;
 mod plan;
 mod record;
 
 pub use fold::Fold;
+pub use measure::Measured;
 pub use plan::{EXECUTORS_MAX, NEST_RING, NEST_SLOTS, Plan, SLOTS_MAX, Shape};
 pub use record::{BATCH_MAX, ExecutorRecord};

@@ -11,6 +11,7 @@ use crate::ring::RingView;
 use crate::shm::HEADER_LEN;
 use crate::task::Slot;
 
+use super::measure::Measure;
 use super::record::ExecutorRecord;
 
 /// The most executors of a fold.
@@ -108,6 +109,8 @@ pub struct Plan {
     pub ring_stride: usize,
     /// Task slots.
     pub slots: usize,
+    /// What was measured of the tasks in the host's slots.
+    pub measures: usize,
     /// The pool.
     pub pool: PoolPlan,
     /// Bytes of the whole segment.
@@ -139,6 +142,7 @@ impl Plan {
         let nest_stride = RingView::len(NEST_RING).next_multiple_of(128);
         let nests = zone(executors * nest_stride);
         let slots = zone(shape.all_slots() * size_of::<Slot>());
+        let measures = zone(shape.slots as usize * size_of::<Measure>());
         let processes = shape.workers as usize + 1;
         let pool = PoolPlan::new(at, shape.memory as usize, processes);
         Plan {
@@ -153,6 +157,7 @@ impl Plan {
             nest_stride,
             ring_stride,
             slots,
+            measures,
             len: pool.end,
             pool,
         }
@@ -173,6 +178,7 @@ impl Plan {
             self.nest_stride,
             self.ring_stride,
             self.slots,
+            self.measures,
             self.pool.header,
             self.pool.span_words,
             self.pool.free_bits,
@@ -216,6 +222,7 @@ mod tests {
                 (p.completions, n * p.ring_stride),
                 (p.nests, n * p.nest_stride),
                 (p.slots, shape.all_slots() * 64),
+                (p.measures, slots as usize * 64),
                 (p.pool.header, p.len - p.pool.header),
                 (p.len, 0),
             ];

@@ -28,6 +28,8 @@ pub struct WorkerOrder {
     pub init: Option<u32>,
     /// How often it shows that it lives, in ms; 0: never.
     pub beat_ms: u64,
+    /// Whether it measures each task.
+    pub profile: bool,
     /// What it writes to its standard error until it works is kept, for the case
     /// that it never does.
     pub capture_stderr: bool,

@@ -9,7 +9,7 @@ use crate::error::StartError;
 use crate::layout::{Fold, Plan, Shape};
 use crate::prim::{Death, Overdue};
 use crate::process::{Introduction, WorkerOrder};
-use crate::scheduler::{Counters, Scheduler};
+use crate::scheduler::{Book, Counters, Scheduler};
 use crate::shm::Segment;
 use crate::supervise::{BEATS, Commands, Events, LogThread, Settings, Supervisor};
 use crate::sys::barrier;
@@ -28,6 +28,7 @@ pub struct Founder {
     commands: Arc<Commands>,
     /// Ends with this, when no worker is left that could write.
     logs: Option<LogThread>,
+    profile: Option<Arc<Book>>,
 }
 
 /// What the supervisor tells the scheduler.
@@ -103,6 +104,7 @@ impl Founder {
         };
         let mut orders = orders(shape, &topology, config.pin, allowed_cpus);
         for order in &mut orders {
+            order.profile = config.profile;
             order.init = init.map(|FunctionId(id)| id);
             order.beat_ms = config
                 .heartbeat
@@ -125,6 +127,7 @@ impl Founder {
             settings,
             commands,
             logs,
+            profile: config.profile.then(Arc::default),
         })
     }
 
@@ -136,14 +139,18 @@ impl Founder {
     /// A fresh fold with fresh workers; what was counted before goes on.
     pub fn found(&self, counters: Counters) -> Result<(Arc<Scheduler>, Supervisor), StartError> {
         let fold = create(self.shape)?;
-        let scheduler = Arc::new(Scheduler::new(
+        let mut scheduler = Scheduler::new(
             fold.clone(),
             self.functions.clone(),
             self.queue_capacity,
             self.allowed_cpus,
             Arc::clone(self.commands.bell()),
             counters,
-        ));
+        );
+        if let Some(book) = &self.profile {
+            scheduler.profile_into(Arc::clone(book));
+        }
+        let scheduler = Arc::new(scheduler);
         let supervisor = Supervisor::start(
             fold,
             Introduction {
@@ -211,6 +218,7 @@ fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<W
                 allowed_cpus: allowed as u32,
                 init: None,
                 beat_ms: 0,
+                profile: false,
                 capture_stderr: false,
                 #[cfg(feature = "crash-points")]
                 crash_at: None,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::layout::{ExecutorRecord, Fold};
 use crate::pool::ClassUse;
 use crate::prim::atomic::{AtomicU64, Ordering};
-use crate::scheduler::{Counters, Snapshot};
+use crate::scheduler::{Counters, ProfileSummary, Snapshot};
 use crate::supervise::{LogCounts, WorkerInfo};
 use crate::sys::usage::resident_bytes;
 
@@ -49,6 +49,8 @@ pub struct Stats {
     pub pool: Vec<ClassStats>,
     /// What came of the workers' log events.
     pub logs: LogStats,
+    /// The profile in short, if there is one; see [`Runtime::profile`](crate::Runtime::profile).
+    pub profile: Option<ProfileSummary>,
     /// Bytes of memory behind the segment now.
     pub memory_resident: u64,
     /// Bytes the buffers may take in all.
@@ -254,6 +256,7 @@ impl Stats {
             workers,
             pool: usage.classes.iter().map(ClassStats::of).collect(),
             logs: LogStats::of(core.commands.logs()),
+            profile: scheduler.profile().map(|profile| profile.summary()),
             memory_resident: fold.segment().resident().unwrap_or(0),
             memory_cap: scheduler.pool().capacity() as u64,
             blocks_loaned: loaned,

@@ -153,6 +153,11 @@ impl Scheduler {
                 }
             }
         }
+        if ran == Ran::ReturnedErr
+            && let Some(profiling) = &mut state.profiling
+        {
+            profiling.has_returned_err = true;
+        }
         self.settle(state, slot, outcome);
         if let Some(what) = damage {
             self.condemn(state, &what);
@@ -166,6 +171,10 @@ impl Scheduler {
         let Some(ticket) = inflight.ticket.take() else {
             return;
         };
+        if let Some(profiling) = &mut state.profiling {
+            let measured = self.fold.measures[slot as usize].read(inflight.generation);
+            profiling.ended(slot, (inflight.name)(), measured, outcome.is_ok());
+        }
         self.fold.slots[slot as usize].release(inflight.generation);
         inflight.generation = inflight.generation.next();
         // Dropping the holds frees the arguments' buffers.

@@ -21,6 +21,7 @@ mod balance;
 mod collect;
 mod deadline;
 mod inspect;
+mod profile;
 mod rescue;
 mod spawned;
 mod state;
@@ -33,6 +34,7 @@ mod wait;
 
 pub use audit::{Audit, Owned};
 pub use backoff::Backoff;
+pub use profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
 pub use ticket::{Outcome, Ticket};

@@ -15,6 +15,7 @@ use crate::task::{Head, INLINE_LEN, Label};
 
 use super::backoff::Backoff;
 use super::deadline::Deadline;
+use super::profile::Profiling;
 use super::rescue::Dying;
 use super::ticket::Tickets;
 use super::timers::Timers;
@@ -171,6 +172,8 @@ pub struct State {
     pub watch: Option<Instant>,
     /// Tasks that had ended when it was last decided to look.
     pub ended_before: u64,
+    /// If every task is measured.
+    pub profiling: Option<Box<Profiling>>,
 }
 
 impl State {
@@ -210,6 +213,7 @@ impl State {
             timers: Timers::default(),
             watch: None,
             ended_before: 0,
+            profiling: None,
         }
     }
 

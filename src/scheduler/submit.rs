@@ -345,6 +345,9 @@ impl Scheduler {
             }
         }
         state.counters.submitted += 1;
+        if let Some(profiling) = &mut state.profiling {
+            profiling.submitted(index);
+        }
         let hint = Hint {
             slot: SlotIndex(index),
             generation,

@@ -2,11 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::layout::{ExecutorRecord, Fold};
+use crate::layout::{ExecutorRecord, Fold, Measured};
 use crate::pool::{AllocError, Parcel, Pool, Transfer};
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
-use crate::sys::barrier;
+use crate::sys::{barrier, usage};
 use crate::task::{
     Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Label, Outcome, Payload, Place, Run,
     TaskState, split_parcels,
@@ -22,6 +22,8 @@ pub struct Runner {
     pub(super) fold: Fold,
     pub(super) pool: Pool,
     pub(super) functions: Functions,
+    /// Whether each task is measured.
+    pub(super) is_profiling: bool,
 }
 
 /// Memory that is used again for each task.
@@ -120,13 +122,43 @@ impl Runner {
 
     #[inline]
     fn run_claimed(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) {
+        if self.is_profiling {
+            self.measure(hint, || self.run_unmeasured(hint, from, scratch));
+        } else {
+            self.run_unmeasured(hint, from, scratch);
+        }
+        self.fold.slots[hint.slot.at()].finish(self.me, hint.generation);
+    }
+
+    /// Leaves what a task takes beside its slot, if that is one of the host's.
+    #[cold]
+    fn measure(&self, hint: Hint, run: impl FnOnce()) {
+        let Some(measure) = self.fold.measures.get(hint.slot.at()) else {
+            return run();
+        };
+        let peak = usage::peak_resident_bytes();
+        let cpu_ns = usage::thread_cpu_ns();
+        let started_ns = usage::monotonic_ns();
+        run();
+        let ended_ns = usage::monotonic_ns();
+        let measured = Measured {
+            started_ns,
+            ended_ns,
+            cpu_ns: usage::thread_cpu_ns().saturating_sub(cpu_ns),
+            peak_growth: usage::peak_resident_bytes().saturating_sub(peak),
+        };
+        measure.write(hint.generation, measured);
+    }
+
+    /// Everything but saying that it is finished.
+    #[inline]
+    fn run_unmeasured(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) {
         scratch.payload.clear();
         scratch.arguments.clear();
         let (function, outcome, outgoing) = self.call(hint.slot.at(), from, scratch);
         let head = self.settle(hint.slot, function, outcome, outgoing, scratch);
         let slot = &self.fold.slots[hint.slot.at()];
         slot.write(head, scratch.payload.words());
-        slot.finish(self.me, hint.generation);
     }
 
     /// Runs the task in a claimed slot; the result is left in the payload.

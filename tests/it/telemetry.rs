@@ -397,3 +397,98 @@ fn what_is_no_trace_context_is_refused_by_name() {
     }
     assert!(task.traceparent(TRACE).is_ok());
 }
+
+fn naps(ms: u64) -> Result<u64, String> {
+    std::thread::sleep(Duration::from_millis(ms));
+    if ms == 21 { Err("odd".into()) } else { Ok(ms) }
+}
+
+fn works(ms: u64) -> u64 {
+    let cpu = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let nanos = |t: rustix::time::Timespec| t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64;
+    let (begin, mut steps) = (nanos(cpu()), 0);
+    while nanos(cpu()) - begin < ms * 1_000_000 {
+        steps += 1;
+    }
+    steps
+}
+
+fn touches(bytes: usize) -> u8 {
+    std::hint::black_box(vec![1u8; bytes])[bytes - 1]
+}
+
+#[test]
+fn a_profile_tells_functions_apart() {
+    let rt = Runtime::builder()
+        .workers(1)
+        .profile(true)
+        .start()
+        .expect("starts");
+    for nap in rt.map(naps, [20, 20, 20, 21]) {
+        let returned = nap.expect("a value");
+        assert!(returned == Ok(20) || returned == Err("odd".into()));
+    }
+    rt.spawn(works, 30).join().expect("runs");
+    rt.spawn(touches, 64 << 20).join().expect("runs");
+    let _ = rt.spawn(|(): ()| -> () { panic!("on purpose") }, ()).join();
+    let _ = rt
+        .spawn(|(): ()| -> () { std::process::abort() }, ())
+        .join();
+    let profile = rt.profile();
+    let of = |name: &str| {
+        let found = profile
+            .functions
+            .iter()
+            .find(|f| f.function.ends_with(name));
+        found
+            .unwrap_or_else(|| panic!("{name}: {profile:?}"))
+            .clone()
+    };
+    let naps = of("::naps");
+    assert_eq!((naps.count, naps.measured), (4, 4));
+    assert_eq!((naps.failures, naps.returned_err), (0, 1));
+    let millis = |ms: u64| ms * 1_000_000;
+    assert!(
+        naps.run.p50_ns >= millis(20) && naps.run.p999_ns >= millis(21),
+        "{naps:?}"
+    );
+    assert!(naps.run.longest_ns >= millis(21) && naps.run.total_ns >= millis(81));
+    assert!(naps.run.mean_ns >= millis(20) && naps.run.mean_ns <= naps.run.longest_ns);
+    // One worker: the last one waited while the others slept.
+    assert!(naps.queue.longest_ns >= millis(60), "{naps:?}");
+    assert!(
+        naps.cpu.total_ns < naps.run.total_ns,
+        "asleep is not at work: {naps:?}"
+    );
+    let works = of("::works");
+    assert!(
+        works.cpu.p50_ns >= millis(30) && works.run.p50_ns >= millis(30),
+        "{works:?}"
+    );
+    let touches = of("::touches");
+    assert!(touches.peak_growth >= 60 << 20, "{touches:?}");
+    let closures = of("{{closure}}");
+    assert_eq!((closures.count, closures.failures), (2, 2));
+    assert_eq!(closures.measured, 1, "the other died with its worker");
+    assert!(
+        profile
+            .functions
+            .is_sorted_by_key(|f| std::cmp::Reverse(f.run.total_ns))
+    );
+    let summary = rt.stats().profile.expect("it is on");
+    assert_eq!(summary, profile.summary());
+    assert_eq!(
+        (summary.functions, summary.count, summary.failures),
+        (4, 8, 2)
+    );
+    let json = serde_json::to_value(&profile).expect("numbers");
+    assert_eq!(json["functions"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn without_a_profile_nothing_is_measured() {
+    let rt = runtime(1);
+    rt.spawn(works, 1).join().expect("runs");
+    assert_eq!(rt.profile(), pinfold::Profile::default());
+    assert_eq!(rt.stats().profile, None);
+}
