@@ -153,10 +153,8 @@ impl Scheduler {
                 }
             }
         }
-        if ran == Ran::ReturnedErr
-            && let Some(profiling) = &mut state.profiling
-        {
-            profiling.has_returned_err = true;
+        if let Some(profiling) = &mut state.profiling {
+            profiling.collected = Some(ran);
         }
         self.settle(state, slot, outcome);
         if let Some(what) = damage {

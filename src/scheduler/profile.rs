@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::layout::Measured;
 use crate::sys::usage::monotonic_ns;
+use crate::task::Outcome as Ran;
 
 use super::Scheduler;
 
@@ -268,8 +269,8 @@ pub enum End {
 pub struct Profiling {
     book: Arc<Book>,
     submitted_ns: Vec<u64>,
-    /// The task that is about to be settled has returned an `Err`.
-    pub has_returned_err: bool,
+    /// How the task ended that is about to be settled, if its worker said so itself.
+    pub collected: Option<Ran>,
 }
 
 impl Profiling {
@@ -277,7 +278,7 @@ impl Profiling {
         Profiling {
             book,
             submitted_ns: vec![0; slots],
-            has_returned_err: false,
+            collected: None,
         }
     }
 
@@ -296,11 +297,14 @@ impl Profiling {
         measured: Option<Measured>,
         has_value: bool,
     ) {
-        let end = match (has_value, std::mem::take(&mut self.has_returned_err)) {
-            (false, _) => End::Failure,
-            (true, true) => End::ReturnedErr,
-            (true, false) => End::Value,
+        let collected = self.collected.take();
+        let end = match collected {
+            _ if !has_value => End::Failure,
+            Some(Ran::ReturnedErr) => End::ReturnedErr,
+            _ => End::Value,
         };
+        // An attempt may have left numbers, and have died before it was done.
+        let measured = measured.filter(|_| collected.is_some());
         let submitted_ns = self.submitted_ns.get(slot as usize).copied();
         self.book
             .add(name, submitted_ns.unwrap_or(0), measured, end);
