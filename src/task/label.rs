@@ -110,7 +110,7 @@ mod tests {
             (&good.replacen('-', "_", 1), "version-traceid"),
             (&good.replace("00-4", "0-04"), "version-traceid"),
             (&good.replace('f', "F"), "lower-case"),
-            (&good.replace("4b", "4ß").replace("01", "0"), "lower-case"),
+            (&good.replacen("bf", "ß", 1), "lower-case"),
             (&good.replacen("00", "ff", 1), "version ff"),
             (&zero_trace, "trace id"),
             (&zero_parent, "parent id"),

@@ -13,14 +13,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 use tracing_core::span::Current;
 
 use crate::layout::Fold;
@@ -34,34 +34,26 @@ const MESSAGE_MAX: usize = 4096;
 const FIELDS_MAX: usize = 2048;
 const SPANS_MAX: usize = 1024;
 
-/// Which worker this process is, once it is known.
-static WORKER: AtomicU32 = AtomicU32::new(0);
-
 thread_local! {
     /// The spans that this thread is in, the innermost last.
     static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Sends this process's events to the host, unless the program has installed a subscriber
-/// of its own.
-pub fn install(writer: LogWriter, fold: &Fold) {
-    let _ = tracing::subscriber::set_global_default(Forward {
+/// What sends the events of this process, which is worker `worker`, to the host.
+pub fn to_host(writer: LogWriter, fold: &Fold, worker: u32) -> Dispatch {
+    Dispatch::new(Forward {
         writer,
         fold: fold.clone(),
+        worker,
         spans: Mutex::default(),
         next_span: AtomicU64::new(1),
-    });
-}
-
-/// Says which worker this process is.
-pub fn belongs_to(worker: u32) {
-    // Relaxed: events before it speak of worker 0.
-    WORKER.store(worker, Ordering::Relaxed);
+    })
 }
 
 struct Forward {
     writer: LogWriter,
     fold: Fold,
+    worker: u32,
     spans: Mutex<HashMap<u64, Span>>,
     next_span: AtomicU64,
 }
@@ -85,11 +77,9 @@ impl Forward {
 
     /// Counts an event for which there was no room.
     fn count_dropped(&self) {
-        // Relaxed: which worker this is was set before anybody could log much.
-        let worker = WORKER.load(Ordering::Relaxed) as usize;
         // A thread of the task's own counts for the worker's first executor.
         let threads = self.fold.plan.shape.threads as usize;
-        let executor = panics::executor().unwrap_or(worker * threads);
+        let executor = panics::executor().unwrap_or(self.worker as usize * threads);
         if let Some(record) = self.fold.executors.get(executor) {
             // Relaxed: a counter; of several threads at times.
             let dropped = &record.status.logs_dropped;
@@ -168,8 +158,7 @@ impl Subscriber for Forward {
         let mut target = Text::new(NAME_MAX);
         target.add(format_args!("{}", event.metadata().target()));
         let sent = self.writer.send(&LogEvent {
-            // Relaxed: as in `belongs_to`.
-            worker: WORKER.load(Ordering::Relaxed),
+            worker: self.worker,
             level: number_of((*event.metadata().level()).into()),
             task: &task.text,
             target: &target.text,
@@ -208,7 +197,7 @@ impl Subscriber for Forward {
         let Some(span) = spans.get_mut(&id.into_u64()) else {
             return false;
         };
-        span.handles -= 1;
+        span.handles = span.handles.saturating_sub(1);
         let is_last = span.handles == 0;
         if is_last {
             spans.remove(&id.into_u64());

@@ -29,6 +29,8 @@ use std::convert::Infallible;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use tracing::dispatcher;
+
 use crate::layout::Fold;
 use crate::pool::{AllocError, Loan, Pool, encoding};
 use crate::prim::ProcessId;
@@ -134,21 +136,19 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         exit_now(BROKEN)
     };
     panics::install(start.fold.clone());
-    if let Some(writer) = start.logs.take() {
-        logs::install(writer, &start.fold);
-    }
     if start.is_spare() {
         warm_up(&start.fold, &functions);
     }
     let Some(order) = start.order() else {
         exit_now(0); // a spare that is not needed any more
     };
-    logs::belongs_to(order.worker);
     #[cfg(feature = "crash-points")]
     if let Some(steps) = order.crash_at {
         crate::prim::counted::end_after(steps, crate::sys::kill_self);
     }
     let fold = start.fold.clone();
+    let logs = start.logs.take();
+    let logs = logs.map(|writer| logs::to_host(writer, &fold, order.worker));
     let pool = fold.pool(ProcessId::of_worker(order.worker));
     let pool = POOL.get_or_init(|| pool).clone();
     let threads = fold.plan.shape.threads;
@@ -159,8 +159,16 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         panics::belongs_to(first.number());
         begin_to_beat(first.number(), &order, &fold);
         if let Some(id) = order.init {
-            init(&functions, FunctionId(id), first);
+            let init = || init(&functions, FunctionId(id), first);
+            match &logs {
+                Some(logs) => dispatcher::with_default(logs, init),
+                None => init(),
+            }
         }
+    }
+    if let Some(logs) = logs {
+        // Unless the program's own code has installed a subscriber by now.
+        let _ = dispatcher::set_global_default(logs);
     }
     start.is_at_work();
     let mut executors = executors.into_iter();

@@ -180,6 +180,39 @@ fn workers_that_follow_others_log_too() {
     }
 }
 
+fn loads() -> Result<(), String> {
+    tracing::info!("loading");
+    Ok(())
+}
+
+fn installs() -> Result<(), String> {
+    tracing::info!("installing");
+    tracing::subscriber::set_global_default(tracing_subscriber::registry())
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn worker_init_logs_too_and_may_install_a_subscriber_of_its_own() {
+    for (is_own, message) in [(false, "loading"), (true, "installing")] {
+        let capture = Capture::default();
+        let subscriber = tracing_subscriber::registry().with(capture.clone());
+        let builder = Runtime::builder().workers(1).start_attempts(1).pin(false);
+        let builder = if is_own {
+            builder.worker_init(installs)
+        } else {
+            builder.worker_init(loads)
+        };
+        let rt = tracing::subscriber::with_default(subscriber, || builder.start());
+        let rt = rt.expect("starts");
+        assert_eq!(rt.spawn(is_heard, ()).join(), Ok((true, false)));
+        drop(rt);
+        let events = capture.events();
+        let said: Vec<_> = events.iter().map(|seen| seen.get("message")).collect();
+        let expected = [message, "heard"];
+        assert_eq!(said, expected[..if is_own { 1 } else { 2 }]);
+    }
+}
+
 fn floods(count: u32) -> u32 {
     for n in 0..count {
         tracing::info!(n, "{}", "x".repeat(100));
