@@ -51,6 +51,7 @@ pub(crate) struct Config {
     pub kill_grace: Duration,
     pub heartbeat: Option<Duration>,
     pub spares: usize,
+    pub profile: bool,
     #[cfg(feature = "crash-points")]
     pub crash_at: Option<u64>,
 }
@@ -69,6 +70,7 @@ impl Default for Config {
             kill_grace: Duration::ZERO,
             heartbeat: None,
             spares: 0,
+            profile: false,
             #[cfg(feature = "crash-points")]
             crash_at: None,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::pool::AllocError;
 pub use crate::prim::Death;
-use crate::task::Outcome;
+use crate::task::{Outcome, fault_of_traceparent};
 
 /// Why a runtime did not start.
 ///
@@ -152,6 +152,8 @@ pub enum TaskError {
     WorkerDied {
         /// The task's function.
         task: &'static str,
+        /// The name that it was given, if any ([`Task::named`](crate::Task::named)).
+        name: Option<String>,
         /// How it ended.
         death: Death,
         /// What the task said before (a panic that aborted), if anything.
@@ -162,6 +164,8 @@ pub enum TaskError {
     Poison {
         /// The task's function.
         task: &'static str,
+        /// The name that it was given, if any ([`Task::named`](crate::Task::named)).
+        name: Option<String>,
         /// What each attempt died of, the first one first.
         attempts: Vec<Attempt>,
     },
@@ -258,17 +262,24 @@ impl fmt::Display for TaskError {
             }
             TaskError::WorkerDied {
                 task,
+                name,
                 death,
                 last_words,
             } => {
                 let attempt = Attempt::new(*death, last_words.clone());
-                write!(f, "the worker that ran {task} was lost: it {attempt}")
+                let called = Called(name.as_deref(), task);
+                write!(f, "the worker that ran {called} was lost: it {attempt}")
             }
-            TaskError::Poison { task, attempts } => {
+            TaskError::Poison {
+                task,
+                name,
+                attempts,
+            } => {
                 let tried = attempts.len();
+                let called = Called(name.as_deref(), task);
                 write!(
                     f,
-                    "{task} is poison: its worker was lost in each of {tried} attempts"
+                    "{called} is poison: its worker was lost in each of {tried} attempts"
                 )?;
                 for (number, attempt) in attempts.iter().enumerate() {
                     write!(f, "; {}: it {attempt}", number + 1)?;
@@ -306,12 +317,60 @@ impl fmt::Display for TaskError {
     }
 }
 
+/// A task, by the name that it was given, if any, and by its function.
+struct Called<'a>(Option<&'a str>, &'a str);
+
+impl fmt::Display for Called<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Called(Some(name), function) => write!(f, "`{name}` ({function})"),
+            Called(None, function) => f.write_str(function),
+        }
+    }
+}
+
 impl std::error::Error for TaskError {}
 
 impl From<AllocError> for TaskError {
     fn from(error: AllocError) -> Self {
         TaskError::OutOfMemory {
             message: error.to_string(),
+        }
+    }
+}
+
+/// A trace context that is none; see [`Task::traceparent`](crate::Task::traceparent).
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let error: pinfold::TraceparentError = rt.task(|n: u32| n).traceparent("00-12").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#""00-12" is not a W3C traceparent: it must be 55 characters long (version 00)"#,
+/// );
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is not a W3C traceparent: {why}")]
+#[non_exhaustive]
+pub struct TraceparentError {
+    /// What was given.
+    pub value: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl TraceparentError {
+    pub(crate) fn check(value: &str) -> Result<(), Self> {
+        match fault_of_traceparent(value) {
+            None => Ok(()),
+            Some(why) => Err(TraceparentError {
+                value: value.to_owned(),
+                why,
+            }),
         }
     }
 }

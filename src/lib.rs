@@ -73,7 +73,9 @@ mod worker;
 #[cfg(not(loom))]
 pub use config::Shutdown;
 #[cfg(not(loom))]
-pub use error::{Attempt, Death, Refusal, ShutdownError, StartError, TaskError, TrySpawnError};
+pub use error::{
+    Attempt, Death, Refusal, ShutdownError, StartError, TaskError, TraceparentError, TrySpawnError,
+};
 #[cfg(not(loom))]
 pub use init::init;
 pub use pool::{AllocError, Loan, Shared};
@@ -81,13 +83,16 @@ pub use pool::{AllocError, Loan, Shared};
 pub use prim::{Priority, PriorityError, TaskId};
 #[cfg(not(loom))]
 pub use runtime::{
-    Builder, CallbackError, Chunked, Dependencies, Handle, Map, MapUnordered, Memo, Progress,
-    Runtime, Scope, Stats, Task, WorkerStats, gather, join_all, join_any, on_error,
-    wait_for_termination,
+    Activity, Builder, CallbackError, Chunked, ClassStats, Dependencies, Handle, LogStats, Map,
+    MapUnordered, Memo, Progress, QueueStats, Runtime, Scope, Stats, Task, Totals, WorkerStats,
+    gather, join_all, join_any, on_error, wait_for_termination,
 };
 #[cfg(not(loom))]
-pub use scheduler::{Audit, Counters, Limit, Owned, Retry};
+pub use scheduler::{
+    Audit, Counters, FunctionProfile, Limit, Owned, Profile, ProfileSummary, Retry, Times,
+};
 #[cfg(not(loom))]
 pub use worker::{
-    Cancelled, Child, Context, ProgressError, alloc, context, current_task, spawn, worker_state,
+    Cancelled, Child, Context, ProgressError, TaskInfo, alloc, context, current_task, spawn,
+    task_info, task_name, traceparent, worker_state,
 };

@@ -10,6 +10,7 @@ use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
 use crate::task::{Note, Slot};
 
+use super::measure::Measure;
 use super::plan::{LANES, NEST_RING, NEST_SLOTS, Plan};
 use super::record::ExecutorRecord;
 
@@ -31,6 +32,8 @@ pub struct Fold {
     pub slots: Views<Slot>,
     /// What is said beside them.
     pub notes: Views<Note>,
+    /// What was measured of the tasks in the host's slots.
+    pub measures: Views<Measure>,
 }
 
 impl Fold {
@@ -49,6 +52,7 @@ impl Fold {
             executors: segment.views(plan.executors, plan.shape.executors()),
             slots: segment.views(plan.slots, plan.shape.all_slots()),
             notes: segment.views(plan.notes, plan.shape.all_slots()),
+            measures: segment.views(plan.measures, plan.shape.slots as usize),
             plan,
             segment,
         }

@@ -11,6 +11,7 @@ use crate::ring::RingView;
 use crate::shm::HEADER_LEN;
 use crate::task::{Note, Slot};
 
+use super::measure::Measure;
 use super::record::ExecutorRecord;
 
 /// The most executors of a fold.
@@ -117,6 +118,8 @@ pub struct Plan {
     pub slots: usize,
     /// A note beside each slot.
     pub notes: usize,
+    /// What was measured of the tasks in the host's slots.
+    pub measures: usize,
     /// The pool.
     pub pool: PoolPlan,
     /// Bytes of the whole segment.
@@ -151,6 +154,7 @@ impl Plan {
         let lane_words = zone(LANES * RingView::words_len(shape.ring_capacity()));
         let slots = zone(shape.all_slots() * size_of::<Slot>());
         let notes = zone(shape.all_slots() * size_of::<Note>());
+        let measures = zone(shape.slots as usize * size_of::<Measure>());
         let processes = shape.workers as usize + 1;
         let pool = PoolPlan::new(at, shape.memory as usize, processes);
         Plan {
@@ -168,6 +172,7 @@ impl Plan {
             lane_words,
             slots,
             notes,
+            measures,
             len: pool.end,
             pool,
         }
@@ -191,6 +196,7 @@ impl Plan {
             self.lane_words,
             self.slots,
             self.notes,
+            self.measures,
             self.pool.header,
             self.pool.span_words,
             self.pool.free_bits,
@@ -237,6 +243,7 @@ mod tests {
                 (p.lane_words, 3 * 8 * shape.ring_capacity()),
                 (p.slots, shape.all_slots() * 64),
                 (p.notes, shape.all_slots() * 128),
+                (p.measures, slots as usize * 64),
                 (p.pool.header, p.len - p.pool.header),
                 (p.len, 0),
             ];

@@ -72,6 +72,8 @@ pub struct Status {
     pub beat: AtomicU64,
     /// How many of its own slots it has ever used.
     pub nest_used: AtomicU64,
+    /// Events for the host's log for which there was no room.
+    pub logs_dropped: AtomicU64,
 }
 
 /// Hints of the tasks that an executor is in the middle of.

@@ -39,12 +39,14 @@ mod plan;
 mod recover;
 mod spans;
 mod transfer;
+mod usage;
 
 pub use audit::Living;
 pub use blocks::{Block, BlockState};
 pub use hold::{Loan, Shared};
 pub use plan::PoolPlan;
 pub use transfer::{Parcel, Transfer, decoding, encoding};
+pub use usage::ClassUse;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize};

@@ -96,24 +96,4 @@ impl Pool {
             _ => {}
         }
     }
-
-    /// Blocks in use, by state: what `Loaned`, `Shared` and `Carried` add up to.
-    pub fn in_use(&self) -> [usize; 3] {
-        let pool = &self.0;
-        let mut counts = [0; 3];
-        let mut count = |block| match pool.state(block) {
-            BlockState::Loaned => counts[0] += 1,
-            BlockState::Shared => counts[1] += 1,
-            BlockState::Carried => counts[2] += 1,
-            _ => {}
-        };
-        for head in 0..pool.span_end() {
-            match pool.span(head) {
-                Span::Slab(class) => pool.slab_blocks(head, class).for_each(&mut count),
-                Span::Run(_) => count(pool.block_at(head, 0)),
-                Span::Other(Word { .. }) => {}
-            }
-        }
-        counts
-    }
 }

@@ -28,6 +28,8 @@ pub struct WorkerOrder {
     pub init: Option<u32>,
     /// How often it shows that it lives, in ms; 0: never.
     pub beat_ms: u64,
+    /// Whether it measures each task.
+    pub profile: bool,
     /// What it writes to its standard error until it works is kept, for the case
     /// that it never does.
     pub capture_stderr: bool,
@@ -50,8 +52,8 @@ impl WorkerOrder {
 /// From the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
-    /// The first message; carries the memory file, the lifeline, and the real standard
-    /// error if there is one.
+    /// The first message; carries the memory file, the lifeline, the socket for log
+    /// events if any are wanted, and the real standard error if there is one.
     Hello {
         /// The host's build.
         build: BuildId,
@@ -59,6 +61,8 @@ pub enum ToZygote {
         shape: Shape,
         /// The hash of its plan.
         plan_hash: u64,
+        /// The most detailed level of log events that is wanted; 0: none.
+        log_level: u8,
     },
     /// Fork a worker.
     Spawn(WorkerOrder),

@@ -10,6 +10,7 @@ use crate::prim::Death;
 use crate::sys::{BuildId, TextFile, affinity, fds, pidfd, socket, stderr};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
+use super::logs::{LogWriter, number_of};
 
 /// How long a zygote may take until it answers.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,6 +33,15 @@ pub enum ZygoteError {
     /// It answered no.
     #[error("the zygote refused: {0}")]
     Refused(String),
+}
+
+/// What a host tells each zygote of itself, besides the fold.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// Its build.
+    pub build: BuildId,
+    /// Where the workers' log events go, if anybody wants them.
+    pub logs: Option<LogWriter>,
 }
 
 /// What the zygote says.
@@ -97,7 +107,7 @@ pub struct Zygote {
 
 impl Zygote {
     /// Starts this program again as a zygote and shakes hands.
-    pub fn start(fold: &Fold, build: &BuildId) -> Result<Self, ZygoteError> {
+    pub fn start(fold: &Fold, host: &Introduction) -> Result<Self, ZygoteError> {
         let (ours, theirs) = socket::pair().map_err(|e| ZygoteError::Start(e.into()))?;
         let (lifeline, their_line) = fds::lifeline().map_err(ZygoteError::Start)?;
         // What it says before it serves (a missing library, say) is for the error.
@@ -128,13 +138,18 @@ impl Zygote {
         };
         let shape = fold.plan.shape;
         let hello = ToZygote::Hello {
-            build: build.clone(),
+            build: host.build.clone(),
             shape,
             plan_hash: fold.plan.hash(),
+            log_level: host
+                .logs
+                .as_ref()
+                .map_or(0, |logs| number_of(logs.level().into())),
         };
         let socket = zygote.socket().ok_or_else(|| silent("closed"))?;
         let real_stderr = stderr();
         let mut with = vec![fold.segment().fd(), their_line.as_fd()];
+        with.extend(host.logs.as_ref().map(AsFd::as_fd));
         with.extend(real_stderr.as_ref().map(AsFd::as_fd));
         send(socket, &hello, &with).map_err(|e| silent(&e.to_string()))?;
         drop(their_line);

@@ -9,7 +9,7 @@
 //!
 //! | from → to | message | with |
 //! | --- | --- | --- |
-//! | host → zygote | `Hello`: build, shape of the fold | the memory file |
+//! | host → zygote | `Hello`: build, shape of the fold | the memory file, and where logs go |
 //! | zygote → host | `Ready` or `Refused` | |
 //! | host → zygote | `Spawn` a worker | |
 //! | zygote → host | `Spawned` | the worker's pidfd |
@@ -23,10 +23,12 @@
 
 mod control;
 mod host;
+mod logs;
 mod role;
 mod zygote;
 
 pub use control::WorkerOrder;
-pub use host::{Notice, Zygote, ZygoteError};
+pub use host::{Introduction, Notice, Zygote, ZygoteError};
+pub use logs::{LogEvent, LogReader, LogWriter, Read as LogRead, log_channel, number_of};
 pub use role::Role;
 pub use zygote::{WorkerStart, is_zygote, run_zygote};

@@ -18,12 +18,15 @@ use crate::sys::{
 };
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
+use super::logs::{LogWriter, level_of};
 
 /// What a worker begins with.
 #[derive(Debug)]
 pub struct WorkerStart {
     /// The fold, attached.
     pub fold: Fold,
+    /// Where its log events go, if anybody wants them.
+    pub logs: Option<LogWriter>,
     orders: Orders,
     real_stderr: Option<OwnedFd>,
 }
@@ -105,12 +108,18 @@ fn serve(
     if getppid() != parent {
         return Ok(()); // the host ended before we held its pidfd
     }
-    let Some(Agreed { fold, lifeline }) = handshake(&socket, build)? else {
+    let Some(Agreed {
+        fold,
+        lifeline,
+        logs,
+    }) = handshake(&socket, build)?
+    else {
         return Ok(());
     };
     let nest = Nest {
         fold,
         lifeline,
+        logs,
         zygote: getpid().as_raw(),
         alone: SingleThreaded::prove(),
         worker,
@@ -190,6 +199,7 @@ fn end_all(children: BTreeMap<i32, Child>) {
 struct Agreed {
     fold: Fold,
     lifeline: OwnedFd,
+    logs: Option<LogWriter>,
 }
 
 /// Agrees with the host on build and layout, and attaches to the segment: workers
@@ -206,6 +216,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         build,
         shape,
         plan_hash,
+        log_level,
     } = message
     else {
         return refuse("the first message was not a hello");
@@ -220,10 +231,12 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     if plan.hash() != plan_hash {
         return refuse("host and zygote disagree on the layout of the segment");
     }
-    if fds.len() < 2 {
-        return refuse("the memory file or the lifeline did not arrive");
+    let level = level_of(log_level);
+    if fds.len() < 2 + usize::from(level.is_some()) {
+        return refuse("the memory file, the lifeline or the socket for logs did not arrive");
     }
     let (segment_fd, lifeline) = (fds.remove(0), fds.remove(0));
+    let logs = level.map(|level| LogWriter::new(fds.remove(0), level));
     let fold = match Segment::attach(segment_fd, plan.len, plan_hash) {
         Ok(segment) => Fold::new(segment, plan),
         Err(error) => return refuse(&error.to_string()),
@@ -234,7 +247,11 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         None => fds::close_stderr()?,
     }
     send(socket, &FromZygote::Ready, &[])?;
-    Ok(Some(Agreed { fold, lifeline }))
+    Ok(Some(Agreed {
+        fold,
+        lifeline,
+        logs,
+    }))
 }
 
 /// What every worker of the fold is made with.
@@ -242,6 +259,7 @@ struct Nest {
     fold: Fold,
     /// Open in every process of the nest, and for as long as one of them lives.
     lifeline: OwnedFd,
+    logs: Option<LogWriter>,
     zygote: i32,
     /// Nothing that runs here starts a thread: this is our own code.
     alone: Result<SingleThreaded, Errno>,
@@ -298,6 +316,7 @@ impl Nest {
             fds::number(&self.fold.segment().fd()),
             fds::number(&self.lifeline),
         ];
+        keep.extend(self.logs.as_ref().map(fds::number));
         keep.extend(real_stderr.as_ref().map(fds::number));
         if let Orders::Socket(socket) = &orders {
             keep.push(fds::number(socket));
@@ -305,6 +324,7 @@ impl Nest {
         fds::close_inherited(&keep);
         match (self.worker)(WorkerStart {
             fold: self.fold.clone(),
+            logs: self.logs.clone(),
             orders,
             real_stderr,
         }) {}

@@ -47,11 +47,11 @@ pub struct Chunked<'rt, F, A, R> {
 
 impl<F: Copy, A, R> Clone for Chunked<'_, F, A, R> {
     fn clone(&self) -> Self {
-        *self
+        Chunked {
+            task: self.task.clone(),
+        }
     }
 }
-
-impl<F: Copy, A, R> Copy for Chunked<'_, F, A, R> {}
 
 /// Makes chunks of items.
 #[derive(Debug)]

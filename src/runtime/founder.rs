@@ -8,10 +8,10 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::layout::{Fold, Plan, Shape};
 use crate::prim::{Death, Overdue};
-use crate::process::WorkerOrder;
-use crate::scheduler::{Counters, Scheduler};
+use crate::process::{Introduction, WorkerOrder};
+use crate::scheduler::{Book, Counters, Scheduler};
 use crate::shm::Segment;
-use crate::supervise::{BEATS, Commands, Events, Settings, Supervisor};
+use crate::supervise::{BEATS, Commands, Events, LogThread, Settings, Supervisor};
 use crate::sys::barrier;
 use crate::task::{FunctionId, Functions};
 use crate::topology::{self, Topology};
@@ -28,6 +28,9 @@ pub struct Founder {
     orders: Vec<WorkerOrder>,
     settings: Settings,
     commands: Arc<Commands>,
+    /// Ends with this, when no worker is left that could write.
+    logs: Option<LogThread>,
+    profile: Option<Arc<Book>>,
 }
 
 /// What the supervisor tells the scheduler.
@@ -103,6 +106,7 @@ impl Founder {
         };
         let mut orders = orders(shape, &topology, config.pin, allowed_cpus);
         for order in &mut orders {
+            order.profile = config.profile;
             order.init = init.map(|FunctionId(id)| id);
             order.beat_ms = config
                 .heartbeat
@@ -112,6 +116,10 @@ impl Founder {
         if let Some(first) = orders.first_mut() {
             first.crash_at = config.crash_at;
         }
+        let commands = Commands::new(shape.workers as usize)
+            .map_err(system("an event descriptor could not be made"))?;
+        let logs = LogThread::start(shape.workers, &commands)
+            .map_err(system("the workers' logs could not be connected"))?;
         Ok(Founder {
             shape,
             queue_capacity: config.queue_capacity,
@@ -119,8 +127,9 @@ impl Founder {
             functions,
             orders,
             settings,
-            commands: Commands::new(shape.workers as usize)
-                .map_err(system("an event descriptor could not be made"))?,
+            commands,
+            logs,
+            profile: config.profile.then(Arc::default),
         })
     }
 
@@ -132,17 +141,24 @@ impl Founder {
     /// A fresh fold with fresh workers; what was counted before goes on.
     pub fn found(&self, counters: Counters) -> Result<(Arc<Scheduler>, Supervisor), StartError> {
         let fold = create(self.shape)?;
-        let scheduler = Arc::new(Scheduler::new(
+        let mut scheduler = Scheduler::new(
             fold.clone(),
             self.functions.clone(),
             self.queue_capacity,
             self.allowed_cpus,
             Arc::clone(self.commands.bell()),
             counters,
-        ));
+        );
+        if let Some(book) = &self.profile {
+            scheduler.profile_into(Arc::clone(book));
+        }
+        let scheduler = Arc::new(scheduler);
         let supervisor = Supervisor::start(
             fold,
-            self.functions.build().clone(),
+            Introduction {
+                build: self.functions.build().clone(),
+                logs: self.logs.as_ref().map(|logs| logs.writer().clone()),
+            },
             self.orders.clone(),
             self.settings,
             Arc::clone(&self.commands),
@@ -205,6 +221,7 @@ fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<W
                 allowed_cpus: allowed as u32,
                 init: None,
                 beat_ms: 0,
+                profile: false,
                 capture_stderr: false,
                 #[cfg(feature = "crash-points")]
                 crash_at: None,

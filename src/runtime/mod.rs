@@ -35,7 +35,7 @@ pub use map::Map;
 pub use memo::Memo;
 pub use scope::Scope;
 pub use signals::wait_for_termination;
-pub use stats::{Stats, WorkerStats};
+pub use stats::{Activity, ClassStats, LogStats, QueueStats, Stats, Totals, WorkerStats};
 pub use task::Task;
 pub use unordered::MapUnordered;
 
@@ -47,7 +47,7 @@ use serde::de::DeserializeOwned;
 use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError, TrySpawnError};
 use crate::pool::{AllocError, Loan};
-use crate::scheduler::Audit;
+use crate::scheduler::{Audit, Profile};
 
 use self::core::Core;
 
@@ -331,6 +331,28 @@ impl Runtime {
     /// ```
     pub fn stats(&self) -> Stats {
         Stats::read(&self.core)
+    }
+
+    /// What was measured of the tasks that have ended, by function; empty unless
+    /// [`Builder::profile`] is on.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).profile(true).start()?;
+    /// fn half(n: u64) -> u64 {
+    ///     n / 2
+    /// }
+    /// rt.map(half, 0..100).count();
+    /// for function in &rt.profile().functions {
+    ///     println!("{}: {} tasks", function.function, function.count);
+    ///     println!("  p99 {} ns, CPU {} ns", function.run.p99_ns, function.cpu.total_ns);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn profile(&self) -> Profile {
+        self.core.present().profile().unwrap_or_default()
     }
 
     /// Counts task slots and memory blocks by state and by owner, and lists what is

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Refusal, TaskError, TrySpawnError};
+use crate::error::{Refusal, TaskError, TraceparentError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
 use crate::prim::Priority;
 use crate::scheduler::{
     Backoff, Job, Judge, Limit, NotAccepted, Outcome, Retries, Retry, Scheduler, Ticket,
     decode_again,
 };
-use crate::task::{FunctionId, Payload, entry_of};
+use crate::task::{FunctionId, Label, Payload, entry_of};
 
 use super::core::Core;
 use super::memo::Known;
@@ -53,6 +53,7 @@ pub struct Task<'rt, F, A, R> {
     limits: [Option<(&'rt Limit, u64)>; 2],
     memo: Option<&'rt Memo>,
     priority: Priority,
+    label: Option<Arc<Label>>,
     in_flight: Option<usize>,
     types: PhantomData<fn(A) -> R>,
 }
@@ -71,11 +72,12 @@ pub(super) struct Submitted {
 
 impl<F: Copy, A, R> Clone for Task<'_, F, A, R> {
     fn clone(&self) -> Self {
-        *self
+        Task {
+            label: self.label.clone(),
+            ..*self
+        }
     }
 }
-
-impl<F: Copy, A, R> Copy for Task<'_, F, A, R> {}
 
 impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,6 +86,7 @@ impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
             .field("attempts", &self.attempts)
             .field("deadline", &self.deadline)
             .field("in_flight", &self.in_flight)
+            .field("label", &self.label)
             .finish()
     }
 }
@@ -112,6 +115,7 @@ where
             limits: [None; 2],
             memo: None,
             priority: Priority::Normal,
+            label: None,
             in_flight: None,
             types: PhantomData,
         }
@@ -396,6 +400,71 @@ where
         self
     }
 
+    /// A name for it, besides that of its function: in its log events, in errors, and for
+    /// the task itself ([`task_name`](crate::task_name)). While it runs it is in a
+    /// `tracing` span `task` with `name`, `traceparent` and `tags`.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let crash = rt.task(|(): ()| -> () { std::process::exit(3) }).named("nightly");
+    /// let error = crash.spawn(()).join().unwrap_err();
+    /// assert!(error.to_string().contains("`nightly`"), "{error}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.label().name = Some(name.into());
+        self
+    }
+
+    /// Something else to know it by: in its log events, and for the task itself
+    /// ([`task_info`](crate::task_info)). May be called several times.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let tags = rt.task(|(): ()| pinfold::task_info().map(|info| info.tags));
+    /// let tags = tags.tag("user", "7").tag("retry", "no").spawn(()).join()?;
+    /// let expected = [("user", "7"), ("retry", "no")].map(|(k, v)| (k.into(), v.into()));
+    /// assert_eq!(tags, Some(expected.to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.label().tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// The trace that it belongs to, as in the HTTP header of that name (W3C Trace
+    /// Context): `version-traceid-parentid-flags`. In its log events, and for the task
+    /// itself ([`traceparent`](crate::traceparent)).
+    ///
+    /// # Errors
+    /// [`TraceparentError`] says what is wrong with the value.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let task = rt.task(|(): ()| pinfold::traceparent()).traceparent(header)?;
+    /// assert_eq!(task.spawn(()).join()?.as_deref(), Some(header));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn traceparent(mut self, value: &str) -> Result<Self, TraceparentError> {
+        TraceparentError::check(value)?;
+        self.label().traceparent = Some(value.to_owned());
+        Ok(self)
+    }
+
+    fn label(&mut self) -> &mut Label {
+        Arc::make_mut(self.label.get_or_insert_default())
+    }
+
     /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
     /// each executor, at most half of the queue.
     ///
@@ -576,7 +645,7 @@ where
     where
         I: Iterator<Item = A>,
     {
-        Map::new(*self, items, self.in_flight_of(each))
+        Map::new(self.clone(), items, self.in_flight_of(each))
     }
 
     /// How many to keep in flight, if it was not said: so many for each executor.
@@ -610,6 +679,7 @@ where
             retry: self.retry,
             limits: self.limits,
             priority: self.priority,
+            label: self.label.clone(),
             in_flight: self.in_flight,
             ..Task::new(self.core, call)
         }
@@ -655,6 +725,7 @@ where
             function: self.function.unwrap_or(FunctionId(0)),
             payload: Payload::new(),
             buffers: Vec::new(),
+            label: self.label.clone(),
             name: self.name,
             attempts: self.attempts,
             backoff: self.backoff,
@@ -702,6 +773,10 @@ pub(super) fn foreign() -> TaskError {
 #[inline]
 pub(super) fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<(), TaskError> {
     job.payload.clear();
+    if let Some(label) = &job.label {
+        // Strings alone: nothing in it can refuse to be encoded.
+        let _ = job.payload.encode(&**label);
+    }
     let (encoded, buffers) = encoding(|| job.payload.encode(args));
     job.buffers = buffers;
     encoded.map_err(|error| TaskError::Arguments {

@@ -248,7 +248,7 @@ where
     where
         I: Iterator<Item = A>,
     {
-        MapUnordered::new(*self, items, self.in_flight_of(each))
+        MapUnordered::new(self.clone(), items, self.in_flight_of(each))
     }
 
     /// Runs it on every item; the outcomes are in the order of the items. After each

@@ -173,6 +173,9 @@ impl Scheduler {
                 }
             }
         }
+        if let Some(profiling) = &mut state.profiling {
+            profiling.collected = Some(ran);
+        }
         self.settle(state, slot, outcome);
         if let Some(what) = damage {
             self.condemn(state, &what);
@@ -185,6 +188,10 @@ impl Scheduler {
         let Some(ticket) = inflight.ticket.take() else {
             return;
         };
+        if let Some(profiling) = &mut state.profiling {
+            let measured = self.fold.measures[slot as usize].read(inflight.generation);
+            profiling.ended(slot, (inflight.name)(), measured, outcome.is_ok());
+        }
         self.fold.slots[slot as usize].release(inflight.generation);
         inflight.generation = inflight.generation.next();
         // Dropping the holds frees the arguments' buffers.

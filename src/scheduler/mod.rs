@@ -25,6 +25,7 @@ mod depend;
 mod group;
 mod inspect;
 mod limit;
+mod profile;
 mod rescue;
 mod retry;
 mod spawned;
@@ -42,6 +43,7 @@ pub use backoff::Backoff;
 pub use depend::Dependency;
 pub use group::{Ended, Group};
 pub use limit::Limit;
+pub use profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};
 pub use retry::{Judge, Retries, Retry};
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
@@ -60,6 +62,17 @@ use crate::sys::fds::Bell;
 use crate::task::Functions;
 
 use state::State;
+
+/// What the host alone knows, at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// How often each thing happened to a task.
+    pub counters: Counters,
+    /// The most tasks in flight.
+    pub capacity: u64,
+    /// Per executor: hints in its inbox.
+    pub inboxes: Vec<u64>,
+}
 
 /// The scheduler of one fold.
 #[derive(Debug)]
@@ -129,11 +142,25 @@ impl Scheduler {
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
+        self.snapshot().counters
+    }
+
+    /// What was counted so far, and how full the queues are: all at one moment.
+    pub fn snapshot(&self) -> Snapshot {
         let mut state = self.lock();
         self.reap(&mut state);
-        Counters {
-            in_flight: state.in_flight as u64,
-            ..state.counters
+        Snapshot {
+            counters: Counters {
+                in_flight: state.in_flight as u64,
+                ..state.counters
+            },
+            capacity: state.capacity as u64,
+            // A ring that makes no sense is for `inspect`.
+            inboxes: state
+                .inboxes
+                .iter_mut()
+                .map(|inbox| inbox.refresh().unwrap_or(0))
+                .collect(),
         }
     }
 

@@ -291,19 +291,25 @@ impl Scheduler {
             return;
         };
         let mut attempts = std::mem::take(&mut extra.attempts);
+        let name = extra.label.as_ref().and_then(|label| label.name.clone());
         let error = match (&extra.again, attempts.pop()) {
             (again, Some(Attempt { death, last_words }))
                 if again.as_ref().is_none_or(|again| again.limit == 1) =>
             {
                 TaskError::WorkerDied {
                     task,
+                    name,
                     death,
                     last_words,
                 }
             }
             (_, last) => {
                 attempts.extend(last);
-                TaskError::Poison { task, attempts }
+                TaskError::Poison {
+                    task,
+                    name,
+                    attempts,
+                }
             }
         };
         // A breaker for functions that keep killing workers would count here.

@@ -69,6 +69,7 @@ impl Scheduler {
             function: 0,
             outcome: Outcome::Lost,
             parcels: 0,
+            is_labelled: false,
             place: Place::Inline(payload.len()),
         };
         cell.write(head, payload.words());

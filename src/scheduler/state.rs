@@ -1,6 +1,7 @@
 //! What the host alone knows, under one lock.
 
 use std::fmt;
+use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,13 @@ use crate::layout::{Fold, LANES};
 use crate::pool::Transfer;
 use crate::prim::{Generation, Hint, Priority};
 use crate::ring::{spsc, steal};
-use crate::task::{Head, INLINE_LEN};
+use crate::task::{Head, INLINE_LEN, Label};
 
 use super::backoff::Backoff;
 use super::deadline::Deadline;
 use super::depend::Nodes;
 use super::limit::Permit;
+use super::profile::Profiling;
 use super::rescue::Dying;
 use super::retry::Retries;
 use super::ticket::{News, Tickets};
@@ -81,12 +83,14 @@ pub struct Inflight {
 
 const _: () = assert!(size_of::<Inflight>() == 32);
 
-/// What a task has that has buffers or long arguments, may be run again, has a
-/// deadline or a priority, or has killed a worker.
+/// What a task has that has buffers or long arguments, a label, a limit or a priority,
+/// may be run again, or has killed a worker.
 #[derive(Debug, Default)]
 pub struct Extra {
     /// Holds for its arguments' buffers, and the block of long arguments.
     pub holds: Vec<Transfer>,
+    /// What the submitter calls it, and more.
+    pub label: Option<Arc<Label>>,
     /// What to write for another run.
     pub again: Option<Again>,
     /// When it must have ended.
@@ -244,6 +248,8 @@ pub struct State {
     pub failed: Option<TaskError>,
     /// Nothing more will happen: the attendant may leave when it has told all.
     pub is_over: bool,
+    /// If every task is measured.
+    pub profiling: Option<Box<Profiling>>,
 }
 
 impl State {
@@ -294,6 +300,7 @@ impl State {
             nodes: Nodes::default(),
             failed: None,
             is_over: false,
+            profiling: None,
         }
     }
 

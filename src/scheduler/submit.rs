@@ -1,14 +1,14 @@
 //! Accepting tasks.
 
 use std::cell::Cell;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::{Refusal, TaskError};
 use crate::pool::{AllocError, Transfer};
 use crate::prim::{ExecutorId, Hint, Priority, SlotIndex};
 use crate::sys::{barrier, clock};
-use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, TaskState};
+use crate::task::{FunctionId, Head, INLINE_LEN, Label, Outcome, Payload, Place, TaskState};
 
 use super::Scheduler;
 use super::backoff::Backoff;
@@ -35,6 +35,8 @@ pub struct Job {
     pub payload: Payload,
     /// The buffers among them.
     pub buffers: Vec<Transfer>,
+    /// What it was given besides them: encoded in front of them.
+    pub label: Option<Arc<Label>>,
     /// What the function is called.
     pub name: fn() -> &'static str,
     /// How often it may be run when workers die: 1 is at most once.
@@ -276,14 +278,15 @@ impl Scheduler {
             function: job.function.0,
             outcome: Outcome::None,
             parcels,
+            is_labelled: job.label.is_some(),
             place,
         };
         let has_no_limit =
             job.deadline.is_none() && job.start_limit.is_none() && job.soft_limit.is_none();
         let is_run_once = job.attempts == 1 && job.retries.is_none();
         let holds_nothing = job.buffers.is_empty() && job.permits.is_empty();
-        let is_plain =
-            holds_nothing && is_run_once && has_no_limit && job.priority == Priority::Normal;
+        let is_ordinary = job.priority == Priority::Normal && job.label.is_none();
+        let is_plain = holds_nothing && is_run_once && has_no_limit && is_ordinary;
         let extra = if is_plain {
             None
         } else {
@@ -399,6 +402,9 @@ impl Scheduler {
         }
         slot.queue(generation);
         state.counters.submitted += 1;
+        if let Some(profiling) = &mut state.profiling {
+            profiling.submitted(index);
+        }
         let hint = Hint {
             slot: SlotIndex(index),
             generation,
@@ -447,6 +453,7 @@ impl Scheduler {
         });
         Box::new(Extra {
             holds: std::mem::take(&mut job.buffers),
+            label: job.label.clone(),
             again,
             deadline,
             start_limit,

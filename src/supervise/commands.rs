@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::sys::fds::Bell;
 use crate::sys::pidfd;
 
+use super::logs::LogCounts;
+
 /// Shared by the supervisor, the runtime and the scheduler.
 #[derive(Debug)]
 pub struct Commands {
     bell: Arc<Bell>,
+    logs: LogCounts,
     shared: Mutex<Told>,
 }
 
@@ -43,6 +46,7 @@ impl Commands {
     pub fn new(workers: usize) -> std::io::Result<Arc<Self>> {
         Ok(Arc::new(Commands {
             bell: Arc::new(Bell::new()?),
+            logs: LogCounts::default(),
             shared: Mutex::new(Told {
                 workers: vec![WorkerInfo::default(); workers],
                 ..Told::default()
@@ -57,6 +61,11 @@ impl Commands {
     /// Rung when the supervisor should look around.
     pub fn bell(&self) -> &Arc<Bell> {
         &self.bell
+    }
+
+    /// How many log events have come from workers.
+    pub fn logs(&self) -> &LogCounts {
+        &self.logs
     }
 
     /// Ends the supervisor and the workers: by letting them leave, or by killing.

@@ -18,9 +18,11 @@
 mod backoff;
 mod commands;
 mod heart;
+mod logs;
 mod statuses;
 mod supervisor;
 
-pub use commands::Commands;
+pub use commands::{Commands, WorkerInfo};
 pub use heart::BEATS;
+pub use logs::{LogCounts, LogThread};
 pub use supervisor::{Ended, Events, Settings, Supervisor};

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::layout::Fold;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Death, Overdue};
-use crate::process::{Notice, WorkerOrder, Zygote, ZygoteError};
-use crate::sys::{BuildId, pidfd};
+use crate::process::{Introduction, Notice, WorkerOrder, Zygote, ZygoteError};
+use crate::sys::pidfd;
 
 use super::backoff::Backoff;
 use super::commands::{Commands, Stop};
@@ -99,7 +99,7 @@ struct Worker {
 /// The supervisor, before its thread begins and while it runs.
 pub struct Supervisor {
     fold: Fold,
-    build: BuildId,
+    host: Introduction,
     zygote: Zygote,
     workers: Vec<Worker>,
     statuses: Statuses,
@@ -121,13 +121,13 @@ impl Supervisor {
     /// Starts the zygote and all workers; returns when each has been forked.
     pub fn start(
         fold: Fold,
-        build: BuildId,
+        host: Introduction,
         orders: Vec<WorkerOrder>,
         settings: Settings,
         commands: Arc<Commands>,
         events: Arc<dyn Events>,
     ) -> Result<Self, ZygoteError> {
-        let mut zygote = Zygote::start(&fold, &build)?;
+        let mut zygote = Zygote::start(&fold, &host)?;
         zygote.ask_for_spares(settings.spares);
         let hearts = settings
             .heartbeat
@@ -142,7 +142,7 @@ impl Supervisor {
             .collect();
         let mut supervisor = Supervisor {
             fold,
-            build,
+            host,
             zygote,
             workers,
             statuses: Statuses::default(),
@@ -463,7 +463,7 @@ impl Supervisor {
         }
         self.stop_awaiting(None);
         loop {
-            match Zygote::start(&self.fold, &self.build) {
+            match Zygote::start(&self.fold, &self.host) {
                 Ok(mut zygote) => {
                     zygote.ask_for_spares(self.settings.spares);
                     self.zygote = zygote;

@@ -20,6 +20,8 @@ pub mod signals;
 pub mod socket;
 #[cfg(loom)]
 mod stand_in;
+#[cfg(not(loom))]
+pub mod usage;
 mod words;
 
 pub use executable::{BuildId, Executable};

@@ -12,7 +12,7 @@ use nix::sys::socket::{
 /// The longest message, in bytes.
 pub const MESSAGE_MAX: usize = 16 * 1024;
 /// The most descriptors one message carries.
-pub const FDS_MAX: usize = 3;
+pub const FDS_MAX: usize = 4;
 
 /// Two connected ends that keep message boundaries, both close-on-exec.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -22,6 +22,29 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
         None,
         SockFlag::SOCK_CLOEXEC,
     )
+}
+
+/// Two connected ends of datagrams, both close-on-exec.
+pub fn datagrams() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(
+        AddressFamily::Unix,
+        SockType::Datagram,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+}
+
+/// Sends one datagram if there is room for it now. Does not raise SIGPIPE.
+pub fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    nix::sys::socket::send(socket.as_raw_fd(), bytes, flags).map(drop)
+}
+
+/// Receives one datagram if there is one now; says how long it was, which may be more
+/// than has room in `buffer`. Descriptors that came with it are closed.
+pub fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+    nix::sys::socket::recv(socket.as_raw_fd(), buffer, flags)
 }
 
 /// Sends one message with `fds`. Does not raise SIGPIPE.

@@ -5,10 +5,10 @@
 //! program's constants. What lies there is a *gate*:
 //!
 //! ```text
-//!   0        8        16       24
-//!   +--------+--------+--------+
-//!   |  seal  |  kind  |  call  |   one for each (F, A, R), made by the compiler
-//!   +--------+--------+--------+
+//!   0        8        16       24       32
+//!   +--------+--------+--------+--------+
+//!   |  seal  |  kind  |  call  |  name  |   one for each (F, A, R), made by the compiler
+//!   +--------+--------+--------+--------+
 //! ```
 //!
 //! `call` is a monomorphic function that decodes `A`, calls `F`, and encodes `R`. The
@@ -57,6 +57,7 @@ pub struct Gate<C> {
     seal: u64,
     kind: u64,
     call: C,
+    name: fn() -> &'static str,
 }
 
 const SEAL: u64 = 0x9d1c_6c0b_f27a_53e4;
@@ -80,6 +81,7 @@ where
         seal: SEAL,
         kind: TASK,
         call: entry::<F, A, R>,
+        name: std::any::type_name::<F>,
     };
 }
 
@@ -153,6 +155,7 @@ where
         seal: SEAL,
         kind: INIT,
         call: init::<F, T, E>,
+        name: std::any::type_name::<F>,
     };
 }
 
@@ -265,6 +268,11 @@ impl Functions {
     #[inline]
     pub fn entry(&self, id: FunctionId) -> Option<Run> {
         Some(self.gate::<Run>(id, TASK)?.call)
+    }
+
+    /// What the function of that name is called in the program's text.
+    pub fn name(&self, id: FunctionId) -> Option<&'static str> {
+        Some((self.gate::<Run>(id, TASK)?.name)())
     }
 }
 

@@ -30,6 +30,7 @@
 
 mod finished;
 mod func;
+mod label;
 mod note;
 mod payload;
 mod probe;
@@ -37,6 +38,7 @@ mod slot;
 
 pub use finished::Finished;
 pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};
+pub use label::{Label, fault_of_traceparent};
 pub use note::{Note, Reported};
 pub use payload::{INLINE_LEN, Payload, split_parcels};
 pub use slot::{Head, Outcome, Place, Slot, TaskState};

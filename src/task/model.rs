@@ -20,6 +20,7 @@ fn head(outcome: Outcome) -> Head {
         function: 1,
         outcome,
         parcels: 0,
+        is_labelled: false,
         place: Place::Inline(8),
     }
 }

@@ -6,8 +6,8 @@
 //!   |  word  |  head   |  payload: 48 bytes, or where the block is      |
 //!   +--------+---------+------------------------------------------------+
 //!
-//!   head   63 … 32     31 … 28   27 … 24    23 … 16     15 … 0
-//!          function    place     outcome    parcels     bytes (inline)
+//!   head   63 … 32     31       30 … 28   27 … 24    23 … 16     15 … 0
+//!          function    label?   place     outcome    parcels     bytes (inline)
 //! ```
 //!
 //! Arguments and result share the payload: the arguments are decoded before the
@@ -103,6 +103,8 @@ pub struct Head {
     pub outcome: Outcome,
     /// How many parcels follow the encoded bytes.
     pub parcels: u8,
+    /// Whether a label stands in front of the arguments.
+    pub is_labelled: bool,
     /// Where the bytes are.
     pub place: Place,
 }
@@ -117,6 +119,7 @@ impl Head {
             Place::Block { .. } => (PLACE_BLOCK, 0),
         };
         u64::from(self.function) << 32
+            | u64::from(self.is_labelled) << 31
             | place << 28
             | (self.outcome as u64) << 24
             | u64::from(self.parcels) << 16
@@ -138,7 +141,7 @@ impl Head {
             9 => Outcome::Cancelled,
             _ => return None,
         };
-        let place = match (raw >> 28) & 15 {
+        let place = match (raw >> 28) & 7 {
             PLACE_INLINE => Place::Inline((raw & 0xffff) as usize),
             PLACE_BLOCK => Place::Block {
                 index: BlockIndex(u32::try_from(payload[0]).ok()?),
@@ -154,6 +157,7 @@ impl Head {
             function: (raw >> 32) as u32,
             outcome,
             parcels: (raw >> 16) as u8,
+            is_labelled: raw >> 31 & 1 == 1,
             place,
         })
     }
@@ -311,6 +315,7 @@ mod tests {
                 function: u32::MAX,
                 outcome: Outcome::NoMemory,
                 parcels: 255,
+                is_labelled: matches!(place, Place::Inline(48)),
                 place,
             };
             let payload = [77, 1 << 39, 1 << 33, 0, 0, 0];

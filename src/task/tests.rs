@@ -17,6 +17,7 @@ fn a_task_goes_round_once() {
         function: 9,
         outcome: Outcome::None,
         parcels: 0,
+        is_labelled: false,
         place: Place::Inline(8),
     };
     slot.write(head, &[42]);
@@ -136,6 +137,7 @@ const HEAD: Head = Head {
     function: 9,
     outcome: Outcome::None,
     parcels: 0,
+    is_labelled: false,
     place: Place::Inline(48),
 };
 

@@ -140,6 +140,7 @@ impl<R: DeserializeOwned> Child<R> {
             }
             Outcome::Lost => Err(TaskError::WorkerDied {
                 task: (self.name)(),
+                name: None,
                 death: postcard::from_bytes(finished.payload.bytes()).unwrap_or(Death::Unknown),
                 last_words: None,
             }),

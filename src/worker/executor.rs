@@ -75,6 +75,7 @@ impl Executor {
                 fold: fold.clone(),
                 pool: pool.clone(),
                 functions: functions.clone(),
+                is_profiling: order.profile,
             }),
             scratch: Scratch::default(),
             nests: all.map(|e| steal::Taker::attach(fold.nest(e))).collect(),

@@ -19,6 +19,8 @@ mod context;
 mod executor;
 mod find;
 mod idle;
+mod info;
+mod logs;
 mod nest;
 mod panics;
 mod run;
@@ -28,6 +30,8 @@ mod turns;
 use std::convert::Infallible;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use tracing::dispatcher;
 
 use crate::layout::Fold;
 use crate::pool::{AllocError, Loan, Pool, encoding};
@@ -39,6 +43,7 @@ use crate::task::{FunctionId, Functions, WorkerState};
 
 pub use child::{Child, spawn};
 pub use context::{Cancelled, Context, ProgressError, context, current_task};
+pub use info::{TaskInfo, task_info, task_name, traceparent};
 
 use executor::Executor;
 use nest::Nest;
@@ -145,6 +150,8 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         crate::prim::counted::end_after(steps, crate::sys::kill_self);
     }
     let fold = start.fold.clone();
+    let logs = start.logs.take();
+    let logs = logs.map(|writer| logs::to_host(writer, &fold, order.worker));
     let pool = fold.pool(ProcessId::of_worker(order.worker));
     let pool = POOL.get_or_init(|| pool).clone();
     let threads = fold.plan.shape.threads;
@@ -155,8 +162,16 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         panics::belongs_to(first.number());
         begin_to_beat(first.number(), &order, &fold);
         if let Some(id) = order.init {
-            init(&functions, FunctionId(id), first);
+            let init = || init(&functions, FunctionId(id), first);
+            match &logs {
+                Some(logs) => dispatcher::with_default(logs, init),
+                None => init(),
+            }
         }
+    }
+    if let Some(logs) = logs {
+        // Unless the program's own code has installed a subscriber by now.
+        let _ = dispatcher::set_global_default(logs);
     }
     start.is_at_work();
     let mut executors = executors.into_iter();

@@ -140,10 +140,10 @@ impl Nest {
 
     /// That of this thread, if it is an executor's.
     pub(super) fn here() -> Option<Rc<Self>> {
-        NEST.with(|nest| nest.get().cloned())
+        // None also while the thread ends.
+        NEST.try_with(|nest| nest.get().cloned()).ok().flatten()
     }
 
-    /// Who runs the tasks of this thread.
     pub(super) fn runner(&self) -> &Runner {
         &self.runner
     }
@@ -486,6 +486,7 @@ impl Nest {
             function,
             outcome: Outcome::None,
             parcels,
+            is_labelled: false,
             place,
         };
         Ok(self.enqueue(slot, head, payload.words(), holds))

@@ -52,6 +52,11 @@ pub fn belongs_to(executor: usize) {
     EXECUTOR.set(Some(executor));
 }
 
+/// The executor of this thread, if it is one's.
+pub fn executor() -> Option<usize> {
+    EXECUTOR.try_with(Cell::get).ok().flatten()
+}
+
 /// What the panic that was just caught on this thread said.
 pub fn take() -> Option<Said> {
     LAST.take()

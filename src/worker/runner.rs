@@ -2,17 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::layout::{ExecutorRecord, Fold};
+use crate::layout::{ExecutorRecord, Fold, Measured};
 use crate::pool::{AllocError, Parcel, Pool, Transfer};
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
-use crate::sys::barrier;
+use crate::sys::{barrier, usage};
 use crate::task::{
-    Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Outcome, Payload, Place, Run,
-    split_parcels,
+    Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Label, Outcome, Payload, Place, Run,
+    TaskState, split_parcels,
 };
 
-use super::panics;
+use super::{info, panics};
 
 /// What running takes; the same for the tasks an executor is given and for those
 /// that they spawn.
@@ -22,6 +22,8 @@ pub struct Runner {
     pub(super) fold: Fold,
     pub(super) pool: Pool,
     pub(super) functions: Functions,
+    /// Whether each task is measured.
+    pub(super) is_profiling: bool,
 }
 
 /// Memory that is used again for each task.
@@ -81,7 +83,7 @@ impl Runner {
     }
 
     /// The task that runs on this executor, if one does: the one on top of its stack.
-    pub(super) fn running(&self) -> Option<Hint> {
+    pub(super) fn current(&self) -> Option<Hint> {
         let doing = &self.record().doing;
         // Relaxed: this thread's own words.
         let top = match doing.top.load(Ordering::Relaxed) {
@@ -96,8 +98,8 @@ impl Runner {
     /// The host's task that what runs here is part of.
     #[inline]
     pub(super) fn root(&self) -> Option<Hint> {
-        let running = self.running()?;
-        self.root_of(running)
+        let current = self.current()?;
+        self.root_of(current)
     }
 
     fn root_of(&self, hint: Hint) -> Option<Hint> {
@@ -123,6 +125,24 @@ impl Runner {
         self.fold.notes[root.slot.at()].deadline(root.generation)
     }
 
+    /// The task that this executor is in the middle of, if any.
+    pub(super) fn running(&self) -> Option<(Hint, Head)> {
+        let doing = &self.record().doing;
+        // Relaxed: only this thread writes them.
+        let hint = match doing.top.load(Ordering::Relaxed) {
+            0 => doing.current.load(Ordering::Relaxed),
+            top => top,
+        };
+        let hint = Hint::unpack(hint);
+        let slot = self.fold.slots.get(hint.slot.at())?;
+        let word = slot.word();
+        let is_running = TaskState::of(word) == Some(TaskState::Running)
+            && word.owner == self.me.0
+            && word.generation == hint.generation;
+        let (head, _) = slot.read().filter(|_| is_running)?;
+        Some((hint, head))
+    }
+
     /// Calls a function on this stack, without a slot.
     pub(super) fn run_directly(
         &self,
@@ -145,6 +165,37 @@ impl Runner {
 
     #[inline]
     fn run_claimed(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) {
+        if self.is_profiling {
+            self.measure(hint, || self.run_unmeasured(hint, from, scratch));
+        } else {
+            self.run_unmeasured(hint, from, scratch);
+        }
+        self.fold.slots[hint.slot.at()].finish(self.me, hint.generation);
+    }
+
+    /// Leaves what a task takes beside its slot, if that is one of the host's.
+    #[cold]
+    fn measure(&self, hint: Hint, run: impl FnOnce()) {
+        let Some(measure) = self.fold.measures.get(hint.slot.at()) else {
+            return run();
+        };
+        let peak = usage::peak_resident_bytes();
+        let cpu_ns = usage::thread_cpu_ns();
+        let started_ns = usage::monotonic_ns();
+        run();
+        let ended_ns = usage::monotonic_ns();
+        let measured = Measured {
+            started_ns,
+            ended_ns,
+            cpu_ns: usage::thread_cpu_ns().saturating_sub(cpu_ns),
+            peak_growth: usage::peak_resident_bytes().saturating_sub(peak),
+        };
+        measure.write(hint.generation, measured);
+    }
+
+    /// Everything but saying that it is finished.
+    #[inline]
+    fn run_unmeasured(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) {
         scratch.payload.clear();
         scratch.arguments.clear();
         let is_cancelled = from != ProcessId::HOST && self.is_cancelled(hint);
@@ -156,7 +207,6 @@ impl Runner {
         let head = self.settle(hint.slot, function, outcome, outgoing, scratch);
         let slot = &self.fold.slots[hint.slot.at()];
         slot.write(head, scratch.payload.words());
-        slot.finish(self.me, hint.generation);
     }
 
     /// Runs the task in a claimed slot; the result is left in the payload.
@@ -225,7 +275,14 @@ impl Runner {
             incoming = accepted;
             value = before;
         }
-        let (outcome, outgoing) = self.enter(entry, value, incoming, payload);
+        let (outcome, outgoing) = if head.is_labelled {
+            let Some((label, value)) = Label::split(value) else {
+                return refuse(payload, function, "the task's label is damaged");
+            };
+            info::labelled(self, label, || self.enter(entry, value, incoming, payload))
+        } else {
+            self.enter(entry, value, incoming, payload)
+        };
         (function, outcome, outgoing)
     }
 
@@ -270,6 +327,7 @@ impl Runner {
             function,
             outcome,
             parcels: 0,
+            is_labelled: false,
             place: Place::Inline(scratch.payload.len()),
         };
         if outgoing.is_empty() && scratch.payload.is_inline() {

@@ -15,4 +15,5 @@ mod nested;
 mod priorities;
 mod processes;
 mod recovery;
+mod telemetry;
 mod tree;

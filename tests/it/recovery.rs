@@ -70,7 +70,7 @@ fn poison_is_named_with_what_each_attempt_died_of() {
         exit_with(7)
     }
     let error = rt.task(poison).at_least_once().spawn(diary.path()).join();
-    let Err(TaskError::Poison { task, attempts }) = error else {
+    let Err(TaskError::Poison { task, attempts, .. }) = error else {
         panic!("{error:?}")
     };
     assert!(task.ends_with("poison"), "{task}");

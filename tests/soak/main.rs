@@ -84,9 +84,10 @@ fn cases(seed: u64) -> Vec<Case> {
     }
     if restarts.is_some() || is_short {
         let restarts = restarts.unwrap_or(500);
-        for spares in [0, 1] {
-            let run = move || restarts::restarts(restarts, spares);
-            cases.push((format!("restarts_{spares}_spares"), Box::new(run)));
+        for (spares, logs) in [(0, false), (1, false), (1, true)] {
+            let run = move || restarts::restarts(restarts, spares, logs);
+            let logs = if logs { "_logging" } else { "" };
+            cases.push((format!("restarts_{spares}_spares{logs}"), Box::new(run)));
         }
     }
     if zygotes.is_some() || is_short {

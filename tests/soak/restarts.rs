@@ -20,27 +20,36 @@ const QUEUE: usize = 64;
 const SLACK_KIB: u64 = 512;
 
 fn exits((): ()) {
+    tracing::info!("exits");
     std::process::exit(9)
 }
 
 fn pid((): ()) -> i32 {
+    tracing::info!("asked");
     std::process::id() as i32
 }
 
 /// Restarts workers `count` times, with so many `spares`, and compares before and after.
-pub fn restarts(count: u64, spares: usize) -> Value {
-    println!("{count} restarts with {spares} spares");
+pub fn restarts(count: u64, spares: usize, logs: bool) -> Value {
+    let what = format!("{count} restarts with {spares} spares, logs {logs}");
+    println!("{what}");
     let watch = Watch::default();
-    let rt = Runtime::builder()
+    let builder = Runtime::builder()
         .workers(2)
         .spares(spares)
         // Short rings: the warm-up has been round them, so every page has been touched.
-        .queue_capacity(QUEUE)
-        .start()
-        .expect("starts");
+        .queue_capacity(QUEUE);
+    let rt = if logs {
+        let nowhere = tracing_subscriber::fmt()
+            .with_writer(std::io::sink)
+            .finish();
+        tracing::subscriber::with_default(nowhere, || builder.start())
+    } else {
+        builder.start()
+    };
+    let rt = rt.expect("starts");
     let begin = Instant::now();
     let (before, after, seconds) = std::thread::scope(|scope| {
-        let what = format!("{count} restarts with {spares} spares");
         let (rt, watch) = (&rt, &watch);
         scope.spawn(move || watch.guard(rt, &what));
         run(rt, watch, WARM_UP);
@@ -51,6 +60,16 @@ pub fn restarts(count: u64, spares: usize) -> Value {
         let after = held(rt, watch, spares);
         let flat = is_flat(before, after);
         watch.check(flat, || format!("before {before:?}, after {after:?}"));
+        // Each round runs two tasks that log; what they wrote may still be on its way.
+        let heard = || {
+            let stats = rt.stats();
+            stats.logs.received + stats.totals.logs_dropped
+        };
+        let expected = if logs { 2 * (WARM_UP + count) } else { 0 };
+        let all_heard = soon(|| heard() >= expected) && (heard() > 0) == logs;
+        watch.check(all_heard, || {
+            format!("{} log events, not {expected}", heard())
+        });
         let stats = rt.stats();
         watch.check(stats.restarts == WARM_UP + count, || {
             format!("{} restarts were caused: {stats:?}", WARM_UP + count)
@@ -66,7 +85,7 @@ pub fn restarts(count: u64, spares: usize) -> Value {
     watch.check(left.is_empty(), || format!("processes left: {left:?}"));
     let named = |held: [Holdings; 2]| json!({ "host": held[0], "zygote": held[1] });
     json!({
-        "restarts": count, "spares": spares, "seconds": seconds,
+        "restarts": count, "spares": spares, "logs": logs, "seconds": seconds,
         "all_seconds": begin.elapsed().as_secs_f64(),
         "before": named(before), "after": named(after), "faults": watch.faults(),
     })

@@ -13,7 +13,11 @@ fn only_what_was_not_begun_is_cancelled() {
         let scheduler = scheduler(1, SLOTS);
         let ticket = submit(&scheduler, (kind.job)(&scheduler));
         assert!(scheduler.cancel(&ticket, None), "{}", kind.name);
-        assert!(!scheduler.cancel(&ticket, None), "{}: it has ended", kind.name);
+        assert!(
+            !scheduler.cancel(&ticket, None),
+            "{}: it has ended",
+            kind.name
+        );
         assert!(is_cancelled(scheduler.poll(&ticket)), "{}", kind.name);
         RUNS.set(0);
         Hand::new(&scheduler, 0).run_all();

@@ -85,6 +85,7 @@ where
         payload,
         buffers,
         name: type_name::<F>,
+        label: None,
         attempts: 1,
         backoff: Backoff::default(),
         deadline: None,
@@ -412,6 +413,7 @@ impl Hand {
             function,
             outcome,
             parcels: parcels.len() as u8,
+            is_labelled: false,
             place,
         }
     }

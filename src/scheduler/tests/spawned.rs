@@ -16,6 +16,7 @@ fn spawned(scheduler: &Scheduler, owner: u32, at: u32) -> Hint {
         function: 0,
         outcome: Ran::None,
         parcels: 0,
+        is_labelled: false,
         place: Place::Inline(1),
     };
     cell.write(head, &[u64::from(at)]);

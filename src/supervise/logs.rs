@@ -1,0 +1,179 @@
+//! The host thread that passes the workers' log events to the host's subscriber.
+//!
+//! A thread of its own, because a subscriber may take its time: it writes to a terminal,
+//! say. No repair waits for that.
+
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Level, dispatcher};
+
+use crate::process::{LogEvent, LogRead, LogReader, LogWriter, log_channel};
+use crate::sys::fds::Bell;
+use crate::sys::pidfd;
+
+use super::commands::Commands;
+
+/// The most events that are still passed on at the end: what a task has forked may write
+/// for ever.
+const LAST_MAX: usize = 100_000;
+
+/// How many events have come.
+#[derive(Debug, Default)]
+pub struct LogCounts {
+    received: AtomicU64,
+    invalid: AtomicU64,
+}
+
+impl LogCounts {
+    /// Events passed on, and what was no event.
+    pub fn read(&self) -> (u64, u64) {
+        // Relaxed: counters.
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.received), read(&self.invalid))
+    }
+}
+
+/// The thread; dropping it passes on what has been written by then, and ends it.
+#[derive(Debug)]
+pub struct LogThread {
+    writer: LogWriter,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Stop {
+    bell: Bell,
+    is_wanted: AtomicBool,
+}
+
+impl LogThread {
+    /// Starts it for a fold of `workers` workers, if the caller has a subscriber that
+    /// wants any events: they go to that one.
+    pub fn start(workers: u32, commands: &Arc<Commands>) -> std::io::Result<Option<Self>> {
+        let subscriber = dispatcher::get_default(Clone::clone);
+        let level = tracing::level_filters::LevelFilter::current().into_level();
+        let Some(level) = level.filter(|_| !subscriber.is::<NoSubscriber>()) else {
+            return Ok(None);
+        };
+        let (reader, writer) = log_channel(level)?;
+        let stop = Arc::new(Stop {
+            bell: Bell::new()?,
+            is_wanted: AtomicBool::new(false),
+        });
+        let reading = Reading {
+            reader,
+            workers,
+            stop: Arc::clone(&stop),
+            commands: Arc::clone(commands),
+        };
+        let thread = std::thread::Builder::new()
+            .name("pinfold-logs".into())
+            .spawn(move || reading.run(&subscriber))?;
+        Ok(Some(LogThread {
+            writer,
+            stop,
+            thread: Some(thread),
+        }))
+    }
+
+    /// The end that workers get.
+    pub fn writer(&self) -> &LogWriter {
+        &self.writer
+    }
+}
+
+impl Drop for LogThread {
+    fn drop(&mut self) {
+        // ordering: Release pairs with the Acquire in `run`.
+        self.stop.is_wanted.store(true, Ordering::Release);
+        self.stop.bell.ring();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Reading {
+    reader: LogReader,
+    workers: u32,
+    stop: Arc<Stop>,
+    commands: Arc<Commands>,
+}
+
+impl Reading {
+    fn run(mut self, subscriber: &Dispatch) {
+        dispatcher::with_default(subscriber, || {
+            loop {
+                // ordering: Acquire pairs with the Release in `drop`: what was written
+                // before that is read below.
+                let is_last = self.stop.is_wanted.load(Ordering::Acquire);
+                for _ in 0..LAST_MAX {
+                    if !self.pass_on() {
+                        break;
+                    }
+                }
+                if is_last {
+                    return;
+                }
+                let fds = [self.stop.bell.as_fd(), self.reader.as_fd()];
+                if pidfd::wait_any(&fds, None).is_err() {
+                    return; // the workers drop their events from here on
+                }
+            }
+        });
+    }
+
+    /// Passes one event on; false if there is none.
+    fn pass_on(&mut self) -> bool {
+        let counts = self.commands.logs();
+        let count = match self.reader.next(self.workers) {
+            LogRead::Event(event, level) => {
+                // A subscriber's panic is its own; the next event may do better.
+                let _ = catch_unwind(AssertUnwindSafe(|| emit(&event, level)));
+                &counts.received
+            }
+            LogRead::Invalid => &counts.invalid,
+            LogRead::Nothing => return false,
+        };
+        // Relaxed: counters.
+        count.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+fn emit(event: &LogEvent<'_>, level: Level) {
+    macro_rules! at {
+        ($level:expr) => {
+            tracing::event!(
+                target: "pinfold::worker",
+                $level,
+                worker = event.worker,
+                task = said(event.task),
+                target = event.target,
+                fields = said(event.fields),
+                spans = said(event.spans),
+                "{}",
+                event.message
+            )
+        };
+    }
+    // The level belongs to the place in the code, so there is one place for each.
+    match level {
+        Level::ERROR => at!(Level::ERROR),
+        Level::WARN => at!(Level::WARN),
+        Level::INFO => at!(Level::INFO),
+        Level::DEBUG => at!(Level::DEBUG),
+        Level::TRACE => at!(Level::TRACE),
+    }
+}
+
+/// An empty field is left out.
+fn said(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
