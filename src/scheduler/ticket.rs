@@ -95,7 +95,7 @@ impl Tickets {
             }
         };
         if watchers.any() {
-            self.groups.tell(watchers, outcome.as_ref().err());
+            self.groups.tell(watchers, error_of(&outcome));
         }
         *entry = if is_wanted {
             Entry::Settled(outcome)
@@ -112,7 +112,7 @@ impl Tickets {
             Entry::Pending(watchers) | Entry::Detached(watchers) => {
                 self.groups.enrol(watchers, watch);
             }
-            Entry::Settled(outcome) => self.groups.tell_one(watch, outcome.as_ref().err()),
+            Entry::Settled(outcome) => self.groups.tell_one(watch, error_of(outcome)),
             Entry::Vacant => debug_assert!(false, "a ticket that is gone is watched"),
         }
     }
@@ -153,6 +153,10 @@ impl Tickets {
         }
         self.take(id)
     }
+}
+
+fn error_of(outcome: &Outcome) -> Option<&TaskError> {
+    outcome.as_ref().err().map(|error| &**error)
 }
 
 impl Value {
