@@ -20,6 +20,7 @@ mod memo;
 mod race;
 mod reduce;
 mod scope;
+mod settings;
 mod signals;
 mod stats;
 mod task;

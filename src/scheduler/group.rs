@@ -151,7 +151,7 @@ impl Groups {
     }
 
     /// A task that `watchers` watch has ended.
-    pub fn tell(&mut self, watchers: Watchers, error: Option<&Box<TaskError>>) {
+    pub fn tell(&mut self, watchers: Watchers, error: Option<&TaskError>) {
         for watch in watchers.0 {
             if watch != Watchers::NOBODY {
                 self.tell_one(watch, error);
@@ -161,12 +161,12 @@ impl Groups {
     }
 
     /// A task has ended of which only `watch` is to be told.
-    pub fn tell_one(&mut self, watch: Watch, error: Option<&Box<TaskError>>) {
+    pub fn tell_one(&mut self, watch: Watch, error: Option<&TaskError>) {
         let entry = &mut self.entries[watch.group as usize];
         if entry.is_open {
             entry.ended.push(Ended {
                 tag: watch.tag,
-                error: error.cloned(),
+                error: error.map(|error| Box::new(error.clone())),
             });
         }
     }

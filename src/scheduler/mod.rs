@@ -25,6 +25,7 @@ mod depend;
 mod group;
 mod inspect;
 mod limit;
+mod place;
 mod profile;
 mod rescue;
 mod retry;

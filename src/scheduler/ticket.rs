@@ -176,7 +176,7 @@ impl Tickets {
             }
         };
         if watchers.any() {
-            self.groups.tell(watchers, outcome.as_ref().err());
+            self.groups.tell(watchers, error_of(&outcome));
         }
         *entry = if is_wanted {
             Entry::Settled(outcome)
@@ -195,7 +195,8 @@ impl Tickets {
         };
         let watchers = following.watchers;
         if watchers.any() {
-            self.groups.tell(watchers, outcome.as_ref().err());
+            self.groups
+                .tell(watchers, outcome.as_ref().err().map(|error| &**error));
         }
         let (outcome, own) = if has_loan(&outcome) {
             (Arc::new(only_one()), Entry::Settled(outcome))
@@ -219,9 +220,12 @@ impl Tickets {
                 self.groups.enrol(watchers, watch);
             }
             Entry::Followed(following) => self.groups.enrol(&mut following.watchers, watch),
-            Entry::Settled(outcome) => self.groups.tell_one(watch, outcome.as_ref().err()),
+            Entry::Settled(outcome) => {
+                let error = outcome.as_ref().err().map(|error| &**error);
+                self.groups.tell_one(watch, error);
+            }
             Entry::Shared(outcome) => {
-                let error = outcome.as_ref().as_ref().err();
+                let error = outcome.as_ref().as_ref().err().map(|error| &**error);
                 self.groups.tell_one(watch, error);
             }
             Entry::Vacant => debug_assert!(false, "a ticket that is gone is watched"),
@@ -357,6 +361,10 @@ impl Tickets {
         }
         self.take(id)
     }
+}
+
+fn error_of(outcome: &Outcome) -> Option<&TaskError> {
+    outcome.as_ref().err().map(|error| &**error)
 }
 
 impl Value {

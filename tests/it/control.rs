@@ -213,7 +213,7 @@ fn a_task_sees_its_deadline() {
     let seen = left.spawn(()).join().expect("a value").expect("a deadline");
     assert!(seen <= LONG && seen > LONG / 2, "{seen:?}");
     // The earlier one counts.
-    let seen = left.hard_deadline(LONG * 10).spawn(()).join();
+    let seen = left.clone().hard_deadline(LONG * 10).spawn(()).join();
     assert!(seen.expect("a value").is_some_and(|left| left <= LONG));
     let seen = left.soft_deadline(Duration::ZERO).spawn(()).join();
     assert_eq!(

@@ -63,8 +63,11 @@ fn maps_that_are_dropped_early_leave_nothing() {
     for taken in [0, 1, 10, 100] {
         let task = rt.task(|text: String| text + "!");
         assert_eq!(task.map_unordered(texts()).take(taken).count(), taken);
-        assert_eq!(task.chunked().map(texts()).take(taken).count(), taken);
-        let unordered = task.chunked().map_unordered(texts());
+        assert_eq!(
+            task.clone().chunked().map(texts()).take(taken).count(),
+            taken
+        );
+        let unordered = task.clone().chunked().map_unordered(texts());
         assert_eq!(unordered.take(taken).count(), taken);
     }
     is_whole(&rt);
@@ -77,7 +80,7 @@ fn an_error_ends_for_each() {
     assert_eq!(rt.task(|_: u64| ()).for_each([]), Ok(()));
     // Endless, but for the error.
     let task = rt.task(|n: u64| assert_ne!(n, 1000, "a thousand"));
-    for error in [task.for_each(0..), task.chunked().for_each(0..)] {
+    for error in [task.for_each(0..), task.clone().chunked().for_each(0..)] {
         let Err(TaskError::Panicked { message, .. }) = error else {
             panic!("{error:?}");
         };
@@ -96,7 +99,7 @@ fn an_error_ends_for_each() {
         message: "odd: 501".into(),
     });
     assert_eq!(task.try_for_each(0..), returned);
-    assert_eq!(task.chunked().try_for_each(0..), returned);
+    assert_eq!(task.clone().chunked().try_for_each(0..), returned);
     assert_eq!(task.try_for_each(0..500), Ok(()));
     is_whole(&rt);
 }
@@ -276,7 +279,12 @@ fn buffers_in_chunks() {
     };
     let items: Vec<Shared> = (0..2000).map(shared).collect();
     let task = rt.task(|s: Shared| u64::from_ne_bytes(s[..].try_into().unwrap()));
-    assert!(task.chunked().map(items.clone()).eq((0..2000).map(Ok)));
+    assert!(
+        task.clone()
+            .chunked()
+            .map(items.clone())
+            .eq((0..2000).map(Ok))
+    );
     let sum = task.reduce(items.clone(), |(a, b)| a + b);
     assert_eq!(sum, Ok(Some(1999 * 1000)));
     fn make(n: u64) -> Shared {

@@ -1,0 +1,392 @@
+//! What a task may be told before it is submitted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{TaskError, TraceparentError};
+use crate::prim::Priority;
+use crate::scheduler::{Backoff, Judge, Limit, Outcome, Retry, decode_again};
+use crate::task::Label;
+
+use super::{Memo, Task};
+
+impl<'rt, F, A, R> Task<'rt, F, A, R>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    /// Declares that running the task twice does no harm: when a worker dies while
+    /// running it, it is run again, up to `attempts` times in all (at least 1).
+    /// Without this a task is run at most once. Its arguments must not contain a
+    /// [`Loan`](crate::Loan).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// fn poison(_: ()) {
+    ///     std::process::abort()
+    /// }
+    /// match rt.task(poison).safe_to_repeat(2).spawn(()).join() {
+    ///     Err(pinfold::TaskError::Poison { attempts, .. }) => assert_eq!(attempts.len(), 2),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn safe_to_repeat(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// At least once: [`Task::safe_to_repeat`] with three attempts. A task that kills
+    /// its worker three times is taken for poison
+    /// ([`TaskError::Poison`](crate::TaskError::Poison)).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// assert_eq!(rt.task(|n: u32| n + 1).at_least_once().spawn(1).join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn at_least_once(self) -> Self {
+        self.safe_to_repeat(3)
+    }
+
+    /// How long a task that may be repeated waits in between: not at all before the
+    /// second attempt, `first` before the third, then twice as long each time up to
+    /// `longest`; each wait is stretched at random by up to its own length, so that
+    /// many do not come at once (exponential back-off with jitter). Default: 10 ms,
+    /// 1 s.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let task = rt
+    ///     .task(|n: u32| n + 1)
+    ///     .safe_to_repeat(5)
+    ///     .backoff(Duration::from_millis(1), Duration::from_millis(20));
+    /// assert_eq!(task.spawn(1).join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.backoff = Backoff {
+            first,
+            longest: longest.max(first),
+        };
+        self
+    }
+
+    /// The task must have ended `limit` after its submission, whatever it does. If it
+    /// has not, it ends with
+    /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded): before it
+    /// has begun it is taken back; while it runs its worker is killed (after
+    /// [`Builder::kill_grace`](crate::Builder::kill_grace)) and replaced. The worker
+    /// is stopped and looked at first, so no other task is killed in its place; with
+    /// several threads in a worker, though, what the others run dies along.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// fn endless(_: ()) {
+    ///     loop {}
+    /// }
+    /// let limit = Duration::from_millis(50);
+    /// let stuck = rt.task(endless).hard_deadline(limit).spawn(());
+    /// assert_eq!(
+    ///     stuck.join(),
+    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: true }),
+    /// );
+    /// assert_eq!(rt.spawn(|n: u32| n + 1, 1).join()?, 2); // and it goes on
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hard_deadline(mut self, limit: Duration) -> Self {
+        self.deadline = Some(limit);
+        self
+    }
+
+    /// The task must have begun `limit` after its submission; if it has not, it is taken
+    /// back and ends with
+    /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded). One that has
+    /// begun is left alone.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let busy = rt.spawn(|ms| std::thread::sleep(Duration::from_millis(ms)), 300);
+    /// let limit = Duration::from_millis(10);
+    /// let late = rt.task(|n: u32| n).start_deadline(limit).spawn(1);
+    /// assert_eq!(
+    ///     late.join(),
+    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: false }),
+    /// );
+    /// # busy.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_deadline(mut self, limit: Duration) -> Self {
+        self.start_limit = Some(limit);
+        self
+    }
+
+    /// The task should have ended `limit` after its submission; it sees so itself, with
+    /// [`Context::deadline`](crate::Context::deadline), and nobody else does anything
+    /// about it.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::{Duration, Instant};
+    /// fn improve(_: ()) -> u32 {
+    ///     let end = pinfold::context().deadline();
+    ///     let mut best = 0;
+    ///     while end.is_some_and(|end| Instant::now() < end) {
+    ///         best += 1; // … a little better each time
+    ///     }
+    ///     best
+    /// }
+    /// let task = rt.task(improve).soft_deadline(Duration::from_millis(20));
+    /// assert!(task.spawn(()).join()? > 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn soft_deadline(mut self, limit: Duration) -> Self {
+        self.soft_limit = Some(limit);
+        self
+    }
+
+    /// Runs it again if its value is an `Err` or it panics, as `retry` says; the last
+    /// attempt's outcome is the task's. This is apart from what happens when its worker
+    /// dies: see [`Task::safe_to_repeat`]. Its arguments must not contain a
+    /// [`Loan`](crate::Loan).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// fn flaky(_: ()) -> Result<u32, String> {
+    ///     static CALLS: AtomicU32 = AtomicU32::new(0);
+    ///     match CALLS.fetch_add(1, Ordering::Relaxed) {
+    ///         0 => Err("not yet".into()),
+    ///         1 => panic!("nor now"),
+    ///         calls => Ok(calls),
+    ///     }
+    /// }
+    /// let retry = pinfold::Retry::fixed(5, std::time::Duration::from_millis(1));
+    /// assert_eq!(rt.task(flaky).retry(retry).spawn(()).join()?, Ok(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// With [`Task::retry`]: which values count as failures, instead of every `Err`; a
+    /// panic always does. `judge` is called in the host.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let retry = pinfold::Retry::fixed(3, std::time::Duration::ZERO);
+    /// let task = rt
+    ///     .task(|n: u32| if n == 0 { Err("busy".to_owned()) } else { Err("wrong".to_owned()) })
+    ///     .retry(retry)
+    ///     .retry_when(|value| matches!(value, Err(why) if why == "busy"));
+    /// let _ = task.spawn(0).join()?; // three attempts
+    /// let _ = task.spawn(1).join()?; // one
+    /// assert_eq!(rt.stats().tasks.repeated, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry_when(mut self, judge: fn(&R) -> bool) -> Self
+    where
+        R: 'static,
+    {
+        self.judge = Some((judge, judgement::<R>));
+        self
+    }
+
+    /// Takes `units` of `limit` for as long as the task is in flight, from its submission
+    /// to its end. `spawn` and `map` wait until there are as many, `try_spawn` does not.
+    /// A task may be under two limits; a third takes the place of the second. Tasks that
+    /// depend on others ([`Task::spawn_after`]) are under none.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let few = pinfold::Limit::new(1);
+    /// let nap = |ms| std::thread::sleep(std::time::Duration::from_millis(ms));
+    /// let task = rt.task(nap).limited(&few, 1);
+    /// let first = task.spawn(100);
+    /// let refused = task.try_spawn(100).unwrap_err();
+    /// assert_eq!(refused.refusal, pinfold::Refusal::Limited { units: 1, total: 1 });
+    /// let second = task.spawn(0); // when the first has ended
+    /// assert!(first.is_finished());
+    /// # second.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn limited(mut self, limit: &'rt Limit, units: u64) -> Self {
+        let [first, second] = &mut self.limits;
+        let free = if first.is_none() { first } else { second };
+        *free = Some((limit, units));
+        self
+    }
+
+    /// Remembers its values in `memo`: a call with the same arguments, as they are
+    /// encoded, is not run again, and one that is in flight is joined (and ends as that
+    /// does, also if that is cancelled). For functions whose value depends on nothing but
+    /// their arguments. Applies to `spawn`; calls with buffers in their arguments, `map`
+    /// and the others run each call.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let memo = pinfold::Memo::new(100);
+    /// let len = rt.task(|s: String| s.len()).memoized(&memo);
+    /// assert_eq!(len.spawn("abc".into()).join()?, 3);
+    /// assert_eq!(len.spawn("abc".into()).join()?, 3);
+    /// assert_eq!(rt.stats().tasks.submitted, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn memoized(mut self, memo: &'rt Memo) -> Self {
+        self.memo = Some(memo);
+        self
+    }
+
+    /// How urgent it is; [`Priority::Normal`] otherwise. Each attempt waits at the same
+    /// level.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use pinfold::Priority;
+    /// let tidy = rt.task(|n: u32| n).priority(Priority::Background);
+    /// let answer = rt.task(|n: u32| n + 1).priority(Priority::Urgent);
+    /// let later: Vec<_> = (0..10).map(|n| tidy.spawn(n)).collect();
+    /// assert_eq!(answer.spawn(1).join()?, 2); // does not wait for all of these
+    /// for (n, handle) in later.into_iter().enumerate() {
+    ///     assert_eq!(handle.join()?, n as u32);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// A name for it, besides that of its function: in its log events, in errors, and for
+    /// the task itself ([`task_name`](crate::task_name)). While it runs it is in a
+    /// `tracing` span `task` with `name`, `traceparent` and `tags`.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let crash = rt.task(|(): ()| -> () { std::process::exit(3) }).named("nightly");
+    /// let error = crash.spawn(()).join().unwrap_err();
+    /// assert!(error.to_string().contains("`nightly`"), "{error}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.label().name = Some(name.into());
+        self
+    }
+
+    /// Something else to know it by: in its log events, and for the task itself
+    /// ([`task_info`](crate::task_info)). May be called several times.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let tags = rt.task(|(): ()| pinfold::task_info().map(|info| info.tags));
+    /// let tags = tags.tag("user", "7").tag("retry", "no").spawn(()).join()?;
+    /// let expected = [("user", "7"), ("retry", "no")].map(|(k, v)| (k.into(), v.into()));
+    /// assert_eq!(tags, Some(expected.to_vec()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.label().tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// The trace that it belongs to, as in the HTTP header of that name (W3C Trace
+    /// Context): `version-traceid-parentid-flags`. In its log events, and for the task
+    /// itself ([`traceparent`](crate::traceparent)).
+    ///
+    /// # Errors
+    /// [`TraceparentError`] says what is wrong with the value.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let task = rt.task(|(): ()| pinfold::traceparent()).traceparent(header)?;
+    /// assert_eq!(task.spawn(()).join()?.as_deref(), Some(header));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn traceparent(mut self, value: &str) -> Result<Self, TraceparentError> {
+        TraceparentError::check(value)?;
+        self.label().traceparent = Some(value.to_owned());
+        Ok(self)
+    }
+
+    fn label(&mut self) -> &mut Label {
+        Arc::make_mut(self.label.get_or_insert_default())
+    }
+
+    /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
+    /// each executor, at most half of the queue.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.task(|n: u32| n).in_flight(2);
+    /// assert_eq!(task.map(0..10).count(), 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_flight(mut self, items: usize) -> Self {
+        self.in_flight = Some(items.max(1));
+        self
+    }
+}
+
+/// Which values are failures, and what makes a judge of outcomes of that.
+pub(super) type Judgement<R> = (fn(&R) -> bool, fn(fn(&R) -> bool) -> Judge);
+
+fn judgement<R: DeserializeOwned + 'static>(judge: fn(&R) -> bool) -> Judge {
+    Arc::new(move |outcome: &Outcome| match outcome {
+        Ok(_) => decode_again::<R>(outcome).is_ok_and(|value| judge(&value)),
+        Err(error) => matches!(**error, TaskError::Panicked { .. }),
+    })
+}

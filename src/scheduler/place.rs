@@ -1,0 +1,178 @@
+//! Where a hint goes, and who is woken for it.
+
+use std::time::{Duration, Instant};
+
+use crate::prim::{ExecutorId, Hint, Priority};
+use crate::sys::barrier;
+use crate::task::TaskState;
+
+use super::Scheduler;
+use super::balance::{Load, WORTH_WAKING_NS};
+use super::state::{RingName, State};
+
+/// How long work may wait behind a task that was thought to be short.
+const WATCH: Duration = Duration::from_millis(20);
+
+impl Scheduler {
+    /// Chooses an inbox for a hint, or the lane of its task's priority.
+    #[inline]
+    pub(super) fn place(&self, state: &mut State, hint: u64) {
+        // Tasks that tasks have spawned have no priority.
+        let inflight = state.inflight.get(Hint::unpack(hint).slot.at());
+        if let Some(lane) = inflight.and_then(|inflight| inflight.priority().lane()) {
+            let lane = &mut state.lanes[lane];
+            match lane.ring.stage(hint) {
+                Ok(true) => {
+                    lane.is_touched = true;
+                    state.are_lanes_touched = true;
+                }
+                _ => state.homeless.push(hint),
+            }
+            return;
+        }
+        let executor = self.choose(state);
+        let staged = [executor]
+            .into_iter()
+            .chain(0..state.inboxes.len())
+            .find(|e| state.inboxes[*e].stage(hint) == Ok(true));
+        match staged {
+            Some(executor) => {
+                if !state.touched.contains(&executor) {
+                    state.touched.push(executor);
+                }
+            }
+            None => state.homeless.push(hint),
+        }
+    }
+
+    /// The executor with the least predicted delay; of many, of two at random.
+    #[inline]
+    fn choose(&self, state: &mut State) -> usize {
+        let count = state.inboxes.len();
+        state.next = (state.next + 1) % count;
+        if count == 1 {
+            return 0;
+        }
+        let first = state.next;
+        let second = (first + 1 + first * 7 % (count - 1)) % count;
+        let delay = |e: usize| self.load(state, e).delay_ns();
+        if delay(second) < delay(first) {
+            second
+        } else {
+            first
+        }
+    }
+
+    #[inline]
+    fn load(&self, state: &State, executor: usize) -> Load {
+        let member = executor as u32;
+        Load {
+            backlog: state.inboxes[executor].backlog_seen(),
+            grain_ns: state.grains_ns[executor],
+            // One that is being replaced is no quicker than one that must be woken.
+            sleeping: self.fold.crowd.sleeping.contains(member) || state.offline[executor],
+            searching: self.fold.crowd.searching.contains(member),
+        }
+    }
+
+    /// Shows what was enqueued, and wakes whom it takes.
+    #[inline]
+    pub(super) fn publish(&self, state: &mut State) {
+        if state.are_lanes_touched {
+            self.publish_lanes(state);
+        }
+        if state.touched.is_empty() {
+            return;
+        }
+        for executor in &state.touched {
+            state.inboxes[*executor].publish();
+        }
+        // The executors, before they sleep, pass the heavy barrier.
+        barrier::light();
+        let mut damage = None;
+        let mut is_behind = false;
+        while let Some(executor) = state.touched.pop() {
+            // The takers' head is only looked at when it matters: they move it all
+            // the time.
+            let mut load = self.load(state, executor);
+            if load.delay_ns() >= WORTH_WAKING_NS {
+                match state.inboxes[executor].refresh() {
+                    Ok(backlog) => load.backlog = backlog,
+                    Err(damaged) => {
+                        damage = Some(format!("the inbox of executor {executor}: {damaged}"));
+                    }
+                }
+            }
+            if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
+                self.fold.wake_one(ExecutorId(executor as u32));
+            }
+            is_behind |= load.backlog > 1 || !(load.sleeping || load.searching);
+        }
+        if is_behind && state.watch.is_none() {
+            self.watch(state);
+        }
+        if let Some(what) = damage {
+            self.condemn(state, &what);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Shows what was put into lanes, and wakes one who sleeps: it is for anybody.
+    #[cold]
+    fn publish_lanes(&self, state: &mut State) {
+        state.are_lanes_touched = false;
+        let mut backlog = 0;
+        let mut damage = None;
+        for (lane, level) in state.lanes.iter_mut().zip(Priority::LANES) {
+            if !std::mem::take(&mut lane.is_touched) {
+                continue;
+            }
+            lane.ring.publish();
+            match lane.ring.refresh() {
+                Ok(waiting) => backlog += waiting,
+                Err(damaged) => damage = Some(format!("{}: {damaged}", RingName::Lane(level))),
+            }
+        }
+        // The executors, before they sleep, pass the heavy barrier.
+        barrier::light();
+        let is_sought = self.fold.crowd.searching.any();
+        let is_woken = self.fold.wake_one(ExecutorId(state.next as u32));
+        if (backlog > 1 || !(is_sought || is_woken)) && state.watch.is_none() {
+            self.watch(state);
+        }
+        if let Some(what) = damage {
+            self.condemn(state, &what);
+        }
+    }
+
+    /// Work lies behind other work, which should be done in a moment. If that takes
+    /// longer than it was thought to, a sleeper must come instead; the supervisor looks
+    /// after it, in case nobody waits who would.
+    fn watch(&self, state: &mut State) {
+        if self.fold.crowd.sleeping.any() {
+            state.watch = Some(Instant::now() + WATCH);
+            state.ended_before = state.ended();
+            self.bell.ring();
+        }
+    }
+
+    /// The time to look has come.
+    pub(super) fn look_behind(&self, state: &mut State) {
+        state.watch = None;
+        self.reap(state);
+        let ended = state.ended();
+        // As long as tasks end, those who end them look for more.
+        let is_stuck = ended == state.ended_before;
+        let is_queued = |slot: u32| {
+            TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
+        };
+        if self.fold.crowd.sleeping.any() && (0..state.used).any(is_queued) {
+            if is_stuck {
+                self.fold.wake_sleeper(ExecutorId(0));
+            }
+            state.ended_before = ended;
+            state.watch = Some(Instant::now() + WATCH);
+        }
+    }
+}
