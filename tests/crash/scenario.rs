@@ -144,9 +144,11 @@ pub fn run(workers: usize, threads: usize, step: u64) -> Result<bool, String> {
     // Tasks that were left by those that had spawned them are still on their way out.
     let mut audit = rt.audit();
     let give_up = Instant::now() + Duration::from_secs(30);
-    while audit.blocks_carried + audit.slots_done + audit.slots_running > 0
-        && Instant::now() < give_up
-    {
+    let on_their_way = |audit: &pinfold::Audit| {
+        // Waiting: for the zygote to say how the worker ended that ran it.
+        audit.blocks_carried + audit.slots_done + audit.slots_running + audit.slots_waiting
+    };
+    while on_their_way(&audit) > 0 && Instant::now() < give_up {
         std::thread::sleep(Duration::from_millis(1));
         audit = rt.audit();
     }
