@@ -215,6 +215,15 @@ fn busy(n: u64) -> u64 {
     n
 }
 
+/// Ends a load when its test ends, in whatever way.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// While hundreds of urgent tasks wait at any time, those of every other level end.
 #[test]
 fn no_level_starves() {
@@ -226,6 +235,7 @@ fn no_level_starves() {
             let urgent = rt.task(busy).priority(Priority::Urgent).in_flight(500);
             urgent.map(endless).filter(Result::is_ok).count()
         });
+        let ends = Ends(&is_over);
         until("load", || rt.stats().tasks.in_flight > 400);
         for level in LEVELS {
             let handles: Vec<_> = (0..10)
@@ -237,7 +247,7 @@ fn no_level_starves() {
             }
             assert!(rt.audit().slots_queued > 100, "{level:?}: no load");
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(ends);
         assert!(load.join().expect("no panic") > 1000);
     });
 }
@@ -265,6 +275,7 @@ fn all_levels_survive_constant_killing() {
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
+        let ends = Ends(&is_over);
         let mut handles = Vec::new();
         for n in 0..4000u64 {
             let task = rt.task(|n: u64| n * 3).safe_to_repeat(1000);
@@ -277,7 +288,7 @@ fn all_levels_survive_constant_killing() {
         for (n, handle) in (0..).zip(handles) {
             assert_eq!(handle.join(), Ok(n * 3));
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(ends);
     });
     assert!(rt.stats().restarts > 0);
     assert_eq!(rt.audit().orphans, [""; 0]);
