@@ -3,6 +3,8 @@
 
 mod after;
 mod attendant;
+#[cfg(feature = "indicatif")]
+mod bar;
 mod builder;
 mod callbacks;
 mod chunks;

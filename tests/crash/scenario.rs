@@ -83,6 +83,15 @@ fn keep(shared: Shared) -> u64 {
     more.iter().map(|byte| u64::from(*byte)).sum()
 }
 
+/// Called with what it depends on: numbers, and a buffer.
+fn sum_up((n, (parts, shared)): (u64, (Vec<u64>, Shared))) -> u64 {
+    n + parts.iter().sum::<u64>() + shared.len() as u64
+}
+
+fn shared_made(rt: &Runtime) -> Handle<Shared> {
+    rt.task(make).at_least_once().spawn(1000)
+}
+
 fn fail(n: u64) {
     panic!("on purpose {n}")
 }
@@ -168,7 +177,7 @@ pub fn run(workers: usize, threads: usize, step: u64) -> Result<bool, String> {
     check(&format!("still in use: {in_use:?}"), in_use == [0; 7])?;
     let tasks = rt.stats().tasks;
     check(&format!("damage: {tasks:?}"), tasks.damage == 0)?;
-    let ended = tasks.completed + tasks.panicked + tasks.died + tasks.failed;
+    let ended = tasks.completed + tasks.panicked + tasks.died + tasks.failed + tasks.cancelled;
     check(&format!("sums: {tasks:?}"), ended == tasks.submitted)?;
     let died = rt.stats().restarts > 0;
     rt.shutdown(Shutdown::Drain)
@@ -213,6 +222,23 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     let once_at_levels: Vec<Handle<u64>> = lanes()
         .map(|(n, level)| rt.task(double).priority(level).spawn(n))
         .collect();
+    let sums_after: Vec<_> = (0..4)
+        .map(|n| {
+            let parts: Vec<_> = (0..3)
+                .map(|m| rt.task(double).at_least_once().spawn(n + m))
+                .collect();
+            let sum = rt.task(sum_up).at_least_once();
+            let after = sum.spawn_after((parts.iter().collect::<Vec<_>>(), &shared_made(rt)), n);
+            (n, after)
+        })
+        .collect();
+    let never = rt.spawn_after(&panicked, |(n, ()): (u64, ())| n, 1);
+    let cancelled: Vec<_> = (0..4)
+        .map(|n| rt.task(slow).at_least_once().spawn(n))
+        .collect();
+    for handle in cancelled.iter().rev() {
+        handle.cancel();
+    }
     // Nobody will ask for these.
     for n in 0..5 {
         drop(rt.task(double).at_least_once().spawn(n));
@@ -231,6 +257,17 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
         check("its value", value.is_none_or(|value| value == n * 2))?;
     }
     check("the long one", long.join() == Ok(9))?;
+    for (n, after) in sums_after {
+        let expected = n + 2 * (n + n + 1 + n + 2) + 1000;
+        check("what depends on others", after.join() == Ok(expected))?;
+    }
+    let unmet = matches!(never.join(), Err(TaskError::DependencyFailed { .. }));
+    check("what depends on a failure", unmet)?;
+    for (n, handle) in (0..).zip(cancelled) {
+        let ended = handle.join();
+        let is_allowed = ended == Ok(n) || ended == Err(TaskError::Cancelled);
+        check("what was cancelled", is_allowed)?;
+    }
     let mut told = Vec::new();
     for (number, handle) in (0..20).zip(once) {
         let value = deaths.once("at most once", handle)?;

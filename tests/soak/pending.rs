@@ -25,6 +25,10 @@ pub enum Fate {
     Repeated,
     /// At least once, and nobody asks.
     RepeatedDetached,
+    /// At most once, and cancelled: or what it depends on was lost.
+    OnceCancelled,
+    /// At least once, but cancelled.
+    RepeatedCancelled,
 }
 
 impl Fate {
@@ -36,6 +40,8 @@ impl Fate {
             Fate::OnceEnded => runs == 1,
             Fate::OnceDied | Fate::OnceDetached => runs <= 1,
             Fate::Repeated | Fate::RepeatedDetached => runs >= 1,
+            Fate::OnceCancelled => runs <= 1,
+            Fate::RepeatedCancelled => true,
         }
     }
 }
@@ -65,6 +71,15 @@ pub enum Expected<R> {
     Panic,
 }
 
+/// What else a task may end with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Also {
+    /// It was cancelled.
+    pub cancelled: bool,
+    /// It depends on one that may be lost.
+    pub unmet: bool,
+}
+
 pub struct Waiting<R> {
     pub handle: Option<Handle<R>>,
     pub id: u64,
@@ -72,6 +87,7 @@ pub struct Waiting<R> {
     pub name: &'static str,
     pub is_repeated: bool,
     pub expected: Expected<R>,
+    pub also: Also,
 }
 
 impl<R: Serialize + DeserializeOwned> Pending for Waiting<R> {
@@ -82,7 +98,15 @@ impl<R: Serialize + DeserializeOwned> Pending for Waiting<R> {
             Patience::Some(timeout) => handle.join_timeout(timeout)?,
             Patience::Endless => self.handle.take()?.join(),
         };
-        let told = judge(self.id, self.is_repeated, &self.expected, outcome, record);
+        let also = self.also;
+        let told = judge(
+            self.id,
+            self.is_repeated,
+            &self.expected,
+            also,
+            outcome,
+            record,
+        );
         Some(told.map_err(|fault| format!("{}: {fault}", self.name)))
     }
 
@@ -96,9 +120,19 @@ pub fn judge<R>(
     id: u64,
     is_repeated: bool,
     expected: &Expected<R>,
+    also: Also,
     outcome: Result<R, TaskError>,
     record: &Record,
 ) -> Told {
+    let is_cancelled = matches!(&outcome, Err(TaskError::Cancelled)) && also.cancelled;
+    let is_unmet = matches!(&outcome, Err(TaskError::DependencyFailed { .. })) && also.unmet;
+    if is_cancelled || is_unmet {
+        return Ok(if is_repeated {
+            Fate::RepeatedCancelled
+        } else {
+            Fate::OnceCancelled
+        });
+    }
     let ended = match (expected, outcome) {
         (Expected::Value(is_right), Ok(value)) if is_right(id, &value) => true,
         (Expected::Value(_), Ok(_)) => return Err(format!("task {id}: a wrong value")),

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use pinfold::{Loan, Priority, Runtime, Shared, Task};
+use pinfold::{Handle, Loan, Priority, Runtime, Shared, Task};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::faults::Watch;
-use crate::pending::{Expected, Fate, Patience, Pending, Waiting, judge};
+use crate::pending::{Also, Expected, Fate, Patience, Pending, Waiting, judge};
 use crate::record::Record;
 use crate::rng::{Rng, mix};
 use crate::tasks::{self, Me, answer, fill, is_filled};
@@ -101,7 +101,8 @@ impl<'a> Submitter<'a> {
         let is_answer: fn(u64, &Loan) -> bool = |id, loan| is_filled(loan, answer(id));
         let is_shared: fn(u64, &Shared) -> bool = |id, shared| is_filled(shared, answer(id));
         match self.rng.below(100) {
-            0..34 => self.send(tasks::quick, |me, _| me, is_repeated, IS_MIX),
+            0..4 => self.dependent(is_repeated),
+            4..34 => self.send(tasks::quick, |me, _| me, is_repeated, IS_MIX),
             34..37 => self.send(tasks::forks, |me, _| me, is_repeated, IS_MIX),
             37..40 => self.send(tasks::forks_shared, with_shared, is_repeated, IS_MIX),
             40..48 => self.send(tasks::busy, |me, _| me, is_repeated, IS_MIX),
@@ -196,17 +197,80 @@ impl<'a> Submitter<'a> {
         } else {
             task.spawn(args)
         };
+        self.keep(
+            handle,
+            id,
+            std::any::type_name::<F>(),
+            is_repeated,
+            expected,
+            false,
+        );
+    }
+
+    /// Keeps a handle, or drops it; now and then its task is cancelled before.
+    fn keep<R: Serialize + DeserializeOwned + 'static>(
+        &mut self,
+        handle: Handle<R>,
+        id: u64,
+        name: &'static str,
+        is_repeated: bool,
+        expected: Expected<R>,
+        unmet: bool,
+    ) {
+        let cancelled = self.rng.once_in(25);
+        if cancelled && self.rng.once_in(4) {
+            handle.cancel_within(Duration::from_micros(self.rng.below(2000)));
+        } else if cancelled {
+            handle.cancel();
+        }
         if self.rng.once_in(10) {
             drop(handle);
-            return self.set(id, detached(is_repeated));
+            let fate = match (cancelled || unmet, is_repeated) {
+                (false, _) => detached(is_repeated),
+                (true, false) => Fate::OnceCancelled,
+                (true, true) => Fate::RepeatedCancelled,
+            };
+            return self.set(id, fate);
         }
         self.pending.push_back(Box::new(Waiting {
             handle: Some(handle),
             id,
-            name: std::any::type_name::<F>(),
+            name,
             is_repeated,
             expected,
+            also: Also { cancelled, unmet },
         }));
+    }
+
+    /// Some tasks, and one that depends on all of them.
+    fn dependent(&mut self, is_repeated: bool) {
+        let count = self.rng.below(4);
+        let ids: Vec<Me> = (0..=count).map(|_| self.next()).collect();
+        let task = self.task(tasks::quick, is_repeated);
+        let (last, first) = ids.split_last().expect("at least one");
+        let before: Vec<_> = first.iter().map(|me| task.spawn(me.clone())).collect();
+        let after = self.task(tasks::after, is_repeated);
+        let handle = after.spawn_after(before.iter().collect::<Vec<_>>(), last.clone());
+        let name = "a task that others depend on";
+        for (me, handle) in first.iter().zip(before) {
+            self.keep(
+                handle,
+                me.id,
+                name,
+                is_repeated,
+                Expected::Value(IS_MIX),
+                false,
+            );
+        }
+        let name = "a task that depends on others";
+        self.keep(
+            handle,
+            last.id,
+            name,
+            is_repeated,
+            Expected::Value(IS_MIX),
+            true,
+        );
     }
 
     fn task<F, A, R>(&mut self, f: F, is_repeated: bool) -> Task<'a, F, A, R>
@@ -286,7 +350,8 @@ impl<'a> Submitter<'a> {
         for outcome in outcomes.by_ref().take(taken) {
             let id = begin + (first + fates.len() as u64) * step;
             let expected = Expected::Value(is_right);
-            let told = judge(id, is_repeated, &expected, outcome, self.record);
+            let also = Also::default();
+            let told = judge(id, is_repeated, &expected, also, outcome, self.record);
             self.watch.moved();
             fates.push(told.unwrap_or_else(|fault| {
                 let name = std::any::type_name::<F>();

@@ -89,6 +89,13 @@ pub fn quick(me: Me) -> u64 {
     mix(me.id)
 }
 
+/// Depends on others that return what they were mixed from.
+pub fn after((me, before): (Me, Vec<u64>)) -> u64 {
+    me.begins();
+    assert!(before.len() < 4, "as many as there were");
+    mix(me.id)
+}
+
 /// How many leaves a tree of `depth` has, counted by tasks that spawn tasks. What is
 /// lost with another worker is counted once more, here.
 fn leaves(depth: u32) -> u64 {
