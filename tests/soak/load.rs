@@ -157,7 +157,7 @@ fn slots_in_use(audit: &Audit) -> u64 {
 /// How often each task has run, now that none will run any more.
 fn check_runs(watch: &Watch, record: &Record, submitted: &[Submitted]) -> Value {
     let (mut runs, mut repeated, mut unrun) = (0u64, 0u64, 0u64);
-    let mut counts = [0u64; 7];
+    let mut counts = [0u64; 9];
     for (id, fate) in submitted.iter().flat_map(Submitted::all) {
         let ran = record.runs(id);
         watch.check(fate.allows(ran), || {
@@ -176,10 +176,13 @@ fn check_runs(watch: &Watch, record: &Record, submitted: &[Submitted]) -> Value 
         once_detached,
         at_least,
         repeated_detached,
+        once_cancelled,
+        repeated_cancelled,
     ] = counts;
     json!({
         "once_ended": once, "once_died": died, "once_detached": once_detached,
         "at_least_once_ended": at_least, "at_least_once_detached": repeated_detached,
+        "cancelled_or_unmet": once_cancelled + repeated_cancelled,
         "refused": refused, "runs": runs, "tasks_run_again": repeated, "tasks_never_run": unrun,
     })
 }
