@@ -46,7 +46,9 @@ where
         match items.next() {
             Some(args) => {
                 task.encode(&args, job)?;
-                task.take_limits(scheduler, job, None).map_err(error_of)?;
+                if task.settings.is_some() {
+                    task.take_limits(scheduler, job, None).map_err(error_of)?;
+                }
                 has_buffers |= !job.buffers.is_empty();
                 Ok(true)
             }

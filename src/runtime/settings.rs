@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{TaskError, TraceparentError};
 use crate::prim::Priority;
-use crate::scheduler::{Backoff, Judge, Limit, Outcome, Retry, decode_again};
+use crate::scheduler::{Backoff, Judge, Limit, Outcome, Retry, Settings, decode_again};
 use crate::task::Label;
 
 use super::{Memo, Task};
 
-impl<'rt, F, A, R> Task<'rt, F, A, R>
+impl<F, A, R> Task<'_, F, A, R>
 where
     F: Fn(A) -> R + Copy + Send + 'static,
     A: Serialize + DeserializeOwned,
@@ -39,7 +39,7 @@ where
     /// # }
     /// ```
     pub fn safe_to_repeat(mut self, attempts: u32) -> Self {
-        self.attempts = attempts.max(1);
+        self.settings().attempts = attempts.max(1);
         self
     }
 
@@ -79,7 +79,7 @@ where
     /// # }
     /// ```
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.backoff = Backoff {
+        self.settings().backoff = Backoff {
             first,
             longest: longest.max(first),
         };
@@ -113,7 +113,7 @@ where
     /// # }
     /// ```
     pub fn hard_deadline(mut self, limit: Duration) -> Self {
-        self.deadline = Some(limit);
+        self.settings().deadline = Some(limit);
         self
     }
 
@@ -139,7 +139,7 @@ where
     /// # }
     /// ```
     pub fn start_deadline(mut self, limit: Duration) -> Self {
-        self.start_limit = Some(limit);
+        self.settings().start_limit = Some(limit);
         self
     }
 
@@ -166,7 +166,7 @@ where
     /// # }
     /// ```
     pub fn soft_deadline(mut self, limit: Duration) -> Self {
-        self.soft_limit = Some(limit);
+        self.settings().soft_limit = Some(limit);
         self
     }
 
@@ -194,7 +194,7 @@ where
     /// # }
     /// ```
     pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = Some(retry);
+        self.settings().retry = Some(retry);
         self
     }
 
@@ -220,14 +220,14 @@ where
     where
         R: 'static,
     {
-        self.judge = Some((judge, judgement::<R>));
+        self.settings().judge = Some(judgement::<R>(judge));
         self
     }
 
     /// Takes `units` of `limit` for as long as the task is in flight, from its submission
     /// to its end. `spawn` and `map` wait until there are as many, `try_spawn` does not.
-    /// A task may be under two limits; a third takes the place of the second. Tasks that
-    /// depend on others ([`Task::spawn_after`]) are under none.
+    /// A task may be under several limits. Tasks that depend on others
+    /// ([`Task::spawn_after`]) are under none.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -245,10 +245,8 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn limited(mut self, limit: &'rt Limit, units: u64) -> Self {
-        let [first, second] = &mut self.limits;
-        let free = if first.is_none() { first } else { second };
-        *free = Some((limit, units));
+    pub fn limited(mut self, limit: &Limit, units: u64) -> Self {
+        self.settings().limits.push((limit.clone(), units));
         self
     }
 
@@ -270,8 +268,8 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn memoized(mut self, memo: &'rt Memo) -> Self {
-        self.memo = Some(memo);
+    pub fn memoized(mut self, memo: &Memo) -> Self {
+        self.memo = Some(memo.clone());
         self
     }
 
@@ -294,7 +292,7 @@ where
     /// # }
     /// ```
     pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+        self.settings().priority = priority;
         self
     }
 
@@ -359,8 +357,12 @@ where
         Ok(self)
     }
 
+    fn settings(&mut self) -> &mut Settings {
+        Arc::make_mut(self.settings.get_or_insert_default())
+    }
+
     fn label(&mut self) -> &mut Label {
-        Arc::make_mut(self.label.get_or_insert_default())
+        Arc::make_mut(self.settings().label.get_or_insert_default())
     }
 
     /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
@@ -380,9 +382,6 @@ where
         self
     }
 }
-
-/// Which values are failures, and what makes a judge of outcomes of that.
-pub(super) type Judgement<R> = (fn(&R) -> bool, fn(fn(&R) -> bool) -> Judge);
 
 fn judgement<R: DeserializeOwned + 'static>(judge: fn(&R) -> bool) -> Judge {
     Arc::new(move |outcome: &Outcome| match outcome {

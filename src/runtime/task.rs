@@ -9,13 +9,11 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
-use crate::prim::Priority;
-use crate::scheduler::{Backoff, Job, Limit, NotAccepted, Retries, Retry, Scheduler, Ticket};
-use crate::task::{FunctionId, Label, Payload, entry_of};
+use crate::scheduler::{Job, NotAccepted, Scheduler, Settings, Ticket};
+use crate::task::{FunctionId, Payload, entry_of};
 
 use super::core::Core;
 use super::memo::Known;
-use super::settings::Judgement;
 use super::{Handle, Map, Memo};
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -41,17 +39,8 @@ pub struct Task<'rt, F, A, R> {
     pub(super) function: Option<FunctionId>,
     /// What it is called in errors.
     pub(super) name: fn() -> &'static str,
-    pub(super) attempts: u32,
-    pub(super) backoff: Backoff,
-    pub(super) deadline: Option<Duration>,
-    pub(super) start_limit: Option<Duration>,
-    pub(super) soft_limit: Option<Duration>,
-    pub(super) retry: Option<Retry>,
-    pub(super) judge: Option<Judgement<R>>,
-    pub(super) limits: [Option<(&'rt Limit, u64)>; 2],
-    pub(super) memo: Option<&'rt Memo>,
-    pub(super) priority: Priority,
-    pub(super) label: Option<Arc<Label>>,
+    pub(super) settings: Option<Arc<Settings>>,
+    pub(super) memo: Option<Memo>,
     pub(super) in_flight: Option<usize>,
     pub(super) types: PhantomData<fn(A) -> R>,
 }
@@ -71,7 +60,8 @@ pub(super) struct Submitted {
 impl<F: Copy, A, R> Clone for Task<'_, F, A, R> {
     fn clone(&self) -> Self {
         Task {
-            label: self.label.clone(),
+            settings: self.settings.clone(),
+            memo: self.memo.clone(),
             ..*self
         }
     }
@@ -81,10 +71,8 @@ impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Task")
             .field("function", &std::any::type_name::<F>())
-            .field("attempts", &self.attempts)
-            .field("deadline", &self.deadline)
+            .field("settings", &self.settings)
             .field("in_flight", &self.in_flight)
-            .field("label", &self.label)
             .finish()
     }
 }
@@ -103,17 +91,8 @@ where
             call,
             function: core.function(entry),
             name: std::any::type_name::<F>,
-            attempts: 1,
-            backoff: Backoff::default(),
-            deadline: None,
-            start_limit: None,
-            soft_limit: None,
-            retry: None,
-            judge: None,
-            limits: [None; 2],
+            settings: None,
             memo: None,
-            priority: Priority::Normal,
-            label: None,
             in_flight: None,
             types: PhantomData,
         }
@@ -131,7 +110,7 @@ where
     /// ```
     #[inline]
     pub fn spawn(&self, args: A) -> Handle<R> {
-        if let Some(memo) = self.memo {
+        if let Some(memo) = &self.memo {
             return self.spawn_memoized(memo, args);
         }
         self.spawn_plain(args)
@@ -308,15 +287,11 @@ where
     {
         Task {
             name: self.name,
-            attempts: self.attempts,
-            backoff: self.backoff,
-            deadline: self.deadline,
-            start_limit: self.start_limit,
-            soft_limit: self.soft_limit,
-            retry: self.retry,
-            limits: self.limits,
-            priority: self.priority,
-            label: self.label.clone(),
+            // What a judge judges are this one's values.
+            settings: self.settings.clone().map(|mut settings| {
+                Arc::make_mut(&mut settings).judge = None;
+                settings
+            }),
             in_flight: self.in_flight,
             ..Task::new(self.core, call)
         }
@@ -330,7 +305,7 @@ where
         job: &mut Job,
         deadline: Option<Instant>,
     ) -> Result<Ticket, NotAccepted> {
-        if self.limits[0].is_some() {
+        if self.settings.is_some() {
             self.take_limits(scheduler, job, deadline)?;
         }
         scheduler.submit(job, deadline)
@@ -344,7 +319,8 @@ where
         deadline: Option<Instant>,
     ) -> Result<(), NotAccepted> {
         job.permits.clear();
-        for (limit, units) in self.limits.iter().flatten() {
+        let settings = self.settings.iter();
+        for (limit, units) in settings.flat_map(|settings| &settings.limits) {
             let permit = scheduler.take(limit, *units, deadline)?;
             job.permits.push(permit);
         }
@@ -362,20 +338,9 @@ where
             function: self.function.unwrap_or(FunctionId(0)),
             payload: Payload::new(),
             buffers: Vec::new(),
-            label: self.label.clone(),
             name: self.name,
-            attempts: self.attempts,
-            backoff: self.backoff,
-            deadline: self.deadline,
-            start_limit: self.start_limit,
-            soft_limit: self.soft_limit,
-            retries: self.retry.map(|retry| Retries {
-                retry,
-                judge: self.judge.map(|(judge, make)| make(judge)),
-                failures: 0,
-            }),
             permits: Vec::new(),
-            priority: self.priority,
+            settings: self.settings.clone(),
         }
     }
 
@@ -400,7 +365,7 @@ pub(super) fn foreign() -> TaskError {
 #[inline]
 pub(super) fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<(), TaskError> {
     job.payload.clear();
-    if let Some(label) = &job.label {
+    if let Some(label) = job.settings.as_ref().and_then(|s| s.label.as_ref()) {
         // Strings alone: nothing in it can refuse to be encoded.
         let _ = job.payload.encode(&**label);
     }

@@ -132,6 +132,16 @@ impl Scheduler {
                 return true;
             }
         }
+        if state.inflight[slot as usize].extra.is_some() {
+            return self.collect_extra(state, slot);
+        }
+        let (ran, outcome) = self.take_outcome(state, slot);
+        self.count_and_settle(state, slot, ran, outcome);
+        true
+    }
+
+    /// The same for a task that is more than plain.
+    fn collect_extra(&self, state: &mut State, slot: u32) -> bool {
         // A loan among the arguments is the worker's by now, and may come back in the
         // result: our former claim to it must be gone before it is adopted again.
         if let Some(extra) = &mut state.inflight[slot as usize].extra {
@@ -183,15 +193,16 @@ impl Scheduler {
     }
 
     /// Ends the task in `slot`: frees the slot, tells who waits.
+    #[inline]
     pub(super) fn settle(&self, state: &mut State, slot: u32, outcome: Outcome) {
         let inflight = &mut state.inflight[slot as usize];
         let Some(ticket) = inflight.ticket.take() else {
             return;
         };
-        if let Some(profiling) = &mut state.profiling {
-            let measured = self.fold.measures[slot as usize].read(inflight.generation);
-            profiling.ended(slot, (inflight.name)(), measured, outcome.is_ok());
+        if state.profiling.is_some() {
+            self.profile(state, slot, outcome.is_ok());
         }
+        let inflight = &mut state.inflight[slot as usize];
         self.fold.slots[slot as usize].release(inflight.generation);
         inflight.generation = inflight.generation.next();
         // Dropping the holds frees the arguments' buffers.
@@ -201,19 +212,29 @@ impl Scheduler {
         self.end(state, ticket, outcome);
     }
 
+    #[cold]
+    fn profile(&self, state: &mut State, slot: u32, is_ok: bool) {
+        let inflight = &state.inflight[slot as usize];
+        let measured = self.fold.measures[slot as usize].read(inflight.generation);
+        let name = (inflight.name)();
+        if let Some(profiling) = &mut state.profiling {
+            profiling.ended(slot, name, measured, is_ok);
+        }
+    }
+
     /// The task of `ticket` has ended, and is in no slot any more: tells who waits.
     #[inline]
     pub(super) fn end(&self, state: &mut State, ticket: u32, outcome: Outcome) {
-        let (watchers, news) = state.tickets.settle(ticket, outcome);
-        if let Some(news) = news {
-            self.tell(state, news);
+        let (watchers, is_news) = state.tickets.settle(ticket, outcome);
+        if is_news {
+            self.tell(state);
         }
         for waiter in &state.waiters {
             let is_meant = match waiter.awaited {
                 Awaited::Task { ticket: of, .. } => of == ticket,
                 Awaited::Group(group) => watchers.contain(group),
                 Awaited::Any => true,
-                Awaited::News => !state.news.is_empty(),
+                Awaited::News => !state.tickets.news.is_empty(),
             };
             if is_meant {
                 waiter.thread.unpark();

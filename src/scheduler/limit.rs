@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// memory, say) that tasks have promised not to exceed together. A task takes its share
 /// when it is submitted, and gives it back when it ends, however it ends.
 ///
-/// One limit may serve several functions, and a task may be under two limits; it is for
-/// one runtime. Who submits waits, or not, as for room in the queue: see
+/// One limit may serve several functions, and a task may be under several; it is for one
+/// runtime. Who submits waits, or not, as for room in the queue: see
 /// [`Task::limited`](crate::Task::limited).
 ///
 /// ```

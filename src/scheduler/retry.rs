@@ -209,7 +209,7 @@ impl Scheduler {
                     generation: inflight.generation,
                 };
                 self.fold.slots[slot as usize].hold(task.generation);
-                state.news.push(News::ToJudge {
+                state.tickets.news.push(News::ToJudge {
                     task,
                     ran,
                     outcome,

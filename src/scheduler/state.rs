@@ -21,7 +21,7 @@ use super::limit::Permit;
 use super::profile::Profiling;
 use super::rescue::Dying;
 use super::retry::Retries;
-use super::ticket::{News, Tickets};
+use super::ticket::Tickets;
 use super::timers::Timers;
 use super::watch::Listening;
 
@@ -236,8 +236,6 @@ pub struct State {
     pub watch: Option<Instant>,
     /// Tasks that had ended when it was last decided to look.
     pub ended_before: u64,
-    /// For the attendant.
-    pub news: Vec<News>,
     /// Who wants to hear how far a task is.
     pub listeners: Vec<Listening>,
     /// Tasks that somebody follows, and that have not ended.
@@ -294,7 +292,6 @@ impl State {
             timers: Timers::default(),
             watch: None,
             ended_before: 0,
-            news: Vec::new(),
             listeners: Vec::new(),
             followed: 0,
             nodes: Nodes::default(),

@@ -2,19 +2,18 @@
 
 use std::cell::Cell;
 use std::sync::{Arc, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
 use crate::pool::{AllocError, Transfer};
-use crate::prim::{Hint, Priority, SlotIndex};
+use crate::prim::{Hint, SlotIndex};
 use crate::sys::clock;
-use crate::task::{FunctionId, Head, INLINE_LEN, Label, Outcome, Payload, Place};
+use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place};
 
 use super::Scheduler;
-use super::backoff::Backoff;
 use super::deadline::Deadline;
 use super::limit::{Limit, Permit};
-use super::retry::Retries;
+use super::settings::Settings;
 use super::state::{Again, Awaited, Extra, State};
 use super::ticket::Ticket;
 use super::timers::Due;
@@ -31,26 +30,19 @@ pub struct Job {
     pub payload: Payload,
     /// The buffers among them.
     pub buffers: Vec<Transfer>,
-    /// What it was given besides them: encoded in front of them.
-    pub label: Option<Arc<Label>>,
     /// What the function is called.
     pub name: fn() -> &'static str,
-    /// How often it may be run when workers die: 1 is at most once.
-    pub attempts: u32,
-    /// How long to wait between attempts.
-    pub backoff: Backoff,
-    /// How long after its submission it must have ended.
-    pub deadline: Option<Duration>,
-    /// Whether it is tried again when it fails by itself.
-    pub retries: Option<Retries>,
     /// Its shares of limits.
     pub permits: Vec<Permit>,
-    /// How long after its submission it must have begun.
-    pub start_limit: Option<Duration>,
-    /// How long after its submission it should have ended.
-    pub soft_limit: Option<Duration>,
-    /// Which level it waits at.
-    pub priority: Priority,
+    /// What few tasks have.
+    pub settings: Option<Arc<Settings>>,
+}
+
+#[cfg(test)]
+impl Job {
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(self.settings.get_or_insert_default())
+    }
 }
 
 /// Why a job was not accepted.
@@ -261,7 +253,8 @@ impl Scheduler {
     ) -> Result<Prepared, NotAccepted> {
         let parcels = job.buffers.len() as u8;
         if !job.buffers.is_empty() {
-            let is_repeated = job.attempts > 1 || job.retries.is_some();
+            let settings = job.settings.as_deref();
+            let is_repeated = settings.is_some_and(Settings::is_repeated);
             self.add_parcels(&mut job.payload, &job.buffers, is_repeated)
                 .map_err(NotAccepted::Failed)?;
         }
@@ -274,15 +267,10 @@ impl Scheduler {
             function: job.function.0,
             outcome: Outcome::None,
             parcels,
-            is_labelled: job.label.is_some(),
+            is_labelled: job.settings.as_ref().is_some_and(|s| s.label.is_some()),
             place,
         };
-        let has_no_limit =
-            job.deadline.is_none() && job.start_limit.is_none() && job.soft_limit.is_none();
-        let is_run_once = job.attempts == 1 && job.retries.is_none();
-        let holds_nothing = job.buffers.is_empty() && job.permits.is_empty();
-        let is_ordinary = job.priority == Priority::Normal && job.label.is_none();
-        let is_plain = holds_nothing && is_run_once && has_no_limit && is_ordinary;
+        let is_plain = job.buffers.is_empty() && job.permits.is_empty() && job.settings.is_none();
         let extra = if is_plain {
             None
         } else {
@@ -434,29 +422,28 @@ impl Scheduler {
 
     #[cold]
     fn extra(head: Head, job: &mut Job) -> Box<Extra> {
-        let again = (job.attempts > 1 || job.retries.is_some()).then(|| Again {
+        let settings = job.settings.clone().unwrap_or_default();
+        let again = settings.is_repeated().then(|| Again {
             head,
             // Of long arguments the block is among the holds.
             words: job.payload.all_words(),
-            limit: job.attempts,
-            backoff: job.backoff,
+            limit: settings.attempts,
+            backoff: settings.backoff,
         });
-        let start_limit = job.start_limit;
-        let soft_limit = job.soft_limit;
-        let deadline = job.deadline.map(|limit| Deadline {
+        let deadline = settings.deadline.map(|limit| Deadline {
             limit,
             has_come: false,
         });
         Box::new(Extra {
             holds: std::mem::take(&mut job.buffers),
-            label: job.label.clone(),
+            label: settings.label.clone(),
             again,
             deadline,
-            start_limit,
-            soft_limit,
-            retries: job.retries.clone(),
+            start_limit: settings.start_limit,
+            soft_limit: settings.soft_limit,
+            retries: settings.retries(),
             permits: std::mem::take(&mut job.permits),
-            priority: job.priority,
+            priority: settings.priority,
             ..Extra::default()
         })
     }

@@ -120,11 +120,13 @@ impl Ticket {
 }
 
 /// All tickets, under the scheduler's lock.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Tickets {
     entries: Vec<Entry>,
     vacant: Vec<u32>,
     pub(super) groups: Groups,
+    /// For the attendant.
+    pub(super) news: Vec<News>,
 }
 
 const _: () = assert!(size_of::<Entry>() <= 40);
@@ -161,10 +163,22 @@ impl Tickets {
         }
     }
 
-    /// The task of ticket `id` has ended; returns the groups that watched it, and what is
-    /// to be told to those who followed it.
+    /// The task of ticket `id` has ended; returns the groups that watched it, and whether
+    /// there is news for those who followed it.
     #[inline]
-    pub fn settle(&mut self, id: u32, outcome: Outcome) -> (Watchers, Option<News>) {
+    pub fn settle(&mut self, id: u32, outcome: Outcome) -> (Watchers, bool) {
+        let entry = &mut self.entries[id as usize];
+        match entry {
+            Entry::Pending(watchers) if !watchers.any() => {
+                *entry = Entry::Settled(outcome);
+                (Watchers::NONE, false)
+            }
+            _ => self.settle_other(id, outcome),
+        }
+    }
+
+    #[cold]
+    fn settle_other(&mut self, id: u32, outcome: Outcome) -> (Watchers, bool) {
         let entry = &mut self.entries[id as usize];
         let (watchers, is_wanted) = match entry {
             Entry::Pending(watchers) => (*watchers, true),
@@ -172,11 +186,12 @@ impl Tickets {
             Entry::Followed(_) => return self.settle_followed(id, outcome),
             Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => {
                 debug_assert!(false, "a task ended twice");
-                return (Watchers::NONE, None);
+                return (Watchers::NONE, false);
             }
         };
         if watchers.any() {
-            self.groups.tell(watchers, error_of(&outcome));
+            let error = outcome.as_ref().err().map(|error| &**error);
+            self.groups.tell(watchers, error);
         }
         *entry = if is_wanted {
             Entry::Settled(outcome)
@@ -184,14 +199,14 @@ impl Tickets {
             self.vacant.push(id);
             Entry::Vacant
         };
-        (watchers, None)
+        (watchers, false)
     }
 
     #[cold]
-    fn settle_followed(&mut self, id: u32, outcome: Outcome) -> (Watchers, Option<News>) {
+    fn settle_followed(&mut self, id: u32, outcome: Outcome) -> (Watchers, bool) {
         let entry = &mut self.entries[id as usize];
         let Entry::Followed(following) = std::mem::replace(entry, Entry::Vacant) else {
-            return (Watchers::NONE, None);
+            return (Watchers::NONE, false);
         };
         let watchers = following.watchers;
         if watchers.any() {
@@ -210,7 +225,8 @@ impl Tickets {
             *entry = own;
         }
         let followers = following.followers;
-        (watchers, Some(News::Ended { outcome, followers }))
+        self.news.push(News::Ended { outcome, followers });
+        (watchers, true)
     }
 
     /// Has `watch` told when the task of ticket `id` ends; at once if it has.

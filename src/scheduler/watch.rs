@@ -13,7 +13,7 @@ use crate::task::Reported;
 
 use super::Scheduler;
 use super::state::{Awaited, State};
-use super::ticket::{Follower, Listener, News, Outcome, Ticket};
+use super::ticket::{Follower, Listener, News, Outcome, Ticket, Tickets};
 
 /// A task, and who wants to hear how far it is.
 pub struct Listening {
@@ -94,7 +94,7 @@ impl Scheduler {
         let State {
             listeners,
             inflight,
-            news,
+            tickets: Tickets { news, .. },
             ..
         } = state;
         listeners.retain_mut(|listening| {
@@ -119,9 +119,8 @@ impl Scheduler {
 
     /// A task has ended that somebody follows.
     #[cold]
-    pub(super) fn tell(&self, state: &mut State, news: News) {
+    pub(super) fn tell(&self, state: &mut State) {
         state.followed -= 1;
-        state.news.push(news);
         // It sleeps there if this was the last one that anybody follows.
         self.attendance.notify_one();
     }
@@ -131,8 +130,8 @@ impl Scheduler {
         loop {
             let mut state = self.lock();
             loop {
-                if !state.news.is_empty() {
-                    return Some(std::mem::take(&mut state.news));
+                if !state.tickets.news.is_empty() {
+                    return Some(std::mem::take(&mut state.tickets.news));
                 }
                 if state.is_over && state.followed == 0 {
                     return None;
@@ -147,7 +146,7 @@ impl Scheduler {
             }
             drop(state);
             self.wait_until(Awaited::News, None, |state| {
-                !state.news.is_empty() || state.followed == 0
+                !state.tickets.news.is_empty() || state.followed == 0
             });
             // Whoever leads looks, but does not after the last task has ended.
             self.listen_around(&mut self.lock());

@@ -46,8 +46,11 @@ fn a_task_is_cancelled_after_a_death() {
                 let context = format!("{}, {attempts} attempts, step {step}", kind.name);
                 let scheduler = scheduler(2, SLOTS);
                 let mut job = (kind.job)(&scheduler);
-                job.attempts = attempts;
-                (job.backoff.first, job.backoff.longest) = (backoff, backoff);
+                job.settings_mut().attempts = attempts;
+                (
+                    job.settings_mut().backoff.first,
+                    job.settings_mut().backoff.longest,
+                ) = (backoff, backoff);
                 let ticket = submit(&scheduler, job);
                 let mut dead = Hand::new(&scheduler, 0);
                 POOL.set(Some(dead.pool.clone()));

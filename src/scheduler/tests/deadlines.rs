@@ -46,8 +46,11 @@ fn comes_at(kind: &Kind, (attempts, backoff): (u32, Duration), comes: Comes, ste
     let scheduler = scheduler(3, SLOTS);
     let limit = Duration::from_secs(60);
     let mut job = (kind.job)(&scheduler);
-    (job.attempts, job.deadline) = (attempts, Some(limit));
-    (job.backoff.first, job.backoff.longest) = (backoff, backoff);
+    (job.settings_mut().attempts, job.settings_mut().deadline) = (attempts, Some(limit));
+    (
+        job.settings_mut().backoff.first,
+        job.settings_mut().backoff.longest,
+    ) = (backoff, backoff);
     let ticket = submit(&scheduler, job);
     let late = Instant::now() + 2 * limit;
     RUNS.set(0);

@@ -41,13 +41,9 @@ fn dies_once(kind: &Kind, attempts: u32, telling: Telling, rescues: u32, step: u
         kind.name
     );
     let scheduler = scheduler(2, SLOTS);
-    let ticket = submit(
-        &scheduler,
-        Job {
-            attempts,
-            ..(kind.job)(&scheduler)
-        },
-    );
+    let mut job = (kind.job)(&scheduler);
+    job.settings_mut().attempts = attempts;
+    let ticket = submit(&scheduler, job);
     RUNS.set(0);
     let mut dead = Hand::new(&scheduler, 0);
     let died = dead.dies(step);
@@ -161,7 +157,10 @@ fn dies_twice(kind: &Kind, first: u32, second: u32) -> [bool; 2] {
     let context = format!("{}, steps {first} and {second}", kind.name);
     let scheduler = scheduler(3, SLOTS);
     let mut job = (kind.job)(&scheduler);
-    (job.attempts, job.backoff.first) = (3, Duration::ZERO);
+    (
+        job.settings_mut().attempts,
+        job.settings_mut().backoff.first,
+    ) = (3, Duration::ZERO);
     let ticket = submit(&scheduler, job);
     let mut dead = [Hand::new(&scheduler, 0), Hand::new(&scheduler, 1)];
     let first_died = dead[0].dies(first);
@@ -218,7 +217,7 @@ fn trap_5_a_stale_completion_frees_no_slot_twice() {
 fn trap_8_a_running_word_is_its_owners_while_that_lives() {
     let scheduler = scheduler(2, SLOTS);
     let mut job = job(&scheduler, square, 5);
-    job.deadline = Some(Duration::from_secs(1));
+    job.settings_mut().deadline = Some(Duration::from_secs(1));
     let ticket = submit(&scheduler, job);
     let hint = ticket.hint();
     let slot = &scheduler.fold.slots[hint.slot.at()];

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ticket::Outcome;
-use super::{Backoff, Counters, Job, Scheduler, Ticket};
+use super::{Counters, Job, Scheduler, Ticket};
 use crate::error::{Death, TaskError};
 use crate::layout::{BATCH_MAX, Fold, Plan, Shape};
 use crate::pool::{Loan, Parcel, Pool, Shared, Transfer, encoding};
@@ -85,15 +85,8 @@ where
         payload,
         buffers,
         name: type_name::<F>,
-        label: None,
-        attempts: 1,
-        backoff: Backoff::default(),
-        deadline: None,
-        retries: None,
         permits: Vec::new(),
-        start_limit: None,
-        soft_limit: None,
-        priority: Priority::Normal,
+        settings: None,
     }
 }
 

@@ -4,11 +4,9 @@ use super::*;
 use crate::scheduler::inspect::Suspects;
 use std::time::Instant;
 
-fn at(level: Priority, job: Job) -> Job {
-    Job {
-        priority: level,
-        ..job
-    }
+fn at(level: Priority, mut job: Job) -> Job {
+    job.settings_mut().priority = level;
+    job
 }
 
 fn lane(scheduler: &Scheduler, level: Priority) -> steal::Taker {
@@ -76,7 +74,7 @@ fn what_is_issued_again_keeps_its_level() {
         for (step, is_begun) in [(1, false), (2, false), (3, false), (CLAIMED, true)] {
             let scheduler = scheduler(2, SLOTS);
             let mut job = at(level, job(&scheduler, square, 6));
-            job.attempts = 2;
+            job.settings_mut().attempts = 2;
             let ticket = submit(&scheduler, job);
             let mut dead = Hand::new(&scheduler, 0);
             assert!(dead.dies(step));
@@ -108,7 +106,7 @@ fn what_is_issued_again_keeps_its_level() {
 fn a_later_attempt_keeps_its_level() {
     let scheduler = scheduler(1, SLOTS);
     let mut job = at(Priority::Background, job(&scheduler, square, 6));
-    job.attempts = 3;
+    job.settings_mut().attempts = 3;
     let ticket = submit(&scheduler, job);
     for attempt in 0..2 {
         let mut dead = Hand::new(&scheduler, 0);

@@ -176,7 +176,7 @@ fn trap_10_only_the_top_of_a_stack_is_to_blame() {
     for (owner, is_blamed) in [(None, true), (Some(0), true), (Some(1), false)] {
         let scheduler = scheduler(2, SLOTS);
         let mut job = job(&scheduler, square, 3);
-        job.attempts = 2;
+        job.settings_mut().attempts = 2;
         let ticket = submit(&scheduler, job);
         let hint = ticket.hint();
         let mut corpses = Vec::new();

@@ -36,7 +36,10 @@ fn poison_tells_each_cause_in_any_order() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
         let scheduler = scheduler(3, SLOTS);
         let mut job = job(&scheduler, square, 1);
-        (job.attempts, job.backoff.first) = (3, Duration::ZERO);
+        (
+            job.settings_mut().attempts,
+            job.settings_mut().backoff.first,
+        ) = (3, Duration::ZERO);
         let ticket = submit(&scheduler, job);
         let corpses: Vec<_> = (0..3)
             .map(|worker| {
@@ -68,7 +71,7 @@ fn poison_tells_each_cause_in_any_order() {
 fn a_late_status_of_a_task_that_runs_again_ends_nothing() {
     let scheduler = scheduler(2, SLOTS);
     let mut job = job(&scheduler, square, 2);
-    job.attempts = 2;
+    job.settings_mut().attempts = 2;
     let ticket = submit(&scheduler, job);
     let dead = dies_running(&scheduler, 0, PID);
     let slot = &scheduler.fold.slots[ticket.hint().slot.at()];
@@ -105,7 +108,7 @@ fn a_late_status_of_a_task_that_runs_again_ends_nothing() {
 fn a_status_of_a_task_that_ended_spares_the_next_in_its_slot() {
     let scheduler = scheduler(3, SLOTS);
     let mut first = job(&scheduler, square, 1);
-    first.deadline = Some(Duration::from_secs(60));
+    first.settings_mut().deadline = Some(Duration::from_secs(60));
     let first = submit(&scheduler, first);
     let mut corpses = vec![dies_running(&scheduler, 0, PID)];
     scheduler.tick(Instant::now() + HOUR);
@@ -117,7 +120,7 @@ fn a_status_of_a_task_that_ended_spares_the_next_in_its_slot() {
     ));
 
     let mut second = job(&scheduler, square, 2);
-    second.attempts = 2;
+    second.settings_mut().attempts = 2;
     let second = submit(&scheduler, second);
     assert_eq!(second.hint().slot, first.hint().slot);
     corpses.push(dies_running(&scheduler, 1, PID + 1));
@@ -142,8 +145,11 @@ fn a_status_of_a_task_that_ended_spares_the_next_in_its_slot() {
 fn a_death_while_the_task_waits_for_its_next_attempt() {
     let scheduler = scheduler(3, SLOTS);
     let mut job = job(&scheduler, square, 3);
-    (job.attempts, job.backoff.first) = (3, HOUR);
-    job.backoff.longest = HOUR;
+    (
+        job.settings_mut().attempts,
+        job.settings_mut().backoff.first,
+    ) = (3, HOUR);
+    job.settings_mut().backoff.longest = HOUR;
     let ticket = submit(&scheduler, job);
     let mut corpses = vec![dies_running(&scheduler, 0, PID)];
     assert_eq!(state_of(&scheduler, &ticket), Some(TaskState::Queued));
@@ -186,7 +192,7 @@ fn all_is_ended_while_a_status_is_awaited() {
     for attempts in [1, 2] {
         let scheduler = scheduler(2, SLOTS);
         let mut job = job(&scheduler, square, 3);
-        job.attempts = attempts;
+        job.settings_mut().attempts = attempts;
         let ticket = submit(&scheduler, job);
         let dead = dies_running(&scheduler, 0, PID);
         assert_eq!(scheduler.fail_all(&TaskError::Shutdown), 1);
