@@ -200,7 +200,7 @@ impl Scheduler {
             return;
         };
         if state.profiling.is_some() {
-            self.profile(state, slot, outcome.is_ok());
+            self.note_end(state, slot, outcome.is_ok());
         }
         let inflight = &mut state.inflight[slot as usize];
         self.fold.slots[slot as usize].release(inflight.generation);
@@ -213,7 +213,7 @@ impl Scheduler {
     }
 
     #[cold]
-    fn profile(&self, state: &mut State, slot: u32, is_ok: bool) {
+    fn note_end(&self, state: &mut State, slot: u32, is_ok: bool) {
         let inflight = &state.inflight[slot as usize];
         let measured = self.fold.measures[slot as usize].read(inflight.generation);
         let name = (inflight.name)();
