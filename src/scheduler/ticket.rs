@@ -190,8 +190,7 @@ impl Tickets {
             }
         };
         if watchers.any() {
-            let error = outcome.as_ref().err().map(|error| &**error);
-            self.groups.tell(watchers, error);
+            self.groups.tell(watchers, error_of(&outcome));
         }
         *entry = if is_wanted {
             Entry::Settled(outcome)
@@ -210,8 +209,7 @@ impl Tickets {
         };
         let watchers = following.watchers;
         if watchers.any() {
-            self.groups
-                .tell(watchers, outcome.as_ref().err().map(|error| &**error));
+            self.groups.tell(watchers, error_of(&outcome));
         }
         let (outcome, own) = if has_loan(&outcome) {
             (Arc::new(only_one()), Entry::Settled(outcome))
@@ -237,12 +235,10 @@ impl Tickets {
             }
             Entry::Followed(following) => self.groups.enrol(&mut following.watchers, watch),
             Entry::Settled(outcome) => {
-                let error = outcome.as_ref().err().map(|error| &**error);
-                self.groups.tell_one(watch, error);
+                self.groups.tell_one(watch, error_of(outcome));
             }
             Entry::Shared(outcome) => {
-                let error = outcome.as_ref().as_ref().err().map(|error| &**error);
-                self.groups.tell_one(watch, error);
+                self.groups.tell_one(watch, error_of(outcome));
             }
             Entry::Vacant => debug_assert!(false, "a ticket that is gone is watched"),
         }
