@@ -1,0 +1,84 @@
+//! What a task may be told that few tasks are told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::prim::Priority;
+use crate::task::Label;
+
+use super::backoff::Backoff;
+use super::limit::Limit;
+use super::retry::{Judge, Retries, Retry};
+
+/// A plain task has none: that is what keeps it quick.
+#[derive(Clone)]
+pub struct Settings {
+    /// How often it may be run when workers die: 1 is at most once.
+    pub attempts: u32,
+    /// How long to wait between attempts.
+    pub backoff: Backoff,
+    /// How long after its submission it must have ended.
+    pub deadline: Option<Duration>,
+    /// How long after its submission it must have begun.
+    pub start_limit: Option<Duration>,
+    /// How long after its submission it should have ended.
+    pub soft_limit: Option<Duration>,
+    /// When it is tried again if it fails by itself.
+    pub retry: Option<Retry>,
+    /// What counts as failing.
+    pub judge: Option<Judge>,
+    /// What it needs of which limits.
+    pub limits: Vec<(Limit, u64)>,
+    /// Which level it waits at.
+    pub priority: Priority,
+    /// What it is called, and more to know it by; encoded before the arguments.
+    pub label: Option<Arc<Label>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            attempts: 1,
+            backoff: Backoff::default(),
+            deadline: None,
+            start_limit: None,
+            soft_limit: None,
+            retry: None,
+            judge: None,
+            limits: Vec::new(),
+            priority: Priority::Normal,
+            label: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("attempts", &self.attempts)
+            .field("deadline", &self.deadline)
+            .field("start_limit", &self.start_limit)
+            .field("soft_limit", &self.soft_limit)
+            .field("retry", &self.retry)
+            .field("limits", &self.limits)
+            .field("priority", &self.priority)
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Whether it may be run more than once.
+    pub fn is_repeated(&self) -> bool {
+        self.attempts > 1 || self.retry.is_some()
+    }
+
+    /// What it needs to be tried again if it fails by itself.
+    pub fn retries(&self) -> Option<Retries> {
+        Some(Retries {
+            retry: self.retry?,
+            judge: self.judge.clone(),
+            failures: 0,
+        })
+    }
+}
