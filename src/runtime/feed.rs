@@ -26,7 +26,7 @@ pub(super) fn feed<F, A, R>(
     scheduler: &Scheduler,
     items: &mut impl Iterator<Item = A>,
     most: usize,
-    mut each: impl FnMut(Result<Ticket, TaskError>),
+    mut each: impl FnMut(Result<Ticket, Box<TaskError>>),
 ) -> Fed
 where
     F: Fn(A) -> R + Copy + Send + 'static,
@@ -47,7 +47,8 @@ where
             Some(args) => {
                 task.encode(&args, job)?;
                 if task.settings.is_some() {
-                    task.take_limits(scheduler, job, None).map_err(error_of)?;
+                    task.take_limits(scheduler, job, None)
+                        .map_err(|refused| *error_of(refused))?;
                 }
                 has_buffers |= !job.buffers.is_empty();
                 Ok(true)

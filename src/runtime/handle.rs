@@ -89,18 +89,20 @@ impl From<Reported> for Progress {
 #[derive(Debug)]
 enum Claim {
     Ticket(Ticket),
-    /// The task ended before it was queued.
-    Ended(TaskError),
+    /// The task ended before it was queued. Boxed: handles are moved about.
+    Ended(Box<TaskError>),
     /// Its value was known before.
     Known(Arc<Outcome>),
     Taken,
 }
 
+const _: () = assert!(size_of::<Handle<()>>() <= 48);
+
 impl<R: DeserializeOwned> Handle<R> {
     #[inline]
     pub(super) fn new(
         scheduler: Arc<Scheduler>,
-        submitted: Result<Ticket, TaskError>,
+        submitted: Result<Ticket, Box<TaskError>>,
         name: fn() -> &'static str,
     ) -> Self {
         Handle {
@@ -189,7 +191,7 @@ impl<R: DeserializeOwned> Handle<R> {
     ) -> Option<Result<R, TaskError>> {
         let outcome = match &self.claim {
             Claim::Ticket(ticket) => get(&self.scheduler, ticket)?,
-            Claim::Ended(error) => Err(Box::new(error.clone())),
+            Claim::Ended(error) => Err(error.clone()),
             Claim::Known(outcome) => {
                 let outcome = Arc::clone(outcome);
                 self.claim = Claim::Taken;
@@ -352,7 +354,7 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
                     follower(&outcome);
                 }
             }
-            Claim::Ended(error) => follower(&Arc::new(Err(Box::new(error.clone())))),
+            Claim::Ended(error) => follower(&Arc::new(Err(error.clone()))),
             Claim::Known(outcome) => follower(outcome),
             Claim::Taken => return Err(CallbackError::TooLate { which }),
         }
@@ -374,7 +376,7 @@ impl<R> Handle<R> {
                 Dependency::Ended(Arc::new(Err(Box::new(error))), name)
             }
             Claim::Ticket(ticket) => Dependency::Ticket { ticket, name },
-            Claim::Ended(error) => Dependency::Ended(Arc::new(Err(Box::new(error.clone()))), name),
+            Claim::Ended(error) => Dependency::Ended(Arc::new(Err(error.clone())), name),
             Claim::Known(outcome) => Dependency::Ended(Arc::clone(outcome), name),
             Claim::Taken => {
                 let error = Box::new(TaskError::AlreadyJoined);

@@ -109,7 +109,7 @@ where
             |submitted| match submitted {
                 Ok(ticket) => tickets.push_back(ticket),
                 Err(error) => {
-                    failed.get_or_insert(error);
+                    failed.get_or_insert(*error);
                 }
             },
         );

@@ -76,7 +76,7 @@ where
         let ticket = match submitted.ticket {
             Ok(ticket) => ticket,
             Err(error) => {
-                self.fail(error);
+                self.fail(*error);
                 return false;
             }
         };

@@ -127,7 +127,7 @@ impl<'rt> Scope<'rt> {
         let child = {
             let mut children = self.look();
             if children.is_cancelled {
-                return Handle::new(self.core.present(), Err(TaskError::Cancelled), task.name);
+                return Handle::new(self.core.present(), Err(Box::new(TaskError::Cancelled)), task.name);
             }
             children.spawned += 1;
             children.spawned - 1
@@ -144,7 +144,7 @@ impl<'rt> Scope<'rt> {
                     children.ends.cancel();
                 }
             }
-            Err(error) => children.fail(child, error.clone(), self.stops),
+            Err(error) => children.fail(child, (**error).clone(), self.stops),
         }
         drop(children);
         Handle::new(submitted.scheduler, submitted.ticket, task.name)

@@ -50,7 +50,7 @@ pub(super) struct Submitted {
     /// To which fold.
     pub scheduler: Arc<Scheduler>,
     /// Or why it was not accepted.
-    pub ticket: Result<Ticket, TaskError>,
+    pub ticket: Result<Ticket, Box<TaskError>>,
     /// Buffers were among its arguments.
     pub has_buffers: bool,
     /// What it is called in errors.
@@ -386,8 +386,8 @@ pub(super) fn handle<R: DeserializeOwned>(
 }
 
 #[cold]
-pub(super) fn error_of(not_accepted: NotAccepted) -> TaskError {
-    match not_accepted {
+pub(super) fn error_of(not_accepted: NotAccepted) -> Box<TaskError> {
+    Box::new(match not_accepted {
         NotAccepted::Failed(error) => error,
         NotAccepted::Refused(Refusal::Shutdown) => TaskError::Shutdown,
         NotAccepted::Refused(refusal @ Refusal::Rebuilding) => TaskError::Corrupted {
@@ -396,5 +396,5 @@ pub(super) fn error_of(not_accepted: NotAccepted) -> TaskError {
         NotAccepted::Refused(refusal) => TaskError::OutOfMemory {
             message: refusal.to_string(),
         },
-    }
+    })
 }

@@ -120,7 +120,7 @@ where
                     tickets[place as usize] = Some((ticket, number));
                     new.push(place);
                 }
-                Err(error) => ready.push_back((number, Err(Box::new(error)))),
+                Err(error) => ready.push_back((number, Err(error))),
             }
         });
         let new = new.iter().filter_map(|place| {

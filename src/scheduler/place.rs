@@ -49,12 +49,17 @@ impl Scheduler {
     #[inline]
     fn choose(&self, state: &mut State) -> usize {
         let count = state.inboxes.len();
-        state.next = (state.next + 1) % count;
-        if count == 1 {
-            return 0;
+        let mut first = state.next + 1;
+        if first >= count {
+            first = 0;
         }
-        let first = state.next;
-        let second = (first + 1 + first * 7 % (count - 1)) % count;
+        state.next = first;
+        // Divisions take their time: of few the next, of many anyone.
+        let second = match count {
+            1 => return 0,
+            2 => 1 - first,
+            _ => (first + 1 + first * 7 % (count - 1)) % count,
+        };
         let delay = |e: usize| self.load(state, e).delay_ns();
         if delay(second) < delay(first) {
             second

@@ -135,6 +135,10 @@ impl Scheduler {
             return None;
         }
         let mut state = self.lock();
+        // Nearly always, when many are in flight: collected together with others.
+        if let Some(outcome) = state.tickets.take(ticket.id) {
+            return Some(outcome);
+        }
         self.collect_this(&mut state, ticket.id, ticket.hint());
         self.reap(&mut state);
         state.tickets.take(ticket.id)
