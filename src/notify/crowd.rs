@@ -154,6 +154,7 @@ impl BitSet {
     }
 
     /// Whether `member` is in.
+    #[inline]
     pub fn contains(&self, member: u32) -> bool {
         // Relaxed: a hint, or ordered by the caller's barrier.
         self.0[member as usize / 64].load(Ordering::Relaxed) & (1 << (member % 64)) != 0

@@ -89,7 +89,10 @@ pub struct Transfer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Idle,
+    /// No buffer was met: what was met before is not looked at.
     Encoding,
+    /// As `Encoding`, and some were.
+    Met,
     Decoding,
 }
 
@@ -102,14 +105,19 @@ thread_local! {
 struct Restore(Mode);
 
 impl Restore {
+    #[inline]
     fn to(mode: Mode) -> Self {
         Restore(MODE.replace(mode))
     }
 }
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
-        MODE.set(self.0);
+        // Only when what met them panicked.
+        if MODE.replace(self.0) == Mode::Met {
+            OUTGOING.take();
+        }
     }
 }
 
@@ -118,9 +126,7 @@ struct OuterOutgoing(Vec<Transfer>);
 
 impl Drop for OuterOutgoing {
     fn drop(&mut self) {
-        if !self.0.is_empty() || OUTGOING.with_borrow(|list| !list.is_empty()) {
-            OUTGOING.replace(std::mem::take(&mut self.0));
-        }
+        OUTGOING.replace(std::mem::take(&mut self.0));
     }
 }
 
@@ -136,23 +142,16 @@ impl Drop for OuterIncoming {
 /// Runs `encode`; returns the holds of the buffers it met, in order.
 #[inline]
 pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
-    let restore = Restore::to(Mode::Encoding);
     // A value whose encoding encodes others has their lists apart from its own; also
     // when it panics.
-    let outer = match restore.0 {
-        Mode::Encoding => OUTGOING.take(),
-        _ => Vec::new(),
-    };
-    let _lists = OuterOutgoing(outer);
+    let _lists = (MODE.get() == Mode::Met).then(|| OuterOutgoing(OUTGOING.take()));
+    let _restore = Restore::to(Mode::Encoding);
     let result = encode();
-    let met = OUTGOING.with_borrow_mut(|list| {
-        if list.is_empty() {
-            Vec::new()
-        } else {
-            std::mem::take(list)
-        }
-    });
-    (result, met)
+    if MODE.get() != Mode::Met {
+        return (result, Vec::new());
+    }
+    MODE.set(Mode::Encoding);
+    (result, OUTGOING.take())
 }
 
 /// Runs `decode` with `incoming` to pick from; what it does not pick is dropped.
@@ -301,9 +300,10 @@ fn serialize<S: Serializer>(
     len: usize,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    if MODE.get() != Mode::Encoding {
+    if !matches!(MODE.get(), Mode::Encoding | Mode::Met) {
         return Err(serde::ser::Error::custom(OUTSIDE));
     }
+    MODE.set(Mode::Met);
     let number = OUTGOING.with_borrow_mut(|list| {
         list.push(Transfer {
             hold: Arc::clone(hold),

@@ -168,6 +168,7 @@ impl Scheduler {
     }
 
     /// Whether the segment was found damaged: a fresh fold will take its place.
+    #[inline]
     pub fn is_condemned(&self) -> bool {
         // ordering: Acquire pairs with the Release in `condemn`.
         self.condemned.load(Ordering::Acquire)

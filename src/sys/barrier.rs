@@ -38,6 +38,7 @@ pub fn use_asymmetric() {
 }
 
 /// Whether this process registered and relies on expedited barriers.
+#[inline]
 pub fn is_asymmetric() -> bool {
     // Relaxed: written once before any use, see `use_asymmetric`.
     ASYMMETRIC.load(Ordering::Relaxed)

@@ -86,6 +86,12 @@ impl Payload {
     pub fn extend(&mut self, more: &[u8]) {
         let end = self.len + more.len();
         if end <= INLINE_LEN {
+            // Most pieces are a byte: a call to copy that takes longer than to do it.
+            if let [byte] = more {
+                bytemuck::cast_slice_mut(&mut self.inline)[self.len] = *byte;
+                self.len = end;
+                return;
+            }
             bytemuck::cast_slice_mut(&mut self.inline)[self.len..end].copy_from_slice(more);
         } else {
             self.spill_over(more);
