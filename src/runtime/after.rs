@@ -1,19 +1,25 @@
 //! What a task may depend on: handles, alone, many of one type, or a tuple of several.
 
+use std::slice::Iter;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Dependency, NotAccepted, Outcome, Scheduler, decode_again};
+use crate::scheduler::{
+    Build, Dependencies as Listed, Job, List, NotAccepted, Outcome, Scheduler, Ticket, Unfinished,
+    decode_again,
+};
 
 use super::Task;
 use super::handle::Handle;
 use super::task::{encode, foreign, handle};
 
-/// Takes the values of the tasks that were depended on.
-type Decode<I> = Box<dyn FnOnce(&[Arc<Outcome>]) -> Result<I, TaskError> + Send>;
+/// The outcomes of what was depended on, in order.
+type Outcomes<'a> = Iter<'a, Arc<Outcome>>;
+/// The lists among them, in order.
+type Lists<'a> = Iter<'a, List>;
 
 /// Tasks that another one depends on, for [`Task::spawn_after`](crate::Task::spawn_after):
 /// a handle's reference (whose value is then the input), a slice or vector of such
@@ -42,13 +48,14 @@ pub trait Sealed {
     type Values;
 
     /// Each of them, if it is of this fold.
-    fn list<'a>(&'a self, fold: &Arc<Scheduler>) -> Vec<Dependency<'a>>;
+    fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>);
 
-    /// How many there are.
-    fn count(&self) -> usize;
+    /// Which of them form lists; `next` counts them.
+    fn lists(&self, next: &mut u32, lists: &mut Vec<List>);
 
     /// Takes their values from as many outcomes.
-    fn decode(&self) -> Decode<Self::Values>;
+    fn decode(outcomes: &mut Outcomes<'_>, lists: &mut Lists<'_>)
+    -> Result<Self::Values, TaskError>;
 }
 
 impl<R: Serialize + DeserializeOwned + Send + 'static> Dependencies for &Handle<R> {
@@ -58,19 +65,16 @@ impl<R: Serialize + DeserializeOwned + Send + 'static> Dependencies for &Handle<
 impl<R: DeserializeOwned + 'static> Sealed for &Handle<R> {
     type Values = R;
 
-    fn list<'a>(&'a self, fold: &Arc<Scheduler>) -> Vec<Dependency<'a>> {
-        vec![self.dependency(fold)]
+    fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
+        all.push(self.dependency(fold));
     }
 
-    fn count(&self) -> usize {
-        1
+    fn lists(&self, next: &mut u32, _: &mut Vec<List>) {
+        *next += 1;
     }
 
-    fn decode(&self) -> Decode<R> {
-        Box::new(|outcomes| match outcomes {
-            [outcome] => decode_again(outcome),
-            _ => Err(TaskError::Shutdown),
-        })
+    fn decode(outcomes: &mut Outcomes<'_>, _: &mut Lists<'_>) -> Result<R, TaskError> {
+        decode_again(outcomes.next().ok_or(TaskError::Shutdown)?)
     }
 }
 
@@ -81,21 +85,20 @@ impl<R: Serialize + DeserializeOwned + Send + 'static> Dependencies for &[&Handl
 impl<R: DeserializeOwned + 'static> Sealed for &[&Handle<R>] {
     type Values = Vec<R>;
 
-    fn list<'a>(&'a self, fold: &Arc<Scheduler>) -> Vec<Dependency<'a>> {
-        self.iter().map(|handle| handle.dependency(fold)).collect()
+    fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
+        all.extend(self.iter().map(|handle| handle.dependency(fold)));
     }
 
-    fn count(&self) -> usize {
-        self.len()
+    fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
+        let len = self.len() as u32;
+        lists.push(List { at: *next, len });
+        *next += len;
     }
 
-    fn decode(&self) -> Decode<Vec<R>> {
-        Box::new(|outcomes| {
-            outcomes
-                .iter()
-                .map(|outcome| decode_again(outcome))
-                .collect()
-        })
+    fn decode(outcomes: &mut Outcomes<'_>, lists: &mut Lists<'_>) -> Result<Vec<R>, TaskError> {
+        let len = lists.next().ok_or(TaskError::Shutdown)?.len;
+        let own = outcomes.take(len as usize);
+        own.map(|outcome| decode_again(outcome)).collect()
     }
 }
 
@@ -106,16 +109,16 @@ impl<R: Serialize + DeserializeOwned + Send + 'static> Dependencies for Vec<&Han
 impl<R: DeserializeOwned + 'static> Sealed for Vec<&Handle<R>> {
     type Values = Vec<R>;
 
-    fn list<'a>(&'a self, fold: &Arc<Scheduler>) -> Vec<Dependency<'a>> {
-        self.iter().map(|handle| handle.dependency(fold)).collect()
+    fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
+        all.extend(self.iter().map(|handle| handle.dependency(fold)));
     }
 
-    fn count(&self) -> usize {
-        self.len()
+    fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
+        self.as_slice().lists(next, lists);
     }
 
-    fn decode(&self) -> Decode<Vec<R>> {
-        self.as_slice().decode()
+    fn decode(outcomes: &mut Outcomes<'_>, lists: &mut Lists<'_>) -> Result<Vec<R>, TaskError> {
+        <&[&Handle<R>]>::decode(outcomes, lists)
     }
 }
 
@@ -126,16 +129,12 @@ impl Dependencies for () {
 impl Sealed for () {
     type Values = ();
 
-    fn list<'a>(&'a self, _: &Arc<Scheduler>) -> Vec<Dependency<'a>> {
-        Vec::new()
-    }
+    fn list<'a>(&'a self, _: &Arc<Scheduler>, _: &mut Listed<'a>) {}
 
-    fn count(&self) -> usize {
-        0
-    }
+    fn lists(&self, _: &mut u32, _: &mut Vec<List>) {}
 
-    fn decode(&self) -> Decode<()> {
-        Box::new(|_| Ok(()))
+    fn decode(_: &mut Outcomes<'_>, _: &mut Lists<'_>) -> Result<(), TaskError> {
+        Ok(())
     }
 }
 
@@ -150,28 +149,19 @@ macro_rules! tuples {
         impl<$($D: Sealed<Values: 'static>),+> Sealed for ($($D,)+) {
             type Values = ($($D::Values,)+);
 
-            fn list<'a>(&'a self, fold: &Arc<Scheduler>) -> Vec<Dependency<'a>> {
-                let mut all = Vec::new();
-                $(all.extend(self.$at.list(fold));)+
-                all
+            fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
+                $(self.$at.list(fold, all);)+
             }
 
-            fn count(&self) -> usize {
-                0 $(+ self.$at.count())+
+            fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
+                $(self.$at.lists(next, lists);)+
             }
 
-            fn decode(&self) -> Decode<Self::Values> {
-                let parts = ($((self.$at.count(), self.$at.decode()),)+);
-                Box::new(move |outcomes| {
-                    let mut rest = outcomes;
-                    Ok(($({
-                        let (count, decode) = parts.$at;
-                        let (own, others) = rest.split_at_checked(count).ok_or(TaskError::Shutdown)?;
-                        rest = others;
-                        let _ = &rest;
-                        decode(own)?
-                    },)+))
-                })
+            fn decode(
+                outcomes: &mut Outcomes<'_>,
+                lists: &mut Lists<'_>,
+            ) -> Result<Self::Values, TaskError> {
+                Ok(($($D::decode(outcomes, lists)?,)+))
             }
         }
     )+};
@@ -184,6 +174,24 @@ tuples! {
     (A 0, B 1, C 2, D 3)
     (A 0, B 1, C 2, D 3, E 4)
     (A 0, B 1, C 2, D 3, E 4, F 5)
+}
+
+/// Encodes arguments and inputs together, which both are encoded.
+fn rebuild<A, D>(
+    args: &[u8],
+    lists: &[List],
+    outcomes: &[Arc<Outcome>],
+    job: &mut Job,
+) -> Result<(), TaskError>
+where
+    A: Serialize + DeserializeOwned,
+    D: Sealed<Values: Serialize>,
+{
+    let args: A = postcard::from_bytes(args).map_err(|error| TaskError::Arguments {
+        message: format!("they do not decode: {error}"),
+    })?;
+    let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
+    encode(&(args, inputs), job).map(drop)
 }
 
 impl<F, A, I, R> Task<'_, F, (A, I), R>
@@ -226,17 +234,50 @@ where
         D: Dependencies<Inputs = I> + Sealed<Values = I>,
     {
         let scheduler = self.core().sound();
+        let submitted = self.submit_after(&scheduler, &after, args);
+        handle(scheduler, submitted, self.name)
+    }
+
+    fn submit_after<D>(
+        &self,
+        scheduler: &Arc<Scheduler>,
+        after: &D,
+        args: A,
+    ) -> Result<Ticket, NotAccepted>
+    where
+        D: Sealed<Values = I>,
+    {
         let mut job = self.job();
         if self.function.is_none() {
-            return handle(scheduler, Err(NotAccepted::Failed(foreign())), self.name);
+            return Err(NotAccepted::Failed(foreign()));
         }
-        let decode = after.decode();
-        let build = Box::new(move |outcomes: &[_]| {
-            let inputs = decode(outcomes)?;
-            encode(&(args, inputs), &mut job)?;
-            Ok(job)
-        });
-        let submitted = scheduler.submit_after(after.list(&scheduler), build);
-        handle(scheduler, submitted, self.name)
+        let args_at = encode(&args, &mut job).map_err(NotAccepted::Failed)?;
+        if self.settings.is_some() {
+            self.take_limits(scheduler, &mut job, None)?;
+        }
+        let mut lists = Vec::new();
+        after.lists(&mut 0, &mut lists);
+        let build = if job.buffers.is_empty() {
+            Build::Append(rebuild::<A, D>)
+        } else {
+            // They go when the task does.
+            job.buffers.drain(..).for_each(|buffer| buffer.recall());
+            let lists = lists.clone();
+            Build::Whole(Box::new(move |outcomes, job| {
+                let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
+                encode(&(args, inputs), job).map(drop)
+            }))
+        };
+        let mut dependencies = Listed::new();
+        after.list(scheduler, &mut dependencies);
+        scheduler.submit_after(
+            &dependencies,
+            Unfinished {
+                job,
+                args_at,
+                lists,
+                build,
+            },
+        )
     }
 }

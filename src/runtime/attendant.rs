@@ -25,6 +25,7 @@ fn tell(scheduler: &Scheduler, news: News) {
                 alone(|| follower(&outcome));
             }
         }
+        News::Ready(node) => alone(|| scheduler.go(node)),
         News::Heard(listener) => alone(|| listener()),
         News::ToJudge {
             task,

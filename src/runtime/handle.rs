@@ -369,10 +369,10 @@ impl<R> Handle<R> {
 
     /// What it is for a task of this fold that depends on it.
     pub(super) fn dependency(&self, fold: &Arc<Scheduler>) -> Dependency<'_> {
-        let name = (self.name)();
+        let name = self.name;
         match &self.claim {
             Claim::Ticket(_) if !Arc::ptr_eq(fold, &self.scheduler) => {
-                let error = TaskError::ForeignHandle { task: name };
+                let error = TaskError::ForeignHandle { task: name() };
                 Dependency::Ended(Arc::new(Err(Box::new(error))), name)
             }
             Claim::Ticket(ticket) => Dependency::Ticket { ticket, name },

@@ -47,9 +47,12 @@ impl std::fmt::Debug for Memo {
     }
 }
 
-type Key = (u32, Box<[u8]>);
+type Key = (u64, u32, Box<[u8]>);
 
 struct Shared {
+    /// How often all was forgotten: part of the keys, so that what was in flight at the
+    /// time is not remembered, nor joined.
+    age: u64,
     known: LruCache<Key, Arc<Outcome>>,
     in_flight: std::collections::HashMap<Key, Vec<Follower>>,
     hits: u64,
@@ -83,6 +86,7 @@ impl Memo {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         Memo {
             shared: Arc::new(Mutex::new(Shared {
+                age: 0,
                 known: LruCache::new(capacity),
                 in_flight: std::collections::HashMap::new(),
                 hits: 0,
@@ -109,13 +113,15 @@ impl Memo {
         self.lock().misses
     }
 
-    /// Forgets all values; what is in flight goes on.
+    /// Forgets all values. What is in flight goes on, and is not remembered.
     ///
     /// ```
     /// pinfold::Memo::new(10).clear();
     /// ```
     pub fn clear(&self) {
-        self.lock().known.clear();
+        let mut shared = self.lock();
+        shared.age += 1;
+        shared.known.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -129,8 +135,8 @@ impl Memo {
         function: FunctionId,
         arguments: &[u8],
     ) -> Known {
-        let key = (function.0, Box::from(arguments));
         let mut shared = self.lock();
+        let key = (shared.age, function.0, Box::from(arguments));
         if let Some(outcome) = shared.known.get(&key).map(Arc::clone) {
             shared.hits += 1;
             return Known::Value(outcome);
@@ -151,7 +157,8 @@ impl Memo {
     fn ended(&self, key: Key, outcome: &Arc<Outcome>) {
         let mut shared = self.lock();
         let followers = shared.in_flight.remove(&key).unwrap_or_default();
-        if matches!(&**outcome, Ok(value) if !value.is_err()) {
+        let is_value = matches!(&**outcome, Ok(value) if !value.is_err());
+        if is_value && key.0 == shared.age {
             shared.known.put(key, Arc::clone(outcome));
         }
         drop(shared);

@@ -150,7 +150,7 @@ where
             let encoded = self.encode(&args, &mut job);
             let has_buffers = !job.buffers.is_empty();
             let submitted = match encoded {
-                Ok(()) => self.submit_job(&scheduler, &mut job, None),
+                Ok(_) => self.submit_job(&scheduler, &mut job, None),
                 Err(error) => Err(NotAccepted::Failed(error)),
             };
             if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
@@ -344,9 +344,10 @@ where
         }
     }
 
-    /// Encodes `args` into `job`, whose former contents are forgotten.
+    /// Encodes `args` into `job`, whose former contents are forgotten; returns where
+    /// they begin.
     #[inline]
-    pub(super) fn encode(&self, args: &A, job: &mut Job) -> Result<(), TaskError> {
+    pub(super) fn encode(&self, args: &A, job: &mut Job) -> Result<usize, TaskError> {
         if self.function.is_none() {
             return Err(foreign());
         }
@@ -361,19 +362,24 @@ pub(super) fn foreign() -> TaskError {
     }
 }
 
-/// Encodes `args` into `job`, whose former contents are forgotten.
+/// Encodes `args` into `job`, whose former contents are forgotten; returns where they
+/// begin, behind the label.
 #[inline]
-pub(super) fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<(), TaskError> {
+pub(super) fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<usize, TaskError> {
     job.payload.clear();
     if let Some(label) = job.settings.as_ref().and_then(|s| s.label.as_ref()) {
         // Strings alone: nothing in it can refuse to be encoded.
         let _ = job.payload.encode(&**label);
     }
+    let args_at = job.payload.len();
     let (encoded, buffers) = encoding(|| job.payload.encode(args));
     job.buffers = buffers;
-    encoded.map_err(|error| TaskError::Arguments {
-        message: format!("they cannot be encoded: {error}"),
-    })
+    match encoded {
+        Ok(()) => Ok(args_at),
+        Err(error) => Err(TaskError::Arguments {
+            message: format!("they cannot be encoded: {error}"),
+        }),
+    }
 }
 
 #[inline]

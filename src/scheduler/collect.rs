@@ -16,6 +16,17 @@ const AHEAD: usize = 16;
 impl Scheduler {
     /// Reads every completion ring; returns how many tasks have ended by it.
     pub(super) fn reap(&self, state: &mut State) -> usize {
+        // Those that depend on what has ended are queued together.
+        let is_inner = std::mem::replace(&mut state.is_releasing, true);
+        let ended = self.read_completions(state);
+        state.is_releasing = is_inner;
+        if !state.tickets.arrivals.is_empty() {
+            self.release(state);
+        }
+        ended
+    }
+
+    fn read_completions(&self, state: &mut State) -> usize {
         let mut ended = 0;
         for executor in 0..state.completions.len() {
             if !state.completions[executor].has_more() {
@@ -225,8 +236,8 @@ impl Scheduler {
     /// The task of `ticket` has ended, and is in no slot any more: tells who waits.
     #[inline]
     pub(super) fn end(&self, state: &mut State, ticket: u32, outcome: Outcome) {
-        let (watchers, is_news) = state.tickets.settle(ticket, outcome);
-        if is_news {
+        let (watchers, was_followed) = state.tickets.settle(ticket, outcome);
+        if was_followed {
             self.tell(state);
         }
         for waiter in &state.waiters {
@@ -234,7 +245,7 @@ impl Scheduler {
                 Awaited::Task { ticket: of, .. } => of == ticket,
                 Awaited::Group(group) => watchers.contain(group),
                 Awaited::Any => true,
-                Awaited::News => !state.tickets.news.is_empty(),
+                Awaited::News => !state.tickets.news.is_empty() || state.followed == 0,
             };
             if is_meant {
                 waiter.thread.unpark();

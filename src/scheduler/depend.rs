@@ -1,35 +1,41 @@
 //! Tasks that begin when others have ended.
 //!
 //! ```text
-//!   spawn_after ─▶ Pending ──all inputs are there──▶ in transit ──▶ Queued, as any task
+//!   spawn_after ─▶ Pending ──all inputs are there──▶ Queued, as any task
+//!                    │ │                               ▲
+//!                    │ └──there is no room; large ──▶ in transit
 //!                    │  one has failed; cancelled        │ cancelled; no fold any more
 //!                    └──────────────▶ ended ◀────────────┘
 //! ```
 //!
 //! A pending task is the host's alone: it has a ticket, but no slot, so that any number
-//! of them hold up nobody, and no death of a worker can reach what they wait for. What
-//! is missing is kept as bits, one for each input. It follows the tasks it depends on;
-//! the attendant brings what they end with, and submits it when nothing is missing. A
-//! task that fails ends its dependents at once, and these theirs, by way of the list of
-//! news: nothing recurs.
+//! of them hold up nobody, and no death of a worker can reach what they wait for. Its
+//! arguments are encoded when it is submitted; each input is put behind them as it came,
+//! neither decoded nor encoded again, unless there are buffers in it.
+//!
+//! Whoever collects a task, under the lock, hands its value to those that depend on it,
+//! and queues those that have all of theirs; so nobody waits for any thread but the one
+//! that collects. What may have to wait (for a slot, for a block), or calls code of the
+//! user's types, is left to the attendant. A task that fails ends its dependents at
+//! once, and these theirs, by way of a list: nothing recurs.
 //!
 //! There are no cycles: whatever a task depends on was submitted before it.
 
 use std::sync::{Arc, Weak};
 
+use smallvec::SmallVec;
+
 use crate::error::TaskError;
 use crate::prim::{Hint, SlotIndex};
+use crate::task::INLINE_LEN;
 
 use super::Scheduler;
 use super::state::{Awaited, State};
 use super::submit::{Job, NotAccepted};
-use super::ticket::{Follower, Outcome, Ticket, Value};
+use super::ticket::{Follower, News, Outcome, SMALL, Ticket, Value};
 
 /// Pending tasks that a fold may have; who submits more waits.
 const PENDING_MAX: usize = 1 << 20;
-
-/// Makes the job, when the inputs are there.
-pub type Build = Box<dyn FnOnce(&[Arc<Outcome>]) -> Result<Job, TaskError> + Send>;
 
 /// A task that another one depends on.
 #[derive(Debug)]
@@ -38,22 +44,135 @@ pub enum Dependency<'a> {
     Ticket {
         ticket: &'a Ticket,
         /// What its function is called.
-        name: &'static str,
+        name: fn() -> &'static str,
     },
     /// It has an outcome, and no ticket.
-    Ended(Arc<Outcome>, &'static str),
+    Ended(Arc<Outcome>, fn() -> &'static str),
 }
+
+/// Several of them.
+pub type Dependencies<'a> = SmallVec<[Dependency<'a>; 2]>;
+
+/// In front of input `at` stands how many form a list together.
+#[derive(Clone, Copy, Debug)]
+pub struct List {
+    pub at: u32,
+    pub len: u32,
+}
+
+/// A task that is to be submitted with inputs.
+pub struct Unfinished {
+    /// Its payload has the arguments, and not the inputs.
+    pub job: Job,
+    /// Where the arguments begin in it.
+    pub args_at: usize,
+    /// The lists among the inputs.
+    pub lists: Vec<List>,
+    pub build: Build,
+}
+
+/// Encodes arguments, of which the bytes are given, and inputs together.
+pub type Rebuild = fn(&[u8], &[List], &[Arc<Outcome>], &mut Job) -> Result<(), TaskError>;
+/// The same of arguments that it holds.
+pub type Whole = Box<dyn FnOnce(&[Arc<Outcome>], &mut Job) -> Result<(), TaskError> + Send>;
+
+/// How to put inputs behind arguments.
+pub enum Build {
+    /// As they came; or, if there are buffers in them, by this.
+    Append(Rebuild),
+    /// There are buffers in the arguments.
+    Whole(Whole),
+}
+
+/// What a task gets from one that it depends on.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing yet; what that one is called.
+    Missing(fn() -> &'static str),
+    /// A few bytes, without buffers.
+    Small { len: u8, words: [u64; SMALL / 8] },
+    /// Anything else.
+    Shared(Arc<Outcome>),
+}
+
+impl Input {
+    /// Of an outcome; or why there is none.
+    pub fn of(outcome: &Arc<Outcome>) -> Result<Self, TaskError> {
+        match &**outcome {
+            Ok(value) if value.is_err() => Err(returned()),
+            Ok(Value::Small { len, words, .. }) => Ok(Input::small(*len, *words)),
+            Ok(_) => Ok(Input::Shared(Arc::clone(outcome))),
+            Err(error) => Err((**error).clone()),
+        }
+    }
+
+    pub fn small(len: u8, words: [u64; SMALL / 8]) -> Self {
+        Input::Small { len, words }
+    }
+
+    /// Its bytes, unless there are buffers in it.
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Input::Missing(_) => None,
+            Input::Small { len, words } => Some(small_bytes(*len, words)),
+            Input::Shared(outcome) => bytes_of(outcome),
+        }
+    }
+
+    fn into_outcome(self) -> Option<Arc<Outcome>> {
+        match self {
+            Input::Missing(_) => None,
+            Input::Small { len, words } => Some(Arc::new(Ok(Value::Small {
+                len,
+                is_err: false,
+                words,
+            }))),
+            Input::Shared(outcome) => Some(outcome),
+        }
+    }
+}
+
+fn small_bytes(len: u8, words: &[u64; SMALL / 8]) -> &[u8] {
+    let bytes: &[u8] = bytemuck::cast_slice(words);
+    &bytes[..usize::from(len).min(SMALL)]
+}
+
+fn bytes_of(outcome: &Outcome) -> Option<&[u8]> {
+    match outcome {
+        Ok(Value::Small { len, words, .. }) => Some(small_bytes(*len, words)),
+        Ok(Value::Large(finished)) => finished.plain_bytes(),
+        Ok(Value::Shared(outcome)) => bytes_of(outcome),
+        Err(_) => None,
+    }
+}
+
+/// Why a value that is an `Err` is no input.
+pub fn returned() -> TaskError {
+    TaskError::Returned {
+        message: "its value is an `Err`".into(),
+    }
+}
+
+type Inputs = SmallVec<[Input; 1]>;
 
 /// A pending task.
 struct Node {
     ticket: u32,
-    build: Build,
-    inputs: Vec<Option<Arc<Outcome>>>,
-    /// What its dependencies are called.
-    names: Vec<&'static str>,
-    /// A bit for each input that is not there.
-    missing: Vec<u64>,
+    /// Inputs that are not there: as many as say so of themselves.
+    missing: u32,
+    inputs: Inputs,
+    unfinished: Unfinished,
 }
+
+/// The input of a pending task.
+#[derive(Clone, Copy, Debug)]
+pub struct Dependent {
+    node: NodeId,
+    input: u32,
+}
+
+/// What a task that has ended means for one that depends on it.
+pub type Arrival = (Dependent, Result<Input, TaskError>);
 
 /// Names a pending task; for none any more when it was submitted or has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +212,11 @@ impl Nodes {
         node.as_deref_mut().filter(|_| *generation == id.generation)
     }
 
+    fn is_missing(&mut self, id: NodeId, input: u32) -> bool {
+        let node = self.get(id);
+        node.is_some_and(|node| matches!(node.inputs[input as usize], Input::Missing(_)))
+    }
+
     fn all(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         let entries = (0..).zip(&self.entries);
         entries.filter_map(|(at, (generation, node))| {
@@ -110,59 +234,237 @@ impl Nodes {
     }
 }
 
+impl Unfinished {
+    /// Puts the inputs behind the arguments.
+    fn finish(mut self, inputs: Inputs) -> Result<Job, TaskError> {
+        let is_plain = inputs.iter().all(|input| input.bytes().is_some());
+        match self.build {
+            Build::Append(_) if is_plain => {
+                append(&mut self.job, &self.lists, &inputs);
+                return Ok(self.job);
+            }
+            build => {
+                let outcomes: Option<Vec<_>> =
+                    inputs.into_iter().map(Input::into_outcome).collect();
+                let outcomes = outcomes.ok_or(TaskError::Shutdown)?;
+                match build {
+                    Build::Append(rebuild) => {
+                        let payload = std::mem::take(&mut self.job.payload);
+                        let args = payload.bytes().get(self.args_at..).unwrap_or_default();
+                        rebuild(args, &self.lists, &outcomes, &mut self.job)?;
+                    }
+                    Build::Whole(build) => build(&outcomes, &mut self.job)?,
+                }
+            }
+        }
+        Ok(self.job)
+    }
+
+    /// Whether that takes no time, no memory and no code of anybody else's.
+    fn is_quick(&self, inputs: &Inputs) -> bool {
+        // Of few inputs the lengths of lists are a byte each.
+        let own = self.job.payload.len() + self.lists.len();
+        let fits = |len: usize, input: &Input| Some(len + input.bytes()?.len());
+        matches!(self.build, Build::Append(_))
+            && inputs.len() < INLINE_LEN
+            && inputs.iter().try_fold(own, fits).is_some_and(|len| len <= INLINE_LEN)
+    }
+}
+
+fn append(job: &mut Job, lists: &[List], inputs: &Inputs) {
+    let mut lists = lists.iter().peekable();
+    for at in 0..=inputs.len() {
+        while let Some(list) = lists.next_if(|list| list.at as usize == at) {
+            // A number: nothing in it can refuse to be encoded.
+            let _ = job.payload.encode(&list.len);
+        }
+        let bytes = inputs.get(at).and_then(Input::bytes);
+        job.payload.extend(bytes.unwrap_or_default());
+    }
+}
+
+/// What a task ends in that depends on one that is called `task`, and has no value.
+fn unmet(task: fn() -> &'static str, cause: TaskError) -> TaskError {
+    match cause {
+        // It was not the first.
+        TaskError::DependencyFailed { .. } => cause,
+        cause => TaskError::DependencyFailed {
+            task: task(),
+            cause: Box::new(cause),
+        },
+    }
+}
+
 impl Scheduler {
     /// Submits a task that begins when those of `after` have ended with a value. Waits
     /// while there are very many pending tasks.
     pub fn submit_after(
-        self: &Arc<Self>,
-        after: Vec<Dependency<'_>>,
-        build: Build,
+        &self,
+        after: &[Dependency<'_>],
+        unfinished: Unfinished,
     ) -> Result<Ticket, NotAccepted> {
-        self.wait_until(Awaited::Any, None, |state| {
-            state.closed.is_some() || state.nodes.count < PENDING_MAX
-        });
         let mut state = self.lock();
+        if state.nodes.count >= PENDING_MAX {
+            drop(state);
+            self.wait_until(Awaited::Any, None, |state| {
+                state.closed.is_some() || state.nodes.count < PENDING_MAX
+            });
+            state = self.lock();
+        }
         if let Some(refusal) = state.closed {
             return Err(refusal.into());
         }
-        let count = after.len();
-        let name = |dependency: &Dependency<'_>| match dependency {
-            Dependency::Ticket { name, .. } | Dependency::Ended(_, name) => *name,
-        };
+        let mut inputs = Inputs::with_capacity(after.len());
+        let mut missing = 0;
+        for dependency in after {
+            let (arrived, name) = match dependency {
+                Dependency::Ticket { ticket, name } => {
+                    self.collect_this(&mut state, ticket.id, ticket.hint());
+                    (state.tickets.input(ticket.id), *name)
+                }
+                Dependency::Ended(outcome, name) => (Some(Input::of(outcome)), *name),
+            };
+            match arrived {
+                Some(Ok(input)) => inputs.push(input),
+                Some(Err(cause)) => {
+                    let id = state.tickets.open();
+                    self.end_unqueued(&mut state, id, unmet(name, cause));
+                    return Ok(Ticket::nowhere(id));
+                }
+                None => {
+                    inputs.push(Input::Missing(name));
+                    missing += 1;
+                }
+            }
+        }
+        if missing == 0 {
+            drop(state);
+            let mut job = unfinished.finish(inputs).map_err(NotAccepted::Failed)?;
+            return self.submit(&mut job, None);
+        }
         let id = state.tickets.open();
         let node = state.nodes.add(Box::new(Node {
             ticket: id,
-            build,
-            inputs: vec![None; count],
-            names: after.iter().map(name).collect(),
-            missing: (0..count.div_ceil(64))
-                .map(|word| u64::MAX >> (64 - (count - 64 * word).min(64)))
-                .collect(),
+            missing,
+            inputs,
+            unfinished,
         }));
         state.tickets.is_pending(id, node);
-        self.is_followed(&mut state);
-        drop(state);
-        if count == 0 {
-            self.go(node);
-        }
-        for (input, dependency) in after.into_iter().enumerate() {
-            match dependency {
-                Dependency::Ticket { ticket, .. } => {
-                    let scheduler = Arc::downgrade(self);
-                    let arrived = move |outcome: &Arc<Outcome>| {
-                        if let Some(scheduler) = Weak::upgrade(&scheduler) {
-                            scheduler.arrived(node, input, outcome);
-                        }
-                    };
-                    let followed = self.follow(ticket, Box::new(arrived));
-                    if let Err((arrived, outcome)) = followed {
-                        arrived(&outcome);
-                    }
+        for (input, dependency) in (0..).zip(after) {
+            let Dependency::Ticket { ticket, .. } = dependency else {
+                continue;
+            };
+            if !state.nodes.is_missing(node, input) {
+                continue;
+            }
+            let dependent = Dependent { node, input };
+            match state.tickets.depend(ticket.id, dependent) {
+                Some(true) => self.is_followed(&mut state),
+                Some(false) => {}
+                // The fold was found damaged while this was looked at.
+                None => {
+                    let arrival = state.tickets.input(ticket.id);
+                    let arrival = arrival.unwrap_or(Err(TaskError::Shutdown));
+                    state.tickets.arrivals.push((dependent, arrival));
                 }
-                Dependency::Ended(outcome, _) => self.arrived(node, input, &outcome),
             }
         }
+        if !state.tickets.arrivals.is_empty() {
+            self.release(&mut state);
+        }
         Ok(Ticket::nowhere(id))
+    }
+
+    /// Hands on what has arrived; queues what has all it needs.
+    #[cold]
+    pub(super) fn release(&self, state: &mut State) {
+        if std::mem::replace(&mut state.is_releasing, true) {
+            return; // whoever does so already sees to it
+        }
+        while !state.tickets.arrivals.is_empty() {
+            let mut arrivals = std::mem::take(&mut state.tickets.arrivals);
+            for (dependent, arrival) in arrivals.drain(..) {
+                self.arrived(state, dependent, arrival);
+            }
+            if state.tickets.arrivals.is_empty() {
+                // Its memory is used again.
+                state.tickets.arrivals = arrivals;
+            }
+            self.publish(state);
+        }
+        state.is_releasing = false;
+    }
+
+    /// One that a pending task depends on has ended.
+    fn arrived(&self, state: &mut State, dependent: Dependent, arrival: Result<Input, TaskError>) {
+        let Dependent { node: id, input } = dependent;
+        let Some(node) = state.nodes.get(id) else {
+            return; // it has ended meanwhile
+        };
+        let place = &mut node.inputs[input as usize];
+        let &mut Input::Missing(name) = place else {
+            debug_assert!(false, "an input came twice");
+            return;
+        };
+        match arrival {
+            Ok(input) => *place = input,
+            Err(cause) => {
+                self.end_node(state, id, unmet(name, cause));
+                return;
+            }
+        }
+        node.missing -= 1;
+        if node.missing == 0 {
+            self.start(state, id);
+        }
+    }
+
+    /// Nothing is missing: queues it, or leaves that to the attendant.
+    fn start(&self, state: &mut State, id: NodeId) {
+        if let Some(error) = state.failed.clone() {
+            self.end_node(state, id, error);
+            return;
+        }
+        let is_quick = |node: &mut Node| node.unfinished.is_quick(&node.inputs);
+        if state.free.is_empty() || !state.nodes.get(id).is_some_and(is_quick) {
+            state.tickets.news.push(News::Ready(id));
+            state.unpark_attendant();
+            self.call_attendant(state);
+            self.fold.host_bell.force();
+            return;
+        }
+        let Some(node) = state.nodes.remove(id) else {
+            return;
+        };
+        state.nodes.count -= 1;
+        let Node {
+            ticket,
+            inputs,
+            unfinished,
+            ..
+        } = *node;
+        let prepared = unfinished
+            .finish(inputs)
+            .map_err(NotAccepted::Failed)
+            .and_then(|mut job| self.prepare(&mut job, None));
+        match prepared {
+            Ok(prepared) => {
+                let hint = self.next_hint(state);
+                state.tickets.set_place(ticket, hint);
+                self.enqueue_as(state, prepared, ticket);
+            }
+            // It is quick: nothing in it can fail.
+            Err(_) => self.end_unqueued(state, ticket, TaskError::Shutdown),
+        }
+    }
+
+    /// Of the task that is enqueued next; there is room.
+    fn next_hint(&self, state: &State) -> Hint {
+        let index = state.free.last().copied().unwrap_or_default();
+        Hint {
+            slot: SlotIndex(index),
+            generation: state.inflight[index as usize].generation,
+        }
     }
 
     /// A ticket that ends as another does: when the follower is called.
@@ -184,61 +486,20 @@ impl Scheduler {
         (Ticket::nowhere(id), Box::new(follower))
     }
 
-    /// The task that `node` depends on as its `input`th has ended.
-    fn arrived(&self, id: NodeId, input: usize, outcome: &Arc<Outcome>) {
-        let mut state = self.lock();
-        let Some(node) = state.nodes.get(id) else {
-            return; // it has ended meanwhile
-        };
-        let cause = match outcome.as_ref() {
-            Ok(value) if value.is_err() => Some(TaskError::Returned {
-                message: "its value is an `Err`".into(),
-            }),
-            Ok(_) => None,
-            Err(error) => Some((**error).clone()),
-        };
-        if let Some(cause) = cause {
-            let task = node.names[input];
-            let error = match cause {
-                // It was not the first.
-                TaskError::DependencyFailed { .. } => cause,
-                cause => TaskError::DependencyFailed {
-                    task,
-                    cause: Box::new(cause),
-                },
-            };
-            self.end_node(&mut state, id, error);
-            drop(state);
-            self.fold.host_bell.force();
-            return;
-        }
-        node.inputs[input] = Some(Arc::clone(outcome));
-        node.missing[input / 64] &= !(1 << (input % 64));
-        if node.missing.iter().all(|word| *word == 0) {
-            drop(state);
-            self.go(id);
-        }
-    }
-
-    /// Nothing is missing: submits it.
-    fn go(&self, id: NodeId) {
+    /// Submits a task of which nothing is missing; may wait for room.
+    pub fn go(&self, id: NodeId) {
         let Some(node) = self.lock().nodes.remove(id) else {
             return;
         };
         let Node {
             ticket,
-            build,
             inputs,
+            unfinished,
             ..
         } = *node;
-        let inputs: Option<Vec<Arc<Outcome>>> = inputs.into_iter().collect();
-        let built = inputs
-            .ok_or(TaskError::Shutdown)
-            .and_then(|inputs| build(&inputs));
-        let submitted = match built {
-            Ok(mut job) => self.submit_pending(&mut job, ticket),
-            Err(error) => Err(error),
-        };
+        let submitted = unfinished
+            .finish(inputs)
+            .and_then(|mut job| self.submit_pending(&mut job, ticket));
         let mut state = self.lock();
         state.nodes.count -= 1;
         if let Err(error) = submitted {
@@ -268,17 +529,14 @@ impl Scheduler {
                 self.publish(&mut state);
                 self.reap(&mut state);
             }
-            let Some(index) = state.free.last() else {
+            if state.free.is_empty() {
                 drop(state);
                 self.wait_until(Awaited::Any, None, |state| {
                     state.failed.is_some() || !state.free.is_empty()
                 });
                 continue;
-            };
-            let hint = Hint {
-                slot: SlotIndex(*index),
-                generation: state.inflight[*index as usize].generation,
-            };
+            }
+            let hint = self.next_hint(&state);
             if !state.tickets.set_place(ticket, hint) {
                 return Err(TaskError::Cancelled);
             }

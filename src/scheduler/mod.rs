@@ -42,7 +42,7 @@ mod watch;
 
 pub use audit::{Audit, Owned};
 pub use backoff::Backoff;
-pub use depend::Dependency;
+pub use depend::{Build, Dependencies, Dependency, List, Unfinished};
 pub use group::{Ended, Group};
 pub use limit::Limit;
 pub use profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};

@@ -339,7 +339,9 @@ impl Scheduler {
 
     /// Ends everything in flight with `error`.
     pub(super) fn fail_in_flight(&self, state: &mut State, error: &TaskError) -> usize {
-        let mut failed = 0;
+        state.failed = Some(error.clone());
+        // First those that wait for others: they end for the same reason.
+        let mut failed = self.fail_pending(state, error);
         for index in 0..state.used {
             if state.inflight[index as usize].ticket.is_some() {
                 failed += 1;
@@ -350,8 +352,6 @@ impl Scheduler {
                 self.settle(state, index, Err(Box::new(error.clone())));
             }
         }
-        state.failed = Some(error.clone());
-        failed += self.fail_pending(state, error);
         state.homeless.clear();
         state.dying.clear();
         state.timers.clear();

@@ -216,7 +216,7 @@ impl Scheduler {
                     judge,
                 });
                 state.unpark_attendant();
-                self.attendance.notify_one();
+                self.call_attendant(state);
                 // It may lead, and sleep.
                 self.fold.host_bell.force();
                 None

@@ -238,10 +238,14 @@ pub struct State {
     pub ended_before: u64,
     /// Who wants to hear how far a task is.
     pub listeners: Vec<Listening>,
+    /// The attendant sleeps until there is something to attend to.
+    pub is_attendant_idle: bool,
     /// Tasks that somebody follows, and that have not ended.
     pub followed: usize,
     /// Tasks that wait for others.
     pub nodes: Nodes,
+    /// What has arrived for them is handed on by somebody, or will be.
+    pub is_releasing: bool,
     /// Why everything in flight was ended, if it was.
     pub failed: Option<TaskError>,
     /// Nothing more will happen: the attendant may leave when it has told all.
@@ -293,8 +297,10 @@ impl State {
             watch: None,
             ended_before: 0,
             listeners: Vec::new(),
+            is_attendant_idle: false,
             followed: 0,
             nodes: Nodes::default(),
+            is_releasing: false,
             failed: None,
             is_over: false,
             profiling: None,

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 
 use crate::error::TaskError;
 use crate::layout::SLOTS_MAX;
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::task::{Finished, Outcome as Ran, Payload};
 
-use super::depend::NodeId;
+use super::depend::{Arrival, Dependent, Input, NodeId, returned};
 use super::group::{Groups, Watch, Watchers};
 use super::retry::Judge;
 
 /// Bytes of a value that need no allocation.
-const SMALL: usize = 24;
+pub const SMALL: usize = 24;
 
 /// A handle's claim to an outcome: which ticket, and where its task is while it is
 /// in flight. There is one for each ticket, so a ticket is taken or detached once.
@@ -54,6 +55,8 @@ pub enum News {
         /// Who wanted to know.
         followers: Vec<Follower>,
     },
+    /// A pending task has all it needs, but was not quick to queue.
+    Ready(NodeId),
     /// A task has said how far it is.
     Heard(Arc<Listener>),
     /// Whether its outcome is a failure is for the user to say.
@@ -81,6 +84,15 @@ pub struct Following {
     /// It was cancelled on that way.
     is_cancelled: bool,
     followers: Vec<Follower>,
+    /// Inputs of pending tasks that it is.
+    dependents: SmallVec<[Dependent; 2]>,
+}
+
+impl Following {
+    /// Whether anybody waits for the end but the handle.
+    fn is_of_interest(&self) -> bool {
+        !self.followers.is_empty() || !self.dependents.is_empty()
+    }
 }
 
 impl std::fmt::Debug for Following {
@@ -88,6 +100,7 @@ impl std::fmt::Debug for Following {
         f.debug_struct("Following")
             .field("place", &self.place)
             .field("followers", &self.followers.len())
+            .field("dependents", &self.dependents.len())
             .finish_non_exhaustive()
     }
 }
@@ -127,6 +140,8 @@ pub struct Tickets {
     pub(super) groups: Groups,
     /// For the attendant.
     pub(super) news: Vec<News>,
+    /// For pending tasks.
+    pub(super) arrivals: Vec<Arrival>,
 }
 
 const _: () = assert!(size_of::<Entry>() <= 40);
@@ -166,7 +181,7 @@ impl Tickets {
     }
 
     /// The task of ticket `id` has ended; returns the groups that watched it, and whether
-    /// there is news for those who followed it.
+    /// anybody followed it.
     #[inline]
     pub fn settle(&mut self, id: u32, outcome: Outcome) -> (Watchers, bool) {
         let entry = &mut self.entries[id as usize];
@@ -214,20 +229,40 @@ impl Tickets {
         if watchers.any() {
             self.groups.tell(watchers, error_of(&outcome));
         }
-        let (outcome, own) = if has_loan(&outcome) {
-            (Arc::new(only_one()), Entry::Settled(outcome))
+        let is_of_interest = following.is_of_interest();
+        let Following {
+            is_detached,
+            followers,
+            dependents,
+            ..
+        } = *following;
+        // Of a few bytes everybody gets their own.
+        let is_small = matches!(&outcome, Ok(Value::Small { is_err: false, .. }));
+        let own = if !is_of_interest || (is_small && followers.is_empty()) {
+            if let Ok(Value::Small { len, words, .. }) = &outcome {
+                let input = || Ok(Input::small(*len, *words));
+                self.arrivals.extend(dependents.iter().map(|d| (*d, input())));
+            }
+            Entry::Settled(outcome)
         } else {
-            let outcome = Arc::new(outcome);
-            (Arc::clone(&outcome), Entry::Shared(outcome))
+            let (outcome, own) = if has_loan(&outcome) {
+                (Arc::new(only_one()), Entry::Settled(outcome))
+            } else {
+                let outcome = Arc::new(outcome);
+                (Arc::clone(&outcome), Entry::Shared(outcome))
+            };
+            self.arrivals.extend(dependents.iter().map(|d| (*d, Input::of(&outcome))));
+            if !followers.is_empty() {
+                self.news.push(News::Ended { outcome, followers });
+            }
+            own
         };
-        if following.is_detached {
+        if is_detached {
             self.vacant.push(id);
         } else {
-            *entry = own;
+            self.entries[id as usize] = own;
         }
-        let followers = following.followers;
-        self.news.push(News::Ended { outcome, followers });
-        (watchers, true)
+        (watchers, is_of_interest)
     }
 
     /// Has `watch` told when the task of ticket `id` ends; at once if it has.
@@ -256,26 +291,55 @@ impl Tickets {
         }
     }
 
-    /// Adds a follower, unless the task of ticket `id` has ended. True if it is the first.
-    pub fn follow(&mut self, id: u32, follower: Follower) -> Result<bool, Follower> {
-        let entry = &mut self.entries[id as usize];
-        match entry {
-            Entry::Pending(watchers) | Entry::Detached(watchers) => {
-                let following = Following {
-                    watchers: *watchers,
-                    is_detached: matches!(entry, Entry::Detached(_)),
-                    followers: vec![follower],
-                    ..Following::default()
-                };
-                *entry = Entry::Followed(Box::new(following));
-                Ok(true)
+    /// Has `dependent` told of the end of ticket `id`; `None` if that is past. True if
+    /// nobody else is.
+    pub fn depend(&mut self, id: u32, dependent: Dependent) -> Option<bool> {
+        let following = self.following(id)?;
+        let is_first = !following.is_of_interest();
+        following.dependents.push(dependent);
+        Some(is_first)
+    }
+
+    /// What a task gets that depends on the one of ticket `id`, or why it does not;
+    /// `None`: that one has not ended.
+    pub fn input(&mut self, id: u32) -> Option<Result<Input, TaskError>> {
+        match &self.entries[id as usize] {
+            Entry::Pending(_) | Entry::Detached(_) | Entry::Followed(_) => return None,
+            Entry::Settled(Ok(Value::Small { is_err: true, .. })) => return Some(Err(returned())),
+            Entry::Settled(Ok(Value::Small { len, words, .. })) => {
+                return Some(Ok(Input::small(*len, *words)));
             }
-            Entry::Followed(watch) => {
-                watch.followers.push(follower);
-                Ok(false)
-            }
-            Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => Err(follower),
+            Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => {}
         }
+        let outcome = self.share(id);
+        Some(outcome.map_or(Err(TaskError::AlreadyJoined), |outcome| Input::of(&outcome)))
+    }
+
+    /// Who wants to know of the end of ticket `id`; `None` if that is past.
+    fn following(&mut self, id: u32) -> Option<&mut Following> {
+        let entry = &mut self.entries[id as usize];
+        if let Entry::Pending(watchers) | Entry::Detached(watchers) = entry {
+            *entry = Entry::Followed(Box::new(Following {
+                watchers: *watchers,
+                is_detached: matches!(entry, Entry::Detached(_)),
+                ..Following::default()
+            }));
+        }
+        match entry {
+            Entry::Followed(following) => Some(following),
+            _ => None,
+        }
+    }
+
+    /// Adds a follower, unless the task of ticket `id` has ended. True if nobody else
+    /// is told of it.
+    pub fn follow(&mut self, id: u32, follower: Follower) -> Result<bool, Follower> {
+        let Some(following) = self.following(id) else {
+            return Err(follower);
+        };
+        let is_first = !following.is_of_interest();
+        following.followers.push(follower);
+        Ok(is_first)
     }
 
     /// Somebody looks at the outcome of ticket `id` who does not take it.

@@ -113,6 +113,14 @@ impl Scheduler {
     pub(super) fn is_followed(&self, state: &mut State) {
         state.followed += 1;
         if state.followed == 1 {
+            self.call_attendant(state);
+        }
+    }
+
+    /// Wakes the attendant if it sleeps until there is something to attend to.
+    pub(super) fn call_attendant(&self, state: &State) {
+        // To notify is a system call, also when nobody waits.
+        if state.is_attendant_idle {
             self.attendance.notify_one();
         }
     }
@@ -121,8 +129,9 @@ impl Scheduler {
     #[cold]
     pub(super) fn tell(&self, state: &mut State) {
         state.followed -= 1;
-        // It sleeps there if this was the last one that anybody follows.
-        self.attendance.notify_one();
+        if !state.tickets.arrivals.is_empty() {
+            self.release(state);
+        }
     }
 
     /// The attendant: the next news. `None`: there will be none any more.
@@ -139,10 +148,12 @@ impl Scheduler {
                 if state.followed > 0 {
                     break;
                 }
+                state.is_attendant_idle = true;
                 state = self
                     .attendance
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
+                state.is_attendant_idle = false;
             }
             drop(state);
             self.wait_until(Awaited::News, None, |state| {
@@ -155,7 +166,8 @@ impl Scheduler {
 
     /// Nothing will be submitted any more, and everything has ended.
     pub fn is_over(&self) {
-        self.lock().is_over = true;
-        self.attendance.notify_one();
+        let mut state = self.lock();
+        state.is_over = true;
+        self.call_attendant(&state);
     }
 }

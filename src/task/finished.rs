@@ -91,6 +91,13 @@ impl Finished {
     }
 }
 
+impl Finished {
+    /// The encoded value, if there are no buffers in it.
+    pub fn plain_bytes(&self) -> Option<&[u8]> {
+        (self.parcels == 0).then(|| self.payload.bytes())
+    }
+}
+
 /// The encoded value, without the parcels behind it.
 fn value(payload: &Payload, parcels: u8) -> &[u8] {
     let bytes = payload.bytes();
