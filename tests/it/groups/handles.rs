@@ -43,7 +43,8 @@ fn cancelled_or_run() {
         let says = handle.cancel();
         match handle.join() {
             Ok(value) => {
-                assert!(!says && value == n * n);
+                // One that is asked while it runs may run to its end.
+                assert_eq!(value, n * n);
                 ran += 1;
             }
             Err(TaskError::Cancelled) => {
