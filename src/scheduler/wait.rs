@@ -171,7 +171,7 @@ impl Scheduler {
 
     fn spin(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
         let mut until = None;
-        let scarce = self.allowed_cpus <= self.fold.plan.shape.executors();
+        let scarce = self.is_scarce();
         loop {
             for _ in 0..64 {
                 if self.has_ended(ticket.hint()) {
@@ -295,6 +295,10 @@ impl Scheduler {
         let mut suspects = Suspects::new();
         let mut trust = LOOK_AGAIN_MIN;
         loop {
+            if self.look_first(deadline, ready) {
+                return true;
+            }
+            let begin = Instant::now();
             // From here on an executor that finishes anything rings; what was
             // finished before, published or not, is seen below.
             let key = bell.prepare();
@@ -316,11 +320,50 @@ impl Scheduler {
             self.nudge();
             let next_look = Instant::now() + trust;
             bell.wait(key, Some(deadline.map_or(next_look, |d| d.min(next_look))));
+            learn(begin.elapsed());
             if Instant::now() >= next_look {
                 trust = (2 * trust).min(LOOK_AGAIN_MAX);
                 self.look_again(&mut self.lock(), &mut suspects);
             }
         }
+    }
+
+    /// While tasks wait for others, whoever leads looks for a moment before it arms the
+    /// bell: what ends meanwhile need not wake anybody, and what waits for it is queued
+    /// at once. True when `ready` is.
+    fn look_first(&self, deadline: Option<Instant>, ready: &impl Fn(&State) -> bool) -> bool {
+        let mut until = None;
+        loop {
+            let mut state = self.lock();
+            let ended = self.reap(&mut state);
+            if ready(&state) {
+                return true;
+            }
+            if state.nodes.count() == 0 {
+                return false;
+            }
+            drop(state);
+            let now = Instant::now();
+            if ended > 0 {
+                until = None;
+            }
+            let until = *until.get_or_insert_with(|| {
+                let until = now + patience();
+                deadline.map_or(until, |d| d.min(until))
+            });
+            if now >= until {
+                return false;
+            }
+            if self.is_scarce() {
+                thread::yield_now();
+            }
+            (0..64).for_each(|_| std::hint::spin_loop());
+        }
+    }
+
+    /// Whether who looks takes a CPU that an executor may want.
+    fn is_scarce(&self) -> bool {
+        self.allowed_cpus <= self.fold.plan.shape.executors()
     }
 
     /// Before the host sleeps: when work waits although an executor sleeps, wakes it,
