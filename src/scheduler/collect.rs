@@ -8,7 +8,7 @@ use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
 use super::Scheduler;
 use super::state::{Awaited, State};
-use super::ticket::{Outcome, Value};
+use super::value::{Outcome, Value};
 
 /// How many slots ahead lines are asked for.
 const AHEAD: usize = 16;

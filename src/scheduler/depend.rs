@@ -27,12 +27,13 @@ use smallvec::SmallVec;
 
 use crate::error::TaskError;
 use crate::prim::{Hint, SlotIndex};
-use crate::task::INLINE_LEN;
 
 use super::Scheduler;
+use super::inputs::{Input, Inputs, Unfinished};
 use super::state::{Awaited, State};
 use super::submit::{Job, NotAccepted};
-use super::ticket::{Follower, News, Outcome, SMALL, Ticket, Value};
+use super::ticket::{Follower, News, Ticket};
+use super::value::{Outcome, Value};
 
 /// Pending tasks that a fold may have; who submits more waits.
 const PENDING_MAX: usize = 1 << 20;
@@ -52,108 +53,6 @@ pub enum Dependency<'a> {
 
 /// Several of them.
 pub type Dependencies<'a> = SmallVec<[Dependency<'a>; 2]>;
-
-/// In front of input `at` stands how many form a list together.
-#[derive(Clone, Copy, Debug)]
-pub struct List {
-    pub at: u32,
-    pub len: u32,
-}
-
-/// A task that is to be submitted with inputs.
-pub struct Unfinished {
-    /// Its payload has the arguments, and not the inputs.
-    pub job: Job,
-    /// Where the arguments begin in it.
-    pub args_at: usize,
-    /// The lists among the inputs.
-    pub lists: Vec<List>,
-    pub build: Build,
-}
-
-/// Encodes arguments, of which the bytes are given, and inputs together.
-pub type Rebuild = fn(&[u8], &[List], &[Arc<Outcome>], &mut Job) -> Result<(), TaskError>;
-/// The same of arguments that it holds.
-pub type Whole = Box<dyn FnOnce(&[Arc<Outcome>], &mut Job) -> Result<(), TaskError> + Send>;
-
-/// How to put inputs behind arguments.
-pub enum Build {
-    /// As they came; or, if there are buffers in them, by this.
-    Append(Rebuild),
-    /// There are buffers in the arguments.
-    Whole(Whole),
-}
-
-/// What a task gets from one that it depends on.
-#[derive(Debug)]
-pub enum Input {
-    /// Nothing yet; what that one is called.
-    Missing(fn() -> &'static str),
-    /// A few bytes, without buffers.
-    Small { len: u8, words: [u64; SMALL / 8] },
-    /// Anything else.
-    Shared(Arc<Outcome>),
-}
-
-impl Input {
-    /// Of an outcome; or why there is none.
-    pub fn of(outcome: &Arc<Outcome>) -> Result<Self, TaskError> {
-        match &**outcome {
-            Ok(value) if value.is_err() => Err(returned()),
-            Ok(Value::Small { len, words, .. }) => Ok(Input::small(*len, *words)),
-            Ok(_) => Ok(Input::Shared(Arc::clone(outcome))),
-            Err(error) => Err((**error).clone()),
-        }
-    }
-
-    pub fn small(len: u8, words: [u64; SMALL / 8]) -> Self {
-        Input::Small { len, words }
-    }
-
-    /// Its bytes, unless there are buffers in it.
-    fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Input::Missing(_) => None,
-            Input::Small { len, words } => Some(small_bytes(*len, words)),
-            Input::Shared(outcome) => bytes_of(outcome),
-        }
-    }
-
-    fn into_outcome(self) -> Option<Arc<Outcome>> {
-        match self {
-            Input::Missing(_) => None,
-            Input::Small { len, words } => Some(Arc::new(Ok(Value::Small {
-                len,
-                is_err: false,
-                words,
-            }))),
-            Input::Shared(outcome) => Some(outcome),
-        }
-    }
-}
-
-fn small_bytes(len: u8, words: &[u64; SMALL / 8]) -> &[u8] {
-    let bytes: &[u8] = bytemuck::cast_slice(words);
-    &bytes[..usize::from(len).min(SMALL)]
-}
-
-fn bytes_of(outcome: &Outcome) -> Option<&[u8]> {
-    match outcome {
-        Ok(Value::Small { len, words, .. }) => Some(small_bytes(*len, words)),
-        Ok(Value::Large(finished)) => finished.plain_bytes(),
-        Ok(Value::Shared(outcome)) => bytes_of(outcome),
-        Err(_) => None,
-    }
-}
-
-/// Why a value that is an `Err` is no input.
-pub fn returned() -> TaskError {
-    TaskError::Returned {
-        message: "its value is an `Err`".into(),
-    }
-}
-
-type Inputs = SmallVec<[Input; 1]>;
 
 /// A pending task.
 struct Node {
@@ -184,7 +83,7 @@ pub struct NodeId {
 /// All pending tasks.
 #[derive(Default)]
 pub struct Nodes {
-    entries: Vec<(u32, Option<Box<Node>>)>,
+    entries: Vec<(u32, Option<Node>)>,
     vacant: Vec<u32>,
     /// Pending and in transit.
     count: usize,
@@ -196,7 +95,7 @@ impl Nodes {
         self.count
     }
 
-    fn add(&mut self, node: Box<Node>) -> NodeId {
+    fn add(&mut self, node: Node) -> NodeId {
         self.count += 1;
         let at = self.vacant.pop().unwrap_or(self.entries.len() as u32);
         match self.entries.get_mut(at as usize) {
@@ -209,7 +108,7 @@ impl Nodes {
 
     fn get(&mut self, id: NodeId) -> Option<&mut Node> {
         let (generation, node) = self.entries.get_mut(id.at as usize)?;
-        node.as_deref_mut().filter(|_| *generation == id.generation)
+        node.as_mut().filter(|_| *generation == id.generation)
     }
 
     fn is_missing(&mut self, id: NodeId, input: u32) -> bool {
@@ -221,65 +120,16 @@ impl Nodes {
         let entries = (0..).zip(&self.entries);
         entries.filter_map(|(at, (generation, node))| {
             let generation = *generation;
-            Some((NodeId { at, generation }, &**node.as_ref()?))
+            Some((NodeId { at, generation }, node.as_ref()?))
         })
     }
 
-    fn remove(&mut self, id: NodeId) -> Option<Box<Node>> {
+    fn remove(&mut self, id: NodeId) -> Option<Node> {
         self.get(id)?;
         let (generation, node) = &mut self.entries[id.at as usize];
         *generation = generation.wrapping_add(1);
         self.vacant.push(id.at);
         node.take()
-    }
-}
-
-impl Unfinished {
-    /// Puts the inputs behind the arguments.
-    fn finish(mut self, inputs: Inputs) -> Result<Job, TaskError> {
-        let is_plain = inputs.iter().all(|input| input.bytes().is_some());
-        match self.build {
-            Build::Append(_) if is_plain => {
-                append(&mut self.job, &self.lists, &inputs);
-                return Ok(self.job);
-            }
-            build => {
-                let outcomes: Option<Vec<_>> =
-                    inputs.into_iter().map(Input::into_outcome).collect();
-                let outcomes = outcomes.ok_or(TaskError::Shutdown)?;
-                match build {
-                    Build::Append(rebuild) => {
-                        let payload = std::mem::take(&mut self.job.payload);
-                        let args = payload.bytes().get(self.args_at..).unwrap_or_default();
-                        rebuild(args, &self.lists, &outcomes, &mut self.job)?;
-                    }
-                    Build::Whole(build) => build(&outcomes, &mut self.job)?,
-                }
-            }
-        }
-        Ok(self.job)
-    }
-
-    /// Whether that takes no time, no memory and no code of anybody else's.
-    fn is_quick(&self, inputs: &Inputs) -> bool {
-        // Of few inputs the lengths of lists are a byte each.
-        let own = self.job.payload.len() + self.lists.len();
-        let fits = |len: usize, input: &Input| Some(len + input.bytes()?.len());
-        matches!(self.build, Build::Append(_))
-            && inputs.len() < INLINE_LEN
-            && inputs.iter().try_fold(own, fits).is_some_and(|len| len <= INLINE_LEN)
-    }
-}
-
-fn append(job: &mut Job, lists: &[List], inputs: &Inputs) {
-    let mut lists = lists.iter().peekable();
-    for at in 0..=inputs.len() {
-        while let Some(list) = lists.next_if(|list| list.at as usize == at) {
-            // A number: nothing in it can refuse to be encoded.
-            let _ = job.payload.encode(&list.len);
-        }
-        let bytes = inputs.get(at).and_then(Input::bytes);
-        job.payload.extend(bytes.unwrap_or_default());
     }
 }
 
@@ -343,12 +193,12 @@ impl Scheduler {
             return self.submit(&mut job, None);
         }
         let id = state.tickets.open();
-        let node = state.nodes.add(Box::new(Node {
+        let node = state.nodes.add(Node {
             ticket: id,
             missing,
             inputs,
             unfinished,
-        }));
+        });
         state.tickets.is_pending(id, node);
         for (input, dependency) in (0..).zip(after) {
             let Dependency::Ticket { ticket, .. } = dependency else {
@@ -442,7 +292,7 @@ impl Scheduler {
             inputs,
             unfinished,
             ..
-        } = *node;
+        } = node;
         let prepared = unfinished
             .finish(inputs)
             .map_err(NotAccepted::Failed)
@@ -496,7 +346,7 @@ impl Scheduler {
             inputs,
             unfinished,
             ..
-        } = *node;
+        } = node;
         let submitted = unfinished
             .finish(inputs)
             .and_then(|mut job| self.submit_pending(&mut job, ticket));

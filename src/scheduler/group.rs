@@ -20,7 +20,8 @@ use crate::error::TaskError;
 
 use super::Scheduler;
 use super::state::{Awaited, State};
-use super::ticket::{Outcome, Ticket};
+use super::ticket::Ticket;
+use super::value::Outcome;
 use super::wait::{learn, patience};
 
 /// A group that tasks may be watched by; to be closed by its user.

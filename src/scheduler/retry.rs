@@ -21,8 +21,9 @@ use crate::task::Outcome as Ran;
 
 use super::Scheduler;
 use super::state::State;
-use super::ticket::{News, Outcome};
+use super::ticket::News;
 use super::timers::Due;
+use super::value::Outcome;
 
 /// However long the user wants to wait.
 const LONGEST: Duration = Duration::from_secs(86_400);

@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
 use crate::error::TaskError;
 use crate::layout::SLOTS_MAX;
 use crate::prim::{Generation, Hint, SlotIndex};
-use crate::task::{Finished, Outcome as Ran, Payload};
+use crate::task::Outcome as Ran;
 
-use super::depend::{Arrival, Dependent, Input, NodeId, returned};
+use super::depend::{Arrival, Dependent, NodeId};
 use super::group::{Groups, Watch, Watchers};
+use super::inputs::{Input, returned};
 use super::retry::Judge;
-
-/// Bytes of a value that need no allocation.
-pub const SMALL: usize = 24;
+use super::value::{Outcome, Value, error_of, has_loan, of_shared, only_one};
 
 /// A handle's claim to an outcome: which ticket, and where its task is while it is
 /// in flight. There is one for each ticket, so a ticket is taken or detached once.
@@ -23,25 +21,6 @@ pub const SMALL: usize = 24;
 pub struct Ticket {
     pub(super) id: u32,
     hint: u64,
-}
-
-/// A value as it came back, or why there is none.
-pub type Outcome = Result<Value, Box<TaskError>>;
-
-/// An encoded value and the buffers in it.
-#[derive(Debug)]
-pub enum Value {
-    /// A few bytes, without buffers.
-    Small {
-        len: u8,
-        /// It is an `Err`.
-        is_err: bool,
-        words: [u64; SMALL / 8],
-    },
-    /// Anything else.
-    Large(Box<Finished>),
-    /// One that others look at too.
-    Shared(Arc<Outcome>),
 }
 
 /// What is to be done with the outcome of a task; called by the attendant, without locks.
@@ -77,15 +56,22 @@ pub struct Following {
     watchers: Watchers,
     /// No handle will ask.
     is_detached: bool,
-    /// Where the task is, if that was not known when its ticket was opened.
-    place: Option<Hint>,
-    /// It waits for others, or is on its way to the queue.
-    node: Option<NodeId>,
-    /// It was cancelled on that way.
-    is_cancelled: bool,
+    /// If it was not submitted straight into a slot.
+    late: Option<Late>,
     followers: Vec<Follower>,
     /// Inputs of pending tasks that it is.
     dependents: SmallVec<[Dependent; 2]>,
+}
+
+/// Where a task is whose handle does not know.
+#[derive(Clone, Copy, Debug)]
+enum Late {
+    /// It waits for others.
+    Node(NodeId),
+    /// It is on its way to the queue, and was cancelled on it.
+    Cancelled,
+    /// In a slot.
+    Slot(u64),
 }
 
 impl Following {
@@ -98,7 +84,7 @@ impl Following {
 impl std::fmt::Debug for Following {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Following")
-            .field("place", &self.place)
+            .field("late", &self.late)
             .field("followers", &self.followers.len())
             .field("dependents", &self.dependents.len())
             .finish_non_exhaustive()
@@ -146,6 +132,9 @@ pub struct Tickets {
 
 const _: () = assert!(size_of::<Entry>() <= 40);
 
+/// No handle will ask.
+type IsDetached = bool;
+
 #[derive(Debug)]
 enum Entry {
     /// To be reused.
@@ -154,6 +143,10 @@ enum Entry {
     Pending(Watchers),
     /// It has not, and nobody will ask for the outcome.
     Detached(Watchers),
+    /// It has not, and the handle does not know where it is.
+    Late(Watchers, Late, IsDetached),
+    /// It has not, and one task depends on it.
+    Needed(Watchers, Dependent, IsDetached),
     /// It has.
     Settled(Outcome),
     /// It has not, and somebody else wants to know too.
@@ -201,22 +194,42 @@ impl Tickets {
         let (watchers, is_wanted) = match entry {
             Entry::Pending(watchers) => (*watchers, true),
             Entry::Detached(watchers) => (*watchers, false),
+            Entry::Late(watchers, _, is_detached) => (*watchers, !*is_detached),
+            Entry::Needed(watchers, dependent, is_detached) => {
+                let (watchers, dependent, is_wanted) = (*watchers, *dependent, !*is_detached);
+                if let Ok(Value::Small {
+                    is_err: false,
+                    len,
+                    words,
+                }) = &outcome
+                {
+                    self.arrivals
+                        .push((dependent, Ok(Input::small(*len, *words))));
+                    return (self.put(id, watchers, outcome, is_wanted), true);
+                }
+                self.following(id);
+                return self.settle_followed(id, outcome);
+            }
             Entry::Followed(_) => return self.settle_followed(id, outcome),
             Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => {
                 debug_assert!(false, "a task ended twice");
                 return (Watchers::NONE, false);
             }
         };
+        (self.put(id, watchers, outcome, is_wanted), false)
+    }
+
+    fn put(&mut self, id: u32, watchers: Watchers, outcome: Outcome, is_wanted: bool) -> Watchers {
         if watchers.any() {
             self.groups.tell(watchers, error_of(&outcome));
         }
-        *entry = if is_wanted {
+        self.entries[id as usize] = if is_wanted {
             Entry::Settled(outcome)
         } else {
             self.vacant.push(id);
             Entry::Vacant
         };
-        (watchers, false)
+        watchers
     }
 
     #[cold]
@@ -241,7 +254,8 @@ impl Tickets {
         let own = if !is_of_interest || (is_small && followers.is_empty()) {
             if let Ok(Value::Small { len, words, .. }) = &outcome {
                 let input = || Ok(Input::small(*len, *words));
-                self.arrivals.extend(dependents.iter().map(|d| (*d, input())));
+                self.arrivals
+                    .extend(dependents.iter().map(|d| (*d, input())));
             }
             Entry::Settled(outcome)
         } else {
@@ -251,7 +265,8 @@ impl Tickets {
                 let outcome = Arc::new(outcome);
                 (Arc::clone(&outcome), Entry::Shared(outcome))
             };
-            self.arrivals.extend(dependents.iter().map(|d| (*d, Input::of(&outcome))));
+            self.arrivals
+                .extend(dependents.iter().map(|d| (*d, Input::of(&outcome))));
             if !followers.is_empty() {
                 self.news.push(News::Ended { outcome, followers });
             }
@@ -268,7 +283,10 @@ impl Tickets {
     /// Has `watch` told when the task of ticket `id` ends; at once if it has.
     pub fn watch(&mut self, id: u32, watch: Watch) {
         match &mut self.entries[id as usize] {
-            Entry::Pending(watchers) | Entry::Detached(watchers) => {
+            Entry::Pending(watchers)
+            | Entry::Detached(watchers)
+            | Entry::Late(watchers, ..)
+            | Entry::Needed(watchers, ..) => {
                 self.groups.enrol(watchers, watch);
             }
             Entry::Followed(following) => self.groups.enrol(&mut following.watchers, watch),
@@ -285,7 +303,10 @@ impl Tickets {
     /// Whether the task of ticket `id` has not ended, and group `group` watches it.
     pub fn is_watched_by(&self, id: u32, group: u32) -> bool {
         match &self.entries[id as usize] {
-            Entry::Pending(watchers) | Entry::Detached(watchers) => watchers.contain(group),
+            Entry::Pending(watchers)
+            | Entry::Detached(watchers)
+            | Entry::Late(watchers, ..)
+            | Entry::Needed(watchers, ..) => watchers.contain(group),
             Entry::Followed(following) => following.watchers.contain(group),
             Entry::Settled(_) | Entry::Shared(_) | Entry::Vacant => false,
         }
@@ -294,6 +315,16 @@ impl Tickets {
     /// Has `dependent` told of the end of ticket `id`; `None` if that is past. True if
     /// nobody else is.
     pub fn depend(&mut self, id: u32, dependent: Dependent) -> Option<bool> {
+        let entry = &mut self.entries[id as usize];
+        let free = match entry {
+            Entry::Pending(watchers) => Some((*watchers, false)),
+            Entry::Detached(watchers) => Some((*watchers, true)),
+            _ => None,
+        };
+        if let Some((watchers, is_detached)) = free {
+            *entry = Entry::Needed(watchers, dependent, is_detached);
+            return Some(true);
+        }
         let following = self.following(id)?;
         let is_first = !following.is_of_interest();
         following.dependents.push(dependent);
@@ -304,7 +335,11 @@ impl Tickets {
     /// `None`: that one has not ended.
     pub fn input(&mut self, id: u32) -> Option<Result<Input, TaskError>> {
         match &self.entries[id as usize] {
-            Entry::Pending(_) | Entry::Detached(_) | Entry::Followed(_) => return None,
+            Entry::Pending(_)
+            | Entry::Detached(_)
+            | Entry::Late(..)
+            | Entry::Needed(..)
+            | Entry::Followed(_) => return None,
             Entry::Settled(Ok(Value::Small { is_err: true, .. })) => return Some(Err(returned())),
             Entry::Settled(Ok(Value::Small { len, words, .. })) => {
                 return Some(Ok(Input::small(*len, *words)));
@@ -318,12 +353,30 @@ impl Tickets {
     /// Who wants to know of the end of ticket `id`; `None` if that is past.
     fn following(&mut self, id: u32) -> Option<&mut Following> {
         let entry = &mut self.entries[id as usize];
-        if let Entry::Pending(watchers) | Entry::Detached(watchers) = entry {
-            *entry = Entry::Followed(Box::new(Following {
-                watchers: *watchers,
-                is_detached: matches!(entry, Entry::Detached(_)),
-                ..Following::default()
-            }));
+        let mut following = Following::default();
+        match entry {
+            Entry::Pending(watchers) => following.watchers = *watchers,
+            Entry::Detached(watchers) => {
+                following.watchers = *watchers;
+                following.is_detached = true;
+            }
+            Entry::Late(watchers, late, is_detached) => {
+                following.watchers = *watchers;
+                following.is_detached = *is_detached;
+                following.late = Some(*late);
+            }
+            Entry::Needed(watchers, dependent, is_detached) => {
+                following.watchers = *watchers;
+                following.is_detached = *is_detached;
+                following.dependents.push(*dependent);
+            }
+            Entry::Followed(_) | Entry::Settled(_) | Entry::Shared(_) | Entry::Vacant => {}
+        }
+        if matches!(
+            entry,
+            Entry::Pending(_) | Entry::Detached(_) | Entry::Late(..) | Entry::Needed(..)
+        ) {
+            *entry = Entry::Followed(Box::new(following));
         }
         match entry {
             Entry::Followed(following) => Some(following),
@@ -362,20 +415,24 @@ impl Tickets {
 
     /// Ticket `id`, just opened, is that of a pending task.
     pub fn is_pending(&mut self, id: u32, node: NodeId) {
-        self.entries[id as usize] = Entry::Followed(Box::new(Following {
-            node: Some(node),
-            ..Following::default()
-        }));
+        self.entries[id as usize] = Entry::Late(Watchers::NONE, Late::Node(node), false);
+    }
+
+    fn late(&mut self, id: u32) -> Option<&mut Late> {
+        match &mut self.entries[id as usize] {
+            Entry::Late(_, late, _) => Some(late),
+            Entry::Followed(following) => following.late.as_mut(),
+            _ => None,
+        }
     }
 
     /// The task of ticket `id`, which was pending, goes into a slot; false if it was
     /// cancelled on its way.
     pub fn set_place(&mut self, id: u32, hint: Hint) -> bool {
-        match &mut self.entries[id as usize] {
-            Entry::Followed(watch) => {
-                watch.place = Some(hint);
-                watch.node = None;
-                !watch.is_cancelled
+        match self.late(id) {
+            Some(late @ Late::Node(_)) => {
+                *late = Late::Slot(hint.pack());
+                true
             }
             _ => false,
         }
@@ -383,21 +440,24 @@ impl Tickets {
 
     /// Cancels a task that is pending: returns which one it is.
     pub fn cancel_pending(&mut self, id: u32) -> Option<NodeId> {
-        match &mut self.entries[id as usize] {
-            Entry::Followed(watch) => {
-                let node = watch.node?;
-                watch.is_cancelled = true;
-                Some(node)
-            }
-            _ => None,
-        }
+        let late = self.late(id)?;
+        let &mut Late::Node(node) = late else {
+            return None;
+        };
+        *late = Late::Cancelled;
+        Some(node)
     }
 
-    /// Where the task of a watched ticket is, if its handle does not know.
+    /// Where the task of ticket `id` is, if its handle does not know.
     pub fn place(&self, id: u32) -> Option<Hint> {
-        match &self.entries[id as usize] {
-            Entry::Followed(watch) => watch.place,
-            _ => None,
+        let late = match &self.entries[id as usize] {
+            Entry::Late(_, late, _) => *late,
+            Entry::Followed(following) => following.late?,
+            _ => return None,
+        };
+        match late {
+            Late::Slot(hint) => Some(Hint::unpack(hint)),
+            Late::Node(_) | Late::Cancelled => None,
         }
     }
 
@@ -436,112 +496,12 @@ impl Tickets {
                 watch.is_detached = true;
                 return None;
             }
-            _ => {}
+            Entry::Late(_, _, is_detached) | Entry::Needed(_, _, is_detached) => {
+                *is_detached = true;
+                return None;
+            }
+            Entry::Detached(_) | Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => {}
         }
         self.take(id)
-    }
-}
-
-fn error_of(outcome: &Outcome) -> Option<&TaskError> {
-    outcome.as_ref().err().map(|error| &**error)
-}
-
-impl Value {
-    /// Of words from a slot, without buffers.
-    #[inline]
-    pub(super) fn inline(ran: Ran, words: [u64; 6], len: usize) -> Self {
-        if len <= SMALL {
-            let [a, b, c, ..] = words;
-            return Value::Small {
-                len: len as u8,
-                is_err: ran == Ran::ReturnedErr,
-                words: [a, b, c],
-            };
-        }
-        Value::large(Finished {
-            outcome: ran,
-            payload: Payload::from_words(words, len),
-            parcels: 0,
-            buffers: Vec::new(),
-        })
-    }
-
-    /// Whether it is an `Err`.
-    pub fn is_err(&self) -> bool {
-        match self {
-            Value::Small { is_err, .. } => *is_err,
-            Value::Large(finished) => finished.outcome == Ran::ReturnedErr,
-            Value::Shared(outcome) => outcome.as_ref().as_ref().is_ok_and(Value::is_err),
-        }
-    }
-
-    pub(super) fn large(finished: Finished) -> Self {
-        Value::Large(Box::new(finished))
-    }
-
-    /// Decodes it.
-    #[inline]
-    pub fn decode<R: DeserializeOwned>(self) -> Result<R, TaskError> {
-        match self {
-            Value::Small { len, words, .. } => small(len, &words),
-            Value::Large(finished) => finished.decode().map_err(undecodable),
-            Value::Shared(outcome) => decode_again(&outcome),
-        }
-    }
-}
-
-/// Decodes an outcome that others look at too.
-pub fn decode_again<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, TaskError> {
-    match outcome {
-        Ok(Value::Small { len, words, .. }) => small(*len, words),
-        Ok(Value::Large(finished)) => match finished.decode_again() {
-            Some(decoded) => decoded.map_err(undecodable),
-            None => Err(loan_in_it()),
-        },
-        Ok(Value::Shared(outcome)) => decode_again(outcome),
-        Err(error) => Err((**error).clone()),
-    }
-}
-
-/// A writable buffer is the handle's alone.
-fn has_loan(outcome: &Outcome) -> bool {
-    match outcome {
-        Ok(Value::Large(finished)) => finished.has_loan(),
-        _ => false,
-    }
-}
-
-/// What all but the handle get of a value with a writable buffer in it.
-fn only_one() -> Outcome {
-    Err(Box::new(loan_in_it()))
-}
-
-fn loan_in_it() -> TaskError {
-    TaskError::Result {
-        message: "there is a `Loan` in it, which only the handle can have: publish it in the task, and return the `Shared`".into(),
-    }
-}
-
-/// The outcome for the handle; the only one left, if it is.
-fn of_shared(outcome: Arc<Outcome>) -> Outcome {
-    match Arc::try_unwrap(outcome) {
-        Ok(outcome) => outcome,
-        Err(shared) => match &*shared {
-            Ok(_) => Ok(Value::Shared(shared)),
-            Err(error) => Err(error.clone()),
-        },
-    }
-}
-
-#[inline]
-fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R, TaskError> {
-    let bytes: &[u8] = bytemuck::cast_slice(words);
-    postcard::from_bytes(&bytes[..usize::from(len).min(SMALL)]).map_err(undecodable)
-}
-
-#[cold]
-fn undecodable(error: postcard::Error) -> TaskError {
-    TaskError::Result {
-        message: format!("it does not decode as the expected type: {error}"),
     }
 }

@@ -26,7 +26,8 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::inspect::Suspects;
 use super::state::{Awaited, RingName, State, Waiter};
-use super::ticket::{Outcome, Ticket};
+use super::ticket::Ticket;
+use super::value::Outcome;
 use crate::error::TaskError;
 use crate::prim::{ExecutorId, Hint};
 

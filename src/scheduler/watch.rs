@@ -13,7 +13,8 @@ use crate::task::Reported;
 
 use super::Scheduler;
 use super::state::{Awaited, State};
-use super::ticket::{Follower, Listener, News, Outcome, Ticket, Tickets};
+use super::ticket::{Follower, Listener, News, Ticket, Tickets};
+use super::value::Outcome;
 
 /// A task, and who wants to hear how far it is.
 pub struct Listening {

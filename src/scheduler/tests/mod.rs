@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::ticket::Outcome;
+use super::value::Outcome;
 use super::{Counters, Job, Scheduler, Ticket};
 use crate::error::{Death, TaskError};
 use crate::layout::{BATCH_MAX, Fold, Plan, Shape};
@@ -138,7 +138,7 @@ fn add(given: Shared) -> (Shared, Shared, Loan) {
 struct Kind {
     name: &'static str,
     job: fn(&Scheduler) -> Job,
-    check: fn(super::ticket::Value),
+    check: fn(super::value::Value),
     may_repeat: bool,
 }
 

@@ -1,0 +1,134 @@
+//! What comes back from a task: an encoded value, or why there is none.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::TaskError;
+use crate::task::{Finished, Outcome as Ran, Payload};
+
+/// Bytes of a value that need no allocation.
+pub const SMALL: usize = 24;
+
+/// A value as it came back, or why there is none.
+pub type Outcome = Result<Value, Box<TaskError>>;
+
+/// An encoded value and the buffers in it.
+#[derive(Debug)]
+pub enum Value {
+    /// A few bytes, without buffers.
+    Small {
+        len: u8,
+        /// It is an `Err`.
+        is_err: bool,
+        words: [u64; SMALL / 8],
+    },
+    /// Anything else.
+    Large(Box<Finished>),
+    /// One that others look at too.
+    Shared(Arc<Outcome>),
+}
+
+pub(super) fn error_of(outcome: &Outcome) -> Option<&TaskError> {
+    outcome.as_ref().err().map(|error| &**error)
+}
+
+impl Value {
+    /// Of words from a slot, without buffers.
+    #[inline]
+    pub(super) fn inline(ran: Ran, words: [u64; 6], len: usize) -> Self {
+        if len <= SMALL {
+            let [a, b, c, ..] = words;
+            return Value::Small {
+                len: len as u8,
+                is_err: ran == Ran::ReturnedErr,
+                words: [a, b, c],
+            };
+        }
+        Value::large(Finished {
+            outcome: ran,
+            payload: Payload::from_words(words, len),
+            parcels: 0,
+            buffers: Vec::new(),
+        })
+    }
+
+    /// Whether it is an `Err`.
+    pub fn is_err(&self) -> bool {
+        match self {
+            Value::Small { is_err, .. } => *is_err,
+            Value::Large(finished) => finished.outcome == Ran::ReturnedErr,
+            Value::Shared(outcome) => outcome.as_ref().as_ref().is_ok_and(Value::is_err),
+        }
+    }
+
+    pub(super) fn large(finished: Finished) -> Self {
+        Value::Large(Box::new(finished))
+    }
+
+    /// Decodes it.
+    #[inline]
+    pub fn decode<R: DeserializeOwned>(self) -> Result<R, TaskError> {
+        match self {
+            Value::Small { len, words, .. } => small(len, &words),
+            Value::Large(finished) => finished.decode().map_err(undecodable),
+            Value::Shared(outcome) => decode_again(&outcome),
+        }
+    }
+}
+
+/// Decodes an outcome that others look at too.
+pub fn decode_again<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, TaskError> {
+    match outcome {
+        Ok(Value::Small { len, words, .. }) => small(*len, words),
+        Ok(Value::Large(finished)) => match finished.decode_again() {
+            Some(decoded) => decoded.map_err(undecodable),
+            None => Err(loan_in_it()),
+        },
+        Ok(Value::Shared(outcome)) => decode_again(outcome),
+        Err(error) => Err((**error).clone()),
+    }
+}
+
+/// A writable buffer is the handle's alone.
+pub(super) fn has_loan(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(Value::Large(finished)) => finished.has_loan(),
+        _ => false,
+    }
+}
+
+/// What all but the handle get of a value with a writable buffer in it.
+pub(super) fn only_one() -> Outcome {
+    Err(Box::new(loan_in_it()))
+}
+
+fn loan_in_it() -> TaskError {
+    TaskError::Result {
+        message: "there is a `Loan` in it, which only the handle can have: publish it in the task, and return the `Shared`".into(),
+    }
+}
+
+/// The outcome for the handle; the only one left, if it is.
+pub(super) fn of_shared(outcome: Arc<Outcome>) -> Outcome {
+    match Arc::try_unwrap(outcome) {
+        Ok(outcome) => outcome,
+        Err(shared) => match &*shared {
+            Ok(_) => Ok(Value::Shared(shared)),
+            Err(error) => Err(error.clone()),
+        },
+    }
+}
+
+#[inline]
+fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R, TaskError> {
+    let bytes: &[u8] = bytemuck::cast_slice(words);
+    postcard::from_bytes(&bytes[..usize::from(len).min(SMALL)]).map_err(undecodable)
+}
+
+#[cold]
+fn undecodable(error: postcard::Error) -> TaskError {
+    TaskError::Result {
+        message: format!("it does not decode as the expected type: {error}"),
+    }
+}
