@@ -169,8 +169,9 @@ pub enum TaskError {
         /// What each attempt died of, the first one first.
         attempts: Vec<Attempt>,
     },
-    /// The task's [hard deadline](crate::Task::hard_deadline) came first. If it was
-    /// running, its worker was killed.
+    /// The task's [hard deadline](crate::Task::hard_deadline) came first, or the one by
+    /// which it was [to begin](crate::Task::start_deadline). If it was running, its
+    /// worker was killed.
     DeadlineExceeded {
         /// How long after its submission the deadline was.
         limit: Duration,
@@ -288,10 +289,7 @@ impl fmt::Display for TaskError {
             }
             TaskError::DeadlineExceeded { limit, begun } => {
                 let when = if *begun { "after" } else { "before" };
-                write!(
-                    f,
-                    "the task's hard deadline of {limit:?} came {when} it had begun"
-                )
+                write!(f, "the task's deadline of {limit:?} came {when} it had begun")
             }
             TaskError::Arguments { message } => write!(f, "the task's arguments: {message}"),
             TaskError::Result { message } => write!(f, "the task's result: {message}"),
