@@ -173,6 +173,16 @@ fn nothing_is_unfinished() {
 }
 
 #[test]
+fn no_merge_is_left_half_done() {
+    let files = files();
+    assert_none(
+        files
+            .iter()
+            .flat_map(|(path, text)| rules::is_merged(path, text)),
+    );
+}
+
+#[test]
 fn no_file_names_a_machine() {
     assert_none(
         files()

@@ -269,6 +269,15 @@ fn printing_and_unwrapping_in_the_library_is_found() {
 }
 
 #[test]
+fn merges_left_half_done_are_found() {
+    let found = |text: &str| rules::is_merged("README.md", text).len();
+    let (ours, theirs) = ("<".repeat(7), ">".repeat(7));
+    let left = format!("a\n{ours} HEAD\nb\n{}\nc\n{theirs} branch\n", "=".repeat(7));
+    assert_eq!(found(&left), 3);
+    assert_eq!(found(&format!("a {ours} b\n{}\n", "=".repeat(20))), 0);
+}
+
+#[test]
 fn unfinished_work_is_found() {
     let found = |text: &str| check(rules::nothing_is_unfinished, "src/ring/mod.rs", text);
     assert_eq!(found(concat!("fn f() {\n to", "do!()\n}")), [2]);

@@ -192,6 +192,21 @@ pub fn library_neither_prints_nor_unwraps(source: &Source) -> Vec<Violation> {
     found
 }
 
+/// Of two texts that were to become one, no marks are left.
+pub fn is_merged(path: &str, text: &str) -> Vec<Violation> {
+    let marks = ["<", "=", ">"].map(|mark| mark.repeat(7));
+    let is_mark = |line: &&str| {
+        line.split(' ')
+            .next()
+            .is_some_and(|word| marks.iter().any(|m| m == word))
+    };
+    let lines = (1..).zip(text.lines());
+    lines
+        .filter(|(_, line)| is_mark(line))
+        .map(|(number, line)| Violation::new(path, number, format!("a merge left `{line}`")))
+        .collect()
+}
+
 /// Nothing is left half-done.
 pub fn nothing_is_unfinished(source: &Source) -> Vec<Violation> {
     // In pieces, so that a search for them does not end here.
