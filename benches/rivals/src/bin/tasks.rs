@@ -6,13 +6,11 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
 
-use pinfold_rivals::{interleave, median, print, quantile, seconds};
+use pinfold_rivals::{Against, Bench, Options, Question, Race, seconds};
 
 const TASKS: u64 = 300_000;
 const WINDOW: usize = 4096;
-const LATENCIES: usize = 20_000;
 
 fn inc(n: u64) -> u64 {
     n + 1
@@ -20,10 +18,8 @@ fn inc(n: u64) -> u64 {
 
 fn main() {
     pinfold::init();
-    let rounds = std::env::args()
-        .nth(1)
-        .and_then(|a| a.parse().ok())
-        .unwrap_or(7);
+    let mut bench = Bench::new("tasks", Options::parse_alone());
+    let rounds = bench.rounds(7, 3);
     let rt = pinfold::Runtime::builder()
         .workers(2)
         .start()
@@ -39,98 +35,33 @@ fn main() {
         TASKS as f64 / time / 1e6
     };
 
-    let singles = interleave(
-        rounds,
-        vec![
-            (
-                "pinfold spawn + join",
-                Box::new(|| rate(&|| ours_one_at_a_time(&rt))),
-            ),
-            (
-                "rayon spawn + channel",
-                Box::new(|| rate(&|| rayon_one_at_a_time(&pool))),
-            ),
-        ],
-    );
-    print(
-        "empty tasks, one at a time, 4096 in flight",
+    let mut race = Race::new([Question::higher(
+        "tasks.single",
+        "empty tasks with a result each, one at a time, 4096 in flight",
         "M tasks/s",
-        &singles,
-    );
+    )
+    .bar(Against::Rival("rayon"), 4.0)
+    .bar(Against::Rival("oneTBB"), 2.0)]);
+    race.ours("spawn + join", || rate(&|| ours_one_at_a_time(&rt)));
+    race.rival("rayon", || rate(&|| rayon_one_at_a_time(&pool)));
+    bench.run(race, rounds);
 
-    let batches = interleave(
-        rounds,
-        vec![
-            (
-                "pinfold map",
-                Box::new(|| {
-                    rate(&|| {
-                        let task = rt.task(inc).in_flight(WINDOW);
-                        task.map(0..TASKS).map(|r| r.expect("a value")).sum()
-                    })
-                }),
-            ),
-            (
-                "rayon scope.spawn",
-                Box::new(|| rate(&|| rayon_scope(&pool))),
-            ),
-        ],
-    );
-    print("empty tasks, in batches", "M tasks/s", &batches);
-
-    let mut tails: Vec<Vec<f64>> = vec![Vec::new(); 3];
-    let (ours, install, channel) = {
-        let [a, b, c] = &mut tails[..] else {
-            unreachable!("three")
-        };
-        (a, b, c)
-    };
-    let hot = interleave(
-        rounds,
-        vec![
-            (
-                "pinfold spawn + join",
-                Box::new(|| latency(ours, || assert_eq!(rt.spawn(inc, 1).join(), Ok(2)))),
-            ),
-            (
-                "rayon install",
-                Box::new(|| latency(install, || assert_eq!(pool.install(|| inc(1)), 2))),
-            ),
-            (
-                "rayon spawn + channel",
-                Box::new(|| {
-                    let (tx, rx) = mpsc::sync_channel(1);
-                    latency(channel, || {
-                        let tx = tx.clone();
-                        pool.spawn(move || tx.send(inc(1)).expect("receiver"));
-                        assert_eq!(rx.recv(), Ok(2));
-                    })
-                }),
-            ),
-        ],
-    );
-    print("submit to result, hot, p50", "µs", &hot);
-    println!(
-        "  p99: pinfold {:.2}, rayon install {:.2}, rayon channel {:.2} µs",
-        median(&tails[0]),
-        median(&tails[1]),
-        median(&tails[2])
-    );
-
-    let idle = interleave(
-        3,
-        vec![
-            (
-                "pinfold spawn + join",
-                Box::new(|| after_idle(|| assert_eq!(rt.spawn(inc, 1).join(), Ok(2)))),
-            ),
-            (
-                "rayon install",
-                Box::new(|| after_idle(|| assert_eq!(pool.install(|| inc(1)), 2))),
-            ),
-        ],
-    );
-    print("submit to result, after 1 ms idle, p50", "µs", &idle);
+    let mut race = Race::new([Question::higher(
+        "tasks.batch",
+        "empty tasks with a result each, in batches",
+        "M tasks/s",
+    )
+    .bar(Against::Rival("rayon"), 5.0)
+    .bar(Against::Rival("oneTBB"), 3.0)]);
+    race.ours("map", || {
+        rate(&|| {
+            let task = rt.task(inc).in_flight(WINDOW);
+            task.map(0..TASKS).map(|r| r.expect("a value")).sum()
+        })
+    });
+    race.rival("rayon", || rate(&|| rayon_scope(&pool)));
+    bench.run(race, rounds);
+    bench.finish();
 }
 
 fn ours_one_at_a_time(rt: &pinfold::Runtime) -> u64 {
@@ -179,24 +110,4 @@ fn rayon_scope(pool: &rayon::ThreadPool) -> u64 {
         }
     });
     results.iter().sum()
-}
-
-/// The median of many round trips in µs; their 99th percentile goes to `tail`.
-fn latency(tail: &mut Vec<f64>, mut once: impl FnMut()) -> f64 {
-    let mut times: Vec<f64> = (0..LATENCIES).map(|_| seconds(&mut once) * 1e6).collect();
-    times.sort_by(f64::total_cmp);
-    tail.push(quantile(&times, 0.99));
-    quantile(&times, 0.5)
-}
-
-fn after_idle(mut once: impl FnMut()) -> f64 {
-    let times: Vec<f64> = (0..300)
-        .map(|_| {
-            std::thread::sleep(Duration::from_millis(1));
-            let start = Instant::now();
-            once();
-            start.elapsed().as_secs_f64() * 1e6
-        })
-        .collect();
-    median(&times)
 }
