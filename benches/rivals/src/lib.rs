@@ -25,6 +25,7 @@
 
 mod bench;
 pub mod chart;
+pub mod floor;
 pub mod machine;
 mod program;
 mod race;
