@@ -80,7 +80,7 @@ def workers_pss():
 
 def bytes_per_pending(tasks):
     """While both workers are busy; what waits is in this process alone."""
-    busy = [executor.submit(time.sleep, 2 + tasks / 30000) for _ in range(2)]
+    busy = [executor.submit(time.sleep, 0.5 + tasks / 20000) for _ in range(2)]
     before = kib("self", "status", "RssAnon")
     futures = [executor.submit(inc, n) for n in range(tasks)]
     grown = kib("self", "status", "RssAnon") - before
