@@ -20,7 +20,7 @@ pub struct Options {
     /// How often each contestant takes its turn
     #[arg(long, value_name = "NUMBER")]
     pub rounds: Option<usize>,
-    /// Only the questions whose id contains this
+    /// Only the questions whose id contains this (recovery: the contestants whose name does)
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub only: String,
 }

@@ -36,5 +36,5 @@ mod stats;
 pub use bench::{Bench, Options};
 pub use program::{Program, Rival};
 pub use race::{Against, Measure, Question, Race};
-pub use row::{Bar, Better, Part, Plot, Row, Series, Spread};
+pub use row::{Bar, Better, Part, Plot, Row, Series, Spread, short};
 pub use stats::{median, quantile, seconds, spread};

@@ -121,7 +121,12 @@ fn pending(tasks: usize) -> f64 {
     let busy: Vec<_> = (0..2)
         .map(|_| rt.spawn(wait_for_file, go.clone()))
         .collect();
-    while rt.stats().workers.iter().any(|w| w.state != Activity::Running) {
+    while rt
+        .stats()
+        .workers
+        .iter()
+        .any(|w| w.state != Activity::Running)
+    {
         std::thread::sleep(Duration::from_millis(1));
     }
     let pids = workers(&rt);
