@@ -47,7 +47,7 @@ struct Args {
     /// The tree
     #[arg(
         default_value = "/usr/share",
-        default_value_if("quick", "true", "/usr/include")
+        default_value_if("quick", "true", "/usr/share/doc")
     )]
     dir: PathBuf,
     #[command(flatten)]
