@@ -82,6 +82,24 @@ static double in_a_group(oneapi::tbb::task_arena &two, uint64_t tasks) {
     return sum == tasks * (tasks + 1) / 2 ? rate : -1;
 }
 
+// The same, but each batch ends before the next one begins.
+static double in_batches(oneapi::tbb::task_arena &two, uint64_t tasks, uint64_t batch) {
+    std::vector<uint64_t> results(batch);
+    uint64_t sum = 0;
+    auto start = Clock::now();
+    for (uint64_t first = 0; first < tasks; first += batch) {
+        two.execute([&] {
+            oneapi::tbb::task_group group;
+            for (uint64_t n = 0; n < batch; n++)
+                group.run([n, first, &results] { results[n] = inc(first + n); });
+            group.wait();
+        });
+        for (uint64_t value : results) sum += value;
+    }
+    double rate = tasks / seconds_since(start) / 1e6;
+    return sum == tasks * (tasks + 1) / 2 ? rate : -1;
+}
+
 static uint64_t fib_group(unsigned n) {
     if (n < 2) return n;
     uint64_t a, b;
@@ -136,6 +154,10 @@ int main() {
             uint64_t tasks;
             std::cin >> tasks;
             std::cout << in_a_group(two, tasks) << std::endl;
+        } else if (order == "batches") {
+            uint64_t tasks, batch;
+            std::cin >> tasks >> batch;
+            std::cout << in_batches(two, tasks, batch) << std::endl;
         } else if (order == "group" || order == "invoke") {
             unsigned n;
             uint64_t expected;

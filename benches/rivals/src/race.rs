@@ -118,7 +118,7 @@ impl Contestant<'_> {
         let rounds = &self.rounds.as_ref().map_err(Clone::clone)?[question];
         match rounds.iter().all(|value| value.is_finite()) {
             true if !rounds.is_empty() => Ok(rounds),
-            _ => Err("it has no such value".to_owned()),
+            _ => Err("no value in some round".to_owned()),
         }
     }
 }

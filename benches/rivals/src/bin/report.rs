@@ -35,6 +35,10 @@ struct Args {
     /// Print the table as Markdown, and nothing else
     #[arg(long)]
     markdown: bool,
+    /// Put that table into this file, in place of what is between its lines
+    /// `<!-- results -->` and `<!-- end of results -->`
+    #[arg(long, value_name = "FILE")]
+    fill: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +63,9 @@ fn report(args: &Args) -> Result<bool, String> {
     if args.markdown {
         print!("{}", markdown(&results));
         return Ok(true);
+    }
+    if let Some(path) = &args.fill {
+        fill(path, &markdown(&results))?;
     }
     println!("{}\n\n{}", results.machine.text(), summary(&results.rows));
     if let Some(before) = before {
@@ -105,6 +112,18 @@ fn merge(args: &Args) -> Result<Results, String> {
     }
     println!("written: {}\n", path.display());
     Ok(results)
+}
+
+/// Replaces what is between the two lines that mark it.
+fn fill(path: &Path, table: &str) -> Result<(), String> {
+    const MARKS: [&str; 2] = ["<!-- results -->\n", "<!-- end of results -->\n"];
+    let why = |e: std::io::Error| format!("{}: {e}", path.display());
+    let text = std::fs::read_to_string(path).map_err(why)?;
+    let parts = text.split_once(MARKS[0]);
+    let parts = parts.and_then(|(head, rest)| Some((head, rest.split_once(MARKS[1])?.1)));
+    let (head, tail) = parts.ok_or_else(|| format!("{} has no marks", path.display()))?;
+    let text = format!("{head}{}\n{table}\n{}{tail}", MARKS[0], MARKS[1]);
+    std::fs::write(path, text).map_err(why)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {

@@ -4,6 +4,7 @@
 //! Two workers (processes here, threads there), one submitter; every result is
 //! checked.
 
+mod batches;
 mod dependent;
 mod nested;
 #[cfg(feature = "rivals")]
@@ -45,6 +46,7 @@ fn main() {
 
     single(&mut bench, rounds, tasks, &rt, &pool, &tbb, &python);
     batch(&mut bench, rounds, tasks, &rt, &pool, &tbb, &python);
+    batches::plot(&mut bench, rounds.min(5), &rt, &pool, &tbb);
     nested::race(&mut bench, rounds, &rt, &pool, &tbb);
     dependent::races(&mut bench, rounds, tasks, &rt);
     bench.finish();
