@@ -102,7 +102,12 @@ where
         .light_line_style(WHITE.mix(0.0))
         .draw()
         .map_err(|e| e.to_string())?;
-    for (at, series) in plot.series.iter().enumerate() {
+    // pinfold first: so it has the same colour in each plot.
+    let (ours, others): (Vec<_>, Vec<_>) = plot
+        .series
+        .iter()
+        .partition(|series| series.name.starts_with("pinfold"));
+    for (at, series) in ours.into_iter().chain(others).enumerate() {
         let colour = COLOURS[at % COLOURS.len()];
         chart
             .draw_series(LineSeries::new(
@@ -125,11 +130,45 @@ where
         .configure_series_labels()
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(emptiest_corner(plot))
         .draw()
         .map_err(|e| e.to_string())?;
     area.present().map_err(|e| e.to_string())?;
     Ok(())
+}
+
+/// Where the names hide the fewest points.
+fn emptiest_corner(plot: &Plot) -> SeriesLabelPosition {
+    let part = |values: Vec<f64>, is_log: bool| {
+        let values: Vec<f64> = values
+            .iter()
+            .map(|v| if is_log { v.ln() } else { *v })
+            .collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let low = if is_log { low } else { low.min(0.0) };
+        let to_part = move |v: f64| (v - low) / (high - low).max(f64::MIN_POSITIVE);
+        values.into_iter().map(to_part).collect::<Vec<_>>()
+    };
+    let x = part(points(plot).map(|p| p.0).collect(), plot.log_x);
+    let y = part(points(plot).map(|p| p.1).collect(), plot.log_y);
+    let hidden = |right: bool, upper: bool| {
+        let pairs = x.iter().zip(&y);
+        let is_near = |(x, y): &(&f64, &f64)| {
+            let x = if right { 1.0 - **x } else { **x };
+            let y = if upper { 1.0 - **y } else { **y };
+            x < 0.35 && y < 0.4
+        };
+        pairs.filter(is_near).count()
+    };
+    let corners = [
+        (hidden(false, true), SeriesLabelPosition::UpperLeft),
+        (hidden(true, true), SeriesLabelPosition::UpperRight),
+        (hidden(true, false), SeriesLabelPosition::LowerRight),
+        (hidden(false, false), SeriesLabelPosition::LowerLeft),
+    ];
+    let best = corners.into_iter().min_by_key(|(points, _)| *points);
+    best.map_or(SeriesLabelPosition::UpperLeft, |(_, corner)| corner)
 }
 
 /// `4`, `0.5`, `64 K`.
@@ -139,7 +178,11 @@ fn label(value: f64) -> String {
         v if v >= 1e6 => format!("{} M", value / 1e6),
         v if v >= 1e4 && is_whole => format!("{} K", value / 1e3),
         _ if is_whole => format!("{value}"),
-        _ => number(value).trim_end_matches('0').to_owned(),
+        _ => {
+            let text = number(value);
+            let text = text.trim_end_matches('0').trim_end_matches('.');
+            text.to_owned()
+        }
     }
 }
 

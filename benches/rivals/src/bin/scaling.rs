@@ -51,7 +51,7 @@ fn main() {
 fn ours(rt: &Runtime, steps: u64, tasks: u64) -> f64 {
     seconds(|| {
         let results = rt.map(burn, std::iter::repeat_n(steps, tasks as usize));
-        assert_eq!(results.map(|r| r.expect("a value")).count() as u64, tasks);
+        assert_eq!(results.filter(Result::is_ok).count() as u64, tasks);
     })
 }
 
