@@ -113,12 +113,13 @@ struct Contestant<'a> {
 }
 
 impl Contestant<'_> {
-    /// The rounds of a question; not a number where this question has none.
+    /// The rounds of a question. One in which it had no value (which is not a number,
+    /// or infinite) counts as the worst; most must have one.
     fn rounds(&self, question: usize) -> Result<&[f64], String> {
         let rounds = &self.rounds.as_ref().map_err(Clone::clone)?[question];
-        match rounds.iter().all(|value| value.is_finite()) {
-            true if !rounds.is_empty() => Ok(rounds),
-            _ => Err("no value in some round".to_owned()),
+        match median(rounds).is_finite() {
+            true => Ok(rounds),
+            false => Err("no value in most rounds".to_owned()),
         }
     }
 }
@@ -190,8 +191,9 @@ impl<'a> Race<'a> {
                         contestant.rounds = Err(format!("it gave {has} values, not {need}"));
                     }
                     Ok(values) if round > 0 => {
-                        for (column, value) in columns.iter_mut().zip(values) {
-                            column.push(value);
+                        let columns = columns.iter_mut().zip(&self.questions);
+                        for ((column, question), value) in columns.zip(values) {
+                            column.push(question.better.or_worst(value));
                         }
                     }
                     Ok(_) => {}
@@ -224,6 +226,7 @@ impl<'a> Race<'a> {
             let rounds = contestant.rounds(at);
             let value = rounds.as_ref().ok().map(|rounds| short(median(rounds)));
             let spread = rounds.as_ref().ok().map(|rounds| short(spread(rounds)));
+            let spread = spread.filter(|spread| spread.is_finite());
             if let Err(why) = rounds {
                 row.missing.insert(name.clone(), why);
             }
@@ -381,10 +384,16 @@ mod tests {
             Ok([2.0, 3.0])
         });
         race.rival("half", || [2.0, f64::NAN]);
+        let mut values = [f64::NAN, 5.0, 7.0, f64::INFINITY, 6.0].into_iter();
+        race.rival("sometimes", move || {
+            [1.0, values.next().unwrap_or(f64::NAN)]
+        });
         let rows = race.run(4);
         assert_eq!((rows[0].ours, rows[1].ours), (Some(1.0), Some(9.0)));
         assert_eq!(rows[1].missing["dies"], "it has died");
         assert_eq!(rows[0].rivals["half"], Some(2.0));
         assert_eq!(rows[1].rivals["half"], None);
+        // Of 5, 6, 7 and none, which counts as the worst.
+        assert_eq!(rows[1].rivals["sometimes"], Some(6.5));
     }
 }

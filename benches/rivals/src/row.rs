@@ -14,6 +14,17 @@ pub enum Better {
     Lower,
 }
 
+impl Better {
+    /// The value; if it is not a number or not finite, what is worse than all others.
+    pub fn or_worst(self, value: f64) -> f64 {
+        match self {
+            _ if value.is_finite() => value,
+            Better::Higher => f64::NEG_INFINITY,
+            Better::Lower => f64::INFINITY,
+        }
+    }
+}
+
 /// One question's answer: medians over the rounds of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
