@@ -6,10 +6,8 @@
 //! is busy on a CPU (or sleeps, with `--sleeping`), everybody else has slept for 2 ms.
 //!
 //! ```text
-//! cargo run --release -p pinfold-rivals --bin recovery -- 100
+//! cargo run --release -p pinfold-rivals --bin recovery -- --rounds 100
 //! ```
-//!
-//! The last line is the table as one JSON object.
 
 mod floor;
 mod fold;
@@ -23,6 +21,7 @@ use std::process::Command;
 
 use clap::Parser;
 use pinfold::{Builder, Runtime};
+use pinfold_rivals::{Bench, Options};
 
 use floor::{Forker, Wait};
 use fold::{Others, Wounded};
@@ -38,15 +37,11 @@ const BAR: f64 = 2.0;
 /// Kill workers, and measure how soon their task has been done by another
 #[derive(Parser)]
 struct Args {
-    /// How often each takes its turn
-    #[arg(default_value_t = 100)]
-    rounds: usize,
+    #[command(flatten)]
+    options: Options,
     /// Whoever is killed sleeps instead of being busy
     #[arg(long)]
     sleeping: bool,
-    /// Only those whose name contains this, for a look with a tracer
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    only: String,
 }
 
 fn main() {
@@ -79,9 +74,14 @@ fn main() {
     let mut contestants = floors(&forker);
     contestants.extend(folds());
     contestants.push(python(args.sleeping));
-    contestants.retain(|contestant| contestant.name.contains(&args.only));
-    let rows = measure(args.rounds, contestants);
-    table::print(&rows, args.rounds, args.sleeping);
+    let mut bench = Bench::new("recovery", args.options);
+    contestants.retain(|contestant| bench.wants(contestant.name));
+    let rounds = bench.rounds(60, 10);
+    let measured = measure(rounds, contestants);
+    table::print(&measured, rounds, args.sleeping);
+    let rows = table::rows(&measured);
+    rows.into_iter().for_each(|row| bench.row(row));
+    bench.finish();
 }
 
 fn floors(forker: &std::cell::RefCell<Forker>) -> Vec<Contestant<'_>> {

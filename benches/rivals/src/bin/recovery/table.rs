@@ -1,7 +1,8 @@
-//! Rounds in turn, and the table of their results.
+//! Rounds in turn, the table of their results, and the rows for the report.
 
-use pinfold_rivals::{median, quantile};
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use pinfold_rivals::{Bar, Better, Row as Answer, Spread, median, quantile, short, spread};
 
 /// A floor whose median is this many times its 10th percentile was raised by others
 /// who used the CPUs meanwhile: a bar that it makes easy to meet is not judged.
@@ -20,6 +21,14 @@ impl Row {
             moment,
             floor: None,
             bar: None,
+        }
+    }
+
+    /// What has happened by then.
+    fn verb(&self) -> &'static str {
+        match self.moment {
+            "joined" => "run and been joined",
+            _ => "begun",
         }
     }
 
@@ -101,7 +110,7 @@ pub fn measure(rounds: usize, mut contestants: Vec<Contestant<'_>>) -> Vec<Measu
     measured
 }
 
-/// Prints the table, then the same as one line of JSON.
+/// Prints the table.
 pub fn print(rows: &[Measured], rounds: usize, sleeping: bool) {
     let victims = if sleeping { "sleeping" } else { "busy" };
     println!("from kill -9 of a {victims} process to each moment, {rounds} rounds [µs]");
@@ -109,52 +118,118 @@ pub fn print(rows: &[Measured], rounds: usize, sleeping: bool) {
         "{:<58} {:>9} {:>9} {:>9} {:>8}  bar",
         "", "median", "p10", "p90", "x floor"
     );
-    let rows: Vec<Value> = rows.iter().map(|row| print_row(row, rows)).collect();
-    println!(
-        "{}",
-        json!({ "bench": "recovery", "unit": "us", "victims": victims, "rounds": rounds, "rows": rows })
-    );
+    rows.iter().for_each(|row| print_row(row, rows));
+    println!();
 }
 
-fn print_row(measured: &Measured, all: &[Measured]) -> Value {
+/// The floor of a row, if it has one that was measured.
+fn floor<'a>(row: &Row, all: &'a [Measured]) -> Option<&'a [f64]> {
+    let (name, moment) = row.floor?;
+    let mut floors = all.iter();
+    let floor = floors.find(|m| m.name == name && m.row.moment == moment)?;
+    floor
+        .values
+        .as_deref()
+        .ok()
+        .filter(|values| !values.is_empty())
+}
+
+/// Whether others used the CPUs while this floor was measured.
+fn is_disturbed(floor: &[f64]) -> bool {
+    median(floor) > DISTURBED * quantile(floor, 0.1)
+}
+
+fn print_row(measured: &Measured, all: &[Measured]) {
     let Measured { name, row, values } = measured;
     let label = format!("{name}: {}", row.moment);
     let values = match values {
         Ok(values) => values,
         Err(why) => {
             println!("{label:<58} not available: {why}");
-            return json!({ "name": name, "moment": row.moment, "not_available": why });
+            return;
         }
     };
     let [middle, low, high] = [median(values), quantile(values, 0.1), quantile(values, 0.9)];
-    let floor = row.floor.and_then(|(name, moment)| {
-        let floor = all
-            .iter()
-            .find(|m| m.name == name && m.row.moment == moment)?;
-        let values = floor.values.as_ref().ok()?;
-        Some((median(values), quantile(values, 0.1)))
-    });
-    let is_disturbed = floor.is_some_and(|(floor, low)| floor > DISTURBED * low);
-    let floor = floor.map(|(floor, _)| floor);
-    let ratio = floor.map(|floor| middle / floor);
-    let is_met = ratio
-        .zip(row.bar)
-        .filter(|_| !is_disturbed)
-        .map(|(ratio, bar)| ratio <= bar);
+    let floor = floor(row, all);
+    let ratio = floor.map(|floor| middle / median(floor));
     let ratio_text = ratio.map_or(String::new(), |r| format!("{r:.2}"));
-    let bar_text = match (row.bar, is_met) {
-        (Some(bar), Some(true)) => format!("<= {bar}: met"),
-        (Some(bar), Some(false)) => format!("<= {bar}: NOT met"),
-        (Some(bar), None) if is_disturbed => format!("<= {bar}: not judged, others used the CPUs"),
+    let bar_text = match (row.bar, ratio) {
+        (Some(bar), _) if floor.is_some_and(is_disturbed) => {
+            format!("<= {bar}: not judged, others used the CPUs")
+        }
+        (Some(bar), Some(ratio)) if ratio <= bar => format!("<= {bar}: met"),
+        (Some(bar), Some(_)) => format!("<= {bar}: NOT met"),
         _ => String::new(),
     };
     let line =
         format!("{label:<58} {middle:>9.1} {low:>9.1} {high:>9.1} {ratio_text:>8}  {bar_text}");
     println!("{}", line.trim_end());
-    let short = |value: f64| (value * 100.0).round() / 100.0;
-    json!({
-        "name": name, "moment": row.moment,
-        "median": short(middle), "p10": short(low), "p90": short(high),
-        "floor": floor.map(short), "ratio": ratio.map(short), "bar": row.bar, "met": is_met,
-    })
+}
+
+/// Each row of pinfold's that has a bar, beside all who are no floor.
+pub fn rows(all: &[Measured]) -> Vec<Answer> {
+    let ours = all.iter().filter(|measured| measured.row.bar.is_some());
+    ours.map(|ours| answer(ours, all)).collect()
+}
+
+fn answer(ours: &Measured, all: &[Measured]) -> Answer {
+    let value = |measured: &Measured| measured.values.as_deref().ok().map(|v| short(median(v)));
+    let rounds_spread =
+        |measured: &Measured| measured.values.as_deref().ok().map(|v| short(spread(v)));
+    let floor = floor(&ours.row, all);
+    // Of others only that moment is comparable at which the caller has the result.
+    let is_rival = |m: &&Measured| m.row.floor.is_some() && m.row.bar.is_none();
+    let is_joined = ours.row.moment == "joined";
+    let rivals: Vec<&Measured> = all.iter().filter(is_rival).filter(|_| is_joined).collect();
+    let mut missing = BTreeMap::new();
+    for measured in rivals.iter().copied().chain([ours]) {
+        if let Err(why) = &measured.values {
+            missing.insert(measured.name.to_owned(), why.clone());
+        }
+    }
+    let disturbed = floor.is_some_and(is_disturbed);
+    let mut bar = Bar::new(
+        "floor".to_owned(),
+        ours.row.bar.unwrap_or(f64::NAN),
+        Better::Lower,
+        value(ours),
+        floor.map(median),
+    );
+    if disturbed {
+        bar.met = None;
+    }
+    // "pinfold (a): 2 workers, …"
+    let letter = ours.name.split(['(', ')']).nth(1).unwrap_or(ours.name);
+    let moment = ours.row.moment.rsplit(' ').next().unwrap_or_default();
+    Answer {
+        id: format!("recovery.{}.{moment}", letter.replace('\'', "_new")),
+        question: format!(
+            "kill -9 of a worker until its task has {} elsewhere",
+            ours.row.verb()
+        ),
+        unit: "µs".to_owned(),
+        better: Better::Lower,
+        floor: floor.map(|v| short(median(v))),
+        ours: value(ours),
+        rivals: rivals
+            .iter()
+            .map(|m| (m.name.to_owned(), value(m)))
+            .collect(),
+        spread: Spread {
+            floor: floor.map(|v| short(spread(v))),
+            ours: rounds_spread(ours),
+            rivals: rivals
+                .iter()
+                .filter_map(|m| Some((m.name.to_owned(), rounds_spread(m)?)))
+                .collect(),
+        },
+        bars: vec![bar],
+        floor_is: ours
+            .row
+            .floor
+            .map_or(String::new(), |(name, _)| name.to_owned()),
+        ours_is: ours.name.to_owned(),
+        missing,
+        note: disturbed.then(|| "not judged: others used the CPUs".to_owned()),
+    }
 }

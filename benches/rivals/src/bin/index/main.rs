@@ -1,22 +1,22 @@
 //! The main job on pinfold's workers beside the same code on a rayon pool.
 //!
-//! The number decides whether processes cost anything that matters: pinfold
-//! with two workers should be at least 0.9 times as fast as rayon with two
-//! threads in one process, and at least 1.7 times as fast as sequential. The
-//! three take turns on the same tree, which is in the page cache after the
-//! check that opens the run: all digests must be equal.
+//! The number decides whether processes cost anything that matters. All take turns on
+//! the same tree, which is in the page cache after the check that opens the run: all
+//! digests must be equal. Beside the same code there are `xargs -P`, which starts a
+//! process with the same code for every 256 files, and a pool of Python that does the
+//! same with what Python has; their counts must be equal.
 //!
 //! ```text
 //! cargo run --release -p pinfold-rivals --bin index -- /usr/share
 //! ```
 //!
-//! Start-up is part of each run: workers are started and ended, and so is the
-//! rayon pool.
+//! Start-up is part of each run: workers are started and ended, and so is every pool.
 
 // The very files of the command-line tool; some of them are not needed here.
 #[allow(dead_code, unused_imports)]
-#[path = "../../../../src/bin/pinfold/index/mod.rs"]
+#[path = "../../../../../src/bin/pinfold/index/mod.rs"]
 mod index;
+mod xargs;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -36,17 +36,22 @@ use index::outcome::Outcome;
 use index::parallel::Parallel;
 use index::run::{Hooks, Job, Summary, run};
 use index::work::{Scratch, index_group};
+use pinfold_rivals::{Against, Bench, Options, Program, Question, Race};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+
+const PYTHON: &str = include_str!("../../../python/index.py");
 
 /// Index a tree on pinfold, in sequence, and on rayon, in turn
 #[derive(Parser)]
 struct Args {
     /// The tree
-    #[arg(default_value = "/usr/share")]
+    #[arg(
+        default_value = "/usr/share",
+        default_value_if("quick", "true", "/usr/share/doc")
+    )]
     dir: PathBuf,
-    /// How often each takes its turn
-    #[arg(long, default_value_t = 9)]
-    rounds: usize,
+    #[command(flatten)]
+    options: Options,
     /// Worker processes, and threads of the rayon pool
     #[arg(long, default_value_t = 2)]
     workers: usize,
@@ -166,10 +171,16 @@ fn turn<E: Executor>(job: &Job, start: impl FnOnce() -> E, end: impl FnOnce(E)) 
 }
 
 fn main() {
+    // What xargs starts.
+    if std::env::args().nth(1).as_deref() == Some(xargs::FILES) {
+        xargs::index_files();
+        return;
+    }
     // In a worker process this does not return.
     pinfold::init();
     let args = Args::parse();
     let dir = args.dir.canonicalize().expect("the tree is there");
+    let mut bench = Bench::new("index", args.options);
     let job = Job {
         dir,
         lines: args.lines,
@@ -192,43 +203,49 @@ fn main() {
     };
     let rayon = || turn(&job, || Rayon::new(&job, threads), drop);
 
-    let rivals: [(&str, &dyn Fn() -> Turn); 3] = [
-        ("pinfold", &pinfold),
-        ("sequential", &sequential),
-        ("rayon", &rayon),
-    ];
     let first = sequential().1;
-    for (name, rival) in rivals {
-        assert_eq!(rival().1.digest, first.digest, "{name} has another digest");
-    }
-    let mut times = [(); 3].map(|()| Vec::new());
-    for _ in 0..args.rounds.max(1) {
-        for (times, (_, rival)) in times.iter_mut().zip(rivals) {
-            times.push(rival().0);
-        }
-    }
-    let medians = times.map(|mut times| {
-        times.sort();
-        times[times.len() / 2].as_secs_f64()
-    });
-
-    let tally = first.tally;
+    let files = first.tally.files;
     println!(
-        "{}: {} files, {:.1} MB of text",
+        "{}: {files} files, {:.1} MB of text, {threads} workers or threads",
         job.dir.display(),
-        tally.files,
-        tally.bytes as f64 / 1e6
+        first.tally.bytes as f64 / 1e6
     );
-    println!(
-        "{threads} workers or threads, median of {} rounds, all digests equal",
-        args.rounds.max(1)
-    );
-    println!(
-        "{:<12}{:>10}{:>12}{:>16}",
-        "", "seconds", "files/s", "pinfold is"
-    );
-    for ((name, _), seconds) in rivals.iter().zip(medians) {
-        let (rate, ratio) = (tally.files as f64 / seconds, seconds / medians[0]);
-        println!("{name:<12}{seconds:>10.3}{rate:>12.0}{ratio:>15.2}x");
-    }
+    let rate = |(time, summary): Turn| {
+        assert_eq!(summary.digest, first.digest, "another digest");
+        files as f64 / time.as_secs_f64()
+    };
+    let counted = |seconds: f64, counts: [u64; 3]| {
+        let tally = &first.tally;
+        let expected = [tally.files, tally.chunks, tally.bytes];
+        if counts != expected {
+            return Err(format!("it counted {counts:?}, not {expected:?}"));
+        }
+        Ok(files as f64 / seconds)
+    };
+    let mut python = Program::python("index.py", PYTHON, &[]);
+    let text = format!("the job of `pinfold index` on {files} files");
+    let question = Question::higher("index.files", &text, "files/s");
+    let mut race = Race::new([question
+        .bar(Against::Rival("rayon"), 1.0)
+        .note("Python hashes by BLAKE2b, as it has no BLAKE3")]);
+    race.ours("pinfold index", || rate(pinfold()));
+    race.rival("sequential", || rate(sequential()));
+    race.rival("rayon", || rate(rayon()));
+    race.rival("xargs -P", || {
+        let begun = Instant::now();
+        let counts = xargs::run(&job, threads)?;
+        counted(begun.elapsed().as_secs_f64(), counts)
+    });
+    race.rival("Python multiprocessing.Pool", || {
+        let order = format!("{threads} {} {}", job.lines, job.dir.display());
+        match python.ask(&order)?[..] {
+            [seconds, files, chunks, bytes] => {
+                counted(seconds, [files as u64, chunks as u64, bytes as u64])
+            }
+            _ => Err("it answered something else".to_owned()),
+        }
+    });
+    let rounds = bench.rounds(7, 3);
+    bench.run(race, rounds);
+    bench.finish();
 }
