@@ -41,6 +41,9 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[cfg(all(feature = "bench-internals", not(loom)))]
+#[doc(hidden)]
+pub mod bench_internals;
 #[cfg(not(loom))]
 mod config;
 mod error;

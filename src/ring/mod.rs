@@ -92,6 +92,16 @@ impl RingView {
         &self.words[(position & (self.capacity() - 1)) as usize]
     }
 
+    /// The `count` words from `position` on (at most `capacity`), in at most two pieces:
+    /// to walk along them costs neither a mask nor a check for each.
+    #[inline]
+    fn run(&self, position: u64, count: u64) -> (&[AtomicU64], &[AtomicU64]) {
+        let words = &*self.words;
+        let from = (position & (self.capacity() - 1)) as usize;
+        let first = (words.len() - from).min(count as usize);
+        (&words[from..from + first], &words[..count as usize - first])
+    }
+
     fn damaged(&self, head: u64, tail: u64) -> Damaged {
         Damaged {
             head,

@@ -34,18 +34,38 @@ impl Producer {
     /// Writes one word behind the tail without showing it; false when full.
     #[inline]
     pub fn stage(&mut self, value: u64) -> bool {
-        if self.tail.wrapping_sub(self.head_seen) >= self.ring.capacity() {
-            // ordering: Acquire pairs with the reader's `release`: its reads of
+        self.stage_many(1, |_| value)
+    }
+
+    /// As `stage`, for `count` words, of which `value` tells the first, the second, …:
+    /// all of them or none.
+    #[inline]
+    pub fn stage_many(&mut self, count: usize, mut value: impl FnMut(usize) -> u64) -> bool {
+        if !self.has_room_for(count as u64) {
+            return false;
+        }
+        let (first, second) = self.ring.run(self.tail, count as u64);
+        for (at, word) in first.iter().enumerate() {
+            // Relaxed: `publish` makes it visible.
+            word.store(value(at), Ordering::Relaxed);
+        }
+        for (at, word) in second.iter().enumerate() {
+            word.store(value(first.len() + at), Ordering::Relaxed);
+        }
+        self.tail = self.tail.wrapping_add(count as u64);
+        true
+    }
+
+    #[inline]
+    fn has_room_for(&mut self, count: u64) -> bool {
+        let fits = |used: u64, capacity: u64| count <= capacity && used <= capacity - count;
+        let capacity = self.ring.capacity();
+        fits(self.tail.wrapping_sub(self.head_seen), capacity) || {
+            // ordering: Acquire pairs with the reader's Release in `read`: its reads of
             // the words we are about to overwrite are done.
             self.head_seen = self.ring.head.load(Ordering::Acquire);
-            if self.tail.wrapping_sub(self.head_seen) >= self.ring.capacity() {
-                return false;
-            }
+            fits(self.tail.wrapping_sub(self.head_seen), capacity)
         }
-        // Relaxed: `publish` makes it visible.
-        self.ring.word(self.tail).store(value, Ordering::Relaxed);
-        self.tail = self.tail.wrapping_add(1);
-        true
     }
 
     /// Shows everything staged so far to the reader.
@@ -90,14 +110,17 @@ impl Consumer {
         if count > self.ring.capacity() {
             return Err(self.ring.damaged(self.head, tail));
         }
-        for position in 0..count {
-            let word = self.ring.word(self.head.wrapping_add(position));
+        let (first, second) = self.ring.run(self.head, count);
+        for word in first {
             // Relaxed: ordered by the load of the tail.
+            each(word.load(Ordering::Relaxed));
+        }
+        for word in second {
             each(word.load(Ordering::Relaxed));
         }
         if count > 0 {
             self.head = tail;
-            // ordering: Release pairs with the writer's Acquire in `stage`: our
+            // ordering: Release pairs with the writer's Acquire in `has_room_for`: our
             // reads are done before it overwrites.
             self.ring.head.store(tail, Ordering::Release);
         }

@@ -26,6 +26,25 @@ fn spsc_keeps_order_and_bounds() {
 }
 
 #[test]
+fn spsc_stages_many_or_none() {
+    let (_segment, view) = ring(8);
+    let mut producer = spsc::Producer::attach(view.clone());
+    let mut consumer = spsc::Consumer::attach(view);
+    let (mut sent, mut seen) = (0, Vec::new());
+    // Seven do not divide eight: so they lie across the end in every way.
+    for _ in 0..20 {
+        assert!(producer.stage_many(5, |at| sent + at as u64));
+        assert!(!producer.stage_many(4, |_| panic!("no room for all")));
+        assert!(producer.stage_many(2, |at| sent + 5 + at as u64));
+        assert!(!producer.stage_many(9, |_| panic!("never")));
+        sent += 7;
+        producer.publish();
+        assert_eq!(consumer.read(|word| seen.push(word)), Ok(7));
+    }
+    assert_eq!(seen, (0..sent).collect::<Vec<u64>>());
+}
+
+#[test]
 fn spsc_successor_forgets_what_was_only_staged() {
     let (_segment, view) = ring(4);
     let mut dead = spsc::Producer::attach(view.clone());

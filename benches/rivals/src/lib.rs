@@ -25,7 +25,10 @@
 
 mod bench;
 pub mod chart;
+pub mod duo;
 pub mod floor;
+#[cfg(feature = "rivals")]
+pub mod iceoryx;
 pub mod machine;
 mod program;
 mod race;
