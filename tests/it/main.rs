@@ -4,6 +4,7 @@ pinfold::test_setup!();
 
 mod after;
 mod api;
+mod bad_input;
 mod control;
 mod death;
 mod groups;
