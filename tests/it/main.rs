@@ -7,6 +7,7 @@ mod api;
 mod bad_input;
 mod control;
 mod death;
+mod graphs;
 mod groups;
 mod hunted;
 mod idle;
