@@ -54,8 +54,10 @@ pub trait Sealed {
     fn lists(&self, next: &mut u32, lists: &mut Vec<List>);
 
     /// Takes their values from as many outcomes.
-    fn decode(outcomes: &mut Outcomes<'_>, lists: &mut Lists<'_>)
-    -> Result<Self::Values, TaskError>;
+    fn decode(
+        outcomes: &mut Outcomes<'_>,
+        lists: &mut Lists<'_>,
+    ) -> Result<Self::Values, TaskError>;
 }
 
 impl<R: Serialize + DeserializeOwned + Send + 'static> Dependencies for &Handle<R> {

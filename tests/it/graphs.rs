@@ -206,9 +206,7 @@ fn runs(diary: &Path) -> u32 {
 }
 
 fn sum(own: u64, inputs: impl Iterator<Item = u64>) -> u64 {
-    inputs.fold(own, |sum, input| {
-        sum.wrapping_mul(31).wrapping_add(input)
-    })
+    inputs.fold(own, |sum, input| sum.wrapping_mul(31).wrapping_add(input))
 }
 
 fn work((order, inputs): (Order, Vec<Result<u64, String>>)) -> Result<u64, String> {
@@ -316,7 +314,8 @@ fn check(node: &Node, own: usize, of: &[&Outcome], outcome: &Outcome, runs: u32,
         // Of runs that were cut short some were to fail, and some were not.
         _ if is_killed => {
             let fails = matches!(node.does, Does::Fails(_) | Does::Dies(_));
-            is == Kind::Died || fails && matches!(is, Kind::Panicked | Kind::Returned)
+            is == Kind::Died
+                || fails && matches!(is, Kind::Panicked | Kind::Returned)
                 || fails && is == Kind::Value(value)
         }
         _ => false,
