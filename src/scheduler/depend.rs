@@ -267,10 +267,7 @@ impl Unfinished {
         let fits = |len: usize, input: &Input| Some(len + input.bytes()?.len());
         matches!(self.build, Build::Append(_))
             && inputs.len() < INLINE_LEN
-            && inputs
-                .iter()
-                .try_fold(own, fits)
-                .is_some_and(|len| len <= INLINE_LEN)
+            && inputs.iter().try_fold(own, fits).is_some_and(|len| len <= INLINE_LEN)
     }
 }
 

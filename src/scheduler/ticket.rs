@@ -241,8 +241,7 @@ impl Tickets {
         let own = if !is_of_interest || (is_small && followers.is_empty()) {
             if let Ok(Value::Small { len, words, .. }) = &outcome {
                 let input = || Ok(Input::small(*len, *words));
-                self.arrivals
-                    .extend(dependents.iter().map(|d| (*d, input())));
+                self.arrivals.extend(dependents.iter().map(|d| (*d, input())));
             }
             Entry::Settled(outcome)
         } else {
@@ -252,8 +251,7 @@ impl Tickets {
                 let outcome = Arc::new(outcome);
                 (Arc::clone(&outcome), Entry::Shared(outcome))
             };
-            self.arrivals
-                .extend(dependents.iter().map(|d| (*d, Input::of(&outcome))));
+            self.arrivals.extend(dependents.iter().map(|d| (*d, Input::of(&outcome))));
             if !followers.is_empty() {
                 self.news.push(News::Ended { outcome, followers });
             }
