@@ -169,9 +169,10 @@ pub enum TaskError {
         /// What each attempt died of, the first one first.
         attempts: Vec<Attempt>,
     },
-    /// The task's [hard deadline](crate::Task::hard_deadline) came first, or the one by
-    /// which it was [to begin](crate::Task::start_deadline). If it was running, its
-    /// worker was killed.
+    /// The task's [hard deadline](crate::Task::hard_deadline) came first; if it was
+    /// running, its worker was killed. Or its [start deadline](crate::Task::start_deadline)
+    /// came before it had begun. One of no time at all has passed when the task is
+    /// submitted: it is never run.
     DeadlineExceeded {
         /// How long after its submission the deadline was.
         limit: Duration,
@@ -187,6 +188,22 @@ pub enum TaskError {
     Result {
         /// What was wrong.
         message: String,
+    },
+    /// The arguments are larger than all the memory there is for them; waiting would not
+    /// help.
+    ArgumentsTooLarge {
+        /// How long they are, encoded, in bytes.
+        bytes: usize,
+        /// How many bytes the [`memory_cap`](crate::Builder::memory_cap) leaves for them.
+        capacity: usize,
+    },
+    /// The task wants more of a [`Limit`](crate::Limit) than there is in all; waiting would
+    /// not help.
+    BeyondLimit {
+        /// What the task wants.
+        units: u64,
+        /// How many units there are in all.
+        total: u64,
     },
     /// Arguments or result did not fit into the memory cap.
     OutOfMemory {
@@ -228,6 +245,20 @@ pub enum TaskError {
 }
 
 impl TaskError {
+    /// Why there is no memory for a task's arguments.
+    pub(crate) fn of_arguments(error: AllocError) -> Self {
+        match error {
+            AllocError::TooLarge {
+                requested,
+                capacity,
+            } => TaskError::ArgumentsTooLarge {
+                bytes: requested,
+                capacity,
+            },
+            error => error.into(),
+        }
+    }
+
     /// What a run that ended without a value ended in; `bytes` are its message.
     pub(crate) fn of_run(outcome: Outcome, bytes: &[u8]) -> Self {
         let message = String::from_utf8_lossy(bytes).into_owned();
@@ -287,12 +318,23 @@ impl fmt::Display for TaskError {
                 }
                 Ok(())
             }
+            TaskError::DeadlineExceeded { limit, .. } if limit.is_zero() => f.write_str(
+                "the task's deadline of 0ns had passed when it was submitted: give it some time",
+            ),
             TaskError::DeadlineExceeded { limit, begun } => {
                 let when = if *begun { "after" } else { "before" };
                 write!(f, "the task's deadline of {limit:?} came {when} it had begun")
             }
             TaskError::Arguments { message } => write!(f, "the task's arguments: {message}"),
             TaskError::Result { message } => write!(f, "the task's result: {message}"),
+            TaskError::ArgumentsTooLarge { bytes, capacity } => write!(
+                f,
+                "the task's arguments are {bytes} bytes long, but the memory cap leaves {capacity}: pass less at a time, or raise `memory_cap`"
+            ),
+            TaskError::BeyondLimit { units, total } => write!(
+                f,
+                "the task wants {units} units of a limit of {total}, which it can never have: let it want less, or make the limit larger"
+            ),
             TaskError::OutOfMemory { message } => f.write_str(message),
             TaskError::Cancelled => f.write_str("the task was cancelled"),
             TaskError::DependencyFailed { task, cause } => {
@@ -300,7 +342,7 @@ impl fmt::Display for TaskError {
             }
             TaskError::ForeignHandle { task } => write!(
                 f,
-                "the handle of {task}, which the task was to depend on, is of another runtime"
+                "the handle of {task}, which the task was to depend on, is of another runtime, or of this one before it was built anew: submit both to the same"
             ),
             TaskError::Shutdown => f.write_str("the runtime was shut down before the task ended"),
             TaskError::NoWorkers { reason } => {
@@ -310,7 +352,9 @@ impl fmt::Display for TaskError {
             TaskError::NotInTask => f.write_str(
                 "`pinfold::spawn` is for tasks, on the thread they run on: use `Runtime::spawn` in the host",
             ),
-            TaskError::AlreadyJoined => f.write_str("the task's result was taken before"),
+            TaskError::AlreadyJoined => f.write_str(
+                "the task's result was taken before: a handle gives it once, so keep what `try_join` or `join_timeout` returns",
+            ),
         }
     }
 }
@@ -405,7 +449,7 @@ pub enum Refusal {
         bytes: usize,
     },
     /// A [`Limit`](crate::Limit) is reached, or is less than the task wants.
-    #[error("the task wants {units} units of a limit of {total}, and there are not as many free")]
+    #[error("the task wants {units} units of a limit of {total}, {}", advice(*units, *total))]
     Limited {
         /// What the task wants.
         units: u64,
@@ -419,6 +463,15 @@ pub enum Refusal {
     /// The runtime is shut down.
     #[error("the runtime is shut down")]
     Shutdown,
+}
+
+/// What to do about a limit that is reached.
+fn advice(units: u64, total: u64) -> &'static str {
+    if units > total {
+        "which it can never have: let it want less, or make the limit larger"
+    } else {
+        "and there are not as many free: wait for tasks to end, or make the limit larger"
+    }
 }
 
 /// A task was not accepted; its arguments come back.

@@ -213,6 +213,10 @@ where
     /// the first one that failed; so do those that depend on this one. Its deadlines and
     /// its back-off count from when it is queued.
     ///
+    /// There are no cycles, and no error for one: what a task depends on is named by handles,
+    /// and there is a handle only of what was submitted before. So of any set of tasks that
+    /// wait for each other, the one submitted first waits for none of the others.
+    ///
     /// A [`Shared`](crate::Shared) in a value is handed on without a copy; all else is
     /// decoded and encoded again, by the host: return large data as `Shared`. A value
     /// with a [`Loan`](crate::Loan) in it cannot be handed on.
@@ -255,7 +259,7 @@ where
         }
         let args_at = encode(&args, &mut job).map_err(NotAccepted::Failed)?;
         if self.settings.is_some() {
-            self.take_limits(scheduler, &mut job, None)?;
+            self.admit(scheduler, &mut job, None)?;
         }
         let mut lists = Vec::new();
         after.lists(&mut 0, &mut lists);

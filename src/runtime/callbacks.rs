@@ -25,7 +25,10 @@ const LONG: Duration = Duration::from_secs(1);
 /// let mut task = rt.spawn(|n: u32| n, 1);
 /// task.on_complete(|_| ())?;
 /// let error: pinfold::CallbackError = task.on_complete(|_| ()).unwrap_err();
-/// assert_eq!(error.to_string(), "on_complete was set before");
+/// assert_eq!(
+///     error.to_string(),
+///     "on_complete was set before: a task has one, so do all in it",
+/// );
 /// # Ok(())
 /// # }
 /// ```
@@ -33,19 +36,19 @@ const LONG: Duration = Duration::from_secs(1);
 #[non_exhaustive]
 pub enum CallbackError {
     /// There is one already.
-    #[error("{which} was set before")]
+    #[error("{which} was set before: a task has one, so do all in it")]
     SetTwice {
         /// Which callback.
         which: &'static str,
     },
     /// The task waits for others, and has nothing to say yet.
-    #[error("{which} can be set when the task is queued: it waits for others")]
+    #[error("{which} can be set when the task is queued: now it waits for others")]
     NotQueued {
         /// Which callback.
         which: &'static str,
     },
     /// The outcome was taken by `try_join` or `join_timeout`.
-    #[error("{which} was set after the outcome had been taken")]
+    #[error("{which} was set after the outcome had been taken: set it before")]
     TooLate {
         /// Which callback.
         which: &'static str,

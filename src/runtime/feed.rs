@@ -47,7 +47,7 @@ where
             Some(args) => {
                 task.encode(&args, job)?;
                 if task.settings.is_some() {
-                    task.take_limits(scheduler, job, None)
+                    task.admit(scheduler, job, None)
                         .map_err(|refused| *error_of(refused))?;
                 }
                 has_buffers |= !job.buffers.is_empty();

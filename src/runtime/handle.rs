@@ -284,7 +284,8 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
     /// may come as one, the last; there is never more than one call at a time.
     ///
     /// # Errors
-    /// [`CallbackError`] if there is one already, or the outcome was taken.
+    /// [`CallbackError`] if there is one already, the outcome was taken, or the task waits
+    /// for others: then it can be set later.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -307,14 +308,15 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_progress";
-        if std::mem::replace(&mut self.extra().has_on_progress, true) {
+        if self.extra().has_on_progress {
             return Err(CallbackError::SetTwice { which });
         }
         let Claim::Ticket(ticket) = &self.claim else {
-            return match self.claim {
-                Claim::Taken => Err(CallbackError::TooLate { which }),
-                _ => Ok(()), // it says nothing any more
-            };
+            if matches!(self.claim, Claim::Taken) {
+                return Err(CallbackError::TooLate { which });
+            }
+            self.extra().has_on_progress = true;
+            return Ok(()); // it says nothing any more
         };
         // Somebody must follow it, for the attendant to be awake.
         if self.scheduler.follow(ticket, Box::new(|_| ())).is_ok() {
@@ -324,6 +326,7 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
             let listener = callbacks::listener(&self.scheduler, task, callback);
             self.scheduler.listen(ticket, listener);
         }
+        self.extra().has_on_progress = true;
         Ok(())
     }
 
@@ -512,7 +515,8 @@ impl<R> Handle<R> {
     }
 
     /// How far the task has last said it is; `None` if it has said nothing, or has
-    /// ended. Takes no lock and never waits.
+    /// ended. Takes no lock and never waits (but of a task that waited for others, the lock
+    /// of the host's threads).
     ///
     /// ```
     /// # pinfold::test_setup!();

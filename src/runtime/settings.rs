@@ -92,7 +92,8 @@ where
     /// has begun it is taken back; while it runs its worker is killed (after
     /// [`Builder::kill_grace`](crate::Builder::kill_grace)) and replaced. The worker
     /// is stopped and looked at first, so no other task is killed in its place; with
-    /// several threads in a worker, though, what the others run dies along.
+    /// several threads in a worker, though, what the others run dies along. A limit of
+    /// zero has passed at once: such a task is not accepted.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -120,7 +121,8 @@ where
     /// The task must have begun `limit` after its submission; if it has not, it is taken
     /// back and ends with
     /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded). One that has
-    /// begun is left alone.
+    /// begun is left alone. A limit of zero has passed at once: such a task is not
+    /// accepted.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -226,8 +228,10 @@ where
 
     /// Takes `units` of `limit` for as long as the task is in flight, from its submission
     /// to its end. `spawn` and `map` wait until there are as many, `try_spawn` does not.
-    /// A task may be under several limits. Tasks that depend on others
-    /// ([`Task::spawn_after`]) are under none.
+    /// A task may be under several limits. One that depends on others
+    /// ([`Task::spawn_after`]) takes its share when it is submitted too. One that wants
+    /// more than there is in all ends with
+    /// [`TaskError::BeyondLimit`](crate::TaskError::BeyondLimit).
     ///
     /// ```
     /// # pinfold::test_setup!();

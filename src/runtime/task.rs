@@ -155,9 +155,10 @@ where
             };
             if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
                 drop(args);
+                let ticket = submitted.map_err(|refused| refuse(&scheduler, refused));
                 return Submitted {
                     scheduler,
-                    ticket: submitted.map_err(error_of),
+                    ticket,
                     has_buffers,
                     name: self.name,
                 };
@@ -184,6 +185,7 @@ where
     pub fn try_spawn(&self, args: A) -> Result<Handle<R>, TrySpawnError<A>> {
         let scheduler = self.core.present();
         if let Err(refusal) = scheduler.try_reserve() {
+            scheduler.count_refusal();
             return Err(TrySpawnError { refusal, args });
         }
         self.spawn_by(scheduler, args, Instant::now())
@@ -229,6 +231,7 @@ where
         match self.submit_job(&scheduler, &mut job, Some(deadline)) {
             Err(NotAccepted::Refused(refusal)) => {
                 job.buffers.iter().for_each(Transfer::recall);
+                scheduler.count_refusal();
                 Err(TrySpawnError { refusal, args })
             }
             submitted => Ok(handle(scheduler, submitted, self.name)),
@@ -306,19 +309,25 @@ where
         deadline: Option<Instant>,
     ) -> Result<Ticket, NotAccepted> {
         if self.settings.is_some() {
-            self.take_limits(scheduler, job, deadline)?;
+            self.admit(scheduler, job, deadline)?;
         }
         scheduler.submit(job, deadline)
     }
 
+    /// What a task with settings must pass; waits for its shares of limits.
     #[cold]
-    pub(super) fn take_limits(
+    pub(super) fn admit(
         &self,
         scheduler: &Scheduler,
         job: &mut Job,
         deadline: Option<Instant>,
     ) -> Result<(), NotAccepted> {
         job.permits.clear();
+        if let Some(limit) = self.settings.as_ref().and_then(|s| s.has_passed()) {
+            let begun = false;
+            let late = TaskError::DeadlineExceeded { limit, begun };
+            return Err(NotAccepted::Failed(late));
+        }
         let settings = self.settings.iter();
         for (limit, units) in settings.flat_map(|settings| &settings.limits) {
             let permit = scheduler.take(limit, *units, deadline)?;
@@ -388,7 +397,15 @@ pub(super) fn handle<R: DeserializeOwned>(
     submitted: Result<Ticket, NotAccepted>,
     name: fn() -> &'static str,
 ) -> Handle<R> {
-    Handle::new(scheduler, submitted.map_err(error_of), name)
+    let submitted = submitted.map_err(|refused| refuse(&scheduler, refused));
+    Handle::new(scheduler, submitted, name)
+}
+
+/// Counts a task that was not accepted; what its handle says.
+#[cold]
+fn refuse(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
+    scheduler.count_refusal();
+    error_of(not_accepted)
 }
 
 #[cold]
@@ -399,6 +416,10 @@ pub(super) fn error_of(not_accepted: NotAccepted) -> Box<TaskError> {
         NotAccepted::Refused(refusal @ Refusal::Rebuilding) => TaskError::Corrupted {
             message: refusal.to_string(),
         },
+        // Nobody waits for less than there is in all.
+        NotAccepted::Refused(Refusal::Limited { units, total }) => {
+            TaskError::BeyondLimit { units, total }
+        }
         NotAccepted::Refused(refusal) => TaskError::OutOfMemory {
             message: refusal.to_string(),
         },

@@ -44,7 +44,8 @@ pub struct Permit {
 }
 
 impl Limit {
-    /// Of `units` in all.
+    /// Of `units` in all. Of none, nobody ever has any: each task that wants some is
+    /// refused ([`TaskError::BeyondLimit`](crate::TaskError::BeyondLimit)).
     ///
     /// ```
     /// assert_eq!(pinfold::Limit::new(3).total(), 3);

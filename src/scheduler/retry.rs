@@ -56,7 +56,7 @@ enum Growth {
 }
 
 impl Retry {
-    /// Up to `attempts` attempts in all, `delay` apart.
+    /// Up to `attempts` attempts in all (at least 1), `delay` apart.
     ///
     /// ```
     /// use std::time::Duration;
@@ -73,7 +73,7 @@ impl Retry {
         }
     }
 
-    /// Up to `attempts` attempts in all; `step` after the first, then longer by `step`
+    /// Up to `attempts` attempts in all (at least 1); `step` after the first, then longer by `step`
     /// each time.
     ///
     /// ```
@@ -91,8 +91,8 @@ impl Retry {
         }
     }
 
-    /// Up to `attempts` attempts in all; `first` after the first, then twice as long each
-    /// time, up to `longest`.
+    /// Up to `attempts` attempts in all (at least 1); `first` after the first, then twice
+    /// as long each time, up to `longest`.
     ///
     /// ```
     /// use std::time::Duration;

@@ -73,6 +73,12 @@ impl Settings {
         self.attempts > 1 || self.retry.is_some()
     }
 
+    /// A deadline that has passed before the task is submitted.
+    pub fn has_passed(&self) -> Option<Duration> {
+        let limits = self.deadline.into_iter().chain(self.start_limit);
+        limits.into_iter().find(Duration::is_zero)
+    }
+
     /// What it needs to be tried again if it fails by itself.
     pub fn retries(&self) -> Option<Retries> {
         Some(Retries {

@@ -58,7 +58,8 @@ pub struct Counters {
     pub cancelled: u64,
     /// Tasks that ended with any other error.
     pub failed: u64,
-    /// Tasks not accepted by `try_spawn`.
+    /// Tasks not accepted: no room in the queue, for their arguments or in a limit, wrong
+    /// arguments or settings, or the runtime was shut down. Whoever submitted one was told.
     pub refused: u64,
     /// Completion hints that no longer held.
     pub stale: u64,

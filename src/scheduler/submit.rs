@@ -67,17 +67,23 @@ impl Scheduler {
         if state.free.is_empty() {
             self.reap(&mut state);
         }
-        let refusal = if let Some(refusal) = state.closed {
-            refusal
-        } else if state.free.is_empty() {
-            Refusal::Full {
-                capacity: self.capacity,
-            }
-        } else {
-            return Ok(());
-        };
-        state.counters.refused += 1;
-        Err(refusal)
+        match state.closed {
+            Some(refusal) => Err(refusal),
+            None if state.free.is_empty() => Err(self.full()),
+            None => Ok(()),
+        }
+    }
+
+    fn full(&self) -> Refusal {
+        Refusal::Full {
+            capacity: self.capacity,
+        }
+    }
+
+    /// A task was not accepted, for whatever reason, and whoever submitted it is told.
+    #[cold]
+    pub fn count_refusal(&self) {
+        self.lock().counters.refused += 1;
     }
 
     /// Takes `units` of `limit`; waits until there are as many, until `deadline`, or
@@ -110,10 +116,7 @@ impl Scheduler {
         }
         match (permit.into_inner(), closed.get()) {
             (Some(permit), _) => Ok(permit),
-            (None, closed) => {
-                self.lock().counters.refused += 1;
-                Err(closed.unwrap_or(refusal))
-            }
+            (None, closed) => Err(closed.unwrap_or(refusal)),
         }
     }
 
@@ -121,7 +124,7 @@ impl Scheduler {
     /// arguments) until `deadline`, or without end if there is none.
     #[inline]
     pub fn submit(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Ticket, NotAccepted> {
-        let prepared = self.prepare(job, deadline)?;
+        let prepared = self.prepare_by(job, deadline, Until::Closed)?;
         let mut state = match self.room(deadline) {
             Ok(state) => state,
             Err(refused) => {
@@ -152,7 +155,7 @@ impl Scheduler {
             let mut failed = None;
             while chunk.len() < CHUNK {
                 match next(job) {
-                    Ok(true) => match self.prepare(job, None) {
+                    Ok(true) => match self.prepare_by(job, None, Until::Closed) {
                         Ok(prepared) => {
                             // One that holds memory is not kept waiting for others
                             // that may need it.
@@ -194,12 +197,14 @@ impl Scheduler {
                     }
                     Err(error) => {
                         drop(prepared.next());
+                        self.count_refusal();
                         each(Err(error));
                     }
                 }
             }
             drop(prepared);
             if let Some(error) = failed {
+                self.count_refusal();
                 each(Err(error));
             }
         }
@@ -209,9 +214,12 @@ impl Scheduler {
     #[cold]
     fn stillborn(&self) -> Ticket {
         let message = "the segment was found damaged before the task was queued".into();
-        let tickets = &mut self.lock().tickets;
-        let id = tickets.open();
-        tickets.settle(id, Err(Box::new(TaskError::Corrupted { message })));
+        let mut state = self.lock();
+        let id = state.tickets.open();
+        state.counters.submitted += 1;
+        state.counters.failed += 1;
+        let error = TaskError::Corrupted { message };
+        state.tickets.settle(id, Err(Box::new(error)));
         Ticket::nowhere(id)
     }
 
@@ -234,22 +242,29 @@ impl Scheduler {
             }
             drop(state);
             if !self.wait_for_room(deadline) {
-                self.lock().counters.refused += 1;
-                return Err(Refusal::Full {
-                    capacity: self.capacity,
-                }
-                .into());
+                return Err(self.full().into());
             }
             state = self.lock();
         }
     }
 
-    /// Everything that needs no lock: long arguments go into a block.
-    #[inline]
+    /// As [`Self::prepare_by`], for a task that was accepted before.
     pub(super) fn prepare(
         &self,
         job: &mut Job,
         deadline: Option<Instant>,
+    ) -> Result<Prepared, NotAccepted> {
+        self.prepare_by(job, deadline, Until::Over)
+    }
+
+    /// Everything that needs no lock: long arguments go into a block. Waits for memory
+    /// until `deadline`, and not longer than `until`.
+    #[inline]
+    fn prepare_by(
+        &self,
+        job: &mut Job,
+        deadline: Option<Instant>,
+        until: Until,
     ) -> Result<Prepared, NotAccepted> {
         let parcels = job.buffers.len() as u8;
         if !job.buffers.is_empty() {
@@ -261,7 +276,7 @@ impl Scheduler {
         let place = if job.payload.is_inline() {
             Place::Inline(job.payload.len())
         } else {
-            self.place_long(&job.payload, &mut job.buffers, deadline)?
+            self.place_long(&job.payload, &mut job.buffers, deadline, until)?
         };
         let head = Head {
             function: job.function.0,
@@ -317,30 +332,41 @@ impl Scheduler {
         payload: &Payload,
         holds: &mut Vec<Transfer>,
         deadline: Option<Instant>,
+        until: Until,
     ) -> Result<Place, NotAccepted> {
         let bytes = payload.bytes();
+        let failed = |error| NotAccepted::Failed(TaskError::of_arguments(error));
         let mut loan = loop {
             match self.pool.alloc(bytes.len()) {
                 Ok(loan) => break loan,
                 Err(error @ AllocError::Exhausted { .. }) => {
                     let out = || NotAccepted::Refused(Refusal::OutOfMemory { bytes: bytes.len() });
                     let mut state = self.lock();
+                    if let Some(end) = until.end(&state) {
+                        return Err(end);
+                    }
                     self.publish(&mut state);
                     let ended = self.reap(&mut state);
                     if ended == 0 && state.in_flight == 0 {
                         // Nothing in flight will ever free any.
                         return Err(match deadline {
                             Some(_) => out(),
-                            None => NotAccepted::Failed(error.into()),
+                            None => failed(error),
                         });
                     }
                     let before = state.ended();
                     drop(state);
-                    if ended == 0 && !self.wait_for_an_end(before, deadline) {
+                    let wait = || match until {
+                        Until::Closed => self.wait_for_an_end(before, deadline),
+                        Until::Over => self.wait_until(Awaited::Any, deadline, |state| {
+                            state.failed.is_some() || state.ended() != before
+                        }),
+                    };
+                    if ended == 0 && !wait() {
                         return Err(out());
                     }
                 }
-                Err(error) => return Err(NotAccepted::Failed(error.into())),
+                Err(error) => return Err(failed(error)),
             }
         };
         loan.copy_from_slice(bytes);
@@ -446,6 +472,24 @@ impl Scheduler {
             priority: settings.priority,
             ..Extra::default()
         })
+    }
+}
+
+/// How long a task is waited with at most.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// Until no task is accepted any more.
+    Closed,
+    /// Until none is run any more.
+    Over,
+}
+
+impl Until {
+    fn end(self, state: &State) -> Option<NotAccepted> {
+        match self {
+            Until::Closed => state.closed.map(NotAccepted::Refused),
+            Until::Over => state.failed.clone().map(NotAccepted::Failed),
+        }
     }
 }
 

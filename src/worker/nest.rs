@@ -470,7 +470,8 @@ impl Nest {
         let place = if payload.is_inline() {
             Place::Inline(payload.len())
         } else {
-            let mut loan = self.runner.pool.alloc(payload.len())?;
+            let loan = self.runner.pool.alloc(payload.len());
+            let mut loan = loan.map_err(TaskError::of_arguments)?;
             loan.copy_from_slice(payload.bytes());
             let block = Transfer::of_loan(loan);
             let parcel = block.argument(&self.runner.pool);

@@ -1,10 +1,8 @@
 //! Tasks that depend on others.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pinfold::{Handle, Loan, Shared, Shutdown, TaskError};
-use proptest::prelude::*;
+use pinfold::{Loan, Shared, Shutdown, TaskError};
 
 use crate::api::{endless, runtime};
 use crate::processes::until;
@@ -182,118 +180,4 @@ fn shutting_down_runs_what_was_accepted() {
     assert_eq!(next.join(), Err(TaskError::Shutdown));
     let late = rt.spawn_after((), |(n, ()): (u64, ())| n, 1);
     assert_eq!(late.join(), Err(TaskError::Shutdown));
-}
-
-/// What a task of a random graph does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Does {
-    Adds,
-    Panics,
-    KillsItsWorker,
-    IsCancelled,
-}
-
-fn does((own, inputs): ((u64, u8), Vec<u64>)) -> u64 {
-    match own.1 {
-        1 => panic!("on purpose"),
-        2 => std::process::abort(),
-        _ => add((own.0, inputs)),
-    }
-}
-
-fn graph() -> impl Strategy<Value = Vec<(Vec<prop::sample::Index>, Does)>> {
-    let does = prop_oneof![
-        20 => Just(Does::Adds),
-        1 => Just(Does::Panics),
-        1 => Just(Does::KillsItsWorker),
-        1 => Just(Does::IsCancelled),
-    ];
-    let before = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
-    prop::collection::vec((before, does), 1..60)
-}
-
-/// What the model allows a task to end with.
-#[derive(Clone, Debug, PartialEq)]
-enum End {
-    Value(u64),
-    Fails,
-    /// It was cancelled, before or after its end.
-    Cancelled(Box<End>),
-    /// Of what it depends on some have failed.
-    Unmet,
-    /// It may have failed, or not, with this value.
-    Either(u64),
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    /// Random graphs with failures, deaths and cancellations, against a sequential model.
-    #[test]
-    fn graphs_end_as_a_sequential_model_says(graph in graph()) {
-        let rt = runtime(2);
-        let mut handles: Vec<Handle<u64>> = Vec::new();
-        let mut model: HashMap<usize, End> = HashMap::new();
-        for (at, (before, what)) in graph.iter().enumerate() {
-            let before: Vec<usize> = before
-                .iter()
-                .filter(|_| at > 0)
-                .map(|index| index.index(at))
-                .collect();
-            let of: Vec<&Handle<u64>> = before.iter().map(|b| &handles[*b]).collect();
-            let code = match what {
-                Does::Panics => 1,
-                Does::KillsItsWorker => 2,
-                Does::Adds | Does::IsCancelled => 0,
-            };
-            let handle = rt.spawn_after(of, does, (at as u64, code));
-            if *what == Does::IsCancelled {
-                handle.cancel();
-            }
-            handles.push(handle);
-            let ends: Vec<&End> = before.iter().map(|b| &model[b]).collect();
-            let certain = ends.iter().any(|end| matches!(end, End::Fails | End::Unmet));
-            let sum = ends.iter().fold(at as u64, |sum, end| match end {
-                End::Value(value) | End::Either(value) => sum.wrapping_add(*value),
-                End::Cancelled(end) => match **end {
-                    End::Value(value) => sum.wrapping_add(value),
-                    _ => sum,
-                },
-                _ => sum,
-            });
-            let open = ends.iter().any(|end| matches!(end, End::Either(_) | End::Cancelled(_)));
-            let end = match what {
-                _ if certain => End::Unmet,
-                Does::Panics | Does::KillsItsWorker if !open => End::Fails,
-                Does::Panics | Does::KillsItsWorker => End::Fails,
-                Does::Adds if open => End::Either(sum),
-                Does::Adds => End::Value(sum),
-                Does::IsCancelled => End::Cancelled(Box::new(End::Value(sum))),
-            };
-            model.insert(at, end);
-        }
-        let start = Instant::now();
-        for (at, handle) in handles.into_iter().enumerate() {
-            let outcome = handle.join();
-            let unmet = matches!(outcome, Err(TaskError::DependencyFailed { .. }));
-            let is_allowed = match &model[&at] {
-                End::Value(value) => outcome == Ok(*value),
-                End::Fails => outcome.is_err(),
-                End::Unmet => unmet || outcome == Err(TaskError::Cancelled),
-                End::Either(value) => outcome == Ok(*value) || unmet,
-                End::Cancelled(end) => {
-                    outcome == Err(TaskError::Cancelled)
-                        || unmet
-                        || matches!(**end, End::Value(value) if outcome == Ok(value))
-                }
-            };
-            prop_assert!(is_allowed, "task {at} of {graph:?}: {outcome:?}, allowed {:?}", model[&at]);
-        }
-        prop_assert!(start.elapsed() < Duration::from_secs(60));
-        let tasks = rt.stats().tasks;
-        let ended = tasks.completed + tasks.panicked + tasks.died + tasks.cancelled;
-        prop_assert_eq!(tasks.submitted, graph.len() as u64);
-        prop_assert_eq!(ended, tasks.submitted, "{:?}", tasks);
-        prop_assert_eq!(rt.audit().orphans, Vec::<String>::new());
-    }
 }

@@ -172,7 +172,7 @@ fn a_cap_is_an_error_not_a_signal() {
     );
     let too_much = rt.spawn(|s: String| s.len(), "z".repeat(2 << 20)).join();
     assert!(
-        matches!(too_much, Err(TaskError::OutOfMemory { .. })),
+        matches!(too_much, Err(TaskError::ArgumentsTooLarge { .. })),
         "{too_much:?}"
     );
     assert_eq!(rt.spawn(square, 2).join(), Ok(4), "and it goes on");

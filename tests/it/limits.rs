@@ -71,7 +71,10 @@ fn each_way_to_wait_for_a_limit_ends() {
     assert!(never.try_spawn(0).is_err());
     assert!(matches!(
         never.spawn(0).join(),
-        Err(TaskError::OutOfMemory { .. })
+        Err(TaskError::BeyondLimit {
+            units: 11,
+            total: 10
+        })
     ));
     // Shutting down ends the wait too.
     let stuck = rt.task(endless).limited(&limit, 10).spawn(());

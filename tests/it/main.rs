@@ -4,8 +4,10 @@ pinfold::test_setup!();
 
 mod after;
 mod api;
+mod bad_input;
 mod control;
 mod death;
+mod graphs;
 mod groups;
 mod hunted;
 mod idle;

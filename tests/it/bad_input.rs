@@ -1,0 +1,408 @@
+//! Bad input: each kind has an error of its own, which names the value and says what to
+//! do; and nothing is left of it.
+
+use std::thread;
+use std::time::Duration;
+
+use pinfold::{
+    CallbackError, Handle, Limit, Memo, Priority, Refusal, Retry, Runtime, Shutdown, StartError,
+    TaskError,
+};
+
+use crate::api::{endless, runtime};
+use crate::processes::until;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn same(n: u64) -> u64 {
+    n
+}
+
+fn len(s: String) -> usize {
+    s.len()
+}
+
+/// The cause that a task which depends on `handle` ends with, and whom it names.
+fn cause(rt: &Runtime, handle: &Handle<u64>) -> (&'static str, TaskError) {
+    match rt.spawn_after(handle, |((), n): ((), u64)| n, ()).join() {
+        Err(TaskError::DependencyFailed { task, cause }) => (task, *cause),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// It can still do what it could before, and counts `refused` tasks as not accepted.
+fn is_well(rt: &Runtime, refused: u64) {
+    assert_eq!(rt.spawn(same, 5).join(), Ok(5));
+    let tasks = rt.stats().tasks;
+    assert_eq!((tasks.refused, tasks.in_flight), (refused, 0), "{tasks:?}");
+    let ended = tasks.completed + tasks.panicked + tasks.died + tasks.late + tasks.cancelled;
+    assert_eq!(tasks.submitted, ended + tasks.failed, "{tasks:?}");
+    assert_eq!(rt.audit().orphans, Vec::<String>::new());
+}
+
+#[test]
+fn an_unknown_handle() {
+    let rt = runtime(1);
+    let mut taken = rt.spawn(same, 1);
+    assert_eq!(taken.join_timeout(LONG), Some(Ok(1)));
+    let (task, error) = cause(&rt, &taken);
+    assert!(task.ends_with("same"), "{task}");
+    assert_eq!(error, TaskError::AlreadyJoined);
+    let told = "the task's result was taken before: a handle gives it once, so keep what \
+                `try_join` or `join_timeout` returns";
+    assert_eq!(error.to_string(), told);
+    assert!(!taken.cancel() && taken.is_finished() && taken.id().is_none());
+    assert_eq!(taken.join(), Err(TaskError::AlreadyJoined));
+    is_well(&rt, 0);
+}
+
+#[test]
+fn a_handle_of_another_runtime() {
+    let (rt, other) = (runtime(1), runtime(1));
+    let foreign = other.spawn(same, 1);
+    let (task, error) = cause(&rt, &foreign);
+    assert!(task.ends_with("same"), "{task}");
+    assert_eq!(error, TaskError::ForeignHandle { task });
+    let told = format!(
+        "the handle of {task}, which the task was to depend on, is of another runtime, or of \
+         this one before it was built anew: submit both to the same"
+    );
+    assert_eq!(error.to_string(), told);
+    assert_eq!(foreign.join(), Ok(1), "it is as good as before");
+    is_well(&rt, 0);
+    is_well(&other, 0);
+}
+
+#[test]
+fn arguments_larger_than_all_memory() {
+    let rt = Runtime::builder()
+        .workers(1)
+        .memory_cap(1 << 20)
+        .start()
+        .expect("starts");
+    let long = "x".repeat(2 << 20);
+    let len = rt.task(len);
+    // Nobody waits for what can never be.
+    let outcomes = [
+        len.spawn(long.clone()).join(),
+        len.try_spawn(long.clone()).expect("a handle").join(),
+        len.spawn_timeout(long.clone(), LONG)
+            .expect("a handle")
+            .join(),
+        len.map([long.clone()]).next().expect("an outcome"),
+    ];
+    for outcome in outcomes {
+        let error = outcome.expect_err("too large");
+        let TaskError::ArgumentsTooLarge { bytes, capacity } = error else {
+            panic!("{error:?}");
+        };
+        assert!(bytes > 2 << 20 && capacity == 1 << 20, "{error}");
+        let told = format!(
+            "the task's arguments are {bytes} bytes long, but the memory cap leaves \
+             {capacity}: pass less at a time, or raise `memory_cap`"
+        );
+        assert_eq!(error.to_string(), told);
+    }
+    is_well(&rt, 4);
+    // So with inputs, and in a task.
+    let half = |n: usize| "y".repeat(n);
+    let halves: Vec<_> = (0..3).map(|_| rt.spawn(half, 400_000)).collect();
+    let all = rt.spawn_after(
+        halves.iter().collect::<Vec<_>>(),
+        |((), halves): ((), Vec<String>)| halves.len(),
+        (),
+    );
+    let error = all.join().expect_err("too large together");
+    assert!(
+        matches!(error, TaskError::ArgumentsTooLarge { .. }),
+        "{error:?}"
+    );
+    drop(halves);
+    fn spawns(len: usize) -> String {
+        let child = pinfold::spawn(|s: String| s.len(), "z".repeat(len));
+        child.join().expect_err("too large").to_string()
+    }
+    let told = rt.spawn(spawns, 2 << 20).join().expect("runs");
+    assert!(told.contains("raise `memory_cap`"), "{told}");
+    is_well(&rt, 4);
+}
+
+#[test]
+fn more_of_a_limit_than_there_is() {
+    let rt = runtime(1);
+    for total in [0, 2] {
+        let limit = Limit::new(total);
+        let task = rt.task(same).limited(&limit, 3);
+        let error = task.spawn(1).join().expect_err("never");
+        assert_eq!(error, TaskError::BeyondLimit { units: 3, total });
+        let told = format!(
+            "the task wants 3 units of a limit of {total}, which it can never have: let it \
+             want less, or make the limit larger"
+        );
+        assert_eq!(error.to_string(), told);
+        let refused = task
+            .spawn_timeout(1, LONG)
+            .map(drop)
+            .expect_err("not in a minute");
+        assert_eq!(refused.refusal, Refusal::Limited { units: 3, total });
+        assert_eq!(refused.to_string(), told);
+        assert_eq!(task.map([1]).next(), Some(Err(error.clone())));
+        assert_eq!(limit.free(), total);
+    }
+    is_well(&rt, 6);
+    // One that is only reached says something else.
+    let limit = Limit::new(2);
+    let task = rt.task(endless).limited(&limit, 2);
+    let stuck = task.spawn(());
+    let told = task.try_spawn(()).expect_err("reached").to_string();
+    assert!(told.contains("wait for tasks to end"), "{told}");
+    stuck.cancel_within(Duration::ZERO);
+    assert_eq!(stuck.join(), Err(TaskError::Cancelled));
+    // Nothing of nothing is always there.
+    let none = rt.task(same).limited(&Limit::new(0), 0);
+    assert_eq!(none.spawn(1).join(), Ok(1));
+}
+
+#[test]
+fn zero_workers() {
+    let error = Runtime::builder().workers(0).start().expect_err("refused");
+    assert!(matches!(
+        error,
+        StartError::OutOfBounds {
+            name: "workers",
+            value: 0,
+            ..
+        }
+    ));
+    assert_eq!(
+        error.to_string(),
+        "workers is 0, but must be from 1 to 1024"
+    );
+}
+
+#[test]
+fn a_priority_out_of_range() {
+    for level in [4, 9, u8::MAX] {
+        let error = Priority::from_level(level).expect_err("no such level");
+        assert_eq!(error.level, level);
+        let told = format!(
+            "there is no priority of level {level}: it must be from 0 (background) to 3 (urgent)"
+        );
+        assert_eq!(error.to_string(), told);
+    }
+}
+
+#[test]
+fn a_deadline_that_has_passed() {
+    let rt = runtime(1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (zero, mark) = (Duration::ZERO, folder.path().join("ran"));
+    let runs = rt.task(|path: std::path::PathBuf| std::fs::write(path, "").is_ok());
+    let late = TaskError::DeadlineExceeded {
+        limit: zero,
+        begun: false,
+    };
+    let told = "the task's deadline of 0ns had passed when it was submitted: give it some time";
+    assert_eq!(late.to_string(), told);
+    for task in [
+        runs.clone().start_deadline(zero),
+        runs.clone().hard_deadline(zero),
+        runs.clone().start_deadline(LONG).hard_deadline(zero),
+    ] {
+        assert_eq!(task.spawn(mark.clone()).join(), Err(late.clone()));
+        let tried = task.try_spawn(mark.clone()).expect("a handle");
+        assert_eq!(tried.join(), Err(late.clone()));
+        assert_eq!(task.map([mark.clone()]).next(), Some(Err(late.clone())));
+    }
+    // One that depends on others does not wait for them.
+    let gate = rt.spawn(endless, ());
+    let after = rt
+        .task(|((), ()): ((), ())| ())
+        .hard_deadline(zero)
+        .spawn_after(&gate, ());
+    assert_eq!(after.join(), Err(late.clone()));
+    gate.cancel_within(zero);
+    assert_eq!(gate.join(), Err(TaskError::Cancelled));
+    assert!(!mark.exists(), "none has run");
+    is_well(&rt, 10);
+    // The shortest that has not passed: it may be met, or not.
+    let limit = Duration::from_nanos(1);
+    let outcome = rt.task(same).start_deadline(limit).spawn(1).join();
+    let missed = TaskError::DeadlineExceeded {
+        limit,
+        begun: false,
+    };
+    assert!(
+        outcome == Ok(1) || outcome == Err(missed.clone()),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        missed.to_string(),
+        "the task's deadline of 1ns came before it had begun"
+    );
+}
+
+#[test]
+fn a_callback_set_twice() {
+    let rt = runtime(1);
+    let mut task = rt.spawn(same, 1);
+    task.on_complete(|_| ()).expect("the first");
+    let which = "on_complete";
+    let error = task.on_complete(|_| ()).expect_err("the second");
+    assert_eq!(error, CallbackError::SetTwice { which });
+    assert_eq!(
+        error.to_string(),
+        "on_complete was set before: a task has one, so do all in it"
+    );
+    assert_eq!(task.join(), Ok(1));
+    // One that came too early may be set again.
+    let gate = rt.spawn(endless, ());
+    let mut pending = rt.spawn_after(&gate, |(n, ()): (u64, ())| n, 1);
+    let which = "on_progress";
+    for _ in 0..2 {
+        let error = pending.on_progress(|_| ()).expect_err("it waits");
+        assert_eq!(error, CallbackError::NotQueued { which });
+        assert_eq!(
+            error.to_string(),
+            "on_progress can be set when the task is queued: now it waits for others"
+        );
+    }
+    gate.cancel_within(Duration::ZERO);
+    assert!(pending.join().is_err());
+    is_well(&rt, 0);
+}
+
+#[test]
+fn nothing_of_something() {
+    let rt = runtime(1);
+    // None in flight is one, no room to remember is room for one, no attempt is one.
+    let doubled = rt.task(|n: u64| 2 * n).in_flight(0).map(0..100);
+    assert!(doubled.zip(0..).all(|(got, n)| got == Ok(2 * n)));
+    let memo = Memo::new(0);
+    let task = rt.task(same).memoized(&memo);
+    for n in [1, 1, 2, 2, 1] {
+        assert_eq!(task.spawn(n).join(), Ok(n));
+    }
+    assert_eq!(memo.hits() + memo.misses(), 5);
+    assert!(memo.misses() >= 3, "only one was remembered: {memo:?}");
+    let fails = |()| -> Result<(), u8> { Err(1) };
+    for retry in [
+        Retry::fixed(0, Duration::ZERO),
+        Retry::linear(0, LONG),
+        Retry::exponential(0, LONG, Duration::ZERO),
+    ] {
+        let task = rt.task(fails).retry(retry).safe_to_repeat(0);
+        assert_eq!(task.spawn(()).join(), Ok(Err(1)), "{retry:?}");
+    }
+    assert_eq!(rt.stats().tasks.repeated, 0);
+    is_well(&rt, 0);
+}
+
+#[test]
+fn what_is_no_number_is_no_progress() {
+    fn reports((): ()) -> Vec<String> {
+        let context = pinfold::context();
+        let report = |fraction: f64| {
+            let error = context.report_progress(fraction, "half").err();
+            error.map_or(String::new(), |error| error.to_string())
+        };
+        [0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY]
+            .map(report)
+            .to_vec()
+    }
+    let rt = runtime(1);
+    let told = rt.spawn(reports, ()).join().expect("runs");
+    let refused = |what: &str| format!("progress must be a finite number, not {what}");
+    assert_eq!(
+        told,
+        ["", &refused("NaN"), &refused("inf"), &refused("-inf")]
+    );
+}
+
+#[test]
+fn everything_after_a_shutdown() {
+    let rt = runtime(1);
+    let before = rt.spawn(same, 1);
+    rt.shutdown(Shutdown::Drain).expect("drains");
+    for how in [
+        Shutdown::Drain,
+        Shutdown::Abort,
+        Shutdown::DrainFor(Duration::ZERO),
+    ] {
+        rt.shutdown(how).expect("twice is once");
+    }
+    let task = rt.task(same);
+    let told = "the runtime was shut down before the task ended";
+    let outcomes = [
+        task.spawn(1).join(),
+        task.clone().limited(&Limit::new(1), 1).spawn(1).join(),
+        task.clone().memoized(&Memo::new(1)).spawn(1).join(),
+        rt.spawn_after(&before, |((), n): ((), u64)| n, ()).join(),
+        task.map([1]).next().expect("an outcome"),
+    ];
+    for outcome in outcomes {
+        let error = outcome.expect_err("shut down");
+        assert_eq!((&error, &*error.to_string()), (&TaskError::Shutdown, told));
+    }
+    for refused in [task.try_spawn(1), task.spawn_timeout(1, LONG)] {
+        let refused = refused.map(drop).expect_err("shut down");
+        assert_eq!(refused.refusal, Refusal::Shutdown);
+        assert_eq!(refused.to_string(), "the runtime is shut down");
+    }
+    assert_eq!(rt.stats().tasks.refused, 7);
+    assert_eq!(before.join(), Ok(1));
+}
+
+/// Whoever waits to submit, for whatever, is told that the runtime is shut down.
+#[test]
+fn every_wait_to_submit_ends_with_the_runtime() {
+    fn hold(bytes: usize) -> usize {
+        let loan = pinfold::alloc(bytes).expect("room");
+        endless(());
+        loan.len()
+    }
+    for graceful in [false, true] {
+        let rt = Runtime::builder()
+            .workers(1)
+            .memory_cap(1 << 20)
+            .queue_capacity(2)
+            .start()
+            .expect("starts");
+        let limit = Limit::new(1);
+        let stuck = rt.task(hold).limited(&limit, 1).spawn(1 << 20);
+        until("no memory", || rt.alloc(4096).is_err());
+        let text = "t".repeat(100_000);
+        thread::scope(|scope| {
+            let memory = scope.spawn(|| rt.spawn(len, text.clone()).join().map(drop));
+            let patient = scope.spawn(|| rt.task(len).spawn_timeout(text.clone(), LONG).map(drop));
+            let share = scope.spawn(|| {
+                let task = rt.task(same).limited(&limit, 1);
+                task.spawn(1).join().map(drop)
+            });
+            let room = scope.spawn(|| {
+                let handles: Vec<_> = (0..3).map(|n| rt.spawn(same, n)).collect();
+                let last = handles.into_iter().next_back().expect("three");
+                last.join().map(drop)
+            });
+            until("a full queue", || {
+                rt.stats().tasks.in_flight == 2 && !room.is_finished()
+            });
+            let how = if graceful {
+                Shutdown::Graceful {
+                    drain: Duration::from_millis(50),
+                    grace: Duration::from_millis(50),
+                }
+            } else {
+                Shutdown::Abort
+            };
+            let _ = rt.shutdown(how);
+            for waits in [memory, share, room] {
+                let outcome = waits.join().expect("no panic");
+                assert_eq!(outcome, Err(TaskError::Shutdown));
+            }
+            let patient = patient.join().expect("no panic").expect_err("shut down");
+            assert_eq!(patient.refusal, Refusal::Shutdown);
+        });
+        assert_eq!(stuck.join(), Err(TaskError::Shutdown));
+    }
+}
