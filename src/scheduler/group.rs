@@ -210,9 +210,17 @@ impl Scheduler {
             let entry = &state.tickets.groups.entries[group.id as usize];
             !entry.ended.is_empty() || entry.is_poked
         };
+        let mut state = self.lock();
+        self.reap(&mut state);
+        if is_ready(&state) {
+            return;
+        }
+        let members = state.tickets.groups.entries[group.id as usize].members;
+        drop(state);
+        self.nap(members);
         let begin = Instant::now();
         let until = begin + patience();
-        let scarce = self.allowed_cpus <= self.fold.plan.shape.executors();
+        let scarce = self.is_scarce();
         while Instant::now() < until {
             let mut state = self.lock();
             self.reap(&mut state);
@@ -247,13 +255,14 @@ impl Scheduler {
     /// [Cancels](Scheduler::cancel) every task of a group.
     pub fn cancel_group(&self, group: &Group) {
         let mut state = self.lock();
+        // First those that wait for others of the group: they are cancelled too.
+        self.cancel_pending_of(&mut state, group.id);
         for slot in 0..state.used {
             let ticket = state.inflight[slot as usize].ticket;
             if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id)) {
                 self.cancel_slot(&mut state, slot, None);
             }
         }
-        self.cancel_pending_of(&mut state, group.id);
         drop(state);
         // Whoever sleeps for all waiters is not told by `settle`.
         self.fold.host_bell.force();

@@ -57,6 +57,12 @@ pub(super) fn learn(waited: Duration) {
         (patience / 2).max(SPIN_MIN)
     });
 }
+
+/// A shorter sleep is not worth its while.
+const NAP_MIN: Duration = Duration::from_micros(100);
+/// How late a result may be for it.
+const NAP_MAX: Duration = Duration::from_millis(1);
+
 /// How long a waiter trusts that it will be woken; twice as long each time. Nothing
 /// correct needs this: a worker that is stopped at a bad moment or gone wild may.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
@@ -117,6 +123,9 @@ impl Scheduler {
         let Some(first) = tickets.pop_front() else {
             return;
         };
+        if !self.has_ended(first.hint()) {
+            self.nap(tickets.len());
+        }
         match self.wait(&first, None) {
             Some(outcome) => each(outcome),
             None => each(Err(Box::new(TaskError::Shutdown))),
@@ -127,6 +136,23 @@ impl Scheduler {
             let Some(outcome) = outcome else { break };
             tickets.pop_front();
             each(outcome);
+        }
+    }
+
+    /// Before it waits for one of many tasks, `behind` of which wait too: sleeps a small
+    /// part of the time that these will take, if the executors need all CPUs. To look
+    /// for each end, or to be woken for it, would take from them what they need; and
+    /// there is enough for them to do meanwhile.
+    pub(super) fn nap(&self, behind: usize) {
+        let executors = self.fold.plan.shape.executors();
+        if !self.is_scarce() || behind < 4 * executors {
+            return;
+        }
+        let grain = self.lock().grains_ns.iter().copied().max().unwrap_or(0);
+        let ahead = Duration::from_nanos((behind as u64).saturating_mul(grain) / executors as u64);
+        let nap = (ahead / 4).min(NAP_MAX);
+        if nap >= NAP_MIN {
+            thread::sleep(nap);
         }
     }
 
@@ -363,7 +389,7 @@ impl Scheduler {
     }
 
     /// Whether who looks takes a CPU that an executor may want.
-    fn is_scarce(&self) -> bool {
+    pub(super) fn is_scarce(&self) -> bool {
         self.allowed_cpus <= self.fold.plan.shape.executors()
     }
 

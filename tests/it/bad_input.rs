@@ -106,7 +106,14 @@ fn arguments_larger_than_all_memory() {
     is_well(&rt, 4);
     // So with inputs, and in a task.
     let half = |n: usize| "y".repeat(n);
-    let halves: Vec<_> = (0..3).map(|_| rt.spawn(half, 400_000)).collect();
+    // One after the other: results that are not collected take room.
+    let halves: Vec<_> = (0..3)
+        .map(|_| {
+            let handle = rt.spawn(half, 400_000);
+            until("it to end", || handle.is_finished());
+            handle
+        })
+        .collect();
     let all = rt.spawn_after(
         halves.iter().collect::<Vec<_>>(),
         |((), halves): ((), Vec<String>)| halves.len(),
