@@ -33,7 +33,7 @@ fn awake(bench: &mut Bench) {
         pinfold_rivals::duo::ping_pong(trips)
     });
     race.ours("ring::spsc, there and back", move || awake::ours(trips));
-    race.rival("Unix socket", move || awake::socket(trips / 10));
+    race.rival("Unix socket", move || awake::socket(trips / 40));
     #[cfg(feature = "rivals")]
     rivals::awake(&mut race, trips);
     #[cfg(not(feature = "rivals"))]
@@ -43,7 +43,7 @@ fn awake(bench: &mut Bench) {
 }
 
 fn asleep(bench: &mut Bench) {
-    let trips = bench.pick(4_000, 1_000);
+    let trips = bench.pick(1_500, 500);
     let idle = bench.pick(100, 30);
     let questions =
         |id: &str, text: &str| Question::lower(id, text, "µs").bar(Against::Floor, 1.15);
