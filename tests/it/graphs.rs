@@ -367,8 +367,14 @@ fn run(graph: &Graph, tally: &mut BTreeMap<&'static str, u32>) {
                 cancel(handle, grace);
             }
         }
-        let outcome = |mut handle: Handle<_>| handle.join_timeout(LONG).expect("it ends");
-        handles.into_iter().map(outcome).collect::<Vec<Outcome>>()
+        let ends = |(at, mut handle): (usize, Handle<_>)| {
+            handle.join_timeout(LONG).unwrap_or_else(|| {
+                let (audit, stats) = (rt.audit(), rt.stats());
+                panic!("task {at} does not end: {audit:?}, {stats:?}")
+            })
+        };
+        let handles = handles.into_iter().enumerate();
+        handles.map(ends).collect::<Vec<Outcome>>()
     });
     for (at, (node, outcome)) in graph.nodes.iter().zip(&outcomes).enumerate() {
         let of: Vec<&Outcome> = before(at).iter().map(|of| &outcomes[*of]).collect();
