@@ -449,7 +449,8 @@ impl<R> Handle<R> {
     /// [`Context::is_cancelled`](crate::Context::is_cancelled) and
     /// [`Context::check`](crate::Context::check), and so do the tasks it has spawned;
     /// what it spawned and was not begun never is. If it then returns an `Err`, or its
-    /// worker dies, it ends with `Cancelled`; if it returns a value, that is its value.
+    /// worker dies, it ends with `Cancelled`; if it returns a value, that is its value, and
+    /// a panic stays a panic. It is not tried again.
     ///
     /// Returns whether the task had not ended.
     ///

@@ -246,13 +246,14 @@ impl Scheduler {
     /// [Cancels](Scheduler::cancel) every task of a group.
     pub fn cancel_group(&self, group: &Group) {
         let mut state = self.lock();
+        // First, or the end of one of the others may have them begin where this has looked.
+        self.cancel_pending_of(&mut state, group.id);
         for slot in 0..state.used {
             let ticket = state.inflight[slot as usize].ticket;
             if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id)) {
                 self.cancel_slot(&mut state, slot, None);
             }
         }
-        self.cancel_pending_of(&mut state, group.id);
         drop(state);
         // Whoever sleeps for all waiters is not told by `settle`.
         self.fold.host_bell.force();

@@ -311,6 +311,13 @@ fn check(node: &Node, own: usize, of: &[&Outcome], outcome: &Outcome, runs: u32,
     let is_allowed = match outcome {
         _ if is == natural || is_cancelled => true,
         Err(TaskError::DeadlineExceeded { limit, .. }) => has_limit(limit),
+        // One that is cancelled or late is not tried again: a panic stays one.
+        _ if is == Kind::Panicked && (node.cancel.is_some() || node.hard == Some(SHORT)) => {
+            matches!(node.does, Does::Fails(_))
+        }
+        _ if is == Kind::Returned && node.hard == Some(SHORT) => {
+            matches!(node.does, Does::Fails(_))
+        }
         // Of runs that were cut short some were to fail, and some were not.
         _ if is_killed => {
             let fails = matches!(node.does, Does::Fails(_) | Does::Dies(_));
