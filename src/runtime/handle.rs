@@ -227,7 +227,8 @@ impl<R> Drop for Handle<R> {
 impl<R: DeserializeOwned + Send + 'static> Handle<R> {
     /// Has `callback` called with the outcome when the task has ended, on a thread of
     /// the host that is not yours. It may block, and panic (which is logged), without
-    /// harm to others. The handle may be joined or dropped as ever. A value with a
+    /// harm to others; but of all that block, not more than 500 are called at a time (the
+    /// variable `BLOCKING_MAX_THREADS` of the environment says otherwise). The handle may be joined or dropped as ever. A value with a
     /// [`Loan`](crate::Loan) in it is the handle's alone.
     ///
     /// # Errors
@@ -390,8 +391,10 @@ impl<R> Handle<R> {
 
     /// Its outcome is remembered.
     pub(super) fn is_remembered(&self, call: Call) {
-        if let Claim::Ticket(ticket) = &self.claim {
-            call.follow(&self.scheduler, ticket);
+        match &self.claim {
+            Claim::Ticket(ticket) => call.follow(&self.scheduler, ticket),
+            Claim::Ended(error) => call.fail(error),
+            Claim::Known(_) | Claim::Taken => {}
         }
     }
 
@@ -446,7 +449,8 @@ impl<R> Handle<R> {
     /// [`Context::is_cancelled`](crate::Context::is_cancelled) and
     /// [`Context::check`](crate::Context::check), and so do the tasks it has spawned;
     /// what it spawned and was not begun never is. If it then returns an `Err`, or its
-    /// worker dies, it ends with `Cancelled`; if it returns a value, that is its value.
+    /// worker dies, it ends with `Cancelled`; if it returns a value, that is its value, and
+    /// a panic stays a panic. It is not tried again.
     ///
     /// Returns whether the task had not ended.
     ///

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
+use crate::error::TaskError;
 use crate::scheduler::{Follower, Outcome, Scheduler, Ticket};
 use crate::task::FunctionId;
 
@@ -77,7 +78,7 @@ pub struct Call {
 }
 
 impl Memo {
-    /// Of at most `capacity` values, at least 1.
+    /// Of at most `capacity` values, at least 1 (0 is 1).
     ///
     /// ```
     /// assert_eq!(pinfold::Memo::new(10).hits(), 0);
@@ -169,6 +170,14 @@ impl Memo {
 }
 
 impl Call {
+    /// It was not accepted: whoever has joined it is told why.
+    pub(super) fn fail(mut self, error: &TaskError) {
+        if let Some(key) = self.key.take() {
+            self.memo
+                .ended(key, &Arc::new(Err(Box::new(error.clone()))));
+        }
+    }
+
     /// It was submitted: its end is remembered, and told.
     pub(super) fn follow(mut self, scheduler: &Scheduler, ticket: &Ticket) {
         let Some(key) = self.key.take() else { return };
@@ -183,8 +192,8 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            let error = crate::error::TaskError::Cancelled;
-            self.memo.ended(key, &Arc::new(Err(Box::new(error))));
+            self.memo
+                .ended(key, &Arc::new(Err(Box::new(TaskError::Cancelled))));
         }
     }
 }

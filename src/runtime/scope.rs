@@ -154,7 +154,8 @@ impl<'rt> Scope<'rt> {
         Handle::new(submitted.scheduler, submitted.ticket, task.name)
     }
 
-    /// Cancels the tasks of this scope that nobody has begun; no more are accepted.
+    /// Cancels the tasks of this scope: those that nobody has begun never are, those that
+    /// run are asked to end ([`Handle::cancel`]). No more are accepted.
     ///
     /// ```
     /// # pinfold::test_setup!();

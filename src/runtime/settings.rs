@@ -256,7 +256,7 @@ where
 
     /// Remembers its values in `memo`: a call with the same arguments, as they are
     /// encoded, is not run again, and one that is in flight is joined (and ends as that
-    /// does, also if that is cancelled). For functions whose value depends on nothing but
+    /// does, also if that is cancelled; to cancel the one that has joined does nothing). For functions whose value depends on nothing but
     /// their arguments. Applies to `spawn`; calls with buffers in their arguments, `map`
     /// and the others run each call.
     ///

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::layout::{ExecutorRecord, Fold};
 use crate::pool::ClassUse;
+use crate::prim::Priority;
 use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::scheduler::{Counters, ProfileSummary, Snapshot};
 use crate::supervise::{LogCounts, WorkerInfo};
@@ -42,7 +43,8 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// What the workers' numbers add up to.
     pub totals: Totals,
-    /// Per queue: that of all tasks first, then the inbox of each executor.
+    /// Per queue: that of all tasks first, then the inbox of each executor, then the lane
+    /// of each priority but the normal one.
     pub queues: Vec<QueueStats>,
     /// Per size class of buffers of which there are any, the smallest first; those of
     /// sizes of their own come last.
@@ -175,17 +177,20 @@ pub struct Totals {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct QueueStats {
-    /// Whose inbox it is; `None`: the queue of all tasks in flight.
+    /// Whose inbox it is; `None`: nobody's.
     pub executor: Option<u32>,
+    /// Tasks of which priority wait in it; `None`: it is an inbox, or, of no executor, the
+    /// queue of all tasks in flight.
+    pub priority: Option<Priority>,
     /// Entries in it now.
     pub size: u64,
     /// Entries it has room for.
     pub capacity: u64,
     /// Entries thrown away. Of tasks: none ever. Of an inbox: hints that this executor
-    /// has read, and that no longer held.
+    /// has read, there or in a lane, and that no longer held.
     pub dropped: u64,
-    /// Entries not accepted, because it was full. An inbox refuses none: what does not
-    /// fit goes into another.
+    /// Entries not accepted: see [`Counters::refused`]. An inbox or a lane refuses none:
+    /// what does not fit goes elsewhere.
     pub refused: u64,
 }
 
@@ -337,20 +342,29 @@ impl Totals {
 fn queues(fold: &Fold, snapshot: &Snapshot) -> Vec<QueueStats> {
     let tasks = QueueStats {
         executor: None,
+        priority: None,
         size: snapshot.counters.in_flight,
         capacity: snapshot.capacity,
         dropped: 0,
         refused: snapshot.counters.refused,
     };
+    let capacity = fold.plan.shape.ring_capacity() as u64;
     let inbox = |(executor, size): (usize, &u64)| QueueStats {
         executor: Some(executor as u32),
+        priority: None,
         size: *size,
-        capacity: fold.plan.shape.ring_capacity() as u64,
+        capacity,
         dropped: read(&fold.executors[executor].status.stale),
         refused: 0,
     };
     let inboxes = snapshot.inboxes.iter().enumerate().map(inbox);
-    std::iter::once(tasks).chain(inboxes).collect()
+    let lanes = snapshot.lanes.iter().map(|(level, size)| QueueStats {
+        priority: Some(*level),
+        size: *size,
+        capacity,
+        ..QueueStats::default()
+    });
+    std::iter::once(tasks).chain(inboxes).chain(lanes).collect()
 }
 
 impl ClassStats {

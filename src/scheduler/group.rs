@@ -255,7 +255,7 @@ impl Scheduler {
     /// [Cancels](Scheduler::cancel) every task of a group.
     pub fn cancel_group(&self, group: &Group) {
         let mut state = self.lock();
-        // First those that wait for others of the group: they are cancelled too.
+        // First, or the end of one of the others may have them begin where this has looked.
         self.cancel_pending_of(&mut state, group.id);
         for slot in 0..state.used {
             let ticket = state.inflight[slot as usize].ticket;

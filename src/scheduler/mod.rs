@@ -64,7 +64,7 @@ use crossbeam_utils::CachePadded;
 use crate::error::{Refusal, TaskError};
 use crate::layout::Fold;
 use crate::pool::Pool;
-use crate::prim::ProcessId;
+use crate::prim::{Priority, ProcessId};
 use crate::sys::fds::Bell;
 use crate::task::Functions;
 
@@ -79,6 +79,8 @@ pub struct Snapshot {
     pub capacity: u64,
     /// Per executor: hints in its inbox.
     pub inboxes: Vec<u64>,
+    /// Per priority with a lane: hints in it.
+    pub lanes: Vec<(Priority, u64)>,
 }
 
 /// The scheduler of one fold.
@@ -167,6 +169,11 @@ impl Scheduler {
                 .inboxes
                 .iter_mut()
                 .map(|inbox| inbox.refresh().unwrap_or(0))
+                .collect(),
+            lanes: Priority::LANES
+                .into_iter()
+                .zip(&mut state.lanes)
+                .map(|(level, lane)| (level, lane.ring.refresh().unwrap_or(0)))
                 .collect(),
         }
     }

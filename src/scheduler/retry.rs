@@ -190,7 +190,10 @@ impl Scheduler {
         let Some(extra) = inflight.extra.as_mut() else {
             return Some(outcome);
         };
-        let Some(retries) = extra.retries.as_mut().filter(|_| !extra.is_cancelled) else {
+        // A deadline comes only once: after that nothing would end another attempt.
+        let is_late = extra.deadline.is_some_and(|deadline| deadline.has_come);
+        let is_over = is_late || extra.is_cancelled;
+        let Some(retries) = extra.retries.as_mut().filter(|_| !is_over) else {
             return Some(outcome);
         };
         if retries.failures + 1 >= retries.retry.attempts {

@@ -50,7 +50,7 @@ pub struct Counters {
     pub panicked: u64,
     /// Tasks that ended because their worker died.
     pub died: u64,
-    /// Runs repeated because a worker died.
+    /// Runs repeated, because a worker died or by [`Retry`](crate::Retry).
     pub repeated: u64,
     /// Tasks that ended because a deadline of theirs had come.
     pub late: u64,

@@ -1,5 +1,7 @@
 //! The supervisor's loop.
 
+mod overdue;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -110,6 +112,8 @@ pub struct Supervisor {
     events: Arc<dyn Events>,
     settings: Settings,
     hearts: Option<Hearts>,
+    /// Of workers of which it is not known yet that they have begun.
+    overdue: Vec<Overdue>,
     zygote_failures: Backoff,
     /// What the last worker said that ended before it had begun.
     last_failure: String,
@@ -152,6 +156,7 @@ impl Supervisor {
             events,
             settings,
             hearts,
+            overdue: Vec::new(),
             zygote_failures: Backoff::default(),
             last_failure: String::new(),
             stopping: false,
@@ -212,11 +217,7 @@ impl Supervisor {
         }
         let now = Instant::now();
         self.stop_awaiting(Some(now));
-        if self.events.next_timer().is_some_and(|at| at <= now) {
-            for overdue in self.events.tick(now) {
-                self.end_overdue(&overdue);
-            }
-        }
+        self.end_all_overdue(now);
         self.listen_to_hearts(now);
         match self.workers.iter().map(|w| w.backoff.failures()).min() {
             Some(failures) if failures >= self.settings.start_failures_max => Err(format!(
@@ -484,40 +485,6 @@ impl Supervisor {
                 }
             }
         }
-    }
-
-    /// Ends the process of a task that is past its deadline, unless it has ended the
-    /// task meanwhile: it is stopped first, then looked at.
-    fn end_overdue(&mut self, overdue: &Overdue) {
-        let Some(worker) = self.workers.get(overdue.worker as usize) else {
-            return;
-        };
-        let Life::Alive { pid, pidfd, .. } = &worker.life else {
-            return; // ended already: its tasks are moved on anyway
-        };
-        let stopped = match pidfd::Stopped::stop(pidfd.as_fd(), *pid) {
-            Ok(stopped) => stopped,
-            Err(error) => {
-                tracing::error!(%error, pid, "a worker cannot be stopped");
-                return;
-            }
-        };
-        let grace = Some(self.settings.grace).filter(|g| !g.is_zero() && !overdue.was_asked);
-        if self.events.strike(overdue, grace) {
-            tracing::warn!(
-                worker = overdue.worker,
-                pid,
-                "a task is past its hard deadline"
-            );
-            let sent = match grace {
-                Some(_) => pidfd::terminate(pidfd.as_fd()),
-                None => pidfd::kill(pidfd.as_fd()),
-            };
-            if let Err(error) = sent {
-                tracing::error!(%error, pid, "a worker cannot be ended");
-            }
-        }
-        drop(stopped); // goes on, if only to end
     }
 
     fn listen_to_hearts(&mut self, now: Instant) {

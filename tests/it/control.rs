@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pinfold::{CallbackError, Runtime, TaskError};
 
 use crate::api::{endless, runtime};
-use crate::processes::until;
+use crate::processes::{catches, send, until};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -380,4 +380,43 @@ fn a_future_ends_with_its_runtime() {
     until("a running task", || rt.audit().slots_running == 1);
     rt.shutdown(pinfold::Shutdown::Abort).expect("shut down");
     assert_eq!(waits.join().expect("no panic"), Err(TaskError::Shutdown));
+}
+
+#[test]
+fn a_task_knows_which_one_it_is_and_what_its_worker_has() {
+    let rt = Runtime::builder()
+        .workers(1)
+        .worker_init(|| Ok::<_, String>(vec![7u8]))
+        .start()
+        .expect("starts");
+    fn knows((): ()) -> (Option<String>, Option<u8>, bool) {
+        let context = pinfold::context();
+        let task = pinfold::current_task().map(|task| task.to_string());
+        let state = context.state::<Vec<u8>>().map(|bytes| bytes[0]);
+        (task, state, context.state::<String>().is_none())
+    }
+    let task = rt.spawn(knows, ());
+    let id = task.id().map(|id| id.to_string());
+    assert!(id.is_some());
+    assert_eq!(task.join(), Ok((id, Some(7), true)));
+}
+
+/// As a server waits, in a process of its own.
+#[test]
+fn who_is_to_end_is_told_by_which_signal() {
+    use rustix::process::Signal;
+    fn waits(mark: PathBuf) -> Result<i32, String> {
+        says_that_it_begins(&mark);
+        pinfold::wait_for_termination().map_err(|error| error.to_string())
+    }
+    for signal in [Signal::TERM, Signal::INT] {
+        let rt = runtime(1);
+        let (_folder, path) = mark("waits");
+        let task = rt.spawn(waits, path.clone());
+        begun(&path);
+        let pid = rt.stats().workers[0].pid as u32;
+        until("a handler", || catches(pid, signal));
+        send(pid, signal);
+        assert_eq!(task.join(), Ok(Ok(signal.as_raw())));
+    }
 }

@@ -311,6 +311,13 @@ fn check(node: &Node, own: usize, of: &[&Outcome], outcome: &Outcome, runs: u32,
     let is_allowed = match outcome {
         _ if is == natural || is_cancelled => true,
         Err(TaskError::DeadlineExceeded { limit, .. }) => has_limit(limit),
+        // One that is cancelled or late is not tried again: a panic stays one.
+        _ if is == Kind::Panicked && (node.cancel.is_some() || node.hard == Some(SHORT)) => {
+            matches!(node.does, Does::Fails(_))
+        }
+        _ if is == Kind::Returned && node.hard == Some(SHORT) => {
+            matches!(node.does, Does::Fails(_))
+        }
         // Of runs that were cut short some were to fail, and some were not.
         _ if is_killed => {
             let fails = matches!(node.does, Does::Fails(_) | Does::Dies(_));
@@ -367,8 +374,14 @@ fn run(graph: &Graph, tally: &mut BTreeMap<&'static str, u32>) {
                 cancel(handle, grace);
             }
         }
-        let outcome = |mut handle: Handle<_>| handle.join_timeout(LONG).expect("it ends");
-        handles.into_iter().map(outcome).collect::<Vec<Outcome>>()
+        let ends = |(at, mut handle): (usize, Handle<_>)| {
+            handle.join_timeout(LONG).unwrap_or_else(|| {
+                let (audit, stats) = (rt.audit(), rt.stats());
+                panic!("task {at} does not end: {audit:?}, {stats:?}")
+            })
+        };
+        let handles = handles.into_iter().enumerate();
+        handles.map(ends).collect::<Vec<Outcome>>()
     });
     for (at, (node, outcome)) in graph.nodes.iter().zip(&outcomes).enumerate() {
         let of: Vec<&Outcome> = before(at).iter().map(|of| &outcomes[*of]).collect();

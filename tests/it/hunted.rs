@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pinfold::{Loan, Runtime, Shared, Shutdown};
+use pinfold::{Loan, Runtime, Shared, Shutdown, TaskError};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::api::{endless, runtime};
@@ -233,4 +233,31 @@ fn limits_beyond_the_clock_are_never() {
     assert_eq!(rt.spawn(nap, 1).join_timeout(Duration::MAX), Some(Ok(1)));
     rt.shutdown(Shutdown::DrainFor(Duration::MAX))
         .expect("drained");
+}
+
+/// A worker runs tasks before the supervisor has heard that it has begun; a deadline that
+/// came in between was forgotten, and the task ran for ever.
+#[test]
+fn a_deadline_finds_a_worker_that_has_just_begun() {
+    fn dies_then_hangs(mark: std::path::PathBuf) {
+        if !mark.exists() {
+            std::fs::write(mark, "").expect("a file");
+            std::process::abort();
+        }
+        endless(())
+    }
+    let rt = runtime(2);
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..200u64 {
+        let limit = Duration::from_micros(500 + 50 * (round % 100));
+        let task = rt.task(dies_then_hangs).safe_to_repeat(3);
+        let mut task = task
+            .hard_deadline(limit)
+            .spawn(folder.path().join(round.to_string()));
+        let outcome = task.join_timeout(Duration::from_secs(60));
+        assert!(
+            matches!(outcome, Some(Err(TaskError::DeadlineExceeded { .. }))),
+            "{limit:?}: {outcome:?}"
+        );
+    }
 }

@@ -298,3 +298,45 @@ fn a_graceful_shutdown_drains_then_cancels_then_kills() {
     assert_eq!(error.aborted, 1);
     assert_eq!(deaf.join(), Err(TaskError::Shutdown));
 }
+
+#[test]
+fn dependents_are_under_limits_too() {
+    let rt = runtime(1);
+    let limit = Limit::new(3);
+    let gate = rt.spawn(endless, ());
+    let after = rt.task(|((), ()): ((), ())| ()).limited(&limit, 1);
+    let pending: Vec<_> = (0..3).map(|_| after.spawn_after(&gate, ())).collect();
+    assert_eq!(limit.free(), 0, "they have their shares while they wait");
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| rt.task(nap).limited(&limit, 1).spawn(0).cancel());
+        assert!(pending[0].cancel());
+        waits.join().expect("there is room for one");
+    });
+    gate.cancel_within(Duration::ZERO);
+    for handle in pending {
+        assert!(handle.join().is_err());
+    }
+    until("all to be given back", || limit.free() == 3);
+}
+
+/// The first of several same calls waits for room, the second joins it: both are told.
+#[test]
+fn who_joins_a_call_that_is_not_accepted_is_told_why() {
+    let rt = pinfold::Runtime::builder()
+        .workers(1)
+        .queue_capacity(1)
+        .start()
+        .expect("starts");
+    let memo = Memo::new(10);
+    let stuck = rt.spawn(endless, ());
+    thread::scope(|scope| {
+        let call = || rt.task(|n: u32| n).memoized(&memo).spawn(1).join();
+        let calls = [scope.spawn(call), scope.spawn(call)];
+        until("the second", || memo.hits() == 1);
+        rt.shutdown(Shutdown::Abort).expect("shut down");
+        for call in calls {
+            assert_eq!(call.join().expect("no panic"), Err(TaskError::Shutdown));
+        }
+    });
+    assert_eq!(stuck.join(), Err(TaskError::Shutdown));
+}

@@ -294,3 +294,47 @@ fn all_levels_survive_constant_killing() {
     assert_eq!(rt.audit().orphans, [""; 0]);
     assert_eq!(rt.stats().tasks.damage, 0);
 }
+
+/// One worker, and tasks long enough to be taken one by one: of any 32 that it begins, one
+/// is of each level at which tasks wait.
+#[test]
+fn each_level_has_the_share_that_is_documented() {
+    fn long_note(entry: (PathBuf, u8)) {
+        note(entry);
+        busy(0);
+    }
+    let rt = runtime(1);
+    // It knows how long they take.
+    let warm = diary();
+    assert!(
+        rt.task(long_note)
+            .map((0..50).map(|_| (warm.path().to_owned(), 0)))
+            .all(|outcome| outcome.is_ok())
+    );
+    let diary = diary();
+    let gate = Gate::closed(&rt, 1);
+    let counts = [(0, 4u8), (1, 4), (2, 4), (3, 200)];
+    let mut handles = Vec::new();
+    for (level, count) in counts {
+        let task = rt.task(long_note);
+        let task = task.priority(Priority::from_level(level).expect("a level"));
+        handles.extend((0..count).map(|_| task.spawn((diary.path().to_owned(), level))));
+    }
+    gate.open();
+    for handle in handles {
+        handle.join().expect("runs");
+    }
+    let ran = read(diary.path());
+    for (level, count) in &counts[..3] {
+        let mut at: Vec<usize> = vec![0];
+        at.extend(
+            (1..)
+                .zip(&ran)
+                .filter(|(_, ran)| *ran == level)
+                .map(|(nth, _)| nth),
+        );
+        assert_eq!(at.len(), usize::from(*count) + 1);
+        let gaps = at.windows(2).map(|two| two[1] - two[0]);
+        assert!(gaps.max() <= Some(32), "level {level} at {at:?}");
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use pinfold::{Activity, Runtime, Shutdown, Stats};
+use pinfold::{Activity, Priority, Runtime, Shutdown, Stats};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
@@ -255,7 +255,7 @@ fn is_consistent(stats: &Stats) {
     assert!(queue.size <= queue.capacity);
     let ended = stats.tasks.submitted - stats.tasks.in_flight;
     let told = stats.tasks.completed + stats.tasks.panicked + stats.tasks.died + stats.tasks.failed;
-    assert_eq!(ended, told + stats.tasks.late);
+    assert_eq!(ended, told + stats.tasks.late + stats.tasks.cancelled);
     for (worker, queues) in stats.workers.iter().zip(stats.queues[1..].chunks(1)) {
         assert_eq!(worker.queued, [queues[0].size]);
     }
@@ -283,6 +283,9 @@ fn a_snapshot_agrees_with_itself() {
     until("both are at work", || rt.audit().slots_running == 2);
     let waiting: Vec<_> = (0..98).map(|_| rt.spawn(|(): ()| (), ())).collect();
     assert!(rt.try_spawn(|(): ()| (), ()).is_err());
+    assert!(waiting.iter().rev().take(3).all(|handle| handle.cancel()));
+    let lane = rt.task(|(): ()| ()).priority(Priority::Low);
+    let low: Vec<_> = (0..3).map(|_| lane.spawn(())).collect();
     let is_running = |worker: &pinfold::WorkerStats| worker.state == Activity::Running;
     assert!(rt.stats().workers.iter().all(is_running));
     let stats = rt.stats();
@@ -300,9 +303,20 @@ fn a_snapshot_agrees_with_itself() {
         assert!(worker.pid > 0 && worker.resident > 100_000, "{worker:?}");
         assert_eq!(worker.pinned, worker.cpus.iter().all(Option::is_some));
     }
+    let lanes = stats
+        .queues
+        .iter()
+        .filter_map(|queue| Some((queue.priority?, queue.size)));
+    let expected = [
+        (Priority::Urgent, 0),
+        (Priority::Low, 3),
+        (Priority::Background, 0),
+    ];
+    assert!(lanes.eq(expected), "{:?}", stats.queues);
     let json = serde_json::to_value(&stats).expect("numbers");
     assert_eq!(json["queues"][0]["capacity"], 100);
     assert_eq!(json["workers"][0]["state"], "running");
+    assert_eq!(json["queues"][4]["priority"], "low");
     drop(buffers);
     rt.shutdown(Shutdown::Abort).expect("aborted as asked");
     let stats = rt.stats();
@@ -311,7 +325,7 @@ fn a_snapshot_agrees_with_itself() {
         assert_eq!((worker.pid, worker.resident), (0, 0));
         assert_eq!(worker.state, Activity::Starting, "nobody is at work");
     }
-    drop((held, waiting));
+    drop((held, waiting, low));
 }
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

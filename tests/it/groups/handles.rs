@@ -1,6 +1,6 @@
 //! Cancelling, and several handles at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pinfold::on_error::{Keep, Raise, Skip};
 use pinfold::{Handle, Shutdown, TaskError, gather, join_all, join_any};
@@ -245,4 +245,25 @@ fn handles_that_have_ended_and_a_runtime_that_is_shut_down() {
     let after: Handle<u64> = rt.spawn(square, 4);
     assert!(!after.cancel());
     assert_eq!(gather([after], Raise).map(|mut v| v.remove(0)), shut_down);
+}
+
+/// A loser that runs is asked to end: the race does not leave it behind for a minute.
+#[test]
+fn losers_that_run_are_asked_to_end() {
+    fn loses((me, _): (PathBuf, PathBuf)) -> u64 {
+        std::fs::write(me, "").expect("a file");
+        let end = Instant::now() + Duration::from_secs(60);
+        while !pinfold::context().is_cancelled() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        u64::from(!pinfold::context().is_cancelled())
+    }
+    let rt = runtime(2);
+    let door = Door::new();
+    let loser = rt.spawn(loses, door.arg("loser"));
+    door.wait_for("loser");
+    let winner = rt.spawn(square, 3);
+    assert_eq!(join_any([loser, winner]), Ok((1, 9)));
+    until("the loser has ended", || rt.stats().tasks.in_flight == 0);
+    is_whole(&rt);
 }

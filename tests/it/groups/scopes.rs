@@ -1,8 +1,9 @@
 //! Scopes: nothing of them runs on when they have returned.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
-use pinfold::{Runtime, Shutdown, TaskError, gather, join_any, on_error};
+use pinfold::{Handle, Runtime, Shutdown, TaskError, gather, join_any, on_error};
 
 use super::*;
 use crate::api::runtime;
@@ -215,4 +216,33 @@ fn a_scope_of_a_runtime_that_is_shut_down() {
         scope.join().unwrap()
     });
     assert_eq!(ended, Err(TaskError::Shutdown));
+}
+
+#[test]
+fn the_first_error_asks_what_runs_to_end() {
+    fn listens((me, _): (PathBuf, PathBuf)) -> Result<(), String> {
+        std::fs::write(me, "").expect("a file");
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            let asked = pinfold::context().check();
+            asked.map_err(|cancelled| cancelled.to_string())?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+    let rt = runtime(2);
+    let door = Door::new();
+    let mut runs = None;
+    let scope = rt.scope(|s| {
+        runs = Some(s.spawn(listens, door.arg("runs")));
+        door.wait_for("runs");
+        let _ = s.spawn(fussy, 3);
+    });
+    assert!(
+        matches!(scope, Err(TaskError::Panicked { .. })),
+        "{scope:?}"
+    );
+    // It did not run for a minute.
+    assert_eq!(runs.map(Handle::join), Some(Err(TaskError::Cancelled)));
+    is_whole(&rt);
 }

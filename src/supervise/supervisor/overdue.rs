@@ -1,0 +1,63 @@
+//! Ending tasks that are past their deadlines, with their workers.
+
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use crate::prim::Overdue;
+use crate::sys::pidfd;
+
+use super::{Life, Supervisor};
+
+impl Supervisor {
+    /// Ends what is past its deadline now, or was before and could not be ended.
+    pub(super) fn end_all_overdue(&mut self, now: Instant) {
+        let mut all = std::mem::take(&mut self.overdue);
+        if self.events.next_timer().is_some_and(|at| at <= now) {
+            all.extend(self.events.tick(now));
+        }
+        for overdue in all {
+            self.end_overdue(overdue);
+        }
+    }
+
+    /// Ends the process of a task that is past its deadline, unless it has ended the
+    /// task meanwhile: it is stopped first, then looked at.
+    fn end_overdue(&mut self, overdue: Overdue) {
+        let Some(worker) = self.workers.get(overdue.worker as usize) else {
+            return;
+        };
+        let (pid, pidfd) = match &worker.life {
+            Life::Alive { pid, pidfd, .. } => (*pid, pidfd),
+            // It runs a task, so it has begun; the zygote's notice of that is on its way,
+            // and the next turn is when it is there.
+            Life::Starting => {
+                self.overdue.push(overdue);
+                return;
+            }
+            Life::Waiting(_) => return, // ended already: its tasks are moved on anyway
+        };
+        let stopped = match pidfd::Stopped::stop(pidfd.as_fd(), pid) {
+            Ok(stopped) => stopped,
+            Err(error) => {
+                tracing::error!(%error, pid, "a worker cannot be stopped");
+                return;
+            }
+        };
+        let grace = Some(self.settings.grace).filter(|g| !g.is_zero() && !overdue.was_asked);
+        if self.events.strike(&overdue, grace) {
+            tracing::warn!(
+                worker = overdue.worker,
+                pid,
+                "a task is past its hard deadline"
+            );
+            let sent = match grace {
+                Some(_) => pidfd::terminate(pidfd.as_fd()),
+                None => pidfd::kill(pidfd.as_fd()),
+            };
+            if let Err(error) = sent {
+                tracing::error!(%error, pid, "a worker cannot be ended");
+            }
+        }
+        drop(stopped); // goes on, if only to end
+    }
+}
