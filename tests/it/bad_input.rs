@@ -131,7 +131,7 @@ fn arguments_larger_than_all_memory() {
     }
     let told = rt.spawn(spawns, 2 << 20).join().expect("runs");
     assert!(told.contains("raise `memory_cap`"), "{told}");
-    is_well(&rt, 4);
+    is_well(&rt, 5);
 }
 
 #[test]
