@@ -127,7 +127,11 @@ impl<'rt> Scope<'rt> {
         let child = {
             let mut children = self.look();
             if children.is_cancelled {
-                return Handle::new(self.core.present(), Err(Box::new(TaskError::Cancelled)), task.name);
+                return Handle::new(
+                    self.core.present(),
+                    Err(Box::new(TaskError::Cancelled)),
+                    task.name,
+                );
             }
             children.spawned += 1;
             children.spawned - 1
