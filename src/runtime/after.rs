@@ -1,5 +1,6 @@
 //! What a task may depend on: handles, alone, many of one type, or a tuple of several.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::Iter;
 use std::sync::Arc;
 
@@ -189,11 +190,23 @@ where
     A: Serialize + DeserializeOwned,
     D: Sealed<Values: Serialize>,
 {
-    let args: A = postcard::from_bytes(args).map_err(|error| TaskError::Arguments {
-        message: format!("they do not decode: {error}"),
-    })?;
-    let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
-    encode(&(args, inputs), job).map(drop)
+    unless_it_panics(|| {
+        let args: A = postcard::from_bytes(args).map_err(|error| TaskError::Arguments {
+            message: format!("they do not decode: {error}"),
+        })?;
+        let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
+        encode(&(args, inputs), job).map(drop)
+    })
+}
+
+/// Calls code of the user's types for the attendant: that of a task which panics there
+/// would leave the task without an end.
+fn unless_it_panics(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), TaskError> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
+        Err(TaskError::Arguments {
+            message: "to put inputs behind them panicked in the host".into(),
+        })
+    })
 }
 
 impl<F, A, I, R> Task<'_, F, (A, I), R>
@@ -270,8 +283,10 @@ where
             job.buffers.drain(..).for_each(|buffer| buffer.recall());
             let lists = lists.clone();
             Build::Whole(Box::new(move |outcomes, job| {
-                let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
-                encode(&(args, inputs), job).map(drop)
+                unless_it_panics(|| {
+                    let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
+                    encode(&(args, inputs), job).map(drop)
+                })
             }))
         };
         let mut dependencies = Listed::new();

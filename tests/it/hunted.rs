@@ -261,3 +261,39 @@ fn a_deadline_finds_a_worker_that_has_just_begun() {
         );
     }
 }
+
+/// Panics where it is decoded in the host.
+#[derive(Serialize)]
+struct Bomb(());
+
+impl<'de> Deserialize<'de> for Bomb {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        assert!(pinfold::current_task().is_some(), "on purpose, in the host");
+        <()>::deserialize(deserializer).map(Bomb)
+    }
+}
+
+/// Inputs with buffers have arguments decoded in the host; if that panicked, the task never
+/// ended.
+#[test]
+fn arguments_that_panic_when_inputs_are_put_behind_them_end_their_task() {
+    fn make(gate: std::path::PathBuf) -> Shared {
+        while !gate.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        pinfold::alloc(10).expect("room").publish()
+    }
+    let rt = runtime(1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let gate = folder.path().join("gate");
+    let made = rt.spawn(make, gate.clone());
+    let mut after = rt.spawn_after(&made, |(_, shared): (Bomb, Shared)| shared.len(), Bomb(()));
+    std::fs::write(&gate, "").expect("a file");
+    let outcome = after.join_timeout(SOON).expect("it ends");
+    assert!(
+        matches!(&outcome, Err(TaskError::Arguments { message }) if message.contains("panicked")),
+        "{outcome:?}"
+    );
+    drop(made);
+    rt.shutdown(Shutdown::Drain).expect("nothing is left");
+}

@@ -236,7 +236,7 @@ fn the_first_error_asks_what_runs_to_end() {
     let scope = rt.scope(|s| {
         runs = Some(s.spawn(listens, door.arg("runs")));
         door.wait_for("runs");
-        let _ = s.spawn(fussy, 3);
+        drop(s.spawn(fussy, 3));
     });
     assert!(
         matches!(scope, Err(TaskError::Panicked { .. })),
