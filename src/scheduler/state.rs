@@ -219,6 +219,8 @@ pub struct State {
     pub due: Vec<u32>,
     pub waiters: Vec<Waiter>,
     pub leader: bool,
+    /// The leader, while it naps.
+    pub napper: Option<Thread>,
     /// Why no task is accepted any more.
     pub closed: Option<Refusal>,
     pub counters: Counters,
@@ -287,6 +289,7 @@ impl State {
             due: Vec::new(),
             waiters: Vec::new(),
             leader: false,
+            napper: None,
             closed: None,
             counters,
             capacity,

@@ -144,16 +144,22 @@ impl Scheduler {
     /// for each end, or to be woken for it, would take from them what they need; and
     /// there is enough for them to do meanwhile.
     pub(super) fn nap(&self, behind: usize) {
-        let executors = self.fold.plan.shape.executors();
-        if !self.is_scarce() || behind < 4 * executors {
-            return;
-        }
-        let grain = self.lock().grains_ns.iter().copied().max().unwrap_or(0);
-        let ahead = Duration::from_nanos((behind as u64).saturating_mul(grain) / executors as u64);
-        let nap = (ahead / 4).min(NAP_MAX);
-        if nap >= NAP_MIN {
+        let nap = self.nap_for(&self.lock(), behind);
+        if let Some(nap) = nap {
             thread::sleep(nap);
         }
+    }
+
+    /// For how long.
+    fn nap_for(&self, state: &State, behind: usize) -> Option<Duration> {
+        let executors = self.fold.plan.shape.executors();
+        if !self.is_scarce() || behind < 4 * executors {
+            return None;
+        }
+        let grain = state.grains_ns.iter().copied().max().unwrap_or(0);
+        let ahead = Duration::from_nanos((behind as u64).saturating_mul(grain) / executors as u64);
+        let nap = (ahead / 4).min(NAP_MAX);
+        (nap >= NAP_MIN).then_some(nap)
     }
 
     /// The outcome, if there is one by now.
@@ -166,7 +172,8 @@ impl Scheduler {
         if let Some(outcome) = state.tickets.take(ticket.id) {
             return Some(outcome);
         }
-        self.collect_this(&mut state, ticket.id, ticket.hint());
+        let hint = state.tickets.place(ticket.id).unwrap_or(ticket.hint());
+        self.collect_this(&mut state, ticket.id, hint);
         self.reap(&mut state);
         state.tickets.take(ticket.id)
     }
@@ -202,8 +209,14 @@ impl Scheduler {
         loop {
             for _ in 0..64 {
                 if self.has_ended(ticket.hint()) {
-                    // None only if the word was spoilt: then the slow way tells.
-                    return self.poll(ticket);
+                    let outcome = self.poll(ticket);
+                    // Of one that waited for others, the word is not known here.
+                    if outcome.is_some() || !ticket.is_nowhere() {
+                        // None only if the word was spoilt: then the slow way tells.
+                        return outcome;
+                    }
+                    (0..64).for_each(|_| std::hint::spin_loop());
+                    break;
                 }
                 std::hint::spin_loop();
             }
@@ -290,6 +303,9 @@ impl Scheduler {
                     thread: me.clone(),
                     awaited,
                 });
+                if let Some(napper) = state.napper.take() {
+                    napper.unpark();
+                }
                 drop(state);
                 park_until(deadline, LOOK_AGAIN_MAX);
                 state = self.lock();
@@ -322,7 +338,7 @@ impl Scheduler {
         let mut suspects = Suspects::new();
         let mut trust = LOOK_AGAIN_MIN;
         loop {
-            if self.look_first(deadline, ready) {
+            if self.look_first(awaited, deadline, ready) {
                 return true;
             }
             let begin = Instant::now();
@@ -357,8 +373,14 @@ impl Scheduler {
 
     /// While tasks wait for others, whoever leads looks for a moment before it arms the
     /// bell: what ends meanwhile need not wake anybody, and what waits for it is queued
-    /// at once. True when `ready` is.
-    fn look_first(&self, deadline: Option<Instant>, ready: &impl Fn(&State) -> bool) -> bool {
+    /// at once. The attendant, with nobody else to lead for, naps if it may. True when
+    /// `ready` is.
+    fn look_first(
+        &self,
+        awaited: Awaited,
+        deadline: Option<Instant>,
+        ready: &impl Fn(&State) -> bool,
+    ) -> bool {
         let mut until = None;
         loop {
             let mut state = self.lock();
@@ -368,6 +390,16 @@ impl Scheduler {
             }
             if state.nodes.count() == 0 {
                 return false;
+            }
+            if matches!(awaited, Awaited::News)
+                && state.waiters.is_empty()
+                && let Some(nap) = self.nap_for(&state, state.in_flight)
+            {
+                state.napper = Some(thread::current());
+                drop(state);
+                thread::park_timeout(nap);
+                self.lock().napper = None;
+                continue;
             }
             drop(state);
             let now = Instant::now();
