@@ -158,7 +158,7 @@ impl Scheduler {
         }
         let grain = state.grains_ns.iter().copied().max().unwrap_or(0);
         let ahead = Duration::from_nanos((behind as u64).saturating_mul(grain) / executors as u64);
-        let nap = (ahead / 4).min(NAP_MAX);
+        let nap = (ahead / 2).min(NAP_MAX);
         (nap >= NAP_MIN).then_some(nap)
     }
 
