@@ -209,7 +209,11 @@ where
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
     /// let retry = pinfold::Retry::fixed(3, std::time::Duration::ZERO);
     /// let task = rt
-    ///     .task(|n: u32| if n == 0 { Err("busy".to_owned()) } else { Err("wrong".to_owned()) })
+    ///     .task(|n: u32| match n {
+    ///         0 => Err("busy".to_owned()),
+    ///         1 => Err("wrong".to_owned()),
+    ///         _ => Ok(n),
+    ///     })
     ///     .retry(retry)
     ///     .retry_when(|value| matches!(value, Err(why) if why == "busy"));
     /// let _ = task.spawn(0).join()?; // three attempts

@@ -124,6 +124,15 @@ impl Nodes {
         })
     }
 
+    /// It was submitted.
+    fn forget(&mut self, id: NodeId) {
+        let (generation, node) = &mut self.entries[id.at as usize];
+        *generation = generation.wrapping_add(1);
+        *node = None;
+        self.vacant.push(id.at);
+        self.count -= 1;
+    }
+
     fn remove(&mut self, id: NodeId) -> Option<Node> {
         self.get(id)?;
         let (generation, node) = &mut self.entries[id.at as usize];
@@ -168,10 +177,8 @@ impl Scheduler {
         let mut missing = 0;
         for dependency in after {
             let (arrived, name) = match dependency {
-                Dependency::Ticket { ticket, name } => {
-                    self.collect_this(&mut state, ticket.id, ticket.hint());
-                    (state.tickets.input(ticket.id), *name)
-                }
+                // Its slot is not looked at: if it is about to run, that is the worker's.
+                Dependency::Ticket { ticket, name } => (state.tickets.input(ticket.id), *name),
                 Dependency::Ended(outcome, name) => (Some(Input::of(outcome)), *name),
             };
             match arrived {
@@ -283,20 +290,14 @@ impl Scheduler {
             self.fold.host_bell.force();
             return;
         }
-        let Some(node) = state.nodes.remove(id) else {
+        let Some(node) = state.nodes.get(id) else {
             return;
         };
-        state.nodes.count -= 1;
-        let Node {
-            ticket,
-            inputs,
-            unfinished,
-            ..
-        } = node;
-        let prepared = unfinished
-            .finish(inputs)
-            .map_err(NotAccepted::Failed)
-            .and_then(|mut job| self.prepare(&mut job, None));
+        // Where it lies: it is not small.
+        let ticket = node.ticket;
+        let job = node.unfinished.append(&node.inputs);
+        let prepared = self.prepare(job, None);
+        state.nodes.forget(id);
         match prepared {
             Ok(prepared) => {
                 let hint = self.next_hint(state);

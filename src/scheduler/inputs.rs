@@ -123,7 +123,7 @@ impl Unfinished {
         let is_plain = inputs.iter().all(|input| input.bytes().is_some());
         match self.build {
             Build::Append(_) if is_plain => {
-                append(&mut self.job, &self.lists, &inputs);
+                self.append(&inputs);
                 return Ok(self.job);
             }
             build => {
@@ -141,6 +141,12 @@ impl Unfinished {
             }
         }
         Ok(self.job)
+    }
+
+    /// The same in place, of inputs without buffers.
+    pub fn append(&mut self, inputs: &Inputs) -> &mut Job {
+        append(&mut self.job, &self.lists, inputs);
+        &mut self.job
     }
 
     /// Whether that takes no time, no memory and no code of anybody else's.

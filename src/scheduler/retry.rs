@@ -143,7 +143,15 @@ impl Retry {
                 .nth(before.min(64) as usize)
                 .unwrap_or(self.longest),
         };
-        let plain = plain.min(LONGEST);
+        // It is counted in floating point: a nanosecond may be lost.
+        let micros = plain.min(LONGEST).as_nanos().saturating_add(500) / 1000;
+        let rounded = Duration::from_micros(micros as u64);
+        let is_close = plain.abs_diff(rounded) < Duration::from_nanos(50);
+        let plain = if is_close {
+            rounded
+        } else {
+            plain.min(LONGEST)
+        };
         if !self.jitter {
             return plain;
         }
