@@ -122,11 +122,12 @@ impl Scheduler {
         let is_any_ring_full = state
             .rings()
             .any(|(_, ring)| !matches!(ring.refresh(), Ok(0)));
-        let announced: Vec<u64> = self
-            .fold
-            .executors
-            .iter()
-            .flat_map(|record| record.announced_ever())
+        // One that sleeps has nothing; what its record still says of earlier batches may
+        // be a copy of a hint that was overwritten where it lay.
+        let sleeps = |executor: usize| self.fold.crowd.sleeping.contains(executor as u32);
+        let announced: Vec<u64> = (self.fold.executors.iter().enumerate())
+            .filter(|(executor, _)| !sleeps(*executor))
+            .flat_map(|(_, record)| record.announced())
             .collect();
         let is_with_nobody = |slot: u32, state: &State| {
             let inflight = &state.inflight[slot as usize];

@@ -38,6 +38,42 @@ fn a_fresh_record_announces_nothing() {
     assert!(scheduler.is_condemned());
 }
 
+/// What a record still says of an earlier batch, or of one of an executor that sleeps,
+/// is nobody's either: a hint may have been copied there, and overwritten where it lay.
+#[test]
+fn a_task_of_which_only_an_old_announcement_speaks_is_found() {
+    for is_counted in [false, true] {
+        let scheduler = scheduler(1, SLOTS);
+        let ticket = submit(&scheduler, job(&scheduler, square, 3));
+        let record = &scheduler.fold.executors[0];
+        let inbox = steal::Taker::attach(scheduler.fold.inbox(0));
+        let mut hint = [0];
+        let taken = inbox.take(&mut hint, false, |hints| record.announce(hints));
+        assert!(matches!(taken, Ok((1, _))));
+        let mut suspects = Suspects::new();
+        scheduler.look_again(&mut scheduler.lock(), &mut suspects);
+        assert_eq!(suspects, [], "it is with the one that has announced it");
+        if is_counted {
+            scheduler.fold.crowd.sleeping.insert(0);
+        } else {
+            record.announce_nothing();
+        }
+        scheduler.look_again(&mut scheduler.lock(), &mut suspects);
+        assert_eq!(suspects.len(), 1);
+        if is_counted {
+            // It was woken, and sleeps again.
+            scheduler.fold.crowd.sleeping.insert(0);
+        }
+        scheduler.look_again(&mut scheduler.lock(), &mut suspects);
+        assert!(scheduler.is_condemned());
+        assert!(
+            scheduler
+                .poll(&ticket)
+                .is_some_and(|outcome| outcome.is_err())
+        );
+    }
+}
+
 /// Running, says the word, but its executor is at another task: nobody's.
 #[test]
 fn a_task_that_its_executor_does_not_run_is_found() {
