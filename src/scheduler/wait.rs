@@ -60,6 +60,8 @@ pub(super) fn learn(waited: Duration) {
 
 /// A shorter sleep is not worth its while.
 const NAP_MIN: Duration = Duration::from_micros(100);
+/// Who submits naps for tasks of this length.
+const NAP_GRAIN_NS: u64 = 5_000;
 /// How late a result may be for it.
 const NAP_MAX: Duration = Duration::from_millis(1);
 
@@ -144,7 +146,11 @@ impl Scheduler {
     /// for each end, or to be woken for it, would take from them what they need; and
     /// there is enough for them to do meanwhile.
     pub(super) fn nap(&self, behind: usize) {
-        let nap = self.nap_for(&self.lock(), behind);
+        let state = self.lock();
+        // Of shorter tasks the executors do more than one thread can submit and collect.
+        let is_worth_it = state.grains_ns.iter().any(|grain| *grain >= NAP_GRAIN_NS);
+        let nap = self.nap_for(&state, behind).filter(|_| is_worth_it);
+        drop(state);
         if let Some(nap) = nap {
             thread::sleep(nap);
         }
