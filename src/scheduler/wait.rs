@@ -188,7 +188,8 @@ impl Scheduler {
     pub fn is_settled(&self, ticket: &Ticket) -> bool {
         self.has_ended(ticket.hint()) && {
             let mut state = self.lock();
-            self.collect_this(&mut state, ticket.id, ticket.hint());
+            let hint = state.tickets.place(ticket.id).unwrap_or(ticket.hint());
+            self.collect_this(&mut state, ticket.id, hint);
             state.tickets.is_settled(ticket.id)
         }
     }
@@ -304,6 +305,14 @@ impl Scheduler {
                 return met;
             }
             if state.leader {
+                // The leader may have armed the bell before this one was there to look
+                // for, and after something had ended in the middle of a batch.
+                if !matches!(awaited, Awaited::Task { .. }) {
+                    self.collect_all(&mut state);
+                    if ready(&state) {
+                        continue; // and out
+                    }
+                }
                 let me = thread::current();
                 state.waiters.push(Waiter {
                     thread: me.clone(),
@@ -388,19 +397,24 @@ impl Scheduler {
         ready: &impl Fn(&State) -> bool,
     ) -> bool {
         let mut until = None;
+        let mut may_nap = true;
         loop {
             let mut state = self.lock();
             let ended = self.reap(&mut state);
             if ready(&state) {
                 return true;
             }
+            // After a nap in which nothing has ended, the bell.
+            may_nap |= ended > 0;
             if state.nodes.count() == 0 {
                 return false;
             }
-            if matches!(awaited, Awaited::News)
+            if may_nap
+                && matches!(awaited, Awaited::News)
                 && state.waiters.is_empty()
                 && let Some(nap) = self.nap_for(&state, state.in_flight)
             {
+                may_nap = false;
                 state.napper = Some(thread::current());
                 drop(state);
                 thread::park_timeout(nap);

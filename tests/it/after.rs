@@ -153,6 +153,19 @@ fn handles_of_elsewhere_are_refused() {
     assert_eq!(foreign.join(), Ok(1));
 }
 
+/// Nobody joins anything, nobody else waits: asking alone finds the end.
+#[test]
+fn whether_a_dependent_has_ended_can_be_asked() {
+    let rt = runtime(1);
+    for n in 0..100 {
+        let first = rt.spawn(|n: u64| n, n);
+        let next = rt.spawn_after(&[&first][..], add, 1);
+        drop(first);
+        until("the dependent to end", || next.is_finished());
+        assert_eq!(next.join(), Ok(n + 1));
+    }
+}
+
 #[test]
 fn fan_out_and_fan_in_of_thousands() {
     let rt = runtime(2);
