@@ -532,6 +532,8 @@ impl Supervisor {
                 self.kill_all();
             }
             let left = left.max(Duration::from_millis(100));
+            // Also of those that ended just before, for whom nobody asked yet.
+            self.statuses.ask(&self.zygote);
             let until_told = self.statuses.next_due();
             let until_told = until_told.map(|at| at.saturating_duration_since(Instant::now()));
             let (socket, ended) = self.wait(Some(until_told.map_or(left, |at| at.min(left))));
