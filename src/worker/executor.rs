@@ -43,6 +43,8 @@ pub struct Executor {
     /// executor's first, then the others' in the same order.
     pub(super) nests: Vec<steal::Taker>,
     pub(super) completions: spsc::Producer,
+    /// There is something in them that was not shown.
+    pub(super) has_news: bool,
     pub(super) hints: [u64; BATCH_MAX],
     /// How long a task takes, as last measured.
     pub(super) grain_ns: u64,
@@ -85,12 +87,18 @@ impl Executor {
             turns: Turns::default(),
             level: Priority::Normal,
             completions: spsc::Producer::attach(fold.completions(number)),
+            has_news: false,
             hints: [0; BATCH_MAX],
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),
             fold: fold.clone(),
         }
+    }
+
+    /// Whether others may need the CPU of an executor that spins.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.allowed_cpus <= super::executor_count(&self.fold)
     }
 
     pub(super) fn number(&self) -> usize {
@@ -112,7 +120,7 @@ impl Executor {
                 false
             }
         });
-        let nest = Nest::attach(&self.runner, &self.nests);
+        let nest = Nest::attach(&self.runner, &self.nests, self.is_scarce());
         nest.belongs_here();
         let status = &self.record().status;
         // Relaxed: plain numbers of one writer.

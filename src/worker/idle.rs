@@ -43,7 +43,7 @@ impl Executor {
     fn spin(&self) -> bool {
         // Of several that find nothing, one spins when CPUs are scarce: the host
         // needs one too.
-        let scarce = self.allowed_cpus <= super::executor_count(&self.fold);
+        let scarce = self.is_scarce();
         if scarce && self.fold.crowd.searching.count() > 1 {
             return self.glimpse();
         }

@@ -48,6 +48,9 @@ use super::runner::{Runner, Scratch};
 const STACK_LEFT: usize = 128 * 1024;
 const STACK_MORE: usize = 4 * 1024 * 1024;
 
+/// How long to look for a child's end before sleeping: about what it costs to be woken.
+const SPIN: Duration = Duration::from_micros(50);
+
 /// How long a sleeper trusts that it will be woken: who should may have been stopped.
 const TRUST: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,8 @@ pub struct Nest {
     ring: RefCell<steal::Producer>,
     slots: RefCell<Slots>,
     scratches: RefCell<Vec<Scratch>>,
+    /// Others may need this CPU.
+    is_scarce: bool,
 }
 
 #[derive(Debug)]
@@ -97,7 +102,11 @@ enum Entry {
 
 impl Nest {
     /// Takes over the executor's slots from its former incarnation.
-    pub(super) fn attach(runner: &Arc<Runner>, takers: &[steal::Taker]) -> Rc<Self> {
+    pub(super) fn attach(
+        runner: &Arc<Runner>,
+        takers: &[steal::Taker],
+        is_scarce: bool,
+    ) -> Rc<Self> {
         let me = runner.me.0 as usize;
         let fold = &runner.fold;
         let start = fold.plan.shape.nest_start(me);
@@ -127,6 +136,7 @@ impl Nest {
             ring: RefCell::new(steal::Producer::attach(fold.nest(me))),
             slots: RefCell::new(slots),
             scratches: RefCell::default(),
+            is_scarce,
             runner: Arc::clone(runner),
         })
     }
@@ -366,7 +376,7 @@ impl Nest {
                     self.run_here(place.hint(), self.runner.me.0 as usize);
                 }
                 Some(TaskState::Running | TaskState::Waiting) => {
-                    if self.spin(place) || self.help() {
+                    if self.help() || self.spin(place) {
                         continue;
                     }
                     let key = bell.prepare();
@@ -374,7 +384,7 @@ impl Nest {
                         self.state(place),
                         Some(TaskState::Running | TaskState::Waiting)
                     );
-                    if is_over || self.takers.iter().any(|taker| taker.backlog() > 0) {
+                    if is_over || self.is_help_wanted() {
                         bell.cancel();
                     } else {
                         bell.wait(key, Some(Instant::now() + TRUST));
@@ -386,15 +396,29 @@ impl Nest {
         }
     }
 
-    /// Others' tasks are often short: looks a little before it does anything else.
+    /// Others' tasks are often short: looks a little before it sleeps. True when the
+    /// child has ended, or there may be something to help with.
     fn spin(&self, place: Spot) -> bool {
-        for _ in 0..200 {
-            if self.state(place) == Some(TaskState::Done) {
-                return true;
+        let start = Instant::now();
+        loop {
+            for _ in 0..32 {
+                if self.state(place) == Some(TaskState::Done) || self.is_help_wanted() {
+                    return true;
+                }
+                std::hint::spin_loop();
             }
-            std::hint::spin_loop();
+            if start.elapsed() >= SPIN {
+                return false;
+            }
+            if self.is_scarce {
+                std::thread::yield_now();
+            }
         }
-        false
+    }
+
+    /// Whether a spawned task waits for somebody to run it.
+    fn is_help_wanted(&self) -> bool {
+        self.takers.iter().any(|taker| taker.backlog() > 0)
     }
 
     /// Nobody will ask for this child's outcome.

@@ -115,8 +115,12 @@ impl Executor {
         status.grain_ns.store(self.grain_ns, Ordering::Relaxed);
     }
 
-    /// Shows what is finished, and wakes who waits for it.
+    /// Shows what is finished of the host's tasks, and wakes who waits for it. Of those
+    /// that other tasks have spawned their owners know.
     fn publish(&mut self) {
+        if !std::mem::take(&mut self.has_news) {
+            return;
+        }
         self.completions.publish();
         // The host, before it sleeps, passes the heavy barrier.
         barrier::light();
@@ -131,6 +135,7 @@ impl Executor {
         if !self.runner.run(hint, &mut self.scratch) {
             return false;
         }
+        self.has_news = true;
         if !self.completions.stage(hint.pack()) {
             // No room for the hint: the word is Done all the same, and the host
             // is told to look at all words.
