@@ -5,27 +5,33 @@
 //! ```text
 //!  31                            1   0
 //! +------------------------------+---+
-//! |            epoch             | w |   w = 1: somebody sleeps, or is about to
-//! +------------------------------+---+
+//! |            epoch             | w |   w = 1: somebody sleeps, is about to, or was woken
+//! +------------------------------+---+            just now and may sleep again
 //! ```
 //!
 //! | who     | step                                                        |
 //! | ------- | ----------------------------------------------------------- |
-//! | sleeper | 1. `prepare`: set `w`, then a heavy barrier                  |
+//! | sleeper | 1. `prepare`: unless `w` is set, set it, then a heavy barrier |
 //! |         | 2. look once more at everything it waits for; found: go on   |
 //! |         | 3. `wait`: futex wait while the word is as after step 1      |
+//! |         | 4. to sleep again: 1; to do something else: `cancel` clears `w` |
 //! | waker   | 1. publish, then a light barrier                             |
-//! |         | 2. `ring`: if `w` is set, advance the epoch, clear `w`, wake |
+//! |         | 2. `ring`: if `w` is set, advance the epoch, wake            |
 //!
 //! Either the waker sees `w`, or the sleeper's second look sees what was
 //! published: the barriers between the two steps of each side forbid that both
 //! miss (see [`crate::sys::barrier`]). If the waker comes between steps 1 and 3,
 //! the word has changed and the futex wait returns at once.
 //!
+//! Who was woken stays marked until it cancels. So a sleeper that sleeps, is woken, and
+//! sleeps again passes the barrier once, not each time: whoever publishes has seen `w`
+//! ever since, and rings. What it costs is a system call for each ring meanwhile, to
+//! wake somebody who is awake.
+//!
 //! A bell has one sleeper at a time: a second one would lose its mark when the
-//! first cancels. A ring with nobody asleep is one load. A waker that dies between clearing `w`
-//! and the system call leaves a sleeper asleep: so after every death the rescuer
-//! calls [`Doorbell::force`] on all bells.
+//! first cancels. A ring with nobody asleep is one load. A waker that dies between
+//! advancing the epoch and the system call leaves a sleeper asleep: so after every death
+//! the rescuer calls [`Doorbell::force`] on all bells.
 
 mod crowd;
 #[cfg(all(test, loom))]
@@ -67,11 +73,18 @@ pub struct Key(u32);
 impl Doorbell {
     /// Announces that the caller is about to sleep. Look again afterwards.
     pub fn prepare(&self) -> Key {
+        // ordering: Acquire pairs with the Release in `ring`: who sees its epoch sees
+        // what was published before it.
+        let word = self.word.load(Ordering::Acquire);
+        if word & WAITING != 0 {
+            // Marked since before it was woken: everybody rings.
+            return Key(word);
+        }
         self.prepare_and(|| ())
     }
 
-    /// As `prepare`; what `announce` does is done before the last look too, and after
-    /// the key was taken: whoever sees it and rings is noticed.
+    /// As `prepare`, but always with the barrier: what `announce` does is done before the
+    /// last look too, and after the key was taken: whoever sees it and rings is noticed.
     fn prepare_and(&self, announce: impl FnOnce()) -> Key {
         // ordering: the barrier below orders it before the caller's last look;
         // pairs with the light barrier before `ring`.
@@ -81,13 +94,14 @@ impl Doorbell {
         Key(before | WAITING)
     }
 
-    /// Takes the announcement back: something was found after all.
+    /// Takes the announcement back: the caller does not sleep any more.
     pub fn cancel(&self) {
         // Relaxed: a stale mark costs the next waker one system call, no more.
         self.word.fetch_and(!WAITING, Ordering::Relaxed);
     }
 
-    /// Sleeps until rung, until `deadline`, or for no reason at all.
+    /// Sleeps until rung, until `deadline`, or for no reason at all. The caller stays
+    /// marked, until it calls `cancel`.
     pub fn wait(&self, key: Key, deadline: Option<Instant>) {
         futex::wait(&self.word, key.0, deadline);
     }
@@ -112,24 +126,16 @@ impl Doorbell {
 
     #[cold]
     fn ring_awaited(&self) -> bool {
-        // Relaxed: as in `is_awaited`.
-        let mut word = self.word.load(Ordering::Relaxed);
-        while word & WAITING != 0 {
-            let rung = word.wrapping_add(EPOCH) & !WAITING;
-            // Relaxed: the word itself is all that is communicated; data was
-            // published before by the caller.
-            match self
-                .word
-                .compare_exchange_weak(word, rung, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => {
-                    futex::wake(&self.word, u32::MAX >> 1);
-                    return true;
-                }
-                Err(now) => word = now,
-            }
-        }
-        false
+        // ordering: Release pairs with the Acquire in `prepare` of one who was woken.
+        self.word.fetch_add(EPOCH, Ordering::Release);
+        futex::wake(&self.word, u32::MAX >> 1);
+        true
+    }
+
+    /// Whether anybody has rung since `key` was taken.
+    pub fn has_rung(&self, key: Key) -> bool {
+        // Relaxed: a hint.
+        (self.word.load(Ordering::Relaxed) ^ key.0) & !WAITING != 0
     }
 
     /// Wakes whoever may be asleep, whatever the word says: for the rescuer, who
@@ -138,9 +144,9 @@ impl Doorbell {
         // Between what the caller published and the new epoch: without it a sleeper
         // could take the new epoch for its key, and still not see the work.
         barrier::light();
-        // Relaxed: as in `ring`; the epoch makes a wait that has not begun yet
+        // ordering: Release as in `ring`; the epoch makes a wait that has not begun yet
         // return at once.
-        self.word.fetch_add(EPOCH, Ordering::Relaxed);
+        self.word.fetch_add(EPOCH, Ordering::Release);
         self.cancel();
         futex::wake(&self.word, u32::MAX >> 1);
     }

@@ -13,6 +13,13 @@ fn ringing_an_unattended_bell_does_nothing() {
     let key = bell.prepare();
     assert!(bell.ring(), "announced");
     bell.wait(key, None); // returns at once: the epoch has moved
+    assert!(bell.ring(), "it may sleep again");
+    let key = bell.prepare();
+    assert!(!bell.has_rung(key));
+    assert!(bell.ring());
+    assert!(bell.has_rung(key));
+    bell.wait(key, None); // again at once
+    bell.cancel();
     assert!(!bell.ring(), "and nobody waits any more");
 }
 
@@ -25,8 +32,8 @@ fn wait_ends_at_its_deadline() {
     assert!(!bell.is_awaited());
 }
 
-/// Trap 6: the state a waker leaves that died between clearing the mark and the system
-/// call: the bell looks unattended, the sleeper sleeps. `force` wakes it.
+/// Trap 6: a waker died between the new epoch and the system call, or its `force` after
+/// clearing the mark: the bell looks unattended, the sleeper sleeps. `force` wakes it.
 #[test]
 fn trap_6_force_wakes_a_sleeper_whose_mark_is_gone() {
     let bell = Arc::new(Doorbell::default());
@@ -75,20 +82,21 @@ fn no_wake_is_lost() {
     other.join().expect("the other side ends too");
 }
 
-/// A sleeper died after it had set its mark: the next waker makes one vain call, and
-/// those after it none.
+/// A sleeper died after it had set its mark: wakers make vain calls until a rescuer
+/// clears it.
 #[test]
-fn a_mark_that_nobody_sleeps_behind_costs_one_wake() {
+fn a_mark_that_nobody_sleeps_behind_is_cleared_by_the_rescuer() {
     let bell = Doorbell::default();
     let _dead = bell.prepare();
     assert!(bell.is_awaited());
     assert!(bell.ring(), "in vain");
+    bell.force();
+    assert!(!bell.is_awaited());
     assert!(!bell.ring());
     // Whoever uses the bell next is rung as ever.
     let key = bell.prepare();
     assert!(bell.ring());
     bell.wait(key, None);
-    // The same when a rescuer clears it.
     let _dead = bell.prepare();
     bell.force();
     bell.force();

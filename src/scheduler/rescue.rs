@@ -106,14 +106,15 @@ impl Scheduler {
         state.swept[worker as usize] = true;
         self.inspect(&mut state);
         let has_something_ended = state.ended() != ended;
+        let sleeps_with = state.sleeps_with;
+        let has_been_rung = sleeps_with.is_some_and(|key| self.fold.host_bell.has_rung(key));
         drop(state);
         // A wake that died with its sender is made up for. Whoever waits in the host is
         // not woken for nothing: it would need a CPU just when the dead one's work is
-        // taken over. It alone sleeps there, and whoever wakes it clears the mark first:
-        // where the mark is, no waker has died.
+        // taken over. Where nobody has rung since it lay down, no waker has died.
         self.fold.wake_executors();
         let bell = &self.fold.host_bell;
-        if has_something_ended || !bell.is_awaited() {
+        if has_something_ended || has_been_rung {
             bell.force();
         }
         running

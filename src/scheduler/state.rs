@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::error::{Attempt, Refusal, TaskError};
 use crate::layout::{Fold, LANES};
+use crate::notify::Key;
 use crate::pool::Transfer;
 use crate::prim::{Generation, Hint, Priority};
 use crate::ring::{spsc, steal};
@@ -221,6 +222,10 @@ pub struct State {
     pub leader: bool,
     /// The leader, while it naps.
     pub napper: Option<Thread>,
+    /// With which key the leader sleeps, or is about to.
+    pub sleeps_with: Option<Key>,
+    /// How often the host was seen awake since the leader last slept.
+    pub seen_awake: u32,
     /// Why no task is accepted any more.
     pub closed: Option<Refusal>,
     pub counters: Counters,
@@ -290,6 +295,8 @@ impl State {
             waiters: Vec::new(),
             leader: false,
             napper: None,
+            sleeps_with: None,
+            seen_awake: 0,
             closed: None,
             counters,
             capacity,

@@ -29,7 +29,10 @@ use super::state::{Awaited, RingName, State, Waiter};
 use super::ticket::Ticket;
 use super::value::Outcome;
 use crate::error::TaskError;
+use crate::layout::ExecutorRecord;
+use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint};
+use crate::sys::affinity;
 
 /// How long to look for the result before sleeping, at most: less after results that
 /// took longer than that. A waiter that looks in vain needs a CPU that others may want.
@@ -64,6 +67,13 @@ const NAP_MIN: Duration = Duration::from_micros(100);
 const NAP_GRAIN_NS: u64 = 5_000;
 /// How late a result may be for it.
 const NAP_MAX: Duration = Duration::from_millis(1);
+
+/// Tasks that take this long are not looked for while the executors need all CPUs.
+const LONG_NS: u64 = 10_000;
+
+/// Who has submitted or collected so often without sleeping will not sleep soon. Until
+/// then to be rung in vain, a system call, is cheaper than the heavy barrier.
+const AWAKE: u32 = 32;
 
 /// How long a waiter trusts that it will be woken; twice as long each time. Nothing
 /// correct needs this: a worker that is stopped at a bad moment or gone wild may.
@@ -174,6 +184,7 @@ impl Scheduler {
             return None;
         }
         let mut state = self.lock();
+        self.is_awake(&mut state);
         // Nearly always, when many are in flight: collected together with others.
         if let Some(outcome) = state.tickets.take(ticket.id) {
             return Some(outcome);
@@ -211,6 +222,23 @@ impl Scheduler {
     }
 
     fn spin(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
+        let mut has_said_so = false;
+        let outcome = self.spin_and_say_so(ticket, deadline, &mut has_said_so);
+        if has_said_so {
+            self.fold.header.set_spins_on(None);
+        }
+        outcome
+    }
+
+    /// An executor that has nothing to do leaves this CPU to the caller, who says which
+    /// it is.
+    #[inline]
+    fn spin_and_say_so(
+        &self,
+        ticket: &Ticket,
+        deadline: Option<Instant>,
+        has_said_so: &mut bool,
+    ) -> Option<Outcome> {
         let mut until = None;
         let scarce = self.is_scarce();
         loop {
@@ -229,14 +257,32 @@ impl Scheduler {
             }
             let now = Instant::now();
             let until = *until.get_or_insert_with(|| {
-                let until = now + PATIENCE.get();
+                let patience = if scarce && self.are_all_busy() {
+                    SPIN_MIN
+                } else {
+                    PATIENCE.get()
+                };
+                let until = now + patience;
                 deadline.map_or(until, |d| d.min(until))
             });
             if now >= until {
                 return None;
             }
             if scarce {
+                *has_said_so = true;
+                self.fold.header.set_spins_on(affinity::current());
                 thread::yield_now();
+            }
+        }
+    }
+
+    /// Nobody sleeps: after some time without sleep executors need not ring any more.
+    #[inline]
+    pub(super) fn is_awake(&self, state: &mut State) {
+        if self.fold.host_bell.is_awaited() && !state.leader {
+            state.seen_awake += 1;
+            if state.seen_awake > AWAKE {
+                self.fold.host_bell.cancel();
             }
         }
     }
@@ -333,6 +379,7 @@ impl Scheduler {
                 let met = self.lead(awaited, deadline, &ready);
                 state = self.lock();
                 state.leader = false;
+                state.sleeps_with = None;
                 if met {
                     state.ask_for_a_leader();
                     return true;
@@ -361,6 +408,8 @@ impl Scheduler {
             // finished before, published or not, is seen below.
             let key = bell.prepare();
             let mut state = self.lock();
+            state.sleeps_with = Some(key);
+            state.seen_awake = 0;
             self.reap(&mut state);
             if self.listen_around(&mut state) {
                 state.unpark_attendant();
@@ -372,7 +421,6 @@ impl Scheduler {
             }
             drop(state);
             if met || is_past(deadline) {
-                bell.cancel();
                 return met;
             }
             self.nudge();
@@ -409,6 +457,11 @@ impl Scheduler {
             if state.nodes.count() == 0 {
                 return false;
             }
+            drop(state);
+            if self.is_scarce() && self.are_all_busy() {
+                return false;
+            }
+            state = self.lock();
             if may_nap
                 && matches!(awaited, Awaited::News)
                 && state.waiters.is_empty()
@@ -438,6 +491,16 @@ impl Scheduler {
             }
             (0..64).for_each(|_| std::hint::spin_loop());
         }
+    }
+
+    /// Whether all executors have something to do that takes longer than to wake who
+    /// waits for it.
+    fn are_all_busy(&self) -> bool {
+        let crowd = &self.fold.crowd;
+        let executors = &self.fold.executors;
+        // Relaxed: judgement, not truth.
+        let is_long = |e: &ExecutorRecord| e.status.grain_ns.load(Ordering::Relaxed) >= LONG_NS;
+        !crowd.searching.any() && !crowd.sleeping.any() && executors.iter().all(is_long)
     }
 
     /// Whether who looks takes a CPU that an executor may want.

@@ -18,6 +18,8 @@ const VERSION: u64 = 1;
 ///  40  stopping     1: executors leave when they find nothing to do
 ///  48  ready        magic again, stored last
 ///  56  cancels      1: some running task was asked to end
+///  64  spins on     a CPU, and 1, on which a thread of the host looks for a result; 0: none
+///  72  free
 /// ```
 #[derive(Debug)]
 #[repr(C)]
@@ -30,9 +32,12 @@ pub struct Header {
     stopping: AtomicU64,
     ready: AtomicU64,
     cancels: AtomicU64,
+    /// In a line of its own: the others hardly ever change.
+    spins_on: AtomicU64,
+    _free: [AtomicU64; 7],
 }
 
-const _: () = assert!(size_of::<Header>() == 64 && size_of::<Header>() <= super::HEADER_LEN);
+const _: () = assert!(size_of::<Header>() == 128 && size_of::<Header>() <= super::HEADER_LEN);
 
 // SAFETY: atomics only, repr(C), no padding.
 unsafe impl ShmSafe for Header {}
@@ -92,6 +97,19 @@ impl Header {
     pub fn has_cancelled(&self) -> bool {
         // Relaxed: as above.
         self.cancels.load(Ordering::Relaxed) != 0
+    }
+
+    /// A thread of the host looks for a result on this CPU; or no longer does.
+    pub fn set_spins_on(&self, cpu: Option<u32>) {
+        // Relaxed: here and below, a hint.
+        let cpu = cpu.map_or(0, |cpu| u64::from(cpu) + 1);
+        self.spins_on.store(cpu, Ordering::Relaxed);
+    }
+
+    /// Whether a thread of the host looks for a result on this CPU.
+    pub fn is_spun_on(&self, cpu: u32) -> bool {
+        // Relaxed: as above.
+        self.spins_on.load(Ordering::Relaxed) == u64::from(cpu) + 1
     }
 
     /// Tells the executors to leave; whoever sleeps must be woken afterwards.

@@ -13,6 +13,12 @@ pub fn allowed() -> Result<Vec<u32>, Errno> {
         .collect())
 }
 
+/// The CPU that the calling thread runs on; it may run on another a moment later.
+pub fn current() -> Option<u32> {
+    let cpu = nix::sched::sched_getcpu().ok()?;
+    u32::try_from(cpu).ok()
+}
+
 /// Binds the calling thread to `cpu`.
 ///
 /// `core_affinity` would widen the mask to a CPU outside of it and abort for

@@ -46,6 +46,9 @@ pub struct Executor {
     /// There is something in them that was not shown.
     pub(super) has_news: bool,
     pub(super) hints: [u64; BATCH_MAX],
+    /// How often the host looked for a result on this CPU while there was nothing to do,
+    /// since it last slept.
+    pub(super) in_the_way: u32,
     /// How long a task takes, as last measured.
     pub(super) grain_ns: u64,
     pub(super) allowed_cpus: usize,
@@ -89,6 +92,7 @@ impl Executor {
             completions: spsc::Producer::attach(fold.completions(number)),
             has_news: false,
             hints: [0; BATCH_MAX],
+            in_the_way: 0,
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),

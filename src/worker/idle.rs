@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::prim::ExecutorId;
 use crate::prim::atomic::Ordering;
 
 use super::executor::Executor;
@@ -10,6 +11,9 @@ use super::nest::Nest;
 /// How long to spin before sleeping. A wake costs the waker 13 µs and the sleeper
 /// 40 µs, so it pays to wait about as long for work to come.
 const SPIN: Duration = Duration::from_micros(50);
+
+/// Who was so often in the host's way without having slept leaves it.
+const IN_THE_WAY: u32 = 4;
 
 /// How long an executor sleeps at most while others are awake: one of them may
 /// have taken a batch whose first task turns out to be long. Doubles each time.
@@ -40,7 +44,8 @@ impl Executor {
 
     /// True when something was glimpsed. Spins with `yield` in between, so that
     /// whoever should run on this CPU does.
-    fn spin(&self) -> bool {
+    fn spin(&mut self) -> bool {
+        let mut is_in_the_way = false;
         // Of several that find nothing, one spins when CPUs are scarce: the host
         // needs one too.
         let scarce = self.is_scarce();
@@ -59,23 +64,57 @@ impl Executor {
                 return false;
             }
             if scarce {
+                if !is_in_the_way && self.is_host_here() {
+                    is_in_the_way = true;
+                    self.in_the_way += 1;
+                    if self.in_the_way >= IN_THE_WAY && self.is_replaced() {
+                        return self.glimpse();
+                    }
+                }
                 std::thread::yield_now();
             }
         }
     }
 
+    /// Whether the host looks for a result on this very CPU.
+    fn is_host_here(&self) -> bool {
+        // Relaxed: as in `is_replaced`.
+        let cpu = self.record().status.cpu.load(Ordering::Relaxed);
+        cpu > 0 && self.fold.header.is_spun_on(cpu as u32 - 1)
+    }
+
+    /// If the host looks for one result after the other on this very CPU, each waits for
+    /// the other to yield, some 10 µs a task: has somebody who sleeps look elsewhere
+    /// instead.
+    fn is_replaced(&self) -> bool {
+        let cpu_of = |executor: usize| {
+            // Relaxed: a plain number of one writer.
+            let cpu = self.fold.executors[executor]
+                .status
+                .cpu
+                .load(Ordering::Relaxed);
+            cpu.checked_sub(1)
+        };
+        let own = cpu_of(self.number());
+        let crowd = &self.fold.crowd;
+        let mut others = self.victims.iter().map(|(victim, _)| *victim);
+        let sleeper =
+            others.find(|other| crowd.sleeping.contains(*other as u32) && cpu_of(*other) != own);
+        sleeper.is_some_and(|sleeper| self.fold.wake_sleeper(ExecutorId(sleeper as u32)))
+    }
+
     fn sleep(&mut self, patience: &mut Patience, nest: &Nest) {
+        self.in_the_way = 0;
         let me = self.me.0;
         let record = &self.fold.executors[me as usize];
         let key = self.fold.crowd.lie_down(me, &record.bell);
-        if self.look() || nest.is_untidy() || self.fold.header.is_stopping() {
-            record.bell.cancel();
-        } else {
+        if !(self.look() || nest.is_untidy() || self.fold.header.is_stopping()) {
             // Relaxed: a counter with one writer.
             let sleeps = record.status.sleeps.load(Ordering::Relaxed);
             record.status.sleeps.store(sleeps + 1, Ordering::Relaxed);
             record.bell.wait(key, self.nap(patience));
         }
+        record.bell.cancel();
         self.fold.crowd.get_up(me);
     }
 

@@ -369,9 +369,10 @@ impl Nest {
 
     fn wait_for(&self, place: Spot) -> Result<(), &'static str> {
         let bell = &self.runner.record().bell;
+        let mut was_asleep = false;
         loop {
             match self.state(place) {
-                Some(TaskState::Done) => return Ok(()),
+                Some(TaskState::Done) => break,
                 Some(TaskState::Queued) => {
                     self.run_here(place.hint(), self.runner.me.0 as usize);
                 }
@@ -380,20 +381,23 @@ impl Nest {
                         continue;
                     }
                     let key = bell.prepare();
+                    was_asleep = true;
                     let is_over = !matches!(
                         self.state(place),
                         Some(TaskState::Running | TaskState::Waiting)
                     );
-                    if is_over || self.is_help_wanted() {
-                        bell.cancel();
-                    } else {
+                    if !is_over && !self.is_help_wanted() {
                         bell.wait(key, Some(Instant::now() + TRUST));
                     }
                 }
                 // It may have been moved while others ran on top of us.
-                Some(TaskState::Free) | None => return Ok(()),
+                Some(TaskState::Free) | None => break,
             }
         }
+        if was_asleep {
+            bell.cancel();
+        }
+        Ok(())
     }
 
     /// Others' tasks are often short: looks a little before it sleeps. True when the

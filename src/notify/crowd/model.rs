@@ -106,11 +106,10 @@ impl World {
     /// As `Executor::sleep`.
     fn sleep(&self, me: u32) {
         let key = self.crowd.lie_down(me, self.bell(me));
-        if self.look() {
-            self.bell(me).cancel();
-        } else {
+        if !self.look() {
             self.bell(me).wait(key, None);
         }
+        self.bell(me).cancel();
         self.crowd.get_up(me);
     }
 
