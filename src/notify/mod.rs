@@ -55,7 +55,8 @@ const EPOCH: u32 = 2;
 #[repr(C)]
 pub struct Doorbell {
     word: AtomicU32,
-    _pad: AtomicU32,
+    /// See [`Doorbell::set_patient`].
+    is_patient: AtomicU32,
 }
 
 #[cfg(not(loom))]
@@ -130,6 +131,29 @@ impl Doorbell {
         self.word.fetch_add(EPOCH, Ordering::Release);
         futex::wake(&self.word, u32::MAX >> 1);
         true
+    }
+
+    /// Whether the sleeper is content with being rung when a waker has nothing else to do;
+    /// said before `prepare`. Who is no longer content cancels first, so that `prepare`
+    /// passes the barrier: whoever believed the contrary has published before its last
+    /// look, or sees the truth.
+    pub fn set_patient(&self, is_patient: bool) {
+        if self.is_patient() == is_patient {
+            return;
+        }
+        if !is_patient {
+            self.cancel();
+        }
+        // Relaxed: ordered by the barrier in `prepare`; who is rung too early looks in vain.
+        self.is_patient
+            .store(u32::from(is_patient), Ordering::Relaxed);
+    }
+
+    /// Whether the caller may ring later, when it has nothing else to do.
+    #[inline]
+    pub fn is_patient(&self) -> bool {
+        // Relaxed: as above.
+        self.is_patient.load(Ordering::Relaxed) != 0
     }
 
     /// Whether anybody has rung since `key` was taken.

@@ -134,3 +134,63 @@ fn sleeper_dies() {
         waker.join().expect("ends");
     });
 }
+
+/// A sleeper that was patient, marked, and woken is so no longer: a waker that still
+/// believed it, and does not ring at last because it is busy for ever, has published
+/// before the sleeper's last look.
+#[test]
+fn who_is_no_longer_patient_misses_nothing() {
+    explore("bell: no longer patient", None, || {
+        let place = Arc::new(Place::default());
+        place.bell.set_patient(true);
+        // Asleep once, and woken: marked.
+        let key = place.bell.prepare();
+        place.bell.ring();
+        place.bell.wait(key, None);
+        let waker = spawn(&place, |place| {
+            // Relaxed: as in `publish`.
+            place.work.fetch_add(1, Relaxed);
+            barrier::light();
+            if !place.bell.is_patient() {
+                place.bell.ring();
+            }
+        });
+        place.bell.set_patient(false);
+        place.sleep_until(1);
+        waker.join().expect("ends");
+    });
+}
+
+/// A waker that leaves the ring to later, and dies, or is busy, has not lost anything:
+/// the rescuer forces the bell; so with a patient sleeper.
+#[test]
+fn a_patient_sleeper_is_rung_at_last() {
+    explore_deaths("bell: patient, waker dies", Some(3), |death, has_died| {
+        let place = Arc::new(Place::default());
+        place.bell.set_patient(true);
+        let dying = Arc::clone(&place);
+        let mortal = thread::spawn(move || {
+            run_mortal(death, || {
+                // Relaxed: as in `publish`.
+                dying.work.fetch_add(1, Relaxed);
+                barrier::light();
+                let owes_ring = dying.bell.is_patient();
+                if !owes_ring {
+                    dying.bell.ring();
+                }
+                if owes_ring {
+                    barrier::light();
+                    dying.bell.ring();
+                }
+            })
+        });
+        let sleeper = spawn(&place, |place| place.sleep_until(1));
+        if mortal.join().expect("ends").is_none() {
+            has_died.store(true, SeqCst);
+            // Relaxed: as in `publish`.
+            place.work.fetch_add(1, Relaxed);
+            place.bell.force();
+        }
+        sleeper.join().expect("ends");
+    });
+}

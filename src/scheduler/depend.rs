@@ -61,6 +61,8 @@ struct Node {
     missing: u32,
     inputs: Inputs,
     unfinished: Unfinished,
+    /// It goes before others.
+    is_urgent: bool,
 }
 
 /// The input of a pending task.
@@ -87,6 +89,8 @@ pub struct Nodes {
     vacant: Vec<u32>,
     /// Pending and in transit.
     count: usize,
+    /// Of these, those that go before others.
+    urgent: usize,
 }
 
 impl Nodes {
@@ -95,8 +99,14 @@ impl Nodes {
         self.count
     }
 
+    /// Those of them that go before others.
+    pub fn urgent(&self) -> usize {
+        self.urgent
+    }
+
     fn add(&mut self, node: Node) -> NodeId {
         self.count += 1;
+        self.urgent += usize::from(node.is_urgent);
         let at = self.vacant.pop().unwrap_or(self.entries.len() as u32);
         match self.entries.get_mut(at as usize) {
             Some(entry) => entry.1 = Some(node),
@@ -128,7 +138,7 @@ impl Nodes {
     fn forget(&mut self, id: NodeId) {
         let (generation, node) = &mut self.entries[id.at as usize];
         *generation = generation.wrapping_add(1);
-        *node = None;
+        self.urgent -= usize::from(node.take().is_some_and(|node| node.is_urgent));
         self.vacant.push(id.at);
         self.count -= 1;
     }
@@ -138,7 +148,9 @@ impl Nodes {
         let (generation, node) = &mut self.entries[id.at as usize];
         *generation = generation.wrapping_add(1);
         self.vacant.push(id.at);
-        node.take()
+        let node = node.take()?;
+        self.urgent -= usize::from(node.is_urgent);
+        Some(node)
     }
 }
 
@@ -204,6 +216,7 @@ impl Scheduler {
             ticket: id,
             missing,
             inputs,
+            is_urgent: unfinished.is_urgent(),
             unfinished,
         });
         state.tickets.is_pending(id, node);
@@ -250,6 +263,7 @@ impl Scheduler {
             self.publish(state);
         }
         state.is_releasing = false;
+        self.check_patience(state);
     }
 
     /// One that a pending task depends on has ended.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::error::TaskError;
+use crate::prim::Priority;
 use crate::task::INLINE_LEN;
 
 use super::submit::Job;
@@ -118,6 +119,12 @@ pub fn returned() -> TaskError {
 pub type Inputs = SmallVec<[Input; 1]>;
 
 impl Unfinished {
+    /// Whether it goes before tasks of normal priority.
+    pub fn is_urgent(&self) -> bool {
+        let settings = self.job.settings.as_ref();
+        settings.is_some_and(|settings| settings.priority > Priority::Normal)
+    }
+
     /// Puts the inputs behind the arguments.
     pub fn finish(mut self, inputs: Inputs) -> Result<Job, TaskError> {
         let is_plain = inputs.iter().all(|input| input.bytes().is_some());

@@ -222,6 +222,8 @@ pub struct State {
     pub leader: bool,
     /// The leader, while it naps.
     pub napper: Option<Thread>,
+    /// What the leader itself waits for.
+    pub leads_for: Option<Awaited>,
     /// With which key the leader sleeps, or is about to.
     pub sleeps_with: Option<Key>,
     /// How often the host was seen awake since the leader last slept.
@@ -295,6 +297,7 @@ impl State {
             waiters: Vec::new(),
             leader: false,
             napper: None,
+            leads_for: None,
             sleeps_with: None,
             seen_awake: 0,
             closed: None,

@@ -128,6 +128,8 @@ pub struct Tickets {
     pub(super) news: Vec<News>,
     /// For pending tasks.
     pub(super) arrivals: Vec<Arrival>,
+    /// Tasks whose end somebody is to be told of at once.
+    pub(super) followed: usize,
 }
 
 const _: () = assert!(size_of::<Entry>() <= 40);
@@ -268,6 +270,7 @@ impl Tickets {
             self.arrivals
                 .extend(dependents.iter().map(|d| (*d, Input::of(&outcome))));
             if !followers.is_empty() {
+                self.followed -= 1;
                 self.news.push(News::Ended { outcome, followers });
             }
             own
@@ -391,7 +394,9 @@ impl Tickets {
             return Err(follower);
         };
         let is_first = !following.is_of_interest();
+        let has_followers = !following.followers.is_empty();
         following.followers.push(follower);
+        self.followed += usize::from(!has_followers);
         Ok(is_first)
     }
 
@@ -446,6 +451,15 @@ impl Tickets {
         };
         *late = Late::Cancelled;
         Some(node)
+    }
+
+    /// Whether the task of ticket `id` waits for others.
+    pub fn is_waiting(&self, id: u32) -> bool {
+        match &self.entries[id as usize] {
+            Entry::Late(_, late, _) => matches!(late, Late::Node(_)),
+            Entry::Followed(following) => matches!(following.late, Some(Late::Node(_))),
+            _ => false,
+        }
     }
 
     /// Where the task of ticket `id` is, if its handle does not know.

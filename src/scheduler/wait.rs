@@ -367,6 +367,7 @@ impl Scheduler {
                 if let Some(napper) = state.napper.take() {
                     napper.unpark();
                 }
+                self.check_patience(&state);
                 drop(state);
                 park_until(deadline, LOOK_AGAIN_MAX);
                 state = self.lock();
@@ -375,11 +376,13 @@ impl Scheduler {
                 }
             } else {
                 state.leader = true;
+                state.leads_for = Some(awaited);
                 drop(state);
                 let met = self.lead(awaited, deadline, &ready);
                 state = self.lock();
                 state.leader = false;
                 state.sleeps_with = None;
+                state.leads_for = None;
                 if met {
                     state.ask_for_a_leader();
                     return true;
@@ -404,6 +407,8 @@ impl Scheduler {
                 return true;
             }
             let begin = Instant::now();
+            let is_patient = self.may_be_patient(&self.lock(), awaited);
+            bell.set_patient(is_patient);
             // From here on an executor that finishes anything rings; what was
             // finished before, published or not, is seen below.
             let key = bell.prepare();
@@ -419,9 +424,13 @@ impl Scheduler {
                 self.collect_awaited(&mut state, awaited);
                 met = ready(&state);
             }
+            let was_too_patient = is_patient && !self.may_be_patient(&state, awaited);
             drop(state);
             if met || is_past(deadline) {
                 return met;
+            }
+            if was_too_patient {
+                continue;
             }
             self.nudge();
             let next_look = Instant::now() + trust;
@@ -431,6 +440,30 @@ impl Scheduler {
                 trust = (2 * trust).min(LOOK_AGAIN_MAX);
                 self.look_again(&mut self.lock(), &mut suspects);
             }
+        }
+    }
+
+    /// Whether everybody waits only for tasks that wait for others themselves: then it is
+    /// early enough to hear of ends when an executor has nothing left to do, or when one
+    /// has failed.
+    fn may_be_patient(&self, state: &State, awaited: Awaited) -> bool {
+        let others = state.waiters.iter().map(|waiter| waiter.awaited);
+        let is_patient = |awaited| match awaited {
+            Awaited::Task { ticket, .. } => state.tickets.is_waiting(ticket),
+            Awaited::News => state.tickets.followed == 0,
+            Awaited::Group(_) | Awaited::Any => false,
+        };
+        state.nodes.urgent() == 0 && others.chain([awaited]).all(is_patient)
+    }
+
+    /// Something has changed: if who leads sleeps with more patience than it may, wakes it.
+    pub(super) fn check_patience(&self, state: &State) {
+        let bell = &self.fold.host_bell;
+        if let Some(awaited) = state.leads_for
+            && bell.is_patient()
+            && !self.may_be_patient(state, awaited)
+        {
+            bell.force();
         }
     }
 
@@ -457,11 +490,10 @@ impl Scheduler {
             if state.nodes.count() == 0 {
                 return false;
             }
-            drop(state);
-            if self.is_scarce() && self.are_all_busy() {
+            let is_sent = ended > 0 && self.are_all_long() && self.may_be_patient(&state, awaited);
+            if self.is_scarce() && (is_sent || self.are_all_busy()) {
                 return false;
             }
-            state = self.lock();
             if may_nap
                 && matches!(awaited, Awaited::News)
                 && state.waiters.is_empty()
@@ -497,10 +529,14 @@ impl Scheduler {
     /// waits for it.
     fn are_all_busy(&self) -> bool {
         let crowd = &self.fold.crowd;
-        let executors = &self.fold.executors;
+        !crowd.searching.any() && !crowd.sleeping.any() && self.are_all_long()
+    }
+
+    /// Whether tasks take longer than to wake who waits for one.
+    fn are_all_long(&self) -> bool {
         // Relaxed: judgement, not truth.
         let is_long = |e: &ExecutorRecord| e.status.grain_ns.load(Ordering::Relaxed) >= LONG_NS;
-        !crowd.searching.any() && !crowd.sleeping.any() && executors.iter().all(is_long)
+        self.fold.executors.iter().all(is_long)
     }
 
     /// Whether who looks takes a CPU that an executor may want.

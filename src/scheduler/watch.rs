@@ -39,6 +39,7 @@ impl Scheduler {
                 if is_first {
                     self.is_followed(&mut state);
                 }
+                self.check_patience(&state);
                 Ok(())
             }
             Err(follower) => match state.tickets.share(ticket.id) {

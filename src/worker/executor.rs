@@ -45,6 +45,10 @@ pub struct Executor {
     pub(super) completions: spsc::Producer,
     /// There is something in them that was not shown.
     pub(super) has_news: bool,
+    /// Among them is a task without a value: what depends on it is to end at once.
+    pub(super) has_failed: bool,
+    /// The host is to be rung when there is nothing else to do.
+    pub(super) owes_ring: bool,
     pub(super) hints: [u64; BATCH_MAX],
     /// How often the host looked for a result on this CPU while there was nothing to do,
     /// since it last slept.
@@ -91,6 +95,8 @@ impl Executor {
             level: Priority::Normal,
             completions: spsc::Producer::attach(fold.completions(number)),
             has_news: false,
+            has_failed: false,
+            owes_ring: false,
             hints: [0; BATCH_MAX],
             in_the_way: 0,
             grain_ns: 0,
@@ -151,6 +157,7 @@ impl Executor {
             } else if self.fold.header.is_stopping() {
                 break;
             } else {
+                self.ring_at_last();
                 nest.tidy();
                 self.idle(&mut patience, &nest);
             }

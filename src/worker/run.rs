@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, Priority};
 use crate::sys::barrier;
+use crate::task::Outcome;
 
 use super::executor::Executor;
 
@@ -29,7 +30,7 @@ impl Executor {
                 // Whoever waits gets each result at once; else one look a batch.
                 if position + 1 < count {
                     barrier::light();
-                    if self.fold.host_bell.is_awaited() {
+                    if self.is_rung_for_each() {
                         self.publish();
                     }
                 }
@@ -73,7 +74,7 @@ impl Executor {
             if self.run_one(Hint::unpack(hint[0])) {
                 ran += 1;
                 barrier::light();
-                if self.fold.host_bell.is_awaited() {
+                if self.is_rung_for_each() {
                     self.publish();
                 }
             }
@@ -124,7 +125,28 @@ impl Executor {
         self.completions.publish();
         // The host, before it sleeps, passes the heavy barrier.
         barrier::light();
-        self.fold.host_bell.ring();
+        let bell = &self.fold.host_bell;
+        self.owes_ring = bell.is_patient() && !std::mem::take(&mut self.has_failed);
+        if !self.owes_ring {
+            bell.ring();
+        }
+    }
+
+    /// Whether somebody waits for each single end.
+    #[inline]
+    fn is_rung_for_each(&self) -> bool {
+        let bell = &self.fold.host_bell;
+        bell.is_awaited() && !bell.is_patient()
+    }
+
+    /// Before it looks for other things to do than tasks: whoever waits in the host with
+    /// patience, for what may be done next, has waited for this.
+    #[inline]
+    pub(super) fn ring_at_last(&mut self) {
+        if std::mem::take(&mut self.owes_ring) {
+            barrier::light();
+            self.fold.host_bell.ring();
+        }
     }
 
     #[inline]
@@ -132,10 +154,11 @@ impl Executor {
         if let Some(owner) = self.fold.plan.shape.nest_owner(hint.slot) {
             return self.runner.run_spawned(hint, owner, &mut self.scratch);
         }
-        if !self.runner.run(hint, &mut self.scratch) {
+        let Some(outcome) = self.runner.run(hint, &mut self.scratch) else {
             return false;
-        }
+        };
         self.has_news = true;
+        self.has_failed |= outcome != Outcome::Value;
         if !self.completions.stage(hint.pack()) {
             // No room for the hint: the word is Done all the same, and the host
             // is told to look at all words.

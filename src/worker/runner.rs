@@ -39,22 +39,17 @@ impl Runner {
         &self.fold.executors[self.me.0 as usize]
     }
 
-    /// Runs the task of `hint`, which the host submitted; false if it was not to be
+    /// Runs the task of `hint`, which the host submitted; `None` if it was not to be
     /// had. The host is not told: that is the caller's.
     #[inline]
-    pub(super) fn run(&self, hint: Hint, scratch: &mut Scratch) -> bool {
+    pub(super) fn run(&self, hint: Hint, scratch: &mut Scratch) -> Option<Outcome> {
         let index = hint.slot.at();
-        let Some(slot) = self.fold.slots.get(index) else {
-            return false;
-        };
+        let slot = self.fold.slots.get(index)?;
         // Relaxed: the claim (Release) orders it before the word that names us.
         let current = &self.record().doing.current;
         current.store(hint.pack(), Ordering::Relaxed);
-        if !slot.claim(self.me, hint.generation) {
-            return false;
-        }
-        self.run_claimed(hint, ProcessId::HOST, scratch);
-        true
+        slot.claim(self.me, hint.generation)
+            .then(|| self.run_claimed(hint, ProcessId::HOST, scratch))
     }
 
     /// Runs the task of `hint`, which executor `owner` has spawned; false if it was
@@ -164,25 +159,26 @@ impl Runner {
     }
 
     #[inline]
-    fn run_claimed(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) {
-        if self.is_profiling {
-            self.measure(hint, || self.run_unmeasured(hint, from, scratch));
+    fn run_claimed(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) -> Outcome {
+        let outcome = if self.is_profiling {
+            self.measure(hint, || self.run_unmeasured(hint, from, scratch))
         } else {
-            self.run_unmeasured(hint, from, scratch);
-        }
+            self.run_unmeasured(hint, from, scratch)
+        };
         self.fold.slots[hint.slot.at()].finish(self.me, hint.generation);
+        outcome
     }
 
     /// Leaves what a task takes beside its slot, if that is one of the host's.
     #[cold]
-    fn measure(&self, hint: Hint, run: impl FnOnce()) {
+    fn measure(&self, hint: Hint, run: impl FnOnce() -> Outcome) -> Outcome {
         let Some(measure) = self.fold.measures.get(hint.slot.at()) else {
             return run();
         };
         let peak = usage::peak_resident_bytes();
         let cpu_ns = usage::thread_cpu_ns();
         let started_ns = usage::monotonic_ns();
-        run();
+        let outcome = run();
         let ended_ns = usage::monotonic_ns();
         let measured = Measured {
             started_ns,
@@ -191,11 +187,12 @@ impl Runner {
             peak_growth: usage::peak_resident_bytes().saturating_sub(peak),
         };
         measure.write(hint.generation, measured);
+        outcome
     }
 
     /// Everything but saying that it is finished.
     #[inline]
-    fn run_unmeasured(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) {
+    fn run_unmeasured(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) -> Outcome {
         scratch.payload.clear();
         scratch.arguments.clear();
         let is_cancelled = from != ProcessId::HOST && self.is_cancelled(hint);
@@ -207,6 +204,7 @@ impl Runner {
         let head = self.settle(hint.slot, function, outcome, outgoing, scratch);
         let slot = &self.fold.slots[hint.slot.at()];
         slot.write(head, scratch.payload.words());
+        head.outcome
     }
 
     /// Runs the task in a claimed slot; the result is left in the payload.
