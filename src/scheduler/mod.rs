@@ -25,6 +25,7 @@ mod depend;
 mod group;
 mod inputs;
 mod inspect;
+mod lead;
 mod limit;
 mod place;
 mod profile;

@@ -24,14 +24,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
-use super::inspect::Suspects;
-use super::state::{Awaited, RingName, State, Waiter};
+use super::lead;
+use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
 use super::value::Outcome;
 use crate::error::TaskError;
-use crate::layout::ExecutorRecord;
-use crate::prim::atomic::Ordering;
-use crate::prim::{ExecutorId, Hint};
+use crate::prim::Hint;
 use crate::sys::affinity;
 
 /// How long to look for the result before sleeping, at most: less after results that
@@ -67,18 +65,6 @@ const NAP_MIN: Duration = Duration::from_micros(100);
 const NAP_GRAIN_NS: u64 = 5_000;
 /// How late a result may be for it.
 const NAP_MAX: Duration = Duration::from_millis(1);
-
-/// Tasks that take this long are not looked for while the executors need all CPUs.
-const LONG_NS: u64 = 10_000;
-
-/// Who has submitted or collected so often without sleeping will not sleep soon. Until
-/// then to be rung in vain, a system call, is cheaper than the heavy barrier.
-const AWAKE: u32 = 32;
-
-/// How long a waiter trusts that it will be woken; twice as long each time. Nothing
-/// correct needs this: a worker that is stopped at a bad moment or gone wild may.
-const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
-const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 impl State {
     /// Tasks ended so far.
@@ -167,7 +153,7 @@ impl Scheduler {
     }
 
     /// For how long.
-    fn nap_for(&self, state: &State, behind: usize) -> Option<Duration> {
+    pub(super) fn nap_for(&self, state: &State, behind: usize) -> Option<Duration> {
         let executors = self.fold.plan.shape.executors();
         if !self.is_scarce() || behind < 4 * executors {
             return None;
@@ -276,17 +262,6 @@ impl Scheduler {
         }
     }
 
-    /// Nobody sleeps: after some time without sleep executors need not ring any more.
-    #[inline]
-    pub(super) fn is_awake(&self, state: &mut State) {
-        if self.fold.host_bell.is_awaited() && !state.leader {
-            state.seen_awake += 1;
-            if state.seen_awake > AWAKE {
-                self.fold.host_bell.cancel();
-            }
-        }
-    }
-
     /// Waits until there is a free slot. Once one is there it waits a little more,
     /// for a quarter of the queue: to be woken for each would cost 50 µs a task.
     pub(super) fn wait_for_room(&self, deadline: Option<Instant>) -> bool {
@@ -369,7 +344,7 @@ impl Scheduler {
                 }
                 self.check_patience(&state);
                 drop(state);
-                park_until(deadline, LOOK_AGAIN_MAX);
+                park_until(deadline, lead::LOOK_AGAIN_MAX);
                 state = self.lock();
                 if let Some(at) = state.waiters.iter().position(|w| w.thread.id() == me.id()) {
                     state.waiters.swap_remove(at);
@@ -390,206 +365,9 @@ impl Scheduler {
             }
         }
     }
-
-    /// Sleeps on the doorbell and collects for everybody, until `ready` (true) or
-    /// the deadline (false).
-    fn lead(
-        &self,
-        awaited: Awaited,
-        deadline: Option<Instant>,
-        ready: &impl Fn(&State) -> bool,
-    ) -> bool {
-        let bell = &self.fold.host_bell;
-        let mut suspects = Suspects::new();
-        let mut trust = LOOK_AGAIN_MIN;
-        loop {
-            if self.look_first(awaited, deadline, ready) {
-                return true;
-            }
-            let begin = Instant::now();
-            let is_patient = self.may_be_patient(&self.lock(), awaited);
-            bell.set_patient(is_patient);
-            // From here on an executor that finishes anything rings; what was
-            // finished before, published or not, is seen below.
-            let key = bell.prepare();
-            let mut state = self.lock();
-            state.sleeps_with = Some(key);
-            state.seen_awake = 0;
-            self.reap(&mut state);
-            if self.listen_around(&mut state) {
-                state.unpark_attendant();
-            }
-            let mut met = ready(&state);
-            if !met {
-                self.collect_awaited(&mut state, awaited);
-                met = ready(&state);
-            }
-            let was_too_patient = is_patient && !self.may_be_patient(&state, awaited);
-            drop(state);
-            if met || is_past(deadline) {
-                return met;
-            }
-            if was_too_patient {
-                continue;
-            }
-            self.nudge();
-            let next_look = Instant::now() + trust;
-            bell.wait(key, Some(deadline.map_or(next_look, |d| d.min(next_look))));
-            learn(begin.elapsed());
-            if Instant::now() >= next_look {
-                trust = (2 * trust).min(LOOK_AGAIN_MAX);
-                self.look_again(&mut self.lock(), &mut suspects);
-            }
-        }
-    }
-
-    /// Whether everybody waits only for tasks that wait for others themselves: then it is
-    /// early enough to hear of ends when an executor has nothing left to do, or when one
-    /// has failed.
-    fn may_be_patient(&self, state: &State, awaited: Awaited) -> bool {
-        let others = state.waiters.iter().map(|waiter| waiter.awaited);
-        let is_patient = |awaited| match awaited {
-            Awaited::Task { ticket, .. } => state.tickets.is_waiting(ticket),
-            Awaited::News => state.tickets.followed == 0,
-            Awaited::Group(_) | Awaited::Any => false,
-        };
-        state.nodes.urgent() == 0 && others.chain([awaited]).all(is_patient)
-    }
-
-    /// Something has changed: if who leads sleeps with more patience than it may, wakes it.
-    pub(super) fn check_patience(&self, state: &State) {
-        let bell = &self.fold.host_bell;
-        if let Some(awaited) = state.leads_for
-            && bell.is_patient()
-            && !self.may_be_patient(state, awaited)
-        {
-            bell.force();
-        }
-    }
-
-    /// While tasks wait for others, whoever leads looks for a moment before it arms the
-    /// bell: what ends meanwhile need not wake anybody, and what waits for it is queued
-    /// at once. The attendant, with nobody else to lead for, naps if it may. True when
-    /// `ready` is.
-    fn look_first(
-        &self,
-        awaited: Awaited,
-        deadline: Option<Instant>,
-        ready: &impl Fn(&State) -> bool,
-    ) -> bool {
-        let mut until = None;
-        let mut may_nap = true;
-        loop {
-            let mut state = self.lock();
-            let ended = self.reap(&mut state);
-            if ready(&state) {
-                return true;
-            }
-            // After a nap in which nothing has ended, the bell.
-            may_nap |= ended > 0;
-            if state.nodes.count() == 0 {
-                return false;
-            }
-            let is_sent = ended > 0 && self.are_all_long() && self.may_be_patient(&state, awaited);
-            if self.is_scarce() && (is_sent || self.are_all_busy()) {
-                return false;
-            }
-            if may_nap
-                && matches!(awaited, Awaited::News)
-                && state.waiters.is_empty()
-                && let Some(nap) = self.nap_for(&state, state.in_flight)
-            {
-                may_nap = false;
-                state.napper = Some(thread::current());
-                drop(state);
-                thread::park_timeout(nap);
-                self.lock().napper = None;
-                continue;
-            }
-            drop(state);
-            let now = Instant::now();
-            if ended > 0 {
-                until = None;
-            }
-            let until = *until.get_or_insert_with(|| {
-                let until = now + patience();
-                deadline.map_or(until, |d| d.min(until))
-            });
-            if now >= until {
-                return false;
-            }
-            if self.is_scarce() {
-                thread::yield_now();
-            }
-            (0..64).for_each(|_| std::hint::spin_loop());
-        }
-    }
-
-    /// Whether all executors have something to do that takes longer than to wake who
-    /// waits for it.
-    fn are_all_busy(&self) -> bool {
-        let crowd = &self.fold.crowd;
-        !crowd.searching.any() && !crowd.sleeping.any() && self.are_all_long()
-    }
-
-    /// Whether tasks take longer than to wake who waits for one.
-    fn are_all_long(&self) -> bool {
-        // Relaxed: judgement, not truth.
-        let is_long = |e: &ExecutorRecord| e.status.grain_ns.load(Ordering::Relaxed) >= LONG_NS;
-        self.fold.executors.iter().all(is_long)
-    }
-
-    /// Whether who looks takes a CPU that an executor may want.
-    pub(super) fn is_scarce(&self) -> bool {
-        self.allowed_cpus <= self.fold.plan.shape.executors()
-    }
-
-    /// Before the host sleeps: when work waits although an executor sleeps, wakes it,
-    /// even if another is marked as searching. That one has had 50 µs to find the
-    /// work; perhaps it was stopped, or the work's length was misjudged.
-    fn nudge(&self) {
-        if !self.fold.crowd.sleeping.any() {
-            return;
-        }
-        let mut state = self.lock();
-        let waiting = state
-            .rings()
-            .find_map(|(name, ring)| matches!(ring.refresh(), Ok(1..)).then_some(name));
-        drop(state);
-        match waiting {
-            Some(RingName::Inbox(executor)) => {
-                self.fold.wake_sleeper(ExecutorId(executor as u32));
-            }
-            Some(RingName::Lane(_)) => {
-                self.fold.wake_sleeper(ExecutorId(0));
-            }
-            None => {}
-        }
-    }
-
-    /// Looks at the words of all tasks that somebody waits for: an executor in the
-    /// middle of a batch may have finished one without saying so yet.
-    fn collect_awaited(&self, state: &mut State, own: Awaited) {
-        let mut is_any = false;
-        let mut one = |state: &mut State, awaited| match awaited {
-            Awaited::Task { ticket, hint } => {
-                let hint = state.tickets.place(ticket).unwrap_or(hint);
-                self.collect_this(state, ticket, hint);
-            }
-            Awaited::Group(_) | Awaited::Any | Awaited::News => is_any = true,
-        };
-        one(state, own);
-        for at in 0..state.waiters.len() {
-            let awaited = state.waiters[at].awaited;
-            one(state, awaited);
-        }
-        if is_any {
-            self.collect_all(state);
-        }
-    }
 }
 
-fn is_past(deadline: Option<Instant>) -> bool {
+pub(super) fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|d| Instant::now() >= d)
 }
 

@@ -47,8 +47,8 @@ pub struct Executor {
     pub(super) has_news: bool,
     /// Among them is a task without a value: what depends on it is to end at once.
     pub(super) has_failed: bool,
-    /// The host is to be rung when there is nothing else to do.
-    pub(super) owes_ring: bool,
+    /// It has run something since it last had nothing to do.
+    pub(super) was_busy: bool,
     pub(super) hints: [u64; BATCH_MAX],
     /// How often the host looked for a result on this CPU while there was nothing to do,
     /// since it last slept.
@@ -96,7 +96,7 @@ impl Executor {
             completions: spsc::Producer::attach(fold.completions(number)),
             has_news: false,
             has_failed: false,
-            owes_ring: false,
+            was_busy: false,
             hints: [0; BATCH_MAX],
             in_the_way: 0,
             grain_ns: 0,

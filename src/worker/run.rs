@@ -30,7 +30,7 @@ impl Executor {
                 // Whoever waits gets each result at once; else one look a batch.
                 if position + 1 < count {
                     barrier::light();
-                    if self.is_rung_for_each() {
+                    if self.is_rung_at_once() {
                         self.publish();
                     }
                 }
@@ -42,6 +42,7 @@ impl Executor {
             }
         }
         self.publish();
+        self.was_busy = true;
         self.record().announce_nothing();
         self.measure(start, ran, taken);
     }
@@ -74,7 +75,7 @@ impl Executor {
             if self.run_one(Hint::unpack(hint[0])) {
                 ran += 1;
                 barrier::light();
-                if self.is_rung_for_each() {
+                if self.is_rung_at_once() {
                     self.publish();
                 }
             }
@@ -125,25 +126,26 @@ impl Executor {
         self.completions.publish();
         // The host, before it sleeps, passes the heavy barrier.
         barrier::light();
-        let bell = &self.fold.host_bell;
-        self.owes_ring = bell.is_patient() && !std::mem::take(&mut self.has_failed);
-        if !self.owes_ring {
-            bell.ring();
+        if std::mem::take(&mut self.has_failed) || self.is_rung_at_once() {
+            self.fold.host_bell.ring();
         }
     }
 
-    /// Whether somebody waits for each single end.
+    /// Whether whoever waits in the host is to hear of each end. A patient one only if
+    /// there is somebody for what may be done next; else whoever has nothing left to do
+    /// will ring.
     #[inline]
-    fn is_rung_for_each(&self) -> bool {
+    fn is_rung_at_once(&self) -> bool {
         let bell = &self.fold.host_bell;
-        bell.is_awaited() && !bell.is_patient()
+        let crowd = &self.fold.crowd;
+        bell.is_awaited() && (!bell.is_patient() || crowd.searching.any() || crowd.sleeping.any())
     }
 
-    /// Before it looks for other things to do than tasks: whoever waits in the host with
-    /// patience, for what may be done next, has waited for this.
+    /// There is nothing left to do: whoever waits in the host with patience, for what may
+    /// be done next, has waited for this.
     #[inline]
     pub(super) fn ring_at_last(&mut self) {
-        if std::mem::take(&mut self.owes_ring) {
+        if std::mem::take(&mut self.was_busy) && self.fold.host_bell.is_patient() {
             barrier::light();
             self.fold.host_bell.ring();
         }

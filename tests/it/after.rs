@@ -1,11 +1,12 @@
 //! Tasks that depend on others.
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use pinfold::{Loan, Shared, Shutdown, TaskError};
 
 use crate::api::{endless, runtime};
-use crate::processes::until;
+use crate::processes::{SOON, until};
 
 fn add((own, inputs): (u64, Vec<u64>)) -> u64 {
     own.wrapping_add(inputs.into_iter().fold(0, u64::wrapping_add))
@@ -163,6 +164,34 @@ fn whether_a_dependent_has_ended_can_be_asked() {
         drop(first);
         until("the dependent to end", || next.is_finished());
         assert_eq!(next.join(), Ok(n + 1));
+    }
+}
+
+/// Short tasks are taken several at a time. One of them turns out to be long, and waits
+/// for what depends on another that was taken, and has ended, before it.
+#[test]
+fn a_dependent_does_not_wait_for_the_rest_of_a_batch() {
+    fn sees(path: PathBuf) -> bool {
+        let start = Instant::now();
+        while !path.exists() && start.elapsed() < SOON {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        path.exists()
+    }
+    let rt = runtime(2);
+    let dir = tempfile::tempdir().expect("a directory");
+    // They learn that tasks are short.
+    let sum: u64 = rt.map(|n: u64| n, 0..20_000).map(|n| n.expect("n")).sum();
+    assert_eq!(sum, 20_000 * 19_999 / 2);
+    for round in 0..100 {
+        let path = dir.path().join(round.to_string());
+        let before: Vec<_> = (0..6).map(|n| rt.spawn(|n: u64| n, n)).collect();
+        let long = rt.spawn(sees, path.clone());
+        let made = rt
+            .task(|(path, _): (PathBuf, Vec<u64>)| std::fs::write(path, "").is_ok())
+            .spawn_after(before.iter().collect::<Vec<_>>(), path);
+        assert_eq!(made.join(), Ok(true));
+        assert_eq!(long.join(), Ok(true), "round {round}");
     }
 }
 
