@@ -91,6 +91,8 @@ pub struct Nodes {
     count: usize,
     /// Of these, those that go before others.
     urgent: usize,
+    /// Tickets of those that the attendant is about to queue.
+    in_transit: Vec<u32>,
 }
 
 impl Nodes {
@@ -246,7 +248,6 @@ impl Scheduler {
     }
 
     /// Hands on what has arrived; queues what has all it needs.
-    #[cold]
     pub(super) fn release(&self, state: &mut State) {
         if std::mem::replace(&mut state.is_releasing, true) {
             return; // whoever does so already sees to it
@@ -353,9 +354,12 @@ impl Scheduler {
 
     /// Submits a task of which nothing is missing; may wait for room.
     pub fn go(&self, id: NodeId) {
-        let Some(node) = self.lock().nodes.remove(id) else {
+        let mut state = self.lock();
+        let Some(node) = state.nodes.remove(id) else {
             return;
         };
+        state.nodes.in_transit.push(node.ticket);
+        drop(state);
         let Node {
             ticket,
             inputs,
@@ -367,6 +371,7 @@ impl Scheduler {
             .and_then(|mut job| self.submit_pending(&mut job, ticket));
         let mut state = self.lock();
         state.nodes.count -= 1;
+        state.nodes.in_transit.retain(|other| *other != ticket);
         if let Err(error) = submitted {
             self.end_unqueued(&mut state, ticket, error);
             drop(state);
@@ -442,6 +447,13 @@ impl Scheduler {
             .collect();
         for id in ids {
             self.end_node(state, id, TaskError::Cancelled);
+        }
+        for at in 0..state.nodes.in_transit.len() {
+            let ticket = state.nodes.in_transit[at];
+            if state.tickets.is_watched_by(ticket, group) {
+                // Whoever queues it finds that out.
+                state.tickets.cancel_pending(ticket);
+            }
         }
     }
 
