@@ -13,9 +13,11 @@ use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{BlockIndex, Generation, Word};
 
 use super::classes::{Class, SLAB_BLOCKS_MAX, SPAN, run_spans};
+use super::hold::Hold;
 use super::plan::MAP_WORDS;
+use super::shard::Guard;
 use super::spans::{CLAIMED, RUN, Span};
-use super::{AllocError, Inner, Pool, lock};
+use super::{AllocError, Inner, Pool};
 
 /// What a block's word may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +106,45 @@ impl Inner {
             .is_ok()
     }
 
+    /// A change by the owner of a loan. As long as no other process was told of the
+    /// block, nobody else changes its word: then a store is enough.
+    #[inline]
+    pub(super) fn change_loan(&self, hold: &Hold, to: Word) -> bool {
+        let index = hold.block().index;
+        if hold.is_told() {
+            return self.change(index, hold.word(), to);
+        }
+        let word = self.word(index);
+        // Relaxed: the last to write it was this process. Unless one gone wild did: then
+        // it is left as it is.
+        if word.load(Ordering::Relaxed) != hold.word().pack() {
+            return false;
+        }
+        // ordering: Release as in `change`.
+        word.store(to.pack(), Ordering::Release);
+        true
+    }
+
+    /// Frees the block of a loan that ends, unless it is another's by now. If it is of a
+    /// slab, its hint is left to the caller, and its class returned.
+    #[inline]
+    pub(super) fn free_loan(&self, hold: &Hold) -> Option<Class> {
+        let index = hold.block().index;
+        let word = hold.word();
+        let head = index.0 as usize / SLAB_BLOCKS_MAX;
+        if let Span::Slab(class) = self.span(head)
+            && (index.0 as usize % SLAB_BLOCKS_MAX) < class.slab_blocks()
+        {
+            let free = Word::new(BlockState::Free as u8, 0, word.generation.next());
+            return self.change_loan(hold, free).then_some(class);
+        }
+        // Fails when the block went to another process as an argument.
+        if self.load(index) == word {
+            self.free(index, word);
+        }
+        None
+    }
+
     /// Where block `index` lies, if it exists: checks everything that comes from
     /// shared memory against this process's own plan.
     pub(super) fn locate(&self, index: BlockIndex) -> Option<(usize, usize, usize)> {
@@ -147,7 +188,8 @@ impl Inner {
     }
 
     /// Free → Loaned(me), if the hint is true and the block of this class.
-    fn claim_block(&self, index: BlockIndex, class: Class) -> Option<Block> {
+    #[inline]
+    pub(super) fn claim_block(&self, index: BlockIndex, class: Class) -> Option<Block> {
         let word = self.load(index);
         if BlockState::of(word.state) != BlockState::Free {
             return None;
@@ -196,6 +238,24 @@ impl Inner {
         self.free_bits[head * MAP_WORDS + place / 64]
             .fetch_or(1 << (place % 64), Ordering::Release);
         self.set_avail(class, head);
+    }
+
+    /// The same for many: one change of each word of free bits whose blocks follow each
+    /// other, and one of the avail bit for the slabs that do.
+    fn set_free_bits(&self, blocks: &[BlockIndex], class: Class) {
+        let slab = |block: &BlockIndex| block.0 as usize / SLAB_BLOCKS_MAX;
+        let place = |block: &BlockIndex| block.0 as usize % SLAB_BLOCKS_MAX;
+        let word = |block: &BlockIndex| slab(block) * MAP_WORDS + place(block) / 64;
+        for of_slab in blocks.chunk_by(|a, b| slab(a) == slab(b)) {
+            for of_word in of_slab.chunk_by(|a, b| word(a) == word(b)) {
+                let bits = of_word
+                    .iter()
+                    .fold(0, |bits, b| bits | 1 << (place(b) % 64));
+                // ordering: Release as in `set_free_bit`.
+                self.free_bits[word(&of_word[0])].fetch_or(bits, Ordering::Release);
+            }
+            self.set_avail(class, slab(&of_slab[0]));
+        }
     }
 
     /// Moves free bits of some slab of `class` into `cache`; false if there are none.
@@ -250,27 +310,69 @@ impl Inner {
         }
     }
 
+    /// A block of `class` when this thread's shard has no hint of one.
     fn alloc_small(&self, class: Class) -> Option<Block> {
-        let mut cache = lock(&self.caches[class.index()]);
-        let mut reclaimed = false;
+        let ways: [fn(&Self, Class) -> bool; 2] = [
+            |pool, class| pool.issue_hints(class),
+            |pool, _| {
+                pool.reclaim();
+                true
+            },
+        ];
+        let mut ways = ways.iter();
         loop {
-            while let Some(hint) = cache.pop() {
+            if let Some(block) = self.alloc_in_shard(class) {
+                return Some(block);
+            }
+            // Without the lock of this thread's shard: each locks others, or takes long.
+            while !ways.next()?(self, class) {}
+        }
+    }
+
+    fn alloc_in_shard(&self, class: Class) -> Option<Block> {
+        let (_, mut shard) = self.shards.enter_own();
+        let hints = &mut shard.hints[class.index()];
+        loop {
+            while let Some(hint) = hints.pop() {
                 if let Some(block) = self.claim_block(hint, class) {
                     return Some(block);
                 }
             }
-            if self.refill(class, &mut cache) {
+            if self.refill(class, hints) {
                 continue;
             }
-            match self.new_slab(class, class.cache_max()) {
-                Some(hints) => cache.extend(hints),
-                None if reclaimed => return None,
-                None => {
-                    reclaimed = true;
-                    self.reclaim();
-                }
-            }
+            hints.extend(self.new_slab(class, class.cache_max())?);
         }
+    }
+
+    /// Issues the hints of `class` that this process's threads keep; false if there are
+    /// none.
+    fn issue_hints(&self, class: Class) -> bool {
+        let mut any = false;
+        for mut shard in self.shards.each() {
+            let hints = std::mem::take(&mut shard.hints[class.index()]);
+            any |= !hints.is_empty();
+            self.set_free_bits(&hints, class);
+        }
+        any
+    }
+
+    /// Keeps the hint of a block that was freed. If there are as many as may be, the
+    /// half that lie there longest are issued.
+    #[inline]
+    pub(super) fn keep_hint(&self, shard: &mut Guard<'_>, block: BlockIndex, class: Class) {
+        let hints = &mut shard.hints[class.index()];
+        if hints.len() >= class.cache_max() {
+            self.issue_half(hints, class);
+        }
+        hints.push(block);
+    }
+
+    #[cold]
+    fn issue_half(&self, hints: &mut Vec<BlockIndex>, class: Class) {
+        let half = hints.len().div_ceil(2);
+        self.set_free_bits(&hints[..half], class);
+        hints.drain(..half);
     }
 
     fn alloc_run(&self, spans: usize) -> Option<Block> {
@@ -340,13 +442,8 @@ impl Inner {
                 if !self.change(index, word, free) {
                     return false;
                 }
-                let mut cache = lock(&self.caches[class.index()]);
-                if cache.len() < class.cache_max() {
-                    cache.push(index);
-                } else {
-                    drop(cache);
-                    self.set_free_bit(index, class);
-                }
+                let (_, mut shard) = self.shards.enter_own();
+                self.keep_hint(&mut shard, index, class);
                 true
             }
             Span::Run(spans) => {
