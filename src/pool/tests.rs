@@ -7,6 +7,7 @@ use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
 mod half;
+mod shards;
 
 const HOST: ProcessId = ProcessId::HOST;
 const WORKER: ProcessId = ProcessId(1);
