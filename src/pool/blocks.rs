@@ -51,6 +51,7 @@ pub enum BlockState {
 }
 
 impl BlockState {
+    #[inline]
     pub(super) fn of(state: u8) -> Self {
         match state {
             0 => BlockState::Absent,
@@ -77,6 +78,7 @@ pub struct Block {
 }
 
 impl Inner {
+    #[inline]
     pub(super) fn block_at(&self, span: usize, place: usize) -> BlockIndex {
         BlockIndex((span * SLAB_BLOCKS_MAX + place) as u32)
     }
@@ -90,27 +92,32 @@ impl Inner {
     }
 
     /// The truth word. The index was made by `block_at`, or checked by `locate`.
+    #[inline]
     pub(super) fn word(&self, block: BlockIndex) -> &AtomicU64 {
         &self.blocks[block.0 as usize * self.plan.block_stride()]
     }
 
     /// The holder bits.
+    #[inline]
     pub(super) fn holders(&self, block: BlockIndex) -> &[AtomicU64] {
         let at = block.0 as usize * self.plan.block_stride() + 1;
         &self.blocks[at..at + self.plan.holder_words]
     }
 
+    #[inline]
     pub(super) fn load(&self, block: BlockIndex) -> Word {
         // ordering: Acquire pairs with every Release change of a block's word:
         // what its former owner wrote is seen.
         Word::unpack(self.word(block).load(Ordering::Acquire))
     }
 
+    #[inline]
     pub(super) fn state(&self, block: BlockIndex) -> BlockState {
         BlockState::of(self.load(block).state)
     }
 
     /// One change of ownership. AcqRel: see `load`.
+    #[inline]
     pub(super) fn change(&self, block: BlockIndex, from: Word, to: Word) -> bool {
         // ordering: Release pairs with the Acquire in `load` and in this very
         // call by the next owner.
@@ -489,6 +496,7 @@ impl Inner {
     }
 
     /// The bytes of a located block.
+    #[inline]
     pub(super) fn address(&self, block: &Block) -> NonNull<u8> {
         self.arena
             .range(block.offset, block.capacity)

@@ -48,6 +48,7 @@ impl Loan {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn capacity(&self) -> usize {
         self.hold.block().capacity
     }
@@ -100,6 +101,7 @@ impl Loan {
 
 impl Deref for Loan {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         if self.hold.is_sent() {
             return &[]; // another process may be writing
@@ -109,6 +111,7 @@ impl Deref for Loan {
 }
 
 impl DerefMut for Loan {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         if self.hold.is_sent() {
             return &mut [];
@@ -153,12 +156,14 @@ pub struct Shared {
 
 impl Deref for Shared {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.hold.bytes(self.len)
     }
 }
 
 impl AsRef<[u8]> for Shared {
+    #[inline]
     fn as_ref(&self) -> &[u8] {
         self
     }

@@ -137,7 +137,6 @@ impl HoldRef {
     }
 
     /// Releases the block, and gives the record back. This was the last reference.
-    #[inline]
     fn end(&mut self) {
         let (home, is_loan) = (self.home, self.is_loan());
         // Relaxed: the only reference.
@@ -162,15 +161,18 @@ impl HoldRef {
 }
 
 impl Hold {
+    #[inline]
     pub(super) fn pool(&self) -> &Pool {
         &self.pool
     }
 
+    #[inline]
     pub(super) fn block(&self) -> &Block {
         &self.block
     }
 
     /// Where the block's bytes are.
+    #[inline]
     pub(super) fn at(&self) -> NonNull<u8> {
         self.at
     }
@@ -186,6 +188,7 @@ impl Hold {
         self.told.store(true, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn is_told(&self) -> bool {
         // Relaxed: asked by the only reference.
         self.told.load(Ordering::Relaxed)
@@ -196,16 +199,19 @@ impl Hold {
         self.sent.store(sent, Ordering::Release);
     }
 
+    #[inline]
     pub(super) fn is_sent(&self) -> bool {
         // ordering: Acquire pairs with the Release in `set_sent`.
         self.sent.load(Ordering::Acquire)
     }
 
+    #[inline]
     pub(super) fn is_loan(&self) -> bool {
         self.kind == BlockState::Loaned
     }
 
     /// The bytes, for copying by the runtime itself.
+    #[inline]
     pub(super) fn bytes(&self, len: usize) -> &[u8] {
         let len = len.min(self.block.capacity);
         // SAFETY: the block's range was checked when it was located, it stays
@@ -213,6 +219,7 @@ impl Hold {
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), len) }
     }
 
+    #[inline]
     pub(super) fn word(&self) -> Word {
         let owner = if self.is_loan() { self.pool.0.me.0 } else { 0 };
         Word::new(self.kind as u8, owner, self.block.generation)
@@ -270,6 +277,7 @@ impl Inner {
     }
 
     /// A new owner begins with no holders, whatever a former life of the block left.
+    #[inline]
     pub(super) fn forget_holders(&self, block: BlockIndex) {
         for word in self.holders(block) {
             // Relaxed: nobody holds a block that is loaned; who is about to, in error,

@@ -29,6 +29,8 @@
 //! Free bits and avail bits are hints: a set bit says "maybe free". Whoever takes
 //! a bit asks the word. A hint that died with its taker is set again by
 //! [`recover`](Pool::recover).
+//! Each process's threads keep hints of their own at hand (`shard`); a block whose
+//! hint lies there is `Free`.
 #![allow(unsafe_code)]
 
 mod audit;

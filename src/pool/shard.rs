@@ -13,6 +13,7 @@
 //! ```
 //!
 //! A buffer's record goes back to the shard it came from, whichever thread drops it.
+//! (The lock is no step of a model, in which each process has one thread.)
 //! Nothing here is truth: a block whose hint lies here is `Free` by its word, so its
 //! slab can be given back under the hint, the death of the process loses nothing but
 //! hints, and another thread that finds no room has the hints of all shards issued.
@@ -27,6 +28,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::prim::{BlockIndex, Line};
 
@@ -40,6 +42,9 @@ pub(super) const SHARDS: usize = 16;
 const SPARE_MAX: usize = 128;
 /// How often a taken lock is looked at before the CPU is left to others.
 const LOOKS: u32 = 100;
+/// How often it is left to them before a sleep.
+const YIELDS: u32 = 100;
+const NAP: Duration = Duration::from_micros(50);
 
 /// All shards of a process.
 #[derive(Debug, Default)]
@@ -200,11 +205,14 @@ impl Shard {
         while self.locked.swap(true, Ordering::Acquire) {
             // Relaxed: a look that leaves the line where it is.
             while self.locked.load(Ordering::Relaxed) {
-                looks += 1;
-                if looks.is_multiple_of(LOOKS) {
+                looks = looks.wrapping_add(1);
+                if !looks.is_multiple_of(LOOKS) {
+                    std::hint::spin_loop();
+                } else if looks < YIELDS * LOOKS {
                     std::thread::yield_now();
                 } else {
-                    std::hint::spin_loop();
+                    // To yield may not let it run, if its priority is lower.
+                    std::thread::sleep(NAP);
                 }
             }
         }
