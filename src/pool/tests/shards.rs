@@ -238,3 +238,16 @@ fn a_shard_has_one_user_at_a_time() {
         [BlockIndex(3 * TURNS as u32)]
     );
 }
+
+/// What a program may do with a buffer does not depend on how its record is kept.
+#[test]
+fn buffers_go_anywhere() {
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    fn check<T: Send + Sync + UnwindSafe + RefUnwindSafe>(_: &T) {}
+    let (host, _) = pools(SPAN);
+    let loan = host.alloc(LEN).expect("room");
+    check(&host);
+    check(&loan);
+    check(&loan.publish());
+    check_empty(&host);
+}
