@@ -72,8 +72,7 @@ impl Pool {
         }
         // Loans of this process that no value of it stands for.
         let me = pool.me.0 as usize;
-        // Relaxed: a private counter.
-        let values = pool.loans.load(std::sync::atomic::Ordering::Relaxed);
+        let values = pool.shards.loans();
         let words = census.loaned_by.get(me).copied().unwrap_or(0);
         if words > values {
             let lost = words - values;

@@ -1,11 +1,24 @@
 //! Blocks: taking, freeing, and the hints that say where free ones may be.
 //!
-//! Allocation asks, in this order: the process's own cache of hints; the free
+//! Allocation asks, in this order: the hints of the thread's own shard; the free
 //! bits of a slab of the class (a whole word of 64 hints with one swap); a new
-//! slab; slabs that can be given back. Freeing puts the hint into the own cache,
-//! or, when that is full, sets its free bit and then its slab's avail bit. A taker
+//! slab; the hints of the process's other shards; slabs that can be given back.
+//! Freeing puts the hint into the shard that the buffer's record came from; when that
+//! is full, half of it is issued: free bits, then their slabs' avail bits. A taker
 //! clears the avail bit *before* it takes free bits, so that a bit set meanwhile
 //! sets it again.
+//!
+//! What a block costs that is taken and given back by one thread, in atomic
+//! read-modify-writes (each is 5 to 6 ns) and in lines of shared memory:
+//!
+//! | | read-modify-writes | lines |
+//! | --- | --- | --- |
+//! | take | the shard's lock; the word `Free`→`Loaned` | the word's, read and written; the span's, read |
+//! | give back | the shard's lock | the same |
+//!
+//! The word is taken by a compare-and-swap, because others may have the same hint. It is
+//! given back by a store, as long as no other process was told of the block: the word
+//! says whose it is, and nobody changes what is another's (see `change_loan`).
 
 use std::ptr::NonNull;
 
@@ -13,9 +26,11 @@ use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{BlockIndex, Generation, Word};
 
 use super::classes::{Class, SLAB_BLOCKS_MAX, SPAN, run_spans};
+use super::hold::Hold;
 use super::plan::MAP_WORDS;
+use super::shard::Guard;
 use super::spans::{CLAIMED, RUN, Span};
-use super::{AllocError, Inner, Pool, lock};
+use super::{AllocError, Inner, Pool};
 
 /// What a block's word may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +51,7 @@ pub enum BlockState {
 }
 
 impl BlockState {
+    #[inline]
     pub(super) fn of(state: u8) -> Self {
         match state {
             0 => BlockState::Absent,
@@ -62,6 +78,7 @@ pub struct Block {
 }
 
 impl Inner {
+    #[inline]
     pub(super) fn block_at(&self, span: usize, place: usize) -> BlockIndex {
         BlockIndex((span * SLAB_BLOCKS_MAX + place) as u32)
     }
@@ -75,33 +92,79 @@ impl Inner {
     }
 
     /// The truth word. The index was made by `block_at`, or checked by `locate`.
+    #[inline]
     pub(super) fn word(&self, block: BlockIndex) -> &AtomicU64 {
         &self.blocks[block.0 as usize * self.plan.block_stride()]
     }
 
     /// The holder bits.
+    #[inline]
     pub(super) fn holders(&self, block: BlockIndex) -> &[AtomicU64] {
         let at = block.0 as usize * self.plan.block_stride() + 1;
         &self.blocks[at..at + self.plan.holder_words]
     }
 
+    #[inline]
     pub(super) fn load(&self, block: BlockIndex) -> Word {
         // ordering: Acquire pairs with every Release change of a block's word:
         // what its former owner wrote is seen.
         Word::unpack(self.word(block).load(Ordering::Acquire))
     }
 
+    #[inline]
     pub(super) fn state(&self, block: BlockIndex) -> BlockState {
         BlockState::of(self.load(block).state)
     }
 
     /// One change of ownership. AcqRel: see `load`.
+    #[inline]
     pub(super) fn change(&self, block: BlockIndex, from: Word, to: Word) -> bool {
         // ordering: Release pairs with the Acquire in `load` and in this very
         // call by the next owner.
         self.word(block)
             .compare_exchange(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// A change by the owner of a loan, who has the only reference to its record. As long
+    /// as no other process was told of the block, nobody else changes its word, so a store
+    /// is enough: the dead's are recovered, not the living's, and who takes a loan over
+    /// (`accept`) was told of it by a parcel.
+    #[inline]
+    pub(super) fn change_loan(&self, hold: &Hold, to: Word) -> bool {
+        let index = hold.block().index;
+        if hold.is_told() {
+            return self.change(index, hold.word(), to);
+        }
+        let word = self.word(index);
+        // Relaxed: the last to write it was this process. Unless one gone wild did: then
+        // it is left as it is.
+        if word.load(Ordering::Relaxed) != hold.word().pack() {
+            return false;
+        }
+        // ordering: Release as in `change`.
+        word.store(to.pack(), Ordering::Release);
+        true
+    }
+
+    /// Frees the block of a loan that ends, unless it is another's by now. If it is of a
+    /// slab, its hint is left to the caller, and its class returned.
+    #[inline]
+    pub(super) fn free_loan(&self, hold: &Hold) -> Option<Class> {
+        let index = hold.block().index;
+        let word = hold.word();
+        let head = index.0 as usize / SLAB_BLOCKS_MAX;
+        if let Span::Slab(class) = self.span(head)
+            && (index.0 as usize % SLAB_BLOCKS_MAX) < class.slab_blocks()
+        {
+            let free = Word::new(BlockState::Free as u8, 0, word.generation.next());
+            return self.change_loan(hold, free).then_some(class);
+        }
+        // Fails when the block went to another process as an argument.
+        if self.load(index) == word {
+            self.free(index, word);
+        }
+        None
     }
 
     /// Where block `index` lies, if it exists: checks everything that comes from
@@ -147,7 +210,8 @@ impl Inner {
     }
 
     /// Free → Loaned(me), if the hint is true and the block of this class.
-    fn claim_block(&self, index: BlockIndex, class: Class) -> Option<Block> {
+    #[inline]
+    pub(super) fn claim_block(&self, index: BlockIndex, class: Class) -> Option<Block> {
         let word = self.load(index);
         if BlockState::of(word.state) != BlockState::Free {
             return None;
@@ -196,6 +260,24 @@ impl Inner {
         self.free_bits[head * MAP_WORDS + place / 64]
             .fetch_or(1 << (place % 64), Ordering::Release);
         self.set_avail(class, head);
+    }
+
+    /// The same for many: one change of each word of free bits whose blocks follow each
+    /// other, and one of the avail bit for the slabs that do.
+    fn set_free_bits(&self, blocks: &[BlockIndex], class: Class) {
+        let slab = |block: &BlockIndex| block.0 as usize / SLAB_BLOCKS_MAX;
+        let place = |block: &BlockIndex| block.0 as usize % SLAB_BLOCKS_MAX;
+        let word = |block: &BlockIndex| slab(block) * MAP_WORDS + place(block) / 64;
+        for of_slab in blocks.chunk_by(|a, b| slab(a) == slab(b)) {
+            for of_word in of_slab.chunk_by(|a, b| word(a) == word(b)) {
+                let bits = of_word
+                    .iter()
+                    .fold(0, |bits, b| bits | 1 << (place(b) % 64));
+                // ordering: Release as in `set_free_bit`.
+                self.free_bits[word(&of_word[0])].fetch_or(bits, Ordering::Release);
+            }
+            self.set_avail(class, slab(&of_slab[0]));
+        }
     }
 
     /// Moves free bits of some slab of `class` into `cache`; false if there are none.
@@ -250,27 +332,69 @@ impl Inner {
         }
     }
 
+    /// A block of `class` when this thread's shard has no hint of one.
     fn alloc_small(&self, class: Class) -> Option<Block> {
-        let mut cache = lock(&self.caches[class.index()]);
-        let mut reclaimed = false;
+        let ways: [fn(&Self, Class) -> bool; 2] = [
+            |pool, class| pool.issue_hints(class),
+            |pool, _| {
+                pool.reclaim();
+                true
+            },
+        ];
+        let mut ways = ways.iter();
         loop {
-            while let Some(hint) = cache.pop() {
+            if let Some(block) = self.alloc_in_shard(class) {
+                return Some(block);
+            }
+            // Without the lock of this thread's shard: each locks others, or takes long.
+            while !ways.next()?(self, class) {}
+        }
+    }
+
+    fn alloc_in_shard(&self, class: Class) -> Option<Block> {
+        let (_, mut shard) = self.shards.enter_own();
+        let hints = &mut shard.hints[class.index()];
+        loop {
+            while let Some(hint) = hints.pop() {
                 if let Some(block) = self.claim_block(hint, class) {
                     return Some(block);
                 }
             }
-            if self.refill(class, &mut cache) {
+            if self.refill(class, hints) {
                 continue;
             }
-            match self.new_slab(class, class.cache_max()) {
-                Some(hints) => cache.extend(hints),
-                None if reclaimed => return None,
-                None => {
-                    reclaimed = true;
-                    self.reclaim();
-                }
-            }
+            hints.extend(self.new_slab(class, class.cache_max())?);
         }
+    }
+
+    /// Issues the hints of `class` that this process's threads keep; false if there are
+    /// none.
+    fn issue_hints(&self, class: Class) -> bool {
+        let mut any = false;
+        for mut shard in self.shards.each() {
+            let hints = std::mem::take(&mut shard.hints[class.index()]);
+            any |= !hints.is_empty();
+            self.set_free_bits(&hints, class);
+        }
+        any
+    }
+
+    /// Keeps the hint of a block that was freed. If there are as many as may be, the
+    /// half that lie there longest are issued.
+    #[inline]
+    pub(super) fn keep_hint(&self, shard: &mut Guard<'_>, block: BlockIndex, class: Class) {
+        let hints = &mut shard.hints[class.index()];
+        if hints.len() >= class.cache_max() {
+            self.issue_half(hints, class);
+        }
+        hints.push(block);
+    }
+
+    #[cold]
+    fn issue_half(&self, hints: &mut Vec<BlockIndex>, class: Class) {
+        let half = hints.len().div_ceil(2);
+        self.set_free_bits(&hints[..half], class);
+        hints.drain(..half);
     }
 
     fn alloc_run(&self, spans: usize) -> Option<Block> {
@@ -340,13 +464,8 @@ impl Inner {
                 if !self.change(index, word, free) {
                     return false;
                 }
-                let mut cache = lock(&self.caches[class.index()]);
-                if cache.len() < class.cache_max() {
-                    cache.push(index);
-                } else {
-                    drop(cache);
-                    self.set_free_bit(index, class);
-                }
+                let (_, mut shard) = self.shards.enter_own();
+                self.keep_hint(&mut shard, index, class);
                 true
             }
             Span::Run(spans) => {
@@ -377,6 +496,7 @@ impl Inner {
     }
 
     /// The bytes of a located block.
+    #[inline]
     pub(super) fn address(&self, block: &Block) -> NonNull<u8> {
         self.arena
             .range(block.offset, block.capacity)

@@ -19,7 +19,7 @@ mod numbers {
     pub const COUNT: usize = 45;
     /// Up to which block size a slab has how many spans.
     pub const SLAB_SPANS: [(usize, usize); 3] = [(4096, 1), (32_768, 4), (MAX, 16)];
-    /// Bytes of free blocks that a process keeps at hand.
+    /// Bytes of free blocks of a class that a thread keeps at hand.
     pub const CACHE: usize = 64 * 1024;
 }
 /// In a model: 3 blocks of 64 bytes or 2 of 96 to a span, and 3 of 128 to two.
@@ -46,6 +46,7 @@ pub struct Class(u8);
 
 impl Class {
     /// The smallest class that holds `len` bytes; `None` when only a run does.
+    #[inline]
     pub fn of(len: usize) -> Option<Class> {
         if len <= MIN {
             return Some(Class(0));
@@ -60,40 +61,82 @@ impl Class {
     }
 
     /// The class of this number, if there is one.
+    #[inline]
     pub fn from_index(index: u64) -> Option<Class> {
         (index < COUNT as u64).then_some(Class(index as u8))
     }
 
     /// Its number, below [`COUNT`].
+    #[inline]
     pub fn index(self) -> usize {
         self.0.into()
     }
 
     /// Bytes of a block.
+    #[inline]
     pub fn size(self) -> usize {
-        let (doublings, step) = (self.0 / 4, usize::from(self.0 % 4));
-        (MIN << doublings) + step * ((MIN / 4) << doublings)
+        NUMBERS[self.index()].size as usize
     }
 
     /// Spans of a slab.
+    #[inline]
     pub fn slab_spans(self) -> usize {
-        let size = self.size();
-        let [small, middle, large] = SLAB_SPANS;
-        match size {
-            _ if size <= small.0 => small.1,
-            _ if size <= middle.0 => middle.1,
-            _ => large.1,
-        }
+        NUMBERS[self.index()].slab_spans as usize
     }
 
     /// Blocks of a slab.
+    #[inline]
     pub fn slab_blocks(self) -> usize {
-        self.slab_spans() * SPAN / self.size()
+        NUMBERS[self.index()].slab_blocks as usize
     }
 
-    /// How many free blocks a process keeps at hand.
+    /// How many free blocks a thread keeps at hand.
+    #[inline]
     pub fn cache_max(self) -> usize {
-        (CACHE / self.size()).clamp(1, 128)
+        NUMBERS[self.index()].cache_max as usize
+    }
+}
+
+/// What is asked of a class with every block, and would take divisions.
+#[derive(Clone, Copy)]
+struct Numbers {
+    size: u32,
+    slab_spans: u32,
+    slab_blocks: u32,
+    cache_max: u32,
+}
+
+static NUMBERS: [Numbers; COUNT] = {
+    let mut numbers = [Numbers::of(0); COUNT];
+    let mut class = 1;
+    while class < COUNT {
+        numbers[class] = Numbers::of(class);
+        class += 1;
+    }
+    numbers
+};
+
+impl Numbers {
+    const fn of(class: usize) -> Self {
+        let (doublings, step) = (class / 4, class % 4);
+        let size = (MIN << doublings) + step * ((MIN / 4) << doublings);
+        let [small, middle, large] = SLAB_SPANS;
+        let slab_spans = match size {
+            _ if size <= small.0 => small.1,
+            _ if size <= middle.0 => middle.1,
+            _ => large.1,
+        };
+        let cache_max = match CACHE / size {
+            0 => 1,
+            some if some > 128 => 128,
+            some => some,
+        };
+        Numbers {
+            size: size as u32,
+            slab_spans: slab_spans as u32,
+            slab_blocks: (slab_spans * SPAN / size) as u32,
+            cache_max: cache_max as u32,
+        }
     }
 }
 

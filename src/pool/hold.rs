@@ -1,21 +1,32 @@
-//! What a program holds: `Loan` (writable, one owner) and `Shared` (read-only,
-//! counted).
+//! One process's claim to one block, and the changes of a block's holders.
+//!
+//! A claim is a *record* that its references count. Who drops the only reference sees
+//! that by a load, so a buffer that was never cloned or sent costs no change of a
+//! counter that others could see.
 
-use std::ops::{Deref, DerefMut};
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use crate::prim::atomic::{Ordering, fence};
 use crate::prim::{BlockIndex, Generation, SlotIndex, Word};
 
+use super::buffer::Loan;
+use super::classes::Class;
+use super::shard::Guard;
 use super::transfer::Transfer;
 use super::{AllocError, Block, BlockState, HELD_SHARDS, Inner, Pool, lock};
 
-/// One process's claim to one block; released on drop.
+/// One process's claim to one block.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    pool: Pool,
+    /// How many `HoldRef`s there are.
+    refs: AtomicUsize,
+    /// Not counted as a `Pool`, and never dropped: see `super::shard`.
+    pool: ManuallyDrop<Pool>,
+    /// The shard that this record came from.
+    home: u8,
     block: Block,
     at: NonNull<u8>,
     kind: BlockState,
@@ -24,36 +35,163 @@ pub(crate) struct Hold {
     /// Set while the block is on its way to another process: its bytes must not be
     /// touched here, whoever still has a reference to the `Loan`.
     sent: AtomicBool,
+    /// Set once another process may have been told of the block, and may change its
+    /// word. Until then a loan's word changes by stores of this process alone.
+    told: AtomicBool,
 }
 
-// SAFETY: the block is in shared memory that `pool` keeps mapped; a `Loan` has
-// one owner, a `Shared` is only read.
-unsafe impl Send for Hold {}
-// SAFETY: `&Hold` gives no access to bytes by itself; `Loan` needs `&mut`.
-unsafe impl Sync for Hold {}
+/// A reference to a record; the last one releases the block.
+pub(crate) struct HoldRef(NonNull<Hold>);
 
-impl Hold {
-    fn new(pool: &Pool, block: Block, kind: BlockState) -> Arc<Self> {
-        if kind == BlockState::Loaned {
-            // Relaxed: here and in `drop`, a private count for the census.
-            pool.0.loans.fetch_add(1, Ordering::Relaxed);
+// SAFETY: the block is in shared memory that `pool` keeps mapped; a `Loan` has
+// one owner, a `Shared` is only read. The count of references is atomic.
+unsafe impl Send for HoldRef {}
+// SAFETY: `&Hold` gives no access to bytes by itself; `Loan` needs `&mut`.
+unsafe impl Sync for HoldRef {}
+
+impl Deref for HoldRef {
+    type Target = Hold;
+    #[inline]
+    fn deref(&self) -> &Hold {
+        // SAFETY: a record lives while there are references to it.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl std::fmt::Debug for HoldRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl Clone for HoldRef {
+    fn clone(&self) -> Self {
+        // Relaxed: the new reference comes from one that is at hand.
+        let before = self.refs.fetch_add(1, Ordering::Relaxed);
+        if before > usize::MAX / 2 {
+            std::process::abort(); // 2^63 references were forgotten
         }
-        Arc::new(Hold {
+        HoldRef(self.0)
+    }
+}
+
+impl Drop for HoldRef {
+    #[inline]
+    fn drop(&mut self) {
+        // ordering: Acquire pairs with the Release of the references that have gone. Who
+        // sees 1 has the only one: nobody is left who could clone it meanwhile.
+        if self.refs.load(Ordering::Acquire) != 1 {
+            // ordering: Release: uses by this reference are done. The fence pairs with
+            // the Release of the others.
+            if self.refs.fetch_sub(1, Ordering::Release) != 1 {
+                return;
+            }
+            fence_private();
+        }
+        self.end();
+    }
+}
+
+/// Counts of references are no atomics of a model, so neither is their fence.
+fn fence_private() {
+    // ordering: Acquire, see `HoldRef::drop`.
+    std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+}
+
+impl HoldRef {
+    /// A record of a block that this process owns or holds.
+    pub(super) fn new(pool: &Pool, block: Block, kind: BlockState) -> Self {
+        let (home, mut shard) = pool.0.shards.enter_own();
+        Self::new_in(pool, home, &mut shard, block, kind)
+    }
+
+    /// The same, of shard `home`.
+    #[inline]
+    pub(super) fn new_in(
+        pool: &Pool,
+        home: u8,
+        shard: &mut Guard<'_>,
+        block: Block,
+        kind: BlockState,
+    ) -> Self {
+        let record = Hold {
+            refs: AtomicUsize::new(1),
             at: pool.0.address(&block),
-            pool: pool.clone(),
+            // SAFETY: a second `Pool` of the same value that is never dropped; the
+            // shard's keeper keeps what it refers to while the record is in use.
+            pool: ManuallyDrop::new(unsafe { std::ptr::read(pool) }),
+            home,
             block,
             kind,
             moved: AtomicBool::new(false),
             sent: AtomicBool::new(false),
-        })
+            told: AtomicBool::new(false),
+        };
+        HoldRef(shard.take_record(&pool.0, record))
     }
 
+    /// Whether no other refers to the record.
+    pub(super) fn is_sole(&self) -> bool {
+        // ordering: Acquire as in `drop`.
+        self.refs.load(Ordering::Acquire) == 1
+    }
+
+    /// Releases the block, and gives the record back. This was the last reference.
+    fn end(&mut self) {
+        let (home, is_loan) = (self.home, self.is_loan());
+        // Relaxed: the only reference.
+        let has_moved = self.moved.load(Ordering::Relaxed);
+        let inner: &Inner = &self.pool.0;
+        let freed = match has_moved {
+            true => None,
+            false if is_loan => inner.free_loan(self),
+            false => {
+                inner.release(self.block.index, self.block.generation);
+                None
+            }
+        };
+        let mut shard = inner.shards.enter(home);
+        if let Some(class) = freed {
+            inner.keep_hint(&mut shard, self.block.index, class);
+        }
+        // SAFETY: the last reference ends here, to a record of this shard.
+        let keeper = unsafe { shard.put_record(self.0, is_loan) };
+        drop(keeper);
+    }
+}
+
+impl Hold {
+    #[inline]
     pub(super) fn pool(&self) -> &Pool {
         &self.pool
     }
 
+    #[inline]
     pub(super) fn block(&self) -> &Block {
         &self.block
+    }
+
+    /// Where the block's bytes are.
+    #[inline]
+    pub(super) fn at(&self) -> NonNull<u8> {
+        self.at
+    }
+
+    pub(super) fn set_moved(&self) {
+        // Relaxed: the reference count orders the drop.
+        self.moved.store(true, Ordering::Relaxed);
+    }
+
+    /// Another process may be told of the block from now on.
+    pub(super) fn set_told(&self) {
+        // Relaxed: as in `set_moved`.
+        self.told.store(true, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn is_told(&self) -> bool {
+        // Relaxed: asked by the only reference.
+        self.told.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_sent(&self, sent: bool) {
@@ -61,16 +199,19 @@ impl Hold {
         self.sent.store(sent, Ordering::Release);
     }
 
-    fn is_sent(&self) -> bool {
+    #[inline]
+    pub(super) fn is_sent(&self) -> bool {
         // ordering: Acquire pairs with the Release in `set_sent`.
         self.sent.load(Ordering::Acquire)
     }
 
+    #[inline]
     pub(super) fn is_loan(&self) -> bool {
         self.kind == BlockState::Loaned
     }
 
     /// The bytes, for copying by the runtime itself.
+    #[inline]
     pub(super) fn bytes(&self, len: usize) -> &[u8] {
         let len = len.min(self.block.capacity);
         // SAFETY: the block's range was checked when it was located, it stays
@@ -78,6 +219,7 @@ impl Hold {
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), len) }
     }
 
+    #[inline]
     pub(super) fn word(&self) -> Word {
         let owner = if self.is_loan() { self.pool.0.me.0 } else { 0 };
         Word::new(self.kind as u8, owner, self.block.generation)
@@ -95,8 +237,8 @@ impl Hold {
         let next = self.block.generation.next();
         let carried = Word::new(BlockState::Carried as u8, slot.0, next);
         if self.is_loan() {
-            let done = pool.change(self.block.index, self.word(), carried);
-            // Relaxed: the Arc that owns `self` orders its drop.
+            let done = pool.change_loan(self, carried);
+            // Relaxed: the count of references orders the drop.
             self.moved.store(done, Ordering::Relaxed);
             return done.then_some(next);
         }
@@ -110,28 +252,6 @@ impl Hold {
             self.moved.store(true, Ordering::Relaxed);
         }
         done.then_some(next)
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let pool = &self.pool.0;
-        if self.is_loan() {
-            pool.loans.fetch_sub(1, Ordering::Relaxed);
-        }
-        // Relaxed: `drop` has the only reference.
-        if self.moved.load(Ordering::Relaxed) {
-            return;
-        }
-        if self.is_loan() {
-            // Fails when the block went to another process as an argument.
-            let word = self.word();
-            if pool.load(self.block.index) == word {
-                pool.free(self.block.index, word);
-            }
-        } else {
-            pool.release(self.block.index, self.block.generation);
-        }
     }
 }
 
@@ -157,6 +277,7 @@ impl Inner {
     }
 
     /// A new owner begins with no holders, whatever a former life of the block left.
+    #[inline]
     pub(super) fn forget_holders(&self, block: BlockIndex) {
         for word in self.holders(block) {
             // Relaxed: nobody holds a block that is loaned; who is about to, in error,
@@ -181,7 +302,7 @@ impl Inner {
     }
 
     /// Makes this process the only holder of a block that is its own.
-    fn hold_alone(&self, block: BlockIndex) {
+    pub(super) fn hold_alone(&self, block: BlockIndex) {
         let (at, bit) = self.own_bit();
         for (i, word) in self.holders(block).iter().enumerate() {
             // Relaxed: the change of the truth word that follows publishes it.
@@ -280,12 +401,31 @@ impl Inner {
 
 impl Pool {
     /// Allocates a block of at least `len` bytes.
+    #[inline]
     pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
+        let hold = self.alloc_at_hand(len);
+        let hold = hold.map_or_else(|| self.alloc_anew(len), Ok)?;
+        Ok(Loan { hold, len })
+    }
+
+    /// A block of which this thread's shard has a hint.
+    #[inline]
+    fn alloc_at_hand(&self, len: usize) -> Option<HoldRef> {
+        let class = Class::of(len)?;
+        let (home, mut shard) = self.0.shards.enter_own();
+        while let Some(hint) = shard.hints[class.index()].pop() {
+            if let Some(block) = self.0.claim_block(hint, class) {
+                let kind = BlockState::Loaned;
+                return Some(HoldRef::new_in(self, home, &mut shard, block, kind));
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn alloc_anew(&self, len: usize) -> Result<HoldRef, AllocError> {
         let block = self.0.alloc(len)?;
-        Ok(Loan {
-            hold: Hold::new(self, block, BlockState::Loaned),
-            len,
-        })
+        Ok(HoldRef::new(self, block, BlockState::Loaned))
     }
 
     /// Takes a block that the host passed as an argument: a loan changes hands, a
@@ -295,11 +435,11 @@ impl Pool {
         index: BlockIndex,
         generation: Generation,
         loan_from: Option<crate::prim::ProcessId>,
-    ) -> Option<Arc<Hold>> {
+    ) -> Option<HoldRef> {
         let block = self.0.describe(index, generation)?;
         let Some(from) = loan_from else {
             let held = self.0.acquire(index, generation);
-            return held.then(|| Hold::new(self, block, BlockState::Shared));
+            return held.then(|| HoldRef::new(self, block, BlockState::Shared));
         };
         let theirs = Word::new(BlockState::Loaned as u8, from.0, generation);
         // In a new generation: what the giver still believes to have does not fit any
@@ -312,7 +452,7 @@ impl Pool {
         let ours = Word::new(BlockState::Loaned as u8, self.0.me.0, generation);
         self.0
             .change(index, theirs, ours)
-            .then(|| Hold::new(self, block, BlockState::Loaned))
+            .then(|| HoldRef::new(self, block, BlockState::Loaned))
     }
 
     /// Copies `len` bytes out of a block that a task's result in `slot` consists
@@ -374,7 +514,7 @@ impl Pool {
         generation: Generation,
         slot: SlotIndex,
         as_loan: bool,
-    ) -> Option<Arc<Hold>> {
+    ) -> Option<HoldRef> {
         let block = self.0.describe(index, generation)?;
         let carried = Word::new(BlockState::Carried as u8, slot.0, generation);
         if self.0.load(index) != carried {
@@ -389,171 +529,6 @@ impl Pool {
         let ours = Word::new(kind as u8, owner, generation);
         self.0
             .change(index, carried, ours)
-            .then(|| Hold::new(self, block, kind))
+            .then(|| HoldRef::new(self, block, kind))
     }
 }
-
-/// A buffer in shared memory that one owner may write.
-///
-/// Comes from [`Runtime::alloc`](crate::Runtime::alloc) in the host and from
-/// [`alloc`](crate::alloc) in a task. It derefs to `[u8]`; [`Loan::publish`] turns
-/// it into a [`Shared`]. As an argument or result of a task it changes hands
-/// without a copy. Dropping it frees the memory; if its process dies, it is freed
-/// too.
-///
-/// The bytes of a fresh loan are whatever the last user of the memory left:
-/// write before you publish. The start is aligned to 16 bytes (64 from 256 bytes
-/// on), so `bytemuck::cast_slice_mut` to `u64` or `f64` works.
-///
-/// ```
-/// # pinfold::test_setup!();
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let rt = pinfold::Runtime::builder().workers(1).start()?;
-/// let mut loan = rt.alloc(5)?;
-/// loan.copy_from_slice(b"hello");
-/// let shared = loan.publish();
-/// assert_eq!(&shared[..], b"hello");
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct Loan {
-    pub(super) hold: Arc<Hold>,
-    pub(super) len: usize,
-}
-
-impl Loan {
-    /// How many bytes the block could hold.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// assert!(rt.alloc(100)?.capacity() >= 100);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn capacity(&self) -> usize {
-        self.hold.block.capacity
-    }
-
-    /// Keeps the first `len` bytes; does nothing if there are fewer.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let mut loan = rt.alloc(100)?;
-    /// loan.truncate(3);
-    /// assert_eq!(loan.len(), 3);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
-    }
-
-    /// Ends writing: the same memory, readable by any number of holders in any
-    /// process of the fold.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let mut loan = rt.alloc(1)?;
-    /// loan[0] = 7;
-    /// let first = loan.publish();
-    /// let second = first.clone();
-    /// assert_eq!(first[0], second[0]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn publish(self) -> Shared {
-        let (pool, block) = (self.hold.pool.clone(), self.hold.block);
-        pool.0.hold_alone(block.index);
-        let shared = Word::new(BlockState::Shared as u8, 0, block.generation);
-        // Relaxed: this is the only owner.
-        self.hold.moved.store(true, Ordering::Relaxed);
-        if !pool.0.change(block.index, self.hold.word(), shared) {
-            pool.0.report_damage(block.index, self.hold.word());
-        }
-        Shared {
-            hold: Hold::new(&pool, block, BlockState::Shared),
-            len: self.len,
-        }
-    }
-}
-
-impl Deref for Loan {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        if self.hold.is_sent() {
-            return &[]; // another process may be writing
-        }
-        self.hold.bytes(self.len)
-    }
-}
-
-impl DerefMut for Loan {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        if self.hold.is_sent() {
-            return &mut [];
-        }
-        let len = self.len.min(self.hold.block.capacity);
-        // SAFETY: range and lifetime as in `Hold::bytes`; the word says Loaned by
-        // this process and `&mut self` is the only way to this hold's bytes (the
-        // transfer's second reference never touches them while a `Loan` lives).
-        unsafe { std::slice::from_raw_parts_mut(self.hold.at.as_ptr(), len) }
-    }
-}
-
-/// A read-only buffer in shared memory, held by any number of owners in any
-/// process of the fold.
-///
-/// Comes from [`Loan::publish`]. Cloning counts within this process; passing it to
-/// a task or returning it from one moves no byte. The last drop, in whatever
-/// process, frees the memory; the death of a process drops what it held.
-///
-/// The bytes do not change while it is held, as long as no process of the fold
-/// writes where it should not; a value that must be trusted against a worker gone
-/// wild should be copied before it is checked.
-///
-/// ```
-/// # pinfold::test_setup!();
-/// fn sum(data: pinfold::Shared) -> u64 {
-///     data.iter().map(|b| u64::from(*b)).sum()
-/// }
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let rt = pinfold::Runtime::builder().workers(1).start()?;
-/// let mut loan = rt.alloc(1000)?;
-/// loan.fill(2);
-/// assert_eq!(rt.spawn(sum, loan.publish()).join()?, 2000);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Shared {
-    pub(super) hold: Arc<Hold>,
-    pub(super) len: usize,
-}
-
-impl Deref for Shared {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        self.hold.bytes(self.len)
-    }
-}
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl PartialEq for Shared {
-    fn eq(&self, other: &Self) -> bool {
-        self[..] == other[..]
-    }
-}
-
-impl Eq for Shared {}

@@ -29,27 +29,31 @@
 //! Free bits and avail bits are hints: a set bit says "maybe free". Whoever takes
 //! a bit asks the word. A hint that died with its taker is set again by
 //! [`recover`](Pool::recover).
+//! Each process's threads keep hints of their own at hand (`shard`); a block whose
+//! hint lies there is `Free`.
 #![allow(unsafe_code)]
 
 mod audit;
 mod blocks;
+mod buffer;
 mod classes;
 mod hold;
 mod plan;
 mod recover;
+mod shard;
 mod spans;
 mod transfer;
 mod usage;
 
 pub use audit::Living;
 pub use blocks::{Block, BlockState};
-pub use hold::{Loan, Shared};
+pub use buffer::{Loan, Shared};
 pub use plan::PoolPlan;
 pub use transfer::{Parcel, Transfer, decoding, encoding};
 pub use usage::ClassUse;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::prim::atomic::AtomicU64;
@@ -57,6 +61,7 @@ use crate::prim::{BlockIndex, ProcessId};
 use crate::shm::{Bytes, Segment, View, Views};
 
 use classes::{COUNT, SLAB_BLOCKS_MAX};
+use shard::Shards;
 
 /// Why an allocation failed.
 ///
@@ -104,8 +109,25 @@ pub enum AllocError {
 }
 
 /// A process's side of the pool. Cloning is cheap.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Pool(Arc<Inner>);
+
+impl Clone for Pool {
+    fn clone(&self) -> Self {
+        // Relaxed: as for any count of references, what is counted is at hand.
+        self.0.pools.fetch_add(1, Ordering::Relaxed);
+        Pool(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // ordering: AcqRel pairs with the other drops': what was done with them is done.
+        if self.0.pools.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.shards.close();
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -118,12 +140,12 @@ struct Inner {
     blocks: Views<AtomicU64>,
     arena: Bytes,
     segment: Arc<Segment>,
-    /// Per class: blocks that were free when last seen (hints of our own).
-    caches: [Mutex<Vec<BlockIndex>>; COUNT],
+    /// What the threads keep at hand.
+    shards: Shards,
     /// Per shared block that this process holds: how many holds.
     held: [Mutex<HashMap<BlockIndex, u32>>; HELD_SHARDS],
-    /// Buffers of this process that may be written.
-    loans: AtomicUsize,
+    /// How many `Pool`s there are, but those in records of buffers.
+    pools: AtomicUsize,
     damage: PrivateU64,
 }
 
@@ -163,9 +185,9 @@ impl Pool {
             ),
             arena: segment.bytes(plan.arena, plan.capacity()),
             segment: Arc::clone(segment),
-            caches: std::array::from_fn(|_| Mutex::default()),
+            shards: Shards::default(),
             held: std::array::from_fn(|_| Mutex::default()),
-            loans: AtomicUsize::new(0),
+            pools: AtomicUsize::new(1),
             damage: PrivateU64::new(0),
         }))
     }
@@ -178,7 +200,7 @@ impl Pool {
     /// How often a word held what no correct process writes.
     pub fn damage(&self) -> u64 {
         // Relaxed: a private counter.
-        self.0.damage.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.damage.load(Ordering::Relaxed)
     }
 
     /// Whether both are sides of the same pool in the same process.
@@ -188,7 +210,7 @@ impl Pool {
 }
 
 /// Locks a private mutex; a panic while it was held cannot leave these half
-/// changed (they guard plain vectors and maps of hints and counts).
+/// changed (they guard plain maps of counts).
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()

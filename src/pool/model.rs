@@ -271,15 +271,15 @@ fn argument_and_result_pass_each_other() {
         let world = World::new(1);
         let host = world.process(HOST);
         let loan = Transfer::of_loan(host.alloc(THREE).expect("room"));
-        let block = *loan.hold.block();
+        let block = loan.argument(&host.pool).expect("own pool");
         let worker = spawn(world.process(A), move |a| {
             let hold = a.pool.accept(block.index, block.generation, Some(HOST));
             let Some(hold) = hold else {
                 return None; // not sent after all
             };
             assert_eq!(a.read(hold.block()) >> 16, 0);
-            for cell in a.cells(&block) {
-                cell.set(a.mark(&block));
+            for cell in a.cells(hold.block()) {
+                cell.set(a.mark(hold.block()));
             }
             let hold = Transfer { hold, len: 0 };
             Some(hold.into_result(SLOT, &[]).expect("carried"))

@@ -90,6 +90,7 @@ impl PoolPlan {
     }
 
     /// Words per block in the block table.
+    #[inline]
     pub fn block_stride(&self) -> usize {
         1 + self.holder_words
     }

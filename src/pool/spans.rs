@@ -45,6 +45,7 @@ pub(super) enum Span {
 }
 
 impl Inner {
+    #[inline]
     pub(super) fn span(&self, span: usize) -> Span {
         // ordering: Acquire pairs with the Release that made it a slab or run.
         let word = Word::unpack(self.spans[span].load(Ordering::Acquire));
@@ -73,6 +74,7 @@ impl Inner {
         (number as usize) < self.plan.processes
     }
 
+    #[inline]
     fn is_run(&self, span: usize, count: u64) -> bool {
         count >= 1 && count <= (self.plan.spans - span) as u64
     }

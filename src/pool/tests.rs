@@ -7,6 +7,7 @@ use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
 mod half;
+mod shards;
 
 const HOST: ProcessId = ProcessId::HOST;
 const WORKER: ProcessId = ProcessId(1);
@@ -179,7 +180,7 @@ fn a_result_that_is_held_elsewhere_is_copied() {
     });
     let kept = kept.expect("room");
     let going = Transfer {
-        hold: Arc::clone(&kept.hold),
+        hold: kept.hold.clone(),
         len: 5,
     };
     let parcel = going.into_result(SlotIndex(0), &[]).expect("copied");
@@ -239,7 +240,7 @@ fn a_loan_may_come_back_published() {
     let Transfer { hold, len } = there;
     let shared = Loan { hold, len }.publish();
     let going = Transfer {
-        hold: Arc::clone(&shared.hold),
+        hold: shared.hold.clone(),
         len,
     };
     drop(shared);

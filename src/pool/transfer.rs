@@ -12,13 +12,12 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::prim::{BlockIndex, Generation, ProcessId, SlotIndex};
 
-use super::hold::Hold;
+use super::hold::HoldRef;
 use super::{AllocError, Loan, Pool, Shared};
 
 /// How a block travels.
@@ -82,7 +81,7 @@ impl Parcel {
 /// A hold on its way into or out of a value.
 #[derive(Clone, Debug)]
 pub struct Transfer {
-    pub(super) hold: Arc<Hold>,
+    pub(super) hold: HoldRef,
     pub(super) len: usize,
 }
 
@@ -167,9 +166,10 @@ pub fn decoding<R>(incoming: Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
 }
 
 impl Transfer {
-    /// The parcel of an argument. False as second: the buffer is of another pool.
+    /// The parcel of an argument; `None` if the buffer is of another pool.
     pub fn argument(&self, pool: &Pool) -> Option<Parcel> {
         self.hold.pool().is_same(pool).then(|| {
+            self.hold.set_told();
             self.parcel(if self.is_loan() {
                 ParcelKind::LoanArgument
             } else {
@@ -218,7 +218,7 @@ impl Transfer {
         } else {
             ParcelKind::SharedResult
         };
-        if Arc::strong_count(&self.hold) == 1
+        if self.hold.is_sole()
             && let Some(generation) = self.hold.carry(slot)
         {
             return Ok(Parcel {
@@ -264,9 +264,11 @@ impl Pool {
         let hold = match parcel.kind {
             ParcelKind::SharedResult => self.adopt(parcel.index, parcel.generation, slot, false)?,
             ParcelKind::LoanResult => self.adopt(parcel.index, parcel.generation, slot, true)?,
-            ParcelKind::Borrowed => {
-                Arc::clone(&held.iter().find(|transfer| transfer.is_of(parcel))?.hold)
-            }
+            ParcelKind::Borrowed => held
+                .iter()
+                .find(|transfer| transfer.is_of(parcel))?
+                .hold
+                .clone(),
             _ => return None,
         };
         Transfer::of(hold, parcel.len)
@@ -274,7 +276,7 @@ impl Pool {
 }
 
 impl Transfer {
-    pub(super) fn of(hold: Arc<Hold>, len: u64) -> Option<Self> {
+    pub(super) fn of(hold: HoldRef, len: u64) -> Option<Self> {
         let len = usize::try_from(len).ok()?;
         (len <= hold.block().capacity).then_some(Transfer { hold, len })
     }
@@ -295,18 +297,14 @@ impl Transfer {
 
 const OUTSIDE: &str = "a pinfold buffer can only be an argument or result of a task; to store its bytes, serialize the slice";
 
-fn serialize<S: Serializer>(
-    hold: &Arc<Hold>,
-    len: usize,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn serialize<S: Serializer>(hold: &HoldRef, len: usize, serializer: S) -> Result<S::Ok, S::Error> {
     if !matches!(MODE.get(), Mode::Encoding | Mode::Met) {
         return Err(serde::ser::Error::custom(OUTSIDE));
     }
     MODE.set(Mode::Met);
     let number = OUTGOING.with_borrow_mut(|list| {
         list.push(Transfer {
-            hold: Arc::clone(hold),
+            hold: hold.clone(),
             len,
         });
         list.len() - 1

@@ -47,17 +47,20 @@ impl Generation {
     const MASK: u64 = (1 << Self::BITS) - 1;
 
     /// The low 40 bits of `raw`.
+    #[inline]
     pub const fn new(raw: u64) -> Self {
         Generation(raw & Self::MASK)
     }
 
     /// The number itself.
+    #[inline]
     pub const fn raw(self) -> u64 {
         self.0
     }
 
     /// The one after this, wrapping.
     #[must_use]
+    #[inline]
     pub const fn next(self) -> Self {
         Generation::new(self.0 + 1)
     }

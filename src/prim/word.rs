@@ -33,6 +33,7 @@ pub struct Word {
 
 impl Word {
     /// Puts the three together.
+    #[inline]
     pub const fn new(state: u8, owner: u32, generation: Generation) -> Self {
         Word {
             state,
@@ -42,6 +43,7 @@ impl Word {
     }
 
     /// As the 64 bits that lie in shared memory.
+    #[inline]
     pub const fn pack(self) -> u64 {
         debug_assert!(self.state < 16 && self.owner <= OWNER_MAX);
         ((self.state as u64) << STATE_SHIFT)
@@ -50,6 +52,7 @@ impl Word {
     }
 
     /// From the 64 bits; every bit pattern is a word, if not always a sensible one.
+    #[inline]
     pub const fn unpack(raw: u64) -> Self {
         Word {
             state: (raw >> STATE_SHIFT) as u8,

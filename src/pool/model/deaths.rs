@@ -195,7 +195,8 @@ fn worker_dies_with_arguments_and_result() {
         let pinned = host.alloc(THREE);
         let loan = Transfer::of_loan(host.alloc(THREE).expect("room"));
         let shared = host.alloc(THREE).expect("room").publish();
-        let (loaned, held) = (*loan.hold.block(), *shared.hold.block());
+        let loaned = loan.argument(&host.pool).expect("own pool");
+        let held = *shared.hold.block();
         let returned = Arc::new(Mutex::new(None));
         let result = Arc::clone(&returned);
         let mortal = spawn_mortal(world.process(D), death, move |d| {
@@ -245,7 +246,7 @@ fn recovery_passes_a_run_on_its_way() {
         let world = World::new(2);
         let host = world.process(HOST);
         let loan = Transfer::of_loan(host.alloc(RUN).expect("room"));
-        let block = *loan.hold.block();
+        let block = loan.argument(&host.pool).expect("own pool");
         let worker = spawn(world.process(A), move |a| {
             let hold = a.pool.accept(block.index, block.generation, Some(HOST));
             let hold = hold.expect("sent");
