@@ -183,10 +183,7 @@ impl Nest {
             let cell = &self.runner.fold.slots[place.slot as usize];
             let is_over = match self.state(place) {
                 Some(TaskState::Done) => {
-                    let holds = &slots.forsaken[at].1;
-                    let index = SlotIndex(place.slot);
-                    // Its buffers are freed by dropping them.
-                    drop(Finished::take(cell, index, &self.runner.pool, holds));
+                    Finished::discard(cell, SlotIndex(place.slot), &self.runner.pool);
                     cell.release(place.generation);
                     true
                 }

@@ -14,6 +14,7 @@ mod idle;
 mod index;
 mod limits;
 mod nested;
+mod orphans;
 mod priorities;
 mod processes;
 mod recovery;
