@@ -36,6 +36,7 @@ impl Scheduler {
         let mut state = self.lock();
         self.reap(&mut state);
         self.fail_pending(&mut state, &TaskError::Cancelled);
+        self.cancel_in_transit(&mut state);
         for slot in 0..state.used {
             self.cancel_slot(&mut state, slot, None);
         }

@@ -87,6 +87,8 @@ pub struct Nodes {
     vacant: Vec<u32>,
     /// Pending and in transit.
     count: usize,
+    /// The ticket of the one in transit: the attendant has one at a time.
+    in_transit: Option<u32>,
 }
 
 impl Nodes {
@@ -339,9 +341,12 @@ impl Scheduler {
 
     /// Submits a task of which nothing is missing; may wait for room.
     pub fn go(&self, id: NodeId) {
-        let Some(node) = self.lock().nodes.remove(id) else {
+        let mut state = self.lock();
+        let Some(node) = state.nodes.remove(id) else {
             return;
         };
+        state.nodes.in_transit = Some(node.ticket);
+        drop(state);
         let Node {
             ticket,
             inputs,
@@ -353,6 +358,7 @@ impl Scheduler {
             .and_then(|mut job| self.submit_pending(&mut job, ticket));
         let mut state = self.lock();
         state.nodes.count -= 1;
+        state.nodes.in_transit = None;
         if let Err(error) = submitted {
             self.end_unqueued(&mut state, ticket, error);
             drop(state);
@@ -428,6 +434,17 @@ impl Scheduler {
             .collect();
         for id in ids {
             self.end_node(state, id, TaskError::Cancelled);
+        }
+        let in_transit = state.nodes.in_transit;
+        if in_transit.is_some_and(|ticket| state.tickets.is_watched_by(ticket, group)) {
+            self.cancel_in_transit(state);
+        }
+    }
+
+    /// Has the task that is on its way to the queue end instead.
+    pub(super) fn cancel_in_transit(&self, state: &mut State) {
+        if let Some(ticket) = state.nodes.in_transit {
+            state.tickets.cancel_pending(ticket);
         }
     }
 
