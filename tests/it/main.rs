@@ -5,6 +5,7 @@ pinfold::test_setup!();
 mod after;
 mod api;
 mod bad_input;
+mod callbacks;
 mod control;
 mod death;
 mod graphs;
