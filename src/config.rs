@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::layout::{EXECUTORS_MAX, SLOTS_MAX, Shape};
-use crate::task::Init;
+use crate::task::{Init, Orphans};
 use crate::topology;
 
 /// When [`Runtime::shutdown`](crate::Runtime::shutdown) ends what is in flight.
@@ -52,6 +52,7 @@ pub(crate) struct Config {
     pub heartbeat: Option<Duration>,
     pub spares: usize,
     pub profile: bool,
+    pub orphans: Orphans,
     #[cfg(feature = "crash-points")]
     pub crash_at: Option<u64>,
 }
@@ -71,6 +72,7 @@ impl Default for Config {
             heartbeat: None,
             spares: 0,
             profile: false,
+            orphans: Orphans::Cancel,
             #[cfg(feature = "crash-points")]
             crash_at: None,
         }

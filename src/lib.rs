@@ -95,6 +95,8 @@ pub use scheduler::{
     Audit, Counters, FunctionProfile, Limit, Owned, Profile, ProfileSummary, Retry, Times,
 };
 #[cfg(not(loom))]
+pub use task::Orphans;
+#[cfg(not(loom))]
 pub use worker::{
     Cancelled, Child, Context, ProgressError, TaskInfo, alloc, context, current_task, spawn,
     task_info, task_name, traceparent, worker_state,

@@ -484,6 +484,46 @@ impl Pool {
         Transfer::of(hold, len as u64)
     }
 
+    /// The bytes from `from` to `to` of a block that others may take over or free
+    /// meanwhile: whether they are worth anything shows when the block is taken.
+    pub fn peek(&self, index: BlockIndex, from: usize, to: usize) -> Option<Vec<u8>> {
+        let (_, offset, capacity) = self.0.locate(index)?;
+        let aligned = from / 8 * 8;
+        if from > to || to > capacity {
+            return None;
+        }
+        let mut bytes = self.0.arena.copy_out(offset + aligned, to - aligned)?;
+        bytes.drain(..from - aligned);
+        Some(bytes)
+    }
+
+    /// Takes over, for the host, an argument that process `dead` had given to a task it
+    /// spawned; before [`Pool::recover`], which would free it. The generation stays: the
+    /// giver is dead, and the task's slot names it. `None` if somebody else has it by now.
+    pub fn inherit(
+        &self,
+        index: BlockIndex,
+        generation: Generation,
+        is_loan: bool,
+        dead: crate::prim::ProcessId,
+    ) -> Option<Transfer> {
+        let block = self.0.describe(index, generation)?;
+        let (is_ours, kind) = if is_loan {
+            let loaned = |to: u32| Word::new(BlockState::Loaned as u8, to, generation);
+            let (theirs, ours) = (loaned(dead.0), loaned(self.0.me.0));
+            (self.0.change(index, theirs, ours), BlockState::Loaned)
+        } else {
+            (self.0.acquire(index, generation), BlockState::Shared)
+        };
+        is_ours
+            .then(|| HoldRef::new(self, block, kind))
+            .and_then(|hold| {
+                // Who runs the task was told of it by the dead, and takes it over from us.
+                hold.set_told();
+                Transfer::of(hold, 0)
+            })
+    }
+
     /// The first `len` bytes of a block that the host keeps for the running task.
     /// `None` if they are not there.
     pub fn argument_bytes(

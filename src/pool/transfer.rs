@@ -53,6 +53,11 @@ impl Parcel {
     /// Words of a parcel.
     pub const WORDS: usize = 3;
 
+    /// Whether it gives its one owner away.
+    pub fn is_loan(&self) -> bool {
+        matches!(self.kind, ParcelKind::LoanArgument | ParcelKind::LoanResult)
+    }
+
     /// As words.
     pub fn pack(self) -> [u64; Self::WORDS] {
         let first = u64::from(self.index.0) | (self.kind as u64) << 32;

@@ -15,7 +15,7 @@ use crate::scheduler::{
 
 use super::Task;
 use super::handle::Handle;
-use super::task::{encode, foreign, handle};
+use super::task::{Submitted, encode, foreign, refuse};
 
 /// The outcomes of what was depended on, in order.
 type Outcomes<'a> = Iter<'a, Arc<Outcome>>;
@@ -252,12 +252,27 @@ where
     where
         D: Dependencies<Inputs = I> + Sealed<Values = I>,
     {
-        let scheduler = self.core().sound();
-        let submitted = self.submit_after(&scheduler, &after, args);
-        handle(scheduler, submitted, self.name)
+        let submitted = self.submit_after(&after, args);
+        Handle::new(submitted.scheduler, submitted.ticket, self.name)
     }
 
-    fn submit_after<D>(
+    /// Submits it; says what came of it.
+    pub(super) fn submit_after<D>(&self, after: &D, args: A) -> Submitted
+    where
+        D: Sealed<Values = I>,
+    {
+        let scheduler = self.core().sound();
+        let submitted = self.submit_after_to(&scheduler, after, args);
+        Submitted {
+            ticket: submitted.map_err(|refused| refuse(&scheduler, refused)),
+            scheduler,
+            // Whoever wants to know submits none that wait.
+            has_buffers: false,
+            name: self.name,
+        }
+    }
+
+    fn submit_after_to<D>(
         &self,
         scheduler: &Arc<Scheduler>,
         after: &D,

@@ -8,7 +8,7 @@ use crate::config::{Config, Shutdown};
 use crate::error::StartError;
 use crate::process::Role;
 use crate::scheduler::Counters;
-use crate::task::init_of;
+use crate::task::{Orphans, init_of};
 
 use super::Runtime;
 use super::core::Core;
@@ -210,6 +210,45 @@ impl Builder {
     /// ```
     pub fn kill_grace(mut self, grace: Duration) -> Self {
         self.config.kill_grace = grace;
+        self
+    }
+
+    /// What becomes of the tasks that a worker's tasks have [spawned](crate::spawn), and
+    /// that nobody has begun, when that worker dies. Default: [`Orphans::Cancel`], they never
+    /// run. With [`Orphans::Finish`] each of them is run once all the same; nobody sees its
+    /// outcome. Spawned tasks that another worker is running then are left alone in either
+    /// case, and those of a task that was cancelled do not begin in either case.
+    ///
+    /// A task that is [tried again](crate::Task::safe_to_repeat) spawns its tasks again, and
+    /// knows nothing of those of its first attempt. With [`Orphans::Finish`] these are not
+    /// taken back: what it spawns may be run once for each of its attempts.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use std::path::PathBuf;
+    /// fn leaves_a_file(path: PathBuf) {
+    ///     std::fs::write(path, "was here").unwrap();
+    /// }
+    /// fn dies(path: PathBuf) {
+    ///     drop(pinfold::spawn(leaves_a_file, path));
+    ///     std::process::abort();
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder()
+    ///     .workers(1)
+    ///     .orphans(pinfold::Orphans::Finish)
+    ///     .start()?;
+    /// let path = std::env::temp_dir().join(format!("orphan-{}", std::process::id()));
+    /// assert!(rt.spawn(dies, path.clone()).join().is_err());
+    /// while !path.exists() {
+    ///     std::thread::yield_now();
+    /// }
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn orphans(mut self, policy: Orphans) -> Self {
+        self.config.orphans = policy;
         self
     }
 

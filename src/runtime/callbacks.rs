@@ -1,12 +1,16 @@
 //! Callbacks: run in the host, each apart from the task and from the others.
 //!
 //! They are run by a pool of threads that grows while its threads are blocked (the
-//! crate `blocking`), so one that never returns holds up nobody.
+//! crate `blocking`), so one that never returns holds up nobody. That one has panicked is
+//! told to the subscriber of the thread that set it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, dispatcher};
 
 use crate::prim::TaskId;
 use crate::scheduler::{Listener, Scheduler};
@@ -55,23 +59,82 @@ pub enum CallbackError {
     },
 }
 
-/// Runs a callback on a thread of its own, or of nobody else's at least.
-pub fn run(which: &'static str, callback: impl FnOnce() + Send + 'static) {
-    let begin = Instant::now();
-    let job = move || {
-        if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-            tracing::error!(which, "a callback panicked");
+/// A subscriber for what happens on threads of the runtime: that of the thread that made
+/// this, which may have one of its own.
+#[derive(Clone)]
+pub struct Log(Dispatch);
+
+impl Log {
+    /// Of this thread.
+    pub fn of_this_thread() -> Self {
+        Log(dispatcher::get_default(Dispatch::clone))
+    }
+
+    /// Logs by way of it. Without one, by way of what there is when it happens.
+    pub fn with(&self, log: impl FnOnce()) {
+        if self.0.is::<NoSubscriber>() {
+            log();
+        } else {
+            dispatcher::with_default(&self.0, log);
         }
-        let took = begin.elapsed();
-        if took > LONG {
-            tracing::warn!(which, ?took, "a callback took long");
-        }
+    }
+}
+
+/// Calls code of the user's. If it panics: what the panic said.
+pub fn caught(f: impl FnOnce()) -> Result<(), String> {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else {
+        return Ok(());
     };
-    blocking::unblock(job).detach();
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    // A panic value whose drop panics again is left alone.
+    std::mem::forget(panic);
+    Err(text.unwrap_or_else(|| "(a panic value that is not a string)".into()))
+}
+
+/// What a callback is called when there is something to tell of it.
+#[derive(Clone)]
+pub struct Origin {
+    which: &'static str,
+    /// What the function of its task is called.
+    task: fn() -> &'static str,
+    log: Log,
+}
+
+impl Origin {
+    /// Of one that is set by this thread.
+    pub fn new(which: &'static str, task: fn() -> &'static str) -> Self {
+        let log = Log::of_this_thread();
+        Origin { which, task, log }
+    }
+
+    /// Calls it.
+    fn call(&self, callback: impl FnOnce()) {
+        let Err(panic) = caught(callback) else { return };
+        let (which, task) = (self.which, (self.task)());
+        self.log
+            .with(|| tracing::error!(which, task, panic, "a callback panicked"));
+    }
+
+    /// Runs it on a thread of its own, or of nobody else's at least.
+    pub fn run(self, callback: impl FnOnce() + Send + 'static) {
+        let begin = Instant::now();
+        let job = move || {
+            self.call(callback);
+            let took = begin.elapsed();
+            if took > LONG {
+                let (which, task) = (self.which, (self.task)());
+                self.log
+                    .with(|| tracing::warn!(which, task, ?took, "a callback took long"));
+            }
+        };
+        blocking::unblock(job).detach();
+    }
 }
 
 /// What tells `callback` how far a task is; never two calls at a time.
 pub fn listener(
+    origin: Origin,
     scheduler: &Arc<Scheduler>,
     task: TaskId,
     callback: impl Fn(Progress) + Send + Sync + 'static,
@@ -88,7 +151,10 @@ pub fn listener(
             return; // who is at it will look again
         }
         let (tell, scheduler) = (Arc::clone(&tell), scheduler.clone());
-        run("on_progress", move || tell.all(&scheduler, task));
+        let each = origin.clone();
+        origin
+            .clone()
+            .run(move || tell.all(&each, &scheduler, task));
     })
 }
 
@@ -99,16 +165,13 @@ struct Tell<F> {
 }
 
 impl<F: Fn(Progress)> Tell<F> {
-    fn all(&self, scheduler: &Weak<Scheduler>, task: TaskId) {
+    fn all(&self, origin: &Origin, scheduler: &Weak<Scheduler>, task: TaskId) {
         loop {
             // ordering: Acquire pairs with the addition in `listener`.
             let due = self.calls.load(Ordering::Acquire);
             let reported = scheduler.upgrade().and_then(|s| s.reported(task));
             if let Some(reported) = reported {
-                let called = AssertUnwindSafe(|| (self.callback)(reported.into()));
-                if catch_unwind(called).is_err() {
-                    tracing::error!(which = "on_progress", "a callback panicked");
-                }
+                origin.call(|| (self.callback)(reported.into()));
             }
             // ordering: AcqRel pairs with the addition in `listener`.
             if self.calls.fetch_sub(due, Ordering::AcqRel) == due {

@@ -13,7 +13,7 @@ use crate::scheduler::{Book, Counters, Scheduler};
 use crate::shm::Segment;
 use crate::supervise::{BEATS, Commands, Events, LogThread, Settings, Supervisor};
 use crate::sys::barrier;
-use crate::task::{FunctionId, Functions};
+use crate::task::{FunctionId, Functions, Orphans};
 use crate::topology::{self, Topology};
 
 use super::attendant::attend;
@@ -30,6 +30,7 @@ pub struct Founder {
     commands: Arc<Commands>,
     /// Ends with this, when no worker is left that could write.
     logs: Option<LogThread>,
+    orphans: Orphans,
     profile: Option<Arc<Book>>,
 }
 
@@ -129,6 +130,7 @@ impl Founder {
             settings,
             commands,
             logs,
+            orphans: config.orphans,
             profile: config.profile.then(Arc::default),
         })
     }
@@ -149,6 +151,7 @@ impl Founder {
             Arc::clone(self.commands.bell()),
             counters,
         );
+        scheduler.orphans = self.orphans;
         if let Some(book) = &self.profile {
             scheduler.profile_into(Arc::clone(book));
         }

@@ -226,8 +226,9 @@ impl<R> Drop for Handle<R> {
 
 impl<R: DeserializeOwned + Send + 'static> Handle<R> {
     /// Has `callback` called with the outcome when the task has ended, on a thread of
-    /// the host that is not yours. It may block, and panic (which is logged), without
-    /// harm to others; but of all that block, not more than 500 are called at a time (the
+    /// the host that is not yours. It may block, and panic, without harm to others (a panic
+    /// is a `tracing` event of level ERROR with `which` callback, `task` and what the `panic`
+    /// said, for the subscriber of the thread that calls this); but of all that block, not more than 500 are called at a time (the
     /// variable `BLOCKING_MAX_THREADS` of the environment says otherwise). The handle may be joined or dropped as ever. A value with a
     /// [`Loan`](crate::Loan) in it is the handle's alone.
     ///
@@ -324,7 +325,8 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
             let Some(task) = self.scheduler.task_id(ticket) else {
                 return Err(CallbackError::NotQueued { which });
             };
-            let listener = callbacks::listener(&self.scheduler, task, callback);
+            let origin = callbacks::Origin::new(which, self.name);
+            let listener = callbacks::listener(origin, &self.scheduler, task, callback);
             self.scheduler.listen(ticket, listener);
         }
         self.extra().has_on_progress = true;
@@ -341,9 +343,10 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         if has {
             return Err(CallbackError::SetTwice { which });
         }
+        let origin = callbacks::Origin::new(which, self.name);
         let follower = move |outcome: &Arc<Outcome>| {
             let outcome = Arc::clone(outcome);
-            callbacks::run(which, move || {
+            origin.run(move || {
                 let of_interest = of(&outcome);
                 drop(outcome);
                 if let Some(it) = of_interest {

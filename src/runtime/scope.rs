@@ -12,8 +12,10 @@ use serde::de::DeserializeOwned;
 use crate::error::TaskError;
 use crate::scheduler::Ended;
 
+use super::after::{Dependencies, Sealed};
 use super::core::Core;
 use super::ends::Ends;
+use super::task::Submitted;
 use super::{Handle, Task};
 
 /// Where tasks are spawned that end before the scope does; made by
@@ -68,8 +70,11 @@ impl Children {
 
     fn fail(&mut self, child: u32, error: TaskError, stops: bool) {
         // Somebody wanted that.
-        if error == TaskError::Cancelled {
-            return;
+        let is_cancelled = |error: &TaskError| *error == TaskError::Cancelled;
+        match &error {
+            TaskError::DependencyFailed { cause, .. } if is_cancelled(cause) => return,
+            error if is_cancelled(error) => return,
+            _ => {}
         }
         self.errors.push((child as usize, error));
         if stops && !self.is_cancelled {
@@ -124,20 +129,89 @@ impl<'rt> Scope<'rt> {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
+        self.enter(task.name, || task.submit(args))
+    }
+
+    /// Runs `f((args, inputs))` in a worker when the tasks of `after` have ended, with their
+    /// values as inputs: [`Task::spawn_after`], within this scope. What it depends on may be
+    /// of this scope or not. The scope waits for it as for the others; when the scope is
+    /// cancelled while it still waits, it ends with [`TaskError::Cancelled`].
+    ///
+    /// If it is not run because a task that it depends on has no value, that is an error of
+    /// this scope as any other, unless that task was cancelled.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let sum = rt.scope(|s| {
+    ///     let (a, b) = (s.spawn(|n: u64| n * n, 3), s.spawn(|n: u64| n * n, 4));
+    ///     s.spawn_after((&a, &b), |((), (a, b)): ((), (u64, u64))| a + b, ())
+    /// })?;
+    /// assert!(sum.is_finished());
+    /// assert_eq!(sum.join()?, 25);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_after<D, F, A, I, R>(&self, after: D, f: F, args: A) -> Handle<R>
+    where
+        D: Dependencies<Inputs = I> + Sealed<Values = I>,
+        F: Fn((A, I)) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned + Send + 'static,
+        I: Serialize + DeserializeOwned + Send + 'static,
+        R: Serialize + DeserializeOwned,
+    {
+        self.spawn_task_after(&Task::new(self.core, f), after, args)
+    }
+
+    /// The same for a task with settings of its own.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let add = rt.task(|(n, m): (u32, u32)| n + m).at_least_once();
+    /// let three = rt.scope(|s| {
+    ///     let one = s.spawn(|n: u32| n, 1);
+    ///     s.spawn_task_after(&add, &one, 2).join()
+    /// })??;
+    /// assert_eq!(three, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_task_after<D, F, A, I, R>(
+        &self,
+        task: &Task<'_, F, (A, I), R>,
+        after: D,
+        args: A,
+    ) -> Handle<R>
+    where
+        D: Dependencies<Inputs = I> + Sealed<Values = I>,
+        F: Fn((A, I)) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned + Send + 'static,
+        I: Serialize + DeserializeOwned + Send + 'static,
+        R: Serialize + DeserializeOwned,
+    {
+        self.enter(task.name, || task.submit_after(&after, args))
+    }
+
+    /// Submits a task, unless this scope was cancelled, and watches it.
+    fn enter<R: DeserializeOwned>(
+        &self,
+        name: fn() -> &'static str,
+        submit: impl FnOnce() -> Submitted,
+    ) -> Handle<R> {
         let child = {
             let mut children = self.look();
             if children.is_cancelled {
-                return Handle::new(
-                    self.core.present(),
-                    Err(Box::new(TaskError::Cancelled)),
-                    task.name,
-                );
+                let cancelled = Err(Box::new(TaskError::Cancelled));
+                return Handle::new(self.core.present(), cancelled, name);
             }
             children.spawned += 1;
             children.spawned - 1
         };
         // Not under the lock: it may wait for room.
-        let submitted = task.submit(args);
+        let submitted = submit();
         let mut children = self.lock();
         match &submitted.ticket {
             Ok(ticket) => {
@@ -151,7 +225,7 @@ impl<'rt> Scope<'rt> {
             Err(error) => children.fail(child, (**error).clone(), self.stops),
         }
         drop(children);
-        Handle::new(submitted.scheduler, submitted.ticket, task.name)
+        Handle::new(submitted.scheduler, submitted.ticket, name)
     }
 
     /// Cancels the tasks of this scope: those that nobody has begun never are, those that

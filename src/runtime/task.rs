@@ -403,7 +403,7 @@ pub(super) fn handle<R: DeserializeOwned>(
 
 /// Counts a task that was not accepted; what its handle says.
 #[cold]
-fn refuse(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
+pub(super) fn refuse(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
     scheduler.count_refusal();
     error_of(not_accepted)
 }

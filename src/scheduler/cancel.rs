@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
+use crate::prim::{Hint, SlotIndex};
 use crate::task::TaskState;
 
 use super::Scheduler;
@@ -35,6 +36,7 @@ impl Scheduler {
         let mut state = self.lock();
         self.reap(&mut state);
         self.fail_pending(&mut state, &TaskError::Cancelled);
+        self.cancel_in_transit(&mut state);
         for slot in 0..state.used {
             self.cancel_slot(&mut state, slot, None);
         }
@@ -86,6 +88,10 @@ impl Scheduler {
         if inflight.ticket.is_none() || generation != before {
             return false;
         }
+        let root = Hint {
+            slot: SlotIndex(slot),
+            generation,
+        };
         let cell = &self.fold.slots[slot as usize];
         // One that only waits to hear what it died of has ended, and is left to that.
         let has_died = || state.dying.iter().any(|d| d.ends(slot, generation));
@@ -93,6 +99,7 @@ impl Scheduler {
         if is_waiting() && has_died() {
             return false;
         }
+        self.cancel_orphans(state, root);
         if cell.cancel(generation) || is_waiting() {
             self.end_early(state, slot, TaskError::Cancelled);
             return true;

@@ -91,8 +91,8 @@ pub struct Nodes {
     count: usize,
     /// Of these, those that go before others.
     urgent: usize,
-    /// Tickets of those that the attendant is about to queue.
-    in_transit: Vec<u32>,
+    /// The ticket of the one in transit: the attendant has one at a time.
+    in_transit: Option<u32>,
 }
 
 impl Nodes {
@@ -358,7 +358,7 @@ impl Scheduler {
         let Some(node) = state.nodes.remove(id) else {
             return;
         };
-        state.nodes.in_transit.push(node.ticket);
+        state.nodes.in_transit = Some(node.ticket);
         drop(state);
         let Node {
             ticket,
@@ -371,7 +371,7 @@ impl Scheduler {
             .and_then(|mut job| self.submit_pending(&mut job, ticket));
         let mut state = self.lock();
         state.nodes.count -= 1;
-        state.nodes.in_transit.retain(|other| *other != ticket);
+        state.nodes.in_transit = None;
         if let Err(error) = submitted {
             self.end_unqueued(&mut state, ticket, error);
             drop(state);
@@ -448,12 +448,16 @@ impl Scheduler {
         for id in ids {
             self.end_node(state, id, TaskError::Cancelled);
         }
-        for at in 0..state.nodes.in_transit.len() {
-            let ticket = state.nodes.in_transit[at];
-            if state.tickets.is_watched_by(ticket, group) {
-                // Whoever queues it finds that out.
-                state.tickets.cancel_pending(ticket);
-            }
+        let in_transit = state.nodes.in_transit;
+        if in_transit.is_some_and(|ticket| state.tickets.is_watched_by(ticket, group)) {
+            self.cancel_in_transit(state);
+        }
+    }
+
+    /// Has the task that is on its way to the queue end instead.
+    pub(super) fn cancel_in_transit(&self, state: &mut State) {
+        if let Some(ticket) = state.nodes.in_transit {
+            state.tickets.cancel_pending(ticket);
         }
     }
 

@@ -27,6 +27,7 @@ mod inputs;
 mod inspect;
 mod lead;
 mod limit;
+mod orphans;
 mod place;
 mod profile;
 mod rescue;
@@ -67,7 +68,7 @@ use crate::layout::Fold;
 use crate::pool::Pool;
 use crate::prim::{Priority, ProcessId};
 use crate::sys::fds::Bell;
-use crate::task::Functions;
+use crate::task::{Functions, Orphans};
 
 use state::State;
 
@@ -92,6 +93,8 @@ pub struct Scheduler {
     pub(self) functions: Functions,
     pub(self) capacity: usize,
     pub(self) allowed_cpus: usize,
+    /// What becomes of what the dead have spawned.
+    pub orphans: Orphans,
     /// Rung when the supervisor should look: an earlier timer, or damage.
     pub(self) bell: Arc<Bell>,
     /// Apart from what every thread only reads.
@@ -122,6 +125,7 @@ impl Scheduler {
             functions,
             capacity,
             allowed_cpus,
+            orphans: Orphans::Cancel,
             bell,
             state,
             condemned: AtomicBool::new(false),

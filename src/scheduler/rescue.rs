@@ -7,7 +7,8 @@
 //! are known.
 //!
 //! Order matters: first what the dead had finished is collected (its results are
-//! adopted); then the pool frees what only the dead owned, results of unfinished
+//! adopted), and what it has left to tasks that it spawned is inherited, if these are
+//! to be finished; then the pool frees what only the dead owned, results of unfinished
 //! runs included; then tasks it was running are moved on; then the hints it had
 //! announced are issued again; last, its record is made ready for its successor.
 //! All of it may be done twice.
@@ -70,6 +71,7 @@ impl Scheduler {
         self.reap(&mut state);
         self.collect_all(&mut state);
 
+        self.adopt(&mut state, worker);
         self.pool.recover(ProcessId::of_worker(worker), |slot| {
             self.will_be_collected(&state, slot, is_dead)
         });
@@ -354,6 +356,7 @@ impl Scheduler {
             }
         }
         state.homeless.clear();
+        self.disown(state);
         state.dying.clear();
         state.timers.clear();
         failed

@@ -215,7 +215,7 @@ impl Scheduler {
             }
             None => Some(outcome),
             Some(judge) => {
-                let judge = Arc::clone(judge);
+                let (judge, name) = (Arc::clone(judge), inflight.name);
                 let task = Hint {
                     slot: SlotIndex(slot),
                     generation: inflight.generation,
@@ -223,6 +223,7 @@ impl Scheduler {
                 self.fold.slots[slot as usize].hold(task.generation);
                 state.tickets.news.push(News::ToJudge {
                     task,
+                    name,
                     ran,
                     outcome,
                     judge,

@@ -1,14 +1,14 @@
 //! After a worker's death: the tasks that tasks have spawned.
 //!
 //! They lie in slots of the executors. Those that the dead had spawned are cancelled,
-//! for nobody waits for them any more; one that another still runs is freed by the
-//! successor of the dead. Those that the dead was running end as lost, which is for
+//! for nobody waits for them any more, or finished all the same (`orphans`); one that
+//! another still runs is freed by the successor of the dead. Those that the dead was running end as lost, which is for
 //! the host to say in its place.
 
 use crate::error::Death;
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, SlotIndex};
-use crate::task::{Head, Outcome, Payload, Place, TaskState};
+use crate::task::{Head, Orphans, Outcome, Payload, Place, TaskState};
 
 use super::Scheduler;
 use super::rescue::Dying;
@@ -29,7 +29,9 @@ impl Scheduler {
                 let is_run_by_dead = is_dead(word.owner as usize);
                 match TaskState::of(word) {
                     // Nobody waits for it any more.
-                    Some(TaskState::Queued) if is_dead(owner) => {
+                    Some(TaskState::Queued)
+                        if is_dead(owner) && self.orphans == Orphans::Cancel =>
+                    {
                         cell.cancel(generation);
                     }
                     Some(TaskState::Running) if is_dead(owner) && is_run_by_dead => {

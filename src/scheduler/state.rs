@@ -19,6 +19,7 @@ use super::backoff::Backoff;
 use super::deadline::Deadline;
 use super::depend::Nodes;
 use super::limit::Permit;
+use super::orphans::Adopted;
 use super::profile::Profiling;
 use super::rescue::Dying;
 use super::retry::Retries;
@@ -241,6 +242,8 @@ pub struct State {
     pub offline: Vec<bool>,
     /// Attempts whose worker is gone, and of which it is not known how.
     pub dying: Vec<Dying>,
+    /// Spawned tasks whose owner has died, and that have not ended.
+    pub adopted: Vec<Adopted>,
     pub timers: Timers,
     /// When to look whether work waits behind a long task while somebody sleeps.
     pub watch: Option<Instant>,
@@ -307,6 +310,7 @@ impl State {
             swept: vec![true; fold.plan.shape.workers as usize],
             offline: vec![false; executors],
             dying: Vec::new(),
+            adopted: Vec::new(),
             timers: Timers::default(),
             watch: None,
             ended_before: 0,

@@ -41,6 +41,8 @@ pub enum News {
     /// Whether its outcome is a failure is for the user to say.
     ToJudge {
         task: Hint,
+        /// What its function is called.
+        name: fn() -> &'static str,
         ran: Ran,
         outcome: Outcome,
         judge: Judge,

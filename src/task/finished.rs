@@ -62,6 +62,28 @@ impl Finished {
         })
     }
 
+    /// Frees everything in slot `index`, whose word says `Done`, and whose result nobody
+    /// wants. What it has of the task's arguments is somebody else's.
+    pub fn discard(slot: &Slot, index: SlotIndex, pool: &Pool) {
+        let Some((head, words)) = slot.read() else {
+            return;
+        };
+        let payload = match head.place {
+            Place::Inline(len) => Some(Payload::from_words(words, len)),
+            Place::Block {
+                index: block,
+                generation,
+                len,
+            } => pool
+                .take_result(block, generation, index, len)
+                .map(Payload::from_vec),
+        };
+        let parcels = payload.and_then(|p| Some(split_parcels(p.bytes(), head.parcels)?.1));
+        for parcel in parcels.into_iter().flatten() {
+            drop(pool.accept_result(&parcel, index, &[]));
+        }
+    }
+
     /// Decodes the value.
     pub fn decode<R: DeserializeOwned>(self) -> postcard::Result<R> {
         let Finished {

@@ -32,6 +32,7 @@ mod finished;
 mod func;
 mod label;
 mod note;
+mod orphans;
 mod payload;
 mod probe;
 mod slot;
@@ -40,7 +41,8 @@ pub use finished::Finished;
 pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};
 pub use label::{Label, fault_of_traceparent};
 pub use note::{Note, Reported};
-pub use payload::{INLINE_LEN, Payload, split_parcels};
+pub use orphans::Orphans;
+pub use payload::{INLINE_LEN, Payload, parcels_of, split_parcels};
 pub use slot::{Head, Outcome, Place, Slot, TaskState};
 
 #[cfg(all(test, loom))]

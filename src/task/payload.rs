@@ -1,6 +1,8 @@
 //! Encoded values on their way into a slot: 48 bytes in place, more on the heap.
 
-use crate::pool::Parcel;
+use crate::pool::{Parcel, Pool};
+
+use super::slot::{Head, PAYLOAD_WORDS, Place};
 
 /// Bytes that fit into a slot.
 pub const INLINE_LEN: usize = 48;
@@ -138,6 +140,23 @@ pub fn split_parcels(bytes: &[u8], count: u8) -> Option<(&[u8], Vec<Parcel>)> {
         .map(|b| Parcel::unpack([word(b, 0), word(b, 1), word(b, 2)]))
         .collect();
     Some((value, parcels?))
+}
+
+/// The parcels among the arguments in a slot, as `Slot::read` gives it, before the block
+/// that they may be in is taken over. Others may write it meanwhile: then they are not
+/// what they say.
+pub fn parcels_of(head: &Head, words: [u64; PAYLOAD_WORDS], pool: &Pool) -> Option<Vec<Parcel>> {
+    if head.parcels == 0 {
+        return Some(Vec::new());
+    }
+    let split = |bytes: &[u8]| split_parcels(bytes, head.parcels).map(|(_, parcels)| parcels);
+    match head.place {
+        Place::Inline(len) => split(Payload::from_words(words, len).bytes()),
+        Place::Block { index, len, .. } => {
+            let from = len.checked_sub(usize::from(head.parcels) * Parcel::WORDS * 8)?;
+            split(&pool.peek(index, from, len)?)
+        }
+    }
 }
 
 struct Writer<'a>(&'a mut Payload);

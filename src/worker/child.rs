@@ -20,7 +20,8 @@ use super::nest::Nest;
 /// [`Runtime::spawn`](crate::Runtime::spawn). It is run at most once.
 ///
 /// If the worker of the spawning task dies, its spawned tasks are cancelled: those not
-/// begun never run, and of the others nobody sees the result.
+/// begun never run, and of the others nobody sees the result. With
+/// [`Orphans::Finish`](crate::Orphans::Finish) those not begun are run all the same.
 ///
 /// ```
 /// # pinfold::test_setup!();

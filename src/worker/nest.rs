@@ -9,7 +9,8 @@
 //!    ▲    the owner     │ the owner, in `join`,     │  e              │
 //!    │                  │ or a thief                │ e is dead: host │ the owner
 //!    └──────────────────┴───────────────────────────┴─────────────────┘
-//!       the owner; for a dead owner, the host or its successor: always Free(g+1)
+//!       the owner; for a dead owner, the host or its successor: always Free(g+1).
+//!       Of a dead owner it may stay Queued, to be finished all the same
 //! ```
 //!
 //! `join` of a task that nobody has begun claims it by its word and runs it on the
@@ -19,8 +20,8 @@
 //!
 //! | dead | what is left | who copes |
 //! | --- | --- | --- |
-//! | the owner | `Queued` | the host: free; nobody waits for it |
-//! | | `Running` by another, `Done` | the owner's successor frees it when it is done |
+//! | the owner | `Queued` | the host: free; nobody waits for it. With `Orphans::Finish` it stays, and the host issues a hint for it: `src/scheduler/orphans.rs` |
+//! | | `Running` by another, `Done` | the owner's successor frees it when it is done; likewise one that was `Queued` and stays |
 //! | who runs it | `Running` | the host: `Waiting`, then `Done` with `Lost` and the cause |
 //! | a thief that took the hint | `Queued` | the host issues a hint for it; and the owner finds it by its word |
 
@@ -101,7 +102,9 @@ enum Entry {
 }
 
 impl Nest {
-    /// Takes over the executor's slots from its former incarnation.
+    /// Takes over the executor's slots from its former incarnation. What that has left in
+    /// them, queued or begun by another, goes on there: it is forsaken, and its slot is
+    /// free again when it has ended.
     pub(super) fn attach(
         runner: &Arc<Runner>,
         takers: &[steal::Taker],
@@ -183,10 +186,7 @@ impl Nest {
             let cell = &self.runner.fold.slots[place.slot as usize];
             let is_over = match self.state(place) {
                 Some(TaskState::Done) => {
-                    let holds = &slots.forsaken[at].1;
-                    let index = SlotIndex(place.slot);
-                    // Its buffers are freed by dropping them.
-                    drop(Finished::take(cell, index, &self.runner.pool, holds));
+                    Finished::discard(cell, SlotIndex(place.slot), &self.runner.pool);
                     cell.release(place.generation);
                     true
                 }

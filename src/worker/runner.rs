@@ -9,7 +9,7 @@ use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
 use crate::sys::{barrier, usage};
 use crate::task::{
     Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Label, Outcome, Payload, Place, Run,
-    TaskState, split_parcels,
+    TaskState, parcels_of,
 };
 
 use super::{info, panics};
@@ -227,6 +227,18 @@ impl Runner {
                 "the task's function is none of the program's",
             );
         };
+        // Before the block that names them is taken over: while it is not, the host finds
+        // both if the giver dies (`scheduler/orphans.rs`).
+        let Some(parcels) = parcels_of(&head, words, &self.pool) else {
+            return refuse(payload, function, "the task's parcels are damaged");
+        };
+        let accepted = parcels.iter().map(|parcel| {
+            let mut givers = givers(from);
+            givers.find_map(|giver| self.pool.accept_argument(parcel, giver))
+        });
+        let Some(incoming) = accepted.collect::<Option<Vec<_>>>() else {
+            return refuse(payload, function, "a buffer among the arguments is gone");
+        };
         let inline;
         let taken_over;
         let bytes: &[u8] = match head.place {
@@ -249,30 +261,17 @@ impl Runner {
                 generation,
                 len,
             } => {
-                taken_over = self.pool.take_arguments(index, generation, len, from);
+                let take = |giver| self.pool.take_arguments(index, generation, len, giver);
+                taken_over = givers(from).find_map(take);
                 match &taken_over {
                     Some(block) => block.bytes(),
                     None => return refuse(payload, function, "the task's arguments are gone"),
                 }
             }
         };
-        let mut incoming = Vec::new();
-        let mut value = bytes;
-        if head.parcels > 0 {
-            let Some((before, parcels)) = split_parcels(bytes, head.parcels) else {
-                return refuse(payload, function, "the task's parcels are damaged");
-            };
-            let accepted: Option<Vec<_>> = parcels
-                .iter()
-                .map(|parcel| self.pool.accept_argument(parcel, from))
-                .collect();
-            let Some(accepted) = accepted else {
-                return refuse(payload, function, "a buffer among the arguments is gone");
-            };
-            *arguments = parcels;
-            incoming = accepted;
-            value = before;
-        }
+        // They were found behind it.
+        let value = &bytes[..bytes.len() - parcels.len() * Parcel::WORDS * 8];
+        *arguments = parcels;
         let (outcome, outgoing) = if head.is_labelled {
             let Some((label, value)) = Label::split(value) else {
                 return refuse(payload, function, "the task's label is damaged");
@@ -402,6 +401,13 @@ impl Runner {
             drop(self.pool.accept_result(parcel, slot, &[]));
         }
     }
+}
+
+/// Who may have the arguments of a task that `from` has submitted: `from`, or the host,
+/// which inherits those of the dead.
+fn givers(from: ProcessId) -> impl Iterator<Item = ProcessId> {
+    let heir = (from != ProcessId::HOST).then_some(ProcessId::HOST);
+    [from].into_iter().chain(heir)
 }
 
 /// Whoever submitted wrote nothing of the kind: memory is damaged.

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use pinfold::Orphans;
+
 pinfold::test_setup!();
 
 /// Points that are all visited: the start of a worker, and its first tasks.
@@ -22,8 +24,15 @@ const DENSE: u64 = 100;
 /// No run takes nearly as long; one that hangs is a failure too.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The folds in which a worker dies: workers, threads in each.
-const SHAPES: [(usize, usize); 3] = [(1, 1), (2, 1), (2, 2)];
+/// The folds in which a worker dies: workers, threads in each, and what becomes of what
+/// the dead had spawned.
+const SHAPES: [(usize, usize, Orphans); 5] = [
+    (1, 1, Orphans::Cancel),
+    (2, 1, Orphans::Cancel),
+    (2, 2, Orphans::Cancel),
+    (1, 1, Orphans::Finish),
+    (2, 1, Orphans::Finish),
+];
 
 fn main() -> ExitCode {
     let stride = match std::env::var("PINFOLD_CRASH_STRIDE") {
@@ -35,14 +44,15 @@ fn main() -> ExitCode {
     watch(watched);
     let mut points = Vec::new();
     let mut deaths = 0;
-    for (workers, threads) in SHAPES {
+    for (workers, threads, orphans) in SHAPES {
+        let shape = format!("{workers} workers of {threads} threads, orphans: {orphans:?}");
         let mut step = 0;
         let mut untouched = 0;
         loop {
             now.store(step, Ordering::Relaxed);
-            let name = format!("{workers} workers of {threads} threads, death at step {step}");
+            let name = format!("{shape}, death at step {step}");
             let _ = progress.send(name.clone());
-            match scenario::run(workers, threads, step) {
+            match scenario::run(workers, threads, orphans, step) {
                 Ok(true) => {
                     deaths += 1;
                     untouched = 0;
@@ -57,7 +67,7 @@ fn main() -> ExitCode {
             }
             step += if step < DENSE { 1 } else { stride };
         }
-        println!("{workers} workers of {threads} threads: {step} steps");
+        println!("{shape}: {step} steps");
         points.push(step);
     }
     println!(

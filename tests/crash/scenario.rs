@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use pinfold::{Handle, Loan, Priority, Runtime, Shared, Shutdown, TaskError};
+use pinfold::{Handle, Loan, Orphans, Priority, Runtime, Shared, Shutdown, TaskError};
 
 /// What a task of at most once leaves behind: one byte in the file, its number.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -122,12 +122,13 @@ fn check(what: &str, is: bool) -> Result<(), String> {
 
 /// Does the work, while the first process of worker 0 dies before its change `step`
 /// of shared memory. Says whether it did die.
-pub fn run(workers: usize, threads: usize, step: u64) -> Result<bool, String> {
+pub fn run(workers: usize, threads: usize, orphans: Orphans, step: u64) -> Result<bool, String> {
     let rt = Runtime::builder()
         .workers(workers)
         .threads_per_worker(threads)
         .memory_cap(8 << 20)
         .queue_capacity(256)
+        .orphans(orphans)
         .crash_at(step)
         .start()
         .map_err(|error| error.to_string())?;
@@ -157,7 +158,10 @@ pub fn run(workers: usize, threads: usize, step: u64) -> Result<bool, String> {
     let slots = |audit: &pinfold::Audit| {
         audit.slots_queued + audit.slots_running + audit.slots_done + audit.slots_waiting
     };
-    while audit.blocks_carried + slots(&audit) > 0 && Instant::now() < give_up {
+    // So is, a moment longer, what the host has inherited for them.
+    let blocks =
+        |audit: &pinfold::Audit| audit.blocks_loaned + audit.blocks_shared + audit.blocks_carried;
+    while blocks(&audit) + slots(&audit) > 0 && Instant::now() < give_up {
         std::thread::sleep(Duration::from_millis(1));
         audit = rt.audit();
     }

@@ -8,7 +8,7 @@ use crate::api::runtime;
 
 /// Nothing is in use, nothing is nobody's. A task that was forsaken may still be on
 /// its way out: looks again for a while.
-fn becomes_clean(rt: &Runtime) {
+pub(crate) fn becomes_clean(rt: &Runtime) {
     let give_up = Instant::now() + Duration::from_secs(20);
     loop {
         let audit = rt.audit();

@@ -5,7 +5,7 @@ use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
 /// A task that executor `owner` has spawned and offered, in its `at`th slot.
-fn spawned(scheduler: &Scheduler, owner: u32, at: u32) -> Hint {
+pub(super) fn spawned(scheduler: &Scheduler, owner: u32, at: u32) -> Hint {
     let fold = &scheduler.fold;
     let slot = SlotIndex(fold.plan.shape.nest_start(owner as usize) + at);
     let cell = &fold.slots[slot.at()];
@@ -28,7 +28,7 @@ fn spawned(scheduler: &Scheduler, owner: u32, at: u32) -> Hint {
     hint
 }
 
-fn word_of(scheduler: &Scheduler, hint: Hint) -> (TaskState, u32, Generation) {
+pub(super) fn word_of(scheduler: &Scheduler, hint: Hint) -> (TaskState, u32, Generation) {
     let Word {
         owner, generation, ..
     } = scheduler.fold.slots[hint.slot.at()].word();
@@ -37,7 +37,7 @@ fn word_of(scheduler: &Scheduler, hint: Hint) -> (TaskState, u32, Generation) {
 }
 
 /// All hints in the inboxes, which are empty then.
-fn take_hints(scheduler: &Scheduler) -> Vec<u64> {
+pub(super) fn take_hints(scheduler: &Scheduler) -> Vec<u64> {
     let mut all = Vec::new();
     for executor in 0..scheduler.fold.plan.shape.executors() {
         let inbox = steal::Taker::attach(scheduler.fold.inbox(executor));

@@ -1,6 +1,8 @@
 //! Scopes: nothing of them runs on when they have returned.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use pinfold::{Handle, Runtime, Shutdown, TaskError, gather, join_any, on_error};
@@ -244,5 +246,148 @@ fn the_first_error_asks_what_runs_to_end() {
     );
     // It did not run for a minute.
     assert_eq!(runs.map(Handle::join), Some(Err(TaskError::Cancelled)));
+    is_whole(&rt);
+}
+
+#[test]
+fn dependents_belong_to_the_scope() {
+    let rt = runtime(2);
+    let outside = rt.spawn(square, 7);
+    let last = rt
+        .scope(|s| {
+            let mut sums = vec![s.spawn(square, 1)];
+            for n in 0..200 {
+                let before = &sums[sums.len() - 1];
+                let add = |(n, (a, b)): (u64, (u64, u64))| n + a + b;
+                sums.push(s.spawn_after((before, &outside), add, n));
+            }
+            // Nobody waits for most of them but the scope.
+            sums.pop().unwrap()
+        })
+        .unwrap();
+    assert!(last.is_finished());
+    assert_eq!(last.join(), Ok(1 + 200 * 49 + 199 * 200 / 2));
+    assert_eq!(rt.stats().tasks.completed, 202);
+    assert_eq!(in_flight(&rt), 0);
+    is_whole(&rt);
+}
+
+#[test]
+fn a_cancelled_scope_takes_back_what_still_waits() {
+    let rt = runtime(1);
+    let door = Door::new();
+    let outside = rt.spawn(at_door, door.arg("outside"));
+    door.wait_for("outside");
+    let after = |(arg, _): ((PathBuf, PathBuf), u64)| pass(arg);
+    let (first, second, late) = rt
+        .scope(|s| {
+            let first = s.spawn_after(&outside, after, door.arg("first"));
+            let second = s.spawn_after(&first, after, door.arg("second"));
+            s.cancel();
+            let late = s.spawn_after(&outside, after, door.arg("late"));
+            (first, second, late)
+        })
+        .unwrap();
+    // It has returned, though what they depend on still runs.
+    assert!(!outside.is_finished());
+    for handle in [first, second, late] {
+        assert!(matches!(
+            handle.join(),
+            Err(TaskError::Cancelled | TaskError::DependencyFailed { .. })
+        ));
+    }
+    door.open();
+    assert_eq!(outside.join(), Ok(1));
+    rt.spawn(square, 1).join().unwrap();
+    for name in ["first", "second", "late"] {
+        assert!(!door.was_reached_by(name), "{name}");
+    }
+    is_whole(&rt);
+}
+
+#[test]
+fn an_error_ends_what_depends_on_it_and_the_scope() {
+    let rt = runtime(1);
+    let after = |((), n): ((), u64)| n;
+    let error = rt.scope(|s| {
+        let fails = s.spawn(fussy, 3);
+        drop(s.spawn_after(&fails, after, ()));
+    });
+    // The first one, and not what came of it.
+    assert!(
+        matches!(error, Err(TaskError::Panicked { .. })),
+        "{error:?}"
+    );
+    let ((), errors) = rt.scope_collect(|s| {
+        let fails = s.spawn(fussy, 3);
+        drop(s.spawn_after(&fails, after, ()));
+        drop(s.spawn(square, 1));
+    });
+    let [
+        (0, TaskError::Panicked { .. }),
+        (1, TaskError::DependencyFailed { .. }),
+    ] = &errors[..]
+    else {
+        panic!("{errors:?}");
+    };
+    // What was cancelled was to end, and what depends on it with it.
+    let door = Door::new();
+    let blocker = rt.spawn(at_door, door.arg("blocker"));
+    door.wait_for("blocker");
+    let value = rt.scope(|s| {
+        let unwanted = s.spawn(square, 2);
+        let dependent = s.spawn_after(&unwanted, after, ());
+        assert!(unwanted.cancel());
+        assert!(!s.is_cancelled());
+        dependent.join()
+    });
+    assert!(
+        matches!(&value, Ok(Err(TaskError::DependencyFailed { cause, .. })) if **cause == TaskError::Cancelled),
+        "{value:?}"
+    );
+    door.open();
+    assert_eq!(blocker.join(), Ok(1));
+    is_whole(&rt);
+}
+
+/// Its second encoding, by the attendant, waits until it may go on.
+#[derive(serde::Deserialize)]
+struct Stops;
+
+static IN_TRANSIT: AtomicU32 = AtomicU32::new(0);
+static MAY_GO_ON: AtomicBool = AtomicBool::new(false);
+
+impl serde::Serialize for Stops {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if IN_TRANSIT.fetch_add(1, Ordering::SeqCst) == 1 {
+            until("it may go on", || MAY_GO_ON.load(Ordering::SeqCst));
+        }
+        serializer.serialize_unit_struct("Stops")
+    }
+}
+
+/// On its way from those that wait to the queue it is in neither.
+#[test]
+fn what_is_in_transit_is_cancelled_too() {
+    type Args = (Stops, pinfold::Shared, (PathBuf, PathBuf));
+    let rt = runtime(1);
+    let door = Door::new();
+    let shared = rt.alloc(10).unwrap().publish();
+    let handle = rt
+        .scope(|s| {
+            let before = s.spawn(at_door, door.arg("before"));
+            door.wait_for("before");
+            // With a buffer among its arguments it is the attendant's to queue.
+            let after = |((_, _, arg), _): (Args, u64)| pass(arg);
+            let handle = s.spawn_after(&before, after, (Stops, shared, door.arg("after")));
+            door.open();
+            until("in transit", || IN_TRANSIT.load(Ordering::SeqCst) == 2);
+            s.cancel();
+            MAY_GO_ON.store(true, Ordering::SeqCst);
+            handle
+        })
+        .unwrap();
+    assert_eq!(handle.join(), Err(TaskError::Cancelled));
+    assert!(!door.was_reached_by("after"));
     is_whole(&rt);
 }

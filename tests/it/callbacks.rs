@@ -1,0 +1,171 @@
+//! What is told of callbacks that panic.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use pinfold::Retry;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::api::runtime;
+use crate::processes::until;
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Default)]
+struct Fields(BTreeMap<String, String>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+}
+
+/// Keeps the errors of the runtime itself.
+#[derive(Clone, Default)]
+struct Errors(Arc<Mutex<Vec<Fields>>>);
+
+impl<S: Subscriber> Layer<S> for Errors {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let of = event.metadata();
+        if *of.level() == Level::ERROR && of.target().starts_with("pinfold::runtime") {
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            self.0.lock().unwrap().push(fields);
+        }
+    }
+}
+
+impl Errors {
+    /// Waits for so many; what they say, sorted.
+    fn wait_for(&self, count: usize) -> Vec<[String; 3]> {
+        until("the errors", || self.0.lock().unwrap().len() >= count);
+        let all = self.0.lock().unwrap();
+        let field = |fields: &Fields, name| fields.0.get(name).cloned().unwrap_or_default();
+        let mut told: Vec<_> = all
+            .iter()
+            .map(|f| ["which", "task", "panic"].map(|name| field(f, name)))
+            .collect();
+        told.sort();
+        told
+    }
+}
+
+fn name_of<F>(_: F) -> String {
+    std::any::type_name::<F>().to_owned()
+}
+
+fn named_one(n: u32) -> u32 {
+    n
+}
+
+fn named_two(n: u32) -> u32 {
+    1 / n
+}
+
+fn reports(parts: u32) {
+    let go_on = std::time::Instant::now() + LONG;
+    let mut part = 0;
+    // Until it was heard, and is asked to end.
+    while std::time::Instant::now() < go_on && pinfold::context().check().is_ok() {
+        part = (part + 1) % parts;
+        let fraction = f64::from(part) / f64::from(parts);
+        pinfold::context().report_progress(fraction, "").unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A panic value that is no text, and whose drop panics too.
+struct Nasty;
+
+impl Drop for Nasty {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[test]
+fn a_callback_that_panics_is_logged() {
+    let errors = Errors::default();
+    let subscriber = tracing_subscriber::registry().with(errors.clone());
+    // Of this thread alone: the callbacks run on others.
+    tracing::subscriber::with_default(subscriber, || {
+        let rt = runtime(1);
+        let mut one = rt.spawn(named_one, 1);
+        one.on_complete(|outcome| panic!("of {outcome:?}")).unwrap();
+        let mut two = rt.spawn(named_two, 0);
+        two.on_error(|_| panic!("a plain text")).unwrap();
+        // Later callbacks, of the same task and of others, are called all the same.
+        let (tell, told) = mpsc::channel();
+        two.on_complete(move |outcome| tell.send(outcome.is_err()).unwrap())
+            .unwrap();
+        assert_eq!(told.recv_timeout(LONG), Ok(true));
+        let expected = [
+            ["on_complete", &name_of(named_one), "of Ok(1)"],
+            ["on_error", &name_of(named_two), "a plain text"],
+        ];
+        assert_eq!(errors.wait_for(2), expected);
+        assert_eq!(one.join(), Ok(1));
+        assert!(two.join().is_err());
+
+        // One that panics each time is called again, and logged again.
+        let calls = Arc::new(AtomicU32::new(0));
+        let mut three = rt.spawn(reports, 10);
+        let counted = Arc::clone(&calls);
+        three
+            .on_progress(move |_| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                panic!("each time");
+            })
+            .unwrap();
+        until("three calls", || calls.load(Ordering::SeqCst) >= 3);
+        let told = errors.wait_for(5);
+        let is_progress = |told: &&[String; 3]| told[0] == "on_progress";
+        let expected = ["on_progress", &name_of(reports), "each time"];
+        let told: Vec<_> = told.iter().filter(is_progress).collect();
+        assert!(told.len() >= 3 && told.iter().all(|told| **told == expected));
+        three.cancel();
+        let _ = three.join();
+        assert_eq!(rt.spawn(named_one, 4).join(), Ok(4));
+    });
+}
+
+#[test]
+fn what_panics_with_anything_is_logged() {
+    let errors = Errors::default();
+    let subscriber = tracing_subscriber::registry().with(errors.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let rt = runtime(1);
+        let mut nasty = rt.spawn(named_one, 1);
+        nasty.on_complete(|_| std::panic::panic_any(Nasty)).unwrap();
+        let expected = [
+            "on_complete",
+            &name_of(named_one),
+            "(a panic value that is not a string)",
+        ];
+        assert_eq!(errors.wait_for(1), [expected]);
+        // Whoever says what counts as a failure: then it was none.
+        let judged = rt
+            .task(named_one)
+            .retry(Retry::fixed(3, Duration::ZERO))
+            .retry_when(|value| panic!("not {value}"));
+        assert_eq!(judged.spawn(5).join(), Ok(5));
+        let told = errors.wait_for(2);
+        assert_eq!(told[1], ["retry_when", &name_of(named_one), "not 5"]);
+        // Set when the task has ended: called on the spot, on another thread.
+        let mut done = rt.spawn(named_two, 1);
+        until("its end", || done.is_finished());
+        done.on_complete(|_| panic!("late")).unwrap();
+        let told = errors.wait_for(3);
+        assert!(told.contains(&["on_complete".into(), name_of(named_two), "late".into()]));
+        assert_eq!(done.join(), Ok(1));
+    });
+}
