@@ -16,9 +16,9 @@ use crate::sys::barrier;
 /// Tasks that take this long are not looked for while the executors need all CPUs.
 const LONG_NS: u64 = 10_000;
 
-/// Who has submitted or collected so often without sleeping will not sleep soon. Until
-/// then to be rung in vain, a system call, is cheaper than the heavy barrier.
-const AWAKE: u32 = 32;
+/// Who has submitted or collected so many tasks without sleeping will not sleep soon.
+/// Until then to be rung in vain, a system call, is cheaper than the heavy barrier.
+const AWAKE: u64 = 24;
 
 /// How long a waiter trusts that it will be woken; twice as long each time. Nothing
 /// correct needs this: a worker that is stopped at a bad moment or gone wild may.
@@ -50,7 +50,7 @@ impl Scheduler {
             let key = bell.prepare();
             let mut state = self.lock();
             state.sleeps_with = Some(key);
-            state.seen_awake = 0;
+            state.activity_asleep = state.activity();
             self.reap(&mut state);
             if is_patient && slept_at == Some(state.ended()) {
                 // Rung by one who has nothing to do: what others have ended in the
@@ -175,8 +175,7 @@ impl Scheduler {
     #[inline]
     pub(super) fn is_awake(&self, state: &mut State) {
         if self.fold.host_bell.is_awaited() && !state.leader {
-            state.seen_awake += 1;
-            if state.seen_awake > AWAKE {
+            if state.activity() - state.activity_asleep > AWAKE {
                 self.fold.host_bell.cancel();
             }
         }

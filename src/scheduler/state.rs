@@ -227,8 +227,8 @@ pub struct State {
     pub leads_for: Option<Awaited>,
     /// With which key the leader sleeps, or is about to.
     pub sleeps_with: Option<Key>,
-    /// How often the host was seen awake since the leader last slept.
-    pub seen_awake: u32,
+    /// What [`State::activity`] was when the leader last slept.
+    pub activity_asleep: u64,
     /// Why no task is accepted any more.
     pub closed: Option<Refusal>,
     pub counters: Counters,
@@ -302,7 +302,7 @@ impl State {
             napper: None,
             leads_for: None,
             sleeps_with: None,
-            seen_awake: 0,
+            activity_asleep: 0,
             closed: None,
             counters,
             capacity,

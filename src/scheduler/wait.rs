@@ -72,6 +72,11 @@ impl State {
         self.counters.submitted - self.in_flight as u64
     }
 
+    /// Tasks submitted and tasks ended so far: grows by each.
+    pub(super) fn activity(&self) -> u64 {
+        self.counters.submitted + self.ended()
+    }
+
     pub(super) fn unpark_attendant(&self) {
         let attends = |waiter: &&Waiter| matches!(waiter.awaited, Awaited::News);
         if let Some(attendant) = self.waiters.iter().find(attends) {

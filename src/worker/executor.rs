@@ -157,7 +157,6 @@ impl Executor {
             } else if self.fold.header.is_stopping() {
                 break;
             } else {
-                self.ring_at_last();
                 nest.tidy();
                 self.idle(&mut patience, &nest);
             }

@@ -15,6 +15,9 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Who was so often in the host's way without having slept leaves it.
 const IN_THE_WAY: u32 = 4;
 
+/// Who finds nothing for so long has nothing to do. A submitter is often just ahead.
+const PAUSE: Duration = Duration::from_micros(4);
+
 /// How long an executor sleeps at most while others are awake: one of them may
 /// have taken a batch whose first task turns out to be long. Doubles each time.
 const NAP_MIN: Duration = Duration::from_millis(10);
@@ -60,8 +63,12 @@ impl Executor {
                 }
                 std::hint::spin_loop();
             }
-            if start.elapsed() >= SPIN {
+            let waited = start.elapsed();
+            if waited >= SPIN {
                 return false;
+            }
+            if waited >= PAUSE {
+                self.ring_at_last();
             }
             if scarce {
                 if !is_in_the_way && self.is_host_here() {
@@ -105,6 +112,7 @@ impl Executor {
 
     fn sleep(&mut self, patience: &mut Patience, nest: &Nest) {
         self.in_the_way = 0;
+        self.ring_at_last();
         let me = self.me.0;
         let record = &self.fold.executors[me as usize];
         let key = self.fold.crowd.lie_down(me, &record.bell);
