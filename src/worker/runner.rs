@@ -229,16 +229,13 @@ impl Runner {
         };
         // Before the block that names them is taken over: while it is not, the host finds
         // both if the giver dies (`scheduler/orphans.rs`).
-        let Some(parcels) = parcels_of(&head, words, &self.pool) else {
-            return refuse(payload, function, "the task's parcels are damaged");
-        };
-        let accepted = parcels.iter().map(|parcel| {
-            let mut givers = givers(from);
-            givers.find_map(|giver| self.pool.accept_argument(parcel, giver))
-        });
-        let Some(incoming) = accepted.collect::<Option<Vec<_>>>() else {
-            return refuse(payload, function, "a buffer among the arguments is gone");
-        };
+        let mut incoming = Vec::new();
+        if head.parcels > 0 {
+            match self.accept(&head, words, from, arguments) {
+                Ok(accepted) => incoming = accepted,
+                Err(why) => return refuse(payload, function, why),
+            }
+        }
         let inline;
         let taken_over;
         let bytes: &[u8] = match head.place {
@@ -270,8 +267,7 @@ impl Runner {
             }
         };
         // They were found behind it.
-        let value = &bytes[..bytes.len() - parcels.len() * Parcel::WORDS * 8];
-        *arguments = parcels;
+        let value = &bytes[..bytes.len() - arguments.len() * Parcel::WORDS * 8];
         let (outcome, outgoing) = if head.is_labelled {
             let Some((label, value)) = Label::split(value) else {
                 return refuse(payload, function, "the task's label is damaged");
@@ -281,6 +277,25 @@ impl Runner {
             self.enter(entry, value, incoming, payload)
         };
         (function, outcome, outgoing)
+    }
+
+    /// Takes over the buffers among the arguments of a task that `from` has submitted;
+    /// `parcels` are what said which.
+    #[cold]
+    fn accept(
+        &self,
+        head: &Head,
+        words: [u64; INLINE_LEN / 8],
+        from: ProcessId,
+        parcels: &mut Vec<Parcel>,
+    ) -> Result<Vec<Transfer>, &'static str> {
+        *parcels = parcels_of(head, words, &self.pool).ok_or("the task's parcels are damaged")?;
+        let accepted = parcels.iter().map(|parcel| {
+            let mut givers = givers(from);
+            givers.find_map(|giver| self.pool.accept_argument(parcel, giver))
+        });
+        let accepted = accepted.collect::<Option<_>>();
+        accepted.ok_or("a buffer among the arguments is gone")
     }
 
     /// Calls a function; its value, or what its panic said, is left in `result`.
