@@ -174,10 +174,10 @@ impl Scheduler {
     /// Nobody sleeps: after some time without sleep executors need not ring any more.
     #[inline]
     pub(super) fn is_awake(&self, state: &mut State) {
-        if self.fold.host_bell.is_awaited() && !state.leader {
-            if state.activity() - state.activity_asleep > AWAKE {
-                self.fold.host_bell.cancel();
-            }
+        let bell = &self.fold.host_bell;
+        let is_marked = bell.is_awaited() && !state.leader;
+        if is_marked && state.activity() - state.activity_asleep > AWAKE {
+            bell.cancel();
         }
     }
 
