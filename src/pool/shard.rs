@@ -36,8 +36,9 @@ use super::Inner;
 use super::classes::COUNT;
 use super::hold::Hold;
 
-/// How many threads have a shard of their own.
-pub(super) const SHARDS: usize = 16;
+/// How many threads have a shard of their own. Few: what a worker has is taken apart when
+/// it dies, before anybody hears of it.
+pub(super) const SHARDS: usize = 4;
 /// Records that a shard keeps to be used again.
 const SPARE_MAX: usize = 128;
 /// How often a taken lock is looked at before the CPU is left to others.
