@@ -20,6 +20,7 @@ impl Scheduler {
         let is_inner = std::mem::replace(&mut state.is_releasing, true);
         let ended = self.read_completions(state);
         state.is_releasing = is_inner;
+        self.is_awake(state);
         if !state.adopted.is_empty() {
             self.let_go(state);
         }

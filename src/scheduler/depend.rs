@@ -412,6 +412,7 @@ impl Scheduler {
             }
             self.enqueue_as(&mut state, prepared, ticket);
             self.publish(&mut state);
+            self.check_patience(&state);
             return Ok(());
         }
     }

@@ -175,7 +175,6 @@ impl Scheduler {
             return None;
         }
         let mut state = self.lock();
-        self.is_awake(&mut state);
         // Nearly always, when many are in flight: collected together with others.
         if let Some(outcome) = state.tickets.take(ticket.id) {
             return Some(outcome);

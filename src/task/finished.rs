@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use crate::pool::{Pool, Transfer, decoding};
 use crate::prim::SlotIndex;
 
-use super::{Outcome, Payload, Place, Slot, split_parcels};
+use super::slot::PAYLOAD_WORDS;
+use super::{Head, Outcome, Payload, Place, Slot, split_parcels};
 
 /// The encoded result of a run, with its buffers.
 #[derive(Debug)]
@@ -33,17 +34,8 @@ impl Finished {
         held: &[Transfer],
     ) -> Result<Self, &'static str> {
         let (head, words) = slot.read().ok_or("a finished task's slot makes no sense")?;
-        let payload = match head.place {
-            Place::Inline(len) => Payload::from_words(words, len),
-            Place::Block {
-                index: block,
-                generation,
-                len,
-            } => pool
-                .take_result(block, generation, index, len)
-                .map(Payload::from_vec)
-                .ok_or("a finished task's result is not where it should be")?,
-        };
+        let payload = taken(&head, words, index, pool)
+            .ok_or("a finished task's result is not where it should be")?;
         let mut buffers = Vec::new();
         if head.parcels > 0 {
             let accepted = split_parcels(payload.bytes(), head.parcels).and_then(|(_, parcels)| {
@@ -68,16 +60,7 @@ impl Finished {
         let Some((head, words)) = slot.read() else {
             return;
         };
-        let payload = match head.place {
-            Place::Inline(len) => Some(Payload::from_words(words, len)),
-            Place::Block {
-                index: block,
-                generation,
-                len,
-            } => pool
-                .take_result(block, generation, index, len)
-                .map(Payload::from_vec),
-        };
+        let payload = taken(&head, words, index, pool);
         let parcels = payload.and_then(|p| Some(split_parcels(p.bytes(), head.parcels)?.1));
         for parcel in parcels.into_iter().flatten() {
             drop(pool.accept_result(&parcel, index, &[]));
@@ -121,6 +104,25 @@ impl Finished {
 }
 
 /// The encoded value, without the parcels behind it.
+/// The encoded value in slot `index`; frees the block that it may be in.
+fn taken(
+    head: &Head,
+    words: [u64; PAYLOAD_WORDS],
+    index: SlotIndex,
+    pool: &Pool,
+) -> Option<Payload> {
+    match head.place {
+        Place::Inline(len) => Some(Payload::from_words(words, len)),
+        Place::Block {
+            index: block,
+            generation,
+            len,
+        } => pool
+            .take_result(block, generation, index, len)
+            .map(Payload::from_vec),
+    }
+}
+
 fn value(payload: &Payload, parcels: u8) -> &[u8] {
     let bytes = payload.bytes();
     split_parcels(bytes, parcels).map_or(bytes, |(value, _)| value)

@@ -10,7 +10,7 @@ use super::nest::Nest;
 
 /// How long to spin before sleeping. A wake costs the waker 13 µs and the sleeper
 /// 40 µs, so it pays to wait about as long for work to come.
-const SPIN: Duration = Duration::from_micros(50);
+pub(super) const SPIN: Duration = Duration::from_micros(50);
 
 /// Who was so often in the host's way without having slept leaves it.
 const IN_THE_WAY: u32 = 4;

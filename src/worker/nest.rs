@@ -42,15 +42,13 @@ use crate::ring::steal;
 use crate::sys::barrier;
 use crate::task::{Finished, FunctionId, Head, Outcome, Payload, Place, TaskState, entry_of};
 
+use super::idle::SPIN;
 use super::runner::{Runner, Scratch};
 
 /// Stack that must be left when a spawned task is run on top of the one that waits
 /// for it, and what is added when there is less.
 const STACK_LEFT: usize = 128 * 1024;
 const STACK_MORE: usize = 4 * 1024 * 1024;
-
-/// How long to look for a child's end before sleeping: about what it costs to be woken.
-const SPIN: Duration = Duration::from_micros(50);
 
 /// How long a sleeper trusts that it will be woken: who should may have been stopped.
 const TRUST: Duration = Duration::from_secs(1);

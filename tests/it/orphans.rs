@@ -106,11 +106,9 @@ fn every_child_once() -> Vec<(String, usize)> {
         .collect()
 }
 
-/// The only worker is killed while all its children are queued: its successor runs them.
-#[test]
-fn orphans_are_finished_by_the_successor() {
-    let rt = runtime(1, Orphans::Finish);
-    for _ in 0..5 {
+fn all_are_finished(workers: usize, rounds: usize) {
+    let rt = runtime(workers, Orphans::Finish);
+    for _ in 0..rounds {
         let dir = tempfile::tempdir().expect("a directory");
         let lost = rt.spawn(parent, dir.path().into());
         kill_parent(dir.path());
@@ -123,21 +121,16 @@ fn orphans_are_finished_by_the_successor() {
     }
 }
 
+/// The only worker is killed while all its children are queued: its successor runs them.
+#[test]
+fn orphans_are_finished_by_the_successor() {
+    all_are_finished(1, 5);
+}
+
 /// Others are taking them meanwhile.
 #[test]
 fn orphans_are_finished_by_others() {
-    let rt = runtime(3, Orphans::Finish);
-    for _ in 0..10 {
-        let dir = tempfile::tempdir().expect("a directory");
-        let lost = rt.spawn(parent, dir.path().into());
-        kill_parent(dir.path());
-        assert!(matches!(lost.join(), Err(TaskError::WorkerDied { .. })));
-        wait_for("every child", || {
-            records(dir.path()).len() == CHILDREN as usize
-        });
-        goes_on(&rt);
-        assert_eq!(records(dir.path()), every_child_once());
-    }
+    all_are_finished(3, 10);
 }
 
 /// As many as an executor has slots for, twice over: its successor can use them all.
