@@ -53,6 +53,7 @@ mod hook;
 mod init;
 #[cfg(not(loom))]
 mod layout;
+mod lock;
 mod notify;
 mod pool;
 mod prim;

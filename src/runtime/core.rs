@@ -17,10 +17,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
-
 use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError};
+use crate::lock::Biased;
 use crate::scheduler::Scheduler;
 use crate::supervise::{Commands, Ended, Supervisor};
 use crate::task::{Entry, FunctionId, Functions};
@@ -29,7 +28,7 @@ use super::founder::Founder;
 
 #[derive(Debug)]
 pub(crate) struct Core {
-    present: ArcSwap<Scheduler>,
+    present: Biased<Arc<Scheduler>>,
     functions: Functions,
     pub(super) commands: Arc<Commands>,
     pub(super) on_drop: Shutdown,
@@ -49,7 +48,7 @@ impl Core {
     ) -> Self {
         Core {
             functions: scheduler.functions().clone(),
-            present: ArcSwap::new(scheduler),
+            present: Biased::new(scheduler),
             commands,
             on_drop,
             supervisor: Mutex::default(),
@@ -63,7 +62,7 @@ impl Core {
     /// The scheduler of the present fold.
     #[inline]
     pub(super) fn present(&self) -> Arc<Scheduler> {
-        self.present.load_full()
+        Arc::clone(&self.present.lock())
     }
 
     /// The name of a task's entry; `None` if it is not in the main program.
@@ -81,6 +80,13 @@ impl Core {
             return self.successor();
         }
         scheduler
+    }
+
+    /// What `f` makes of the scheduler of the present fold, which cannot be replaced
+    /// meanwhile; `f` neither waits nor calls anything of the user's.
+    #[inline]
+    pub(super) fn with_present<T>(&self, f: impl FnOnce(&Arc<Scheduler>) -> T) -> T {
+        f(&self.present.lock())
     }
 
     #[cold]
@@ -165,7 +171,8 @@ impl Core {
 
     fn replace(&self, scheduler: Arc<Scheduler>) {
         let guard = lock(&self.replaced);
-        self.present.store(scheduler);
+        let former = std::mem::replace(&mut *self.present.lock(), scheduler);
+        drop(former);
         // Relaxed: a counter.
         self.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.was_replaced.notify_all();

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::prim::TaskId;
-use crate::scheduler::{Dependency, Outcome, Scheduler, Ticket, decode_again};
+use crate::scheduler::{Dependency, Outcome, Scheduler, Ticket, decode_again, small};
 use crate::task::Reported;
 
 use super::callbacks::{self, CallbackError};
@@ -132,6 +132,12 @@ impl<R: DeserializeOwned> Handle<R> {
     /// ```
     #[inline]
     pub fn join(mut self) -> Result<R, TaskError> {
+        if let Claim::Ticket(ticket) = &self.claim
+            && let Some((a, b, c, len)) = self.scheduler.take_small(ticket)
+        {
+            self.claim = Claim::Taken;
+            return small(len, &[a, b, c]);
+        }
         self.take(|scheduler, ticket| scheduler.wait(ticket, None))
             .unwrap_or(Err(TaskError::Shutdown))
     }

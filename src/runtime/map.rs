@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Outcome, Scheduler, Ticket};
+use crate::scheduler::{Outcome, Scheduler, Ticket, small};
 
 use super::Task;
 use super::feed::{feed, has_buffers};
@@ -146,6 +146,13 @@ where
             && self.tickets.len() + self.ready.len() < low.max(1)
         {
             self.fill();
+        }
+        if self.ready.is_empty()
+            && let Some(next) = self.tickets.front()
+            && let Some((a, b, c, len)) = self.scheduler.take_small(next)
+        {
+            self.tickets.pop_front();
+            return Some(small(len, &[a, b, c]));
         }
         if self.ready.is_empty() {
             let ready = &mut self.ready;

@@ -51,8 +51,10 @@ use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError, TrySpawnError};
 use crate::pool::{AllocError, Loan};
 use crate::scheduler::{Audit, Profile};
+use crate::task::entry_of;
 
 use self::core::Core;
+use self::task::spawn_quickly;
 
 /// A fold of worker processes, and the way to give them work.
 ///
@@ -124,7 +126,11 @@ impl Runtime {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.task(f).spawn(args)
+        let function = self.core.function(entry_of::<F, A, R>());
+        match spawn_quickly(&self.core, function, std::any::type_name::<F>, &args) {
+            Ok(handle) => handle,
+            Err(encoded) => self.task(f).spawn_slowly(args, encoded),
+        }
     }
 
     /// Runs `f((args, inputs))` in a worker when the tasks of `after` have ended, with

@@ -57,6 +57,9 @@ pub(super) struct Submitted {
     pub name: fn() -> &'static str,
 }
 
+/// Arguments, and the buffers among them.
+pub(super) type Encoded = (Payload, Vec<Transfer>);
+
 impl<F: Copy, A, R> Clone for Task<'_, F, A, R> {
     fn clone(&self) -> Self {
         Task {
@@ -137,17 +140,39 @@ where
 
     #[inline]
     fn spawn_plain(&self, args: A) -> Handle<R> {
-        let submitted = self.submit(args);
+        if self.settings.is_some() {
+            return self.spawn_slowly(args, None);
+        }
+        match spawn_quickly(self.core, self.function, self.name, &args) {
+            Ok(handle) => handle,
+            Err(encoded) => self.spawn_slowly(args, encoded),
+        }
+    }
+
+    /// For what `spawn_quickly` could not do.
+    #[cold]
+    pub(super) fn spawn_slowly(&self, args: A, encoded: Option<Encoded>) -> Handle<R> {
+        let submitted = self.submit_by(args, encoded);
         Handle::new(submitted.scheduler, submitted.ticket, self.name)
     }
 
     /// Submits it; says what came of it.
-    #[inline]
     pub(super) fn submit(&self, args: A) -> Submitted {
+        self.submit_by(args, None)
+    }
+
+    /// The same; they may be encoded already, without a label.
+    fn submit_by(&self, args: A, mut encoded: Option<Encoded>) -> Submitted {
         let mut job = self.job();
         loop {
             let scheduler = self.core.sound();
-            let encoded = self.encode(&args, &mut job);
+            let encoded = match encoded.take() {
+                Some((payload, buffers)) => {
+                    (job.payload, job.buffers) = (payload, buffers);
+                    Ok(0)
+                }
+                None => self.encode(&args, &mut job),
+            };
             let has_buffers = !job.buffers.is_empty();
             let submitted = match encoded {
                 Ok(_) => self.submit_job(&scheduler, &mut job, None),
@@ -362,6 +387,30 @@ where
         }
         encode(args, job)
     }
+}
+
+/// Submits a task without settings, if that takes little; else gives back what is encoded.
+#[inline]
+pub(super) fn spawn_quickly<A: Serialize, R: DeserializeOwned>(
+    core: &Core,
+    function: Option<FunctionId>,
+    name: fn() -> &'static str,
+    args: &A,
+) -> Result<Handle<R>, Option<Encoded>> {
+    let function = function.ok_or(None)?;
+    let mut payload = Payload::new();
+    let (encoded, buffers) = encoding(|| payload.encode(args));
+    encoded.map_err(|_| None)?; // the long way tells
+    if buffers.is_empty() && payload.is_inline() {
+        let submitted = core.with_present(|scheduler| {
+            let ticket = scheduler.submit_plain(function, &payload, name)?;
+            Some((Arc::clone(scheduler), ticket))
+        });
+        if let Some((scheduler, ticket)) = submitted {
+            return Ok(Handle::new(scheduler, Ok(ticket), name));
+        }
+    }
+    Err(Some((payload, buffers)))
 }
 
 #[cold]

@@ -60,8 +60,13 @@ impl Scheduler {
             for at in 0..due.len() {
                 if let Some(later) = due.get(at + AHEAD) {
                     prefetch_for_write(&self.fold.slots[*later as usize]);
+                    if let Some(ticket) = state.inflight[*later as usize].ticket {
+                        state.tickets.ask_for(ticket);
+                    }
                 }
-                done += usize::from(self.collect(state, due[at]));
+                let is_collected =
+                    self.collect_plain(state, due[at]) || self.collect(state, due[at]);
+                done += usize::from(is_collected);
             }
             due.clear();
             state.due = due;

@@ -30,6 +30,7 @@ mod limit;
 mod orphans;
 mod place;
 mod profile;
+mod quick;
 mod rescue;
 mod retry;
 mod settings;
@@ -56,15 +57,16 @@ pub use settings::Settings;
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
 pub use ticket::{Follower, Listener, News, Ticket};
-pub use value::{Outcome, Value, decode_again};
+pub use value::{Outcome, Value, decode_again, small};
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
 
 use crate::error::{Refusal, TaskError};
 use crate::layout::Fold;
+use crate::lock::{Biased, Guard};
 use crate::pool::Pool;
 use crate::prim::{Priority, ProcessId};
 use crate::sys::fds::Bell;
@@ -98,11 +100,9 @@ pub struct Scheduler {
     /// Rung when the supervisor should look: an earlier timer, or damage.
     pub(self) bell: Arc<Bell>,
     /// Apart from what every thread only reads.
-    state: CachePadded<Mutex<State>>,
+    state: CachePadded<Biased<State>>,
     /// The segment is not believed any more.
     condemned: AtomicBool,
-    /// Where the attendant sleeps while nobody follows any task.
-    attendance: Condvar,
 }
 
 impl Scheduler {
@@ -118,7 +118,7 @@ impl Scheduler {
     ) -> Self {
         let pool = fold.pool(ProcessId::HOST);
         let state = State::new(&fold, capacity, counters);
-        let state = CachePadded::new(Mutex::new(state));
+        let state = CachePadded::new(Biased::new(state));
         Scheduler {
             fold,
             pool,
@@ -129,7 +129,6 @@ impl Scheduler {
             bell,
             state,
             condemned: AtomicBool::new(false),
-            attendance: Condvar::new(),
         }
     }
 
@@ -148,10 +147,11 @@ impl Scheduler {
         &self.functions
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic inside is a bug of ours; the state is still the best there is,
-        // and refusing to go on would hang every waiter.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic inside would be a bug of ours: the state is still the best there is, and to
+    /// refuse to go on would hang every waiter.
+    #[inline]
+    fn lock(&self) -> Guard<'_, State> {
+        self.state.lock()
     }
 
     /// What was counted so far.

@@ -10,6 +10,9 @@ use super::Scheduler;
 use super::balance::{Load, WORTH_WAKING_NS};
 use super::state::{RingName, State};
 
+/// Tasks of which several together go to one executor.
+const SHORT_NS: u64 = 1_000;
+
 /// How long work may wait behind a task that was thought to be short.
 const WATCH: Duration = Duration::from_millis(20);
 
@@ -47,7 +50,21 @@ impl Scheduler {
 
     /// The executor with the least predicted delay; of many, of two at random.
     #[inline]
-    fn choose(&self, state: &mut State) -> usize {
+    pub(super) fn choose(&self, state: &mut State) -> usize {
+        if state.stays > 0 {
+            state.stays -= 1;
+            return state.chosen;
+        }
+        state.chosen = self.choose_anew(state);
+        // Of short tasks so many together that their hints share a line.
+        let grain = state.grains_ns[state.chosen];
+        if grain > 0 && grain < SHORT_NS {
+            state.stays = 7;
+        }
+        state.chosen
+    }
+
+    fn choose_anew(&self, state: &mut State) -> usize {
         let count = state.inboxes.len();
         let mut first = state.next + 1;
         if first >= count {
@@ -95,30 +112,34 @@ impl Scheduler {
         }
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
-        let mut damage = None;
-        let mut is_behind = false;
-        while let Some(executor) = state.touched.pop() {
-            // The takers' head is only looked at when it matters: they move it all
-            // the time.
-            let mut load = self.load(state, executor);
-            if load.delay_ns() >= WORTH_WAKING_NS {
-                match state.inboxes[executor].refresh() {
-                    Ok(backlog) => load.backlog = backlog,
-                    Err(damaged) => {
-                        damage = Some(format!("the inbox of executor {executor}: {damaged}"));
-                    }
+        if self.fold.crowd.sleeping.any() {
+            while let Some(executor) = state.touched.pop() {
+                self.wake_for(state, ExecutorId(executor as u32));
+            }
+        }
+        state.touched.clear();
+    }
+
+    /// Somebody sleeps, and the inbox of `executor` was filled: wakes one if that is worth it.
+    pub(super) fn wake_for(&self, state: &mut State, executor: ExecutorId) {
+        let at = executor.0 as usize;
+        // The takers' head is only looked at when it matters: they move it all the time.
+        let mut load = self.load(state, at);
+        if load.delay_ns() >= WORTH_WAKING_NS {
+            match state.inboxes[at].refresh() {
+                Ok(backlog) => load.backlog = backlog,
+                Err(damaged) => {
+                    self.condemn(state, &format!("the inbox of executor {at}: {damaged}"));
+                    return;
                 }
             }
-            if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
-                self.fold.wake_one(ExecutorId(executor as u32));
-            }
-            is_behind |= load.backlog > 1 || !(load.sleeping || load.searching);
         }
+        if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
+            self.fold.wake_one(executor);
+        }
+        let is_behind = load.backlog > 1 || !(load.sleeping || load.searching);
         if is_behind && state.watch.is_none() {
             self.watch(state);
-        }
-        if let Some(what) = damage {
-            self.condemn(state, &what);
         }
     }
 }

@@ -212,6 +212,9 @@ pub struct State {
     /// Hints for which no inbox, or not their lane, had room; tried again after every collection.
     pub homeless: Vec<u64>,
     pub next: usize,
+    /// The executor chosen last, and how many more tasks it gets without a new choice.
+    pub chosen: usize,
+    pub stays: u32,
     /// Executors whose inbox was filled and not yet published.
     pub touched: Vec<usize>,
     /// Per executor: how long a task takes, as last read; a line that the executor
@@ -251,8 +254,8 @@ pub struct State {
     pub ended_before: u64,
     /// Who wants to hear how far a task is.
     pub listeners: Vec<Listening>,
-    /// The attendant sleeps until there is something to attend to.
-    pub is_attendant_idle: bool,
+    /// The attendant, while it sleeps until there is something to attend to.
+    pub idle_attendant: Option<Thread>,
     /// Tasks that somebody follows, and that have not ended.
     pub followed: usize,
     /// Tasks that wait for others.
@@ -294,6 +297,8 @@ impl State {
             overflows_seen: vec![0; executors],
             homeless: Vec::new(),
             next: 0,
+            chosen: 0,
+            stays: 0,
             touched: Vec::with_capacity(executors),
             grains_ns: vec![0; executors],
             due: Vec::new(),
@@ -315,7 +320,7 @@ impl State {
             watch: None,
             ended_before: 0,
             listeners: Vec::new(),
-            is_attendant_idle: false,
+            idle_attendant: None,
             followed: 0,
             nodes: Nodes::default(),
             is_releasing: false,

@@ -1,10 +1,11 @@
 //! Accepting tasks.
 
 use std::cell::Cell;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
+use crate::lock::Guard;
 use crate::pool::{AllocError, Transfer};
 use crate::prim::{Hint, SlotIndex};
 use crate::sys::clock;
@@ -36,6 +37,17 @@ pub struct Job {
     pub permits: Vec<Permit>,
     /// What few tasks have.
     pub settings: Option<Arc<Settings>>,
+}
+
+impl Job {
+    /// Whether it is no more than a function and a few bytes of arguments.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.payload.is_inline()
+            && self.buffers.is_empty()
+            && self.permits.is_empty()
+            && self.settings.is_none()
+    }
 }
 
 #[cfg(test)]
@@ -139,74 +151,66 @@ impl Scheduler {
         Ok(ticket)
     }
 
-    /// Submits several tasks with few locks and publications. `next` prepares the
-    /// next job in place (its memory is reused) and returns false when there is
-    /// none; it is not called while the lock is held. `each` gets the tickets in
-    /// order, under the lock. Waits for room as [`Scheduler::submit`].
+    /// Submits several tasks with few publications. `next` prepares the next job in place
+    /// (its memory is used again) and returns false when there is none; it is not called
+    /// while the lock is held. `each` gets the tickets in order, under the lock. Waits for
+    /// room as [`Scheduler::submit`].
     pub fn submit_all(
         &self,
         job: &mut Job,
         mut next: impl FnMut(&mut Job) -> Result<bool, TaskError>,
         mut each: impl FnMut(Result<Ticket, NotAccepted>),
     ) {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let mut more = true;
-        while more {
-            let mut failed = None;
-            while chunk.len() < CHUNK {
-                match next(job) {
-                    Ok(true) => match self.prepare_by(job, None, Until::Closed) {
-                        Ok(prepared) => {
-                            // One that holds memory is not kept waiting for others
-                            // that may need it.
-                            // So with shares of limits.
-                            let extra = prepared.extra.as_ref();
-                            let holds_something = extra.is_some_and(|extra| {
-                                !extra.holds.is_empty() || !extra.permits.is_empty()
-                            });
-                            chunk.push(prepared);
-                            if holds_something {
-                                break;
-                            }
-                        }
-                        Err(error) => failed = Some(error),
-                    },
-                    Ok(false) => more = false,
-                    Err(error) => failed = Some(NotAccepted::Failed(error)),
-                }
-                if failed.is_some() || !more {
-                    break;
-                }
-            }
-            let mut prepared = chunk.drain(..).peekable();
-            while prepared.peek().is_some() {
-                match self.room(None) {
-                    Ok(mut state) => {
-                        while !state.free.is_empty()
-                            && let Some(prepared) = prepared.next()
-                        {
-                            each(Ok(self.enqueue(&mut state, prepared)));
-                        }
-                        self.publish(&mut state);
-                    }
-                    // The fold was found damaged just now: what was on its way into
-                    // it shares the fate of what is in it.
-                    Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
-                        drop(prepared.next());
-                        each(Ok(self.stillborn()));
-                    }
+        let mut staged = 0;
+        loop {
+            let prepared = match next(job) {
+                // The short way needs nothing prepared.
+                Ok(true) if job.is_plain() => None,
+                Ok(true) => match self.prepare_by(job, None, Until::Closed) {
+                    Ok(prepared) => Some(prepared),
                     Err(error) => {
-                        drop(prepared.next());
                         self.count_refusal();
                         each(Err(error));
+                        break;
+                    }
+                },
+                Ok(false) => break,
+                Err(error) => {
+                    self.count_refusal();
+                    each(Err(NotAccepted::Failed(error)));
+                    break;
+                }
+            };
+            // One that holds memory, or shares of limits, is not kept waiting for others
+            // that may need them.
+            let holds_something = prepared.as_ref().is_some_and(Prepared::holds_something);
+            match self.room(None) {
+                Ok(mut state) => {
+                    each(Ok(match prepared {
+                        Some(prepared) => self.enqueue(&mut state, prepared),
+                        None => self.enqueue_plain(&mut state, job),
+                    }));
+                    staged += 1;
+                    if staged == CHUNK || holds_something {
+                        self.publish(&mut state);
+                        staged = 0;
                     }
                 }
+                // The fold was found damaged just now: what was on its way into it shares
+                // the fate of what is in it.
+                Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
+                    drop(prepared);
+                    each(Ok(self.stillborn()));
+                }
+                Err(error) => {
+                    drop(prepared);
+                    self.count_refusal();
+                    each(Err(error));
+                }
             }
-            drop(prepared);
-            if let Some(error) = failed {
-                self.count_refusal();
-                each(Err(error));
-            }
+        }
+        if staged > 0 {
+            self.publish(&mut self.lock());
         }
     }
 
@@ -224,8 +228,21 @@ impl Scheduler {
     }
 
     /// The lock, with a free slot.
-    fn room(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, State>, NotAccepted> {
-        let mut state = self.lock();
+    #[inline]
+    fn room(&self, deadline: Option<Instant>) -> Result<Guard<'_, State>, NotAccepted> {
+        let state = self.lock();
+        if state.closed.is_none() && !state.free.is_empty() {
+            return Ok(state);
+        }
+        self.wait_with(state, deadline)
+    }
+
+    #[cold]
+    fn wait_with<'a>(
+        &'a self,
+        mut state: Guard<'a, State>,
+        deadline: Option<Instant>,
+    ) -> Result<Guard<'a, State>, NotAccepted> {
         loop {
             if let Some(refusal) = state.closed {
                 return Err(refusal.into());
@@ -285,8 +302,9 @@ impl Scheduler {
             is_labelled: job.settings.as_ref().is_some_and(|s| s.label.is_some()),
             place,
         };
-        let is_plain = job.buffers.is_empty() && job.permits.is_empty() && job.settings.is_none();
-        let extra = if is_plain {
+        let needs_nothing =
+            job.buffers.is_empty() && job.permits.is_empty() && job.settings.is_none();
+        let extra = if needs_nothing {
             None
         } else {
             Some(Self::extra(head, job))
@@ -382,6 +400,40 @@ impl Scheduler {
         })
     }
 
+    /// The same as [`Scheduler::enqueue`] for a plain job, which needs not be prepared.
+    #[inline]
+    fn enqueue_plain(&self, state: &mut State, job: &Job) -> Ticket {
+        let (id, hint) = self.fill_plain(state, job.function, &job.payload, job.name);
+        if let Some(profiling) = &mut state.profiling {
+            profiling.submitted(hint.slot.0);
+        }
+        self.place(state, hint.pack());
+        Ticket::new(id, hint)
+    }
+
+    /// Fills and queues a slot with a plain task. There is room.
+    #[inline]
+    pub(super) fn fill_plain(
+        &self,
+        state: &mut State,
+        function: FunctionId,
+        arguments: &Payload,
+        name: fn() -> &'static str,
+    ) -> (u32, Hint) {
+        let index = state.free.pop().unwrap_or_default();
+        let id = state.tickets.open();
+        let head = Head {
+            function: function.0,
+            outcome: Outcome::None,
+            parcels: 0,
+            is_labelled: false,
+            place: Place::Inline(arguments.len()),
+        };
+        let hint = self.fill(state, index, head, arguments.words(), id, name);
+        self.fold.slots[index as usize].queue(hint.generation);
+        (id, hint)
+    }
+
     /// Fills a slot and puts its hint behind some inbox's tail. There is room.
     #[inline]
     fn enqueue(&self, state: &mut State, job: Prepared) -> Ticket {
@@ -393,34 +445,45 @@ impl Scheduler {
     #[inline]
     pub(super) fn enqueue_as(&self, state: &mut State, job: Prepared, id: u32) -> Hint {
         let index = state.free.pop().unwrap_or_default();
-        let inflight = &mut state.inflight[index as usize];
-        let generation = inflight.generation;
-        let slot = &self.fold.slots[index as usize];
         let used = match job.head.place {
             Place::Inline(len) => len.div_ceil(8),
             Place::Block { .. } => 0,
         };
-        slot.write(job.head, &job.words[..used]);
-        inflight.ticket = Some(id);
-        inflight.name = job.name;
-        inflight.extra = job.extra;
-        let has_extra = inflight.extra.is_some();
-        state.used = state.used.max(index + 1);
-        state.in_flight += 1;
-        if has_extra {
+        let hint = self.fill(state, index, job.head, &job.words[..used], id, job.name);
+        if job.extra.is_some() {
+            state.inflight[index as usize].extra = job.extra;
             self.set_limits(state, index);
         }
-        slot.queue(generation);
-        state.counters.submitted += 1;
         if let Some(profiling) = &mut state.profiling {
             profiling.submitted(index);
         }
-        let hint = Hint {
-            slot: SlotIndex(index),
-            generation,
-        };
+        self.fold.slots[index as usize].queue(hint.generation);
         self.place(state, hint.pack());
         hint
+    }
+
+    /// Writes a task into the free slot `index`; it is not queued yet.
+    #[inline]
+    pub(super) fn fill(
+        &self,
+        state: &mut State,
+        index: u32,
+        head: Head,
+        words: &[u64],
+        id: u32,
+        name: fn() -> &'static str,
+    ) -> Hint {
+        let inflight = &mut state.inflight[index as usize];
+        self.fold.slots[index as usize].write(head, words);
+        inflight.ticket = Some(id);
+        inflight.name = name;
+        state.used = state.used.max(index + 1);
+        state.in_flight += 1;
+        state.counters.submitted += 1;
+        Hint {
+            slot: SlotIndex(index),
+            generation: inflight.generation,
+        }
     }
 
     /// Starts the timers of the task in slot `index`, and tells it how long it has.
@@ -499,4 +562,11 @@ pub struct Prepared {
     words: [u64; INLINE_LEN / 8],
     name: fn() -> &'static str,
     extra: Option<Box<Extra>>,
+}
+
+impl Prepared {
+    fn holds_something(&self) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| !extra.holds.is_empty() || !extra.permits.is_empty())
+    }
 }

@@ -7,13 +7,14 @@ use smallvec::SmallVec;
 use crate::error::TaskError;
 use crate::layout::SLOTS_MAX;
 use crate::prim::{Generation, Hint, SlotIndex};
+use crate::sys::prefetch_for_write;
 use crate::task::Outcome as Ran;
 
 use super::depend::{Arrival, Dependent, NodeId};
 use super::group::{Groups, Watch, Watchers};
 use super::inputs::{Input, returned};
 use super::retry::Judge;
-use super::value::{Outcome, Value, error_of, has_loan, of_shared, only_one};
+use super::value::{Outcome, SMALL, Small, Value, error_of, has_loan, of_shared, only_one};
 
 /// A handle's claim to an outcome: which ticket, and where its task is while it is
 /// in flight. There is one for each ticket, so a ticket is taken or detached once.
@@ -143,7 +144,9 @@ type IsDetached = bool;
 enum Entry {
     /// To be reused.
     Vacant,
-    /// The task has not ended.
+    /// The task has not ended, and nobody but the handle waits for it.
+    Plain,
+    /// It has not.
     Pending(Watchers),
     /// It has not, and nobody will ask for the outcome.
     Detached(Watchers),
@@ -165,13 +168,14 @@ impl Tickets {
     pub fn open(&mut self) -> u32 {
         match self.vacant.pop() {
             Some(id) => {
-                // A vacant one has nothing to drop.
-                let pending = Entry::Pending(Watchers::NONE);
-                std::mem::forget(std::mem::replace(&mut self.entries[id as usize], pending));
+                let entry = &mut self.entries[id as usize];
+                debug_assert!(matches!(entry, Entry::Vacant), "a vacant ticket is in use");
+                // Nothing to drop: to look for it takes its time.
+                std::mem::forget(std::mem::replace(entry, Entry::Plain));
                 id
             }
             None => {
-                self.entries.push(Entry::Pending(Watchers::NONE));
+                self.entries.push(Entry::Plain);
                 (self.entries.len() - 1) as u32
             }
         }
@@ -183,19 +187,54 @@ impl Tickets {
     pub fn settle(&mut self, id: u32, outcome: Outcome) -> (Watchers, bool) {
         let entry = &mut self.entries[id as usize];
         match entry {
-            Entry::Pending(watchers) if !watchers.any() => {
-                // A pending entry has nothing to drop: to look for it takes its time.
-                std::mem::forget(std::mem::replace(entry, Entry::Settled(outcome)));
+            Entry::Plain => {
+                *entry = Entry::Settled(outcome);
                 (Watchers::NONE, false)
             }
             _ => self.settle_other(id, outcome),
         }
     }
 
+    /// Has ticket `id` brought here meanwhile.
+    #[inline]
+    pub fn ask_for(&self, id: u32) {
+        prefetch_for_write(&self.entries[id as usize]);
+    }
+
+    /// As [`Tickets::settle`], if nobody but the handle waits for the end; else false.
+    #[inline]
+    pub fn settle_plain(&mut self, id: u32, len: u8, words: [u64; SMALL / 8]) -> bool {
+        let entry = &mut self.entries[id as usize];
+        let is_plain = matches!(entry, Entry::Plain);
+        if is_plain {
+            *entry = Entry::Settled(Ok(Value::Small {
+                len,
+                is_err: false,
+                words,
+            }));
+        }
+        is_plain
+    }
+
+    /// The value, if it is there and of a few bytes; the ticket is gone then.
+    #[inline]
+    pub fn take_small(&mut self, id: u32) -> Option<Small> {
+        let entry = &mut self.entries[id as usize];
+        let Entry::Settled(Ok(Value::Small { len, words, .. })) = entry else {
+            return None;
+        };
+        let [a, b, c] = *words;
+        let small = (a, b, c, *len);
+        *entry = Entry::Vacant;
+        self.vacant.push(id);
+        Some(small)
+    }
+
     #[cold]
     fn settle_other(&mut self, id: u32, outcome: Outcome) -> (Watchers, bool) {
         let entry = &mut self.entries[id as usize];
         let (watchers, is_wanted) = match entry {
+            Entry::Plain => (Watchers::NONE, true),
             Entry::Pending(watchers) => (*watchers, true),
             Entry::Detached(watchers) => (*watchers, false),
             Entry::Late(watchers, _, is_detached) => (*watchers, !*is_detached),
@@ -287,7 +326,12 @@ impl Tickets {
 
     /// Has `watch` told when the task of ticket `id` ends; at once if it has.
     pub fn watch(&mut self, id: u32, watch: Watch) {
-        match &mut self.entries[id as usize] {
+        let entry = &mut self.entries[id as usize];
+        if matches!(entry, Entry::Plain) {
+            *entry = Entry::Pending(Watchers::NONE);
+        }
+        match entry {
+            Entry::Plain => {}
             Entry::Pending(watchers)
             | Entry::Detached(watchers)
             | Entry::Late(watchers, ..)
@@ -313,7 +357,7 @@ impl Tickets {
             | Entry::Late(watchers, ..)
             | Entry::Needed(watchers, ..) => watchers.contain(group),
             Entry::Followed(following) => following.watchers.contain(group),
-            Entry::Settled(_) | Entry::Shared(_) | Entry::Vacant => false,
+            Entry::Plain | Entry::Settled(_) | Entry::Shared(_) | Entry::Vacant => false,
         }
     }
 
@@ -322,6 +366,7 @@ impl Tickets {
     pub fn depend(&mut self, id: u32, dependent: Dependent) -> Option<bool> {
         let entry = &mut self.entries[id as usize];
         let free = match entry {
+            Entry::Plain => Some((Watchers::NONE, false)),
             Entry::Pending(watchers) => Some((*watchers, false)),
             Entry::Detached(watchers) => Some((*watchers, true)),
             _ => None,
@@ -340,7 +385,8 @@ impl Tickets {
     /// `None`: that one has not ended.
     pub fn input(&mut self, id: u32) -> Option<Result<Input, TaskError>> {
         match &self.entries[id as usize] {
-            Entry::Pending(_)
+            Entry::Plain
+            | Entry::Pending(_)
             | Entry::Detached(_)
             | Entry::Late(..)
             | Entry::Needed(..)
@@ -360,6 +406,7 @@ impl Tickets {
         let entry = &mut self.entries[id as usize];
         let mut following = Following::default();
         match entry {
+            Entry::Plain => {}
             Entry::Pending(watchers) => following.watchers = *watchers,
             Entry::Detached(watchers) => {
                 following.watchers = *watchers;
@@ -379,7 +426,11 @@ impl Tickets {
         }
         if matches!(
             entry,
-            Entry::Pending(_) | Entry::Detached(_) | Entry::Late(..) | Entry::Needed(..)
+            Entry::Plain
+                | Entry::Pending(_)
+                | Entry::Detached(_)
+                | Entry::Late(..)
+                | Entry::Needed(..)
         ) {
             *entry = Entry::Followed(Box::new(following));
         }
@@ -504,6 +555,10 @@ impl Tickets {
     pub fn detach(&mut self, id: u32) -> Option<Outcome> {
         let entry = &mut self.entries[id as usize];
         match entry {
+            Entry::Plain => {
+                *entry = Entry::Detached(Watchers::NONE);
+                return None;
+            }
             Entry::Pending(watchers) => {
                 *entry = Entry::Detached(*watchers);
                 return None;

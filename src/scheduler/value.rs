@@ -29,6 +29,10 @@ pub enum Value {
     Shared(Arc<Outcome>),
 }
 
+/// The bytes of a small value, and how many there are: one by one, so that they stay in
+/// registers.
+pub type Small = (u64, u64, u64, u8);
+
 pub(super) fn error_of(outcome: &Outcome) -> Option<&TaskError> {
     outcome.as_ref().err().map(|error| &**error)
 }
@@ -120,8 +124,9 @@ pub(super) fn of_shared(outcome: Arc<Outcome>) -> Outcome {
     }
 }
 
+/// Decodes a value of a few bytes.
 #[inline]
-fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R, TaskError> {
+pub fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R, TaskError> {
     let bytes: &[u8] = bytemuck::cast_slice(words);
     postcard::from_bytes(&bytes[..usize::from(len).min(SMALL)]).map_err(undecodable)
 }

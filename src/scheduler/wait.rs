@@ -27,7 +27,7 @@ use super::Scheduler;
 use super::lead;
 use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
-use super::value::Outcome;
+use super::value::{Outcome, Small};
 use crate::error::TaskError;
 use crate::prim::Hint;
 use crate::sys::affinity;
@@ -103,6 +103,18 @@ impl Scheduler {
         if let Some(outcome) = self.spin(ticket, deadline) {
             return Some(outcome);
         }
+        self.wait_long(ticket, deadline)
+    }
+
+    /// The value of `ticket`, if it is there and of a few bytes: mostly so, when many are in
+    /// flight and were collected together. The ticket is gone then.
+    #[inline]
+    pub fn take_small(&self, ticket: &Ticket) -> Option<Small> {
+        self.lock().tickets.take_small(ticket.id)
+    }
+
+    #[cold]
+    fn wait_long(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
         let begin = Instant::now();
         let awaited = Awaited::Task {
             ticket: ticket.id,

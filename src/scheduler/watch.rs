@@ -6,7 +6,8 @@
 //! there is none. Whoever collects such a task puts the news on a list, under the lock;
 //! the attendant takes the list, and calls the followers without the lock.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::thread;
 
 use crate::prim::{Hint, TaskId};
 use crate::task::Reported;
@@ -121,9 +122,8 @@ impl Scheduler {
 
     /// Wakes the attendant if it sleeps until there is something to attend to.
     pub(super) fn call_attendant(&self, state: &State) {
-        // To notify is a system call, also when nobody waits.
-        if state.is_attendant_idle {
-            self.attendance.notify_one();
+        if let Some(attendant) = &state.idle_attendant {
+            attendant.unpark();
         }
     }
 
@@ -150,12 +150,12 @@ impl Scheduler {
                 if state.followed > 0 {
                     break;
                 }
-                state.is_attendant_idle = true;
-                state = self
-                    .attendance
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-                state.is_attendant_idle = false;
+                state.idle_attendant = Some(thread::current());
+                drop(state);
+                // Whoever has something to attend to comes after this, and unparks.
+                thread::park();
+                state = self.lock();
+                state.idle_attendant = None;
             }
             drop(state);
             self.wait_until(Awaited::News, None, |state| {

@@ -58,8 +58,8 @@ pub fn light() {
 }
 
 /// The sleeper's side, between announcing the sleep and the last look.
-/// It pairs with [`light`].
-pub fn heavy() {
+/// It pairs with [`light`]. False if the kernel has refused it.
+pub fn heavy() -> bool {
     // ordering: pairs with the fence in `light`; in asymmetric mode the system
     // call puts that fence into every running thread of the fold.
     fence(Ordering::SeqCst);
@@ -67,5 +67,7 @@ pub fn heavy() {
         // Registration succeeded, so the call cannot fail later but by a seccomp
         // filter that a task installed. Sleeping would then risk a lost wake-up.
         tracing::error!("membarrier was refused after it had been accepted");
+        return false;
     }
+    true
 }

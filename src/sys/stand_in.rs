@@ -13,9 +13,15 @@ pub mod barrier {
     }
 
     /// The sleeper's side.
-    pub fn heavy() {
+    pub fn heavy() -> bool {
         // ordering: pairs with `light`.
         fence(Ordering::SeqCst);
+        true
+    }
+
+    /// There are cheap light barriers.
+    pub fn is_asymmetric() -> bool {
+        true
     }
 }
 

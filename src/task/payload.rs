@@ -88,10 +88,8 @@ impl Payload {
     pub fn extend(&mut self, more: &[u8]) {
         let end = self.len + more.len();
         if end <= INLINE_LEN {
-            // Most pieces are a byte: a call to copy that takes longer than to do it.
-            if let [byte] = more {
-                bytemuck::cast_slice_mut(&mut self.inline)[self.len] = *byte;
-                self.len = end;
+            if more.len() <= 8 {
+                self.extend_a_little(more);
                 return;
             }
             bytemuck::cast_slice_mut(&mut self.inline)[self.len..end].copy_from_slice(more);
@@ -99,6 +97,26 @@ impl Payload {
             self.spill_over(more);
         }
         self.len = end;
+    }
+
+    /// Appends up to 8 bytes, as most pieces are, to inline ones. Whole words are written:
+    /// to read one that was just written byte by byte takes until they have left the CPU.
+    #[inline]
+    fn extend_a_little(&mut self, more: &[u8]) {
+        let mut piece = 0;
+        for (at, byte) in more.iter().enumerate() {
+            piece |= u64::from(*byte) << (8 * at);
+        }
+        let (at, shift) = (self.len / 8, 8 * (self.len % 8));
+        let Some(word) = self.inline.get_mut(at) else {
+            return; // full, and nothing more
+        };
+        let before = u64::from_le(*word) & !(u64::MAX << shift);
+        *word = (before | piece << shift).to_le();
+        if shift + 8 * more.len() > 64 {
+            self.inline[at + 1] = (piece >> (64 - shift)).to_le();
+        }
+        self.len += more.len();
     }
 
     #[cold]

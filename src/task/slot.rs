@@ -219,6 +219,25 @@ impl Slot {
         Head::unpack(self.head.load(Ordering::Relaxed), &words).map(|head| (head, words))
     }
 
+    /// The length of the value, if that is what the slot has, in at most `most` bytes of the
+    /// slot itself, and no parcels.
+    #[inline]
+    pub fn value_of_at_most(&self, most: usize) -> Option<usize> {
+        // Relaxed: as in `read`.
+        let raw = self.head.load(Ordering::Relaxed);
+        let value = PLACE_INLINE << 28 | (Outcome::Value as u64) << 24;
+        let len = (raw & 0xffff) as usize;
+        (raw & 0x7fff_0000 == value && len <= most).then_some(len)
+    }
+
+    /// The first words of the payload.
+    #[inline]
+    pub fn first_words<const COUNT: usize>(&self) -> [u64; COUNT] {
+        const { assert!(COUNT <= PAYLOAD_WORDS) };
+        // Relaxed: as in `read`.
+        std::array::from_fn(|at| self.payload[at].load(Ordering::Relaxed))
+    }
+
     /// Running by a dead executor → Waiting, by the host; nobody else changes a
     /// waiting word.
     pub fn hold(&self, generation: Generation) {

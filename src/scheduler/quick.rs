@@ -1,0 +1,91 @@
+//! The short way of most tasks: a few bytes of arguments, no settings, room in the queue;
+//! and a few bytes of result, which nobody but the handle waits for. Each of these does what
+//! the long way does, in fewer steps; or nothing, and the long way is to be gone.
+
+use crate::prim::ExecutorId;
+use crate::sys::barrier;
+use crate::task::{FunctionId, Payload, TaskState};
+
+use super::Scheduler;
+use super::state::State;
+use super::ticket::Ticket;
+use super::value::SMALL;
+
+impl Scheduler {
+    /// Submits a task without settings, with inline arguments and no buffers among them.
+    /// `None`: there is no room now, or something else that takes longer.
+    #[inline]
+    pub fn submit_plain(
+        &self,
+        function: FunctionId,
+        arguments: &Payload,
+        name: fn() -> &'static str,
+    ) -> Option<Ticket> {
+        debug_assert!(arguments.is_inline(), "long arguments go the long way");
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.closed.is_some() || state.profiling.is_some() || state.free.is_empty() {
+            return None;
+        }
+        let (id, hint) = self.fill_plain(state, function, arguments, name);
+        self.place_plain(state, hint.pack());
+        Some(Ticket::new(id, hint))
+    }
+
+    /// Chooses an inbox for a hint of normal priority, and shows it.
+    #[inline]
+    fn place_plain(&self, state: &mut State, hint: u64) {
+        let executor = self.choose(state);
+        let inbox = &mut state.inboxes[executor];
+        if inbox.stage(hint) != Ok(true) || !state.touched.is_empty() {
+            self.place(state, hint);
+            self.publish(state);
+            return;
+        }
+        self.is_awake(state);
+        state.inboxes[executor].publish();
+        // The executors, before they sleep, pass the heavy barrier.
+        barrier::light();
+        let sleeping = &self.fold.crowd.sleeping;
+        if !sleeping.any() {
+            return;
+        }
+        // Of tasks that come together the first has seen to the rest, as long as their
+        // executor is awake.
+        let is_seen_to = state.stays > 0 && state.watch.is_some();
+        if !is_seen_to || sleeping.contains(executor as u32) {
+            self.wake_for(state, ExecutorId(executor as u32));
+        }
+    }
+
+    /// Moves the outcome of the plain task in `slot` to its ticket; false: it is not done,
+    /// or there is more to do than that.
+    #[inline]
+    pub(super) fn collect_plain(&self, state: &mut State, slot: u32) -> bool {
+        let inflight = &mut state.inflight[slot as usize];
+        let cell = &self.fold.slots[slot as usize];
+        let word = cell.word();
+        let is_done = word.generation == inflight.generation && word.state == TaskState::Done as u8;
+        let is_plain =
+            inflight.extra.is_none() && state.profiling.is_none() && state.waiters.is_empty();
+        let (true, true, Some(ticket)) = (is_done, is_plain, inflight.ticket) else {
+            return false;
+        };
+        let Some(len) = cell.value_of_at_most(SMALL) else {
+            return false;
+        };
+        let is_plain = state
+            .tickets
+            .settle_plain(ticket, len as u8, cell.first_words());
+        if !is_plain {
+            return false;
+        }
+        inflight.ticket = None;
+        cell.release(inflight.generation);
+        inflight.generation = inflight.generation.next();
+        state.free.push(slot);
+        state.in_flight -= 1;
+        state.counters.completed += 1;
+        true
+    }
+}
