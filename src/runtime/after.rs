@@ -8,14 +8,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
+use crate::pool::encoding;
 use crate::scheduler::{
     Build, Dependencies as Listed, Job, List, NotAccepted, Outcome, Scheduler, Ticket, Unfinished,
     decode_again,
 };
+use crate::task::Payload;
 
 use super::Task;
 use super::handle::Handle;
-use super::task::{Submitted, encode, foreign, refuse};
+use super::task::{Encoded, Submitted, encode, foreign, refuse};
 
 /// The outcomes of what was depended on, in order.
 type Outcomes<'a> = Iter<'a, Arc<Outcome>>;
@@ -252,17 +254,59 @@ where
     where
         D: Dependencies<Inputs = I> + Sealed<Values = I>,
     {
-        let submitted = self.submit_after(&after, args);
+        let encoded = if self.settings.is_none() {
+            match self.spawn_after_quickly(&after, &args) {
+                Ok(handle) => return handle,
+                Err(encoded) => encoded,
+            }
+        } else {
+            None
+        };
+        let submitted = self.submit_after(&after, args, encoded);
         Handle::new(submitted.scheduler, submitted.ticket, self.name)
     }
 
-    /// Submits it; says what came of it.
-    pub(super) fn submit_after<D>(&self, after: &D, args: A) -> Submitted
+    /// Submits it, if that takes little; else gives back what is encoded.
+    #[inline]
+    fn spawn_after_quickly<D>(&self, after: &D, args: &A) -> Result<Handle<R>, Option<Encoded>>
+    where
+        D: Sealed<Values = I>,
+    {
+        let function = self.function.ok_or(None)?;
+        let mut payload = Payload::new();
+        let (encoded, buffers) = encoding(|| payload.encode(args));
+        encoded.map_err(|_| None)?; // the long way tells
+        let mut lists = Vec::new();
+        after.lists(&mut 0, &mut lists);
+        let len = payload.len();
+        if buffers.is_empty() && payload.is_inline() && lists.is_empty() {
+            let submitted = self.core().with_present(|scheduler| {
+                let mut dependencies = Listed::new();
+                after.list(scheduler, &mut dependencies);
+                let ticket = scheduler.submit_plain_after(
+                    function,
+                    &mut payload,
+                    self.name,
+                    &dependencies,
+                )?;
+                Some((Arc::clone(scheduler), ticket))
+            });
+            if let Some((scheduler, ticket)) = submitted {
+                return Ok(Handle::new(scheduler, Ok(ticket), self.name));
+            }
+            payload.truncate(len);
+        }
+        Err(Some((payload, buffers)))
+    }
+
+    /// Submits it; says what came of it. The arguments may be encoded already, without a
+    /// label.
+    pub(super) fn submit_after<D>(&self, after: &D, args: A, encoded: Option<Encoded>) -> Submitted
     where
         D: Sealed<Values = I>,
     {
         let scheduler = self.core().sound();
-        let submitted = self.submit_after_to(&scheduler, after, args);
+        let submitted = self.submit_after_to(&scheduler, after, args, encoded);
         Submitted {
             ticket: submitted.map_err(|refused| refuse(&scheduler, refused)),
             scheduler,
@@ -277,6 +321,7 @@ where
         scheduler: &Arc<Scheduler>,
         after: &D,
         args: A,
+        encoded: Option<Encoded>,
     ) -> Result<Ticket, NotAccepted>
     where
         D: Sealed<Values = I>,
@@ -285,7 +330,13 @@ where
         if self.function.is_none() {
             return Err(NotAccepted::Failed(foreign()));
         }
-        let args_at = encode(&args, &mut job).map_err(NotAccepted::Failed)?;
+        let args_at = match encoded {
+            Some((payload, buffers)) => {
+                (job.payload, job.buffers) = (payload, buffers);
+                0
+            }
+            None => encode(&args, &mut job).map_err(NotAccepted::Failed)?,
+        };
         if self.settings.is_some() {
             self.admit(scheduler, &mut job, None)?;
         }

@@ -192,7 +192,7 @@ impl<'rt> Scope<'rt> {
         I: Serialize + DeserializeOwned + Send + 'static,
         R: Serialize + DeserializeOwned,
     {
-        self.enter(task.name, || task.submit_after(&after, args))
+        self.enter(task.name, || task.submit_after(&after, args, None))
     }
 
     /// Submits a task, unless this scope was cancelled, and watches it.

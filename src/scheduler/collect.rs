@@ -86,6 +86,7 @@ impl Scheduler {
         if !state.homeless.is_empty() {
             self.house(state);
         }
+        self.note_activity(state);
         ended
     }
 

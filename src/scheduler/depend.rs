@@ -244,7 +244,16 @@ impl Scheduler {
         if !state.tickets.arrivals.is_empty() {
             self.release(&mut state);
         }
+        self.reap_meanwhile(&mut state);
         Ok(Ticket::nowhere(id))
+    }
+
+    /// While tasks wait for others, who submits collects too, now and then.
+    #[inline]
+    pub(super) fn reap_meanwhile(&self, state: &mut State) {
+        if state.nodes.count > 0 && state.counters.submitted.is_multiple_of(16) {
+            self.reap(state);
+        }
     }
 
     /// Hands on what has arrived; queues what has all it needs.

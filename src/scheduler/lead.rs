@@ -1,12 +1,13 @@
 //! The leader: the one thread of the host that sleeps on the fold's doorbell, and
 //! collects for all that wait. See [`super::wait`].
 
+use std::sync::atomic::Ordering as Private;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::inspect::Suspects;
-use super::state::{Awaited, RingName, State};
+use super::state::{Awaited, Napper, RingName, State};
 use super::wait::{is_past, learn, patience};
 use crate::layout::ExecutorRecord;
 use crate::prim::ExecutorId;
@@ -25,9 +26,23 @@ const AWAKE: u64 = 24;
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
 pub(super) const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
+/// For so long the attendant leaves to others what they do anyhow.
+const LEAVE: Duration = Duration::from_micros(100);
+/// So often in a row, if nobody follows anything meanwhile.
+const LEAVES: u32 = 10;
+
+/// What a look before sleeping has led to.
+enum Look {
+    /// To what was waited for.
+    Ready,
+    InVain,
+    /// Others do what is to be done.
+    OthersDo,
+}
+
 impl Scheduler {
-    /// Sleeps on the doorbell and collects for everybody, until `ready` (true) or
-    /// the deadline (false).
+    /// Sleeps on the doorbell and collects for everybody, until `ready` (true), the
+    /// deadline, or others do that (false).
     pub(super) fn lead(
         &self,
         awaited: Awaited,
@@ -39,8 +54,10 @@ impl Scheduler {
         let mut trust = LOOK_AGAIN_MIN;
         let mut slept_at = None;
         loop {
-            if self.look_first(awaited, deadline, ready) {
-                return true;
+            match self.look_first(awaited, deadline, ready) {
+                Look::Ready => return true,
+                Look::InVain => {}
+                Look::OthersDo => return false,
             }
             let begin = Instant::now();
             let is_patient = self.may_be_patient(&self.lock(), awaited);
@@ -115,30 +132,37 @@ impl Scheduler {
 
     /// While tasks wait for others, whoever leads looks for a moment before it arms the
     /// bell: what ends meanwhile need not wake anybody, and what waits for it is queued
-    /// at once. The attendant, with nobody else to lead for, naps if it may. True when
-    /// `ready` is.
+    /// at once. The attendant, with nobody else to lead for, naps if it may, or leaves it
+    /// to those that submit and collect.
     fn look_first(
         &self,
         awaited: Awaited,
         deadline: Option<Instant>,
         ready: &impl Fn(&State) -> bool,
-    ) -> bool {
+    ) -> Look {
         let mut until = None;
         let mut may_nap = true;
+        let mut activity = None;
         loop {
             let mut state = self.lock();
+            let before = activity.unwrap_or(state.activity());
+            let others_go_on = state.activity().wrapping_sub(before) > AWAKE;
             let ended = self.reap(&mut state);
+            activity = Some(state.activity());
             if ready(&state) {
-                return true;
+                return Look::Ready;
+            }
+            if others_go_on && self.may_leave(&state, awaited) {
+                return Look::OthersDo;
             }
             // After a nap in which nothing has ended, the bell.
             may_nap |= ended > 0;
             if state.nodes.count() == 0 {
-                return false;
+                return Look::InVain;
             }
             let is_sent = ended > 0 && self.are_all_long() && self.may_be_patient(&state, awaited);
             if self.is_scarce() && (is_sent || self.are_all_busy()) {
-                return false;
+                return Look::InVain;
             }
             if may_nap
                 && matches!(awaited, Awaited::News)
@@ -146,7 +170,7 @@ impl Scheduler {
                 && let Some(nap) = self.nap_for(&state, state.in_flight)
             {
                 may_nap = false;
-                state.napper = Some(thread::current());
+                state.napper = Some(Napper::new());
                 drop(state);
                 thread::park_timeout(nap);
                 self.lock().napper = None;
@@ -162,13 +186,67 @@ impl Scheduler {
                 deadline.map_or(until, |d| d.min(until))
             });
             if now >= until {
-                return false;
+                return Look::InVain;
             }
             if self.is_scarce() {
                 thread::yield_now();
             }
             (0..64).for_each(|_| std::hint::spin_loop());
         }
+    }
+
+    /// Whether whoever waits for `awaited` may leave what is to be done to others, as long
+    /// as they submit and collect anyhow: the attendant, if nobody follows any task but those
+    /// that depend on it.
+    pub(super) fn may_leave(&self, state: &State, awaited: Awaited) -> bool {
+        matches!(awaited, Awaited::News)
+            && state.tickets.followed == 0
+            && state.tickets.news.is_empty()
+            && state.waiters.is_empty()
+            && !state.is_over
+            && state.failed.is_none()
+    }
+
+    /// Returns when others neither submit nor collect for a while, or call. Without the
+    /// lock: to take it costs them more than it does who naps.
+    pub(super) fn leave_to_others(&self) {
+        let bell = &self.fold.host_bell;
+        let mut state = self.lock();
+        if !state.leader {
+            // Nobody sleeps; they need not ring.
+            bell.cancel();
+        }
+        let napper = Napper::new();
+        state.napper = Some(napper.clone());
+        drop(state);
+        let mut before = self.activity();
+        let mut in_vain = 0;
+        while in_vain < LEAVES && !napper.is_called() {
+            thread::park_timeout(LEAVE);
+            let now = self.activity();
+            if now.wrapping_sub(before) <= AWAKE {
+                break;
+            }
+            before = now;
+            in_vain += 1;
+            // Relaxed: judgement, not truth.
+            if self.has_followed.swap(false, Private::Relaxed) {
+                in_vain = 0;
+            }
+        }
+        self.lock().napper = None;
+    }
+
+    fn activity(&self) -> u64 {
+        // Relaxed: judgement, not truth.
+        self.activity.load(Private::Relaxed)
+    }
+
+    /// Something was submitted, or has ended.
+    #[inline]
+    pub(super) fn note_activity(&self, state: &State) {
+        // Relaxed: under the lock; as above.
+        self.activity.store(state.activity(), Private::Relaxed);
     }
 
     /// Nobody sleeps: after some time without sleep executors need not ring any more.

@@ -60,7 +60,7 @@ pub use ticket::{Follower, Listener, News, Ticket};
 pub use value::{Outcome, Value, decode_again, small};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
@@ -103,6 +103,10 @@ pub struct Scheduler {
     state: CachePadded<Biased<State>>,
     /// The segment is not believed any more.
     condemned: AtomicBool,
+    /// [`State::activity`], for who does not want to take the lock for it.
+    activity: AtomicU64,
+    /// Somebody has begun to follow a task since this was last asked for.
+    has_followed: AtomicBool,
 }
 
 impl Scheduler {
@@ -129,6 +133,8 @@ impl Scheduler {
             bell,
             state,
             condemned: AtomicBool::new(false),
+            activity: AtomicU64::new(0),
+            has_followed: AtomicBool::new(false),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::sys::barrier;
 use crate::task::{FunctionId, Payload, TaskState};
 
 use super::Scheduler;
+use super::depend::Dependency;
 use super::state::State;
 use super::ticket::Ticket;
 use super::value::SMALL;
@@ -22,13 +23,50 @@ impl Scheduler {
         name: fn() -> &'static str,
     ) -> Option<Ticket> {
         debug_assert!(arguments.is_inline(), "long arguments go the long way");
-        let mut guard = self.lock();
-        let state = &mut *guard;
+        let mut state = self.lock();
+        self.submit_here(&mut state, function, arguments, name)
+    }
+
+    /// The same for a task that depends on `after`, if each of these has ended with a value
+    /// of a few bytes: they are put behind `arguments`, which are spoilt otherwise.
+    #[inline]
+    pub fn submit_plain_after(
+        &self,
+        function: FunctionId,
+        arguments: &mut Payload,
+        name: fn() -> &'static str,
+        after: &[Dependency<'_>],
+    ) -> Option<Ticket> {
+        let mut state = self.lock();
+        for dependency in after {
+            let Dependency::Ticket { ticket, .. } = dependency else {
+                return None;
+            };
+            let (a, b, c, len) = state.tickets.small(ticket.id)?;
+            let words = [a, b, c];
+            let bytes: &[u8] = bytemuck::cast_slice(&words);
+            arguments.extend(&bytes[..usize::from(len).min(SMALL)]);
+        }
+        if !arguments.is_inline() {
+            return None;
+        }
+        self.submit_here(&mut state, function, arguments, name)
+    }
+
+    #[inline]
+    fn submit_here(
+        &self,
+        state: &mut State,
+        function: FunctionId,
+        arguments: &Payload,
+        name: fn() -> &'static str,
+    ) -> Option<Ticket> {
         if state.closed.is_some() || state.profiling.is_some() || state.free.is_empty() {
             return None;
         }
         let (id, hint) = self.fill_plain(state, function, arguments, name);
         self.place_plain(state, hint.pack());
+        self.reap_meanwhile(state);
         Some(Ticket::new(id, hint))
     }
 

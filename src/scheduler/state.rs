@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -175,6 +176,29 @@ pub struct Waiter {
     pub awaited: Awaited,
 }
 
+/// Somebody who sleeps for a while, and may be called.
+#[derive(Clone, Debug)]
+pub struct Napper {
+    thread: Thread,
+    is_called: Arc<AtomicBool>,
+}
+
+impl Napper {
+    /// The calling thread.
+    pub fn new() -> Self {
+        Napper {
+            thread: std::thread::current(),
+            is_called: Arc::default(),
+        }
+    }
+
+    /// Whether it was.
+    pub fn is_called(&self) -> bool {
+        // ordering: Acquire pairs with the Release in `call_napper`.
+        self.is_called.load(Ordering::Acquire)
+    }
+}
+
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Awaited {
@@ -224,8 +248,8 @@ pub struct State {
     pub due: Vec<u32>,
     pub waiters: Vec<Waiter>,
     pub leader: bool,
-    /// The leader, while it naps.
-    pub napper: Option<Thread>,
+    /// The leader or the attendant, while it naps.
+    pub napper: Option<Napper>,
     /// What the leader itself waits for.
     pub leads_for: Option<Awaited>,
     /// With which key the leader sleeps, or is about to.
@@ -345,7 +369,17 @@ impl State {
         lanes.any(|lane| matches!(lane.ring.refresh(), Ok(1..)))
     }
 
+    /// Wakes whoever naps.
+    pub fn call_napper(&mut self) {
+        if let Some(napper) = self.napper.take() {
+            // ordering: Release pairs with the Acquire in `Napper::is_called`.
+            napper.is_called.store(true, Ordering::Release);
+            napper.thread.unpark();
+        }
+    }
+
     pub fn unpark_all(&mut self) {
+        self.call_napper();
         for waiter in &self.waiters {
             waiter.thread.unpark();
         }

@@ -480,10 +480,12 @@ impl Scheduler {
         state.used = state.used.max(index + 1);
         state.in_flight += 1;
         state.counters.submitted += 1;
-        Hint {
+        let hint = Hint {
             slot: SlotIndex(index),
             generation: inflight.generation,
-        }
+        };
+        self.note_activity(state);
+        hint
     }
 
     /// Starts the timers of the task in slot `index`, and tells it how long it has.

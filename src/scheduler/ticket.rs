@@ -230,6 +230,19 @@ impl Tickets {
         Some(small)
     }
 
+    /// The value, if it is there and of a few bytes, and no `Err`; it stays.
+    #[inline]
+    pub fn small(&self, id: u32) -> Option<Small> {
+        match &self.entries[id as usize] {
+            Entry::Settled(Ok(Value::Small {
+                len,
+                is_err: false,
+                words: [a, b, c],
+            })) => Some((*a, *b, *c, *len)),
+            _ => None,
+        }
+    }
+
     #[cold]
     fn settle_other(&mut self, id: u32, outcome: Outcome) -> (Watchers, bool) {
         let entry = &mut self.entries[id as usize];

@@ -332,6 +332,7 @@ impl Scheduler {
         ready: impl Fn(&State) -> bool,
     ) -> bool {
         let mut state = self.lock();
+        let mut has_left = false;
         loop {
             self.reap(&mut state);
             let met = ready(&state);
@@ -341,6 +342,14 @@ impl Scheduler {
                 state.ask_for_a_leader();
                 return met;
             }
+            if !has_left && self.may_leave(&state, awaited) {
+                has_left = true;
+                drop(state);
+                self.leave_to_others();
+                state = self.lock();
+                continue;
+            }
+            has_left = false;
             if state.leader {
                 // The leader may have armed the bell before this one was there to look
                 // for, and after something had ended in the middle of a batch.
@@ -355,9 +364,7 @@ impl Scheduler {
                     thread: me.clone(),
                     awaited,
                 });
-                if let Some(napper) = state.napper.take() {
-                    napper.unpark();
-                }
+                state.call_napper();
                 self.check_patience(&state);
                 drop(state);
                 park_until(deadline, lead::LOOK_AGAIN_MAX);

@@ -7,6 +7,7 @@
 //! the attendant takes the list, and calls the followers without the lock.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use crate::prim::{Hint, TaskId};
@@ -40,6 +41,7 @@ impl Scheduler {
                 if is_first {
                     self.is_followed(&mut state);
                 }
+                state.call_napper();
                 self.check_patience(&state);
                 Ok(())
             }
@@ -115,13 +117,18 @@ impl Scheduler {
     /// One more task is followed.
     pub(super) fn is_followed(&self, state: &mut State) {
         state.followed += 1;
-        if state.followed == 1 {
-            self.call_attendant(state);
+        // Relaxed: judgement, not truth.
+        self.has_followed.store(true, Ordering::Relaxed);
+        if state.followed == 1
+            && let Some(attendant) = &state.idle_attendant
+        {
+            attendant.unpark();
         }
     }
 
     /// Wakes the attendant if it sleeps until there is something to attend to.
-    pub(super) fn call_attendant(&self, state: &State) {
+    pub(super) fn call_attendant(&self, state: &mut State) {
+        state.call_napper();
         if let Some(attendant) = &state.idle_attendant {
             attendant.unpark();
         }
@@ -139,6 +146,7 @@ impl Scheduler {
     /// The attendant: the next news. `None`: there will be none any more.
     pub fn attend(&self) -> Option<Vec<News>> {
         loop {
+            let mut has_left = false;
             let mut state = self.lock();
             loop {
                 if !state.tickets.news.is_empty() {
@@ -149,6 +157,15 @@ impl Scheduler {
                 }
                 if state.followed > 0 {
                     break;
+                }
+                if !has_left && !state.is_over {
+                    // There may be more to attend to in a moment: to be woken for it takes
+                    // whoever submits a system call.
+                    has_left = true;
+                    drop(state);
+                    self.leave_to_others();
+                    state = self.lock();
+                    continue;
                 }
                 state.idle_attendant = Some(thread::current());
                 drop(state);
@@ -170,6 +187,6 @@ impl Scheduler {
     pub fn is_over(&self) {
         let mut state = self.lock();
         state.is_over = true;
-        self.call_attendant(&state);
+        self.call_attendant(&mut state);
     }
 }

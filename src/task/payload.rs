@@ -49,6 +49,20 @@ impl Payload {
         self.spill.clear();
     }
 
+    /// Forgets all but the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        if len >= self.len {
+            return;
+        }
+        if len > INLINE_LEN {
+            self.spill.truncate(len);
+        } else if !self.is_inline() {
+            // Those that were inline once are there still; others may not be.
+            bytemuck::cast_slice_mut(&mut self.inline)[..len].copy_from_slice(&self.spill[..len]);
+        }
+        self.len = len;
+    }
+
     /// How many bytes.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {

@@ -264,3 +264,39 @@ fn trap_11_a_hint_from_2_to_the_32_tasks_ago_takes_nothing() {
     }
     assert!(slot.claim(E, now));
 }
+
+/// Pieces of every length at every place are what a plain vector makes of them; so is what
+/// is left when the last of them are taken away.
+#[test]
+fn pieces_of_a_payload_stand_one_behind_the_other() {
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut below = |bound: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random as usize % bound
+    };
+    for round in 0..5_000 {
+        let (mut payload, mut expected) = (Payload::new(), Vec::new());
+        for _ in 0..below(20) {
+            // Mostly short, as an encoder's are.
+            let len = if below(8) == 0 { below(60) } else { below(11) };
+            let piece: Vec<u8> = (0..len).map(|_| below(256) as u8).collect();
+            payload.extend(&piece);
+            expected.extend(&piece);
+            assert_eq!(payload.bytes(), expected, "round {round}");
+            if below(4) == 0 {
+                let len = below(expected.len() + 2);
+                payload.truncate(len);
+                expected.truncate(len);
+                assert_eq!(payload.bytes(), expected, "round {round}, cut to {len}");
+            }
+        }
+        if payload.is_inline() {
+            let words = payload.words();
+            assert_eq!(words.len(), expected.len().div_ceil(8));
+            let bytes: &[u8] = bytemuck::cast_slice(words);
+            assert_eq!(bytes[..expected.len()], expected);
+        }
+    }
+}
