@@ -244,12 +244,15 @@ impl<T> Biased<T> {
         if let Some(favourite) = self.favourite() {
             self.revoke(favourite, &mut history);
         }
+        if !history.has_favourites {
+            return Guard::new(self, Entry::Other(history));
+        }
         if history.last != me {
             history.last = me;
             history.in_a_row = 0;
         }
         history.in_a_row += 1;
-        if history.in_a_row < history.needed || !history.has_favourites {
+        if history.in_a_row < history.needed {
             return Guard::new(self, Entry::Other(history));
         }
         history.in_a_row = 0;
@@ -274,7 +277,7 @@ impl<T> Biased<T> {
         // Relaxed: the barrier orders it before the look.
         self.favourite.store(0, Ordering::Relaxed);
         // Pairs with the light barriers in `enter` and `leave`.
-        if !barrier::heavy() {
+        if !barrier::try_heavy() {
             // What a CPU has stored is seen by all within microseconds, whatever it does.
             thread::sleep(DRAIN);
         }

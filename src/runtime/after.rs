@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::pool::encoding;
+use crate::pool::{Transfer, encoding};
 use crate::scheduler::{
     Build, Dependencies as Listed, Job, List, NotAccepted, Outcome, Scheduler, Ticket, Unfinished,
     decode_again,
@@ -275,7 +275,10 @@ where
         let function = self.function.ok_or(None)?;
         let mut payload = Payload::new();
         let (encoded, buffers) = encoding(|| payload.encode(args));
-        encoded.map_err(|_| None)?; // the long way tells
+        if encoded.is_err() {
+            buffers.iter().for_each(Transfer::recall);
+            return Err(None); // the long way tells why
+        }
         let mut lists = Vec::new();
         after.lists(&mut 0, &mut lists);
         let len = payload.len();

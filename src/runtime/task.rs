@@ -400,7 +400,10 @@ pub(super) fn spawn_quickly<A: Serialize, R: DeserializeOwned>(
     let function = function.ok_or(None)?;
     let mut payload = Payload::new();
     let (encoded, buffers) = encoding(|| payload.encode(args));
-    encoded.map_err(|_| None)?; // the long way tells
+    if encoded.is_err() {
+        buffers.iter().for_each(Transfer::recall);
+        return Err(None); // the long way tells why
+    }
     if buffers.is_empty() && payload.is_inline() {
         let submitted = core.with_present(|scheduler| {
             let ticket = scheduler.submit_plain(function, &payload, name)?;

@@ -38,6 +38,9 @@ use super::value::{Outcome, Value};
 /// Pending tasks that a fold may have; who submits more waits.
 const PENDING_MAX: usize = 1 << 20;
 
+/// While there are any, whoever submits so many tasks collects once.
+const MEANWHILE: u64 = 16;
+
 /// A task that another one depends on.
 #[derive(Debug)]
 pub enum Dependency<'a> {
@@ -251,7 +254,9 @@ impl Scheduler {
     /// While tasks wait for others, who submits collects too, now and then.
     #[inline]
     pub(super) fn reap_meanwhile(&self, state: &mut State) {
-        if state.nodes.count > 0 && state.counters.submitted.is_multiple_of(16) {
+        let submitted = state.counters.submitted;
+        if state.nodes.count > 0 && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
+            state.reaped_at = submitted;
             self.reap(state);
         }
     }

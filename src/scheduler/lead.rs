@@ -10,6 +10,7 @@ use super::inspect::Suspects;
 use super::state::{Awaited, Napper, RingName, State};
 use super::wait::{is_past, learn, patience};
 use crate::layout::ExecutorRecord;
+use crate::lock::Guard;
 use crate::prim::ExecutorId;
 use crate::prim::atomic::Ordering;
 use crate::sys::barrier;
@@ -28,7 +29,7 @@ pub(super) const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// For so long the attendant leaves to others what they do anyhow.
 const LEAVE: Duration = Duration::from_micros(100);
-/// So often in a row, if nobody follows anything meanwhile.
+/// So often in a row.
 const LEAVES: u32 = 10;
 
 /// What a look before sleeping has led to.
@@ -207,32 +208,24 @@ impl Scheduler {
             && state.failed.is_none()
     }
 
-    /// Returns when others neither submit nor collect for a while, or call. Without the
-    /// lock: to take it costs them more than it does who naps.
-    pub(super) fn leave_to_others(&self) {
-        let bell = &self.fold.host_bell;
-        let mut state = self.lock();
+    /// Returns when others neither submit nor collect for a while, or call; now and then to
+    /// collect, too. Without the lock: to take it costs them more than it does who naps.
+    pub(super) fn leave_to_others(&self, mut state: Guard<'_, State>) {
         if !state.leader {
             // Nobody sleeps; they need not ring.
-            bell.cancel();
+            self.fold.host_bell.cancel();
         }
         let napper = Napper::new();
         state.napper = Some(napper.clone());
         drop(state);
         let mut before = self.activity();
-        let mut in_vain = 0;
-        while in_vain < LEAVES && !napper.is_called() {
+        for _ in 0..LEAVES {
             thread::park_timeout(LEAVE);
             let now = self.activity();
-            if now.wrapping_sub(before) <= AWAKE {
+            if napper.is_called() || now.wrapping_sub(before) <= AWAKE {
                 break;
             }
             before = now;
-            in_vain += 1;
-            // Relaxed: judgement, not truth.
-            if self.has_followed.swap(false, Private::Relaxed) {
-                in_vain = 0;
-            }
         }
         self.lock().napper = None;
     }

@@ -105,8 +105,6 @@ pub struct Scheduler {
     condemned: AtomicBool,
     /// [`State::activity`], for who does not want to take the lock for it.
     activity: AtomicU64,
-    /// Somebody has begun to follow a task since this was last asked for.
-    has_followed: AtomicBool,
 }
 
 impl Scheduler {
@@ -134,7 +132,6 @@ impl Scheduler {
             state,
             condemned: AtomicBool::new(false),
             activity: AtomicU64::new(0),
-            has_followed: AtomicBool::new(false),
         }
     }
 

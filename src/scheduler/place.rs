@@ -12,6 +12,8 @@ use super::state::{RingName, State};
 
 /// Tasks of which several together go to one executor.
 const SHORT_NS: u64 = 1_000;
+/// So many: their hints fill a line.
+pub(super) const TOGETHER: u32 = 8;
 
 /// How long work may wait behind a task that was thought to be short.
 const WATCH: Duration = Duration::from_millis(20);
@@ -51,16 +53,14 @@ impl Scheduler {
     /// The executor with the least predicted delay; of many, of two at random.
     #[inline]
     pub(super) fn choose(&self, state: &mut State) -> usize {
-        if state.stays > 0 {
+        if state.stays > 0 && !state.offline[state.chosen] {
             state.stays -= 1;
             return state.chosen;
         }
         state.chosen = self.choose_anew(state);
-        // Of short tasks so many together that their hints share a line.
         let grain = state.grains_ns[state.chosen];
-        if grain > 0 && grain < SHORT_NS {
-            state.stays = 7;
-        }
+        let is_short = grain > 0 && grain < SHORT_NS;
+        state.stays = if is_short { TOGETHER - 1 } else { 0 };
         state.chosen
     }
 

@@ -8,6 +8,7 @@ use crate::task::{FunctionId, Payload, TaskState};
 
 use super::Scheduler;
 use super::depend::Dependency;
+use super::place::TOGETHER;
 use super::state::State;
 use super::ticket::Ticket;
 use super::value::SMALL;
@@ -72,10 +73,10 @@ impl Scheduler {
 
     /// Chooses an inbox for a hint of normal priority, and shows it.
     #[inline]
-    fn place_plain(&self, state: &mut State, hint: u64) {
+    pub(super) fn place_plain(&self, state: &mut State, hint: u64) {
         let executor = self.choose(state);
-        let inbox = &mut state.inboxes[executor];
-        if inbox.stage(hint) != Ok(true) || !state.touched.is_empty() {
+        // What others have staged is shown together with it.
+        if !state.touched.is_empty() || state.inboxes[executor].stage(hint) != Ok(true) {
             self.place(state, hint);
             self.publish(state);
             return;
@@ -90,7 +91,8 @@ impl Scheduler {
         }
         // Of tasks that come together the first has seen to the rest, as long as their
         // executor is awake.
-        let is_seen_to = state.stays > 0 && state.watch.is_some();
+        let is_first = state.stays == TOGETHER - 1 || state.stays == 0;
+        let is_seen_to = !is_first && state.watch.is_some();
         if !is_seen_to || sleeping.contains(executor as u32) {
             self.wake_for(state, ExecutorId(executor as u32));
         }

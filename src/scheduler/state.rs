@@ -106,6 +106,7 @@ pub struct Extra {
     /// Whether it is tried again when it fails by itself.
     pub retries: Option<Retries>,
     /// Its shares of limits.
+    #[expect(dead_code, reason = "they are given back when they are dropped")]
     pub permits: Vec<Permit>,
     /// It was cancelled: there is no other attempt.
     pub is_cancelled: bool,
@@ -254,6 +255,8 @@ pub struct State {
     pub leads_for: Option<Awaited>,
     /// With which key the leader sleeps, or is about to.
     pub sleeps_with: Option<Key>,
+    /// How many tasks had been submitted when one who submits last collected.
+    pub reaped_at: u64,
     /// What [`State::activity`] was when the leader last slept.
     pub activity_asleep: u64,
     /// Why no task is accepted any more.
@@ -282,6 +285,8 @@ pub struct State {
     pub idle_attendant: Option<Thread>,
     /// Tasks that somebody follows, and that have not ended.
     pub followed: usize,
+    /// Some have come since the attendant last asked.
+    pub has_followed: bool,
     /// Tasks that wait for others.
     pub nodes: Nodes,
     /// What has arrived for them is handed on by somebody, or will be.
@@ -331,6 +336,7 @@ impl State {
             napper: None,
             leads_for: None,
             sleeps_with: None,
+            reaped_at: 0,
             activity_asleep: 0,
             closed: None,
             counters,
@@ -346,6 +352,7 @@ impl State {
             listeners: Vec::new(),
             idle_attendant: None,
             followed: 0,
+            has_followed: false,
             nodes: Nodes::default(),
             is_releasing: false,
             failed: None,

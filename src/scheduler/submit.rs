@@ -19,9 +19,6 @@ use super::state::{Again, Awaited, Extra, State};
 use super::ticket::Ticket;
 use super::timers::Due;
 
-/// Of many tasks submitted at once, so many are published together.
-const CHUNK: usize = 32;
-
 /// A task, ready to be submitted.
 #[derive(Debug)]
 pub struct Job {
@@ -148,54 +145,44 @@ impl Scheduler {
         };
         let ticket = self.enqueue(&mut state, prepared);
         self.publish(&mut state);
+        self.reap_meanwhile(&mut state);
         Ok(ticket)
     }
 
-    /// Submits several tasks with few publications. `next` prepares the next job in place
-    /// (its memory is used again) and returns false when there is none; it is not called
-    /// while the lock is held. `each` gets the tickets in order, under the lock. Waits for
-    /// room as [`Scheduler::submit`].
+    /// Submits several tasks. `next` prepares the next job in place (its memory is used
+    /// again) and returns false when there is none; it is not called while the lock is
+    /// held. `each` gets the tickets in order, under the lock. Waits for room as
+    /// [`Scheduler::submit`].
     pub fn submit_all(
         &self,
         job: &mut Job,
         mut next: impl FnMut(&mut Job) -> Result<bool, TaskError>,
         mut each: impl FnMut(Result<Ticket, NotAccepted>),
     ) {
-        let mut staged = 0;
         loop {
             let prepared = match next(job) {
                 // The short way needs nothing prepared.
-                Ok(true) if job.is_plain() => None,
-                Ok(true) => match self.prepare_by(job, None, Until::Closed) {
-                    Ok(prepared) => Some(prepared),
-                    Err(error) => {
-                        self.count_refusal();
-                        each(Err(error));
-                        break;
-                    }
-                },
-                Ok(false) => break,
+                Ok(true) if job.is_plain() => Ok(None),
+                Ok(true) => self.prepare_by(job, None, Until::Closed).map(Some),
+                Ok(false) => return,
+                Err(error) => Err(NotAccepted::Failed(error)),
+            };
+            let prepared = match prepared {
+                Ok(prepared) => prepared,
                 Err(error) => {
                     self.count_refusal();
-                    each(Err(NotAccepted::Failed(error)));
-                    break;
+                    return each(Err(error));
                 }
             };
-            // One that holds memory, or shares of limits, is not kept waiting for others
-            // that may need them.
-            let holds_something = prepared.as_ref().is_some_and(Prepared::holds_something);
             match self.room(None) {
-                Ok(mut state) => {
-                    each(Ok(match prepared {
-                        Some(prepared) => self.enqueue(&mut state, prepared),
-                        None => self.enqueue_plain(&mut state, job),
-                    }));
-                    staged += 1;
-                    if staged == CHUNK || holds_something {
+                Ok(mut state) => each(Ok(match prepared {
+                    Some(prepared) => {
+                        let ticket = self.enqueue(&mut state, prepared);
                         self.publish(&mut state);
-                        staged = 0;
+                        ticket
                     }
-                }
+                    None => self.enqueue_plain(&mut state, job),
+                })),
                 // The fold was found damaged just now: what was on its way into it shares
                 // the fate of what is in it.
                 Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
@@ -208,9 +195,6 @@ impl Scheduler {
                     each(Err(error));
                 }
             }
-        }
-        if staged > 0 {
-            self.publish(&mut self.lock());
         }
     }
 
@@ -400,14 +384,14 @@ impl Scheduler {
         })
     }
 
-    /// The same as [`Scheduler::enqueue`] for a plain job, which needs not be prepared.
+    /// As [`Scheduler::enqueue`], for a plain job, which needs not be prepared; and shows it.
     #[inline]
     fn enqueue_plain(&self, state: &mut State, job: &Job) -> Ticket {
         let (id, hint) = self.fill_plain(state, job.function, &job.payload, job.name);
         if let Some(profiling) = &mut state.profiling {
             profiling.submitted(hint.slot.0);
         }
-        self.place(state, hint.pack());
+        self.place_plain(state, hint.pack());
         Ticket::new(id, hint)
     }
 
@@ -564,11 +548,4 @@ pub struct Prepared {
     words: [u64; INLINE_LEN / 8],
     name: fn() -> &'static str,
     extra: Option<Box<Extra>>,
-}
-
-impl Prepared {
-    fn holds_something(&self) -> bool {
-        let extra = self.extra.as_ref();
-        extra.is_some_and(|extra| !extra.holds.is_empty() || !extra.permits.is_empty())
-    }
 }

@@ -344,8 +344,7 @@ impl Scheduler {
             }
             if !has_left && self.may_leave(&state, awaited) {
                 has_left = true;
-                drop(state);
-                self.leave_to_others();
+                self.leave_to_others(state);
                 state = self.lock();
                 continue;
             }

@@ -7,7 +7,6 @@
 //! the attendant takes the list, and calls the followers without the lock.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 
 use crate::prim::{Hint, TaskId};
@@ -117,8 +116,7 @@ impl Scheduler {
     /// One more task is followed.
     pub(super) fn is_followed(&self, state: &mut State) {
         state.followed += 1;
-        // Relaxed: judgement, not truth.
-        self.has_followed.store(true, Ordering::Relaxed);
+        state.has_followed = true;
         if state.followed == 1
             && let Some(attendant) = &state.idle_attendant
         {
@@ -146,7 +144,6 @@ impl Scheduler {
     /// The attendant: the next news. `None`: there will be none any more.
     pub fn attend(&self) -> Option<Vec<News>> {
         loop {
-            let mut has_left = false;
             let mut state = self.lock();
             loop {
                 if !state.tickets.news.is_empty() {
@@ -158,12 +155,11 @@ impl Scheduler {
                 if state.followed > 0 {
                     break;
                 }
-                if !has_left && !state.is_over {
-                    // There may be more to attend to in a moment: to be woken for it takes
-                    // whoever submits a system call.
-                    has_left = true;
-                    drop(state);
-                    self.leave_to_others();
+                // There may be more to attend to in a moment: to be woken for it takes
+                // whoever submits a system call.
+                let has_followed = std::mem::take(&mut state.has_followed);
+                if has_followed && self.may_leave(&state, Awaited::News) {
+                    self.leave_to_others(state);
                     state = self.lock();
                     continue;
                 }

@@ -58,16 +58,19 @@ pub fn light() {
 }
 
 /// The sleeper's side, between announcing the sleep and the last look.
-/// It pairs with [`light`]. False if the kernel has refused it.
-pub fn heavy() -> bool {
-    // ordering: pairs with the fence in `light`; in asymmetric mode the system
-    // call puts that fence into every running thread of the fold.
-    fence(Ordering::SeqCst);
-    if is_asymmetric() && !membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) {
+/// It pairs with [`light`].
+pub fn heavy() {
+    if !try_heavy() {
         // Registration succeeded, so the call cannot fail later but by a seccomp
         // filter that a task installed. Sleeping would then risk a lost wake-up.
         tracing::error!("membarrier was refused after it had been accepted");
-        return false;
     }
-    true
+}
+
+/// The same; false if the kernel has refused it.
+pub fn try_heavy() -> bool {
+    // ordering: pairs with the fence in `light`; in asymmetric mode the system
+    // call puts that fence into every running thread of the fold.
+    fence(Ordering::SeqCst);
+    !is_asymmetric() || membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED)
 }

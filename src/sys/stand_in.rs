@@ -13,9 +13,14 @@ pub mod barrier {
     }
 
     /// The sleeper's side.
-    pub fn heavy() -> bool {
+    pub fn heavy() {
         // ordering: pairs with `light`.
         fence(Ordering::SeqCst);
+    }
+
+    /// The same, which never fails here.
+    pub fn try_heavy() -> bool {
+        heavy();
         true
     }
 

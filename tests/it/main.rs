@@ -19,5 +19,6 @@ mod orphans;
 mod priorities;
 mod processes;
 mod recovery;
+mod slow_sources;
 mod telemetry;
 mod tree;
