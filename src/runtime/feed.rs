@@ -19,8 +19,8 @@ pub(super) struct Fed {
     pub has_buffers: bool,
 }
 
-/// Submits up to `most` of `items` with few publications, or up to the first that
-/// cannot be submitted; `each` is told in their order, under the scheduler's lock.
+/// Submits up to `most` of `items`, or up to the first that cannot be submitted; `each` is
+/// told in their order, under the scheduler's lock.
 pub(super) fn feed<F, A, R>(
     task: &Task<'_, F, A, R>,
     scheduler: &Scheduler,

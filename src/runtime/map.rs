@@ -80,8 +80,7 @@ where
         }
     }
 
-    /// Submits up to the bound, with few publications, or up to the first item
-    /// that cannot be submitted.
+    /// Submits up to the bound, or up to the first item that cannot be submitted.
     fn fill(&mut self) {
         if self.scheduler.is_condemned() {
             // The tickets of a damaged fold have ended; first those.
