@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::faults::Watch;
-use crate::host::{Holdings, Process, children, soon};
+use crate::host::{Holdings, Process, children, soon, stat};
 
 /// So many restarts until everything that is made once has been made.
 const WARM_UP: u64 = 100;
@@ -124,7 +124,9 @@ fn held(rt: &Runtime, watch: &Watch, spares: usize) -> [Holdings; 2] {
     let settled = soon(|| {
         zygote = children().first().map(|pid| *pid as u32);
         let living = rt.stats().workers.len() + spares;
-        zygote.is_some_and(|zygote| pidfds(me) == living && pidfds(zygote) == living + 1)
+        // Not one that has ended and was not closed yet, in place of one that is to come.
+        let watches = |pid, count: usize| watched(pid) == vec![true; count];
+        zygote.is_some_and(|zygote| watches(me, living) && watches(zygote, living + 1))
     });
     watch.check(settled, || {
         "there are not all workers and spares".to_owned()
@@ -133,15 +135,20 @@ fn held(rt: &Runtime, watch: &Watch, spares: usize) -> [Holdings; 2] {
     [Holdings::of(me), zygote.unwrap_or_default()]
 }
 
-/// How many processes a process watches; the zygote watches the host too.
-fn pidfds(pid: u32) -> usize {
-    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
+/// Of each process that a process watches, whether it lives; the zygote watches the host too.
+fn watched(pid: u32) -> Vec<bool> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fdinfo"))
         .into_iter()
         .flatten();
-    let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-    links
-        .filter(|link| link.to_string_lossy().contains("pidfd"))
-        .count()
+    let infos = open.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok());
+    let pids = infos.filter_map(|info| {
+        let mut lines = info.lines();
+        let pid = lines.find_map(|line| line.strip_prefix("Pid:"))?;
+        pid.trim().parse::<i32>().ok()
+    });
+    // -1: it has ended, and its parent knows.
+    pids.map(|pid| stat(pid).is_some_and(|stat| stat.state != 'Z'))
+        .collect()
 }
 
 fn is_flat(before: [Holdings; 2], after: [Holdings; 2]) -> bool {
