@@ -29,6 +29,7 @@ fn tell(scheduler: &Scheduler, news: News, log: &Log) {
             }
         }
         News::Ready(node) => alone(log, "spawn_after", "", || scheduler.go(node)),
+        News::Gone(it) => alone(log, "a drop", "", || drop(it)),
         News::Heard(listener) => alone(log, "a listener", "", || listener()),
         News::ToJudge {
             task,

@@ -29,7 +29,7 @@ use crate::error::TaskError;
 use crate::prim::{Hint, SlotIndex};
 
 use super::Scheduler;
-use super::inputs::{Input, Inputs, Unfinished};
+use super::inputs::{Build, Input, Inputs, Unfinished};
 use super::state::{Awaited, State};
 use super::submit::{Job, NotAccepted};
 use super::ticket::{Follower, News, Ticket};
@@ -313,10 +313,7 @@ impl Scheduler {
         }
         let is_quick = |node: &mut Node| node.unfinished.is_quick(&node.inputs);
         if state.free.is_empty() || !state.nodes.get(id).is_some_and(is_quick) {
-            state.tickets.news.push(News::Ready(id));
-            state.unpark_attendant();
-            self.call_attendant(state);
-            self.fold.host_bell.force();
+            self.send_attendant(state, News::Ready(id));
             return;
         }
         let Some(node) = state.nodes.get(id) else {
@@ -438,6 +435,10 @@ impl Scheduler {
         };
         state.nodes.count -= 1;
         self.end_unqueued(state, node.ticket, error);
+        if let Build::Whole(arguments) = node.unfinished.build {
+            // They are the user's own values.
+            self.send_attendant(state, News::Gone(Box::new(arguments)));
+        }
         true
     }
 

@@ -221,17 +221,14 @@ impl Scheduler {
                     generation: inflight.generation,
                 };
                 self.fold.slots[slot as usize].hold(task.generation);
-                state.tickets.news.push(News::ToJudge {
+                let news = News::ToJudge {
                     task,
                     name,
                     ran,
                     outcome,
                     judge,
-                });
-                state.unpark_attendant();
-                self.call_attendant(state);
-                // It may lead, and sleep.
-                self.fold.host_bell.force();
+                };
+                self.send_attendant(state, news);
                 None
             }
         }

@@ -39,6 +39,8 @@ pub enum News {
     Ready(NodeId),
     /// A task has said how far it is.
     Heard(Arc<Listener>),
+    /// Something of the user's is to be dropped: what that does may need the lock.
+    Gone(Box<dyn Send>),
     /// Whether its outcome is a failure is for the user to say.
     ToJudge {
         task: Hint,

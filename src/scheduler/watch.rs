@@ -101,15 +101,19 @@ impl Scheduler {
             tickets: Tickets { news, .. },
             ..
         } = state;
-        listeners.retain_mut(|listening| {
+        let gone = listeners.extract_if(.., |listening| {
             let Hint { slot, generation } = listening.place;
             let reported = self.fold.notes[slot.at()].reported(generation);
             if let Some(reported) = reported.filter(|now| now.count != listening.heard) {
                 listening.heard = reported.count;
                 news.push(News::Heard(Arc::clone(&listening.listener)));
             }
-            inflight[slot.at()].generation == generation
+            inflight[slot.at()].generation != generation
         });
+        let gone: Vec<_> = gone.map(|listening| listening.listener).collect();
+        if !gone.is_empty() {
+            news.push(News::Gone(Box::new(gone)));
+        }
         !news.is_empty()
     }
 
@@ -130,6 +134,15 @@ impl Scheduler {
         if let Some(attendant) = &state.idle_attendant {
             attendant.unpark();
         }
+    }
+
+    /// There is something for the attendant to see to now.
+    pub(super) fn send_attendant(&self, state: &mut State, news: News) {
+        state.tickets.news.push(news);
+        state.unpark_attendant();
+        self.call_attendant(state);
+        // It may lead, and sleep.
+        self.fold.host_bell.force();
     }
 
     /// A task has ended that somebody follows.

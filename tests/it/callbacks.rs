@@ -169,3 +169,57 @@ fn what_panics_with_anything_is_logged() {
         assert_eq!(done.join(), Ok(1));
     });
 }
+
+/// What a callback has captured is dropped when its task has ended, and may be anything.
+#[test]
+fn a_callback_may_hold_what_calls_the_runtime_when_it_goes() {
+    let rt = runtime(2);
+    for _ in 0..3 {
+        // It says nothing: nobody else has the callback at its end.
+        let mut silent = rt.spawn(crate::api::endless, ());
+        let held = rt.spawn(named_one, 2).abort_on_drop();
+        silent
+            .on_progress(move |_| assert!(held.is_finished()))
+            .unwrap();
+        silent.cancel_within(Duration::ZERO);
+        let _ = silent.join();
+        assert_eq!(rt.spawn(named_one, 3).join(), Ok(3));
+    }
+    until("all have ended", || rt.stats().tasks.in_flight == 0);
+}
+
+/// Calls the runtime of the test's process when it goes.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Caller(pinfold::Shared);
+
+static RT: std::sync::OnceLock<pinfold::Runtime> = std::sync::OnceLock::new();
+static GONE: AtomicU32 = AtomicU32::new(0);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(rt) = RT.get() {
+            let _ = rt.stats();
+            drop(rt.spawn(named_one, 1));
+            GONE.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// So with the arguments of a task that is cancelled before it began.
+#[test]
+fn arguments_may_call_the_runtime_when_they_go() {
+    let rt = RT.get_or_init(|| runtime(1));
+    let gate = rt.spawn(crate::api::endless, ());
+    let shared = rt.alloc(1 << 10).expect("memory").publish();
+    let length = |(caller, ()): (Caller, ())| caller.0.len();
+    let pending = rt.spawn_after(&gate, length, Caller(shared));
+    let before = GONE.load(Ordering::SeqCst);
+    assert!(pending.cancel());
+    assert_eq!(pending.join(), Err(pinfold::TaskError::Cancelled));
+    until("they are gone", || {
+        GONE.load(Ordering::SeqCst) == before + 1
+    });
+    gate.cancel_within(Duration::ZERO);
+    let _ = gate.join();
+    until("all have ended", || rt.stats().tasks.in_flight == 0);
+}
