@@ -51,6 +51,7 @@ pub(crate) struct Config {
     pub kill_grace: Duration,
     pub heartbeat: Option<Duration>,
     pub spares: usize,
+    pub keepers: bool,
     pub profile: bool,
     pub orphans: Orphans,
     #[cfg(feature = "crash-points")]
@@ -71,6 +72,7 @@ impl Default for Config {
             kill_grace: Duration::ZERO,
             heartbeat: None,
             spares: 0,
+            keepers: true,
             profile: false,
             orphans: Orphans::Cancel,
             #[cfg(feature = "crash-points")]

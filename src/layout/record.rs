@@ -17,7 +17,7 @@
 
 use crate::notify::Doorbell;
 use crate::prim::Line;
-use crate::prim::atomic::{AtomicU64, Ordering};
+use crate::prim::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::ShmSafe;
 
 /// The most hints taken at a time.
@@ -74,6 +74,9 @@ pub struct Status {
     pub nest_used: AtomicU64,
     /// Events for the host's log for which there was no room.
     pub logs_dropped: AtomicU64,
+    /// In the record of a worker's first executor: the process that keeps the worker's
+    /// memory; 0: none. Written by the kernel.
+    pub keeper: AtomicU32,
 }
 
 /// Hints of the tasks that an executor is in the middle of.
@@ -147,6 +150,7 @@ impl ExecutorRecord {
         self.announce_nothing();
         self.status.online.store(0, Ordering::Relaxed);
         self.status.grain_ns.store(0, Ordering::Relaxed);
+        self.status.keeper.store(0, Ordering::Relaxed);
         self.doing.top.store(0, Ordering::Relaxed);
         self.last_words.clear();
     }

@@ -30,6 +30,8 @@ pub struct WorkerOrder {
     pub beat_ms: u64,
     /// Whether it measures each task.
     pub profile: bool,
+    /// Whether it has another process keep its memory.
+    pub keeper: bool,
     /// What it writes to its standard error until it works is kept, for the case
     /// that it never does.
     pub capture_stderr: bool,
@@ -74,6 +76,8 @@ pub enum ToZygote {
     Reap {
         /// Its process number.
         pid: i32,
+        /// The one that it said keeps its memory, to be ended; 0: none.
+        keeper: i32,
     },
 }
 

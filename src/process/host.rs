@@ -226,13 +226,14 @@ impl Zygote {
     pub fn lose_spares(&mut self, ended: impl Fn(usize) -> bool) {
         for at in (0..self.spares.len()).rev().filter(|at| ended(*at)) {
             let spare = self.spares.swap_remove(at);
-            let _ = self.reap(spare.pid);
+            let _ = self.reap(spare.pid, 0);
         }
     }
 
-    /// Asks how a process has ended that its pidfd says has ended.
-    pub fn reap(&self, pid: i32) -> std::io::Result<()> {
-        self.send(&ToZygote::Reap { pid })
+    /// Asks how a process has ended that its pidfd says has ended, and has `keeper`, by
+    /// which it said its memory is kept, ended too (0: none).
+    pub fn reap(&self, pid: i32, keeper: i32) -> std::io::Result<()> {
+        self.send(&ToZygote::Reap { pid, keeper })
     }
 
     /// Asks for a worker. If a spare could take its place at once, returns its
@@ -250,7 +251,7 @@ impl Zygote {
             // said so; to wait for that here is to wait for its last steps.
             let _ = pidfd::kill(spare.pidfd.as_fd());
             let _ = pidfd::wait_any(&[spare.pidfd.as_fd()], Some(END_TIMEOUT));
-            let _ = self.reap(spare.pid);
+            let _ = self.reap(spare.pid, 0);
         }
         self.send(&ToZygote::Spawn(order.clone())).map(|()| None)
     }
@@ -291,6 +292,12 @@ impl Zygote {
 
 impl Drop for Zygote {
     fn drop(&mut self) {
+        // It hears that it is not needed any more, and first reaps who is left.
+        self.socket = None;
+        self.spares.clear();
+        if let Ok(pidfd) = pidfd::open(self.child.id() as i32) {
+            let _ = pidfd::wait_any(&[pidfd.as_fd()], Some(END_TIMEOUT));
+        }
         self.bury();
     }
 }

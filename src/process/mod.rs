@@ -2,7 +2,7 @@
 //! the zygote.
 //!
 //! ```text
-//!   host ──exec──▶ zygote ──fork──▶ worker 0
+//!   host ──exec──▶ zygote ──fork──▶ worker 0 ──clone──▶ its keeper
 //!     ▲  socket pair  │ └───fork──▶ worker 1 …
 //!     └───────────────┘
 //! ```
@@ -13,16 +13,18 @@
 //! | zygote → host | `Ready` or `Refused` | |
 //! | host → zygote | `Spawn` a worker | |
 //! | zygote → host | `Spawned` | the worker's pidfd |
-//! | host → zygote | `Reap` a process whose pidfd says that it has ended | |
+//! | host → zygote | `Reap` a process whose pidfd says that it has ended, and end its keeper | |
 //! | zygote → host | `Exited`, with the exit status | |
 //!
 //! The zygote has one thread and little memory, so forking it is safe and quick;
 //! the host is never forked without exec. The zygote ends when the socket closes
 //! or the host's pidfd says so; a worker ends with the zygote (the kernel's parent
-//! death signal, which follows the zygote's only thread).
+//! death signal, which follows the zygote's only thread). A keeper
+//! ([`crate::sys::keeper`]) is a child of the zygote too, and does the same.
 
 mod control;
 mod host;
+mod keepers;
 mod logs;
 mod role;
 mod zygote;

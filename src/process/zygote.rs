@@ -18,6 +18,7 @@ use crate::sys::{
 };
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
+use super::keepers::Keepers;
 use super::logs::{LogWriter, level_of};
 
 /// What a worker begins with.
@@ -81,7 +82,8 @@ pub fn is_zygote() -> bool {
 /// does, and must not return.
 pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infallible) -> ! {
     let mut children = BTreeMap::new();
-    let status = match serve(build, worker, &mut children) {
+    let mut keepers = Keepers::default();
+    let status = match serve(build, worker, &mut children, &mut keepers) {
         Ok(()) => 0,
         Err(error) => {
             tracing::error!(%error, "zygote gives up");
@@ -91,6 +93,7 @@ pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infa
     // Workers end with us in any case (their parent death signal is SIGKILL); but
     // whoever inherits them may be slow to reap them.
     end_all(children);
+    keepers.end();
     exit_now(status)
 }
 
@@ -98,6 +101,7 @@ fn serve(
     build: &BuildId,
     worker: fn(WorkerStart) -> std::convert::Infallible,
     children: &mut BTreeMap<i32, Child>,
+    keepers: &mut Keepers,
 ) -> std::io::Result<()> {
     let socket = fds::take_stdin()?;
     let parent = getppid();
@@ -125,9 +129,15 @@ fn serve(
         worker,
     };
     loop {
-        let ready = pidfd::wait_any(&[socket.as_fd(), host.as_fd()], None)?;
+        let mut fds = vec![socket.as_fd(), host.as_fd()];
+        fds.extend(keepers.dying());
+        let ready = pidfd::wait_any(&fds, None)?;
+        drop(fds);
         if ready[1] {
             return Ok(()); // the host is dead
+        }
+        if ready[2..].contains(&true) {
+            keepers.reap();
         }
         if !ready[0] {
             continue;
@@ -164,7 +174,7 @@ fn serve(
                     Err(reason) => send(&socket, &FromZygote::NoSpare(reason), &[])?,
                 }
             }
-            Some((ToZygote::Reap { pid }, _)) => {
+            Some((ToZygote::Reap { pid, keeper }, _)) => {
                 if let Some(child) = children.remove(&pid) {
                     let exited = FromZygote::Exited {
                         pid,
@@ -172,6 +182,9 @@ fn serve(
                         words: child.words.and_then(|words| words.tail()),
                     };
                     send(&socket, &exited, &[])?;
+                }
+                if !children.contains_key(&keeper) {
+                    keepers.dismiss(keeper);
                 }
             }
             Some((ToZygote::Hello { .. }, _)) => {
@@ -182,7 +195,7 @@ fn serve(
 }
 
 /// How long an ending zygote waits for each killed worker.
-const LAST_WAIT: Duration = Duration::from_millis(500);
+pub(super) const LAST_WAIT: Duration = Duration::from_millis(500);
 
 fn end_all(children: BTreeMap<i32, Child>) {
     for child in children.values() {
@@ -331,7 +344,7 @@ impl Nest {
     }
 }
 
-fn reap(pid: i32) -> Death {
+pub(super) fn reap(pid: i32) -> Death {
     match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::__WALL)) {
         Ok(WaitStatus::Exited(_, status)) => Death::Exited { status },
         Ok(WaitStatus::Signaled(_, signal, core_dumped)) => Death::Signaled {

@@ -289,6 +289,35 @@ impl Builder {
         self
     }
 
+    /// Whether each worker has a keeper: a second process (`pinfold-keeper`) that shares
+    /// its memory, sleeps for ever, and is ended after it. Default: yes.
+    ///
+    /// The kernel takes a dead process's memory apart before it says that the process is
+    /// dead, which takes 0.1 ms at least, and about 0.1 s for each GiB that the worker had
+    /// touched. While a keeper has the same memory, the death is told at once, and the
+    /// worker's tasks go on elsewhere before its memory is taken apart.
+    ///
+    /// A keeper costs no memory of its own but what the kernel needs for a process (some
+    /// 30 KiB); tools that add up the memory of processes count a worker's twice. Where no
+    /// process can be made, the worker goes without one.
+    ///
+    /// Turn keepers off if tasks read files into [buffers](crate::Loan) by `io_submit`
+    /// (the older of Linux's two ways of asynchronous I/O; io_uring is no trouble): what
+    /// the kernel was told to read may arrive after the death was told, when the buffer is
+    /// somebody else's.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).keepers(false).start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keepers(mut self, are_wanted: bool) -> Self {
+        self.config.keepers = are_wanted;
+        self
+    }
+
     /// Measures every task, by function: how long it waited and ran, its CPU time, how
     /// much it raised its worker's peak of memory; see
     /// [`Runtime::profile`](crate::Runtime::profile). Default: off, which costs nothing.

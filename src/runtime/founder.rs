@@ -108,6 +108,7 @@ impl Founder {
         let mut orders = orders(shape, &topology, config.pin, allowed_cpus);
         for order in &mut orders {
             order.profile = config.profile;
+            order.keeper = config.keepers;
             order.init = init.map(|FunctionId(id)| id);
             order.beat_ms = config
                 .heartbeat
@@ -224,6 +225,7 @@ fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<W
                 allowed_cpus: allowed as u32,
                 init: None,
                 beat_ms: 0,
+                keeper: false,
                 profile: false,
                 capture_stderr: false,
                 #[cfg(feature = "crash-points")]

@@ -21,6 +21,8 @@ pub struct Expected {
     pub is_failed_start: bool,
     /// How it ended is known: it is only to be reaped.
     pub is_told: bool,
+    /// The process by which it said its memory is kept; 0: none.
+    pub keeper: i32,
 }
 
 /// One of them.
@@ -67,7 +69,7 @@ impl Statuses {
         for one in unasked.take(ASKED_MAX.saturating_sub(asked)) {
             // If it cannot be asked it is gone, and its socket says so.
             one.was_asked = true;
-            let _ = zygote.reap(one.pid);
+            let _ = zygote.reap(one.pid, one.expected.keeper);
         }
     }
 

@@ -379,12 +379,18 @@ impl Supervisor {
         {
             slot.order.crash_at = None;
         }
-        if self.stopping {
-            self.statuses.expect(pid, pidfd, Expected::default(), true);
-            return;
-        }
         let first = worker * self.fold.plan.shape.threads as usize;
         let record = &self.fold.executors[first];
+        // Relaxed: it is dead. A number that is not true does no harm.
+        let keeper = record.status.keeper.swap(0, Ordering::Relaxed) as i32;
+        if self.stopping {
+            let expected = Expected {
+                keeper,
+                ..Expected::default()
+            };
+            self.statuses.expect(pid, pidfd, expected, true);
+            return;
+        }
         // Relaxed: it is dead.
         let had_begun = record.status.online.load(Ordering::Relaxed) == 1;
         slot.life = if had_begun {
@@ -408,6 +414,7 @@ impl Supervisor {
         let expected = Expected {
             is_failed_start: !had_begun && sentence.is_none(),
             is_told: sentence.is_some(),
+            keeper,
         };
         let is_urgent = !had_begun || is_asked_for;
         self.statuses.expect(pid, pidfd, expected, is_urgent);

@@ -51,6 +51,13 @@ pub fn place(pid: i32, cpu: u32) {
     }
 }
 
+/// Lets process `pid` run wherever the calling thread may.
+pub fn spread(pid: i32) {
+    if let Ok(set) = sched_getaffinity(Pid::from_raw(0)) {
+        let _ = nix::sched::sched_setaffinity(Pid::from_raw(pid), &set);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

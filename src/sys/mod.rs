@@ -12,6 +12,8 @@ pub mod fds;
 mod fork;
 #[cfg(not(loom))]
 pub mod futex;
+#[cfg(not(loom))]
+pub mod keeper;
 mod map;
 mod memfd;
 pub mod pidfd;

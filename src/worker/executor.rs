@@ -8,7 +8,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Priority};
 use crate::process::WorkerOrder;
 use crate::ring::{spsc, steal};
-use crate::sys::affinity;
+use crate::sys::{affinity, keeper};
 use crate::task::Functions;
 
 use super::nest::Nest;
@@ -57,6 +57,8 @@ pub struct Executor {
     pub(super) grain_ns: u64,
     pub(super) allowed_cpus: usize,
     cpu: Option<u32>,
+    /// It is to find a keeper for the process's memory.
+    wants_keeper: bool,
 }
 
 impl Executor {
@@ -102,6 +104,7 @@ impl Executor {
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),
+            wants_keeper: order.keeper && thread == 0,
             fold: fold.clone(),
         }
     }
@@ -147,6 +150,7 @@ impl Executor {
             if found > 0 {
                 patience = super::idle::Patience::default();
                 self.run_batch(found);
+                self.find_keeper();
                 if found < FEW && self.level == Priority::Normal {
                     // The submitter is just ahead of us: let it write a few more
                     // before its line is taken away from it again.
@@ -164,6 +168,17 @@ impl Executor {
         self.fold.crowd.searching.remove(self.me.0);
         // Relaxed: as above.
         self.record().status.online.store(0, Ordering::Relaxed);
+    }
+
+    /// Has another process keep this one's memory, once: not before it has done something
+    /// or sleeps, because somebody may wait for it.
+    #[inline]
+    pub(super) fn find_keeper(&mut self) {
+        if std::mem::take(&mut self.wants_keeper)
+            && let Err(error) = keeper::start(&self.record().status.keeper)
+        {
+            tracing::debug!(%error, "nobody keeps a worker's memory: its end is told later");
+        }
     }
 
     /// How many hints to take at a time: one while tasks are long or their length

@@ -113,6 +113,7 @@ impl Executor {
     fn sleep(&mut self, patience: &mut Patience, nest: &Nest) {
         self.in_the_way = 0;
         self.ring_at_last();
+        self.find_keeper();
         let me = self.me.0;
         let record = &self.fold.executors[me as usize];
         let key = self.fold.crowd.lie_down(me, &record.bell);

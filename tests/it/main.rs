@@ -13,6 +13,7 @@ mod groups;
 mod hunted;
 mod idle;
 mod index;
+mod keepers;
 mod limits;
 mod nested;
 mod orphans;

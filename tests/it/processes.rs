@@ -26,9 +26,36 @@ pub fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The children of the children: the zygote's children are the workers.
-pub fn workers(host: u32) -> Vec<u32> {
+/// The children of the children: the zygote's children are the workers, and who keeps
+/// their memory.
+pub fn grandchildren(host: u32) -> Vec<u32> {
     children(host).into_iter().flat_map(children).collect()
+}
+
+/// The workers of a host.
+pub fn workers(host: u32) -> Vec<u32> {
+    let all = grandchildren(host).into_iter();
+    all.filter(|&pid| !is_keeper(pid)).collect()
+}
+
+/// Those who keep the memory of the workers of a zygote.
+pub fn keepers(zygote: u32) -> Vec<u32> {
+    let all = children(zygote).into_iter();
+    all.filter(|&pid| is_keeper(pid)).collect()
+}
+
+fn is_keeper(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "pinfold-keeper\n")
+}
+
+/// Whether there is such a process, be it a zombie.
+pub fn exists(pid: u32) -> bool {
+    parent_and_state(pid).is_some()
+}
+
+/// The parent of a process that lives.
+pub fn parent(pid: u32) -> u32 {
+    parent_and_state(pid).expect("alive").0
 }
 
 /// True if a process runs (a zombie does not).

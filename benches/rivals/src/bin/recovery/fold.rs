@@ -7,12 +7,14 @@ use pinfold::{Builder, Runtime};
 use crate::floor::{SETTLE, busy, micros, ran_at};
 use crate::machine::{Victim, board, is_asleep, now, until};
 
-/// Busy for ever in its first attempt; the second says when it ran.
-fn job(round: u32) -> u32 {
+/// Uses so many MiB and is busy for ever in its first attempt; the second says when it
+/// ran.
+fn job((round, mib): (u32, usize)) -> u32 {
     let entered = now();
     let board = board();
     // ordering: the host resets the board before it submits.
     if board.attempts.fetch_add(1, Ordering::AcqRel) == 0 {
+        std::hint::black_box(vec![1u8; mib << 20]).leak();
         board
             .ready
             .store(std::process::id() as i32, Ordering::Release);
@@ -28,6 +30,8 @@ pub struct Wounded {
     workers: usize,
     others: Others,
     rounds: u32,
+    /// What the one that is killed has used of memory.
+    mib: usize,
 }
 
 /// What the other workers have done when one is killed.
@@ -47,9 +51,16 @@ impl Wounded {
             workers,
             others,
             rounds: 0,
+            mib: 0,
         };
         wounded.heal();
         wounded
+    }
+
+    /// The same, but those that are killed have used so much memory.
+    pub fn large(mut self, mib: usize) -> Self {
+        self.mib = mib;
+        self
     }
 
     /// µs from the kill until the task's second attempt ran, and until `join`
@@ -59,7 +70,8 @@ impl Wounded {
         self.rounds += 1;
         board.attempts.store(0, Ordering::Relaxed);
         board.ready.store(0, Ordering::Release);
-        let handle = self.rt.task(job).safe_to_repeat(5).spawn(self.rounds);
+        let task = self.rt.task(job).safe_to_repeat(5);
+        let handle = task.spawn((self.rounds, self.mib));
         until("the task", || board.ready.load(Ordering::Acquire) != 0);
         let victim = Victim::of(board.ready.load(Ordering::Acquire));
         std::thread::sleep(SETTLE);
@@ -93,7 +105,10 @@ impl Wounded {
         let before: Vec<u64> = runs();
         board().attempts.store(1, Ordering::Release);
         until("a task for each worker", || {
-            let tasks = self.rt.task(job).map(0..4 * self.workers as u32);
+            let tasks = self
+                .rt
+                .task(job)
+                .map((0..4 * self.workers as u32).map(|n| (n, 0)));
             assert!(tasks.flatten().count() == 4 * self.workers);
             let now = runs();
             now.iter().zip(&before).all(|(now, before)| now > before)

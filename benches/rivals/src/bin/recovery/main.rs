@@ -31,6 +31,9 @@ use table::{Contestant, Row, measure};
 /// Row (c): with a process that waits to take the dead one's place.
 const SPARES: Option<fn(Builder) -> Builder> = Some(|builder| builder.spares(1));
 
+/// Row (a_large): MiB that a worker has used when it is killed.
+const LARGE: usize = 256;
+
 /// The most a recovery may take, in units of its floor.
 const BAR: f64 = 2.0;
 
@@ -146,6 +149,7 @@ fn folds() -> Vec<Contestant<'static>> {
     let start = Wounded::start;
     let mut two = start(Runtime::builder(), 2, Others::HaveWorked);
     let mut new = start(Runtime::builder(), 2, Others::AreNew);
+    let mut large = start(Runtime::builder(), 2, Others::HaveWorked).large(LARGE);
     let mut one = start(Runtime::builder(), 1, Others::HaveWorked);
     let mut spared = SPARES.map(|spares| start(spares(Runtime::builder()), 1, Others::AreNew));
     vec![
@@ -158,6 +162,11 @@ fn folds() -> Vec<Contestant<'static>> {
             "pinfold (a'): as (a), the other is new itself",
             rows(WAKE_RAN, WAKE_SEEN),
             move || Ok(new.recover()),
+        ),
+        Contestant::new(
+            "pinfold (a_large): as (a), the dead had 256 MiB",
+            rows(WAKE_RAN, WAKE_SEEN),
+            move || Ok(large.recover()),
         ),
         Contestant::new(
             "pinfold (b): 1 worker, its successor takes over",

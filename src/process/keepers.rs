@@ -1,0 +1,151 @@
+//! Keepers of dead workers' memory, as the zygote, their parent, ends them.
+//!
+//! That a process is a keeper is said by a word that a wild worker can write to. So the
+//! zygote believes only that a child of its own that is no worker and no spare is one;
+//! if the word is wrong, the memory is kept until the zygote ends.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use crate::sys::{affinity, pidfd};
+
+use super::zygote::{LAST_WAIT, reap};
+
+/// Those that were told to end, and are still taking their memory apart.
+#[derive(Debug, Default)]
+pub struct Keepers {
+    dying: Vec<(i32, OwnedFd)>,
+}
+
+impl Keepers {
+    /// Ends process `pid`, if it is a child. The caller has seen that it is no worker.
+    pub fn dismiss(&mut self, pid: i32) {
+        if pid <= 0 || self.dying.iter().any(|(dying, _)| *dying == pid) {
+            return;
+        }
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(Pid::from_raw(pid)), flags) {
+            Ok(WaitStatus::StillAlive) => {}
+            Ok(_) => {
+                reap(pid); // somebody has killed it
+                return;
+            }
+            Err(error) => {
+                if error != Errno::ECHILD {
+                    tracing::warn!(pid, %error, "a keeper cannot be waited for");
+                }
+                return;
+            }
+        }
+        // A child that is not reaped yet: the number is still its own.
+        let Ok(ended) = pidfd::open(pid) else {
+            return;
+        };
+        // Its memory is taken apart on any CPU that is free, not on the dead worker's.
+        affinity::spread(pid);
+        if pidfd::kill(ended.as_fd()).is_ok() {
+            self.dying.push((pid, ended));
+        }
+    }
+
+    /// Readable when one has ended.
+    pub fn dying(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.dying.iter().map(|(_, ended)| ended.as_fd())
+    }
+
+    /// Reaps those that have ended.
+    pub fn reap(&mut self) {
+        let fds: Vec<BorrowedFd<'_>> = self.dying().collect();
+        let no_time = Some(std::time::Duration::ZERO);
+        let Ok(ended) = pidfd::wait_any(&fds, no_time) else {
+            return;
+        };
+        let mut ended = ended.into_iter();
+        self.dying.retain(|(pid, _)| {
+            let has_ended = ended.next() == Some(true);
+            if has_ended {
+                reap(*pid);
+            }
+            !has_ended
+        });
+    }
+
+    /// Waits for a while until all have ended: whoever inherits them may be slow to reap
+    /// them.
+    pub fn end(&mut self) {
+        for (pid, ended) in self.dying.drain(..) {
+            let ended = pidfd::wait_any(&[ended.as_fd()], Some(LAST_WAIT));
+            if ended.is_ok_and(|ended| ended[0]) {
+                reap(pid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn sleeper() -> i32 {
+        let child = Command::new("sleep").arg("100").spawn();
+        child.expect("sleep(1)").id() as i32
+    }
+
+    fn exists(pid: i32) -> bool {
+        nix::sys::signal::kill(Pid::from_raw(pid), None).is_ok()
+    }
+
+    #[test]
+    fn who_is_no_child_is_left_alone() {
+        let mut keepers = Keepers::default();
+        for stranger in [0, -1, 1, i32::MIN, i32::MAX] {
+            keepers.dismiss(stranger);
+        }
+        keepers.dismiss(std::process::id() as i32);
+        keepers.dismiss(nix::unistd::getppid().as_raw());
+        assert_eq!(keepers.dying().count(), 0);
+    }
+
+    #[test]
+    fn a_child_is_ended_and_reaped_once() {
+        let mut keepers = Keepers::default();
+        let (one, other) = (sleeper(), sleeper());
+        keepers.dismiss(one);
+        keepers.dismiss(one);
+        keepers.dismiss(other);
+        assert_eq!(keepers.dying().count(), 2);
+        while keepers.dying().count() > 0 {
+            let fds: Vec<BorrowedFd<'_>> = keepers.dying().collect();
+            pidfd::wait_any(&fds, None).expect("poll");
+            keepers.reap();
+        }
+        assert!(!exists(one) && !exists(other));
+        keepers.dismiss(one);
+        assert_eq!(keepers.dying().count(), 0);
+    }
+
+    #[test]
+    fn one_that_was_killed_already_is_reaped_at_once() {
+        let mut keepers = Keepers::default();
+        let killed = sleeper();
+        let pidfd = pidfd::open(killed).expect("alive");
+        pidfd::kill(pidfd.as_fd()).expect("kill");
+        pidfd::wait_any(&[pidfd.as_fd()], None).expect("poll");
+        keepers.dismiss(killed);
+        assert_eq!(keepers.dying().count(), 0);
+        assert!(!exists(killed));
+    }
+
+    #[test]
+    fn at_the_end_all_are_waited_for() {
+        let mut keepers = Keepers::default();
+        let pid = sleeper();
+        keepers.dismiss(pid);
+        keepers.end();
+        assert!(!exists(pid));
+    }
+}
