@@ -291,6 +291,7 @@ where
                     &mut payload,
                     self.name,
                     &dependencies,
+                    rebuild::<A, D>,
                 )?;
                 Some((Arc::clone(scheduler), ticket))
             });

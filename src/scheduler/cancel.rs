@@ -54,12 +54,14 @@ impl Scheduler {
         if state.tickets.is_settled(id) {
             return false;
         }
-        if let Some(node) = state.tickets.cancel_pending(id) {
+        if ticket.is_nowhere()
+            && let Some(node) = state.tickets.cancel_pending(id)
+        {
             // One on its way to the queue is caught there.
             self.end_node(state, node, TaskError::Cancelled);
             return true;
         }
-        let hint = state.tickets.place(id).unwrap_or(ticket.hint());
+        let hint = state.tickets.place(id, ticket.hint());
         let slot = hint.slot.0;
         let is_here = |state: &State| {
             let inflight = state.inflight.get(slot as usize);

@@ -26,6 +26,9 @@ impl Scheduler {
         }
         if !state.tickets.arrivals.is_empty() {
             self.release(state);
+        } else if !is_inner && !state.touched.is_empty() {
+            self.publish(state);
+            self.check_patience(state);
         }
         ended
     }
@@ -63,6 +66,13 @@ impl Scheduler {
                     if let Some(ticket) = state.inflight[*later as usize].ticket {
                         state.tickets.ask_for(ticket);
                     }
+                }
+                if state.nodes.count() > 0
+                    && let Some(soon) = due.get(at + AHEAD / 2)
+                    && let Some(ticket) = state.inflight[*soon as usize].ticket
+                    && let Some(node) = state.tickets.dependent(ticket)
+                {
+                    state.nodes.ask_for(node);
                 }
                 let is_collected =
                     self.collect_plain(state, due[at]) || self.collect(state, due[at]);

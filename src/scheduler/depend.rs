@@ -11,7 +11,8 @@
 //! A pending task is the host's alone: it has a ticket, but no slot, so that any number
 //! of them hold up nobody, and no death of a worker can reach what they wait for. Its
 //! arguments are encoded when it is submitted; each input is put behind them as it came,
-//! neither decoded nor encoded again, unless there are buffers in it.
+//! neither decoded nor encoded again, unless there are buffers in it. Most are plain
+//! (`super::pending`), and queued by the short way (`super::quick`).
 //!
 //! Whoever collects a task, under the lock, hands its value to those that depend on it,
 //! and queues those that have all of theirs; so nobody waits for any thread but the one
@@ -30,16 +31,17 @@ use crate::prim::{Hint, SlotIndex};
 
 use super::Scheduler;
 use super::inputs::{Build, Input, Inputs, Unfinished};
+use super::pending::{Arrived, Node, NodeId};
 use super::state::{Awaited, State};
 use super::submit::{Job, NotAccepted};
 use super::ticket::{Follower, News, Ticket};
 use super::value::{Outcome, Value};
 
 /// Pending tasks that a fold may have; who submits more waits.
-const PENDING_MAX: usize = 1 << 20;
+pub(super) const PENDING_MAX: usize = 1 << 20;
 
 /// While there are any, whoever submits so many tasks collects once.
-const MEANWHILE: u64 = 16;
+const MEANWHILE: u64 = 32;
 
 /// A task that another one depends on.
 #[derive(Debug)]
@@ -57,107 +59,15 @@ pub enum Dependency<'a> {
 /// Several of them.
 pub type Dependencies<'a> = SmallVec<[Dependency<'a>; 2]>;
 
-/// A pending task.
-struct Node {
-    ticket: u32,
-    /// Inputs that are not there: as many as say so of themselves.
-    missing: u32,
-    inputs: Inputs,
-    unfinished: Unfinished,
-    /// It goes before others.
-    is_urgent: bool,
-}
-
 /// The input of a pending task.
 #[derive(Clone, Copy, Debug)]
 pub struct Dependent {
-    node: NodeId,
-    input: u32,
+    pub(super) node: NodeId,
+    pub(super) input: u32,
 }
 
 /// What a task that has ended means for one that depends on it.
 pub type Arrival = (Dependent, Result<Input, TaskError>);
-
-/// Names a pending task; for none any more when it was submitted or has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeId {
-    at: u32,
-    generation: u32,
-}
-
-/// All pending tasks.
-#[derive(Default)]
-pub struct Nodes {
-    entries: Vec<(u32, Option<Node>)>,
-    vacant: Vec<u32>,
-    /// Pending and in transit.
-    count: usize,
-    /// Of these, those that go before others.
-    urgent: usize,
-    /// The ticket of the one in transit: the attendant has one at a time.
-    in_transit: Option<u32>,
-}
-
-impl Nodes {
-    /// Tasks that wait for others, or are about to be queued.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Those of them that go before others.
-    pub fn urgent(&self) -> usize {
-        self.urgent
-    }
-
-    fn add(&mut self, node: Node) -> NodeId {
-        self.count += 1;
-        self.urgent += usize::from(node.is_urgent);
-        let at = self.vacant.pop().unwrap_or(self.entries.len() as u32);
-        match self.entries.get_mut(at as usize) {
-            Some(entry) => entry.1 = Some(node),
-            None => self.entries.push((0, Some(node))),
-        }
-        let generation = self.entries[at as usize].0;
-        NodeId { at, generation }
-    }
-
-    fn get(&mut self, id: NodeId) -> Option<&mut Node> {
-        let (generation, node) = self.entries.get_mut(id.at as usize)?;
-        node.as_mut().filter(|_| *generation == id.generation)
-    }
-
-    fn is_missing(&mut self, id: NodeId, input: u32) -> bool {
-        let node = self.get(id);
-        node.is_some_and(|node| matches!(node.inputs[input as usize], Input::Missing(_)))
-    }
-
-    fn all(&self) -> impl Iterator<Item = (NodeId, &Node)> {
-        let entries = (0..).zip(&self.entries);
-        entries.filter_map(|(at, (generation, node))| {
-            let generation = *generation;
-            Some((NodeId { at, generation }, node.as_ref()?))
-        })
-    }
-
-    /// It was submitted.
-    fn forget(&mut self, id: NodeId) {
-        let (generation, node) = &mut self.entries[id.at as usize];
-        *generation = generation.wrapping_add(1);
-        self.urgent -= usize::from(node.take().is_some_and(|node| node.is_urgent));
-        self.vacant.push(id.at);
-        self.count -= 1;
-    }
-
-    fn remove(&mut self, id: NodeId) -> Option<Node> {
-        self.get(id)?;
-        let (generation, node) = &mut self.entries[id.at as usize];
-        *generation = generation.wrapping_add(1);
-        self.vacant.push(id.at);
-        let node = node.take()?;
-        self.urgent -= usize::from(node.is_urgent);
-        Some(node)
-    }
-}
 
 /// What a task ends in that depends on one that is called `task`, and has no value.
 fn unmet(task: fn() -> &'static str, cause: TaskError) -> TaskError {
@@ -180,10 +90,10 @@ impl Scheduler {
         unfinished: Unfinished,
     ) -> Result<Ticket, NotAccepted> {
         let mut state = self.lock();
-        if state.nodes.count >= PENDING_MAX {
+        if state.nodes.count() >= PENDING_MAX {
             drop(state);
             self.wait_until(Awaited::Any, None, |state| {
-                state.closed.is_some() || state.nodes.count < PENDING_MAX
+                state.closed.is_some() || state.nodes.count() < PENDING_MAX
             });
             state = self.lock();
         }
@@ -201,7 +111,7 @@ impl Scheduler {
             match arrived {
                 Some(Ok(input)) => inputs.push(input),
                 Some(Err(cause)) => {
-                    let id = state.tickets.open();
+                    let id = state.tickets.open_nowhere();
                     self.end_unqueued(&mut state, id, unmet(name, cause));
                     return Ok(Ticket::nowhere(id));
                 }
@@ -216,7 +126,7 @@ impl Scheduler {
             let mut job = unfinished.finish(inputs).map_err(NotAccepted::Failed)?;
             return self.submit(&mut job, None);
         }
-        let id = state.tickets.open();
+        let id = state.tickets.open_nowhere();
         let node = state.nodes.add(Node {
             ticket: id,
             missing,
@@ -255,7 +165,7 @@ impl Scheduler {
     #[inline]
     pub(super) fn reap_meanwhile(&self, state: &mut State) {
         let submitted = state.counters.submitted;
-        if state.nodes.count > 0 && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
+        if state.nodes.count() > 0 && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
             state.reaped_at = submitted;
             self.reap(state);
         }
@@ -282,8 +192,20 @@ impl Scheduler {
     }
 
     /// One that a pending task depends on has ended.
-    fn arrived(&self, state: &mut State, dependent: Dependent, arrival: Result<Input, TaskError>) {
+    pub(super) fn arrived(
+        &self,
+        state: &mut State,
+        dependent: Dependent,
+        arrival: Result<Input, TaskError>,
+    ) {
         let Dependent { node: id, input } = dependent;
+        if let Ok(Input::Small { len, words }) = arrival {
+            match state.nodes.arrive(id, input, len, words) {
+                Arrived::Waits => return,
+                Arrived::Ready => return self.start_plain(state, id),
+                Arrived::Elsewhere => {}
+            }
+        }
         let Some(node) = state.nodes.get(id) else {
             return; // it has ended meanwhile
         };
@@ -306,7 +228,7 @@ impl Scheduler {
     }
 
     /// Nothing is missing: queues it, or leaves that to the attendant.
-    fn start(&self, state: &mut State, id: NodeId) {
+    pub(super) fn start(&self, state: &mut State, id: NodeId) {
         if let Some(error) = state.failed.clone() {
             self.end_node(state, id, error);
             return;
@@ -336,7 +258,7 @@ impl Scheduler {
     }
 
     /// Of the task that is enqueued next; there is room.
-    fn next_hint(&self, state: &State) -> Hint {
+    pub(super) fn next_hint(&self, state: &State) -> Hint {
         let index = state.free.last().copied().unwrap_or_default();
         Hint {
             slot: SlotIndex(index),
@@ -347,7 +269,7 @@ impl Scheduler {
     /// A ticket that ends as another does: when the follower is called.
     pub fn shadow(self: &Arc<Self>) -> (Ticket, Follower) {
         let mut state = self.lock();
-        let id = state.tickets.open();
+        let id = state.tickets.open_nowhere();
         drop(state);
         let scheduler = Arc::downgrade(self);
         let follower = move |outcome: &Arc<Outcome>| {
@@ -381,7 +303,7 @@ impl Scheduler {
             .finish(inputs)
             .and_then(|mut job| self.submit_pending(&mut job, ticket));
         let mut state = self.lock();
-        state.nodes.count -= 1;
+        state.nodes.is_gone();
         state.nodes.in_transit = None;
         if let Err(error) = submitted {
             self.end_unqueued(&mut state, ticket, error);
@@ -433,7 +355,7 @@ impl Scheduler {
         let Some(node) = state.nodes.remove(id) else {
             return false;
         };
-        state.nodes.count -= 1;
+        state.nodes.is_gone();
         self.end_unqueued(state, node.ticket, error);
         if let Build::Whole(arguments) = node.unfinished.build {
             // They are the user's own values.
@@ -458,7 +380,7 @@ impl Scheduler {
         let ids: Vec<NodeId> = state
             .nodes
             .all()
-            .filter(|(_, node)| state.tickets.is_watched_by(node.ticket, group))
+            .filter(|(_, ticket)| state.tickets.is_watched_by(*ticket, group))
             .map(|(id, _)| id)
             .collect();
         for id in ids {

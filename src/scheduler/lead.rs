@@ -27,10 +27,16 @@ const AWAKE: u64 = 24;
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
 pub(super) const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
-/// For so long the attendant leaves to others what they do anyhow.
+/// For so long the attendant leaves to others what they do anyhow, at first; while they go
+/// on, eight times as long.
 const LEAVE: Duration = Duration::from_micros(100);
+const LEAVE_DOUBLED: u32 = 3;
 /// So often in a row.
 const LEAVES: u32 = 10;
+
+/// Who looks for ends waits for so many spins between two looks: a task that waits for
+/// another waits for this, too.
+const BETWEEN: u32 = 4;
 
 /// What a look before sleeping has led to.
 enum Look {
@@ -113,7 +119,7 @@ impl Scheduler {
     fn may_be_patient(&self, state: &State, awaited: Awaited) -> bool {
         let others = state.waiters.iter().map(|waiter| waiter.awaited);
         let is_patient = |awaited| match awaited {
-            Awaited::Task { ticket, .. } => state.tickets.is_waiting(ticket),
+            Awaited::Task { ticket, hint } => state.tickets.is_waiting(ticket, hint),
             Awaited::News => state.tickets.followed == 0,
             Awaited::Group(_) | Awaited::Any => false,
         };
@@ -192,7 +198,7 @@ impl Scheduler {
             if self.is_scarce() {
                 thread::yield_now();
             }
-            (0..64).for_each(|_| std::hint::spin_loop());
+            (0..BETWEEN).for_each(|_| std::hint::spin_loop());
         }
     }
 
@@ -219,8 +225,8 @@ impl Scheduler {
         state.napper = Some(napper.clone());
         drop(state);
         let mut before = self.activity();
-        for _ in 0..LEAVES {
-            thread::park_timeout(LEAVE);
+        for nap in 0..LEAVES {
+            thread::park_timeout(LEAVE * (1 << nap.min(LEAVE_DOUBLED)));
             let now = self.activity();
             if napper.is_called() || now.wrapping_sub(before) <= AWAKE {
                 break;
@@ -300,7 +306,7 @@ impl Scheduler {
         let mut is_any = false;
         let mut one = |state: &mut State, awaited| match awaited {
             Awaited::Task { ticket, hint } => {
-                let hint = state.tickets.place(ticket).unwrap_or(hint);
+                let hint = state.tickets.place(ticket, hint);
                 self.collect_this(state, ticket, hint);
             }
             Awaited::Group(_) | Awaited::Any | Awaited::News => is_any = true,

@@ -7,10 +7,12 @@ use crate::sys::barrier;
 use crate::task::{FunctionId, Payload, TaskState};
 
 use super::Scheduler;
-use super::depend::Dependency;
+use super::depend::{Dependency, Dependent, PENDING_MAX};
+use super::inputs::{Input, Rebuild};
+use super::pending::{Arrived, INPUTS_MAX, NodeId};
 use super::place::TOGETHER;
 use super::state::State;
-use super::ticket::Ticket;
+use super::ticket::{Settled, Ticket};
 use super::value::SMALL;
 
 impl Scheduler {
@@ -28,8 +30,9 @@ impl Scheduler {
         self.submit_here(&mut state, function, arguments, name)
     }
 
-    /// The same for a task that depends on `after`, if each of these has ended with a value
-    /// of a few bytes: they are put behind `arguments`, which are spoilt otherwise.
+    /// The same for a task that depends on `after`, if each of these has not ended, or has
+    /// with a value of a few bytes: if all have, those are put behind `arguments`, which may
+    /// be spoilt otherwise.
     #[inline]
     pub fn submit_plain_after(
         &self,
@@ -37,16 +40,29 @@ impl Scheduler {
         arguments: &mut Payload,
         name: fn() -> &'static str,
         after: &[Dependency<'_>],
+        rebuild: Rebuild,
     ) -> Option<Ticket> {
         let mut state = self.lock();
+        let len = arguments.len();
+        let mut is_pending = false;
         for dependency in after {
             let Dependency::Ticket { ticket, .. } = dependency else {
                 return None;
             };
+            if state.tickets.is_open(ticket.id) {
+                is_pending = true;
+                continue;
+            }
             let (a, b, c, len) = state.tickets.small(ticket.id)?;
-            let words = [a, b, c];
-            let bytes: &[u8] = bytemuck::cast_slice(&words);
-            arguments.extend(&bytes[..usize::from(len).min(SMALL)]);
+            if !is_pending {
+                let words = [a, b, c];
+                let bytes: &[u8] = bytemuck::cast_slice(&words);
+                arguments.extend(&bytes[..usize::from(len).min(SMALL)]);
+            }
+        }
+        if is_pending {
+            arguments.truncate(len);
+            return self.add_plain(&mut state, function, arguments, name, after, rebuild);
         }
         if !arguments.is_inline() {
             return None;
@@ -65,10 +81,54 @@ impl Scheduler {
         if state.closed.is_some() || state.profiling.is_some() || state.free.is_empty() {
             return None;
         }
-        let (id, hint) = self.fill_plain(state, function, arguments, name);
+        let id = state.tickets.open();
+        let hint = self.fill_plain(state, function, arguments, name, id);
         self.place_plain(state, hint.pack());
         self.reap_meanwhile(state);
         Some(Ticket::new(id, hint))
+    }
+
+    /// Has a plain task wait for those of `after` that have not ended; the others have, with
+    /// a value of a few bytes.
+    #[inline]
+    fn add_plain(
+        &self,
+        state: &mut State,
+        function: FunctionId,
+        arguments: &Payload,
+        name: fn() -> &'static str,
+        after: &[Dependency<'_>],
+        rebuild: Rebuild,
+    ) -> Option<Ticket> {
+        let has_room = state.closed.is_none()
+            && state.nodes.count() < PENDING_MAX
+            && after.len() <= INPUTS_MAX;
+        if !has_room {
+            return None;
+        }
+        let id = state.tickets.open();
+        let node = state
+            .nodes
+            .add_plain(id, function, arguments, name, rebuild);
+        state.tickets.is_pending(id, node);
+        for dependency in after {
+            let (Some(plain), Dependency::Ticket { ticket, name }) =
+                (state.nodes.plain(node), dependency)
+            else {
+                continue;
+            };
+            if let Some((a, b, c, len)) = state.tickets.small(ticket.id) {
+                plain.push(len, [a, b, c]);
+                continue;
+            }
+            let input = plain.push_missing(*name);
+            // It has not ended: this is still under the lock that it was seen under.
+            if state.tickets.depend(ticket.id, Dependent { node, input }) == Some(true) {
+                self.is_followed(state);
+            }
+        }
+        self.reap_meanwhile(state);
+        Some(Ticket::nowhere(id))
     }
 
     /// Chooses an inbox for a hint of normal priority, and shows it.
@@ -114,10 +174,9 @@ impl Scheduler {
         let Some(len) = cell.value_of_at_most(SMALL) else {
             return false;
         };
-        let is_plain = state
-            .tickets
-            .settle_plain(ticket, len as u8, cell.first_words());
-        if !is_plain {
+        let words = cell.first_words();
+        let settled = state.tickets.settle_plain(ticket, len as u8, words);
+        if matches!(settled, Settled::Not) {
             return false;
         }
         inflight.ticket = None;
@@ -126,6 +185,48 @@ impl Scheduler {
         state.free.push(slot);
         state.in_flight -= 1;
         state.counters.completed += 1;
+        if let Settled::ForOne(dependent) = settled {
+            state.followed -= 1;
+            self.arrived_small(state, dependent, len as u8, words);
+        }
         true
+    }
+
+    /// What a pending task depends on has come. Whoever collects releases, and publishes.
+    #[inline]
+    fn arrived_small(
+        &self,
+        state: &mut State,
+        dependent: Dependent,
+        len: u8,
+        words: [u64; SMALL / 8],
+    ) {
+        let Dependent { node, input } = dependent;
+        match state.nodes.arrive(node, input, len, words) {
+            Arrived::Waits => {}
+            Arrived::Ready => self.start_plain(state, node),
+            Arrived::Elsewhere => {
+                let input = Input::small(len, words);
+                state.tickets.arrivals.push((dependent, Ok(input)));
+            }
+        }
+    }
+
+    /// Of a plain pending task nothing is missing: from where it lies into a slot.
+    #[inline]
+    pub(super) fn start_plain(&self, state: &mut State, id: NodeId) {
+        let has_room =
+            state.failed.is_none() && state.profiling.is_none() && !state.free.is_empty();
+        let mut payload = Payload::new();
+        let plain = state.nodes.plain(id).filter(|_| has_room);
+        let Some(plain) = plain.filter(|plain| plain.pack(&mut payload)) else {
+            self.start(state, id);
+            return;
+        };
+        let (ticket, function, name) = (plain.ticket, plain.function, plain.name);
+        state.nodes.forget(id);
+        let hint = self.fill_plain(state, function, &payload, name, ticket);
+        state.tickets.set_place(ticket, hint);
+        self.place(state, hint.pack());
     }
 }

@@ -18,9 +18,9 @@ use crate::task::{Head, INLINE_LEN, Label};
 
 use super::backoff::Backoff;
 use super::deadline::Deadline;
-use super::depend::Nodes;
 use super::limit::Permit;
 use super::orphans::Adopted;
+use super::pending::Nodes;
 use super::profile::Profiling;
 use super::rescue::Dying;
 use super::retry::Retries;

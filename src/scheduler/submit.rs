@@ -203,7 +203,7 @@ impl Scheduler {
     fn stillborn(&self) -> Ticket {
         let message = "the segment was found damaged before the task was queued".into();
         let mut state = self.lock();
-        let id = state.tickets.open();
+        let id = state.tickets.open_nowhere();
         state.counters.submitted += 1;
         state.counters.failed += 1;
         let error = TaskError::Corrupted { message };
@@ -387,7 +387,8 @@ impl Scheduler {
     /// As [`Scheduler::enqueue`], for a plain job, which needs not be prepared; and shows it.
     #[inline]
     fn enqueue_plain(&self, state: &mut State, job: &Job) -> Ticket {
-        let (id, hint) = self.fill_plain(state, job.function, &job.payload, job.name);
+        let id = state.tickets.open();
+        let hint = self.fill_plain(state, job.function, &job.payload, job.name, id);
         if let Some(profiling) = &mut state.profiling {
             profiling.submitted(hint.slot.0);
         }
@@ -395,7 +396,7 @@ impl Scheduler {
         Ticket::new(id, hint)
     }
 
-    /// Fills and queues a slot with a plain task. There is room.
+    /// Fills and queues a slot with a plain task of ticket `id`. There is room.
     #[inline]
     pub(super) fn fill_plain(
         &self,
@@ -403,9 +404,9 @@ impl Scheduler {
         function: FunctionId,
         arguments: &Payload,
         name: fn() -> &'static str,
-    ) -> (u32, Hint) {
+        id: u32,
+    ) -> Hint {
         let index = state.free.pop().unwrap_or_default();
-        let id = state.tickets.open();
         let head = Head {
             function: function.0,
             outcome: Outcome::None,
@@ -415,7 +416,7 @@ impl Scheduler {
         };
         let hint = self.fill(state, index, head, arguments.words(), id, name);
         self.fold.slots[index as usize].queue(hint.generation);
-        (id, hint)
+        hint
     }
 
     /// Fills a slot and puts its hint behind some inbox's tail. There is room.

@@ -10,9 +10,11 @@ use crate::prim::{Generation, Hint, SlotIndex};
 use crate::sys::prefetch_for_write;
 use crate::task::Outcome as Ran;
 
-use super::depend::{Arrival, Dependent, NodeId};
+use super::depend::{Arrival, Dependent};
 use super::group::{Groups, Watch, Watchers};
 use super::inputs::{Input, returned};
+use super::late::Late;
+use super::pending::NodeId;
 use super::retry::Judge;
 use super::value::{Outcome, SMALL, Small, Value, error_of, has_loan, of_shared, only_one};
 
@@ -61,22 +63,9 @@ pub struct Following {
     watchers: Watchers,
     /// No handle will ask.
     is_detached: bool,
-    /// If it was not submitted straight into a slot.
-    late: Option<Late>,
     followers: Vec<Follower>,
     /// Inputs of pending tasks that it is.
     dependents: SmallVec<[Dependent; 2]>,
-}
-
-/// Where a task is whose handle does not know.
-#[derive(Clone, Copy, Debug)]
-enum Late {
-    /// It waits for others.
-    Node(NodeId),
-    /// It is on its way to the queue, and was cancelled on it.
-    Cancelled,
-    /// In a slot.
-    Slot(u64),
 }
 
 impl Following {
@@ -89,7 +78,6 @@ impl Following {
 impl std::fmt::Debug for Following {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Following")
-            .field("late", &self.late)
             .field("followers", &self.followers.len())
             .field("dependents", &self.dependents.len())
             .finish_non_exhaustive()
@@ -113,7 +101,7 @@ impl Ticket {
 
     /// Whether it is that of a task that was in no slot when it was submitted.
     pub(super) fn is_nowhere(&self) -> bool {
-        self.hint().slot.0 == SLOTS_MAX as u32
+        is_nowhere(self.hint())
     }
 
     /// Where the task is while it is in flight.
@@ -123,10 +111,17 @@ impl Ticket {
     }
 }
 
+/// Whether it is that of no slot.
+pub(super) fn is_nowhere(hint: Hint) -> bool {
+    hint.slot.0 == SLOTS_MAX as u32
+}
+
 /// All tickets, under the scheduler's lock.
 #[derive(Default)]
 pub struct Tickets {
     entries: Vec<Entry>,
+    /// Of tickets whose handles do not know. Of others of no meaning.
+    pub(super) late: Vec<Late>,
     vacant: Vec<u32>,
     pub(super) groups: Groups,
     /// For the attendant.
@@ -142,6 +137,17 @@ const _: () = assert!(size_of::<Entry>() <= 40);
 /// No handle will ask.
 type IsDetached = bool;
 
+/// What has become of a ticket.
+#[derive(Clone, Copy, Debug)]
+pub enum Settled {
+    /// It is settled.
+    ForHandle,
+    /// It is, and this task gets the value, too.
+    ForOne(Dependent),
+    /// Nothing: there is more to do.
+    Not,
+}
+
 #[derive(Debug)]
 enum Entry {
     /// To be reused.
@@ -152,8 +158,6 @@ enum Entry {
     Pending(Watchers),
     /// It has not, and nobody will ask for the outcome.
     Detached(Watchers),
-    /// It has not, and the handle does not know where it is.
-    Late(Watchers, Late, IsDetached),
     /// It has not, and one task depends on it.
     Needed(Watchers, Dependent, IsDetached),
     /// It has.
@@ -178,6 +182,7 @@ impl Tickets {
             }
             None => {
                 self.entries.push(Entry::Plain);
+                self.late.push(Late::Nowhere);
                 (self.entries.len() - 1) as u32
             }
         }
@@ -203,19 +208,46 @@ impl Tickets {
         prefetch_for_write(&self.entries[id as usize]);
     }
 
-    /// As [`Tickets::settle`], if nobody but the handle waits for the end; else false.
+    /// As [`Tickets::settle`], if nobody waits for the end but the handle, and one task that
+    /// depends on it.
     #[inline]
-    pub fn settle_plain(&mut self, id: u32, len: u8, words: [u64; SMALL / 8]) -> bool {
+    pub fn settle_plain(&mut self, id: u32, len: u8, words: [u64; SMALL / 8]) -> Settled {
         let entry = &mut self.entries[id as usize];
-        let is_plain = matches!(entry, Entry::Plain);
-        if is_plain {
-            *entry = Entry::Settled(Ok(Value::Small {
+        let settled = match entry {
+            Entry::Plain => Settled::ForHandle,
+            Entry::Needed(watchers, dependent, false) if !watchers.any() => {
+                Settled::ForOne(*dependent)
+            }
+            _ => return Settled::Not,
+        };
+        // Nothing to drop: to look for it takes its time.
+        std::mem::forget(std::mem::replace(
+            entry,
+            Entry::Settled(Ok(Value::Small {
                 len,
                 is_err: false,
                 words,
-            }));
+            })),
+        ));
+        settled
+    }
+
+    /// The one pending task that depends on ticket `id`, if that is all that is known of it.
+    #[inline]
+    pub fn dependent(&self, id: u32) -> Option<NodeId> {
+        match &self.entries[id as usize] {
+            Entry::Needed(_, dependent, _) => Some(dependent.node),
+            _ => None,
         }
-        is_plain
+    }
+
+    /// Whether the task of ticket `id` has not ended.
+    #[inline]
+    pub fn is_open(&self, id: u32) -> bool {
+        !matches!(
+            self.entries[id as usize],
+            Entry::Settled(_) | Entry::Shared(_) | Entry::Vacant
+        )
     }
 
     /// The value, if it is there and of a few bytes; the ticket is gone then.
@@ -252,7 +284,6 @@ impl Tickets {
             Entry::Plain => (Watchers::NONE, true),
             Entry::Pending(watchers) => (*watchers, true),
             Entry::Detached(watchers) => (*watchers, false),
-            Entry::Late(watchers, _, is_detached) => (*watchers, !*is_detached),
             Entry::Needed(watchers, dependent, is_detached) => {
                 let (watchers, dependent, is_wanted) = (*watchers, *dependent, !*is_detached);
                 if let Ok(Value::Small {
@@ -347,10 +378,7 @@ impl Tickets {
         }
         match entry {
             Entry::Plain => {}
-            Entry::Pending(watchers)
-            | Entry::Detached(watchers)
-            | Entry::Late(watchers, ..)
-            | Entry::Needed(watchers, ..) => {
+            Entry::Pending(watchers) | Entry::Detached(watchers) | Entry::Needed(watchers, ..) => {
                 self.groups.enrol(watchers, watch);
             }
             Entry::Followed(following) => self.groups.enrol(&mut following.watchers, watch),
@@ -367,10 +395,9 @@ impl Tickets {
     /// Whether the task of ticket `id` has not ended, and group `group` watches it.
     pub fn is_watched_by(&self, id: u32, group: u32) -> bool {
         match &self.entries[id as usize] {
-            Entry::Pending(watchers)
-            | Entry::Detached(watchers)
-            | Entry::Late(watchers, ..)
-            | Entry::Needed(watchers, ..) => watchers.contain(group),
+            Entry::Pending(watchers) | Entry::Detached(watchers) | Entry::Needed(watchers, ..) => {
+                watchers.contain(group)
+            }
             Entry::Followed(following) => following.watchers.contain(group),
             Entry::Plain | Entry::Settled(_) | Entry::Shared(_) | Entry::Vacant => false,
         }
@@ -378,10 +405,22 @@ impl Tickets {
 
     /// Has `dependent` told of the end of ticket `id`; `None` if that is past. True if
     /// nobody else is.
+    #[inline]
     pub fn depend(&mut self, id: u32, dependent: Dependent) -> Option<bool> {
         let entry = &mut self.entries[id as usize];
+        if matches!(entry, Entry::Plain) {
+            // Nothing to drop: to look for it takes its time.
+            let needed = Entry::Needed(Watchers::NONE, dependent, false);
+            std::mem::forget(std::mem::replace(entry, needed));
+            return Some(true);
+        }
+        self.depend_too(id, dependent)
+    }
+
+    #[cold]
+    fn depend_too(&mut self, id: u32, dependent: Dependent) -> Option<bool> {
+        let entry = &mut self.entries[id as usize];
         let free = match entry {
-            Entry::Plain => Some((Watchers::NONE, false)),
             Entry::Pending(watchers) => Some((*watchers, false)),
             Entry::Detached(watchers) => Some((*watchers, true)),
             _ => None,
@@ -403,7 +442,6 @@ impl Tickets {
             Entry::Plain
             | Entry::Pending(_)
             | Entry::Detached(_)
-            | Entry::Late(..)
             | Entry::Needed(..)
             | Entry::Followed(_) => return None,
             Entry::Settled(Ok(Value::Small { is_err: true, .. })) => return Some(Err(returned())),
@@ -427,11 +465,6 @@ impl Tickets {
                 following.watchers = *watchers;
                 following.is_detached = true;
             }
-            Entry::Late(watchers, late, is_detached) => {
-                following.watchers = *watchers;
-                following.is_detached = *is_detached;
-                following.late = Some(*late);
-            }
             Entry::Needed(watchers, dependent, is_detached) => {
                 following.watchers = *watchers;
                 following.is_detached = *is_detached;
@@ -441,11 +474,7 @@ impl Tickets {
         }
         if matches!(
             entry,
-            Entry::Plain
-                | Entry::Pending(_)
-                | Entry::Detached(_)
-                | Entry::Late(..)
-                | Entry::Needed(..)
+            Entry::Plain | Entry::Pending(_) | Entry::Detached(_) | Entry::Needed(..)
         ) {
             *entry = Entry::Followed(Box::new(following));
         }
@@ -483,63 +512,6 @@ impl Tickets {
         match entry {
             Entry::Shared(outcome) => Some(Arc::clone(outcome)),
             _ => None,
-        }
-    }
-
-    /// Ticket `id`, just opened, is that of a pending task.
-    pub fn is_pending(&mut self, id: u32, node: NodeId) {
-        self.entries[id as usize] = Entry::Late(Watchers::NONE, Late::Node(node), false);
-    }
-
-    fn late(&mut self, id: u32) -> Option<&mut Late> {
-        match &mut self.entries[id as usize] {
-            Entry::Late(_, late, _) => Some(late),
-            Entry::Followed(following) => following.late.as_mut(),
-            _ => None,
-        }
-    }
-
-    /// The task of ticket `id`, which was pending, goes into a slot; false if it was
-    /// cancelled on its way.
-    pub fn set_place(&mut self, id: u32, hint: Hint) -> bool {
-        match self.late(id) {
-            Some(late @ Late::Node(_)) => {
-                *late = Late::Slot(hint.pack());
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Cancels a task that is pending: returns which one it is.
-    pub fn cancel_pending(&mut self, id: u32) -> Option<NodeId> {
-        let late = self.late(id)?;
-        let &mut Late::Node(node) = late else {
-            return None;
-        };
-        *late = Late::Cancelled;
-        Some(node)
-    }
-
-    /// Whether the task of ticket `id` waits for others.
-    pub fn is_waiting(&self, id: u32) -> bool {
-        match &self.entries[id as usize] {
-            Entry::Late(_, late, _) => matches!(late, Late::Node(_)),
-            Entry::Followed(following) => matches!(following.late, Some(Late::Node(_))),
-            _ => false,
-        }
-    }
-
-    /// Where the task of ticket `id` is, if its handle does not know.
-    pub fn place(&self, id: u32) -> Option<Hint> {
-        let late = match &self.entries[id as usize] {
-            Entry::Late(_, late, _) => *late,
-            Entry::Followed(following) => following.late?,
-            _ => return None,
-        };
-        match late {
-            Late::Slot(hint) => Some(Hint::unpack(hint)),
-            Late::Node(_) | Late::Cancelled => None,
         }
     }
 
@@ -582,7 +554,7 @@ impl Tickets {
                 watch.is_detached = true;
                 return None;
             }
-            Entry::Late(_, _, is_detached) | Entry::Needed(_, _, is_detached) => {
+            Entry::Needed(_, _, is_detached) => {
                 *is_detached = true;
                 return None;
             }

@@ -194,7 +194,7 @@ impl Scheduler {
         if let Some(outcome) = state.tickets.take(ticket.id) {
             return Some(outcome);
         }
-        let hint = state.tickets.place(ticket.id).unwrap_or(ticket.hint());
+        let hint = state.tickets.place(ticket.id, ticket.hint());
         self.collect_this(&mut state, ticket.id, hint);
         // The ring's lines are its executor's; of one task alone nothing else is in them.
         if state.in_flight > 0 || state.counters.submitted.is_multiple_of(ALONE) {
@@ -207,7 +207,7 @@ impl Scheduler {
     pub fn is_settled(&self, ticket: &Ticket) -> bool {
         self.has_ended(ticket.hint()) && {
             let mut state = self.lock();
-            let hint = state.tickets.place(ticket.id).unwrap_or(ticket.hint());
+            let hint = state.tickets.place(ticket.id, ticket.hint());
             self.collect_this(&mut state, ticket.id, hint);
             state.tickets.is_settled(ticket.id)
         }

@@ -14,7 +14,7 @@ use crate::task::Reported;
 
 use super::Scheduler;
 use super::state::{Awaited, State};
-use super::ticket::{Follower, Listener, News, Ticket, Tickets};
+use super::ticket::{Follower, Listener, News, Ticket, Tickets, is_nowhere};
 use super::value::Outcome;
 
 /// A task, and who wants to hear how far it is.
@@ -56,11 +56,11 @@ impl Scheduler {
     /// ended.
     pub fn task_id(&self, ticket: &Ticket) -> Option<TaskId> {
         let place = if ticket.is_nowhere() {
-            self.lock().tickets.place(ticket.id)
+            self.lock().tickets.place(ticket.id, ticket.hint())
         } else {
-            Some(ticket.hint())
+            ticket.hint()
         };
-        place.map(TaskId::of)
+        (!is_nowhere(place)).then(|| TaskId::of(place))
     }
 
     /// How far the task has last said it is.
@@ -73,7 +73,7 @@ impl Scheduler {
     /// how far it is; several times may be one.
     pub fn listen(&self, ticket: &Ticket, listener: Arc<Listener>) {
         let mut state = self.lock();
-        let place = state.tickets.place(ticket.id).unwrap_or(ticket.hint());
+        let place = state.tickets.place(ticket.id, ticket.hint());
         let Hint { slot, generation } = place;
         let is_here = state
             .inflight

@@ -17,9 +17,13 @@ mod keepers;
 mod limits;
 mod nested;
 mod orphans;
+mod pending;
 mod priorities;
 mod processes;
 mod recovery;
+#[path = "../soak/rng.rs"]
+#[allow(dead_code, reason = "others use the rest")]
+mod rng;
 mod slow_sources;
 mod telemetry;
 mod tree;
