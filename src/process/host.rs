@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::layout::Fold;
 use crate::prim::Death;
@@ -187,14 +187,7 @@ impl Zygote {
         let _ = self.child.kill();
         // When this returns, the kernel has sent each worker its parent death signal.
         let _ = self.child.wait();
-        let until = Instant::now() + END_TIMEOUT;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let ended = pidfd::wait_any(&[self.lifeline.as_fd()], Some(left));
-            if ended.is_ok_and(|ended| ended[0]) || left.is_zero() {
-                return;
-            }
-        }
+        pidfd::wait_ended(self.lifeline.as_fd(), END_TIMEOUT);
     }
 
     fn send(&self, message: &ToZygote) -> std::io::Result<()> {
@@ -295,8 +288,11 @@ impl Drop for Zygote {
         // It hears that it is not needed any more, and first reaps who is left.
         self.socket = None;
         self.spares.clear();
-        if let Ok(pidfd) = pidfd::open(self.child.id() as i32) {
-            let _ = pidfd::wait_any(&[pidfd.as_fd()], Some(END_TIMEOUT));
+        // If it was not buried before: then the number may be somebody else's.
+        if matches!(self.child.try_wait(), Ok(None))
+            && let Ok(pidfd) = pidfd::open(self.child.id() as i32)
+        {
+            pidfd::wait_ended(pidfd.as_fd(), END_TIMEOUT);
         }
         self.bury();
     }

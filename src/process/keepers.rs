@@ -7,9 +7,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
+use crate::layout::{ExecutorRecord, Fold};
+use crate::prim::atomic::Ordering;
 use crate::sys::{affinity, pidfd};
 
 use super::zygote::{LAST_WAIT, reap};
@@ -18,9 +21,16 @@ use super::zygote::{LAST_WAIT, reap};
 #[derive(Debug, Default)]
 pub struct Keepers {
     dying: Vec<(i32, OwnedFd)>,
+    /// Whose workers say who keeps theirs.
+    fold: Option<Fold>,
 }
 
 impl Keepers {
+    /// They are those of this fold's workers.
+    pub fn watch(&mut self, fold: &Fold) {
+        self.fold = Some(fold.clone());
+    }
+
     /// Ends process `pid`, if it is a child. The caller has seen that it is no worker.
     pub fn dismiss(&mut self, pid: i32) {
         if pid <= 0 || self.dying.iter().any(|(dying, _)| *dying == pid) {
@@ -41,13 +51,22 @@ impl Keepers {
             }
         }
         // A child that is not reaped yet: the number is still its own.
-        let Ok(ended) = pidfd::open(pid) else {
-            return;
+        let ended = match pidfd::open(pid) {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::warn!(pid, %error, "a keeper has no descriptor");
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+                reap(pid);
+                return;
+            }
         };
         // Its memory is taken apart on any CPU that is free, not on the dead worker's.
         affinity::spread(pid);
-        if pidfd::kill(ended.as_fd()).is_ok() {
-            self.dying.push((pid, ended));
+        match pidfd::kill(ended.as_fd()) {
+            Ok(()) => self.dying.push((pid, ended)),
+            Err(error) => {
+                tracing::warn!(pid, %error, "a keeper cannot be ended: its memory is kept");
+            }
         }
     }
 
@@ -73,12 +92,18 @@ impl Keepers {
         });
     }
 
-    /// Waits for a while until all have ended: whoever inherits them may be slow to reap
-    /// them.
+    /// No worker is left: ends all, and waits for a while until they have. Whoever inherits
+    /// them may be slow to reap them.
     pub fn end(&mut self) {
+        if let Some(fold) = self.fold.take() {
+            // Relaxed: their workers are dead.
+            let keeper = |e: &ExecutorRecord| e.status.keeper.load(Ordering::Relaxed);
+            for pid in fold.executors.iter().map(keeper) {
+                self.dismiss(pid as i32);
+            }
+        }
         for (pid, ended) in self.dying.drain(..) {
-            let ended = pidfd::wait_any(&[ended.as_fd()], Some(LAST_WAIT));
-            if ended.is_ok_and(|ended| ended[0]) {
+            if pidfd::wait_ended(ended.as_fd(), LAST_WAIT) {
                 reap(pid);
             }
         }

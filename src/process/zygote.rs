@@ -120,6 +120,7 @@ fn serve(
     else {
         return Ok(());
     };
+    keepers.watch(&fold);
     let nest = Nest {
         fold,
         lifeline,
@@ -154,8 +155,9 @@ fn serve(
                 match nest.hatch(Orders::Known(order), words.as_ref()) {
                     Ok((pid, pidfd)) => {
                         let spawned = FromZygote::Spawned { worker, pid };
-                        send(&socket, &spawned, &[pidfd.as_fd()])?;
+                        let sent = send(&socket, &spawned, &[pidfd.as_fd()]);
                         children.insert(pid, Child { pid, pidfd, words });
+                        sent?;
                     }
                     Err(reason) => {
                         send(&socket, &FromZygote::NotSpawned { worker, reason }, &[])?;
@@ -167,9 +169,10 @@ fn serve(
                 match nest.hatch(Orders::Socket(theirs), None) {
                     Ok((pid, pidfd)) => {
                         let spare = FromZygote::Spare { pid };
-                        send(&socket, &spare, &[pidfd.as_fd(), ours.as_fd()])?;
+                        let sent = send(&socket, &spare, &[pidfd.as_fd(), ours.as_fd()]);
                         let words = None;
                         children.insert(pid, Child { pid, pidfd, words });
+                        sent?;
                     }
                     Err(reason) => send(&socket, &FromZygote::NoSpare(reason), &[])?,
                 }
@@ -202,8 +205,7 @@ fn end_all(children: BTreeMap<i32, Child>) {
         let _ = pidfd::kill(child.pidfd.as_fd());
     }
     for child in children.values() {
-        let ended = pidfd::wait_any(&[child.pidfd.as_fd()], Some(LAST_WAIT));
-        if ended.is_ok_and(|ended| ended[0]) {
+        if pidfd::wait_ended(child.pidfd.as_fd(), LAST_WAIT) {
             reap(child.pid);
         }
     }

@@ -295,16 +295,22 @@ impl Builder {
     /// The kernel takes a dead process's memory apart before it says that the process is
     /// dead, which takes 0.1 ms at least, and about 0.1 s for each GiB that the worker had
     /// touched. While a keeper has the same memory, the death is told at once, and the
-    /// worker's tasks go on elsewhere before its memory is taken apart.
+    /// worker's tasks go on elsewhere before its memory is taken apart. A worker has its
+    /// keeper once it has slept, or has run its first tasks.
     ///
     /// A keeper costs no memory of its own but what the kernel needs for a process (some
-    /// 30 KiB); tools that add up the memory of processes count a worker's twice. Where no
-    /// process can be made, the worker goes without one.
+    /// 30 KiB), and one more of the processes that a limit may allow; tools that add up
+    /// the memory of processes count a worker's twice. Where no process can be made, and in
+    /// a worker that has become another user's, there is none.
     ///
-    /// Turn keepers off if tasks read files into [buffers](crate::Loan) by `io_submit`
-    /// (the older of Linux's two ways of asynchronous I/O; io_uring is no trouble): what
-    /// the kernel was told to read may arrive after the death was told, when the buffer is
-    /// somebody else's.
+    /// Turn keepers off
+    /// - if tasks read files into [buffers](crate::Loan) by `io_submit`, the older of
+    ///   Linux's two ways of asynchronous I/O: what the kernel was told to read may arrive
+    ///   after the death was told, when the buffer is somebody else's;
+    /// - if a sandbox (seccomp) that `worker_init` or a task sets up ends whoever calls
+    ///   `clone`, `close_range`, `prctl`, `chdir` or `poll`;
+    /// - if there is no room for a dead worker's memory beside its successor's, for some
+    ///   milliseconds.
     ///
     /// ```
     /// # pinfold::test_setup!();

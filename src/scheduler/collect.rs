@@ -26,7 +26,7 @@ impl Scheduler {
         }
         if !state.tickets.arrivals.is_empty() {
             self.release(state);
-        } else if !is_inner && !state.touched.is_empty() {
+        } else if !is_inner {
             self.publish(state);
             self.check_patience(state);
         }

@@ -352,12 +352,11 @@ impl Scheduler {
 
     /// Ends a pending task; false if it is none any more.
     pub(super) fn end_node(&self, state: &mut State, id: NodeId, error: TaskError) -> bool {
-        let Some(node) = state.nodes.remove(id) else {
+        let Some((ticket, build)) = state.nodes.end(id) else {
             return false;
         };
-        state.nodes.is_gone();
-        self.end_unqueued(state, node.ticket, error);
-        if let Build::Whole(arguments) = node.unfinished.build {
+        self.end_unqueued(state, ticket, error);
+        if let Some(Build::Whole(arguments)) = build {
             // They are the user's own values.
             self.send_attendant(state, News::Gone(Box::new(arguments)));
         }

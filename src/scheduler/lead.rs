@@ -226,9 +226,10 @@ impl Scheduler {
         drop(state);
         let mut before = self.activity();
         for nap in 0..LEAVES {
-            thread::park_timeout(LEAVE * (1 << nap.min(LEAVE_DOUBLED)));
+            let doubled = nap.min(LEAVE_DOUBLED);
+            thread::park_timeout(LEAVE * (1 << doubled));
             let now = self.activity();
-            if napper.is_called() || now.wrapping_sub(before) <= AWAKE {
+            if napper.is_called() || now.wrapping_sub(before) <= AWAKE << doubled {
                 break;
             }
             before = now;

@@ -207,6 +207,15 @@ struct Entry {
     grown: Option<Box<Node>>,
 }
 
+impl Entry {
+    const BLANK: Entry = Entry {
+        generation: 0,
+        kind: Kind::Vacant,
+        plain: Plain::BLANK,
+        grown: None,
+    };
+}
+
 const _: () = assert!(size_of::<Entry>() == 192);
 const _: () =
     assert!(offset_of!(Entry, plain) + offset_of!(Plain, words) + 8 * (1 + INPUT_WORDS) == 64);
@@ -222,10 +231,14 @@ pub enum Arrived {
     Elsewhere,
 }
 
+/// Entries that are made together. They are never moved: a million of them are copied for
+/// too long, under the lock.
+const CHUNK: usize = 256;
+
 /// All pending tasks.
 #[derive(Default)]
 pub struct Nodes {
-    entries: Vec<Entry>,
+    chunks: Vec<Box<[Entry; CHUNK]>>,
     vacant: Vec<u32>,
     /// Pending and in transit.
     count: usize,
@@ -252,24 +265,35 @@ impl Nodes {
         let at = match self.vacant.pop() {
             Some(at) => {
                 if let Some(next) = self.vacant.last() {
-                    prefetch_for_write(&self.entries[*next as usize]);
+                    prefetch_for_write(
+                        &self.chunks[*next as usize / CHUNK][*next as usize % CHUNK],
+                    );
                 }
                 at
             }
-            None => {
-                self.entries.push(Entry {
-                    generation: 0,
-                    kind: Kind::Vacant,
-                    plain: Plain::BLANK,
-                    grown: None,
-                });
-                self.entries.len() as u32 - 1
-            }
+            None => self.more(),
         };
-        let entry = &mut self.entries[at as usize];
+        let entry = &mut self.chunks[at as usize / CHUNK][at as usize % CHUNK];
         entry.kind = kind;
         let generation = entry.generation;
         (NodeId { at, generation }, entry)
+    }
+
+    /// Makes room for some more; returns the first of them.
+    #[cold]
+    fn more(&mut self) -> u32 {
+        let first = (self.chunks.len() * CHUNK) as u32;
+        let blank: Vec<Entry> = (0..CHUNK).map(|_| Entry::BLANK).collect();
+        if let Ok(chunk) = blank.into_boxed_slice().try_into() {
+            self.chunks.push(chunk);
+        }
+        self.vacant.extend((first + 1..first + CHUNK as u32).rev());
+        first
+    }
+
+    fn at(&self, at: u32) -> Option<&Entry> {
+        let chunk = self.chunks.get(at as usize / CHUNK)?;
+        Some(&chunk[at as usize % CHUNK])
     }
 
     /// One more.
@@ -307,14 +331,15 @@ impl Nodes {
 
     #[inline]
     fn entry(&mut self, id: NodeId) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(id.at as usize)?;
+        let chunk = self.chunks.get_mut(id.at as usize / CHUNK)?;
+        let entry = &mut chunk[id.at as usize % CHUNK];
         (entry.generation == id.generation && entry.kind != Kind::Vacant).then_some(entry)
     }
 
     /// Has it brought here meanwhile.
     #[inline]
     pub fn ask_for(&self, id: NodeId) {
-        if let Some(entry) = self.entries.get(id.at as usize) {
+        if let Some(entry) = self.at(id.at) {
             prefetch_for_write(entry);
         }
     }
@@ -360,7 +385,7 @@ impl Nodes {
 
     /// All, and their tickets.
     pub fn all(&self) -> impl Iterator<Item = (NodeId, u32)> {
-        let entries = (0..).zip(&self.entries);
+        let entries = (0..).zip(self.chunks.iter().flat_map(|chunk| chunk.iter()));
         entries.filter_map(|(at, entry)| {
             let ticket = match (entry.kind, &entry.grown) {
                 (Kind::Vacant, _) => return None,
@@ -392,13 +417,24 @@ impl Nodes {
     /// Takes it out; it counts until [`Nodes::is_gone`].
     pub fn remove(&mut self, id: NodeId) -> Option<Node> {
         self.get(id)?;
-        let entry = &mut self.entries[id.at as usize];
-        entry.kind = Kind::Vacant;
-        entry.generation = entry.generation.wrapping_add(1);
-        let node = *entry.grown.take()?;
-        self.vacant.push(id.at);
+        let node = *self.entry(id)?.grown.take()?;
         self.urgent -= usize::from(node.is_urgent);
+        self.forget(id);
+        self.count += 1;
         Some(node)
+    }
+
+    /// Takes it out, because it ends: returns its ticket, and what its arguments are built
+    /// by if they are not only bytes.
+    pub fn end(&mut self, id: NodeId) -> Option<(u32, Option<Build>)> {
+        if let Some(plain) = self.plain(id) {
+            let ticket = plain.ticket;
+            self.forget(id);
+            return Some((ticket, None));
+        }
+        let node = self.remove(id)?;
+        self.is_gone();
+        Some((node.ticket, Some(node.unfinished.build)))
     }
 
     /// One that was taken out is queued, or has ended.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::error::TaskError;
-use crate::layout::SLOTS_MAX;
+use crate::layout::{EXECUTORS_MAX, NEST_SLOTS, SLOTS_MAX};
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::sys::prefetch_for_write;
 use crate::task::Outcome as Ran;
@@ -17,6 +17,10 @@ use super::late::Late;
 use super::pending::NodeId;
 use super::retry::Judge;
 use super::value::{Outcome, SMALL, Small, Value, error_of, has_loan, of_shared, only_one};
+
+/// The slot of those that are in none: beyond every other.
+const NOWHERE: u32 = (1 << 20) - 1;
+const _: () = assert!(SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= NOWHERE as usize);
 
 /// A handle's claim to an outcome: which ticket, and where its task is while it is
 /// in flight. There is one for each ticket, so a ticket is taken or detached once.
@@ -93,7 +97,7 @@ impl Ticket {
     /// Of a task that is in no slot.
     pub(super) fn nowhere(id: u32) -> Self {
         let nowhere = Hint {
-            slot: SlotIndex(SLOTS_MAX as u32),
+            slot: SlotIndex(NOWHERE),
             generation: Generation::new(0),
         };
         Ticket::new(id, nowhere)
@@ -113,7 +117,7 @@ impl Ticket {
 
 /// Whether it is that of no slot.
 pub(super) fn is_nowhere(hint: Hint) -> bool {
-    hint.slot.0 == SLOTS_MAX as u32
+    hint.slot.0 == NOWHERE
 }
 
 /// All tickets, under the scheduler's lock.

@@ -52,8 +52,7 @@ impl Scheduler {
         }
     }
 
-    /// Which task it is; `None` while it waits for others, and when one that did so has
-    /// ended.
+    /// Which task it is; `None` while it waits for others, and if it never was in a slot.
     pub fn task_id(&self, ticket: &Ticket) -> Option<TaskId> {
         let place = if ticket.is_nowhere() {
             self.lock().tickets.place(ticket.id, ticket.hint())

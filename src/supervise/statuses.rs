@@ -79,10 +79,21 @@ impl Statuses {
         Some(self.awaited.swap_remove(at).expected)
     }
 
-    /// One whose status will not come: it is late, or all are (`None`).
-    pub fn give_up(&self, now: Option<Instant>) -> Option<i32> {
-        let is_late = |one: &&Awaited| now.is_none_or(|now| one.until <= now);
-        self.awaited.iter().find(is_late).map(|one| one.pid)
+    /// One whose status will not come: it is late, or all are (`None`). If it was not asked
+    /// for yet, for there were too many, it is still to be reaped.
+    pub fn give_up(&mut self, now: Option<Instant>) -> Option<(i32, Expected)> {
+        let is_late = |one: &Awaited| now.is_none_or(|now| one.until <= now);
+        let at = self.awaited.iter().position(is_late)?;
+        let one = &mut self.awaited[at];
+        let given_up = (one.pid, one.expected);
+        match now {
+            Some(now) if !one.was_asked => {
+                one.expected.is_told = true;
+                one.until = now + TIMEOUT;
+            }
+            _ => drop(self.awaited.swap_remove(at)),
+        }
+        Some(given_up)
     }
 
     /// When the next one is to be asked for, or is late.
@@ -101,5 +112,52 @@ impl Statuses {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.awaited.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    fn expecting(count: i32) -> Statuses {
+        let mut statuses = Statuses::default();
+        for pid in 1..=count {
+            let fd = std::io::stdin()
+                .as_fd()
+                .try_clone_to_owned()
+                .expect("a descriptor");
+            statuses.expect(pid, fd, Expected::default(), true);
+        }
+        statuses
+    }
+
+    /// What is given up before it was asked for is told once, and asked for all the same.
+    #[test]
+    fn whoever_was_not_asked_for_is_still_to_be_reaped() {
+        let mut statuses = expecting(2);
+        statuses.awaited[0].was_asked = true;
+        assert!(statuses.give_up(Some(Instant::now())).is_none());
+        let late = Instant::now() + 2 * TIMEOUT;
+        let mut told = Vec::new();
+        while let Some((pid, expected)) = statuses.give_up(Some(late)) {
+            assert!(!expected.is_told);
+            told.push(pid);
+        }
+        assert_eq!(told, [1, 2]);
+        assert_eq!(statuses.awaited.len(), 1);
+        assert!(statuses.take(2).is_some_and(|expected| expected.is_told));
+        assert!(statuses.is_empty());
+    }
+
+    /// When the zygote is gone, nothing is left to ask for.
+    #[test]
+    fn all_are_given_up_when_nobody_is_there_to_ask() {
+        let mut statuses = expecting(3);
+        let mut told = 0;
+        while statuses.give_up(None).is_some() {
+            told += 1;
+        }
+        assert!(told == 3 && statuses.is_empty());
     }
 }

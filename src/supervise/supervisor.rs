@@ -191,6 +191,8 @@ impl Supervisor {
                 tracing::error!(reason, "no worker can be started any more");
                 self.kill_all();
                 self.events.no_workers(reason);
+                // Nobody is left who would be reaped one by one.
+                self.zygote.bury();
                 let stop = self.commands.wait_for_stop();
                 self.stop(stop);
                 return Ended::Stopped;
@@ -421,9 +423,15 @@ impl Supervisor {
     }
 
     fn told(&mut self, pid: i32, death: Death, words: Option<String>) {
-        let Some(awaited) = self.statuses.take(pid).filter(|status| !status.is_told) else {
+        if let Some(awaited) = self.statuses.take(pid) {
+            self.tell(pid, awaited, death, words);
+        }
+    }
+
+    fn tell(&mut self, pid: i32, awaited: Expected, death: Death, words: Option<String>) {
+        if awaited.is_told {
             return;
-        };
+        }
         tracing::debug!(pid, %death, "worker's status");
         if awaited.is_failed_start {
             let said = words.unwrap_or_else(|| std::mem::take(&mut self.last_failure));
@@ -443,8 +451,8 @@ impl Supervisor {
 
     /// The zygote is stuck or gone; the deaths themselves are certain.
     fn stop_awaiting(&mut self, now: Option<Instant>) {
-        while let Some(pid) = self.statuses.give_up(now) {
-            self.told(pid, Death::Unknown, None);
+        while let Some((pid, awaited)) = self.statuses.give_up(now) {
+            self.tell(pid, awaited, Death::Unknown, None);
         }
     }
 

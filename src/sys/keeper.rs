@@ -12,19 +12,33 @@
 //! ```
 //!
 //! A keeper runs a few system calls, and then sleeps in the kernel, every signal blocked,
-//! until SIGKILL ends it there. It has no descriptors. It touches nothing of the memory
-//! that it keeps once it sleeps, so what the worker does to that memory cannot make it
-//! do anything, and that a worker is dead still means that nobody writes for it any more.
+//! until SIGKILL ends it there. It has no descriptors. It touches no data in the memory
+//! that it keeps once it sleeps, and before that its own stack only; so what the worker does
+//! to that memory cannot make it do anything, and that a worker is dead still means that nobody writes for it any more.
 //! Only what the kernel itself was told to write goes on (`io_submit`, see
 //! [`Builder::keepers`](crate::Builder::keepers)).
 
 use std::ffi::{c_int, c_void};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::io::Errno as Interrupted;
+use rustix::process::{
+    Pid, Signal, Uid, chdir, geteuid, getppid, getuid, set_parent_process_death_signal,
+};
 
 use crate::prim::atomic::AtomicU32;
+
+/// Whose processes this one's parent may end, as long as this one has not become somebody
+/// else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(Uid, Uid);
+
+impl Owner {
+    /// Whose process this is now.
+    pub fn now() -> Self {
+        Owner(getuid(), geteuid())
+    }
+}
 
 /// Enough for some system calls in a row, in a build without optimization too.
 const STACK_LEN: usize = 32 << 10;
@@ -35,8 +49,12 @@ const STACK_LEN: usize = 32 << 10;
 ///
 /// # Errors
 /// What clone(2) reports: `EAGAIN` when there may be no more processes; `ENOSYS` where
-/// close_range(2) is not allowed.
-pub fn start(pid: &AtomicU32) -> Result<(), Errno> {
+/// close_range(2) is not allowed; `EPERM` if this is not `owner`'s process any more, so that
+/// its parent might not be allowed to end the keeper.
+pub fn start(pid: &AtomicU32, owner: Owner) -> Result<(), Errno> {
+    if Owner::now() != owner {
+        return Err(Errno::EPERM);
+    }
     // SAFETY: plain integers; beyond every descriptor there is nothing to close.
     let closes = unsafe { libc::syscall(libc::SYS_close_range, c_int::MAX, c_int::MAX, 0) };
     if closes != 0 {
@@ -46,11 +64,8 @@ pub fn start(pid: &AtomicU32) -> Result<(), Errno> {
     let parent = Pid::as_raw(getppid());
     let stack = vec![0u128; STACK_LEN / size_of::<u128>()].leak();
     let top = stack.as_mut_ptr_range().end;
-    let mut mask = SigSet::empty();
     // It inherits the mask: no handler of this program ever runs in it.
-    SigSet::all()
-        .thread_swap_mask(SigmaskHow::SIG_SETMASK)
-        .map(|old| mask = old)?;
+    let mask = swap_mask(u64::MAX);
     #[cfg(feature = "crash-points")]
     crate::prim::counted::step();
     let flags = libc::CLONE_VM | libc::CLONE_PARENT | libc::CLONE_PARENT_SETTID;
@@ -67,8 +82,25 @@ pub fn start(pid: &AtomicU32) -> Result<(), Errno> {
         )
     };
     let started = Errno::result(started);
-    mask.thread_set_mask()?;
+    swap_mask(mask);
     started.map(drop)
+}
+
+/// Blocks these signals for the calling thread, and no others; returns those that were. Also
+/// those two that the C library keeps for itself, which it does not let others block.
+fn swap_mask(mask: u64) -> u64 {
+    let mut old = 0u64;
+    // SAFETY: both are sets of signals of the kernel, of the size that is said.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut old,
+            size_of::<u64>(),
+        );
+    }
+    old
 }
 
 /// A keeper's life. It has the thread-local variables of the thread that made it, so it
@@ -80,11 +112,15 @@ extern "C" fn keep(parent: *mut c_void) -> c_int {
         return 0;
     }
     let _ = rustix::thread::set_name(c"pinfold-keeper");
+    // Where the worker is may have to be unmounted some day.
+    let _ = chdir(c"/");
     // SAFETY: plain integers; its table of descriptors is its own, and nothing here
     // uses one.
     unsafe { libc::syscall(libc::SYS_close_range, 0, c_int::MAX, 0) };
     loop {
-        // No descriptor, no time limit, no signal: for ever.
-        let _ = rustix::event::poll(&mut [], None);
+        // No descriptor, no time limit, no signal: for ever. A sandbox may not allow it.
+        if rustix::event::poll(&mut [], None).is_err_and(|error| error != Interrupted::INTR) {
+            return 0;
+        }
     }
 }

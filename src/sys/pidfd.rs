@@ -86,6 +86,20 @@ fn stands_still(pid: i32) -> bool {
     })
 }
 
+/// Waits until a process has ended (or a lifeline is closed), whatever signals come meanwhile; false: not within
+/// `timeout`.
+pub fn wait_ended(pidfd: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let until = std::time::Instant::now() + timeout;
+    loop {
+        let left = until.saturating_duration_since(std::time::Instant::now());
+        match wait_any(&[pidfd], Some(left)) {
+            Ok(ended) if ended[0] => return true,
+            Ok(_) if !left.is_zero() => {}
+            _ => return false,
+        }
+    }
+}
+
 /// Waits until one of `fds` is readable (a pidfd is, once its process has
 /// ended) or closed, or until `timeout`. Returns one flag per descriptor.
 pub fn wait_any(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> Result<Vec<bool>, Errno> {

@@ -57,8 +57,8 @@ pub struct Executor {
     pub(super) grain_ns: u64,
     pub(super) allowed_cpus: usize,
     cpu: Option<u32>,
-    /// It is to find a keeper for the process's memory.
-    wants_keeper: bool,
+    /// It is to find a keeper for the process's memory, as long as that is this one's.
+    wants_keeper: Option<keeper::Owner>,
 }
 
 impl Executor {
@@ -104,7 +104,7 @@ impl Executor {
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),
-            wants_keeper: order.keeper && thread == 0,
+            wants_keeper: (order.keeper && thread == 0).then(keeper::Owner::now),
             fold: fold.clone(),
         }
     }
@@ -174,8 +174,8 @@ impl Executor {
     /// or sleeps, because somebody may wait for it.
     #[inline]
     pub(super) fn find_keeper(&mut self) {
-        if std::mem::take(&mut self.wants_keeper)
-            && let Err(error) = keeper::start(&self.record().status.keeper)
+        if let Some(owner) = self.wants_keeper.take()
+            && let Err(error) = keeper::start(&self.record().status.keeper, owner)
         {
             tracing::debug!(%error, "nobody keeps a worker's memory: its end is told later");
         }

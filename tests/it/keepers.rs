@@ -5,7 +5,7 @@ use std::fs;
 use pinfold::{Activity, Builder, Runtime};
 use rustix::process::Signal;
 
-use crate::processes::{exists, keepers, parent, send, until};
+use crate::processes::{exists, keepers, parent, runs, send, until};
 
 fn twice(n: u64) -> u64 {
     2 * n
@@ -48,10 +48,16 @@ fn a_keeper_has_its_workers_memory_and_nothing_else() {
     until("it has closed everything", || count("fd").ok() == Some(0));
     assert_eq!(count("task").ok(), Some(1));
     // What could end it, or have it run a handler of the program's, does not.
+    let status = fs::read_to_string(format!("/proc/{keeper}/status")).expect("alive");
+    let blocked = status.lines().find_map(|l| l.strip_prefix("SigBlk:"));
+    // All but SIGKILL and SIGSTOP.
+    assert_eq!(blocked.map(str::trim), Some("fffffffffffbfeff"));
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::USR1] {
         send(keeper, signal);
     }
-    assert!(keepers(zygote).contains(&keeper));
+    let cwd = fs::read_link(format!("/proc/{keeper}/cwd"));
+    assert_eq!(cwd.ok().as_deref(), Some(std::path::Path::new("/")));
+    assert!(runs(keeper));
 }
 
 #[test]

@@ -394,3 +394,47 @@ fn several_threads_have_pending_tasks() {
     });
     is_clean(&rt);
 }
+
+/// Who waits for the first of several watches them as a group; so does whoever wants all.
+#[test]
+fn groups_of_pending_tasks_end_and_are_cancelled() {
+    let (rt, gate) = (runtime(2), Gate::new());
+    let first = gate.hold(&rt, 1u64);
+    let never = Gate::new();
+    let stuck = never.hold(&rt, 1u64);
+    let add = |(n, m): (u64, u64)| n + m;
+    let raced = [
+        rt.spawn_after(&stuck, add, 1),
+        rt.spawn_after(&first, add, 2),
+    ];
+    let more = rt.spawn_after(&raced[0], add, 5);
+    let wanted = [
+        rt.spawn_after(&first, add, 3),
+        rt.spawn_after(&first, add, 4),
+    ];
+    gate.open();
+    assert_eq!(pinfold::join_any(raced), Ok((1, 3)));
+    assert_eq!(pinfold::join_all(wanted), [Ok(4), Ok(5)]);
+    // The loser was cancelled, and with it what depends on it.
+    assert!(matches!(
+        more.join(),
+        Err(TaskError::DependencyFailed { cause, .. }) if *cause == TaskError::Cancelled
+    ));
+    never.open();
+    assert_eq!(stuck.join(), Ok(1));
+    is_clean(&rt);
+}
+
+/// With the longest queue there is, no slot is taken for that of those that are in none.
+#[test]
+fn pending_tasks_have_no_slot_in_the_longest_queue_either() {
+    let rt = Runtime::builder()
+        .workers(1)
+        .queue_capacity(1 << 19)
+        .start()
+        .expect("starts");
+    let first = rt.spawn(|n: u64| n, 1);
+    let next = rt.spawn_after(&first, |(n, m): (u64, u64)| n + m, 1);
+    until("it to end", || next.is_finished());
+    assert_eq!(next.join(), Ok(2));
+}
