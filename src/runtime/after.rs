@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 use crate::error::TaskError;
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{
-    Build, Dependencies as Listed, Job, List, NotAccepted, Outcome, Scheduler, Ticket, Unfinished,
-    decode_again,
+    Build, Dependencies as Listed, Dependency, Few, Job, List, Named, NotAccepted, Outcome,
+    Scheduler, Ticket, Unfinished, decode_again,
 };
 use crate::task::Payload;
 
 use super::Task;
-use super::handle::Handle;
+use super::handle::{Claim, Handle};
 use super::task::{Encoded, Submitted, encode, foreign, refuse};
 
 /// The outcomes of what was depended on, in order.
@@ -53,6 +53,9 @@ pub trait Sealed {
     /// Each of them, if it is of this fold.
     fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>);
 
+    /// Each of them, if all are few, of this fold, and no list.
+    fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>);
+
     /// Which of them form lists; `next` counts them.
     fn lists(&self, next: &mut u32, lists: &mut Vec<List>);
 
@@ -74,6 +77,11 @@ impl<R: DeserializeOwned + 'static> Sealed for &Handle<R> {
         all.push(self.dependency(fold));
     }
 
+    #[inline]
+    fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
+        few.push(self.ticket_of(fold));
+    }
+
     fn lists(&self, next: &mut u32, _: &mut Vec<List>) {
         *next += 1;
     }
@@ -92,6 +100,11 @@ impl<R: DeserializeOwned + 'static> Sealed for &[&Handle<R>] {
 
     fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
         all.extend(self.iter().map(|handle| handle.dependency(fold)));
+    }
+
+    #[inline]
+    fn few<'a>(&'a self, _: &Arc<Scheduler>, few: &mut Few<'a>) {
+        few.push(None);
     }
 
     fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
@@ -118,12 +131,48 @@ impl<R: DeserializeOwned + 'static> Sealed for Vec<&Handle<R>> {
         all.extend(self.iter().map(|handle| handle.dependency(fold)));
     }
 
+    #[inline]
+    fn few<'a>(&'a self, _: &Arc<Scheduler>, few: &mut Few<'a>) {
+        few.push(None);
+    }
+
     fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
         self.as_slice().lists(next, lists);
     }
 
     fn decode(outcomes: &mut Outcomes<'_>, lists: &mut Lists<'_>) -> Result<Vec<R>, TaskError> {
         <&[&Handle<R>]>::decode(outcomes, lists)
+    }
+}
+
+impl<R> Handle<R> {
+    /// Its ticket and its task's name, if it has one of this fold.
+    #[inline]
+    fn ticket_of(&self, fold: &Arc<Scheduler>) -> Option<Named<'_>> {
+        match &self.claim {
+            Claim::Ticket(ticket) if Arc::ptr_eq(fold, &self.scheduler) => {
+                Some((ticket, self.name))
+            }
+            _ => None,
+        }
+    }
+
+    /// What it is for a task of this fold that depends on it.
+    fn dependency(&self, fold: &Arc<Scheduler>) -> Dependency<'_> {
+        let name = self.name;
+        match &self.claim {
+            Claim::Ticket(_) if !Arc::ptr_eq(fold, &self.scheduler) => {
+                let error = TaskError::ForeignHandle { task: name() };
+                Dependency::Ended(Arc::new(Err(Box::new(error))), name)
+            }
+            Claim::Ticket(ticket) => Dependency::Ticket { ticket, name },
+            Claim::Ended(error) => Dependency::Ended(Arc::new(Err(error.clone())), name),
+            Claim::Known(outcome) => Dependency::Ended(Arc::clone(outcome), name),
+            Claim::Taken => {
+                let error = Box::new(TaskError::AlreadyJoined);
+                Dependency::Ended(Arc::new(Err(error)), name)
+            }
+        }
     }
 }
 
@@ -135,6 +184,8 @@ impl Sealed for () {
     type Values = ();
 
     fn list<'a>(&'a self, _: &Arc<Scheduler>, _: &mut Listed<'a>) {}
+
+    fn few<'a>(&'a self, _: &Arc<Scheduler>, _: &mut Few<'a>) {}
 
     fn lists(&self, _: &mut u32, _: &mut Vec<List>) {}
 
@@ -156,6 +207,11 @@ macro_rules! tuples {
 
             fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
                 $(self.$at.list(fold, all);)+
+            }
+
+            #[inline]
+            fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
+                $(self.$at.few(fold, few);)+
             }
 
             fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
@@ -279,18 +335,16 @@ where
             buffers.iter().for_each(Transfer::recall);
             return Err(None); // the long way tells why
         }
-        let mut lists = Vec::new();
-        after.lists(&mut 0, &mut lists);
         let len = payload.len();
-        if buffers.is_empty() && payload.is_inline() && lists.is_empty() {
+        if buffers.is_empty() && payload.is_inline() {
             let submitted = self.core().with_present(|scheduler| {
-                let mut dependencies = Listed::new();
-                after.list(scheduler, &mut dependencies);
+                let mut few = Few::default();
+                after.few(scheduler, &mut few);
                 let ticket = scheduler.submit_plain_after(
                     function,
                     &mut payload,
                     self.name,
-                    &dependencies,
+                    few.all()?,
                     rebuild::<A, D>,
                 )?;
                 Some((Arc::clone(scheduler), ticket))

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::prim::TaskId;
-use crate::scheduler::{Dependency, Outcome, Scheduler, Ticket, decode_again, small};
+use crate::scheduler::{Outcome, Scheduler, Ticket, decode_again, small};
 use crate::task::Reported;
 
 use super::callbacks::{self, CallbackError};
@@ -35,9 +35,9 @@ use super::memo::Call;
 #[derive(Debug)]
 #[must_use = "dropping the handle detaches the task; call `join` for its outcome"]
 pub struct Handle<R> {
-    scheduler: Arc<Scheduler>,
-    claim: Claim,
-    name: fn() -> &'static str,
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) claim: Claim,
+    pub(super) name: fn() -> &'static str,
     /// What few handles have.
     extra: Option<Box<Extra>>,
     result: PhantomData<fn() -> R>,
@@ -87,7 +87,7 @@ impl From<Reported> for Progress {
 
 /// What a handle still has to get.
 #[derive(Debug)]
-enum Claim {
+pub(super) enum Claim {
     Ticket(Ticket),
     /// The task ended before it was queued. Boxed: handles are moved about.
     Ended(Box<TaskError>),
@@ -378,24 +378,6 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
 impl<R> Handle<R> {
     fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
-    }
-
-    /// What it is for a task of this fold that depends on it.
-    pub(super) fn dependency(&self, fold: &Arc<Scheduler>) -> Dependency<'_> {
-        let name = self.name;
-        match &self.claim {
-            Claim::Ticket(_) if !Arc::ptr_eq(fold, &self.scheduler) => {
-                let error = TaskError::ForeignHandle { task: name() };
-                Dependency::Ended(Arc::new(Err(Box::new(error))), name)
-            }
-            Claim::Ticket(ticket) => Dependency::Ticket { ticket, name },
-            Claim::Ended(error) => Dependency::Ended(Arc::new(Err(error.clone())), name),
-            Claim::Known(outcome) => Dependency::Ended(Arc::clone(outcome), name),
-            Claim::Taken => {
-                let error = Box::new(TaskError::AlreadyJoined);
-                Dependency::Ended(Arc::new(Err(error)), name)
-            }
-        }
     }
 
     /// Its outcome is remembered.

@@ -31,7 +31,7 @@ use crate::prim::{Hint, SlotIndex};
 
 use super::Scheduler;
 use super::inputs::{Build, Input, Inputs, Unfinished};
-use super::pending::{Arrived, Node, NodeId};
+use super::pending::{Arrived, INPUTS_MAX, Node, NodeId};
 use super::state::{Awaited, State};
 use super::submit::{Job, NotAccepted};
 use super::ticket::{Follower, News, Ticket};
@@ -41,7 +41,7 @@ use super::value::{Outcome, Value};
 pub(super) const PENDING_MAX: usize = 1 << 20;
 
 /// While there are any, whoever submits so many tasks collects once.
-const MEANWHILE: u64 = 32;
+const MEANWHILE: u64 = 128;
 
 /// A task that another one depends on.
 #[derive(Debug)]
@@ -54,6 +54,38 @@ pub enum Dependency<'a> {
     },
     /// It has an outcome, and no ticket.
     Ended(Arc<Outcome>, fn() -> &'static str),
+}
+
+/// The ticket of one, and what its function is called.
+pub type Named<'a> = (&'a Ticket, fn() -> &'static str);
+
+/// A few of them, all known: those of a plain task.
+#[derive(Debug, Default)]
+pub struct Few<'a> {
+    all: [Option<Named<'a>>; INPUTS_MAX],
+    len: usize,
+    has_others: bool,
+}
+
+impl<'a> Few<'a> {
+    /// One more; `None` for one that is not known.
+    #[inline]
+    pub fn push(&mut self, known: Option<Named<'a>>) {
+        match self.all.get_mut(self.len) {
+            Some(place) if known.is_some() => *place = known,
+            _ => self.has_others = true,
+        }
+        self.len += 1;
+    }
+
+    /// All, if these are all.
+    #[inline]
+    pub fn all(&self) -> Option<&[Option<Named<'a>>]> {
+        if self.has_others {
+            return None;
+        }
+        self.all.get(..self.len)
+    }
 }
 
 /// Several of them.

@@ -49,7 +49,7 @@ mod watch;
 
 pub use audit::{Audit, Owned};
 pub use backoff::Backoff;
-pub use depend::{Dependencies, Dependency};
+pub use depend::{Dependencies, Dependency, Few, Named};
 pub use group::{Ended, Group};
 pub use inputs::{Build, List, Unfinished};
 pub use limit::Limit;

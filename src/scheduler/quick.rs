@@ -7,9 +7,9 @@ use crate::sys::barrier;
 use crate::task::{FunctionId, Payload, TaskState};
 
 use super::Scheduler;
-use super::depend::{Dependency, Dependent, PENDING_MAX};
+use super::depend::{Dependent, Named, PENDING_MAX};
 use super::inputs::{Input, Rebuild};
-use super::pending::{Arrived, INPUTS_MAX, NodeId};
+use super::pending::{Arrived, NodeId};
 use super::place::TOGETHER;
 use super::state::State;
 use super::ticket::{Settled, Ticket};
@@ -39,16 +39,13 @@ impl Scheduler {
         function: FunctionId,
         arguments: &mut Payload,
         name: fn() -> &'static str,
-        after: &[Dependency<'_>],
+        after: &[Option<Named<'_>>],
         rebuild: Rebuild,
     ) -> Option<Ticket> {
         let mut state = self.lock();
         let len = arguments.len();
         let mut is_pending = false;
-        for dependency in after {
-            let Dependency::Ticket { ticket, .. } = dependency else {
-                return None;
-            };
+        for (ticket, _) in after.iter().flatten() {
             if state.tickets.is_open(ticket.id) {
                 is_pending = true;
                 continue;
@@ -97,13 +94,10 @@ impl Scheduler {
         function: FunctionId,
         arguments: &Payload,
         name: fn() -> &'static str,
-        after: &[Dependency<'_>],
+        after: &[Option<Named<'_>>],
         rebuild: Rebuild,
     ) -> Option<Ticket> {
-        let has_room = state.closed.is_none()
-            && state.nodes.count() < PENDING_MAX
-            && after.len() <= INPUTS_MAX;
-        if !has_room {
+        if state.closed.is_some() || state.nodes.count() >= PENDING_MAX {
             return None;
         }
         let id = state.tickets.open();
@@ -111,11 +105,9 @@ impl Scheduler {
             .nodes
             .add_plain(id, function, arguments, name, rebuild);
         state.tickets.is_pending(id, node);
-        for dependency in after {
-            let (Some(plain), Dependency::Ticket { ticket, name }) =
-                (state.nodes.plain(node), dependency)
-            else {
-                continue;
+        for (ticket, name) in after.iter().flatten() {
+            let Some(plain) = state.nodes.plain(node) else {
+                break; // it was just made
             };
             if let Some((a, b, c, len)) = state.tickets.small(ticket.id) {
                 plain.push(len, [a, b, c]);

@@ -97,6 +97,10 @@ impl Wounded {
             self.work();
         }
         std::thread::sleep(SETTLE);
+        if self.mib > 0 {
+            // The dead one's memory is taken apart: it must not slow who has the next turn.
+            std::thread::sleep(50 * SETTLE);
+        }
     }
 
     /// Gives short tasks to all until each worker has run one.
