@@ -96,6 +96,8 @@ struct Spare {
 pub struct Zygote {
     socket: Option<OwnedFd>,
     child: Child,
+    /// It has answered: it is a zygote, and ends when it is not needed any more.
+    is_ready: bool,
     spares: Vec<Spare>,
     /// Spares that were asked for and have not come yet.
     spares_asked: u32,
@@ -122,9 +124,10 @@ impl Zygote {
             .stderr(Stdio::from(captured))
             .spawn()
             .map_err(ZygoteError::Start)?;
-        let zygote = Zygote {
+        let mut zygote = Zygote {
             socket: Some(ours),
             child,
+            is_ready: false,
             spares: Vec::new(),
             spares_asked: 0,
             used: Vec::new(),
@@ -158,7 +161,10 @@ impl Zygote {
             return Err(silent("no answer within 20 s"));
         }
         match receive(socket).map_err(ZygoteError::Start)? {
-            Some((FromZygote::Ready, _)) => Ok(zygote),
+            Some((FromZygote::Ready, _)) => {
+                zygote.is_ready = true;
+                Ok(zygote)
+            }
             Some((FromZygote::Refused(reason), _)) => Err(ZygoteError::Refused(reason)),
             Some(_) => Err(silent("it said something else")),
             None => Err(silent("it ended")),
@@ -289,7 +295,8 @@ impl Drop for Zygote {
         self.socket = None;
         self.spares.clear();
         // If it was not buried before: then the number may be somebody else's.
-        if matches!(self.child.try_wait(), Ok(None))
+        if self.is_ready
+            && matches!(self.child.try_wait(), Ok(None))
             && let Ok(pidfd) = pidfd::open(self.child.id() as i32)
         {
             pidfd::wait_ended(pidfd.as_fd(), END_TIMEOUT);
