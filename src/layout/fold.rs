@@ -8,10 +8,10 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Line, ProcessId};
 use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
-use crate::task::{Note, Slot};
+use crate::task::{Edges, Note, Slot};
 
 use super::measure::Measure;
-use super::plan::{LANES, NEST_RING, NEST_SLOTS, Plan};
+use super::plan::{LANES, NEST_RING, NEST_SLOTS, Plan, READY_RING};
 use super::record::ExecutorRecord;
 
 /// A process's view of the segment.
@@ -34,6 +34,8 @@ pub struct Fold {
     pub notes: Views<Note>,
     /// What was measured of the tasks in the host's slots.
     pub measures: Views<Measure>,
+    /// What each of these depends on, and what on it.
+    pub edges: Views<Edges>,
 }
 
 impl Fold {
@@ -52,7 +54,8 @@ impl Fold {
             executors: segment.views(plan.executors, plan.shape.executors()),
             slots: segment.views(plan.slots, plan.shape.all_slots()),
             notes: segment.views(plan.notes, plan.shape.all_slots()),
-            measures: segment.views(plan.measures, plan.shape.slots as usize),
+            measures: segment.views(plan.measures, plan.shape.host_slots() as usize),
+            edges: segment.views(plan.edges, plan.shape.host_slots() as usize),
             plan,
             segment,
         }
@@ -91,6 +94,13 @@ impl Fold {
         assert!(executor < self.plan.shape.executors());
         let at = self.plan.nests + executor * self.plan.nest_stride;
         RingView::attach(&self.segment, at, NEST_RING)
+    }
+
+    /// The ring in which `executor` shows tasks of which it brought the last input.
+    pub fn ready(&self, executor: usize) -> RingView {
+        assert!(executor < self.plan.shape.executors());
+        let at = self.plan.ready + executor * self.plan.ready_stride;
+        RingView::attach(&self.segment, at, READY_RING)
     }
 
     /// How many of its own slots `executor` has ever used; the others are free.

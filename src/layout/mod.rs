@@ -2,15 +2,18 @@
 //! and typed views of an attached segment.
 //!
 //! ```text
-//!  +--------+-------+-----------+-------+---------+-------------+-------+-------+-------+-------+----------+--------+
-//!  | header | bells | executors | lanes | inboxes | completions | nests | lanes'| slots | notes | measures | pool … |
-//!  |        |       |           |       |         |             |       | words |       |       |          |        |
-//!  +--------+-------+-----------+-------+---------+-------------+-------+-------+-------+-------+----------+--------+
-//!   4 KiB    host's  1 KiB each  3 heads a steal   an SPSC ring  a steal a ring  64 B    128 B   64 B for   tables,
-//!            bell,               and     ring per  per executor  ring    each    each:   beside  each slot  arena
-//!            two bit             tails   executor                per             host's, each    of the
-//!            sets                                                executor        then 256        host's
-//!                                                                                per executor
+//!  +--------+-------+-----------+-------+---------+-------------+--------+-------+-------+-------+----------+-------+------+
+//!  | header | bells | executors | lanes | inboxes | completions | nests, | lanes'| slots | notes | measures | edges | pool |
+//!  |        |       |           |       |         |             | ready  | words |       |       |          |       |  …   |
+//!  +--------+-------+-----------+-------+---------+-------------+--------+-------+-------+-------+----------+-------+------+
+//!   4 KiB    host's  1 KiB each  3 heads a steal   an SPSC ring  two      a ring  64 B    128 B   64 B for   192 B   tables,
+//!            bell,               and     ring per  per executor  steal    each    each:   beside  each slot  for     arena
+//!            two bit             tails   executor                rings            host's, each    of the     each of
+//!            sets                                                per              then 256        host's     these
+//!                                                                executor         per executor
+//!
+//! The host's slots are those of tasks that may begin at once, and then four times as many
+//! for tasks that wait for others.
 //! ```
 //!
 //! | zone | written by | read by |
@@ -21,8 +24,9 @@
 //! | lane, one per priority but the normal one | tail: host; head: any executor | |
 //! | inbox | tail: host; head: any executor | |
 //! | completions | tail: its executor; head: host | |
-//! | nest | tail: its executor; head: any executor | |
+//! | nest, ready | tail: its executor; head: any executor | |
 //! | slots | by state, see [`crate::task`] | |
+//! | edges | host; who has run what a task depends on, see [`crate::task`] | who runs the task |
 //! | measures | who runs the slot's task, if a profile is wanted | host |
 #![allow(unsafe_code)]
 
@@ -33,5 +37,7 @@ mod record;
 
 pub use fold::Fold;
 pub use measure::Measured;
-pub use plan::{EXECUTORS_MAX, LANES, NEST_RING, NEST_SLOTS, Plan, SLOTS_MAX, Shape};
+pub use plan::{
+    EXECUTORS_MAX, LANES, NEST_RING, NEST_SLOTS, PENDING_SLOTS_MAX, Plan, SLOTS_MAX, Shape,
+};
 pub use record::{BATCH_MAX, ExecutorRecord};

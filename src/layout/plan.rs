@@ -9,7 +9,7 @@ use crate::prim::atomic::AtomicU64;
 use crate::prim::{Line, Priority, SlotIndex};
 use crate::ring::RingView;
 use crate::shm::HEADER_LEN;
-use crate::task::{Note, Slot};
+use crate::task::{Edges, Note, Slot};
 
 use super::measure::Measure;
 use super::record::ExecutorRecord;
@@ -24,7 +24,15 @@ pub const NEST_SLOTS: usize = 256;
 /// Words of the ring in which an executor offers them to others.
 pub const NEST_RING: usize = 2 * NEST_SLOTS;
 
-const _: () = assert!(SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= 1 << 20);
+/// Slots for tasks that wait for others: so many times as many as for others, ...
+const PENDING_SLOTS: u32 = 4;
+/// ... but not more than this.
+pub const PENDING_SLOTS_MAX: usize = 1 << 16;
+/// Words of the ring in which an executor shows those that nothing is missing of any more.
+/// If it is full, the host shows them.
+pub const READY_RING: usize = 1024;
+
+const _: () = assert!(SLOTS_MAX + PENDING_SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= 1 << 20);
 /// Lanes: one for each priority but the normal one.
 pub const LANES: usize = Priority::LANES.len();
 /// Words of a set of executors.
@@ -37,7 +45,7 @@ pub struct Shape {
     pub workers: u32,
     /// Executor threads in each.
     pub threads: u32,
-    /// Task slots; a power of two.
+    /// Task slots, but for those that only tasks get which wait for others; a power of two.
     pub slots: u32,
     /// Bytes of user memory.
     pub memory: u64,
@@ -54,24 +62,43 @@ impl Shape {
         executor / self.threads.max(1) as usize
     }
 
+    /// Slots of tasks that wait for others; they come after the other ones.
+    pub fn pending_slots(&self) -> u32 {
+        let slots = self.slots.saturating_mul(PENDING_SLOTS);
+        slots.min(PENDING_SLOTS_MAX as u32)
+    }
+
+    /// The host's slots, of both kinds.
+    pub fn host_slots(&self) -> u32 {
+        self.slots + self.pending_slots()
+    }
+
+    /// Whether it is one of those.
+    #[inline]
+    pub fn is_for_pending(&self, slot: SlotIndex) -> bool {
+        (self.slots..self.host_slots()).contains(&slot.0)
+    }
+
     /// Slots in all: the host's first, then those of each executor.
     pub fn all_slots(&self) -> usize {
-        self.slots as usize + self.executors() * NEST_SLOTS
+        self.host_slots() as usize + self.executors() * NEST_SLOTS
     }
 
     /// The first slot of `executor`'s own.
     pub fn nest_start(&self, executor: usize) -> u32 {
-        self.slots + (executor * NEST_SLOTS) as u32
+        self.host_slots() + (executor * NEST_SLOTS) as u32
     }
 
     /// Whose slot this is; `None`: the host's, or there is no such slot.
     pub fn nest_owner(&self, slot: SlotIndex) -> Option<usize> {
-        let own = slot.0.checked_sub(self.slots)? as usize / NEST_SLOTS;
+        let own = slot.0.checked_sub(self.host_slots())? as usize / NEST_SLOTS;
         (own < self.executors()).then_some(own)
     }
 
     /// Words of every ring: twice the slots, so that completion hints which the
-    /// host has not read yet and recovered ones besides the first fit too.
+    /// host has not read yet and recovered ones besides the first fit too. What was pending
+    /// comes on top, and may find no room: the host keeps its hints, and an executor says that
+    /// it had none.
     pub fn ring_capacity(&self) -> usize {
         (self.slots as usize * 2).max(64)
     }
@@ -110,6 +137,10 @@ pub struct Plan {
     pub nests: usize,
     /// Bytes from one of these to the next.
     pub nest_stride: usize,
+    /// Rings of tasks that executors have made ready.
+    pub ready: usize,
+    /// Bytes from one of these to the next.
+    pub ready_stride: usize,
     /// Bytes from one ring to the next.
     pub ring_stride: usize,
     /// Words of the lanes, one after the other.
@@ -120,6 +151,8 @@ pub struct Plan {
     pub notes: usize,
     /// What was measured of the tasks in the host's slots.
     pub measures: usize,
+    /// What each of these depends on, and what on it.
+    pub edges: usize,
     /// The pool.
     pub pool: PoolPlan,
     /// Bytes of the whole segment.
@@ -151,10 +184,13 @@ impl Plan {
         let completions = zone(executors * ring_stride);
         let nest_stride = RingView::len(NEST_RING).next_multiple_of(128);
         let nests = zone(executors * nest_stride);
+        let ready_stride = RingView::len(READY_RING).next_multiple_of(128);
+        let ready = zone(executors * ready_stride);
         let lane_words = zone(LANES * RingView::words_len(shape.ring_capacity()));
         let slots = zone(shape.all_slots() * size_of::<Slot>());
         let notes = zone(shape.all_slots() * size_of::<Note>());
-        let measures = zone(shape.slots as usize * size_of::<Measure>());
+        let measures = zone(shape.host_slots() as usize * size_of::<Measure>());
+        let edges = zone(shape.host_slots() as usize * size_of::<Edges>());
         let processes = shape.workers as usize + 1;
         let pool = PoolPlan::new(at, shape.memory as usize, processes);
         Plan {
@@ -168,11 +204,14 @@ impl Plan {
             completions,
             nests,
             nest_stride,
+            ready,
+            ready_stride,
             ring_stride,
             lane_words,
             slots,
             notes,
             measures,
+            edges,
             len: pool.end,
             pool,
         }
@@ -192,11 +231,14 @@ impl Plan {
             self.completions,
             self.nests,
             self.nest_stride,
+            self.ready,
+            self.ready_stride,
             self.ring_stride,
             self.lane_words,
             self.slots,
             self.notes,
             self.measures,
+            self.edges,
             self.pool.header,
             self.pool.span_words,
             self.pool.free_bits,
@@ -240,10 +282,12 @@ mod tests {
                 (p.inboxes, n * p.ring_stride),
                 (p.completions, n * p.ring_stride),
                 (p.nests, n * p.nest_stride),
+                (p.ready, n * p.ready_stride),
                 (p.lane_words, 3 * 8 * shape.ring_capacity()),
                 (p.slots, shape.all_slots() * 64),
                 (p.notes, shape.all_slots() * 128),
-                (p.measures, slots as usize * 64),
+                (p.measures, shape.host_slots() as usize * 64),
+                (p.edges, shape.host_slots() as usize * 192),
                 (p.pool.header, p.len - p.pool.header),
                 (p.len, 0),
             ];

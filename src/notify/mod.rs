@@ -55,8 +55,22 @@ const EPOCH: u32 = 2;
 #[repr(C)]
 pub struct Doorbell {
     word: AtomicU32,
-    /// See [`Doorbell::set_patient`].
-    is_patient: AtomicU32,
+    /// A [`Patience`].
+    patience: AtomicU32,
+}
+
+/// When a sleeper wants to be rung.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Patience {
+    /// At once.
+    #[default]
+    None = 0,
+    /// At once if there is somebody for what may be done next, else when the waker has
+    /// nothing else to do.
+    UntilIdle = 1,
+    /// When there is something that only the sleeper can do.
+    UntilCalled = 2,
 }
 
 #[cfg(not(loom))]
@@ -133,27 +147,30 @@ impl Doorbell {
         true
     }
 
-    /// Whether the sleeper is content with being rung when a waker has nothing else to do;
-    /// said before `prepare`. Who is no longer content cancels first, so that `prepare`
-    /// passes the barrier: whoever believed the contrary has published before its last
-    /// look, or sees the truth.
-    pub fn set_patient(&self, is_patient: bool) {
-        if self.is_patient() == is_patient {
+    /// When the sleeper wants to be rung; said before `prepare`. Who has less patience than
+    /// before cancels first, so that `prepare` passes the barrier: whoever believed the
+    /// contrary has published before its last look, or sees the truth.
+    pub fn set_patience(&self, patience: Patience) {
+        let before = self.patience();
+        if before == patience {
             return;
         }
-        if !is_patient {
+        if patience < before {
             self.cancel();
         }
         // Relaxed: ordered by the barrier in `prepare`; who is rung too early looks in vain.
-        self.is_patient
-            .store(u32::from(is_patient), Ordering::Relaxed);
+        self.patience.store(patience as u32, Ordering::Relaxed);
     }
 
-    /// Whether the caller may ring later, when it has nothing else to do.
+    /// When the sleeper wants to be rung.
     #[inline]
-    pub fn is_patient(&self) -> bool {
+    pub fn patience(&self) -> Patience {
         // Relaxed: as above.
-        self.is_patient.load(Ordering::Relaxed) != 0
+        match self.patience.load(Ordering::Relaxed) {
+            1 => Patience::UntilIdle,
+            2 => Patience::UntilCalled,
+            _ => Patience::None,
+        }
     }
 
     /// Whether anybody has rung since `key` was taken.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use super::Doorbell;
+use super::{Doorbell, Patience};
 use crate::prim::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::prim::mortal::{explore, explore_deaths, run_mortal};
 use crate::sys::barrier;
@@ -142,7 +142,7 @@ fn sleeper_dies() {
 fn who_is_no_longer_patient_misses_nothing() {
     explore("bell: no longer patient", None, || {
         let place = Arc::new(Place::default());
-        place.bell.set_patient(true);
+        place.bell.set_patience(Patience::UntilIdle);
         // Asleep once, and woken: marked.
         let key = place.bell.prepare();
         place.bell.ring();
@@ -151,11 +151,11 @@ fn who_is_no_longer_patient_misses_nothing() {
             // Relaxed: as in `publish`.
             place.work.fetch_add(1, Relaxed);
             barrier::light();
-            if !place.bell.is_patient() {
+            if place.bell.patience() == Patience::None {
                 place.bell.ring();
             }
         });
-        place.bell.set_patient(false);
+        place.bell.set_patience(Patience::None);
         place.sleep_until(1);
         waker.join().expect("ends");
     });
@@ -167,14 +167,14 @@ fn who_is_no_longer_patient_misses_nothing() {
 fn a_patient_sleeper_is_rung_at_last() {
     explore_deaths("bell: patient, waker dies", Some(3), |death, has_died| {
         let place = Arc::new(Place::default());
-        place.bell.set_patient(true);
+        place.bell.set_patience(Patience::UntilIdle);
         let dying = Arc::clone(&place);
         let mortal = thread::spawn(move || {
             run_mortal(death, || {
                 // Relaxed: as in `publish`.
                 dying.work.fetch_add(1, Relaxed);
                 barrier::light();
-                let owes_ring = dying.bell.is_patient();
+                let owes_ring = dying.bell.patience() > Patience::None;
                 if !owes_ring {
                     dying.bell.ring();
                 }

@@ -261,8 +261,9 @@ fn buffers_travel_only_inside_tasks() {
     assert!(postcard::to_stdvec(&shared).is_err());
     assert!(postcard::from_bytes::<Shared>(&[0]).is_err());
     let (bytes, sent) = encoding(|| postcard::to_stdvec(&(1u8, &shared)).expect("encodes"));
-    let (one, copy): (u8, Shared) =
-        decoding(sent, || postcard::from_bytes(&bytes).expect("decodes"));
+    let (one, copy): (u8, Shared) = decoding(&mut { sent }, || {
+        postcard::from_bytes(&bytes).expect("decodes")
+    });
     assert_eq!((one, copy), (1, shared));
 }
 

@@ -160,12 +160,12 @@ pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
 
 /// Runs `decode` with `incoming` to pick from; what it does not pick is dropped.
 #[inline]
-pub fn decoding<R>(incoming: Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
+pub fn decoding<R>(incoming: &mut Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
     let _restore = Restore::to(Mode::Decoding);
     if incoming.is_empty() {
         return decode();
     }
-    let outer = INCOMING.replace(incoming.into_iter().map(Some).collect());
+    let outer = INCOMING.replace(incoming.drain(..).map(Some).collect());
     let _lists = OuterIncoming(outer);
     decode()
 }

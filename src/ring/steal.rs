@@ -31,17 +31,24 @@ impl Producer {
     /// Writes one word behind the tail without showing it; `Ok(false)` when full.
     #[inline]
     pub fn stage(&mut self, value: u64) -> Result<bool, Damaged> {
-        if self.tail.wrapping_sub(self.head_seen) >= self.ring.capacity() {
-            self.refresh()?;
-            if self.tail.wrapping_sub(self.head_seen) >= self.ring.capacity() {
-                return Ok(false);
-            }
+        if !self.has_room()? {
+            return Ok(false);
         }
         // Relaxed: `publish` makes it visible. A taker that still reads the old
         // word here has a stale head, and its compare-and-swap will fail.
         self.ring.word(self.tail).store(value, Ordering::Relaxed);
         self.tail = self.tail.wrapping_add(1);
         Ok(true)
+    }
+
+    /// Whether one word more can be staged.
+    #[inline]
+    pub fn has_room(&mut self) -> Result<bool, Damaged> {
+        let is_full = |ring: &Self| ring.tail.wrapping_sub(ring.head_seen) >= ring.ring.capacity();
+        if is_full(self) {
+            self.refresh()?;
+        }
+        Ok(!is_full(self))
     }
 
     /// Shows everything staged so far.

@@ -103,8 +103,8 @@ impl<R: DeserializeOwned + 'static> Sealed for &[&Handle<R>] {
     }
 
     #[inline]
-    fn few<'a>(&'a self, _: &Arc<Scheduler>, few: &mut Few<'a>) {
-        few.push(None);
+    fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
+        few.push_list(self.iter().map(|handle| handle.ticket_of(fold)));
     }
 
     fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
@@ -132,8 +132,8 @@ impl<R: DeserializeOwned + 'static> Sealed for Vec<&Handle<R>> {
     }
 
     #[inline]
-    fn few<'a>(&'a self, _: &Arc<Scheduler>, few: &mut Few<'a>) {
-        few.push(None);
+    fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
+        few.push_list(self.iter().map(|handle| handle.ticket_of(fold)));
     }
 
     fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
@@ -344,7 +344,7 @@ where
                     function,
                     &mut payload,
                     self.name,
-                    few.all()?,
+                    &few,
                     rebuild::<A, D>,
                 )?;
                 Some((Arc::clone(scheduler), ticket))

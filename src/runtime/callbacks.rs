@@ -45,7 +45,8 @@ pub enum CallbackError {
         /// Which callback.
         which: &'static str,
     },
-    /// The task waits for others, and has nothing to say yet.
+    /// The task waits for others, has no slot, and so nothing to say yet. (A plain task with
+    /// few inputs has one.)
     #[error("{which} can be set when the task is queued: now it waits for others")]
     NotQueued {
         /// Which callback.

@@ -416,7 +416,8 @@ impl<R> Handle<R> {
         Some(f(&self.scheduler, ticket, &mut extra.wakeful))
     }
 
-    /// Which task it is; `None` while it waits for others, if it ended before it was
+    /// Which task it is; `None` while it waits for others (but not if it is plain, with few
+    /// inputs: that is in a slot meanwhile), if it ended before it was
     /// queued, or its outcome was taken.
     ///
     /// ```

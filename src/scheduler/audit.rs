@@ -38,7 +38,7 @@ pub struct Audit {
     pub slots_running: u64,
     /// Slots whose task is done and not yet collected.
     pub slots_done: u64,
-    /// Slots whose task waits for its next attempt, or for the cause of its end.
+    /// Slots whose task waits for others, for its next attempt, or for the cause of its end.
     pub slots_waiting: u64,
     /// Blocks that nobody uses, in slabs.
     pub blocks_free: u64,
@@ -99,10 +99,12 @@ impl Living for Alive<'_> {
             return true; // other threads of the host
         };
         let shape = &scheduler.fold.plan.shape;
-        (0..state.used).any(|slot| {
+        state.slots().any(|slot| {
             let word = scheduler.fold.slots[slot as usize].word();
-            TaskState::of(word) == Some(TaskState::Running)
-                && shape.worker_of(word.owner as usize) as u32 == worker
+            matches!(
+                TaskState::of(word),
+                Some(TaskState::Running | TaskState::Finishing)
+            ) && shape.worker_of(word.owner as usize) as u32 == worker
         })
     }
 
@@ -142,12 +144,9 @@ impl Scheduler {
             by_process: vec![Owned::default(); processes],
             ..Audit::default()
         };
-        for slot in 0..state.inflight.len() as u32 {
-            // Never used: not even its memory.
-            if slot >= state.used {
-                audit.slots_free += 1;
-                continue;
-            }
+        // Of those that were never used not even the memory is looked at.
+        audit.slots_free += u64::from(shape.slots - state.used);
+        for slot in state.slots() {
             self.count_slot(&state, slot, &mut audit);
         }
         for owner in 0..shape.executors() {
@@ -156,7 +155,9 @@ impl Scheduler {
                 self.count_spawned(&state, slot, &mut audit);
             }
         }
-        let lost = state.capacity as i64 - state.free.len() as i64 - state.in_flight as i64;
+        let in_flight = state.in_flight as i64 - state.graph.in_flight as i64;
+        let lost = state.capacity as i64 - state.free.len() as i64 - in_flight;
+        let lost = lost + state.graph.lost();
         if lost != 0 {
             let what = format!("{lost} slots are neither free nor in flight");
             audit.orphans.push(what);
@@ -216,7 +217,7 @@ impl Scheduler {
             _ if word.generation != inflight.generation => orphan("in another generation"),
             _ => {}
         }
-        if of == Some(TaskState::Running) {
+        if matches!(of, Some(TaskState::Running | TaskState::Finishing)) {
             let shape = &self.fold.plan.shape;
             let worker = shape.worker_of(word.owner as usize) as u32;
             if !Alive(self, state).is_alive(ProcessId::of_worker(worker)) {
@@ -232,8 +233,8 @@ fn count_state(of: Option<TaskState>, audit: &mut Audit) {
     match of {
         Some(TaskState::Free) | None => audit.slots_free += 1,
         Some(TaskState::Queued) => audit.slots_queued += 1,
-        Some(TaskState::Running) => audit.slots_running += 1,
+        Some(TaskState::Running | TaskState::Finishing) => audit.slots_running += 1,
         Some(TaskState::Done) => audit.slots_done += 1,
-        Some(TaskState::Waiting) => audit.slots_waiting += 1,
+        Some(TaskState::Waiting | TaskState::Pending) => audit.slots_waiting += 1,
     }
 }

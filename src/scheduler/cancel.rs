@@ -2,7 +2,7 @@
 //!
 //! | the task is | what happens |
 //! | --- | --- |
-//! | queued, or waits for its next attempt | it ends; the compare-and-swap that does so competes with the claim |
+//! | pending in a slot, queued, or waits for its next attempt | it ends; the compare-and-swap that does so competes with the claim |
 //! | running | its note says that it is to end; it looks when it likes; there is no other attempt. With a grace, its worker is killed if it has not ended by then |
 //! | ended | nothing |
 
@@ -37,7 +37,7 @@ impl Scheduler {
         self.reap(&mut state);
         self.fail_pending(&mut state, &TaskError::Cancelled);
         self.cancel_in_transit(&mut state);
-        for slot in 0..state.used {
+        for slot in state.slots() {
             self.cancel_slot(&mut state, slot, None);
         }
         drop(state);
@@ -102,7 +102,8 @@ impl Scheduler {
             return false;
         }
         self.cancel_orphans(state, root);
-        if cell.cancel(generation) || is_waiting() {
+        // In this order: it may be queued in between, but never the other way round.
+        if cell.withdraw(generation) || cell.cancel(generation) || is_waiting() {
             self.end_early(state, slot, TaskError::Cancelled);
             return true;
         }

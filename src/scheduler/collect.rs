@@ -7,6 +7,7 @@ use crate::sys::prefetch_for_write;
 use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
 use super::Scheduler;
+use super::group::Watchers;
 use super::state::{Awaited, State};
 use super::value::{Outcome, Value};
 
@@ -67,12 +68,12 @@ impl Scheduler {
                         state.tickets.ask_for(ticket);
                     }
                 }
-                if state.nodes.count() > 0
+                if state.followed > 0
                     && let Some(soon) = due.get(at + AHEAD / 2)
                     && let Some(ticket) = state.inflight[*soon as usize].ticket
-                    && let Some(node) = state.tickets.dependent(ticket)
+                    && let Some(edge) = state.tickets.edge(ticket)
                 {
-                    state.nodes.ask_for(node);
+                    state.graph.ask_for(edge, &self.fold);
                 }
                 let is_collected =
                     self.collect_plain(state, due[at]) || self.collect(state, due[at]);
@@ -125,7 +126,7 @@ impl Scheduler {
 
     /// Looks at every word in flight.
     pub(super) fn collect_all(&self, state: &mut State) {
-        for slot in 0..state.used {
+        for slot in state.slots() {
             if state.inflight[slot as usize].ticket.is_some() {
                 self.collect(state, slot);
             }
@@ -153,7 +154,13 @@ impl Scheduler {
         let is_ours = word.generation == inflight.generation;
         match TaskState::of(word) {
             Some(TaskState::Done) if is_ours => {}
-            Some(TaskState::Queued | TaskState::Running | TaskState::Waiting) if is_ours => {
+            Some(
+                TaskState::Queued
+                | TaskState::Running
+                | TaskState::Waiting
+                | TaskState::Pending
+                | TaskState::Finishing,
+            ) if is_ours => {
                 return false;
             }
             // Nobody who is right in the head changes the word of a task in flight
@@ -234,13 +241,23 @@ impl Scheduler {
             self.note_end(state, slot, outcome.is_ok());
         }
         let inflight = &mut state.inflight[slot as usize];
-        self.fold.slots[slot as usize].release(inflight.generation);
-        inflight.generation = inflight.generation.next();
+        let generation = inflight.generation;
+        let cell = &self.fold.slots[slot as usize];
+        let laid = if state.graph.sources > 0 {
+            state.graph.pick_up(slot, generation, cell)
+        } else {
+            None
+        };
+        cell.release(generation);
+        inflight.generation = generation.next();
         // Dropping the holds frees the arguments' buffers.
         inflight.extra = None;
-        state.free.push(slot);
-        state.in_flight -= 1;
+        state.vacate(slot);
+        let has_edges = laid.is_some_and(|laid| self.hand_over(state, &laid, ticket, &outcome));
         self.end(state, ticket, outcome);
+        if has_edges {
+            self.release(state);
+        }
     }
 
     #[cold]
@@ -260,12 +277,18 @@ impl Scheduler {
         if was_followed {
             self.tell(state);
         }
+        self.call_waiters(state, ticket, watchers);
+    }
+
+    /// Wakes those that wait for the end of `ticket`, which `watchers` have watched.
+    #[inline]
+    pub(super) fn call_waiters(&self, state: &State, ticket: u32, watchers: Watchers) {
         for waiter in &state.waiters {
             let is_meant = match waiter.awaited {
                 Awaited::Task { ticket: of, .. } => of == ticket,
                 Awaited::Group(group) => watchers.contain(group),
                 Awaited::Any => true,
-                Awaited::News => !state.tickets.news.is_empty() || state.followed == 0,
+                Awaited::News => !state.tickets.news.is_empty() || state.is_nothing_followed(),
             };
             if is_meant {
                 waiter.thread.unpark();

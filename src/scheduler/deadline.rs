@@ -135,8 +135,10 @@ impl Scheduler {
     fn runner(&self, slot: u32, generation: Generation) -> Option<u32> {
         let word = self.fold.slots[slot as usize].word();
         let shape = &self.fold.plan.shape;
-        let runs = TaskState::of(word) == Some(TaskState::Running)
-            && word.generation == generation
+        let runs = matches!(
+            TaskState::of(word),
+            Some(TaskState::Running | TaskState::Finishing)
+        ) && word.generation == generation
             && (word.owner as usize) < shape.executors();
         runs.then(|| shape.worker_of(word.owner as usize) as u32)
     }
@@ -175,10 +177,11 @@ impl Scheduler {
                 || record
                     .announced()
                     .any(|hint| self.is_queued(Hint::unpack(hint)))
+                || state.ready[executor as usize].backlog() > 0
         });
         has_hints
             || state.is_any_lane_full()
-            || (0..state.used).any(|slot| {
+            || state.slots().any(|slot| {
                 let inflight = &state.inflight[slot as usize];
                 inflight.ticket.is_some() && self.runner(slot, inflight.generation) == Some(worker)
             })

@@ -1,18 +1,22 @@
 //! Tasks that begin when others have ended.
 //!
+//! Most are plain, and have a slot from the beginning, in which executors bring them what
+//! they wait for: `super::pend`. This is about all others: with settings, with buffers or
+//! many bytes of arguments, with many inputs; and those for which there was no slot, or that
+//! depend on one without.
+//!
 //! ```text
-//!   spawn_after ─▶ Pending ──all inputs are there──▶ Queued, as any task
+//!   spawn_after ─▶ Node ──all inputs are there──▶ Queued, as any task
 //!                    │ │                               ▲
 //!                    │ └──there is no room; large ──▶ in transit
 //!                    │  one has failed; cancelled        │ cancelled; no fold any more
 //!                    └──────────────▶ ended ◀────────────┘
 //! ```
 //!
-//! A pending task is the host's alone: it has a ticket, but no slot, so that any number
+//! Such a task is the host's alone: it has a ticket, but no slot, so that any number
 //! of them hold up nobody, and no death of a worker can reach what they wait for. Its
 //! arguments are encoded when it is submitted; each input is put behind them as it came,
-//! neither decoded nor encoded again, unless there are buffers in it. Most are plain
-//! (`super::pending`), and queued by the short way (`super::quick`).
+//! neither decoded nor encoded again, unless there are buffers in it.
 //!
 //! Whoever collects a task, under the lock, hands its value to those that depend on it,
 //! and queues those that have all of theirs; so nobody waits for any thread but the one
@@ -28,12 +32,14 @@ use smallvec::SmallVec;
 
 use crate::error::TaskError;
 use crate::prim::{Hint, SlotIndex};
+use crate::task::INPUTS_MAX;
 
 use super::Scheduler;
+use super::graph::SlotEdge;
 use super::inputs::{Build, Input, Inputs, Unfinished};
-use super::pending::{Arrived, INPUTS_MAX, Node, NodeId};
+use super::pending::{Node, NodeId};
 use super::state::{Awaited, State};
-use super::submit::{Job, NotAccepted};
+use super::submit::{Job, NotAccepted, Prepared};
 use super::ticket::{Follower, News, Ticket};
 use super::value::{Outcome, Value};
 
@@ -62,8 +68,9 @@ pub type Named<'a> = (&'a Ticket, fn() -> &'static str);
 /// A few of them, all known: those of a plain task.
 #[derive(Debug, Default)]
 pub struct Few<'a> {
-    all: [Option<Named<'a>>; INPUTS_MAX],
-    len: usize,
+    all: SmallVec<[Named<'a>; 2]>,
+    /// So many of them, from the first on, form a list.
+    list_len: usize,
     has_others: bool,
 }
 
@@ -71,20 +78,30 @@ impl<'a> Few<'a> {
     /// One more; `None` for one that is not known.
     #[inline]
     pub fn push(&mut self, known: Option<Named<'a>>) {
-        match self.all.get_mut(self.len) {
-            Some(place) if known.is_some() => *place = known,
+        match known {
+            Some(known) if self.all.len() < INPUTS_MAX => self.all.push(known),
             _ => self.has_others = true,
         }
-        self.len += 1;
     }
 
-    /// All, if these are all.
-    #[inline]
-    pub fn all(&self) -> Option<&[Option<Named<'a>>]> {
-        if self.has_others {
-            return None;
+    /// Several more, which form a list.
+    pub fn push_list(&mut self, known: impl Iterator<Item = Option<Named<'a>>>) {
+        // One that follows others would have its length between them.
+        self.has_others |= !self.all.is_empty() || self.list_len > 0;
+        for known in known {
+            self.push(known);
+            if self.has_others {
+                return;
+            }
         }
-        self.all.get(..self.len)
+        self.list_len = self.all.len();
+        self.has_others |= self.all.is_empty();
+    }
+
+    /// All, if these are all, and how many of them, from the first on, form a list.
+    #[inline]
+    pub fn all(&self) -> Option<(&[Named<'a>], usize)> {
+        (!self.has_others).then_some((&self.all, self.list_len))
     }
 }
 
@@ -93,16 +110,18 @@ pub type Dependencies<'a> = SmallVec<[Dependency<'a>; 2]>;
 
 /// The input of a pending task.
 #[derive(Clone, Copy, Debug)]
-pub struct Dependent {
-    pub(super) node: NodeId,
-    pub(super) input: u32,
+pub enum Dependent {
+    /// Of one that has no slot.
+    Node { node: NodeId, input: u32 },
+    /// Of one that has.
+    Slot(SlotEdge),
 }
 
 /// What a task that has ended means for one that depends on it.
 pub type Arrival = (Dependent, Result<Input, TaskError>);
 
 /// What a task ends in that depends on one that is called `task`, and has no value.
-fn unmet(task: fn() -> &'static str, cause: TaskError) -> TaskError {
+pub(super) fn unmet(task: fn() -> &'static str, cause: TaskError) -> TaskError {
     match cause {
         // It was not the first.
         TaskError::DependencyFailed { .. } => cause,
@@ -165,6 +184,7 @@ impl Scheduler {
             inputs,
             is_urgent: unfinished.is_urgent(),
             unfinished,
+            slot: None,
         });
         state.tickets.is_pending(id, node);
         for (input, dependency) in (0..).zip(after) {
@@ -174,9 +194,12 @@ impl Scheduler {
             if !state.nodes.is_missing(node, input) {
                 continue;
             }
-            let dependent = Dependent { node, input };
+            let dependent = Dependent::Node { node, input };
             match state.tickets.depend(ticket.id, dependent) {
-                Some(true) => self.is_followed(&mut state),
+                Some(true) => {
+                    state.followed += 1;
+                    self.is_followed(&mut state);
+                }
                 Some(false) => {}
                 // The fold was found damaged while this was looked at.
                 None => {
@@ -189,6 +212,7 @@ impl Scheduler {
         if !state.tickets.arrivals.is_empty() {
             self.release(&mut state);
         }
+        self.check_patience(&state);
         self.reap_meanwhile(&mut state);
         Ok(Ticket::nowhere(id))
     }
@@ -197,7 +221,8 @@ impl Scheduler {
     #[inline]
     pub(super) fn reap_meanwhile(&self, state: &mut State) {
         let submitted = state.counters.submitted;
-        if state.nodes.count() > 0 && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
+        let is_any_pending = state.nodes.count() + state.graph.in_flight > 0;
+        if is_any_pending && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
             state.reaped_at = submitted;
             self.reap(state);
         }
@@ -230,14 +255,10 @@ impl Scheduler {
         dependent: Dependent,
         arrival: Result<Input, TaskError>,
     ) {
-        let Dependent { node: id, input } = dependent;
-        if let Ok(Input::Small { len, words }) = arrival {
-            match state.nodes.arrive(id, input, len, words) {
-                Arrived::Waits => return,
-                Arrived::Ready => return self.start_plain(state, id),
-                Arrived::Elsewhere => {}
-            }
-        }
+        let (id, input) = match dependent {
+            Dependent::Node { node, input } => (node, input),
+            Dependent::Slot(edge) => return self.arrived_in_slot(state, edge, arrival),
+        };
         let Some(node) = state.nodes.get(id) else {
             return; // it has ended meanwhile
         };
@@ -277,7 +298,7 @@ impl Scheduler {
         let ticket = node.ticket;
         let job = node.unfinished.append(&node.inputs);
         let prepared = self.prepare(job, None);
-        state.nodes.forget(id);
+        state.nodes.end(id);
         match prepared {
             Ok(prepared) => {
                 let hint = self.next_hint(state);
@@ -323,38 +344,73 @@ impl Scheduler {
         let Some(node) = state.nodes.remove(id) else {
             return;
         };
-        state.nodes.in_transit = Some(node.ticket);
-        drop(state);
         let Node {
             ticket,
             inputs,
             unfinished,
+            slot,
             ..
-        } = node;
-        let submitted = unfinished
-            .finish(inputs)
-            .and_then(|mut job| self.submit_pending(&mut job, ticket));
+        } = *node;
+        state.nodes.in_transit = slot.is_none().then_some(ticket);
+        drop(state);
+        let finished = unfinished.finish(inputs);
+        let submitted = finished.and_then(|mut job| match slot {
+            None => self.submit_pending(&mut job, ticket),
+            Some(slot) => self.fill_again(&mut job, slot),
+        });
         let mut state = self.lock();
         state.nodes.is_gone();
         state.nodes.in_transit = None;
+        let has_failed = submitted.is_err();
         if let Err(error) = submitted {
-            self.end_unqueued(&mut state, ticket, error);
-            drop(state);
+            match slot {
+                None => self.end_unqueued(&mut state, ticket, error),
+                Some(slot) => self.end_in_slot(&mut state, slot, error),
+            }
+        }
+        // Somebody may wait until there are none.
+        let was_last = state.nodes.count() == 0;
+        if was_last {
+            state.unpark_all();
+        }
+        drop(state);
+        if has_failed || was_last {
             self.fold.host_bell.force();
         }
+    }
+
+    /// Queues a task that waits in its slot, where only its arguments are missing: these
+    /// may be long.
+    fn fill_again(&self, job: &mut Job, slot: Hint) -> Result<(), TaskError> {
+        let prepared = self.prepare_pending(job)?;
+        let mut state = self.lock();
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
+        }
+        let inflight = &state.inflight[slot.slot.at()];
+        if inflight.ticket.is_none() || inflight.generation != slot.generation {
+            return Ok(()); // cancelled
+        }
+        self.enqueue_again(&mut state, prepared, slot);
+        self.publish(&mut state);
+        self.check_patience(&state);
+        Ok(())
+    }
+
+    fn prepare_pending(&self, job: &mut Job) -> Result<Prepared, TaskError> {
+        self.prepare(job, None).map_err(|why| match why {
+            NotAccepted::Failed(error) => error,
+            NotAccepted::Refused(refusal) => {
+                let message = refusal.to_string();
+                TaskError::OutOfMemory { message }
+            }
+        })
     }
 
     /// Submits a task that was pending, under the ticket it has. Not only while the
     /// runtime is open: what was accepted before it was closed is run.
     fn submit_pending(&self, job: &mut Job, ticket: u32) -> Result<(), TaskError> {
-        let prepared = match self.prepare(job, None) {
-            Ok(prepared) => prepared,
-            Err(NotAccepted::Failed(error)) => return Err(error),
-            Err(NotAccepted::Refused(refusal)) => {
-                let message = refusal.to_string();
-                return Err(TaskError::OutOfMemory { message });
-            }
-        };
+        let prepared = self.prepare_pending(job)?;
         loop {
             let mut state = self.lock();
             if let Some(error) = &state.failed {
@@ -384,11 +440,14 @@ impl Scheduler {
 
     /// Ends a pending task; false if it is none any more.
     pub(super) fn end_node(&self, state: &mut State, id: NodeId, error: TaskError) -> bool {
-        let Some((ticket, build)) = state.nodes.end(id) else {
+        let Some((ticket, slot, build)) = state.nodes.end(id) else {
             return false;
         };
-        self.end_unqueued(state, ticket, error);
-        if let Some(Build::Whole(arguments)) = build {
+        match slot {
+            None => self.end_unqueued(state, ticket, error),
+            Some(slot) => self.end_in_slot(state, slot, error),
+        }
+        if let Build::Whole(arguments) = build {
             // They are the user's own values.
             self.send_attendant(state, News::Gone(Box::new(arguments)));
         }
@@ -408,10 +467,12 @@ impl Scheduler {
 
     /// Cancels the pending tasks that `group` watches.
     pub(super) fn cancel_pending_of(&self, state: &mut State, group: u32) {
+        let is_meant = |state: &State, ticket| state.tickets.is_watched_by(ticket, group);
+        self.end_all_in_slots(state, &TaskError::Cancelled, is_meant);
         let ids: Vec<NodeId> = state
             .nodes
             .all()
-            .filter(|(_, ticket)| state.tickets.is_watched_by(*ticket, group))
+            .filter(|(_, ticket)| is_meant(state, *ticket))
             .map(|(id, _)| id)
             .collect();
         for id in ids {
@@ -432,10 +493,11 @@ impl Scheduler {
 
     /// Ends all pending tasks.
     pub(super) fn fail_pending(&self, state: &mut State, error: &TaskError) -> usize {
+        let in_slots = self.end_all_in_slots(state, error, |_, _| true);
         let ids: Vec<NodeId> = state.nodes.all().map(|(id, _)| id).collect();
         for id in &ids {
             self.end_node(state, *id, error.clone());
         }
-        ids.len()
+        in_slots + ids.len()
     }
 }

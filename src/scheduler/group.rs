@@ -257,7 +257,7 @@ impl Scheduler {
         let mut state = self.lock();
         // First, or the end of one of the others may have them begin where this has looked.
         self.cancel_pending_of(&mut state, group.id);
-        for slot in 0..state.used {
+        for slot in state.slots() {
             let ticket = state.inflight[slot as usize].ticket;
             if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id)) {
                 self.cancel_slot(&mut state, slot, None);

@@ -77,7 +77,8 @@ impl Scheduler {
                 return Some(format!("the completions of executor {executor}: {damaged}"));
             }
         }
-        (0..state.used).find_map(|slot| self.damaged_slot(state, slot))
+        let mut slots = state.slots();
+        slots.find_map(|slot| self.damaged_slot(state, slot))
     }
 
     fn damaged_slot(&self, state: &State, slot: u32) -> Option<String> {
@@ -86,7 +87,10 @@ impl Scheduler {
         let is_known = match TaskState::of(word) {
             Some(TaskState::Free) => inflight.ticket.is_none(),
             Some(TaskState::Queued | TaskState::Waiting) => inflight.ticket.is_some(),
-            Some(TaskState::Running | TaskState::Done) => {
+            Some(TaskState::Pending) => {
+                inflight.ticket.is_some() && slot >= self.fold.plan.shape.slots
+            }
+            Some(TaskState::Running | TaskState::Finishing | TaskState::Done) => {
                 inflight.ticket.is_some()
                     && (word.owner as usize) < self.fold.plan.shape.executors()
             }
@@ -111,7 +115,8 @@ impl Scheduler {
         *suspects = forgotten;
         // Bells and marks may be spoilt as well; a needless wake costs little.
         let is_queued = |word| TaskState::of(word) == Some(TaskState::Queued);
-        if (0..state.used).any(|slot| is_queued(self.fold.slots[slot as usize].word())) {
+        let mut slots = state.slots();
+        if slots.any(|slot| is_queued(self.fold.slots[slot as usize].word())) {
             self.fold.crowd.searching.clear();
             self.fold.wake_all();
         }
@@ -121,7 +126,14 @@ impl Scheduler {
     fn forgotten(&self, state: &mut State) -> Suspects {
         let is_any_ring_full = state
             .rings()
-            .any(|(_, ring)| !matches!(ring.refresh(), Ok(0)));
+            .any(|(_, ring)| !matches!(ring.refresh(), Ok(0)))
+            || state.ready.iter().any(|ring| ring.backlog() > 0);
+        // Who tells others that its task has run makes them ready first, and then shows hints
+        // for them. Looked at before their words.
+        let is_any_told = state.slots().any(|slot| {
+            let word = self.fold.slots[slot as usize].word();
+            TaskState::of(word) == Some(TaskState::Finishing)
+        });
         // One that sleeps has nothing; what its record still says of earlier batches may
         // be a copy of a hint that was overwritten where it lay.
         let sleeps = |executor: usize| self.fold.crowd.sleeping.contains(executor as u32);
@@ -142,10 +154,13 @@ impl Scheduler {
             match TaskState::of(word) {
                 Some(TaskState::Queued) => {
                     !is_any_ring_full
+                        && !(is_any_told && self.fold.plan.shape.is_for_pending(hint.slot))
                         && !announced.contains(&hint.pack())
                         && !state.homeless.contains(&hint.pack())
                 }
-                Some(TaskState::Running) => {
+                // Whoever brought the last input was to queue it.
+                Some(TaskState::Pending) => state.graph.is_complete(slot),
+                Some(TaskState::Running | TaskState::Finishing) => {
                     let record = self.fold.executors.get(word.owner as usize);
                     // Relaxed: ordered by the load of the word (Acquire), which the
                     // executor changed (Release) after it had set this.
@@ -157,7 +172,8 @@ impl Scheduler {
                 _ => false,
             }
         };
-        (0..state.used)
+        state
+            .slots()
             .filter(|slot| is_with_nobody(*slot, state))
             .map(|slot| (slot, state.inflight[slot as usize].generation))
             .collect()

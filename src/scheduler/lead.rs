@@ -11,9 +11,11 @@ use super::state::{Awaited, Napper, RingName, State};
 use super::wait::{is_past, learn, patience};
 use crate::layout::ExecutorRecord;
 use crate::lock::Guard;
-use crate::prim::ExecutorId;
+use crate::notify::Patience;
 use crate::prim::atomic::Ordering;
+use crate::prim::{ExecutorId, Hint};
 use crate::sys::barrier;
+use crate::task::TaskState;
 
 /// Tasks that take this long are not looked for while the executors need all CPUs.
 const LONG_NS: u64 = 10_000;
@@ -67,8 +69,8 @@ impl Scheduler {
                 Look::OthersDo => return false,
             }
             let begin = Instant::now();
-            let is_patient = self.may_be_patient(&self.lock(), awaited);
-            bell.set_patient(is_patient);
+            let patience = self.patience_for(&self.lock(), awaited);
+            bell.set_patience(patience);
             // From here on an executor that finishes anything rings; what was
             // finished before, published or not, is seen below.
             let key = bell.prepare();
@@ -76,7 +78,7 @@ impl Scheduler {
             state.sleeps_with = Some(key);
             state.activity_asleep = state.activity();
             self.reap(&mut state);
-            if is_patient && slept_at == Some(state.ended()) {
+            if patience > Patience::None && slept_at == Some(state.ended()) {
                 // Rung by one who has nothing to do: what others have ended in the
                 // middle of a batch, while they still took everybody to be busy, is seen
                 // in the words after the barrier.
@@ -94,7 +96,7 @@ impl Scheduler {
                 self.collect_awaited(&mut state, awaited);
                 met = ready(&state);
             }
-            let was_too_patient = is_patient && !self.may_be_patient(&state, awaited);
+            let was_too_patient = patience > self.patience_for(&state, awaited);
             drop(state);
             if met || is_past(deadline) {
                 return met;
@@ -113,25 +115,60 @@ impl Scheduler {
         }
     }
 
-    /// Whether everybody waits only for tasks that wait for others themselves: then it is
-    /// early enough to hear of ends when an executor has nothing left to do, or when one
-    /// has failed.
-    fn may_be_patient(&self, state: &State, awaited: Awaited) -> bool {
+    /// When it is early enough to hear of ends. If everybody waits only for tasks that wait
+    /// for others themselves: when an executor has nothing left to do, or when one has failed.
+    /// If executors do all that is to be done until these have ended: when they have.
+    fn patience_for(&self, state: &State, awaited: Awaited) -> Patience {
         let others = state.waiters.iter().map(|waiter| waiter.awaited);
-        let is_patient = |awaited| match awaited {
-            Awaited::Task { ticket, hint } => state.tickets.is_waiting(ticket, hint),
-            Awaited::News => state.tickets.followed == 0,
-            Awaited::Group(_) | Awaited::Any => false,
+        let patience = |awaited| match awaited {
+            Awaited::Task { hint, .. } if self.will_ring(state, hint) => Patience::UntilCalled,
+            Awaited::Task { ticket, hint } if state.tickets.is_waiting(ticket, hint) => {
+                Patience::UntilIdle
+            }
+            Awaited::News if state.followed == 0 => Patience::UntilCalled,
+            Awaited::News if state.tickets.followed == 0 => Patience::UntilIdle,
+            _ => Patience::None,
         };
-        state.nodes.urgent() == 0 && others.chain([awaited]).all(is_patient)
+        if state.nodes.urgent() > 0 {
+            return Patience::None;
+        }
+        let own = patience(awaited);
+        let least = others
+            .map(patience)
+            .min()
+            .map_or(own, |least| least.min(own));
+        let is_all_with_executors =
+            state.followed == 0 && state.nodes.count() == 0 && state.homeless.is_empty();
+        if is_all_with_executors {
+            least
+        } else {
+            least.min(Patience::UntilIdle)
+        }
+    }
+
+    fn may_be_patient(&self, state: &State, awaited: Awaited) -> bool {
+        self.patience_for(state, awaited) > Patience::None
+    }
+
+    /// Whether the task waits in its slot for others, and whoever runs it will ring.
+    fn will_ring(&self, state: &State, hint: Hint) -> bool {
+        if !state.graph.slots().contains(&hint.slot.0) {
+            return false;
+        }
+        let cell = &self.fold.slots[hint.slot.at()];
+        let word = cell.word();
+        let is_pending =
+            TaskState::of(word) == Some(TaskState::Pending) && word.generation == hint.generation;
+        // Who knows it when it is pending knows it when it has run.
+        is_pending && (cell.wishes().1 || cell.awaits(hint.generation))
     }
 
     /// Something has changed: if who leads sleeps with more patience than it may, wakes it.
     pub(super) fn check_patience(&self, state: &State) {
         let bell = &self.fold.host_bell;
         if let Some(awaited) = state.leads_for
-            && bell.is_patient()
-            && !self.may_be_patient(state, awaited)
+            && bell.patience() > Patience::None
+            && bell.patience() > self.patience_for(state, awaited)
         {
             bell.force();
         }
@@ -289,7 +326,10 @@ impl Scheduler {
         let waiting = state
             .rings()
             .find_map(|(name, ring)| matches!(ring.refresh(), Ok(1..)).then_some(name));
+        let mut ready = state.ready.iter();
+        let ready = ready.position(|ring| ring.backlog() > 0);
         drop(state);
+        let waiting = waiting.or(ready.map(RingName::Inbox));
         match waiting {
             Some(RingName::Inbox(executor)) => {
                 self.fold.wake_sleeper(ExecutorId(executor as u32));

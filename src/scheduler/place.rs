@@ -194,7 +194,7 @@ impl Scheduler {
         let is_queued = |slot: u32| {
             TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
         };
-        if self.fold.crowd.sleeping.any() && (0..state.used).any(is_queued) {
+        if self.fold.crowd.sleeping.any() && state.slots().any(is_queued) {
             if is_stuck {
                 self.fold.wake_sleeper(ExecutorId(0));
             }

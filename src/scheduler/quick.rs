@@ -7,9 +7,10 @@ use crate::sys::barrier;
 use crate::task::{FunctionId, Payload, TaskState};
 
 use super::Scheduler;
-use super::depend::{Dependent, Named, PENDING_MAX};
+use super::depend::{Dependent, Few};
+use super::group::Watchers;
 use super::inputs::{Input, Rebuild};
-use super::pending::{Arrived, NodeId};
+use super::pend::Plain;
 use super::place::TOGETHER;
 use super::state::State;
 use super::ticket::{Settled, Ticket};
@@ -30,36 +31,42 @@ impl Scheduler {
         self.submit_here(&mut state, function, arguments, name)
     }
 
-    /// The same for a task that depends on `after`, if each of these has not ended, or has
-    /// with a value of a few bytes: if all have, those are put behind `arguments`, which may
-    /// be spoilt otherwise.
+    /// The same for a task that depends on others, if each of these has not ended, or has
+    /// with a value of a few bytes; these are put behind `arguments`, which may be spoilt
+    /// otherwise.
     #[inline]
     pub fn submit_plain_after(
         &self,
         function: FunctionId,
         arguments: &mut Payload,
         name: fn() -> &'static str,
-        after: &[Option<Named<'_>>],
+        few: &Few<'_>,
         rebuild: Rebuild,
     ) -> Option<Ticket> {
-        let mut state = self.lock();
-        let len = arguments.len();
-        let mut is_pending = false;
-        for (ticket, _) in after.iter().flatten() {
-            if state.tickets.is_open(ticket.id) {
-                is_pending = true;
-                continue;
-            }
-            let (a, b, c, len) = state.tickets.small(ticket.id)?;
-            if !is_pending {
-                let words = [a, b, c];
-                let bytes: &[u8] = bytemuck::cast_slice(&words);
-                arguments.extend(&bytes[..usize::from(len).min(SMALL)]);
-            }
+        let (after, list_len) = few.all()?;
+        if list_len > 0 {
+            // As it is encoded: one byte, for there are few.
+            arguments.extend(&[list_len as u8]);
         }
-        if is_pending {
-            arguments.truncate(len);
-            return self.add_plain(&mut state, function, arguments, name, after, rebuild);
+        let mut state = self.lock();
+        if after
+            .iter()
+            .any(|(ticket, _)| state.tickets.is_open(ticket.id))
+        {
+            let task = Plain {
+                function,
+                arguments,
+                name,
+                list_len,
+                rebuild,
+            };
+            return self.pend(&mut state, &task, after);
+        }
+        for (ticket, _) in after {
+            let (a, b, c, len) = state.tickets.small(ticket.id)?;
+            let words = [a, b, c];
+            let bytes: &[u8] = bytemuck::cast_slice(&words);
+            arguments.extend(&bytes[..usize::from(len).min(SMALL)]);
         }
         if !arguments.is_inline() {
             return None;
@@ -83,44 +90,6 @@ impl Scheduler {
         self.place_plain(state, hint.pack());
         self.reap_meanwhile(state);
         Some(Ticket::new(id, hint))
-    }
-
-    /// Has a plain task wait for those of `after` that have not ended; the others have, with
-    /// a value of a few bytes.
-    #[inline]
-    fn add_plain(
-        &self,
-        state: &mut State,
-        function: FunctionId,
-        arguments: &Payload,
-        name: fn() -> &'static str,
-        after: &[Option<Named<'_>>],
-        rebuild: Rebuild,
-    ) -> Option<Ticket> {
-        if state.closed.is_some() || state.nodes.count() >= PENDING_MAX {
-            return None;
-        }
-        let id = state.tickets.open();
-        let node = state
-            .nodes
-            .add_plain(id, function, arguments, name, rebuild);
-        state.tickets.is_pending(id, node);
-        for (ticket, name) in after.iter().flatten() {
-            let Some(plain) = state.nodes.plain(node) else {
-                break; // it was just made
-            };
-            if let Some((a, b, c, len)) = state.tickets.small(ticket.id) {
-                plain.push(len, [a, b, c]);
-                continue;
-            }
-            let input = plain.push_missing(*name);
-            // It has not ended: this is still under the lock that it was seen under.
-            if state.tickets.depend(ticket.id, Dependent { node, input }) == Some(true) {
-                self.is_followed(state);
-            }
-        }
-        self.reap_meanwhile(state);
-        Some(Ticket::nowhere(id))
     }
 
     /// Chooses an inbox for a hint of normal priority, and shows it.
@@ -158,67 +127,48 @@ impl Scheduler {
         let cell = &self.fold.slots[slot as usize];
         let word = cell.word();
         let is_done = word.generation == inflight.generation && word.state == TaskState::Done as u8;
-        let is_plain =
-            inflight.extra.is_none() && state.profiling.is_none() && state.waiters.is_empty();
+        let is_plain = inflight.extra.is_none() && state.profiling.is_none();
         let (true, true, Some(ticket)) = (is_done, is_plain, inflight.ticket) else {
             return false;
         };
         let Some(len) = cell.value_of_at_most(SMALL) else {
             return false;
         };
-        let words = cell.first_words();
-        let settled = state.tickets.settle_plain(ticket, len as u8, words);
+        let [a, b, c] = cell.first_words();
+        let settled = state.tickets.settle_plain(ticket, len as u8, a, b, c);
         if matches!(settled, Settled::Not) {
             return false;
         }
+        // Before the slot is given up: it says how many of them were told.
+        let edges = if state.graph.sources > 0 {
+            state.graph.pick_up(slot, inflight.generation, cell)
+        } else {
+            None
+        };
         inflight.ticket = None;
         cell.release(inflight.generation);
         inflight.generation = inflight.generation.next();
-        state.free.push(slot);
-        state.in_flight -= 1;
+        state.vacate(slot);
         state.counters.completed += 1;
-        if let Settled::ForOne(dependent) = settled {
-            state.followed -= 1;
-            self.arrived_small(state, dependent, len as u8, words);
+        // Whoever collects releases what has arrived, and publishes. The words are read once
+        // more: they are in the slot until it is used again.
+        if let Some(laid) = edges {
+            self.bring_all(state, &laid, len as u8, &cell.first_words());
         }
-        true
-    }
-
-    /// What a pending task depends on has come. Whoever collects releases, and publishes.
-    #[inline]
-    fn arrived_small(
-        &self,
-        state: &mut State,
-        dependent: Dependent,
-        len: u8,
-        words: [u64; SMALL / 8],
-    ) {
-        let Dependent { node, input } = dependent;
-        match state.nodes.arrive(node, input, len, words) {
-            Arrived::Waits => {}
-            Arrived::Ready => self.start_plain(state, node),
-            Arrived::Elsewhere => {
-                let input = Input::small(len, words);
-                state.tickets.arrivals.push((dependent, Ok(input)));
+        if let Settled::ForOne(dependent) = settled {
+            let words = cell.first_words();
+            state.followed -= 1;
+            match dependent {
+                Dependent::Slot(edge) => self.bring(state, edge, len as u8, &words),
+                Dependent::Node { .. } => {
+                    let input = Input::small(len as u8, words);
+                    state.tickets.arrivals.push((dependent, Ok(input)));
+                }
             }
         }
-    }
-
-    /// Of a plain pending task nothing is missing: from where it lies into a slot.
-    #[inline]
-    pub(super) fn start_plain(&self, state: &mut State, id: NodeId) {
-        let has_room =
-            state.failed.is_none() && state.profiling.is_none() && !state.free.is_empty();
-        let mut payload = Payload::new();
-        let plain = state.nodes.plain(id).filter(|_| has_room);
-        let Some(plain) = plain.filter(|plain| plain.pack(&mut payload)) else {
-            self.start(state, id);
-            return;
-        };
-        let (ticket, function, name) = (plain.ticket, plain.function, plain.name);
-        state.nodes.forget(id);
-        let hint = self.fill_plain(state, function, &payload, name, ticket);
-        state.tickets.set_place(ticket, hint);
-        self.place(state, hint.pack());
+        if !state.waiters.is_empty() {
+            self.call_waiters(state, ticket, Watchers::NONE);
+        }
+        true
     }
 }

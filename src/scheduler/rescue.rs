@@ -69,6 +69,7 @@ impl Scheduler {
         let mut state = self.lock();
         let ended = state.ended();
         self.reap(&mut state);
+        self.finish_for_the_dead(&state, is_dead);
         self.collect_all(&mut state);
 
         self.adopt(&mut state, worker);
@@ -77,7 +78,7 @@ impl Scheduler {
         });
 
         let mut running = 0;
-        for index in 0..state.used {
+        for index in state.slots() {
             if state.inflight[index as usize].ticket.is_none() {
                 continue;
             }
@@ -91,6 +92,7 @@ impl Scheduler {
             }
         }
 
+        self.issue_again(&mut state);
         self.rescue_spawned(&mut state, worker, pid);
         for executor in executors.clone() {
             let record = &self.fold.executors[executor as usize];
@@ -186,7 +188,7 @@ impl Scheduler {
         let Some(inflight) = state.inflight.get(slot.at()) else {
             // Of an executor: collected by it, or by its successor.
             return match TaskState::of(word) {
-                Some(TaskState::Done) => true,
+                Some(TaskState::Done | TaskState::Finishing) => true,
                 Some(TaskState::Running) => !is_dead(word.owner),
                 _ => false,
             };
@@ -194,7 +196,7 @@ impl Scheduler {
         inflight.ticket.is_some()
             && word.generation == inflight.generation
             && match TaskState::of(word) {
-                Some(TaskState::Done) => true,
+                Some(TaskState::Done | TaskState::Finishing) => true,
                 Some(TaskState::Running) => !is_dead(word.owner),
                 _ => false,
             }
@@ -345,7 +347,7 @@ impl Scheduler {
         state.failed = Some(error.clone());
         // First those that wait for others: they end for the same reason.
         let mut failed = self.fail_pending(state, error);
-        for index in 0..state.used {
+        for index in state.slots() {
             if state.inflight[index as usize].ticket.is_some() {
                 failed += 1;
                 state.counters.failed += 1;

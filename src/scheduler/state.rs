@@ -18,6 +18,7 @@ use crate::task::{Head, INLINE_LEN, Label};
 
 use super::backoff::Backoff;
 use super::deadline::Deadline;
+use super::graph::Graph;
 use super::limit::Permit;
 use super::orphans::Adopted;
 use super::pending::Nodes;
@@ -68,7 +69,7 @@ pub struct Counters {
     pub stale: u64,
     /// Things found in shared memory that no correct process writes.
     pub damage: u64,
-    /// Tasks in flight now.
+    /// Tasks in flight now; with those that wait for others, if they have a slot.
     pub in_flight: u64,
 }
 
@@ -117,7 +118,7 @@ pub struct Extra {
 }
 
 impl Inflight {
-    fn none() -> Self {
+    pub fn none() -> Self {
         Inflight {
             // Not 0: words of fresh memory speak of no task.
             generation: Generation::new(1),
@@ -224,6 +225,7 @@ pub struct Lane {
 /// The host's private state.
 pub struct State {
     pub tickets: Tickets,
+    /// Free slots of those that are not for pending tasks.
     pub free: Vec<u32>,
     pub inflight: Vec<Inflight>,
     pub in_flight: usize,
@@ -233,6 +235,8 @@ pub struct State {
     /// Whether any of them is.
     pub are_lanes_touched: bool,
     pub completions: Vec<spsc::Consumer>,
+    /// What executors have made ready; looked at only.
+    pub ready: Vec<steal::Taker>,
     pub overflows_seen: Vec<u64>,
     /// Hints for which no inbox, or not their lane, had room; tried again after every collection.
     pub homeless: Vec<u64>,
@@ -264,7 +268,7 @@ pub struct State {
     pub counters: Counters,
     /// The most tasks in flight.
     pub capacity: usize,
-    /// Slots from this one on were never used.
+    /// Slots from this one on were never used; but see [`Graph::slots`].
     pub used: u32,
     /// Per worker: it has no process, and nothing is left of the last one.
     pub swept: Vec<bool>,
@@ -287,8 +291,10 @@ pub struct State {
     pub followed: usize,
     /// Some have come since the attendant last asked.
     pub has_followed: bool,
-    /// Tasks that wait for others.
+    /// Tasks that wait for others, and have no slot.
     pub nodes: Nodes,
+    /// Those that have, and what follows from what.
+    pub graph: Graph,
     /// What has arrived for them is handed on by somebody, or will be.
     pub is_releasing: bool,
     /// Why everything in flight was ended, if it was.
@@ -354,6 +360,10 @@ impl State {
             followed: 0,
             has_followed: false,
             nodes: Nodes::default(),
+            graph: Graph::new(fold),
+            ready: (0..executors)
+                .map(|e| steal::Taker::attach(fold.ready(e)))
+                .collect(),
             is_releasing: false,
             failed: None,
             is_over: false,

@@ -349,7 +349,7 @@ impl Scheduler {
                     }
                     self.publish(&mut state);
                     let ended = self.reap(&mut state);
-                    if ended == 0 && state.in_flight == 0 {
+                    if ended == 0 && !self.may_any_end(&state) {
                         // Nothing in flight will ever free any.
                         return Err(match deadline {
                             Some(_) => out(),
@@ -407,13 +407,8 @@ impl Scheduler {
         id: u32,
     ) -> Hint {
         let index = state.free.pop().unwrap_or_default();
-        let head = Head {
-            function: function.0,
-            outcome: Outcome::None,
-            parcels: 0,
-            is_labelled: false,
-            place: Place::Inline(arguments.len()),
-        };
+        state.used = state.used.max(index + 1);
+        let head = Head::of_arguments(function.0, arguments.len());
         let hint = self.fill(state, index, head, arguments.words(), id, name);
         self.fold.slots[index as usize].queue(hint.generation);
         hint
@@ -430,11 +425,8 @@ impl Scheduler {
     #[inline]
     pub(super) fn enqueue_as(&self, state: &mut State, job: Prepared, id: u32) -> Hint {
         let index = state.free.pop().unwrap_or_default();
-        let used = match job.head.place {
-            Place::Inline(len) => len.div_ceil(8),
-            Place::Block { .. } => 0,
-        };
-        let hint = self.fill(state, index, job.head, &job.words[..used], id, job.name);
+        state.used = state.used.max(index + 1);
+        let hint = self.fill(state, index, job.head, job.words(), id, job.name);
         if job.extra.is_some() {
             state.inflight[index as usize].extra = job.extra;
             self.set_limits(state, index);
@@ -445,6 +437,15 @@ impl Scheduler {
         self.fold.slots[index as usize].queue(hint.generation);
         self.place(state, hint.pack());
         hint
+    }
+
+    /// Queues a task in the slot in which it waits; the head, the words and what else it has
+    /// are others now.
+    pub(super) fn enqueue_again(&self, state: &mut State, job: Prepared, hint: Hint) {
+        self.write_again(hint, job.head, job.words());
+        state.inflight[hint.slot.at()].extra = job.extra;
+        self.fold.slots[hint.slot.at()].queue(hint.generation);
+        self.place(state, hint.pack());
     }
 
     /// Writes a task into the free slot `index`; it is not queued yet.
@@ -462,7 +463,6 @@ impl Scheduler {
         self.fold.slots[index as usize].write(head, words);
         inflight.ticket = Some(id);
         inflight.name = name;
-        state.used = state.used.max(index + 1);
         state.in_flight += 1;
         state.counters.submitted += 1;
         let hint = Hint {
@@ -549,4 +549,16 @@ pub struct Prepared {
     words: [u64; INLINE_LEN / 8],
     name: fn() -> &'static str,
     extra: Option<Box<Extra>>,
+}
+
+impl Prepared {
+    /// The words that are used.
+    #[inline]
+    fn words(&self) -> &[u64] {
+        let used = match self.head.place {
+            Place::Inline(len) => len.div_ceil(8),
+            Place::Block { .. } => 0,
+        };
+        &self.words[..used]
+    }
 }

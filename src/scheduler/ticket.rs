@@ -5,12 +5,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::error::TaskError;
-use crate::layout::{EXECUTORS_MAX, NEST_SLOTS, SLOTS_MAX};
+use crate::layout::{EXECUTORS_MAX, NEST_SLOTS, PENDING_SLOTS_MAX, SLOTS_MAX};
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::sys::prefetch_for_write;
 use crate::task::Outcome as Ran;
 
 use super::depend::{Arrival, Dependent};
+use super::graph::SlotEdge;
 use super::group::{Groups, Watch, Watchers};
 use super::inputs::{Input, returned};
 use super::late::Late;
@@ -20,7 +21,8 @@ use super::value::{Outcome, SMALL, Small, Value, error_of, has_loan, of_shared, 
 
 /// The slot of those that are in none: beyond every other.
 const NOWHERE: u32 = (1 << 20) - 1;
-const _: () = assert!(SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= NOWHERE as usize);
+const _: () =
+    assert!(SLOTS_MAX + PENDING_SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= NOWHERE as usize);
 
 /// A handle's claim to an outcome: which ticket, and where its task is while it is
 /// in flight. There is one for each ticket, so a ticket is taken or detached once.
@@ -142,7 +144,7 @@ const _: () = assert!(size_of::<Entry>() <= 40);
 type IsDetached = bool;
 
 /// What has become of a ticket.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Settled {
     /// It is settled.
     ForHandle,
@@ -170,6 +172,17 @@ enum Entry {
     Followed(Box<Following>),
     /// It has, and somebody else looks at it too.
     Shared(Arc<Outcome>),
+}
+
+impl Entry {
+    /// No bytes.
+    const NOTHING: Entry = Entry::Settled(Ok(Value::Small {
+        len: 0,
+        is_err: false,
+        words: [0; SMALL / 8],
+    }));
+    /// One task depends on it, which is to be named.
+    const SOMEWHERE: Entry = Entry::Needed(Watchers::NONE, Dependent::Slot(SlotEdge::BLANK), false);
 }
 
 impl Tickets {
@@ -215,34 +228,52 @@ impl Tickets {
     /// As [`Tickets::settle`], if nobody waits for the end but the handle, and one task that
     /// depends on it.
     #[inline]
-    pub fn settle_plain(&mut self, id: u32, len: u8, words: [u64; SMALL / 8]) -> Settled {
+    pub fn settle_plain(&mut self, id: u32, len: u8, a: u64, b: u64, c: u64) -> Settled {
         let entry = &mut self.entries[id as usize];
         let settled = match entry {
             Entry::Plain => Settled::ForHandle,
             Entry::Needed(watchers, dependent, false) if !watchers.any() => {
                 Settled::ForOne(*dependent)
             }
+            Entry::Detached(watchers) if !watchers.any() => {
+                std::mem::forget(std::mem::replace(entry, Entry::Vacant));
+                self.vacant.push(id);
+                return Settled::ForHandle;
+            }
             _ => return Settled::Not,
         };
-        // Nothing to drop: to look for it takes its time.
-        std::mem::forget(std::mem::replace(
-            entry,
-            Entry::Settled(Ok(Value::Small {
-                len,
-                is_err: false,
-                words,
-            })),
-        ));
+        // Nothing to drop: to look for it takes its time; and so does moving what was just
+        // written in pieces.
+        std::mem::forget(std::mem::replace(entry, Entry::NOTHING));
+        if let Entry::Settled(Ok(Value::Small { len: to, words, .. })) = entry {
+            (*to, words[0], words[1], words[2]) = (len, a, b, c);
+        }
         settled
     }
 
-    /// The one pending task that depends on ticket `id`, if that is all that is known of it.
+    /// Has an edge looked at when the task of ticket `id` ends, which has not; true if nobody
+    /// else is told of it.
     #[inline]
-    pub fn dependent(&self, id: u32) -> Option<NodeId> {
-        match &self.entries[id as usize] {
-            Entry::Needed(_, dependent, _) => Some(dependent.node),
-            _ => None,
+    pub fn lead_to(&mut self, id: u32, edge: SlotEdge) -> bool {
+        let entry = &mut self.entries[id as usize];
+        if matches!(entry, Entry::Plain) {
+            // As in `settle_plain`.
+            std::mem::forget(std::mem::replace(entry, Entry::SOMEWHERE));
+            if let Entry::Needed(_, Dependent::Slot(to), _) = entry {
+                *to = edge;
+            }
+            return true;
         }
+        self.depend(id, Dependent::Slot(edge)) == Some(true)
+    }
+
+    /// What follows from the end of ticket `id`, if it is one edge to a task in a slot.
+    #[inline]
+    pub fn edge(&self, id: u32) -> Option<SlotEdge> {
+        let Entry::Needed(_, Dependent::Slot(edge), _) = &self.entries[id as usize] else {
+            return None;
+        };
+        Some(*edge)
     }
 
     /// Whether the task of ticket `id` has not ended.

@@ -31,6 +31,7 @@ use super::value::{Outcome, Small};
 use crate::error::TaskError;
 use crate::prim::Hint;
 use crate::sys::affinity;
+use crate::task::TaskState;
 
 /// How long to look for the result before sleeping, at most: less after results that
 /// took longer than that. A waiter that looks in vain needs a CPU that others may want.
@@ -320,6 +321,17 @@ impl Scheduler {
     pub(super) fn wait_for_an_end(&self, before: u64, deadline: Option<Instant>) -> bool {
         self.wait_until(Awaited::Any, deadline, |state| {
             state.closed.is_some() || state.ended() != before
+        })
+    }
+
+    /// Whether any task in flight may end by itself. Those that wait for others do not; what
+    /// they wait for does, or waits in turn, or is in the attendant's hands.
+    #[cold]
+    pub(super) fn may_any_end(&self, state: &State) -> bool {
+        state.slots().any(|slot| {
+            let word = self.fold.slots[slot as usize].word();
+            state.inflight[slot as usize].ticket.is_some()
+                && TaskState::of(word) != Some(TaskState::Pending)
         })
     }
 

@@ -38,6 +38,7 @@ impl Scheduler {
         match state.tickets.follow(ticket.id, follower) {
             Ok(is_first) => {
                 if is_first {
+                    state.followed += 1;
                     self.is_followed(&mut state);
                 }
                 state.call_napper();
@@ -52,7 +53,7 @@ impl Scheduler {
         }
     }
 
-    /// Which task it is; `None` while it waits for others, and if it never was in a slot.
+    /// Which task it is; `None` while it waits for others without a slot, and if it never was in one.
     pub fn task_id(&self, ticket: &Ticket) -> Option<TaskId> {
         let place = if ticket.is_nowhere() {
             self.lock().tickets.place(ticket.id, ticket.hint())
@@ -118,12 +119,15 @@ impl Scheduler {
 
     /// One more task is followed.
     pub(super) fn is_followed(&self, state: &mut State) {
-        state.followed += 1;
         state.has_followed = true;
-        if state.followed == 1
+        if state.followed + state.graph.sources == 1
             && let Some(attendant) = &state.idle_attendant
         {
             attendant.unpark();
+        }
+        if state.followed == 1 {
+            // Who sleeps until it is called may not go on.
+            self.check_patience(state);
         }
     }
 
@@ -161,10 +165,10 @@ impl Scheduler {
                 if !state.tickets.news.is_empty() {
                     return Some(std::mem::take(&mut state.tickets.news));
                 }
-                if state.is_over && state.followed == 0 {
+                if state.is_over && state.is_nothing_followed() {
                     return None;
                 }
-                if state.followed > 0 {
+                if !state.is_nothing_followed() {
                     break;
                 }
                 // There may be more to attend to in a moment: to be woken for it takes
@@ -184,7 +188,7 @@ impl Scheduler {
             }
             drop(state);
             self.wait_until(Awaited::News, None, |state| {
-                !state.tickets.news.is_empty() || state.followed == 0
+                !state.tickets.news.is_empty() || state.is_nothing_followed()
             });
             // Whoever leads looks, but does not after the last task has ended.
             self.listen_around(&mut self.lock());

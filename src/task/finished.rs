@@ -75,7 +75,9 @@ impl Finished {
             buffers,
             ..
         } = self;
-        decoding(buffers, || postcard::from_bytes(value(&payload, parcels)))
+        decoding(&mut { buffers }, || {
+            postcard::from_bytes(value(&payload, parcels))
+        })
     }
 
     /// Whether there is a writable buffer in the value.
@@ -90,7 +92,7 @@ impl Finished {
             return None;
         }
         let bytes = value(&self.payload, self.parcels);
-        Some(decoding(self.buffers.clone(), || {
+        Some(decoding(&mut self.buffers.clone(), || {
             postcard::from_bytes(bytes)
         }))
     }

@@ -43,11 +43,11 @@ pub struct Call<'a> {
     /// The encoded arguments.
     pub arguments: &'a [u8],
     /// The buffers that came with them.
-    pub incoming: Vec<Transfer>,
+    pub incoming: &'a mut Vec<Transfer>,
     /// Where the encoded value, or a message, goes.
     pub result: &'a mut Payload,
     /// The buffers that are in it.
-    pub outgoing: Vec<Transfer>,
+    pub outgoing: &'a mut Vec<Transfer>,
 }
 
 /// A function behind a seal.
@@ -107,8 +107,7 @@ where
     A: DeserializeOwned,
     R: Serialize,
 {
-    let incoming = std::mem::take(&mut call.incoming);
-    let decoded = decoding(incoming, || postcard::from_bytes::<A>(call.arguments));
+    let decoded = decoding(call.incoming, || postcard::from_bytes::<A>(call.arguments));
     let arguments = match decoded {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -129,7 +128,9 @@ where
         call.result.extend(error.to_string().as_bytes());
         return Outcome::BadResult;
     }
-    call.outgoing = outgoing;
+    if !outgoing.is_empty() {
+        *call.outgoing = outgoing;
+    }
     if failed {
         Outcome::ReturnedErr
     } else {

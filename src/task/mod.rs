@@ -12,13 +12,17 @@
 //!         Free(g+1): every way back raises the generation
 //! ```
 //!
-//! A task that is to be tried again later is `Waiting` in between: the host's.
+//! A task that is to be tried again later is `Waiting` in between: the host's. One that
+//! others wait for is `Finishing` between `Running` and `Done`, while its executor tells
+//! them; and these are `Pending` before they are `Queued`: see [`Edges`].
 //!
 //! | word | who may change it | how |
 //! | --- | --- | --- |
 //! | `Free` | the host | store |
+//! | `Pending` | who brings the last input, or the host (withdraw) | compare-and-swap |
 //! | `Queued` | an executor (claim) or the host (cancel) | compare-and-swap |
 //! | `Running(e)` | e; after e's end, the host | store |
+//! | `Finishing(e)` | e; after e's end, the host, which says `Done` in its place | store |
 //! | `Waiting` | the host | store |
 //! | `Done(e)` | the host | store |
 //!
@@ -28,6 +32,7 @@
 //! looks at every word the dead might have left `Done`.
 #![allow(unsafe_code)]
 
+mod edges;
 mod finished;
 mod func;
 mod label;
@@ -37,6 +42,7 @@ mod payload;
 mod probe;
 mod slot;
 
+pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};
 pub use finished::Finished;
 pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};
 pub use label::{Label, fault_of_traceparent};

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use super::{Head, Outcome, Place, Slot, TaskState};
+use super::{Arrived, Edge, Edges, Head, Outcome, Place, Slot, TaskState};
 use crate::prim::mortal::{explore, explore_deaths, run_mortal};
-use crate::prim::{ExecutorId, Generation, Word};
+use crate::prim::{ExecutorId, Generation, Hint, SlotIndex, Word};
 
 const G: Generation = Generation::new(7);
 const ARGUMENT: u64 = 20;
@@ -192,4 +192,177 @@ fn executor_dies_at_most_once() {
             assert!(collect(&slot, G).is_some(), "lost");
         },
     );
+}
+
+/// A pending task with two inputs, and what lies beside it.
+#[derive(Default)]
+struct Pending {
+    slot: Slot,
+    edges: Edges,
+}
+
+const INPUTS: [u64; 2] = [100, 3000];
+
+impl Pending {
+    fn new() -> Arc<Self> {
+        let pending = Self::default();
+        pending.slot.write(head(Outcome::None), &[ARGUMENT]);
+        pending.edges.open(G, 0b11, 0);
+        pending.slot.pend(G);
+        Arc::new(pending)
+    }
+
+    fn edge(input: usize) -> Edge {
+        let to = Hint {
+            slot: SlotIndex(1),
+            generation: G,
+        };
+        Edge::new(to, input, INPUTS.len())
+    }
+
+    /// Brings an input: true if that has made the task ready.
+    fn tell(&self, input: usize) -> bool {
+        let words = [INPUTS[input], 0, 0];
+        let arrived = self.edges.arrive(Self::edge(input), 8, &words);
+        arrived == Arrived::Complete && self.slot.make_ready(G)
+    }
+
+    /// What an executor does with its hint.
+    fn run(&self, me: u32) -> bool {
+        if !self.slot.claim(ExecutorId(me), G) {
+            return false;
+        }
+        for (at, input) in INPUTS.into_iter().enumerate() {
+            let (len, words) = self.edges.input(at, INPUTS.len());
+            assert_eq!((len, words[0]), (8, input), "ready, but not the inputs");
+        }
+        self.slot.write(head(Outcome::Value), &[u64::from(me)]);
+        self.slot.finish(ExecutorId(me), G);
+        true
+    }
+
+    /// Brings an input, and runs the task if it was the last.
+    fn tell_and_run(&self, input: usize, me: u32) -> bool {
+        self.tell(input) && self.run(me)
+    }
+}
+
+/// Two bring an input each: one of them makes the task ready, and both inputs are seen.
+#[test]
+fn the_last_input_makes_it_ready() {
+    explore("edges: two inputs", None, || {
+        let task = Pending::new();
+        let other = Arc::clone(&task);
+        let other = thread::spawn(move || other.tell_and_run(0, 1));
+        let mine = task.tell_and_run(1, 2);
+        assert!(mine != other.join().expect("ends"), "one runs it");
+        assert!(collect(&task.slot, G).is_some());
+    });
+}
+
+/// Who brings an input dies at each point, while another brings the other. The host does
+/// what it does after a death: tells again, and gives whatever is queued a hint.
+#[test]
+fn who_tells_dies() {
+    explore_deaths("edges: who tells dies", None, |death, has_died| {
+        const DEAD: u32 = 1;
+        let task = Pending::new();
+        let dying = Arc::clone(&task);
+        let mortal = thread::spawn(move || run_mortal(death, || dying.tell_and_run(0, DEAD)));
+        let other = Arc::clone(&task);
+        let other = thread::spawn(move || other.tell_and_run(1, 2));
+        let died = mortal.join().expect("ends").is_none();
+        has_died.fetch_or(died, SeqCst);
+        if died {
+            // Whether it is queued by this or was before: below it has a hint.
+            task.tell(0);
+        }
+        other.join().expect("ends");
+        let word = task.slot.word();
+        if TaskState::of(word) == Some(TaskState::Running) {
+            assert!(died && word.owner == DEAD, "the living finish");
+            return; // it ends by that
+        }
+        task.run(3);
+        assert!(collect(&task.slot, G).is_some(), "lost");
+    });
+}
+
+/// The host ends a pending task while its last input comes: it is run, or it is not.
+#[test]
+fn withdrawn_or_ready() {
+    explore("edges: withdraw", None, || {
+        let task = Pending::new();
+        assert!(!task.tell(0));
+        let other = Arc::clone(&task);
+        let other = thread::spawn(move || other.tell_and_run(1, 1));
+        let is_withdrawn = task.slot.withdraw(G);
+        let has_run = other.join().expect("ends");
+        assert!(is_withdrawn != has_run);
+        assert_eq!(collect_if(&task.slot, has_run), has_run);
+    });
+}
+
+fn collect_if(slot: &Slot, is_there: bool) -> bool {
+    is_there && collect(slot, G).is_some()
+}
+
+/// The host lays edges while the task runs that they begin at. What its executor says that
+/// it has told are the first so many of them, and none of the slot's last task.
+#[test]
+fn edges_are_laid_while_it_ends() {
+    explore("edges: laid late", Some(3), || {
+        let from = Arc::new(Pending::default());
+        let edge = |slot| Edge {
+            to: Hint {
+                slot: SlotIndex(slot),
+                generation: G,
+            },
+            input: 0,
+            is_narrow: false,
+        };
+        // What the last task has left.
+        (0..3).for_each(|at| from.edges.add(at, edge(90)));
+        submit(&from.slot, G, ARGUMENT);
+        let executor = Arc::clone(&from);
+        let executor = thread::spawn(move || {
+            assert!(executor.slot.claim(ExecutorId(1), G));
+            let (is_followed, _) = executor.slot.wishes();
+            executor.slot.write(head(Outcome::Value), &[1]);
+            let mut told = Vec::new();
+            if is_followed {
+                executor.slot.begin_to_finish(ExecutorId(1), G);
+                told.extend(executor.edges.dependents().map(|edge| edge.to.slot.0));
+                executor.slot.set_edges(told.len());
+            }
+            executor.slot.finish(ExecutorId(1), G);
+            told
+        });
+        from.edges.add(0, edge(10));
+        from.slot.follow();
+        from.edges.add(1, edge(11));
+        let told = executor.join().expect("ends");
+        assert_eq!(told, [10, 11][..told.len()]);
+        let done = Word::new(TaskState::Done as u8, 1, G);
+        assert_eq!(from.slot.word(), done);
+        assert_eq!(from.slot.edges(), told.len());
+    });
+}
+
+/// Who sleeps until a pending task ends, and was told in time that it is pending, is seen
+/// by whoever runs it.
+#[test]
+fn who_awaits_a_pending_task_is_seen() {
+    explore("edges: awaited", None, || {
+        let task = Pending::new();
+        assert!(!task.tell(0));
+        let executor = Arc::clone(&task);
+        let executor = thread::spawn(move || {
+            assert!(executor.tell(1) && executor.slot.claim(ExecutorId(1), G));
+            executor.slot.wishes().1
+        });
+        let is_pending = task.slot.awaits(G);
+        let is_seen = executor.join().expect("ends");
+        assert!(is_seen || !is_pending, "nobody would ring");
+    });
 }

@@ -43,6 +43,14 @@ impl Payload {
         payload
     }
 
+    /// Has these bytes instead, which came out of a slot; keeps the memory.
+    #[inline]
+    pub fn restart(&mut self, words: [u64; INLINE_LEN / 8], len: usize) {
+        self.inline = words;
+        self.len = len.min(INLINE_LEN);
+        self.spill.clear();
+    }
+
     /// Forgets the bytes, keeps the memory.
     pub fn clear(&mut self) {
         self.len = 0;

@@ -6,12 +6,16 @@
 //!   |  word  |  head   |  payload: 48 bytes, or where the block is      |
 //!   +--------+---------+------------------------------------------------+
 //!
-//!   head   63 … 32     31       30 … 28   27 … 24    23 … 16     15 … 0
-//!          function    label?   place     outcome    parcels     bytes (inline)
+//!   head   63 … 32    31      30         29        28     27 … 24   23 … 16   15 … 8   7 … 0
+//!          function   label?  followed?  awaited?  place  outcome   parcels   edges    bytes
+//!                                                                                      (inline)
 //! ```
 //!
 //! Arguments and result share the payload: the arguments are decoded before the
-//! task runs, the result is written after it.
+//! task runs, the result is written after it. `edges`: of arguments, how many inputs
+//! lie beside the slot ([`Edges`](super::Edges)); of a result, how many of the dependents
+//! that lie there its executor has told. `followed` and `awaited` are set by the host at
+//! any time until the result is written, and mean nothing after that.
 
 use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{BlockIndex, ExecutorId, Generation, Word};
@@ -49,6 +53,10 @@ pub enum TaskState {
     Done = 3,
     /// Submitted, but not to be run yet: the host's alone.
     Waiting = 4,
+    /// Some of its inputs are missing: whoever brings the last one queues it.
+    Pending = 5,
+    /// It has run, and its result is in the slot; its executor tells those that depend on it.
+    Finishing = 6,
 }
 
 /// How a run ended, from the worker's point of view.
@@ -111,8 +119,26 @@ pub struct Head {
 
 const PLACE_INLINE: u64 = 0;
 const PLACE_BLOCK: u64 = 1;
+/// A head's bit: some of its dependents are to be told by whoever runs it.
+const FOLLOWED: u64 = 1 << 30;
+/// A head's bit: somebody in the host sleeps until it ends, and for nothing else.
+const AWAITED: u64 = 1 << 29;
+/// Where the number of edges is in a head.
+const EDGES_SHIFT: u32 = 8;
 
 impl Head {
+    /// Of a task with so many bytes of arguments in its slot, and nothing else.
+    #[inline]
+    pub fn of_arguments(function: u32, len: usize) -> Self {
+        Head {
+            function,
+            outcome: Outcome::None,
+            parcels: 0,
+            is_labelled: false,
+            place: Place::Inline(len),
+        }
+    }
+
     fn pack(self) -> u64 {
         let (place, len) = match self.place {
             Place::Inline(len) => (PLACE_INLINE, len as u64),
@@ -141,14 +167,13 @@ impl Head {
             9 => Outcome::Cancelled,
             _ => return None,
         };
-        let place = match (raw >> 28) & 7 {
-            PLACE_INLINE => Place::Inline((raw & 0xffff) as usize),
-            PLACE_BLOCK => Place::Block {
+        let place = match (raw >> 28) & 1 {
+            PLACE_INLINE => Place::Inline((raw & 0xff) as usize),
+            _ => Place::Block {
                 index: BlockIndex(u32::try_from(payload[0]).ok()?),
                 generation: Generation::new(payload[1]),
                 len: usize::try_from(payload[2]).ok()?,
             },
-            _ => return None,
         };
         if matches!(place, Place::Inline(len) if len > 8 * PAYLOAD_WORDS) {
             return None;
@@ -226,8 +251,63 @@ impl Slot {
         // Relaxed: as in `read`.
         let raw = self.head.load(Ordering::Relaxed);
         let value = PLACE_INLINE << 28 | (Outcome::Value as u64) << 24;
-        let len = (raw & 0xffff) as usize;
-        (raw & 0x7fff_0000 == value && len <= most).then_some(len)
+        let len = (raw & 0xff) as usize;
+        (raw & 0x1fff_0000 == value && len <= most).then_some(len)
+    }
+
+    /// Of arguments: how many inputs lie beside the slot. Of a result: how many dependents
+    /// have been told.
+    #[inline]
+    pub fn edges(&self) -> usize {
+        // Relaxed: as in `read`.
+        (self.head.load(Ordering::Relaxed) >> EDGES_SHIFT) as usize & 0xff
+    }
+
+    /// Says so. Only by the owner, after [`Slot::write`].
+    #[inline]
+    pub fn set_edges(&self, count: usize) {
+        // Relaxed: as in `write`. What the host adds to the head meanwhile may be lost: it
+        // looks at what was told.
+        let raw = self.head.load(Ordering::Relaxed) & !(0xff << EDGES_SHIFT);
+        let edges = (count as u64 & 0xff) << EDGES_SHIFT;
+        self.head.store(raw | edges, Ordering::Relaxed);
+    }
+
+    /// Has whoever runs the task look for dependents, by the host, which has put the first
+    /// one beside the slot. It may be too late: then they are not told.
+    #[inline]
+    pub fn follow(&self) {
+        // ordering: Release pairs with the Acquire in `wishes`.
+        self.head.fetch_or(FOLLOWED, Ordering::Release);
+    }
+
+    /// Has whoever runs the pending task ring when it has; by the host. False: it is pending
+    /// no more, and may have been too late for that.
+    pub fn awaits(&self, generation: Generation) -> bool {
+        // Relaxed: published by the exchange in `stays`.
+        self.head.fetch_or(AWAITED, Ordering::Relaxed);
+        self.stays(generation)
+    }
+
+    /// Whether the task is still pending, so that whoever runs it sees what the host has
+    /// written before.
+    #[inline]
+    pub fn stays(&self, generation: Generation) -> bool {
+        let word = Self::state_word(TaskState::Pending, 0, generation);
+        // ordering: Release pairs with the Acquire in `make_ready`, and so with the claim
+        // after it.
+        self.word
+            .compare_exchange(word, word, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// What the host has said of the end, as far as it was in time: whether dependents are
+    /// to be told, and whether it is awaited.
+    #[inline]
+    pub fn wishes(&self) -> (bool, bool) {
+        // ordering: Acquire pairs with the Release in `follow`.
+        let raw = self.head.load(Ordering::Acquire);
+        (raw & FOLLOWED != 0, raw & AWAITED != 0)
     }
 
     /// The first words of the payload.
@@ -246,7 +326,44 @@ impl Slot {
         self.word.store(word, Ordering::Release);
     }
 
-    /// Free or Waiting → Queued, by the host, who has filled the slot.
+    /// Free → Pending, by the host, who has filled the slot, and what is beside it.
+    #[inline]
+    pub fn pend(&self, generation: Generation) {
+        let word = Self::state_word(TaskState::Pending, 0, generation);
+        // ordering: Release pairs with the Acquire in `make_ready`.
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// Pending → Queued, by whoever sees that no input is missing; one only succeeds.
+    #[inline]
+    pub fn make_ready(&self, generation: Generation) -> bool {
+        // ordering: Acquire pairs with `pend` and `awaits`, and Release with the Acquire in
+        // `claim`: the inputs are seen.
+        self.word
+            .compare_exchange(
+                Self::state_word(TaskState::Pending, 0, generation),
+                Self::state_word(TaskState::Queued, 0, generation),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Pending → Free(g+1), by the host: it ends without having run.
+    pub fn withdraw(&self, generation: Generation) -> bool {
+        // ordering: AcqRel as in `make_ready`, with which it competes.
+        self.word
+            .compare_exchange(
+                Self::state_word(TaskState::Pending, 0, generation),
+                Self::state_word(TaskState::Free, 0, generation.next()),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Free, Waiting, or Pending without others' help → Queued, by the host, who has
+    /// filled the slot.
     #[inline]
     pub fn queue(&self, generation: Generation) {
         let word = Self::state_word(TaskState::Queued, 0, generation);
@@ -269,7 +386,16 @@ impl Slot {
             .is_ok()
     }
 
-    /// Running(me) → Done(me), after the result was written.
+    /// Running(me) → Finishing(me), after the result was written: from here on it counts.
+    #[inline]
+    pub fn begin_to_finish(&self, me: ExecutorId, generation: Generation) {
+        let word = Self::state_word(TaskState::Finishing, me.0, generation);
+        // ordering: Release pairs with the Acquire in `word` by a rescuer.
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// Running(me) or Finishing(me) → Done(me), after the result was written; by the host,
+    /// if `me` has died in between.
     ///
     /// A plain store: while `me` lives, nobody else changes a word it runs.
     #[inline]
@@ -313,6 +439,8 @@ impl TaskState {
             2 => Some(TaskState::Running),
             3 => Some(TaskState::Done),
             4 => Some(TaskState::Waiting),
+            5 => Some(TaskState::Pending),
+            6 => Some(TaskState::Finishing),
             _ => None,
         }
     }
@@ -343,9 +471,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_beside_it_is_no_part_of_a_head() {
+        let slot = Slot::default();
+        let head = Head {
+            function: 5,
+            outcome: Outcome::Value,
+            parcels: 0,
+            is_labelled: false,
+            place: Place::Inline(9),
+        };
+        slot.write(head, &[1, 2]);
+        assert_eq!((slot.edges(), slot.wishes()), (0, (false, false)));
+        slot.set_edges(255);
+        slot.follow();
+        slot.set_edges(7);
+        assert!(!slot.awaits(Generation::new(1)), "it is not pending");
+        assert_eq!((slot.edges(), slot.wishes()), (7, (true, true)));
+        assert_eq!(slot.read().map(|(head, _)| head), Some(head));
+        assert_eq!(slot.value_of_at_most(9), Some(9));
+        assert_eq!(slot.value_of_at_most(8), None);
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         assert_eq!(Head::unpack(49, &[0; 6]), None, "49 bytes inline");
-        assert_eq!(Head::unpack(2 << 28, &[0; 6]), None, "no such place");
         assert_eq!(Head::unpack(10 << 24, &[0; 6]), None, "no such outcome");
         assert_eq!(Head::unpack(1 << 28, &[u64::MAX; 6]), None, "no such block");
     }

@@ -50,9 +50,9 @@ fn call(entry: Run, arguments: &[u8]) -> (Outcome, Vec<u8>) {
     let mut result = Payload::new();
     let mut call = Call {
         arguments,
-        incoming: Vec::new(),
+        incoming: &mut Vec::new(),
         result: &mut result,
-        outgoing: Vec::new(),
+        outgoing: &mut Vec::new(),
     };
     let outcome = entry(&mut call);
     (outcome, result.bytes().to_vec())

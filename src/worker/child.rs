@@ -125,6 +125,13 @@ impl<R: DeserializeOwned> Child<R> {
     /// # }
     /// ```
     pub fn join(mut self) -> Result<R, TaskError> {
+        if let State::Submitted(nest, child) = &self.state
+            && let Some((len, words)) = nest.wait_briefly(*child)
+        {
+            self.state = State::Joined;
+            let bytes: &[u8] = bytemuck::cast_slice(&words);
+            return postcard::from_bytes(&bytes[..len]).map_err(undecodable);
+        }
         let (nest, child) = match std::mem::replace(&mut self.state, State::Joined) {
             State::Submitted(nest, child) => (nest, child),
             State::Failed(error) => return Err(error),
@@ -134,11 +141,7 @@ impl<R: DeserializeOwned> Child<R> {
             message: what.into(),
         })?;
         match finished.outcome {
-            Outcome::Value | Outcome::ReturnedErr => {
-                finished.decode().map_err(|error| TaskError::Result {
-                    message: format!("it does not decode as the expected type: {error}"),
-                })
-            }
+            Outcome::Value | Outcome::ReturnedErr => finished.decode().map_err(undecodable),
             Outcome::Lost => Err(TaskError::WorkerDied {
                 task: (self.name)(),
                 name: None,
@@ -148,6 +151,13 @@ impl<R: DeserializeOwned> Child<R> {
             Outcome::Cancelled => Err(TaskError::Cancelled),
             outcome => Err(TaskError::of_run(outcome, finished.payload.bytes())),
         }
+    }
+}
+
+#[cold]
+fn undecodable(error: postcard::Error) -> TaskError {
+    TaskError::Result {
+        message: format!("it does not decode as the expected type: {error}"),
     }
 }
 

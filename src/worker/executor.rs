@@ -7,7 +7,7 @@ use crate::pool::Pool;
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Priority};
 use crate::process::WorkerOrder;
-use crate::ring::{spsc, steal};
+use crate::ring::{RingView, spsc, steal};
 use crate::sys::{affinity, keeper};
 use crate::task::Functions;
 
@@ -42,11 +42,18 @@ pub struct Executor {
     /// The rings in which tasks are offered that other tasks have spawned: this
     /// executor's first, then the others' in the same order.
     pub(super) nests: Vec<steal::Taker>,
+    /// The rings in which tasks are shown that were made ready; in the same order.
+    pub(super) ready: Vec<steal::Taker>,
+    /// Where this executor shows them.
+    pub(super) shows_ready: steal::Producer,
+    /// What it took last came from there: then it is the inbox's turn.
+    pub(super) was_ready: bool,
     pub(super) completions: spsc::Producer,
     /// There is something in them that was not shown.
     pub(super) has_news: bool,
-    /// Among them is a task without a value: what depends on it is to end at once.
-    pub(super) has_failed: bool,
+    /// Among them is a task without a value (what depends on it is to end at once), or one
+    /// that the host waits for.
+    pub(super) is_urgent: bool,
     /// It has run something since it last had nothing to do.
     pub(super) was_busy: bool,
     pub(super) hints: [u64; BATCH_MAX],
@@ -77,7 +84,13 @@ impl Executor {
             .filter(|victim| *victim != number && *victim < executor_count(fold))
             .map(|victim| (victim, steal::Taker::attach(fold.inbox(victim))))
             .collect();
-        let all = std::iter::once(number).chain(victims.iter().map(|(victim, _)| *victim));
+        let all: Vec<usize> = std::iter::once(number)
+            .chain(victims.iter().map(|(victim, _)| *victim))
+            .collect();
+        let takers = |ring: fn(&Fold, usize) -> RingView| {
+            let takers = all.iter().map(|e| steal::Taker::attach(ring(fold, *e)));
+            takers.collect()
+        };
         let me = ExecutorId(number as u32);
         Executor {
             me,
@@ -89,7 +102,10 @@ impl Executor {
                 is_profiling: order.profile,
             }),
             scratch: Scratch::default(),
-            nests: all.map(|e| steal::Taker::attach(fold.nest(e))).collect(),
+            nests: takers(Fold::nest),
+            ready: takers(Fold::ready),
+            shows_ready: steal::Producer::attach(fold.ready(number)),
+            was_ready: false,
             inbox: steal::Taker::attach(fold.inbox(number)),
             victims,
             lanes: std::array::from_fn(|lane| steal::Taker::attach(fold.lane(lane))),
@@ -97,7 +113,7 @@ impl Executor {
             level: Priority::Normal,
             completions: spsc::Producer::attach(fold.completions(number)),
             has_news: false,
-            has_failed: false,
+            is_urgent: false,
             was_busy: false,
             hints: [0; BATCH_MAX],
             in_the_way: 0,
@@ -151,7 +167,7 @@ impl Executor {
                 patience = super::idle::Patience::default();
                 self.run_batch(found);
                 self.find_keeper();
-                if found < FEW && self.level == Priority::Normal {
+                if found < FEW && self.level == Priority::Normal && !self.was_ready {
                     // The submitter is just ahead of us: let it write a few more
                     // before its line is taken away from it again.
                     for _ in 0..BACK_OFF {

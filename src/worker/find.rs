@@ -69,9 +69,19 @@ impl Executor {
         let record = &self.fold.executors[self.me.0 as usize];
         let hints = &mut self.hints[..size];
         let mut stolen = 0;
-        let mut taken = self
-            .inbox
-            .take(hints, false, |hints| record.announce(hints));
+        let mut taken = Ok((0, 0));
+        // What this executor has made ready: its inputs are in a cache here. By turns, for
+        // there may always be more of it.
+        let is_turn = !self.was_ready && self.ready[0].backlog() > 0;
+        self.was_ready = is_turn;
+        if is_turn {
+            taken = self.ready[0].take(hints, true, |hints| record.announce(hints));
+        }
+        if matches!(taken, Ok((0, _))) {
+            taken = self
+                .inbox
+                .take(hints, false, |hints| record.announce(hints));
+        }
         if matches!(taken, Ok((0, _))) {
             for (_, victim) in &self.victims {
                 taken = victim.take(hints, true, |hints| record.announce(hints));
@@ -82,10 +92,11 @@ impl Executor {
             }
         }
         if matches!(taken, Ok((0, _))) {
-            for (place, nest) in self.nests.iter().enumerate() {
-                taken = nest.take(hints, true, |hints| record.announce(hints));
+            for (place, ring) in self.ready.iter().chain(&self.nests).enumerate() {
+                taken = ring.take(hints, true, |hints| record.announce(hints));
                 if let Ok((count @ 1.., _)) = taken {
-                    stolen = if place > 0 { count } else { 0 };
+                    let is_own = place % self.nests.len() == 0;
+                    stolen = if is_own { 0 } else { count };
                     break;
                 }
             }
@@ -153,15 +164,14 @@ impl Executor {
         self.fold.crowd.found(self.me.0);
         let worth = self.grain_ns == 0 || left * self.grain_ns >= WORTH_WAKING_NS;
         let crowd = &self.fold.crowd;
-        let is_needed = if left > 0 {
-            worth
-        } else {
+        let is_needed = (left > 0 && worth) || {
             // A submitter may have relied on this executor's search for work that lies
             // elsewhere.
             let lies_elsewhere = || {
                 let is_from_lane = self.level.lane().is_some();
                 (is_from_lane && self.inbox.backlog() > 0)
                     || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
+                    || self.ready.iter().any(|ready| ready.backlog() > 0)
                     || self.is_any_lane_full()
             };
             crowd.sleeping.any() && !crowd.searching.any() && lies_elsewhere()
@@ -182,7 +192,11 @@ impl Executor {
         self.inbox.backlog() > 0
             || self.is_any_lane_full()
             || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
-            || self.nests.iter().any(|nest| nest.backlog() > 0)
+            || self
+                .ready
+                .iter()
+                .chain(&self.nests)
+                .any(|ring| ring.backlog() > 0)
     }
 
     /// Whether there is anything to do at all: the last look before sleeping.

@@ -25,6 +25,7 @@ mod nest;
 mod panics;
 mod run;
 mod runner;
+mod tell;
 mod turns;
 
 use std::convert::Infallible;

@@ -53,6 +53,9 @@ const STACK_MORE: usize = 4 * 1024 * 1024;
 /// How long a sleeper trusts that it will be woken: who should may have been stopped.
 const TRUST: Duration = Duration::from_secs(1);
 
+/// Bytes of a result that is read straight from its slot.
+const SMALL: usize = 24;
+
 thread_local! {
     static NEST: OnceCell<Rc<Nest>> = const { OnceCell::new() };
 }
@@ -67,7 +70,8 @@ pub struct Nest {
     takers: Vec<steal::Taker>,
     ring: RefCell<steal::Producer>,
     slots: RefCell<Slots>,
-    scratches: RefCell<Vec<Scratch>>,
+    #[expect(clippy::vec_box, reason = "they are taken and put back for each task")]
+    scratches: RefCell<Vec<Box<Scratch>>>,
     /// Others may need this CPU.
     is_scarce: bool,
 }
@@ -93,6 +97,8 @@ struct Spot {
 #[derive(Debug)]
 enum Entry {
     Vacant,
+    /// In a slot; nothing is held for its arguments.
+    Plain(Spot),
     /// In a slot, with what is held for its arguments.
     Slot(Spot, Vec<Transfer>),
     /// Done, and its slot was needed for another.
@@ -190,7 +196,7 @@ impl Nest {
                 }
                 Some(TaskState::Queued | TaskState::Running | TaskState::Waiting) => false,
                 // Freed by the host; or spoilt.
-                Some(TaskState::Free) | None => true,
+                Some(TaskState::Free | TaskState::Pending | TaskState::Finishing) | None => true,
             };
             if is_over {
                 let (place, _) = slots.forsaken.swap_remove(at);
@@ -231,11 +237,12 @@ impl Nest {
     fn move_one(&self) -> bool {
         let mut slots = self.slots.borrow_mut();
         let done = slots.children.iter().position(|entry| {
-            matches!(entry, Entry::Slot(place, _) if self.state(*place) == Some(TaskState::Done))
+            let spot = entry.spot();
+            spot.is_some_and(|spot| self.state(spot) == Some(TaskState::Done))
         });
         let Some(done) = done else { return false };
-        let Entry::Slot(place, holds) = std::mem::replace(&mut slots.children[done], Entry::Vacant)
-        else {
+        let entry = std::mem::replace(&mut slots.children[done], Entry::Vacant);
+        let Some((place, holds)) = entry.into_slot() else {
             return false;
         };
         let finished = self.collect(place, &holds);
@@ -315,7 +322,7 @@ impl Nest {
         })
     }
 
-    fn enqueue(&self, slot: u32, head: Head, words: &[u64], holds: Vec<Transfer>) -> usize {
+    fn enqueue(&self, slot: u32, head: Head, words: &[u64], holds: &mut Vec<Transfer>) -> usize {
         let cell = &self.runner.fold.slots[slot as usize];
         let generation = cell.word().generation;
         cell.write(head, words);
@@ -323,8 +330,11 @@ impl Nest {
         self.runner.fold.notes[slot as usize].set_root(root);
         cell.queue(generation);
         let place = Spot { slot, generation };
-        let entry = Entry::Slot(place, holds);
-        let child = self.keep(entry);
+        let child = if holds.is_empty() {
+            self.keep(Entry::Plain(place))
+        } else {
+            self.keep(Entry::Slot(place, std::mem::take(holds)))
+        };
         self.offer(place.hint());
         child
     }
@@ -345,24 +355,48 @@ impl Nest {
 
     /// Waits for a child: runs it, or others, or sleeps.
     pub(super) fn wait(&self, child: usize) -> Result<Finished, &'static str> {
-        let place = match &self.slots.borrow().children[child] {
-            Entry::Slot(place, _) => Some(*place),
-            Entry::Vacant | Entry::Moved(_) => None,
-        };
+        let place = self.slots.borrow().children[child].spot();
         if let Some(place) = place {
             self.wait_for(place)?;
         }
         let mut slots = self.slots.borrow_mut();
         slots.vacant.push(child);
         match std::mem::replace(&mut slots.children[child], Entry::Vacant) {
-            Entry::Slot(place, holds) => {
+            Entry::Moved(finished) => finished,
+            Entry::Vacant => Err("joined before"),
+            entry => {
+                let (place, holds) = entry.into_slot().ok_or("joined before")?;
                 let finished = self.collect(place, &holds);
                 slots.free.push(place.slot);
                 finished
             }
-            Entry::Moved(finished) => finished,
-            Entry::Vacant => Err("joined before"),
         }
+    }
+
+    /// The same for a child that has nothing but a few bytes of result, which come straight
+    /// from its slot; `None`: that is for [`Nest::wait`].
+    #[inline]
+    pub(super) fn wait_briefly(&self, child: usize) -> Option<(usize, [u64; SMALL / 8])> {
+        let place = {
+            let slots = self.slots.borrow();
+            match slots.children[child] {
+                Entry::Plain(place) => place,
+                _ => return None,
+            }
+        };
+        self.wait_for(place).ok()?;
+        let mut slots = self.slots.borrow_mut();
+        // It may have been moved while others ran on top of us.
+        matches!(slots.children[child], Entry::Plain(_)).then_some(())?;
+        (self.state(place) == Some(TaskState::Done)).then_some(())?;
+        let cell = &self.runner.fold.slots[place.slot as usize];
+        let len = cell.value_of_at_most(SMALL)?;
+        let words = cell.first_words();
+        cell.release(place.generation);
+        slots.children[child] = Entry::Vacant;
+        slots.vacant.push(child);
+        slots.free.push(place.slot);
+        Some((len, words))
     }
 
     fn wait_for(&self, place: Spot) -> Result<(), &'static str> {
@@ -388,8 +422,9 @@ impl Nest {
                         bell.wait(key, Some(Instant::now() + TRUST));
                     }
                 }
-                // It may have been moved while others ran on top of us.
-                Some(TaskState::Free) | None => break,
+                // It may have been moved while others ran on top of us. The other states are
+                // none of a spawned task.
+                Some(TaskState::Free | TaskState::Pending | TaskState::Finishing) | None => break,
             }
         }
         if was_asleep {
@@ -427,9 +462,26 @@ impl Nest {
     pub(super) fn forsake(&self, child: usize) {
         let mut slots = self.slots.borrow_mut();
         slots.vacant.push(child);
-        match std::mem::replace(&mut slots.children[child], Entry::Vacant) {
-            Entry::Slot(place, holds) => slots.forsaken.push((place, holds)),
-            Entry::Moved(_) | Entry::Vacant => {}
+        let entry = std::mem::replace(&mut slots.children[child], Entry::Vacant);
+        slots.forsaken.extend(entry.into_slot());
+    }
+}
+
+impl Entry {
+    /// Where it is.
+    #[inline]
+    fn spot(&self) -> Option<Spot> {
+        match self {
+            Entry::Plain(spot) | Entry::Slot(spot, _) => Some(*spot),
+            Entry::Vacant | Entry::Moved(_) => None,
+        }
+    }
+
+    fn into_slot(self) -> Option<(Spot, Vec<Transfer>)> {
+        match self {
+            Entry::Plain(spot) => Some((spot, Vec::new())),
+            Entry::Slot(spot, holds) => Some((spot, holds)),
+            Entry::Vacant | Entry::Moved(_) => None,
         }
     }
 }
@@ -456,7 +508,7 @@ impl Nest {
             return Err(wrong("the function is not part of the main program".into()));
         };
         let mut payload = Payload::new();
-        let (encoded, holds) = encoding(|| payload.encode(args));
+        let (encoded, mut holds) = encoding(|| payload.encode(args));
         encoded.map_err(|error| wrong(format!("they cannot be encoded: {error}")))?;
         if holds.len() > usize::from(u8::MAX) {
             return Err(wrong("more than 255 buffers in one argument".into()));
@@ -470,7 +522,7 @@ impl Nest {
             });
             return Ok(self.keep(Entry::Moved(Ok(finished))));
         };
-        let queued = self.place(slot, function, payload, holds);
+        let queued = self.place(slot, function, &mut payload, &mut holds);
         if queued.is_err() {
             self.slots.borrow_mut().free.push(slot);
         }
@@ -482,14 +534,14 @@ impl Nest {
         &self,
         slot: u32,
         function: u32,
-        mut payload: Payload,
-        mut holds: Vec<Transfer>,
+        payload: &mut Payload,
+        holds: &mut Vec<Transfer>,
     ) -> Result<usize, TaskError> {
         let wrong = |message: &str| TaskError::Arguments {
             message: message.into(),
         };
         let parcels = holds.len() as u8;
-        for hold in &holds {
+        for hold in holds.iter() {
             let parcel = hold.argument(&self.runner.pool);
             payload.push_parcels(&[parcel.ok_or_else(|| wrong("a buffer of elsewhere"))?]);
         }

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use crate::notify::Patience;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, Priority};
-use crate::sys::barrier;
+use crate::sys::{barrier, prefetch_for_write};
 use crate::task::Outcome;
 
 use super::executor::Executor;
@@ -25,12 +26,15 @@ impl Executor {
                 self.ask_for(position + AHEAD);
             }
             let hint = Hint::unpack(self.hints[position]);
-            if self.run_one(hint) {
+            if let Some(readied) = self.run_one(hint) {
                 ran += 1;
+                // One of them comes next, if this was the last of the batch.
+                let is_last = position + 1 == count;
+                self.share(readied.saturating_sub(u16::from(is_last)));
                 // Whoever waits gets each result at once; else one look a batch.
                 if position + 1 < count {
                     barrier::light();
-                    if self.is_rung_at_once() {
+                    if self.is_urgent || self.is_rung_at_once() {
                         self.publish();
                     }
                 }
@@ -72,10 +76,11 @@ impl Executor {
             taken += 1;
             self.leave_search(left);
             self.has_taken(Priority::Urgent);
-            if self.run_one(Hint::unpack(hint[0])) {
+            if let Some(readied) = self.run_one(Hint::unpack(hint[0])) {
                 ran += 1;
+                self.share(readied);
                 barrier::light();
-                if self.is_rung_at_once() {
+                if self.is_urgent || self.is_rung_at_once() {
                     self.publish();
                 }
             }
@@ -85,12 +90,32 @@ impl Executor {
         (taken, ran)
     }
 
+    /// So many tasks were made ready that somebody else might begin.
+    #[inline]
+    fn share(&self, readied: u16) {
+        if readied == 0 {
+            return;
+        }
+        // Who sleeps, before it does, passes the heavy barrier.
+        barrier::light();
+        let crowd = &self.fold.crowd;
+        if crowd.sleeping.any() && !crowd.searching.any() {
+            self.fold.wake_one(self.me);
+        }
+    }
+
     /// Has the slot of a later hint brought here meanwhile.
     #[inline]
     fn ask_for(&self, position: usize) {
         let hint = Hint::unpack(self.hints[position]);
         if let Some(slot) = self.fold.slots.get(hint.slot.at()) {
-            crate::sys::prefetch_for_write(slot);
+            prefetch_for_write(slot);
+        }
+        if self.fold.plan.shape.is_for_pending(hint.slot)
+            && let Some(edges) = self.fold.edges.get(hint.slot.at())
+        {
+            // Its inputs lie there.
+            prefetch_for_write(edges);
         }
     }
 
@@ -126,41 +151,49 @@ impl Executor {
         self.completions.publish();
         // The host, before it sleeps, passes the heavy barrier.
         barrier::light();
-        if std::mem::take(&mut self.has_failed) || self.is_rung_at_once() {
+        if std::mem::take(&mut self.is_urgent) || self.is_rung_at_once() {
             self.fold.host_bell.ring();
         }
     }
 
-    /// Whether whoever waits in the host is to hear of each end. A patient one only if
-    /// there is somebody for what may be done next; else whoever has nothing left to do
-    /// will ring.
+    /// Whether whoever waits in the host is to hear of each end; if not, it will be rung
+    /// later, or called.
     #[inline]
     fn is_rung_at_once(&self) -> bool {
         let bell = &self.fold.host_bell;
         let crowd = &self.fold.crowd;
-        bell.is_awaited() && (!bell.is_patient() || crowd.searching.any() || crowd.sleeping.any())
+        bell.is_awaited()
+            && match bell.patience() {
+                Patience::None => true,
+                Patience::UntilIdle => crowd.searching.any() || crowd.sleeping.any(),
+                Patience::UntilCalled => false,
+            }
     }
 
     /// There is nothing left to do: whoever waits in the host with patience, for what may
     /// be done next, has waited for this.
     #[inline]
     pub(super) fn ring_at_last(&mut self) {
-        if std::mem::take(&mut self.was_busy) && self.fold.host_bell.is_patient() {
+        if std::mem::take(&mut self.was_busy)
+            && self.fold.host_bell.patience() == Patience::UntilIdle
+        {
             barrier::light();
             self.fold.host_bell.ring();
         }
     }
 
+    /// Runs it, if it is to be had; says how many tasks that has made ready.
     #[inline]
-    fn run_one(&mut self, hint: Hint) -> bool {
+    fn run_one(&mut self, hint: Hint) -> Option<u16> {
         if let Some(owner) = self.fold.plan.shape.nest_owner(hint.slot) {
-            return self.runner.run_spawned(hint, owner, &mut self.scratch);
+            let was_there = self.runner.run_spawned(hint, owner, &mut self.scratch);
+            return was_there.then_some(0);
         }
-        let Some(outcome) = self.runner.run(hint, &mut self.scratch) else {
-            return false;
-        };
+        let ran = self
+            .runner
+            .run(hint, &mut self.scratch, &mut self.shows_ready)?;
         self.has_news = true;
-        self.has_failed |= outcome != Outcome::Value;
+        self.is_urgent |= ran.outcome != Outcome::Value || ran.is_awaited;
         if !self.completions.stage(hint.pack()) {
             // No room for the hint: the word is Done all the same, and the host
             // is told to look at all words.
@@ -168,6 +201,6 @@ impl Executor {
             // ordering: Release pairs with the host's Acquire when it compares.
             overflows.store(overflows.load(Ordering::Relaxed) + 1, Ordering::Release);
         }
-        true
+        Some(ran.readied)
     }
 }

@@ -6,6 +6,7 @@ use crate::layout::{ExecutorRecord, Fold, Measured};
 use crate::pool::{AllocError, Parcel, Pool, Transfer};
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
+use crate::ring::steal;
 use crate::sys::{barrier, usage};
 use crate::task::{
     Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Label, Outcome, Payload, Place, Run,
@@ -31,6 +32,22 @@ pub struct Runner {
 pub struct Scratch {
     payload: Payload,
     arguments: Vec<Parcel>,
+    /// Arguments with inputs behind them.
+    whole: Payload,
+    /// Buffers among the arguments, and in the result. Empty between two tasks, and here
+    /// because to hand empty lists on costs more than all else that is done with them.
+    incoming: Vec<Transfer>,
+    outgoing: Vec<Transfer>,
+}
+
+/// What has come of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Ran {
+    pub(super) outcome: Outcome,
+    /// Somebody in the host sleeps until this task ends, or is to do what was not done here.
+    pub(super) is_awaited: bool,
+    /// Tasks that were made ready.
+    pub(super) readied: u16,
 }
 
 impl Runner {
@@ -42,14 +59,19 @@ impl Runner {
     /// Runs the task of `hint`, which the host submitted; `None` if it was not to be
     /// had. The host is not told: that is the caller's.
     #[inline]
-    pub(super) fn run(&self, hint: Hint, scratch: &mut Scratch) -> Option<Outcome> {
+    pub(super) fn run(
+        &self,
+        hint: Hint,
+        scratch: &mut Scratch,
+        ready: &mut steal::Producer,
+    ) -> Option<Ran> {
         let index = hint.slot.at();
         let slot = self.fold.slots.get(index)?;
         // Relaxed: the claim (Release) orders it before the word that names us.
         let current = &self.record().doing.current;
         current.store(hint.pack(), Ordering::Relaxed);
         slot.claim(self.me, hint.generation)
-            .then(|| self.run_claimed(hint, ProcessId::HOST, scratch))
+            .then(|| self.run_claimed(hint, ProcessId::HOST, scratch, Some(ready)))
     }
 
     /// Runs the task of `hint`, which executor `owner` has spawned; false if it was
@@ -67,7 +89,7 @@ impl Runner {
         let below = top.load(Ordering::Relaxed);
         top.store(hint.pack(), Ordering::Relaxed);
         let from = ProcessId::of_worker(self.fold.plan.shape.worker_of(owner) as u32);
-        self.run_claimed(hint, from, scratch);
+        self.run_claimed(hint, from, scratch, None);
         top.store(below, Ordering::Relaxed);
         if owner != self.me.0 as usize {
             // The owner, before it sleeps, passes the heavy barrier.
@@ -99,11 +121,11 @@ impl Runner {
 
     fn root_of(&self, hint: Hint) -> Option<Hint> {
         let shape = &self.fold.plan.shape;
-        if hint.slot.0 < shape.slots {
+        if hint.slot.0 < shape.host_slots() {
             return Some(hint);
         }
         let root = self.fold.notes.get(hint.slot.at())?.root();
-        (root.slot.0 < shape.slots).then_some(root)
+        (root.slot.0 < shape.host_slots()).then_some(root)
     }
 
     /// Whether the task of the host that `hint` is part of was cancelled.
@@ -146,9 +168,17 @@ impl Runner {
         incoming: Vec<Transfer>,
     ) -> Finished {
         let mut payload = Payload::new();
-        let (outcome, buffers) = match self.functions.entry(id) {
-            Some(entry) => self.enter(entry, arguments.bytes(), incoming, &mut payload),
-            None => (Outcome::Damaged, Vec::new()),
+        let mut incoming = incoming;
+        let mut buffers = Vec::new();
+        let mut call = Call {
+            arguments: arguments.bytes(),
+            incoming: &mut incoming,
+            result: &mut payload,
+            outgoing: &mut buffers,
+        };
+        let outcome = match self.functions.entry(id) {
+            Some(entry) => self.enter(entry, &mut call),
+            None => Outcome::Damaged,
         };
         Finished {
             outcome,
@@ -159,26 +189,35 @@ impl Runner {
     }
 
     #[inline]
-    fn run_claimed(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) -> Outcome {
-        let outcome = if self.is_profiling {
+    fn run_claimed(
+        &self,
+        hint: Hint,
+        from: ProcessId,
+        scratch: &mut Scratch,
+        ready: Option<&mut steal::Producer>,
+    ) -> Ran {
+        let (mut ran, is_followed) = if self.is_profiling {
             self.measure(hint, || self.run_unmeasured(hint, from, scratch))
         } else {
             self.run_unmeasured(hint, from, scratch)
         };
+        if let Some(ready) = ready.filter(|_| is_followed) {
+            self.tell(hint, ready, &mut ran);
+        }
         self.fold.slots[hint.slot.at()].finish(self.me, hint.generation);
-        outcome
+        ran
     }
 
     /// Leaves what a task takes beside its slot, if that is one of the host's.
     #[cold]
-    fn measure(&self, hint: Hint, run: impl FnOnce() -> Outcome) -> Outcome {
+    fn measure<T>(&self, hint: Hint, run: impl FnOnce() -> T) -> T {
         let Some(measure) = self.fold.measures.get(hint.slot.at()) else {
             return run();
         };
         let peak = usage::peak_resident_bytes();
         let cpu_ns = usage::thread_cpu_ns();
         let started_ns = usage::monotonic_ns();
-        let outcome = run();
+        let ran = run();
         let ended_ns = usage::monotonic_ns();
         let measured = Measured {
             started_ns,
@@ -187,35 +226,42 @@ impl Runner {
             peak_growth: usage::peak_resident_bytes().saturating_sub(peak),
         };
         measure.write(hint.generation, measured);
-        outcome
+        ran
     }
 
-    /// Everything but saying that it is finished.
+    /// Everything but saying that it is finished; and whether dependents are to be told.
     #[inline]
-    fn run_unmeasured(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) -> Outcome {
+    fn run_unmeasured(&self, hint: Hint, from: ProcessId, scratch: &mut Scratch) -> (Ran, bool) {
         scratch.payload.clear();
         scratch.arguments.clear();
         let is_cancelled = from != ProcessId::HOST && self.is_cancelled(hint);
-        let (function, outcome, outgoing) = if is_cancelled {
-            (0, Outcome::Cancelled, Vec::new())
+        let (function, outcome) = if is_cancelled {
+            (0, Outcome::Cancelled)
         } else {
             self.call(hint.slot.at(), from, scratch)
         };
-        let head = self.settle(hint.slot, function, outcome, outgoing, scratch);
+        let head = self.settle(hint.slot, function, outcome, scratch);
         let slot = &self.fold.slots[hint.slot.at()];
+        let (is_followed, is_awaited) = slot.wishes();
         slot.write(head, scratch.payload.words());
-        head.outcome
+        let ran = Ran {
+            outcome: head.outcome,
+            is_awaited,
+            readied: 0,
+        };
+        (ran, is_followed)
     }
 
     /// Runs the task in a claimed slot; the result is left in the payload.
     #[inline]
-    fn call(
-        &self,
-        index: usize,
-        from: ProcessId,
-        scratch: &mut Scratch,
-    ) -> (u32, Outcome, Vec<Transfer>) {
-        let Scratch { payload, arguments } = scratch;
+    fn call(&self, index: usize, from: ProcessId, scratch: &mut Scratch) -> (u32, Outcome) {
+        let Scratch {
+            payload,
+            arguments,
+            whole,
+            incoming,
+            outgoing,
+        } = scratch;
         let Some((head, words)) = self.fold.slots[index].read() else {
             return refuse(payload, 0, "the task's slot is damaged");
         };
@@ -229,19 +275,27 @@ impl Runner {
         };
         // Before the block that names them is taken over: while it is not, the host finds
         // both if the giver dies (`scheduler/orphans.rs`).
-        let mut incoming = Vec::new();
         if head.parcels > 0 {
             match self.accept(&head, words, from, arguments) {
-                Ok(accepted) => incoming = accepted,
+                Ok(accepted) => *incoming = accepted,
                 Err(why) => return refuse(payload, function, why),
             }
         }
-        let inline;
         let taken_over;
+        let inputs = match from {
+            ProcessId::HOST => self.fold.slots[index].edges(),
+            _ => 0,
+        };
         let bytes: &[u8] = match head.place {
+            Place::Inline(len) if inputs > 0 => {
+                let edges = self.fold.edges.get(index);
+                // Perhaps others wait for this one in turn.
+                edges.inspect(|edges| edges.ask_for_dependents());
+                self.put_together(index, words, len, inputs, whole)
+            }
             Place::Inline(len) => {
-                inline = Payload::from_words(words, len);
-                inline.bytes()
+                let bytes: &[u8] = bytemuck::cast_slice(&words);
+                &bytes[..len.min(INLINE_LEN)]
             }
             Place::Block {
                 index,
@@ -268,15 +322,22 @@ impl Runner {
         };
         // They were found behind it.
         let value = &bytes[..bytes.len() - arguments.len() * Parcel::WORDS * 8];
-        let (outcome, outgoing) = if head.is_labelled {
-            let Some((label, value)) = Label::split(value) else {
-                return refuse(payload, function, "the task's label is damaged");
-            };
-            info::labelled(self, label, || self.enter(entry, value, incoming, payload))
-        } else {
-            self.enter(entry, value, incoming, payload)
+        let mut call = Call {
+            arguments: value,
+            incoming,
+            result: payload,
+            outgoing,
         };
-        (function, outcome, outgoing)
+        if !head.is_labelled {
+            return (function, self.enter(entry, &mut call));
+        }
+        let Some((label, value)) = Label::split(value) else {
+            call.incoming.clear();
+            return refuse(call.result, function, "the task's label is damaged");
+        };
+        call.arguments = value;
+        let outcome = info::labelled(self, label, || self.enter(entry, &mut call));
+        (function, outcome)
     }
 
     /// Takes over the buffers among the arguments of a task that `from` has submitted;
@@ -298,31 +359,23 @@ impl Runner {
         accepted.ok_or("a buffer among the arguments is gone")
     }
 
-    /// Calls a function; its value, or what its panic said, is left in `result`.
+    /// Calls a function; its value, or what its panic said, is left in the call's result.
     #[inline]
-    fn enter(
-        &self,
-        entry: Run,
-        arguments: &[u8],
-        incoming: Vec<Transfer>,
-        result: &mut Payload,
-    ) -> (Outcome, Vec<Transfer>) {
-        let mut call = Call {
-            arguments,
-            incoming,
-            result,
-            outgoing: Vec::new(),
-        };
-        match catch_unwind(AssertUnwindSafe(|| entry(&mut call))) {
-            Ok(outcome) => (outcome, call.outgoing),
+    fn enter(&self, entry: Run, call: &mut Call<'_>) -> Outcome {
+        let outcome = match catch_unwind(AssertUnwindSafe(|| entry(call))) {
+            Ok(outcome) => outcome,
             Err(panic) => {
                 // A panic value whose drop panics again is left alone.
                 std::mem::forget(panic);
                 self.record().last_words.clear();
-                note_panic(result);
-                (Outcome::Panicked, Vec::new())
+                note_panic(call.result);
+                call.outgoing.clear();
+                Outcome::Panicked
             }
-        }
+        };
+        // What was not picked from them.
+        call.incoming.clear();
+        outcome
     }
 
     /// Hands buffers over to the result, and moves a long result into a block.
@@ -332,7 +385,6 @@ impl Runner {
         slot: SlotIndex,
         function: u32,
         outcome: Outcome,
-        outgoing: Vec<Transfer>,
         scratch: &mut Scratch,
     ) -> Head {
         let mut head = Head {
@@ -342,10 +394,10 @@ impl Runner {
             is_labelled: false,
             place: Place::Inline(scratch.payload.len()),
         };
-        if outgoing.is_empty() && scratch.payload.is_inline() {
+        if scratch.outgoing.is_empty() && scratch.payload.is_inline() {
             return head;
         }
-        if let Err(error) = self.move_out(slot, outgoing, &mut head, scratch) {
+        if let Err(error) = self.move_out(slot, &mut head, scratch) {
             let payload = &mut scratch.payload;
             payload.clear();
             payload.extend(error.to_string().as_bytes());
@@ -364,17 +416,19 @@ impl Runner {
     fn move_out(
         &self,
         slot: SlotIndex,
-        outgoing: Vec<Transfer>,
         head: &mut Head,
         scratch: &mut Scratch,
     ) -> Result<(), AllocError> {
+        let outgoing = std::mem::take(&mut scratch.outgoing);
         if outgoing.len() > usize::from(u8::MAX) {
             return Err(AllocError::TooLarge {
                 requested: outgoing.len(),
                 capacity: u8::MAX.into(),
             });
         }
-        let Scratch { payload, arguments } = scratch;
+        let Scratch {
+            payload, arguments, ..
+        } = scratch;
         let mut parcels: Vec<Parcel> = Vec::with_capacity(outgoing.len());
         for transfer in outgoing {
             match transfer.into_result(slot, arguments) {
@@ -427,10 +481,10 @@ fn givers(from: ProcessId) -> impl Iterator<Item = ProcessId> {
 
 /// Whoever submitted wrote nothing of the kind: memory is damaged.
 #[cold]
-fn refuse(payload: &mut Payload, function: u32, why: &str) -> (u32, Outcome, Vec<Transfer>) {
+fn refuse(payload: &mut Payload, function: u32, why: &str) -> (u32, Outcome) {
     payload.clear();
     payload.extend(why.as_bytes());
-    (function, Outcome::Damaged, Vec::new())
+    (function, Outcome::Damaged)
 }
 
 #[cold]

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use super::graph;
 use pinfold::{Handle, Loan, Orphans, Priority, Runtime, Shared, Shutdown, TaskError};
 
 /// What a task of at most once leaves behind: one byte in the file, its number.
@@ -98,10 +99,10 @@ fn fail(n: u64) {
 
 /// Ends by its policy: the right value, or the death of its worker, once at most.
 #[derive(Default)]
-struct Deaths(u64);
+pub struct Deaths(pub u64);
 
 impl Deaths {
-    fn once<R>(&mut self, what: &str, handle: Handle<R>) -> Result<Option<R>, String>
+    pub fn once<R>(&mut self, what: &str, handle: Handle<R>) -> Result<Option<R>, String>
     where
         R: serde::de::DeserializeOwned,
     {
@@ -116,7 +117,7 @@ impl Deaths {
     }
 }
 
-fn check(what: &str, is: bool) -> Result<(), String> {
+pub fn check(what: &str, is: bool) -> Result<(), String> {
     if is { Ok(()) } else { Err(what.to_owned()) }
 }
 
@@ -218,6 +219,8 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     let made = [50, 3_000, 150_000].map(|len| (len, rt.task(make).at_least_once().spawn(len)));
     let tree = rt.task(fib).at_least_once().spawn(7);
     let spawned = rt.task(spawns).at_least_once().spawn(shared.clone());
+    let graph_diary = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
+    let graph = graph::submit(rt, graph_diary.path().to_str().expect("text"));
     let panicked = rt.spawn(fail, 3);
     let lanes = || (0..16).map(|n| (n, Priority::from_level(n as u8 % 4).expect("a level")));
     let levels: Vec<_> = lanes()
@@ -294,6 +297,7 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     for sum in sums {
         sum.join().map_err(|error| format!("sum: {error}"))?;
     }
+    graph(deaths)?;
     check("fork and join", tree.join() == Ok(13))?;
     check("spawned", spawned.join() == Ok(3000))?;
     let mut buffers = Vec::new();

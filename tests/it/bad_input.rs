@@ -264,7 +264,9 @@ fn a_callback_set_twice() {
     assert_eq!(task.join(), Ok(1));
     // One that came too early may be set again.
     let gate = rt.spawn(endless, ());
-    let mut pending = rt.spawn_after(&gate, |(n, ()): (u64, ())| n, 1);
+    // With a name of its own, it is in no slot yet.
+    let named = rt.task(|(n, ()): (u64, ())| n).named("waits");
+    let mut pending = named.spawn_after(&gate, 1);
     let which = "on_progress";
     for _ in 0..2 {
         let error = pending.on_progress(|_| ()).expect_err("it waits");

@@ -26,4 +26,5 @@ mod recovery;
 mod rng;
 mod slow_sources;
 mod telemetry;
+mod told;
 mod tree;

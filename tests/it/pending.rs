@@ -23,10 +23,10 @@ fn held<T>((path, value): (PathBuf, T)) -> T {
 }
 
 /// Tasks that wait until a file is there.
-struct Gate(tempfile::TempDir);
+pub struct Gate(tempfile::TempDir);
 
 impl Gate {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Gate(tempfile::tempdir().expect("a directory"))
     }
 
@@ -34,20 +34,20 @@ impl Gate {
         self.0.path().join("open")
     }
 
-    fn hold<T>(&self, rt: &Runtime, value: T) -> Handle<T>
+    pub fn hold<T>(&self, rt: &Runtime, value: T) -> Handle<T>
     where
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         rt.spawn(held, (self.path(), value))
     }
 
-    fn open(&self) {
+    pub fn open(&self) {
         std::fs::write(self.path(), "").expect("a file");
     }
 }
 
 /// Nobody holds anything, or will in a moment.
-fn is_clean(rt: &Runtime) {
+pub fn is_clean(rt: &Runtime) {
     until("nothing is left", || {
         let audit = rt.audit();
         assert_eq!(audit.orphans, [""; 0]);

@@ -101,7 +101,8 @@ impl<'a> Submitter<'a> {
         let is_answer: fn(u64, &Loan) -> bool = |id, loan| is_filled(loan, answer(id));
         let is_shared: fn(u64, &Shared) -> bool = |id, shared| is_filled(shared, answer(id));
         match self.rng.below(100) {
-            0..4 => self.dependent(is_repeated),
+            0..3 => self.dependent(is_repeated),
+            3 => self.layers(),
             4..34 => self.send(tasks::quick, |me, _| me, is_repeated, IS_MIX),
             34..37 => self.send(tasks::forks, |me, _| me, is_repeated, IS_MIX),
             37..40 => self.send(tasks::forks_shared, with_shared, is_repeated, IS_MIX),
@@ -271,6 +272,34 @@ impl<'a> Submitter<'a> {
             Expected::Value(IS_MIX),
             true,
         );
+    }
+
+    /// Layers of plain tasks, each of which depends on some of the layer before: executors
+    /// bring them what they wait for.
+    fn layers(&mut self) {
+        let (width, layers) = (1 + self.rng.below(3), 1 + self.rng.below(5));
+        let ids: Vec<Me> = (0..width).map(|_| self.next()).collect();
+        let spawn = |me: Me| (me.id, self.rt.spawn(tasks::quick, me));
+        let mut before: Vec<(u64, Handle<u64>)> = ids.into_iter().map(spawn).collect();
+        for layer in 0..layers {
+            let mut now = Vec::new();
+            for at in 0..width {
+                let me = self.next();
+                let count = 1 + self.rng.below(width);
+                let inputs = (0..count).map(|n| &before[((at + n) % width) as usize].1);
+                let inputs: Vec<_> = inputs.collect();
+                now.push((me.id, self.rt.spawn_after(inputs, tasks::after, me)));
+            }
+            self.keep_layer(std::mem::replace(&mut before, now), layer > 0);
+        }
+        self.keep_layer(before, true);
+    }
+
+    fn keep_layer(&mut self, layer: Vec<(u64, Handle<u64>)>, unmet: bool) {
+        for (id, handle) in layer {
+            let name = "a task of a layer";
+            self.keep(handle, id, name, false, Expected::Value(IS_MIX), unmet);
+        }
     }
 
     fn task<F, A, R>(&mut self, f: F, is_repeated: bool) -> Task<'a, F, A, R>

@@ -363,15 +363,14 @@ impl Hand {
         self.payload.clear();
         let mut call = Call {
             arguments: value,
-            incoming: std::mem::take(&mut self.incoming),
+            incoming: &mut self.incoming,
             result: &mut self.payload,
-            outgoing: Vec::new(),
+            outgoing: &mut self.outgoing,
         };
         RUNS.set(RUNS.get() + 1);
         POOL.replace(Some(self.pool.clone()));
         let run = self.functions.entry(FunctionId(head.function));
         let ran = run.expect("a gate")(&mut call);
-        self.outgoing = call.outgoing;
         POOL.take();
         self.step();
         ran
