@@ -5,6 +5,7 @@ use pinfold::{Child, Handle, Runtime};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::graph::{Graph, Kind, MOST_INPUTS};
 
@@ -38,21 +39,19 @@ fn later((place, inputs): (Place, Vec<u64>)) -> u64 {
     place.run(inputs.into_iter())
 }
 
+/// Some inputs; encoded are as many as there are.
+type Few = SmallVec<[u64; MOST_INPUTS]>;
 /// The inputs as part of the argument.
-type Complete = (Place, [u64; MOST_INPUTS], u8);
+type Complete = (Place, Few);
 
-fn complete((place, inputs, count): Complete) -> u64 {
-    place.run(inputs.into_iter().take(count.into()))
+fn complete((place, inputs): Complete) -> u64 {
+    place.run(inputs.into_iter())
 }
 
 fn completed(graph: &Graph, step: usize, point: usize, before: &[u64]) -> Complete {
     let inputs = graph.inputs(step, point);
-    let mut values = [0; MOST_INPUTS];
-    for (value, input) in values.iter_mut().zip(inputs.points()) {
-        *value = before[*input];
-    }
-    let count = inputs.points().len() as u8;
-    (Place::new(graph, step, point), values, count)
+    let values = inputs.points().iter().map(|input| before[*input]);
+    (Place::new(graph, step, point), values.collect())
 }
 
 /// Every task is submitted at once, and depends on those whose outputs it reads. Without
