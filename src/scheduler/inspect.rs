@@ -153,8 +153,9 @@ impl Scheduler {
             let word = self.fold.slots[slot as usize].word();
             match TaskState::of(word) {
                 Some(TaskState::Queued) => {
-                    !is_any_ring_full
-                        && !(is_any_told && self.fold.plan.shape.is_for_pending(hint.slot))
+                    let may_be_shown = is_any_ring_full
+                        || (is_any_told && self.fold.plan.shape.is_for_pending(hint.slot));
+                    !may_be_shown
                         && !announced.contains(&hint.pack())
                         && !state.homeless.contains(&hint.pack())
                 }
