@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What the host may take: so much, and so much for each task that waits (two rounds may).
 const HOST_BYTES: u64 = 32 << 20;
 const HOST_BYTES_EACH: u64 = 1 << 10;
-/// What the segment may take: what waits is not in it.
+/// What the segment may take: of what waits no more is in it than there are slots for.
 const SEGMENT_BYTES: u64 = 32 << 20;
 
 /// Most tasks that one depends on, besides its gate.
@@ -92,7 +92,7 @@ struct Seen {
     submitted: u64,
     checked: u64,
     wrong: u64,
-    /// Tasks that waited when a gate was opened: fewest, and most.
+    /// Tasks that waited, or had not ended, when a gate was opened: fewest, and most.
     pending: Option<(u64, u64)>,
     segment: u64,
     worker: u64,
@@ -105,8 +105,8 @@ impl Seen {
         self.segment = self.segment.max(stats.memory_resident);
         let most = stats.workers.iter().map(|worker| worker.resident).max();
         self.worker = self.worker.max(most.unwrap_or(0));
-        // What waits counts as submitted when it goes into the queue.
-        self.submitted - stats.tasks.submitted
+        // Each of them ends with a value, or the test fails by that.
+        self.submitted - stats.tasks.completed
     }
 
     /// All of a round have ended as they should.
