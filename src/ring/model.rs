@@ -51,7 +51,7 @@ fn spsc_hands_over() {
         });
         let mut consumer = spsc::Consumer::attach(ring);
         while expected < 4 {
-            let read = consumer.read(|word| {
+            let read = consumer.read(u64::MAX, |word| {
                 assert_eq!(word, expected, "a word is stale, lost or repeated");
                 assert_eq!(payloads.of(word).get(), word);
                 expected += 1;
@@ -86,7 +86,7 @@ fn spsc_writer_dies() {
         let reader = thread::spawn(move || {
             let (mut seen, mut consumer) = (Vec::new(), spsc::Consumer::attach(view));
             while seen.last() != Some(&100) {
-                let read = consumer.read(|word| seen.push(word));
+                let read = consumer.read(u64::MAX, |word| seen.push(word));
                 if read.expect("not damaged") == 0 {
                     thread::yield_now();
                 }

@@ -101,15 +101,17 @@ impl Consumer {
         self.ring.tail.load(Ordering::Relaxed) != self.head
     }
 
-    /// Hands every published word to `each`, oldest first, then frees the room.
+    /// Hands up to `most` published words to `each`, oldest first, then frees the room.
     /// Returns how many there were.
-    pub fn read(&mut self, mut each: impl FnMut(u64)) -> Result<u64, Damaged> {
+    #[inline]
+    pub fn read(&mut self, most: u64, mut each: impl FnMut(u64)) -> Result<u64, Damaged> {
         // ordering: Acquire pairs with the writer's `publish`.
         let tail = self.ring.tail.load(Ordering::Acquire);
         let count = tail.wrapping_sub(self.head);
         if count > self.ring.capacity() {
             return Err(self.ring.damaged(self.head, tail));
         }
+        let count = count.min(most);
         let (first, second) = self.ring.run(self.head, count);
         for word in first {
             // Relaxed: ordered by the load of the tail.
@@ -119,10 +121,10 @@ impl Consumer {
             each(word.load(Ordering::Relaxed));
         }
         if count > 0 {
-            self.head = tail;
+            self.head = self.head.wrapping_add(count);
             // ordering: Release pairs with the writer's Acquire in `has_room_for`: our
             // reads are done before it overwrites.
-            self.ring.head.store(tail, Ordering::Release);
+            self.ring.head.store(self.head, Ordering::Release);
         }
         Ok(count)
     }

@@ -20,9 +20,29 @@ fn spsc_keeps_order_and_bounds() {
     assert!(!consumer.has_more(), "staged words do not show");
     producer.publish();
     let mut seen = Vec::new();
-    assert_eq!(consumer.read(|w| seen.push(w)), Ok(4));
+    assert_eq!(consumer.read(u64::MAX, |w| seen.push(w)), Ok(4));
     assert_eq!(seen, [0, 1, 2, 3]);
     assert!(producer.stage(4), "room again");
+}
+
+#[test]
+fn spsc_reads_in_portions() {
+    let (_segment, view) = ring(8);
+    let mut producer = spsc::Producer::attach(view.clone());
+    let mut consumer = spsc::Consumer::attach(view);
+    let (mut sent, mut seen) = (0, Vec::new());
+    while seen.len() < 40 {
+        while sent < 40 && producer.stage(sent) {
+            sent += 1;
+        }
+        producer.publish();
+        let before = seen.len();
+        let read = consumer.read(3, |word| seen.push(word));
+        assert_eq!(read, Ok((seen.len() - before) as u64));
+        assert!(seen.len() - before <= 3, "as many as were asked for");
+        assert_eq!(consumer.check(), Ok(()));
+    }
+    assert_eq!(seen, (0..40).collect::<Vec<u64>>());
 }
 
 #[test]
@@ -39,7 +59,7 @@ fn spsc_stages_many_or_none() {
         assert!(!producer.stage_many(9, |_| panic!("never")));
         sent += 7;
         producer.publish();
-        assert_eq!(consumer.read(|word| seen.push(word)), Ok(7));
+        assert_eq!(consumer.read(u64::MAX, |word| seen.push(word)), Ok(7));
     }
     assert_eq!(seen, (0..sent).collect::<Vec<u64>>());
 }
@@ -56,7 +76,10 @@ fn spsc_successor_forgets_what_was_only_staged() {
     next.stage(3);
     next.publish();
     let mut seen = Vec::new();
-    assert_eq!(spsc::Consumer::attach(view).read(|w| seen.push(w)), Ok(2));
+    assert_eq!(
+        spsc::Consumer::attach(view).read(u64::MAX, |w| seen.push(w)),
+        Ok(2)
+    );
     assert_eq!(seen, [1, 3]);
 }
 
@@ -71,7 +94,7 @@ fn spsc_writer_stops_after_each_step() {
         for word in 0..7 {
             assert!(dead.stage(word));
             dead.publish();
-            assert_eq!(reader.read(|_| ()), Ok(1));
+            assert_eq!(reader.read(u64::MAX, |_| ()), Ok(1));
         }
         assert!((0..published).all(|word| dead.stage(10 + word)));
         dead.publish();
@@ -83,7 +106,7 @@ fn spsc_writer_stops_after_each_step() {
         assert_eq!(reader.check(), Ok(()));
         next.publish();
         let mut seen = Vec::new();
-        assert_eq!(reader.read(|word| seen.push(word)), Ok(4));
+        assert_eq!(reader.read(u64::MAX, |word| seen.push(word)), Ok(4));
         let expected = (10..10 + published).chain(30..30 + room);
         assert!(seen.into_iter().eq(expected), "{published}, {staged}");
     }
@@ -145,7 +168,7 @@ fn trap_12_impossible_indices_are_damage() {
         capacity: 4,
     };
     assert_eq!(
-        spsc::Consumer::attach(view.clone()).read(|_| panic!("nothing to read")),
+        spsc::Consumer::attach(view.clone()).read(u64::MAX, |_| panic!("nothing to read")),
         Err(damage)
     );
     let taker = steal::Taker::attach(view);

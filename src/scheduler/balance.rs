@@ -23,6 +23,8 @@ pub struct Load {
     pub sleeping: bool,
     /// It is looking for work.
     pub searching: bool,
+    /// It is asleep, and its CPU is the one that brings the work.
+    pub is_here: bool,
 }
 
 impl Load {
@@ -34,6 +36,7 @@ impl Load {
         };
         let queued = self.backlog.saturating_mul(grain);
         let before = match (self.sleeping, self.searching) {
+            (true, _) if self.is_here => 2 * WAKE_NS,
             (true, _) => WAKE_NS,
             (_, true) => 0,
             _ => grain / 2,
@@ -51,6 +54,7 @@ mod tests {
         grain_ns: 100,
         sleeping: false,
         searching: true,
+        is_here: false,
     };
 
     #[test]

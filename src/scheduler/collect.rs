@@ -3,7 +3,7 @@
 use crate::error::TaskError;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, SlotIndex};
-use crate::sys::prefetch_for_write;
+use crate::sys::{affinity, prefetch_for_write};
 use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
 use super::Scheduler;
@@ -13,14 +13,28 @@ use super::value::{Outcome, Value};
 
 /// How many slots ahead lines are asked for.
 const AHEAD: usize = 16;
+/// Whoever collects so many at a time is at work, and does not wait for one.
+const MANY: usize = 8;
+/// Who waits for one of many collects so many of each executor's at a time.
+pub(super) const PORTION: u64 = 256;
 
 impl Scheduler {
     /// Reads every completion ring; returns how many tasks have ended by it.
     pub(super) fn reap(&self, state: &mut State) -> usize {
+        self.reap_some(state, u64::MAX)
+    }
+
+    /// The same, but not more than `most` of each ring: who takes results and submits in
+    /// turns finds what it has just written still in a cache, and the executors get something
+    /// to do meanwhile.
+    pub(super) fn reap_some(&self, state: &mut State, most: u64) -> usize {
         // Those that depend on what has ended are queued together.
         let is_inner = std::mem::replace(&mut state.is_releasing, true);
-        let ended = self.read_completions(state);
+        let ended = self.read_completions(state, most);
         state.is_releasing = is_inner;
+        if ended >= MANY {
+            self.says_where(state);
+        }
         self.is_awake(state);
         if !state.adopted.is_empty() {
             self.let_go(state);
@@ -34,7 +48,16 @@ impl Scheduler {
         ended
     }
 
-    fn read_completions(&self, state: &mut State) -> usize {
+    /// Tells the executors on which CPU this thread is at work, if they need it.
+    fn says_where(&self, state: &mut State) {
+        if self.is_scarce() {
+            state.works_on = affinity::current();
+            state.times = state.times.wrapping_add(1);
+            self.fold.header.set_works_on(state.works_on, state.times);
+        }
+    }
+
+    fn read_completions(&self, state: &mut State, most: u64) -> usize {
         let mut ended = 0;
         for executor in 0..state.completions.len() {
             if !state.completions[executor].has_more() {
@@ -50,7 +73,7 @@ impl Scheduler {
                 inflight,
                 ..
             } = state;
-            let read = completions[executor].read(|word| {
+            let read = completions[executor].read(most, |word| {
                 let hint = Hint::unpack(word);
                 let known = inflight
                     .get(hint.slot.at())
@@ -64,6 +87,7 @@ impl Scheduler {
             for at in 0..due.len() {
                 if let Some(later) = due.get(at + AHEAD) {
                     prefetch_for_write(&self.fold.slots[*later as usize]);
+                    state.graph.ask_for_end(*later);
                     if let Some(ticket) = state.inflight[*later as usize].ticket {
                         state.tickets.ask_for(ticket);
                     }

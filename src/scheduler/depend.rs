@@ -35,6 +35,7 @@ use crate::prim::{Hint, SlotIndex};
 use crate::task::INPUTS_MAX;
 
 use super::Scheduler;
+use super::collect::PORTION;
 use super::graph::SlotEdge;
 use super::inputs::{Build, Input, Inputs, Unfinished};
 use super::pending::{Node, NodeId};
@@ -224,7 +225,7 @@ impl Scheduler {
         let is_any_pending = state.nodes.count() + state.graph.in_flight > 0;
         if is_any_pending && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
             state.reaped_at = submitted;
-            self.reap(state);
+            self.reap_some(state, PORTION);
         }
     }
 

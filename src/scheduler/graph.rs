@@ -251,6 +251,15 @@ impl Graph {
         prefetch_for_write(&fold.slots[edge.slot() as usize]);
     }
 
+    /// The same before the task in `slot` is to end, if that is one of these.
+    #[inline]
+    pub fn ask_for_end(&self, slot: u32) {
+        let at = slot.wrapping_sub(self.first) as usize;
+        if let Some(vertex) = self.vertices.get(at) {
+            prefetch_for_write(vertex);
+        }
+    }
+
     /// What the edge begins at has been collected; `None`: what it leads to has ended.
     #[inline]
     pub fn arrive(&mut self, edge: SlotEdge) -> Option<&mut Vertex> {

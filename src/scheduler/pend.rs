@@ -28,7 +28,7 @@ use smallvec::SmallVec;
 
 use crate::error::TaskError;
 use crate::prim::{ExecutorId, Hint, SlotIndex};
-use crate::task::{Arrived, Edge, FunctionId, Head, Payload, TaskState};
+use crate::task::{Arrived, Edge, FunctionId, Head, INLINE_LEN, Payload, TaskState, put_words};
 
 use super::Scheduler;
 use super::depend::{Dependent, Named, PENDING_MAX, unmet};
@@ -298,10 +298,10 @@ impl Scheduler {
                 }
             }
         } else if !vertex.has_edges {
-            self.queue_whole(state, hint, Some((len, words)));
+            self.queue_with(state, edge, len, words);
             return;
         } else if edges.bring(at, inputs, len, words) {
-            self.queue_whole(state, hint, None);
+            self.queue_whole(state, hint);
             return;
         }
         if state.graph.has_large_inputs_only(edge.slot()) {
@@ -310,32 +310,45 @@ impl Scheduler {
     }
 
     /// Queues a task that nobody but the host brings anything, with its inputs behind its
-    /// arguments, if they fit there; `only`, if that is its only one.
-    #[inline]
-    fn queue_whole(&self, state: &mut State, hint: Hint, only: Option<(u8, &[u64; SMALL / 8])>) {
+    /// arguments, if they fit there.
+    fn queue_whole(&self, state: &mut State, hint: Hint) {
         let cell = &self.fold.slots[hint.slot.at()];
         let edges = &self.fold.edges[hint.slot.at()];
         if let Some(vertex) = state.graph.at(hint.slot.0) {
             let inputs = usize::from(vertex.inputs_len);
             let mut whole = Payload::from_words(cell.first_words(), vertex.arguments_len.into());
-            match only {
-                Some((len, words)) => {
-                    let bytes: &[u8] = bytemuck::cast_slice(words);
-                    whole.extend(&bytes[..usize::from(len).min(SMALL)]);
-                    if !whole.is_inline() {
-                        cell.set_edges(inputs);
-                        edges.open(hint.generation, 0, edges.put(0, inputs, len, words));
-                    }
-                }
-                None => edges.append(inputs, &mut whole),
-            }
+            edges.append(inputs, &mut whole);
             if whole.is_inline() {
                 let head = Head::of_arguments(vertex.function.0, whole.len());
                 self.write_again(hint, head, whole.words());
             }
         }
         cell.queue(hint.generation);
-        self.place(state, hint.pack());
+        self.place_normal(state, hint.pack());
+    }
+
+    /// The same for its only input.
+    #[inline]
+    fn queue_with(&self, state: &mut State, edge: SlotEdge, len: u8, input: &[u64; SMALL / 8]) {
+        let Some(vertex) = state.graph.at(edge.slot()) else {
+            return;
+        };
+        let hint = vertex.hint(edge.slot());
+        let cell = &self.fold.slots[hint.slot.at()];
+        let (at, len) = (usize::from(vertex.arguments_len), usize::from(len));
+        if at + len <= INLINE_LEN {
+            let mut words = cell.first_words();
+            put_words(&mut words, at, input, len);
+            let head = Head::of_arguments(vertex.function.0, at + len);
+            self.write_again(hint, head, &words[..(at + len).div_ceil(8)]);
+        } else {
+            let inputs = usize::from(vertex.inputs_len);
+            let edges = &self.fold.edges[hint.slot.at()];
+            cell.set_edges(inputs);
+            edges.open(hint.generation, 0, edges.put(0, inputs, len as u8, input));
+        }
+        cell.queue(hint.generation);
+        self.place_normal(state, hint.pack());
     }
 
     /// Writes into the slot of a task that is pending what it is to be run with: nobody else

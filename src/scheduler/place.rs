@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, Priority};
 use crate::sys::barrier;
 use crate::task::TaskState;
@@ -17,6 +18,15 @@ pub(super) const TOGETHER: u32 = 8;
 
 /// How long work may wait behind a task that was thought to be short.
 const WATCH: Duration = Duration::from_millis(20);
+
+impl State {
+    /// The inbox of `executor` is to be published.
+    fn touch(&mut self, executor: usize) {
+        if !self.touched.contains(&executor) {
+            self.touched.push(executor);
+        }
+    }
+}
 
 impl Scheduler {
     /// Chooses an inbox for a hint, or the lane of its task's priority.
@@ -35,17 +45,29 @@ impl Scheduler {
             }
             return;
         }
+        self.place_normal(state, hint);
+    }
+
+    /// The same for a task of normal priority.
+    #[inline]
+    pub(super) fn place_normal(&self, state: &mut State, hint: u64) {
         let executor = self.choose(state);
-        let staged = [executor]
-            .into_iter()
-            .chain(0..state.inboxes.len())
-            .find(|e| state.inboxes[*e].stage(hint) == Ok(true));
-        match staged {
-            Some(executor) => {
-                if !state.touched.contains(&executor) {
-                    state.touched.push(executor);
-                }
+        if state.inboxes[executor].stage(hint) == Ok(true) {
+            // Mostly it is the last one.
+            if state.touched.last() != Some(&executor) {
+                state.touch(executor);
             }
+        } else {
+            self.place_elsewhere(state, hint);
+        }
+    }
+
+    /// There is no room in the inbox that was chosen for it.
+    #[cold]
+    fn place_elsewhere(&self, state: &mut State, hint: u64) {
+        let mut all = 0..state.inboxes.len();
+        match all.find(|e| state.inboxes[*e].stage(hint) == Ok(true)) {
+            Some(executor) => state.touch(executor),
             None => state.homeless.push(hint),
         }
     }
@@ -77,24 +99,45 @@ impl Scheduler {
             2 => 1 - first,
             _ => (first + 1 + first * 7 % (count - 1)) % count,
         };
-        let delay = |e: usize| self.load(state, e).delay_ns();
-        if delay(second) < delay(first) {
-            second
-        } else {
-            first
+        let mut loads = [first, second].map(|e| (self.load(state, e), e));
+        loads.sort_by_key(|(load, _)| load.delay_ns());
+        let [(best, chosen), (other, instead)] = loads;
+        // Somebody would be woken because the other has much to do: as far as was seen.
+        if best.sleeping
+            && !other.sleeping
+            && let Ok(backlog) = state.inboxes[instead].refresh()
+            && (Load { backlog, ..other }).delay_ns() < best.delay_ns()
+        {
+            return instead;
         }
+        chosen
     }
 
     #[inline]
     fn load(&self, state: &State, executor: usize) -> Load {
         let member = executor as u32;
+        let is_asleep = self.fold.crowd.sleeping.contains(member);
         Load {
             backlog: state.inboxes[executor].backlog_seen(),
             grain_ns: state.grains_ns[executor],
             // One that is being replaced is no quicker than one that must be woken.
-            sleeping: self.fold.crowd.sleeping.contains(member) || state.offline[executor],
+            sleeping: is_asleep || state.offline[executor],
+            is_here: is_asleep && self.is_here(state, executor),
             searching: self.fold.crowd.searching.contains(member),
         }
+    }
+
+    /// Whether an executor is pinned to the CPU on which this thread was at work, if CPUs are
+    /// scarce.
+    fn is_here(&self, state: &State, executor: usize) -> bool {
+        // Relaxed: a plain number of one writer.
+        let cpu = self.fold.executors[executor]
+            .status
+            .cpu
+            .load(Ordering::Relaxed);
+        state
+            .works_on
+            .is_some_and(|here| cpu == u64::from(here) + 1)
     }
 
     /// Shows what was enqueued, and wakes whom it takes.
@@ -135,6 +178,8 @@ impl Scheduler {
             }
         }
         if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
+            // Rather another than the one on this CPU: it takes the work from there.
+            let executor = ExecutorId(executor.0 + u32::from(load.is_here));
             self.fold.wake_one(executor);
         }
         let is_behind = load.backlog > 1 || !(load.sleeping || load.searching);

@@ -64,12 +64,9 @@ impl Scheduler {
         }
         for (ticket, _) in after {
             let (a, b, c, len) = state.tickets.small(ticket.id)?;
-            let words = [a, b, c];
-            let bytes: &[u8] = bytemuck::cast_slice(&words);
-            arguments.extend(&bytes[..usize::from(len).min(SMALL)]);
-        }
-        if !arguments.is_inline() {
-            return None;
+            if !arguments.extend_by_words(&[a, b, c], len.into()) {
+                return None;
+            }
         }
         self.submit_here(&mut state, function, arguments, name)
     }

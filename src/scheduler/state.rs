@@ -234,6 +234,9 @@ pub struct State {
     pub lanes: [Lane; LANES],
     /// Whether any of them is.
     pub are_lanes_touched: bool,
+    /// Where a thread of the host was last seen at work, and how often.
+    pub works_on: Option<u32>,
+    pub times: u32,
     pub completions: Vec<spsc::Consumer>,
     /// What executors have made ready; looked at only.
     pub ready: Vec<steal::Taker>,
@@ -326,6 +329,8 @@ impl State {
                 is_touched: false,
             }),
             are_lanes_touched: false,
+            works_on: None,
+            times: 0,
             completions: (0..executors)
                 .map(|e| spsc::Consumer::attach(fold.completions(e)))
                 .collect(),

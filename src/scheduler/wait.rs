@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
+use super::collect::PORTION;
 use super::lead;
 use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
@@ -199,7 +200,7 @@ impl Scheduler {
         self.collect_this(&mut state, ticket.id, hint);
         // The ring's lines are its executor's; of one task alone nothing else is in them.
         if state.in_flight > 0 || state.counters.submitted.is_multiple_of(ALONE) {
-            self.reap(&mut state);
+            self.reap_some(&mut state, PORTION);
         }
         state.tickets.take(ticket.id)
     }

@@ -19,7 +19,9 @@ const VERSION: u64 = 1;
 ///  48  ready        magic again, stored last
 ///  56  cancels      1: some running task was asked to end
 ///  64  spins on     a CPU, and 1, on which a thread of the host looks for a result; 0: none
-///  72  free
+///  72  works on     a CPU, and 1, on which a thread of the host has collected tasks, in the
+///                   lower half; in the upper one how often one has
+///  80  free
 /// ```
 #[derive(Debug)]
 #[repr(C)]
@@ -34,7 +36,8 @@ pub struct Header {
     cancels: AtomicU64,
     /// In a line of its own: the others hardly ever change.
     spins_on: AtomicU64,
-    _free: [AtomicU64; 7],
+    works_on: AtomicU64,
+    _free: [AtomicU64; 6],
 }
 
 const _: () = assert!(size_of::<Header>() == 128 && size_of::<Header>() <= super::HEADER_LEN);
@@ -110,6 +113,21 @@ impl Header {
     pub fn is_spun_on(&self, cpu: u32) -> bool {
         // Relaxed: as above.
         self.spins_on.load(Ordering::Relaxed) == u64::from(cpu) + 1
+    }
+
+    /// A thread of the host has collected tasks, on this CPU.
+    pub fn set_works_on(&self, cpu: Option<u32>, times: u32) {
+        // Relaxed: here and below, a hint.
+        let cpu = cpu.map_or(0, |cpu| u64::from(cpu) + 1);
+        self.works_on
+            .store(u64::from(times) << 32 | cpu, Ordering::Relaxed);
+    }
+
+    /// On which CPU a thread of the host has collected tasks, if any has, and how often.
+    pub fn works_on(&self) -> (Option<u32>, u32) {
+        // Relaxed: as above.
+        let word = self.works_on.load(Ordering::Relaxed);
+        ((word as u32).checked_sub(1), (word >> 32) as u32)
     }
 
     /// Tells the executors to leave; whoever sleeps must be woken afterwards.

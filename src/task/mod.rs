@@ -48,7 +48,7 @@ pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry
 pub use label::{Label, fault_of_traceparent};
 pub use note::{Note, Reported};
 pub use orphans::Orphans;
-pub use payload::{INLINE_LEN, Payload, parcels_of, split_parcels};
+pub use payload::{INLINE_LEN, Payload, parcels_of, put_words, split_parcels};
 pub use slot::{Head, Outcome, Place, Slot, TaskState};
 
 #[cfg(all(test, loom))]

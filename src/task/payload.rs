@@ -141,6 +141,19 @@ impl Payload {
         self.len += more.len();
     }
 
+    /// Appends the first `len` bytes of some words, if all stays inline; else nothing, and
+    /// false. Whole words are moved, never bytes.
+    #[inline]
+    pub fn extend_by_words<const COUNT: usize>(&mut self, more: &[u64; COUNT], len: usize) -> bool {
+        let (at, end) = (self.len, self.len + len);
+        if end > INLINE_LEN || len > 8 * COUNT {
+            return false;
+        }
+        put_words(&mut self.inline, at, more, len);
+        self.len = end;
+        true
+    }
+
     #[cold]
     fn spill_over(&mut self, more: &[u8]) {
         if self.is_inline() {
@@ -162,6 +175,28 @@ impl Payload {
             for word in parcel.pack() {
                 self.extend(&word.to_ne_bytes());
             }
+        }
+    }
+}
+
+/// Puts the first `len` bytes of `more` behind the first `at` bytes of `words`. There is room.
+#[inline]
+pub fn put_words(words: &mut [u64; INLINE_LEN / 8], at: usize, more: &[u64], len: usize) {
+    let (first, shift) = (at / 8, 8 * (at % 8));
+    for (n, piece) in more.iter().take(len.div_ceil(8)).enumerate() {
+        let left = len - 8 * n;
+        let piece = match left {
+            0..8 => u64::from_le(*piece) & !(u64::MAX << (8 * left)),
+            _ => u64::from_le(*piece),
+        };
+        if let Some(word) = words.get_mut(first + n) {
+            let before = u64::from_le(*word) & !(u64::MAX << shift);
+            *word = (before | piece << shift).to_le();
+        }
+        if shift > 0
+            && let Some(word) = words.get_mut(first + n + 1)
+        {
+            *word = (piece >> (64 - shift)).to_le();
         }
     }
 }

@@ -60,6 +60,13 @@ pub struct Executor {
     /// How often the host looked for a result on this CPU while there was nothing to do,
     /// since it last slept.
     pub(super) in_the_way: u32,
+    /// How often the host had collected tasks when this one last had nothing to do.
+    pub(super) host_seen: u32,
+    /// It had collected others since.
+    pub(super) is_host_at_work: bool,
+    /// The host is at work on this CPU, and others are awake: what takes these a moment is
+    /// left to them.
+    pub(super) gives_way: bool,
     /// How long a task takes, as last measured.
     pub(super) grain_ns: u64,
     pub(super) allowed_cpus: usize,
@@ -117,6 +124,9 @@ impl Executor {
             was_busy: false,
             hints: [0; BATCH_MAX],
             in_the_way: 0,
+            host_seen: 0,
+            is_host_at_work: false,
+            gives_way: false,
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),

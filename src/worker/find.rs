@@ -2,9 +2,11 @@
 //! others' inboxes, nearest first, tasks that tasks have spawned, what the others have
 //! taken and not begun; the lanes of the lower levels. Now and then it begins lower.
 
+use crate::layout::Fold;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, Priority};
 use crate::ring::Damaged;
+use crate::ring::steal::Taker;
 use crate::task::TaskState;
 
 use super::executor::Executor;
@@ -83,7 +85,10 @@ impl Executor {
                 .take(hints, false, |hints| record.announce(hints));
         }
         if matches!(taken, Ok((0, _))) {
-            for (_, victim) in &self.victims {
+            for (number, victim) in &self.victims {
+                if self.gives_way && is_left(&self.fold, *number, victim, self.grain_ns) {
+                    continue;
+                }
                 taken = victim.take(hints, true, |hints| record.announce(hints));
                 if let Ok((count @ 1.., _)) = taken {
                     stolen = count;
@@ -107,7 +112,8 @@ impl Executor {
         match taken {
             Ok((0, _)) => {
                 record.announce_nothing();
-                (self.find_announced(), 0)
+                let is_sought = !self.gives_way;
+                (if is_sought { self.find_announced() } else { 0 }, 0)
             }
             Ok(taken) => taken,
             Err(Damaged { .. }) => (0, 0), // the host looks at every ring, and acts
@@ -191,7 +197,10 @@ impl Executor {
     pub(super) fn glimpse(&self) -> bool {
         self.inbox.backlog() > 0
             || self.is_any_lane_full()
-            || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
+            || self.victims.iter().any(|(number, inbox)| {
+                let is_left = || is_left(&self.fold, *number, inbox, self.grain_ns);
+                inbox.backlog() > 0 && !(self.gives_way && is_left())
+            })
             || self
                 .ready
                 .iter()
@@ -202,9 +211,18 @@ impl Executor {
     /// Whether there is anything to do at all: the last look before sleeping.
     pub(super) fn look(&self) -> bool {
         self.glimpse()
-            || self.victims.iter().any(|(victim, _)| {
-                let record = &self.fold.executors[*victim];
-                record.announced().any(|hint| self.is_queued(hint))
-            })
+            || (!self.gives_way
+                && self.victims.iter().any(|(victim, _)| {
+                    let record = &self.fold.executors[*victim];
+                    record.announced().any(|hint| self.is_queued(hint))
+                }))
     }
+}
+
+/// Whether one that gives way to the host leaves what lies in another's inbox to that one: it
+/// is awake, and needs a moment for it.
+#[inline]
+fn is_left(fold: &Fold, other: usize, inbox: &Taker, grain_ns: u64) -> bool {
+    let is_short = grain_ns > 0 && inbox.backlog() * grain_ns < WORTH_WAKING_NS;
+    is_short && !fold.crowd.sleeping.contains(other as u32)
 }

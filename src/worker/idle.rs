@@ -12,6 +12,9 @@ use super::nest::Nest;
 /// 40 µs, so it pays to wait about as long for work to come.
 pub(super) const SPIN: Duration = Duration::from_micros(50);
 
+/// The same while the host brings one after the other: then it will come.
+const SPIN_MAX: Duration = Duration::from_micros(200);
+
 /// Who was so often in the host's way without having slept leaves it.
 const IN_THE_WAY: u32 = 4;
 
@@ -39,10 +42,46 @@ impl Executor {
     /// Returns when there may be something to do, or the fold stops.
     pub(super) fn idle(&mut self, patience: &mut Patience, nest: &Nest) {
         self.fold.crowd.seek(self.me.0);
+        self.gives_way = self.is_to_give_way();
         if self.spin() {
             return;
         }
         self.sleep(patience, nest);
+        self.gives_way = false;
+    }
+
+    /// Whether the host is at work on this very CPU, while another executor is awake: to spin
+    /// here, or to take part in what another does in a moment, would take the time of whoever
+    /// brings the work.
+    fn is_to_give_way(&mut self) -> bool {
+        if !self.is_scarce() {
+            return false;
+        }
+        let (cpu, seen) = self.fold.header.works_on();
+        self.is_host_at_work = seen != self.host_seen;
+        self.host_seen = seen;
+        self.is_host_at_work && cpu.is_some() && cpu == self.cpu_of(self.number()) && {
+            let crowd = &self.fold.crowd;
+            let is_awake = |e: usize| {
+                // Relaxed: a plain number of one writer.
+                let online = &self.fold.executors[e].status.online;
+                !crowd.sleeping.contains(e as u32) && online.load(Ordering::Relaxed) == 1
+            };
+            self.victims.iter().any(|(victim, _)| is_awake(*victim))
+        }
+    }
+
+    /// Whether the host has collected tasks since this executor had nothing to do the time
+    /// before.
+    fn is_host_at_work(&self) -> bool {
+        self.is_host_at_work || self.fold.header.works_on().1 != self.host_seen
+    }
+
+    /// To which CPU an executor is pinned.
+    fn cpu_of(&self, executor: usize) -> Option<u32> {
+        // Relaxed: a plain number of one writer.
+        let status = &self.fold.executors[executor].status;
+        (status.cpu.load(Ordering::Relaxed) as u32).checked_sub(1)
     }
 
     /// True when something was glimpsed. Spins with `yield` in between, so that
@@ -52,7 +91,7 @@ impl Executor {
         // Of several that find nothing, one spins when CPUs are scarce: the host
         // needs one too.
         let scarce = self.is_scarce();
-        if scarce && self.fold.crowd.searching.count() > 1 {
+        if self.gives_way || (scarce && self.is_another_searching()) {
             return self.glimpse();
         }
         let start = Instant::now();
@@ -64,7 +103,7 @@ impl Executor {
                 std::hint::spin_loop();
             }
             let waited = start.elapsed();
-            if waited >= SPIN {
+            if waited >= SPIN_MAX || (waited >= SPIN && !self.is_host_at_work()) {
                 return false;
             }
             if waited >= PAUSE {
@@ -83,35 +122,41 @@ impl Executor {
         }
     }
 
+    /// Whether another one looks for work, but for the one that is about to give way to the
+    /// host.
+    fn is_another_searching(&self) -> bool {
+        let crowd = &self.fold.crowd;
+        let is_other = |e: usize| {
+            crowd.searching.contains(e as u32)
+                && !(self.is_host_at_work() && self.cpu_of(e) == self.fold.header.works_on().0)
+        };
+        crowd.searching.count() > 1 && self.victims.iter().any(|(victim, _)| is_other(*victim))
+    }
+
     /// Whether the host looks for a result on this very CPU.
     fn is_host_here(&self) -> bool {
-        // Relaxed: as in `is_replaced`.
-        let cpu = self.record().status.cpu.load(Ordering::Relaxed);
-        cpu > 0 && self.fold.header.is_spun_on(cpu as u32 - 1)
+        let cpu = self.cpu_of(self.number());
+        cpu.is_some_and(|cpu| self.fold.header.is_spun_on(cpu))
     }
 
     /// If the host looks for one result after the other on this very CPU, each waits for
     /// the other to yield, some 10 µs a task: has somebody who sleeps look elsewhere
     /// instead.
     fn is_replaced(&self) -> bool {
-        let cpu_of = |executor: usize| {
-            // Relaxed: a plain number of one writer.
-            let cpu = self.fold.executors[executor]
-                .status
-                .cpu
-                .load(Ordering::Relaxed);
-            cpu.checked_sub(1)
-        };
-        let own = cpu_of(self.number());
+        let own = self.cpu_of(self.number());
         let crowd = &self.fold.crowd;
         let mut others = self.victims.iter().map(|(victim, _)| *victim);
-        let sleeper =
-            others.find(|other| crowd.sleeping.contains(*other as u32) && cpu_of(*other) != own);
+        let sleeper = others
+            .find(|other| crowd.sleeping.contains(*other as u32) && self.cpu_of(*other) != own);
         sleeper.is_some_and(|sleeper| self.fold.wake_sleeper(ExecutorId(sleeper as u32)))
     }
 
     fn sleep(&mut self, patience: &mut Patience, nest: &Nest) {
         self.in_the_way = 0;
+        if self.gives_way {
+            // Another may meanwhile have begun what takes long.
+            *patience = Patience::default();
+        }
         self.ring_at_last();
         self.find_keeper();
         let me = self.me.0;

@@ -38,7 +38,11 @@ const WORDS: usize = 64;
 fn receive(consumer: &mut spsc::Consumer) -> u64 {
     let mut patience = Patience::default();
     let mut got = 0;
-    while consumer.read(|word| got = word).expect("a whole ring") == 0 {
+    while consumer
+        .read(u64::MAX, |word| got = word)
+        .expect("a whole ring")
+        == 0
+    {
         patience.spin();
     }
     got
