@@ -132,11 +132,12 @@ impl<R: DeserializeOwned> Handle<R> {
     /// ```
     #[inline]
     pub fn join(mut self) -> Result<R, TaskError> {
+        let mut words = [0; _];
         if let Claim::Ticket(ticket) = &self.claim
-            && let Some((a, b, c, len)) = self.scheduler.take_small(ticket)
+            && let Some(len) = self.scheduler.take_small(ticket, &mut words)
         {
             self.claim = Claim::Taken;
-            return small(len, &[a, b, c]);
+            return small(len, &words);
         }
         self.take(|scheduler, ticket| scheduler.wait(ticket, None))
             .unwrap_or(Err(TaskError::Shutdown))

@@ -146,12 +146,13 @@ where
         {
             self.fill();
         }
+        let mut words = [0; _];
         if self.ready.is_empty()
             && let Some(next) = self.tickets.front()
-            && let Some((a, b, c, len)) = self.scheduler.take_small(next)
+            && let Some(len) = self.scheduler.take_small(next, &mut words)
         {
             self.tickets.pop_front();
-            return Some(small(len, &[a, b, c]));
+            return Some(small(len, &words));
         }
         if self.ready.is_empty() {
             let ready = &mut self.ready;

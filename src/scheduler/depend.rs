@@ -38,10 +38,11 @@ use super::Scheduler;
 use super::collect::PORTION;
 use super::graph::SlotEdge;
 use super::inputs::{Build, Input, Inputs, Unfinished};
+use super::news::{Follower, News};
 use super::pending::{Node, NodeId};
 use super::state::{Awaited, State};
 use super::submit::{Job, NotAccepted, Prepared};
-use super::ticket::{Follower, News, Ticket};
+use super::ticket::Ticket;
 use super::value::{Outcome, Value};
 
 /// Pending tasks that a fold may have; who submits more waits.

@@ -34,10 +34,11 @@ use super::Scheduler;
 use super::depend::{Dependent, Named, PENDING_MAX, unmet};
 use super::graph::{Laid, SlotEdge};
 use super::inputs::{Build, Input, List, Rebuild, Unfinished};
+use super::news::News;
 use super::pending::Node;
 use super::state::State;
 use super::submit::Job;
-use super::ticket::{News, Ticket};
+use super::ticket::Ticket;
 use super::value::{Outcome, SMALL, Value};
 
 /// A plain task that is to be submitted.

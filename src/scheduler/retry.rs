@@ -20,8 +20,8 @@ use crate::prim::SlotIndex;
 use crate::task::Outcome as Ran;
 
 use super::Scheduler;
+use super::news::News;
 use super::state::State;
-use super::ticket::News;
 use super::timers::Due;
 use super::value::Outcome;
 

@@ -1,5 +1,6 @@
 //! What a handle waits on.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -8,15 +9,13 @@ use crate::error::TaskError;
 use crate::layout::{EXECUTORS_MAX, NEST_SLOTS, PENDING_SLOTS_MAX, SLOTS_MAX};
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::sys::prefetch_for_write;
-use crate::task::Outcome as Ran;
 
 use super::depend::{Arrival, Dependent};
 use super::graph::SlotEdge;
 use super::group::{Groups, Watch, Watchers};
 use super::inputs::{Input, returned};
 use super::late::Late;
-use super::pending::NodeId;
-use super::retry::Judge;
+use super::news::{Follower, News};
 use super::value::{Outcome, SMALL, Small, Value, error_of, has_loan, of_shared, only_one};
 
 /// The slot of those that are in none: beyond every other.
@@ -29,39 +28,9 @@ const _: () =
 #[derive(Debug)]
 pub struct Ticket {
     pub(super) id: u32,
-    hint: u64,
+    /// Of slots in use it is never 0: so a ticket that may be missing fits two registers.
+    hint: NonZeroU64,
 }
-
-/// What is to be done with the outcome of a task; called by the attendant, without locks.
-pub type Follower = Box<dyn FnOnce(&Arc<Outcome>) + Send>;
-
-/// What the attendant has to tell.
-pub enum News {
-    /// A task has ended.
-    Ended {
-        outcome: Arc<Outcome>,
-        /// Who wanted to know.
-        followers: Vec<Follower>,
-    },
-    /// A pending task has all it needs, but was not quick to queue.
-    Ready(NodeId),
-    /// A task has said how far it is.
-    Heard(Arc<Listener>),
-    /// Something of the user's is to be dropped: what that does may need the lock.
-    Gone(Box<dyn Send>),
-    /// Whether its outcome is a failure is for the user to say.
-    ToJudge {
-        task: Hint,
-        /// What its function is called.
-        name: fn() -> &'static str,
-        ran: Ran,
-        outcome: Outcome,
-        judge: Judge,
-    },
-}
-
-/// Who is told how far a task is.
-pub type Listener = dyn Fn() + Send + Sync;
 
 /// Who wants to know of a task's end.
 #[derive(Default)]
@@ -91,8 +60,9 @@ impl std::fmt::Debug for Following {
 }
 
 impl Ticket {
+    #[inline]
     pub(super) fn new(id: u32, hint: Hint) -> Self {
-        let hint = hint.pack();
+        let hint = NonZeroU64::new(hint.pack()).unwrap_or(NonZeroU64::MAX);
         Ticket { id, hint }
     }
 
@@ -113,9 +83,11 @@ impl Ticket {
     /// Where the task is while it is in flight.
     #[inline]
     pub(super) fn hint(&self) -> Hint {
-        Hint::unpack(self.hint)
+        Hint::unpack(self.hint.get())
     }
 }
+
+const _: () = assert!(size_of::<Option<Ticket>>() == 16);
 
 /// Whether it is that of no slot.
 pub(super) fn is_nowhere(hint: Hint) -> bool {
@@ -285,18 +257,20 @@ impl Tickets {
         )
     }
 
-    /// The value, if it is there and of a few bytes; the ticket is gone then.
+    /// The value's length, if it is there and of a few bytes, which go to `to`; the ticket is
+    /// gone then.
     #[inline]
-    pub fn take_small(&mut self, id: u32) -> Option<Small> {
+    pub fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> Option<u8> {
         let entry = &mut self.entries[id as usize];
         let Entry::Settled(Ok(Value::Small { len, words, .. })) = entry else {
             return None;
         };
-        let [a, b, c] = *words;
-        let small = (a, b, c, *len);
-        *entry = Entry::Vacant;
+        let len = *len;
+        (to[0], to[1], to[2]) = (words[0], words[1], words[2]);
+        // Nothing to drop.
+        std::mem::forget(std::mem::replace(entry, Entry::Vacant));
         self.vacant.push(id);
-        Some(small)
+        Some(len)
     }
 
     /// The value, if it is there and of a few bytes, and no `Err`; it stays.

@@ -28,7 +28,7 @@ use super::collect::PORTION;
 use super::lead;
 use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
-use super::value::{Outcome, Small};
+use super::value::{Outcome, SMALL};
 use crate::error::TaskError;
 use crate::prim::Hint;
 use crate::sys::affinity;
@@ -66,8 +66,9 @@ const ALONE: u64 = 16;
 
 /// A shorter sleep is not worth its while.
 const NAP_MIN: Duration = Duration::from_micros(100);
-/// Who submits naps for tasks of this length.
-const NAP_GRAIN_NS: u64 = 5_000;
+/// Who submits naps for tasks of this length: of shorter ones the executors do more than one
+/// thread can submit and collect.
+const NAP_GRAIN_NS: u64 = 150;
 /// How late a result may be for it.
 const NAP_MAX: Duration = Duration::from_millis(1);
 
@@ -111,11 +112,12 @@ impl Scheduler {
         self.wait_long(ticket, deadline)
     }
 
-    /// The value of `ticket`, if it is there and of a few bytes: mostly so, when many are in
-    /// flight and were collected together. The ticket is gone then.
+    /// The length of the value of `ticket`, if it is there and of a few bytes, which go to
+    /// `to`: mostly so, when many are in flight and were collected together. The ticket is
+    /// gone then.
     #[inline]
-    pub fn take_small(&self, ticket: &Ticket) -> Option<Small> {
-        self.lock().tickets.take_small(ticket.id)
+    pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<u8> {
+        self.lock().tickets.take_small(ticket.id, to)
     }
 
     #[cold]
@@ -164,14 +166,26 @@ impl Scheduler {
     /// for each end, or to be woken for it, would take from them what they need; and
     /// there is enough for them to do meanwhile.
     pub(super) fn nap(&self, behind: usize) {
-        let state = self.lock();
-        // Of shorter tasks the executors do more than one thread can submit and collect.
-        let is_worth_it = state.grains_ns.iter().any(|grain| *grain >= NAP_GRAIN_NS);
-        let nap = self.nap_for(&state, behind).filter(|_| is_worth_it);
-        drop(state);
+        let nap = self.nap_for(&self.lock(), behind);
         if let Some(nap) = nap {
             thread::sleep(nap);
         }
+    }
+
+    /// The same for who waits for one of those that are in flight: he may not wait for the
+    /// others, so his result is late by a small part of the time that all take. False: there
+    /// are too few of them, or others wait for what he collects.
+    fn nap_for_one(&self, deadline: Option<Instant>) -> bool {
+        let state = self.lock();
+        let nap = self.nap_for(&state, state.in_flight / 4);
+        let nap = nap.filter(|_| state.is_nothing_followed() && state.waiters.is_empty());
+        drop(state);
+        let left = |nap| deadline.is_none_or(|by| Instant::now() + nap < by);
+        let nap = nap.filter(|nap| left(*nap));
+        if let Some(nap) = nap {
+            thread::sleep(nap);
+        }
+        nap.is_some()
     }
 
     /// For how long.
@@ -183,7 +197,7 @@ impl Scheduler {
         let grain = state.grains_ns.iter().copied().max().unwrap_or(0);
         let ahead = Duration::from_nanos((behind as u64).saturating_mul(grain) / executors as u64);
         let nap = (ahead / 2).min(NAP_MAX);
-        (nap >= NAP_MIN).then_some(nap)
+        (nap >= NAP_MIN && grain >= NAP_GRAIN_NS).then_some(nap)
     }
 
     /// The outcome, if there is one by now.
@@ -264,6 +278,10 @@ impl Scheduler {
                     break;
                 }
                 std::hint::spin_loop();
+            }
+            if scarce && until.is_none() && self.nap_for_one(deadline) {
+                until = Some(Instant::now() + PATIENCE.get());
+                continue;
             }
             let now = Instant::now();
             let until = *until.get_or_insert_with(|| {

@@ -13,8 +13,9 @@ use crate::prim::{Hint, TaskId};
 use crate::task::Reported;
 
 use super::Scheduler;
+use super::news::{Follower, Listener, News};
 use super::state::{Awaited, State};
-use super::ticket::{Follower, Listener, News, Ticket, Tickets, is_nowhere};
+use super::ticket::{Ticket, Tickets, is_nowhere};
 use super::value::Outcome;
 
 /// A task, and who wants to hear how far it is.
