@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::layout::ExecutorRecord;
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, Priority};
-use crate::sys::barrier;
+use crate::sys::{affinity, barrier};
 use crate::task::TaskState;
 
 use super::Scheduler;
@@ -116,14 +117,19 @@ impl Scheduler {
     #[inline]
     fn load(&self, state: &State, executor: usize) -> Load {
         let member = executor as u32;
-        let is_asleep = self.fold.crowd.sleeping.contains(member);
+        let crowd = &self.fold.crowd;
+        let is_asleep = crowd.sleeping.contains(member);
+        let grain_ns = state.grains_ns[executor];
+        // Of short tasks it makes no difference; who runs them says all the time that he
+        // begins or ends to look for them, so that his line would have to be fetched.
+        let is_short = grain_ns > 0 && grain_ns < SHORT_NS;
         Load {
             backlog: state.inboxes[executor].backlog_seen(),
-            grain_ns: state.grains_ns[executor],
+            grain_ns,
             // One that is being replaced is no quicker than one that must be woken.
             sleeping: is_asleep || state.offline[executor],
             is_here: is_asleep && self.is_here(state, executor),
-            searching: self.fold.crowd.searching.contains(member),
+            searching: !is_short && crowd.searching.contains(member),
         }
     }
 
@@ -138,6 +144,19 @@ impl Scheduler {
         state
             .works_on
             .is_some_and(|here| cpu == u64::from(here) + 1)
+    }
+
+    /// Who sleeps on this very CPU, if a short task is all there is to do: to switch to him, and
+    /// back, takes less than to wake another CPU.
+    fn local(&self, load: Load) -> Option<ExecutorId> {
+        if !self.is_scarce() || load.grain_ns == 0 || load.grain_ns >= WORTH_WAKING_NS {
+            return None;
+        }
+        let here = u64::from(affinity::current()?) + 1;
+        // Relaxed: a plain number of one writer.
+        let is_here = |e: &ExecutorRecord| e.status.cpu.load(Ordering::Relaxed) == here;
+        let at = self.fold.executors.iter().position(is_here)?;
+        Some(ExecutorId(at as u32))
     }
 
     /// Shows what was enqueued, and wakes whom it takes.
@@ -177,10 +196,20 @@ impl Scheduler {
                 }
             }
         }
-        if load.sleeping || (!load.searching && load.delay_ns() >= WORTH_WAKING_NS) {
-            // Rather another than the one on this CPU: it takes the work from there.
-            let executor = ExecutorId(executor.0 + u32::from(load.is_here));
-            self.fold.wake_one(executor);
+        let is_long = load.delay_ns() >= WORTH_WAKING_NS;
+        if !load.sleeping && !is_long && state.watch.is_some() {
+            return; // it is awake, and that it comes to it is looked after
+        }
+        load.searching = self.fold.crowd.searching.contains(executor.0);
+        if load.sleeping || (!load.searching && is_long) {
+            let local = if state.in_flight <= 1 {
+                self.local(load)
+            } else {
+                None
+            };
+            // Otherwise rather another than the one on this CPU: it takes the work from there.
+            let other = || ExecutorId(executor.0 + u32::from(load.is_here));
+            self.fold.wake_one(local.unwrap_or_else(other));
         }
         let is_behind = load.backlog > 1 || !(load.sleeping || load.searching);
         if is_behind && state.watch.is_none() {

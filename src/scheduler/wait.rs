@@ -280,7 +280,9 @@ impl Scheduler {
                 std::hint::spin_loop();
             }
             if scarce && until.is_none() && self.nap_for_one(deadline) {
-                until = Some(Instant::now() + PATIENCE.get());
+                // What has ended meanwhile is collected first.
+                let patience = Instant::now() + PATIENCE.get();
+                until = Some(deadline.map_or(patience, |d| d.min(patience)));
                 continue;
             }
             let now = Instant::now();
