@@ -439,6 +439,11 @@ impl Scheduler {
             self.condemn(state, &what);
             return;
         }
+        self.has_ended_in_slot(state, slot, error);
+    }
+
+    /// The task in `slot` was withdrawn.
+    fn has_ended_in_slot(&self, state: &mut State, slot: u32, error: TaskError) {
         match error {
             TaskError::Cancelled | TaskError::DependencyFailed { .. } => {
                 state.counters.cancelled += 1;
@@ -467,11 +472,7 @@ impl Scheduler {
             // An executor may be about to queue it: then it is one like any other.
             if is_meant && is_pending() && cell.withdraw(generation) {
                 ended += 1;
-                match error {
-                    TaskError::Cancelled => state.counters.cancelled += 1,
-                    _ => state.counters.failed += 1,
-                }
-                self.settle(state, slot, Err(Box::new(error.clone())));
+                self.has_ended_in_slot(state, slot, error.clone());
             }
         }
         state.is_releasing = is_inner;
@@ -479,9 +480,8 @@ impl Scheduler {
         ended
     }
 
-    /// After a death: what executor `executor` had begun to tell, it has; and whatever is
-    /// queued of those that were pending gets a hint, for the dead may have had the only one.
-    /// May be done twice.
+    /// After a death: what the dead had begun to tell, they have; the rest is told when it is
+    /// collected. May be done twice.
     pub(super) fn finish_for_the_dead(&self, state: &State, is_dead: impl Fn(u32) -> bool) {
         for slot in state.slots() {
             let inflight = &state.inflight[slot as usize];
@@ -497,7 +497,8 @@ impl Scheduler {
         }
     }
 
-    /// See [`Scheduler::finish_for_the_dead`].
+    /// After a death: whatever is queued of those that were pending gets a hint, for the dead
+    /// may have had the only one. May be done twice.
     pub(super) fn issue_again(&self, state: &mut State) {
         for slot in state.graph.slots() {
             let inflight = &state.inflight[slot as usize];

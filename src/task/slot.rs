@@ -193,6 +193,15 @@ impl Slot {
         Word::new(state as u8, owner, generation).pack()
     }
 
+    /// Moves the word from one state to another, unless it is in a third.
+    #[inline]
+    fn moves(&self, from: u64, to: u64) -> bool {
+        // ordering: AcqRel pairs with what each caller says; Relaxed: who fails learns nothing.
+        self.word
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
     /// The word as it is now.
     #[inline]
     pub fn word(&self) -> Word {
@@ -296,9 +305,7 @@ impl Slot {
         let word = Self::state_word(TaskState::Pending, 0, generation);
         // ordering: Release pairs with the Acquire in `make_ready`, and so with the claim
         // after it.
-        self.word
-            .compare_exchange(word, word, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.moves(word, word)
     }
 
     /// What the host has said of the end, as far as it was in time: whether dependents are
@@ -339,27 +346,19 @@ impl Slot {
     pub fn make_ready(&self, generation: Generation) -> bool {
         // ordering: Acquire pairs with `pend` and `awaits`, and Release with the Acquire in
         // `claim`: the inputs are seen.
-        self.word
-            .compare_exchange(
-                Self::state_word(TaskState::Pending, 0, generation),
-                Self::state_word(TaskState::Queued, 0, generation),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        self.moves(
+            Self::state_word(TaskState::Pending, 0, generation),
+            Self::state_word(TaskState::Queued, 0, generation),
+        )
     }
 
     /// Pending → Free(g+1), by the host: it ends without having run.
     pub fn withdraw(&self, generation: Generation) -> bool {
         // ordering: AcqRel as in `make_ready`, with which it competes.
-        self.word
-            .compare_exchange(
-                Self::state_word(TaskState::Pending, 0, generation),
-                Self::state_word(TaskState::Free, 0, generation.next()),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        self.moves(
+            Self::state_word(TaskState::Pending, 0, generation),
+            Self::state_word(TaskState::Free, 0, generation.next()),
+        )
     }
 
     /// Free, Waiting, or Pending without others' help → Queued, by the host, who has
@@ -376,14 +375,10 @@ impl Slot {
     pub fn claim(&self, me: ExecutorId, generation: Generation) -> bool {
         // ordering: Acquire pairs with `queue`: we see head and payload. The
         // claim itself publishes nothing but the word.
-        self.word
-            .compare_exchange(
-                Self::state_word(TaskState::Queued, 0, generation),
-                Self::state_word(TaskState::Running, me.0, generation),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        self.moves(
+            Self::state_word(TaskState::Queued, 0, generation),
+            Self::state_word(TaskState::Running, me.0, generation),
+        )
     }
 
     /// Running(me) → Finishing(me), after the result was written: from here on it counts.
@@ -408,14 +403,10 @@ impl Slot {
     /// Queued → Free(g+1), by the host: cancelled before anybody claimed it.
     pub fn cancel(&self, generation: Generation) -> bool {
         // ordering: AcqRel as in `claim`, with which it competes.
-        self.word
-            .compare_exchange(
-                Self::state_word(TaskState::Queued, 0, generation),
-                Self::state_word(TaskState::Free, 0, generation.next()),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        self.moves(
+            Self::state_word(TaskState::Queued, 0, generation),
+            Self::state_word(TaskState::Free, 0, generation.next()),
+        )
     }
 
     /// Done, or Running by a dead executor, or anything a wild one left: → Free
