@@ -14,7 +14,7 @@
 //! |         | 2. look once more; found: `cancel` |
 //! |         | 3. wait; 4. out of *sleeping*, into *searching*; look again |
 //! | waker   | 1. publish, light barrier |
-//! |         | 2. somebody searches: he will find it, in his last look if not before |
+//! |         | 2. somebody searches: he will find it, in his last look if not before; or leave it, for 2 ms at most, to one with whom it lies and who is awake |
 //! |         | 3. choose a sleeper: mark him as searching, clear his sleeping bit, ring |
 //!
 //! A waker that dies in step 3 leaves somebody marked who does not search: so after

@@ -23,7 +23,7 @@ pub struct Load {
     pub sleeping: bool,
     /// It is looking for work.
     pub searching: bool,
-    /// It is asleep, and its CPU is the one that brings the work.
+    /// It is asleep, and its CPU is that of whoever brings the work, as far as is known.
     pub is_here: bool,
 }
 

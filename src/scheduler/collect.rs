@@ -15,7 +15,7 @@ use super::value::{Outcome, Value};
 const AHEAD: usize = 16;
 /// Whoever collects so many at a time is at work, and does not wait for one.
 const MANY: usize = 8;
-/// Who waits for one of many collects so many of each executor's at a time.
+/// Who waits for one of many, or submits, collects so many of each executor's at a time.
 pub(super) const PORTION: u64 = 256;
 
 impl Scheduler {

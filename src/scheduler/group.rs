@@ -217,7 +217,7 @@ impl Scheduler {
         }
         let members = state.tickets.groups.entries[group.id as usize].members;
         drop(state);
-        self.nap(members);
+        self.nap(members, deadline);
         let begin = Instant::now();
         let until = begin + patience();
         let scarce = self.is_scarce();

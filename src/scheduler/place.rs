@@ -133,7 +133,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether an executor is pinned to the CPU on which this thread was at work, if CPUs are
+    /// Whether an executor is pinned to the CPU on which tasks were last collected, if CPUs are
     /// scarce.
     fn is_here(&self, state: &State, executor: usize) -> bool {
         // Relaxed: a plain number of one writer.
@@ -146,8 +146,8 @@ impl Scheduler {
             .is_some_and(|here| cpu == u64::from(here) + 1)
     }
 
-    /// Who sleeps on this very CPU, if a short task is all there is to do: to switch to him, and
-    /// back, takes less than to wake another CPU.
+    /// Who belongs to this very CPU, if a short task is all there is to do: if he sleeps, to
+    /// switch to him, and back, takes less than to wake another CPU.
     fn local(&self, load: Load) -> Option<ExecutorId> {
         if !self.is_scarce() || load.grain_ns == 0 || load.grain_ns >= WORTH_WAKING_NS {
             return None;
@@ -201,18 +201,19 @@ impl Scheduler {
             return; // it is awake, and that it comes to it is looked after
         }
         load.searching = self.fold.crowd.searching.contains(executor.0);
-        if load.sleeping || (!load.searching && is_long) {
+        let is_wanted = load.sleeping || (!load.searching && is_long);
+        let is_woken = is_wanted && {
             let local = if state.in_flight <= 1 {
                 self.local(load)
             } else {
                 None
             };
-            // Otherwise rather another than the one on this CPU: it takes the work from there.
+            // Otherwise rather another than the one where tasks are collected.
             let other = || ExecutorId(executor.0 + u32::from(load.is_here));
-            self.fold.wake_one(local.unwrap_or_else(other));
-        }
-        let is_behind = load.backlog > 1 || !(load.sleeping || load.searching);
-        if is_behind && state.watch.is_none() {
+            self.fold.wake_one(local.unwrap_or_else(other))
+        };
+        // Who searches may have found something else by now, and have looked here before.
+        if (load.backlog > 1 || !is_woken) && state.watch.is_none() {
             self.watch(state);
         }
     }
@@ -237,9 +238,8 @@ impl Scheduler {
         }
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
-        let is_sought = self.fold.crowd.searching.any();
         let is_woken = self.fold.wake_one(ExecutorId(state.next as u32));
-        if (backlog > 1 || !(is_sought || is_woken)) && state.watch.is_none() {
+        if (backlog > 1 || !is_woken) && state.watch.is_none() {
             self.watch(state);
         }
         if let Some(what) = damage {

@@ -30,7 +30,7 @@ use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
 use super::value::{Outcome, SMALL};
 use crate::error::TaskError;
-use crate::prim::Hint;
+use crate::prim::{Hint, Priority};
 use crate::sys::affinity;
 use crate::task::TaskState;
 
@@ -106,7 +106,17 @@ impl Scheduler {
     /// there is one.
     #[inline]
     pub fn wait(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
-        if let Some(outcome) = self.spin(ticket, deadline) {
+        self.wait_and_nap(ticket, deadline, true)
+    }
+
+    #[inline]
+    fn wait_and_nap(
+        &self,
+        ticket: &Ticket,
+        deadline: Option<Instant>,
+        may_nap: bool,
+    ) -> Option<Outcome> {
+        if let Some(outcome) = self.spin(ticket, deadline, may_nap) {
             return Some(outcome);
         }
         self.wait_long(ticket, deadline)
@@ -146,9 +156,9 @@ impl Scheduler {
             return;
         };
         if !self.has_ended(first.hint()) {
-            self.nap(tickets.len());
+            self.nap(tickets.len(), None);
         }
-        match self.wait(&first, None) {
+        match self.wait_and_nap(&first, None, false) {
             Some(outcome) => each(outcome),
             None => each(Err(Box::new(TaskError::Shutdown))),
         }
@@ -165,27 +175,56 @@ impl Scheduler {
     /// part of the time that these will take, if the executors need all CPUs. To look
     /// for each end, or to be woken for it, would take from them what they need; and
     /// there is enough for them to do meanwhile.
-    pub(super) fn nap(&self, behind: usize) {
-        let nap = self.nap_for(&self.lock(), behind);
+    pub(super) fn nap(&self, behind: usize, deadline: Option<Instant>) {
+        let nap = self.worthwhile_nap(&self.lock(), behind, deadline);
         if let Some(nap) = nap {
             thread::sleep(nap);
         }
     }
 
     /// The same for who waits for one of those that are in flight: he may not wait for the
-    /// others, so his result is late by a small part of the time that all take. False: there
-    /// are too few of them, or others wait for what he collects.
-    fn nap_for_one(&self, deadline: Option<Instant>) -> bool {
-        let state = self.lock();
-        let nap = self.nap_for(&state, state.in_flight / 4);
-        let nap = nap.filter(|_| state.is_nothing_followed() && state.waiters.is_empty());
-        drop(state);
-        let left = |nap| deadline.is_none_or(|by| Instant::now() + nap < by);
-        let nap = nap.filter(|nap| left(*nap));
-        if let Some(nap) = nap {
-            thread::sleep(nap);
+    /// others, so his result is late by a small part of the time that all take. Nothing if
+    /// others wait for what he collects, or the task is an urgent one. False: he may have to
+    /// wait as long as before.
+    fn nap_for_one(&self, ticket: &Ticket, deadline: Option<Instant>) -> bool {
+        let mut state = self.lock();
+        let others = |state: &State| state.in_flight / 4;
+        if self
+            .worthwhile_nap(&state, others(&state), deadline)
+            .is_none()
+        {
+            return false;
         }
-        nap.is_some()
+        // What has ended is not in flight.
+        self.reap(&mut state);
+        let nap = self.worthwhile_nap(&state, others(&state), deadline);
+        let inflight = state.inflight.get(ticket.hint().slot.at());
+        let is_urgent = inflight.is_some_and(|inflight| inflight.priority() == Priority::Urgent);
+        let is_settled = state.tickets.is_settled(ticket.id);
+        let is_pressing = is_urgent || !state.is_nothing_followed() || !state.waiters.is_empty();
+        drop(state);
+        if let Some(nap) = nap
+            && !is_settled
+            && !is_pressing
+        {
+            thread::sleep(nap);
+            return true;
+        }
+        is_settled
+    }
+
+    /// For how long, if that is worth it and ends before the deadline.
+    fn worthwhile_nap(
+        &self,
+        state: &State,
+        behind: usize,
+        deadline: Option<Instant>,
+    ) -> Option<Duration> {
+        let is_worth_it = state.grains_ns.iter().any(|grain| *grain >= NAP_GRAIN_NS);
+        let nap = self.nap_for(state, behind).filter(|_| is_worth_it)?;
+        deadline
+            .is_none_or(|by| Instant::now() + nap < by)
+            .then_some(nap)
     }
 
     /// For how long.
@@ -197,7 +236,7 @@ impl Scheduler {
         let grain = state.grains_ns.iter().copied().max().unwrap_or(0);
         let ahead = Duration::from_nanos((behind as u64).saturating_mul(grain) / executors as u64);
         let nap = (ahead / 2).min(NAP_MAX);
-        (nap >= NAP_MIN && grain >= NAP_GRAIN_NS).then_some(nap)
+        (nap >= NAP_MIN).then_some(nap)
     }
 
     /// The outcome, if there is one by now.
@@ -245,9 +284,9 @@ impl Scheduler {
         }
     }
 
-    fn spin(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
+    fn spin(&self, ticket: &Ticket, deadline: Option<Instant>, may_nap: bool) -> Option<Outcome> {
         let mut has_said_so = false;
-        let outcome = self.spin_and_say_so(ticket, deadline, &mut has_said_so);
+        let outcome = self.spin_and_say_so(ticket, deadline, may_nap, &mut has_said_so);
         if has_said_so {
             self.fold.header.set_spins_on(None);
         }
@@ -261,6 +300,7 @@ impl Scheduler {
         &self,
         ticket: &Ticket,
         deadline: Option<Instant>,
+        mut may_nap: bool,
         has_said_so: &mut bool,
     ) -> Option<Outcome> {
         let mut until = None;
@@ -279,10 +319,7 @@ impl Scheduler {
                 }
                 std::hint::spin_loop();
             }
-            if scarce && until.is_none() && self.nap_for_one(deadline) {
-                // What has ended meanwhile is collected first.
-                let patience = Instant::now() + PATIENCE.get();
-                until = Some(deadline.map_or(patience, |d| d.min(patience)));
+            if scarce && std::mem::take(&mut may_nap) && self.nap_for_one(ticket, deadline) {
                 continue;
             }
             let now = Instant::now();

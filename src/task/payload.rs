@@ -7,6 +7,9 @@ use super::slot::{Head, PAYLOAD_WORDS, Place};
 /// Bytes that fit into a slot.
 pub const INLINE_LEN: usize = 48;
 
+/// Most pieces are no longer: an integer, encoded, has ten bytes at most.
+const A_LITTLE: usize = 16;
+
 /// A byte buffer that needs no allocation up to [`INLINE_LEN`].
 #[derive(Debug, Default)]
 pub struct Payload {
@@ -110,8 +113,8 @@ impl Payload {
     pub fn extend(&mut self, more: &[u8]) {
         let end = self.len + more.len();
         if end <= INLINE_LEN {
-            if more.len() <= 8 {
-                self.extend_a_little(more);
+            if more.len() <= A_LITTLE {
+                more.chunks(8).for_each(|few| self.extend_a_little(few));
                 return;
             }
             bytemuck::cast_slice_mut(&mut self.inline)[self.len..end].copy_from_slice(more);
@@ -121,24 +124,16 @@ impl Payload {
         self.len = end;
     }
 
-    /// Appends up to 8 bytes, as most pieces are, to inline ones. Whole words are written:
-    /// to read one that was just written byte by byte takes until they have left the CPU.
+    /// Appends up to 8 bytes to inline ones. Whole words are written: to read one that was
+    /// just written byte by byte takes until they have left the CPU.
     #[inline]
-    fn extend_a_little(&mut self, more: &[u8]) {
+    fn extend_a_little(&mut self, few: &[u8]) {
         let mut piece = 0;
-        for (at, byte) in more.iter().enumerate() {
+        for (at, byte) in few.iter().enumerate() {
             piece |= u64::from(*byte) << (8 * at);
         }
-        let (at, shift) = (self.len / 8, 8 * (self.len % 8));
-        let Some(word) = self.inline.get_mut(at) else {
-            return; // full, and nothing more
-        };
-        let before = u64::from_le(*word) & !(u64::MAX << shift);
-        *word = (before | piece << shift).to_le();
-        if shift + 8 * more.len() > 64 {
-            self.inline[at + 1] = (piece >> (64 - shift)).to_le();
-        }
-        self.len += more.len();
+        put_words(&mut self.inline, self.len, &[piece.to_le()], few.len());
+        self.len += few.len();
     }
 
     /// Appends the first `len` bytes of some words, if all stays inline; else nothing, and

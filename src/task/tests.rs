@@ -286,6 +286,15 @@ fn pieces_of_a_payload_stand_one_behind_the_other() {
             expected.extend(&piece);
             assert_eq!(payload.bytes(), expected, "round {round}");
             if below(4) == 0 {
+                let (words, len) = ([below(1 << 60) as u64; 3], below(25));
+                let fits = expected.len() + len <= INLINE_LEN;
+                assert_eq!(payload.extend_by_words(&words, len), fits, "round {round}");
+                if fits {
+                    expected.extend(&bytemuck::cast_slice(&words)[..len]);
+                }
+                assert_eq!(payload.bytes(), expected, "round {round}, {len} of words");
+            }
+            if below(4) == 0 {
                 let len = below(expected.len() + 2);
                 payload.truncate(len);
                 expected.truncate(len);

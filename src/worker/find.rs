@@ -10,6 +10,7 @@ use crate::ring::steal::Taker;
 use crate::task::TaskState;
 
 use super::executor::Executor;
+use super::idle::is_awake;
 
 /// Waiting work that is worth waking somebody for, in ns.
 const WORTH_WAKING_NS: u64 = 30_000;
@@ -168,14 +169,17 @@ impl Executor {
     /// than this executor should keep to itself, wakes another.
     pub(super) fn leave_search(&self, left: u64) {
         self.fold.crowd.found(self.me.0);
-        let worth = self.grain_ns == 0 || left * self.grain_ns >= WORTH_WAKING_NS;
+        let is_worth =
+            |left: u64| left > 0 && (self.grain_ns == 0 || left * self.grain_ns >= WORTH_WAKING_NS);
         let crowd = &self.fold.crowd;
-        let is_needed = (left > 0 && worth) || {
-            // A submitter may have relied on this executor's search for work that lies
-            // elsewhere.
+        let is_needed = is_worth(left) || {
+            // A submitter may have relied on this executor's search: for work that lies
+            // elsewhere, or that came after the batch was taken.
             let lies_elsewhere = || {
                 let is_from_lane = self.level.lane().is_some();
-                (is_from_lane && self.inbox.backlog() > 0)
+                let own = self.inbox.backlog();
+                (is_from_lane && own > 0)
+                    || is_worth(own)
                     || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
                     || self.ready.iter().any(|ready| ready.backlog() > 0)
                     || self.is_any_lane_full()
@@ -223,6 +227,11 @@ impl Executor {
 /// is awake, and needs a moment for it.
 #[inline]
 fn is_left(fold: &Fold, other: usize, inbox: &Taker, grain_ns: u64) -> bool {
-    let is_short = grain_ns > 0 && inbox.backlog() * grain_ns < WORTH_WAKING_NS;
-    is_short && !fold.crowd.sleeping.contains(other as u32)
+    // Relaxed: judgement, not truth.
+    let theirs = fold.executors[other]
+        .status
+        .grain_ns
+        .load(Ordering::Relaxed);
+    let backlog = inbox.backlog().saturating_mul(theirs.max(grain_ns));
+    grain_ns > 0 && backlog < WORTH_WAKING_NS && is_awake(fold, other)
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::layout::Fold;
 use crate::prim::ExecutorId;
 use crate::prim::atomic::Ordering;
 
@@ -26,6 +27,9 @@ const PAUSE: Duration = Duration::from_micros(4);
 const NAP_MIN: Duration = Duration::from_millis(10);
 const NAP_MAX: Duration = Duration::from_secs(1);
 
+/// How long at most while it has left something to another.
+const GIVEN_WAY: Duration = Duration::from_millis(2);
+
 /// Grows while nothing is found.
 #[derive(Debug)]
 pub struct Patience {
@@ -36,6 +40,17 @@ impl Default for Patience {
     fn default() -> Self {
         Patience { nap: NAP_MIN }
     }
+}
+
+/// Whether an executor is neither asleep nor, as far as is known, dead.
+pub(super) fn is_awake(fold: &Fold, executor: usize) -> bool {
+    // Relaxed: a plain number of one writer.
+    let is_online = fold.executors[executor]
+        .status
+        .online
+        .load(Ordering::Relaxed)
+        == 1;
+    is_online && !fold.crowd.sleeping.contains(executor as u32)
 }
 
 impl Executor {
@@ -61,13 +76,8 @@ impl Executor {
         self.is_host_at_work = seen != self.host_seen;
         self.host_seen = seen;
         self.is_host_at_work && cpu.is_some() && cpu == self.cpu_of(self.number()) && {
-            let crowd = &self.fold.crowd;
-            let is_awake = |e: usize| {
-                // Relaxed: a plain number of one writer.
-                let online = &self.fold.executors[e].status.online;
-                !crowd.sleeping.contains(e as u32) && online.load(Ordering::Relaxed) == 1
-            };
-            self.victims.iter().any(|(victim, _)| is_awake(*victim))
+            let mut others = self.victims.iter();
+            others.any(|(other, _)| is_awake(&self.fold, *other))
         }
     }
 
@@ -153,10 +163,6 @@ impl Executor {
 
     fn sleep(&mut self, patience: &mut Patience, nest: &Nest) {
         self.in_the_way = 0;
-        if self.gives_way {
-            // Another may meanwhile have begun what takes long.
-            *patience = Patience::default();
-        }
         self.ring_at_last();
         self.find_keeper();
         let me = self.me.0;
@@ -174,6 +180,10 @@ impl Executor {
 
     /// For ever when all others sleep too, else for a while.
     fn nap(&self, patience: &mut Patience) -> Option<Instant> {
+        if self.gives_way {
+            // Whom it has left something to may fall asleep or die, or have begun what takes long.
+            return Some(Instant::now() + GIVEN_WAY);
+        }
         let alone = self.victims.iter().all(|(victim, _)| {
             // Relaxed: if it is wrong, one nap is too long or one too many.
             let online = &self.fold.executors[*victim].status.online;

@@ -1,11 +1,13 @@
 //! Ways to run a graph: pinfold's, and those of rayon. Each gives the checksum of the
 //! last step.
 
+use std::fmt::{self, Formatter};
+
 use pinfold::{Child, Handle, Runtime};
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::graph::{Graph, Kind, MOST_INPUTS};
 
@@ -39,13 +41,70 @@ fn later((place, inputs): (Place, Vec<u64>)) -> u64 {
     place.run(inputs.into_iter())
 }
 
-/// Some inputs; encoded are as many as there are.
-type Few = SmallVec<[u64; MOST_INPUTS]>;
+/// Some inputs; encoded are the bytes of as many as there are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Few {
+    values: [[u8; 8]; MOST_INPUTS],
+    count: usize,
+}
+
+impl Few {
+    fn values(&self) -> impl Iterator<Item = u64> {
+        self.values[..self.count]
+            .iter()
+            .map(|value| u64::from_ne_bytes(*value))
+    }
+}
+
+impl FromIterator<u64> for Few {
+    fn from_iter<I: IntoIterator<Item = u64>>(values: I) -> Self {
+        let mut few = Few::default();
+        for value in values {
+            few.values[few.count] = value.to_ne_bytes();
+            few.count += 1;
+        }
+        few
+    }
+}
+
+impl Serialize for Few {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.values[..self.count].as_flattened())
+    }
+}
+
+impl<'de> Deserialize<'de> for Few {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = Few;
+
+    fn expecting(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        to.write_str("some times 8 bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Few, E> {
+        let (values, rest) = bytes.as_chunks();
+        if !rest.is_empty() || values.len() > MOST_INPUTS {
+            return Err(E::invalid_length(bytes.len(), &self));
+        }
+        let mut few = Few::default();
+        few.values[..values.len()].copy_from_slice(values);
+        few.count = values.len();
+        Ok(few)
+    }
+}
+
 /// The inputs as part of the argument.
 type Complete = (Place, Few);
 
 fn complete((place, inputs): Complete) -> u64 {
-    place.run(inputs.into_iter())
+    place.run(inputs.values())
 }
 
 fn completed(graph: &Graph, step: usize, point: usize, before: &[u64]) -> Complete {
