@@ -84,11 +84,7 @@ impl World {
         self.crowd.searching.insert(me);
         loop {
             if let Some(left) = self.take(me) {
-                self.crowd.found(me);
-                if left > 0 {
-                    barrier::light();
-                    self.wake_one(me);
-                }
+                self.leave_search(me, left);
                 self.done.fetch_add(1, Ordering::Relaxed);
                 self.running[me as usize].store(0, SeqCst);
                 barrier::light();
@@ -99,6 +95,39 @@ impl World {
                 self.crowd.seek(me);
                 self.sleep(me);
             }
+        }
+        self.crowd.searching.remove(me);
+    }
+
+    /// As `Executor::leave_search`.
+    fn leave_search(&self, me: u32, left: u64) {
+        self.crowd.found(me);
+        barrier::light();
+        let came_since = || self.waiting.load(Ordering::Relaxed) > 0;
+        if left > 0 || (!self.crowd.searching.any() && came_since()) {
+            self.wake_one(me);
+        }
+    }
+
+    /// Takes one task, which takes until all is to stop.
+    fn run_long(&self, me: u32) {
+        self.crowd.searching.insert(me);
+        let is_stopping = || self.stopping.load(Ordering::Relaxed) > 0;
+        while !is_stopping() {
+            if let Some(left) = self.take(me) {
+                self.leave_search(me, left);
+                while !is_stopping() {
+                    let key = self.bell(me).prepare();
+                    if is_stopping() {
+                        self.bell(me).cancel();
+                    } else {
+                        self.bell(me).wait(key, None);
+                    }
+                }
+                return;
+            }
+            self.crowd.seek(me);
+            self.sleep(me);
         }
         self.crowd.searching.remove(me);
     }
@@ -172,6 +201,24 @@ fn no_work_is_left_by_two() {
             for executor in executors {
                 executor.join().expect("ends");
             }
+        });
+    });
+}
+
+/// One of two executors takes something that takes long, just when something else comes and
+/// it is marked as searching: the other one, asleep, is woken for that.
+#[test]
+fn nothing_waits_behind_what_takes_long() {
+    newest(|| {
+        explore("crowd: a long task", Some(2), || {
+            let world = World::new();
+            world.waiting.fetch_add(1, Ordering::Relaxed);
+            let long = spawn(&world, |world| world.run_long(0));
+            let other = spawn(&world, |world| world.execute(1));
+            world.submit(0);
+            world.wait_and_stop(1);
+            long.join().expect("ends");
+            other.join().expect("ends");
         });
     });
 }
