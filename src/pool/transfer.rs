@@ -144,7 +144,7 @@ impl Drop for OuterIncoming {
 }
 
 /// Runs `encode`; returns the holds of the buffers it met, in order.
-#[inline]
+#[inline(always)]
 pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
     // A value whose encoding encodes others has their lists apart from its own; also
     // when it panics.

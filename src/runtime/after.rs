@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 use crate::error::TaskError;
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{
-    Build, Dependencies as Listed, Dependency, Few, Job, List, Named, NotAccepted, Outcome,
-    Scheduler, Ticket, Unfinished, decode_again,
+    Build, Dependencies as Listed, Dependency, Few, Job, List, NotAccepted, Outcome, Scheduler,
+    Ticket, Unfinished, decode_again,
 };
 use crate::task::Payload;
 
 use super::Task;
-use super::handle::{Claim, Handle};
+use super::handle::Handle;
 use super::task::{Encoded, Submitted, encode, foreign, refuse};
 
 /// The outcomes of what was depended on, in order.
@@ -146,32 +146,18 @@ impl<R: DeserializeOwned + 'static> Sealed for Vec<&Handle<R>> {
 }
 
 impl<R> Handle<R> {
-    /// Its ticket and its task's name, if it has one of this fold.
+    /// Its ticket, if that is of this fold.
     #[inline]
-    fn ticket_of(&self, fold: &Arc<Scheduler>) -> Option<Named<'_>> {
-        match &self.claim {
-            Claim::Ticket(ticket) if Arc::ptr_eq(fold, &self.scheduler) => {
-                Some((ticket, self.name))
-            }
-            _ => None,
-        }
+    fn ticket_of(&self, fold: &Arc<Scheduler>) -> Option<&Ticket> {
+        let is_own = Arc::ptr_eq(fold, &self.scheduler);
+        self.ticket.as_ref().filter(|_| is_own)
     }
 
     /// What it is for a task of this fold that depends on it.
     fn dependency(&self, fold: &Arc<Scheduler>) -> Dependency<'_> {
-        let name = self.name;
-        match &self.claim {
-            Claim::Ticket(_) if !Arc::ptr_eq(fold, &self.scheduler) => {
-                let error = TaskError::ForeignHandle { task: name() };
-                Dependency::Ended(Arc::new(Err(Box::new(error))), name)
-            }
-            Claim::Ticket(ticket) => Dependency::Ticket { ticket, name },
-            Claim::Ended(error) => Dependency::Ended(Arc::new(Err(error.clone())), name),
-            Claim::Known(outcome) => Dependency::Ended(Arc::clone(outcome), name),
-            Claim::Taken => {
-                let error = Box::new(TaskError::AlreadyJoined);
-                Dependency::Ended(Arc::new(Err(error)), name)
-            }
+        match self.ticket_of(fold) {
+            Some(ticket) => Dependency::Own(ticket),
+            None => Dependency::Foreign(self.name()),
         }
     }
 }
@@ -319,7 +305,7 @@ where
             None
         };
         let submitted = self.submit_after(&after, args, encoded);
-        Handle::new(submitted.scheduler, submitted.ticket, self.name)
+        submitted.handle()
     }
 
     /// Submits it, if that takes little; else gives back what is encoded.
@@ -350,7 +336,7 @@ where
                 Some((Arc::clone(scheduler), ticket))
             });
             if let Some((scheduler, ticket)) = submitted {
-                return Ok(Handle::new(scheduler, Ok(ticket), self.name));
+                return Ok(Handle::new(scheduler, ticket));
             }
             payload.truncate(len);
         }

@@ -84,7 +84,7 @@ impl Core {
 
     /// What `f` makes of the scheduler of the present fold, which cannot be replaced
     /// meanwhile; `f` neither waits nor calls anything of the user's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn with_present<T>(&self, f: impl FnOnce(&Arc<Scheduler>) -> T) -> T {
         f(&self.present.lock())
     }

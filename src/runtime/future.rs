@@ -5,50 +5,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Scheduler, Ticket};
 
 use super::handle::Handle;
-
-/// Who is to be woken.
-#[derive(Debug, Default)]
-pub struct Wakeful(Option<Arc<Mutex<Option<Waker>>>>);
-
-impl Wakeful {
-    /// Has `waker` woken when the task of `ticket` has ended; false if it has.
-    fn set(&mut self, scheduler: &Scheduler, ticket: &Ticket, waker: &Waker) -> bool {
-        if let Some(slot) = &self.0 {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            return match &mut *slot {
-                Some(last) => {
-                    last.clone_from(waker);
-                    true
-                }
-                // Taken by the attendant: the outcome is there.
-                None => false,
-            };
-        }
-        let slot = Arc::new(Mutex::new(Some(waker.clone())));
-        let theirs = Arc::clone(&slot);
-        let wake = move || {
-            let waker = theirs.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        };
-        let follower = Box::new(move |_: &_| wake());
-        let follows = scheduler.follow(ticket, follower).is_ok();
-        if follows {
-            self.0 = Some(slot);
-        }
-        follows
-    }
-}
 
 /// Ends as [`Handle::join`] does. Dropping it detaches the task.
 ///
@@ -85,13 +48,11 @@ impl<R: DeserializeOwned> Future for Handle<R> {
         if let Some(outcome) = self.try_join() {
             return Poll::Ready(outcome);
         }
-        let waits = self.with_ticket(|scheduler, ticket, wakeful| {
-            wakeful.set(scheduler, ticket, context.waker())
-        });
-        match waits {
-            Some(true) => Poll::Pending,
-            // It has ended in between.
-            _ => Poll::Ready(self.try_join().unwrap_or(Err(TaskError::Shutdown))),
+        let waits = |ticket| self.scheduler.wake_at_end(ticket, context.waker());
+        if self.ticket.as_ref().is_some_and(waits) {
+            return Poll::Pending;
         }
+        // It has ended in between.
+        Poll::Ready(self.try_join().unwrap_or(Err(TaskError::Shutdown)))
     }
 }

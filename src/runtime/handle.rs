@@ -9,11 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::prim::TaskId;
-use crate::scheduler::{Outcome, Scheduler, Ticket, decode_again, small};
+use crate::scheduler::{Mark, Outcome, Scheduler, Ticket, decode_again, small};
 use crate::task::Reported;
 
 use super::callbacks::{self, CallbackError};
-use super::future::Wakeful;
 use super::memo::Call;
 
 /// A task that was submitted; ends in its value or in a [`TaskError`].
@@ -36,22 +35,14 @@ use super::memo::Call;
 #[must_use = "dropping the handle detaches the task; call `join` for its outcome"]
 pub struct Handle<R> {
     pub(super) scheduler: Arc<Scheduler>,
-    pub(super) claim: Claim,
-    pub(super) name: fn() -> &'static str,
-    /// What few handles have.
-    extra: Option<Box<Extra>>,
+    /// There until `join` has taken the outcome.
+    pub(super) ticket: Option<Ticket>,
     result: PhantomData<fn() -> R>,
 }
 
-#[derive(Debug, Default)]
-struct Extra {
-    wakeful: Wakeful,
-    has_on_complete: bool,
-    has_on_error: bool,
-    has_on_progress: bool,
-    /// Dropping the handle cancels the task.
-    aborts: bool,
-}
+// Two registers: programs move handles about, and what was written in pieces a moment ago is
+// not moved at once.
+const _: () = assert!(size_of::<Handle<()>>() == 16);
 
 /// How far a task has said it is; from [`Handle::progress`].
 ///
@@ -85,36 +76,25 @@ impl From<Reported> for Progress {
     }
 }
 
-/// What a handle still has to get.
-#[derive(Debug)]
-pub(super) enum Claim {
-    Ticket(Ticket),
-    /// The task ended before it was queued. Boxed: handles are moved about.
-    Ended(Box<TaskError>),
-    /// Its value was known before.
-    Known(Arc<Outcome>),
-    Taken,
-}
-
-const _: () = assert!(size_of::<Handle<()>>() <= 48);
-
 impl<R: DeserializeOwned> Handle<R> {
     #[inline]
-    pub(super) fn new(
-        scheduler: Arc<Scheduler>,
-        submitted: Result<Ticket, Box<TaskError>>,
-        name: fn() -> &'static str,
-    ) -> Self {
+    pub(super) fn new(scheduler: Arc<Scheduler>, ticket: Ticket) -> Self {
         Handle {
             scheduler,
-            name,
-            claim: match submitted {
-                Ok(ticket) => Claim::Ticket(ticket),
-                Err(error) => Claim::Ended(error),
-            },
-            extra: None,
+            ticket: Some(ticket),
             result: PhantomData,
         }
+    }
+
+    /// Of a task that ended before it was queued.
+    #[cold]
+    pub(super) fn failed(
+        scheduler: Arc<Scheduler>,
+        name: fn() -> &'static str,
+        error: Box<TaskError>,
+    ) -> Self {
+        let ticket = scheduler.ended(name, Arc::new(Err(error)));
+        Self::new(scheduler, ticket)
     }
 
     /// Waits for the task to end.
@@ -133,10 +113,10 @@ impl<R: DeserializeOwned> Handle<R> {
     #[inline]
     pub fn join(mut self) -> Result<R, TaskError> {
         let mut words = [0; _];
-        if let Claim::Ticket(ticket) = &self.claim
+        if let Some(ticket) = &self.ticket
             && let Some(len) = self.scheduler.take_small(ticket, &mut words)
         {
-            self.claim = Claim::Taken;
+            self.ticket = None;
             return small(len, &words);
         }
         self.take(|scheduler, ticket| scheduler.wait(ticket, None))
@@ -183,31 +163,15 @@ impl<R: DeserializeOwned> Handle<R> {
         self.take(Scheduler::poll)
     }
 
-    /// What it waits on, while the outcome is to be had.
-    pub(super) fn ticket(&self) -> Option<(&Arc<Scheduler>, &Ticket)> {
-        match &self.claim {
-            Claim::Ticket(ticket) => Some((&self.scheduler, ticket)),
-            Claim::Ended(_) | Claim::Known(_) | Claim::Taken => None,
-        }
-    }
-
     #[inline]
     fn take(
         &mut self,
         get: impl FnOnce(&Scheduler, &Ticket) -> Option<Outcome>,
     ) -> Option<Result<R, TaskError>> {
-        let outcome = match &self.claim {
-            Claim::Ticket(ticket) => get(&self.scheduler, ticket)?,
-            Claim::Ended(error) => Err(error.clone()),
-            Claim::Known(outcome) => {
-                let outcome = Arc::clone(outcome);
-                self.claim = Claim::Taken;
-                return Some(decode_again(&outcome));
-            }
-            Claim::Taken => return Some(Err(TaskError::AlreadyJoined)),
+        let Some(ticket) = &self.ticket else {
+            return Some(Err(TaskError::AlreadyJoined));
         };
-        self.claim = Claim::Taken;
-        Some(decode(outcome))
+        get(&self.scheduler, ticket).map(decode)
     }
 }
 
@@ -220,15 +184,21 @@ pub(super) fn decode<R: DeserializeOwned>(outcome: Outcome) -> Result<R, TaskErr
 }
 
 impl<R> Drop for Handle<R> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Claim::Ticket(ticket) = &self.claim {
-            if self.extra.as_ref().is_some_and(|extra| extra.aborts) {
-                self.scheduler.cancel(ticket, None);
-            }
-            self.scheduler.detach(ticket);
+        if let Some(ticket) = &self.ticket {
+            abandon(&self.scheduler, ticket);
         }
     }
+}
+
+/// The handle of a task is dropped, and its outcome was not taken by `join`.
+#[cold]
+fn abandon(scheduler: &Scheduler, ticket: &Ticket) {
+    if ticket.has(Mark::Aborts) {
+        scheduler.cancel(ticket, None);
+    }
+    scheduler.detach(ticket);
 }
 
 impl<R: DeserializeOwned + Send + 'static> Handle<R> {
@@ -258,8 +228,12 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl FnOnce(Result<R, TaskError>) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_complete";
-        let has = std::mem::replace(&mut self.extra().has_on_complete, true);
-        self.call_back(which, has, |outcome| Some(decode_again(outcome)), callback)
+        self.call_back(
+            which,
+            Mark::OnComplete,
+            |outcome| Some(decode_again(outcome)),
+            callback,
+        )
     }
 
     /// As [`Handle::on_complete`], but only if there is no value.
@@ -283,9 +257,8 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl FnOnce(TaskError) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_error";
-        let has = std::mem::replace(&mut self.extra().has_on_error, true);
         let error = |outcome: &Outcome| outcome.as_ref().err().map(|error| (**error).clone());
-        self.call_back(which, has, error, callback)
+        self.call_back(which, Mark::OnError, error, callback)
     }
 
     /// Has `callback` called when the task has said how far it is
@@ -317,40 +290,31 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_progress";
-        if self.extra().has_on_progress {
-            return Err(CallbackError::SetTwice { which });
-        }
-        let Claim::Ticket(ticket) = &self.claim else {
-            if matches!(self.claim, Claim::Taken) {
-                return Err(CallbackError::TooLate { which });
-            }
-            self.extra().has_on_progress = true;
-            return Ok(()); // it says nothing any more
-        };
-        // Somebody must follow it, for the attendant to be awake.
+        let name = self.name();
+        let ticket = self.to_mark(which, Mark::OnProgress)?;
+        // Somebody must follow it, for the attendant to be awake. If it has ended, it says
+        // nothing any more.
         if self.scheduler.follow(ticket, Box::new(|_| ())).is_ok() {
             let Some(task) = self.scheduler.task_id(ticket) else {
                 return Err(CallbackError::NotQueued { which });
             };
-            let origin = callbacks::Origin::new(which, self.name);
+            let origin = callbacks::Origin::new(which, name);
             let listener = callbacks::listener(origin, &self.scheduler, task, callback);
             self.scheduler.listen(ticket, listener);
         }
-        self.extra().has_on_progress = true;
+        self.mark(Mark::OnProgress);
         Ok(())
     }
 
     fn call_back<T: Send + 'static>(
-        &self,
+        &mut self,
         which: &'static str,
-        has: bool,
+        mark: Mark,
         of: fn(&Outcome) -> Option<T>,
         callback: impl FnOnce(T) + Send + 'static,
     ) -> Result<(), CallbackError> {
-        if has {
-            return Err(CallbackError::SetTwice { which });
-        }
-        let origin = callbacks::Origin::new(which, self.name);
+        let origin = callbacks::Origin::new(which, self.name());
+        let ticket = self.to_mark(which, mark)?;
         let follower = move |outcome: &Arc<Outcome>| {
             let outcome = Arc::clone(outcome);
             origin.run(move || {
@@ -361,60 +325,41 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
                 }
             });
         };
-        match &self.claim {
-            Claim::Ticket(ticket) => {
-                let followed = self.scheduler.follow(ticket, Box::new(follower));
-                if let Err((follower, outcome)) = followed {
-                    follower(&outcome);
-                }
-            }
-            Claim::Ended(error) => follower(&Arc::new(Err(error.clone()))),
-            Claim::Known(outcome) => follower(outcome),
-            Claim::Taken => return Err(CallbackError::TooLate { which }),
+        if let Err((follower, outcome)) = self.scheduler.follow(ticket, Box::new(follower)) {
+            follower(&outcome);
         }
+        self.mark(mark);
         Ok(())
     }
 }
 
 impl<R> Handle<R> {
-    fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
+    /// What the function of its task is called.
+    pub(super) fn name(&self) -> fn() -> &'static str {
+        let ticket = self.ticket.as_ref();
+        ticket.map_or(|| "", |ticket| self.scheduler.name_of(ticket))
+    }
+
+    /// The ticket, if the callback `which` can be set.
+    fn to_mark(&self, which: &'static str, mark: Mark) -> Result<&Ticket, CallbackError> {
+        match &self.ticket {
+            Some(ticket) if ticket.has(mark) => Err(CallbackError::SetTwice { which }),
+            Some(ticket) if !self.scheduler.is_taken(ticket) => Ok(ticket),
+            _ => Err(CallbackError::TooLate { which }),
+        }
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        if let Some(ticket) = &mut self.ticket {
+            ticket.mark(mark);
+        }
     }
 
     /// Its outcome is remembered.
     pub(super) fn is_remembered(&self, call: Call) {
-        match &self.claim {
-            Claim::Ticket(ticket) => call.follow(&self.scheduler, ticket),
-            Claim::Ended(error) => call.fail(error),
-            Claim::Known(_) | Claim::Taken => {}
+        if let Some(ticket) = &self.ticket {
+            call.follow(&self.scheduler, ticket);
         }
-    }
-
-    /// One whose value was known before.
-    pub(super) fn known(
-        scheduler: Arc<Scheduler>,
-        outcome: Arc<Outcome>,
-        name: fn() -> &'static str,
-    ) -> Self {
-        Handle {
-            scheduler,
-            name,
-            claim: Claim::Known(outcome),
-            extra: None,
-            result: PhantomData,
-        }
-    }
-
-    /// For the future: whose the ticket is, the ticket, and whom to wake.
-    pub(super) fn with_ticket<T>(
-        &mut self,
-        f: impl FnOnce(&Scheduler, &Ticket, &mut Wakeful) -> T,
-    ) -> Option<T> {
-        let Claim::Ticket(ticket) = &self.claim else {
-            return None;
-        };
-        let extra = self.extra.get_or_insert_default();
-        Some(f(&self.scheduler, ticket, &mut extra.wakeful))
     }
 
     /// Which task it is; `None` while it waits for others (but not if it is plain, with few
@@ -431,10 +376,8 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn id(&self) -> Option<TaskId> {
-        match &self.claim {
-            Claim::Ticket(ticket) => self.scheduler.task_id(ticket),
-            Claim::Ended(_) | Claim::Known(_) | Claim::Taken => None,
-        }
+        let ticket = self.ticket.as_ref()?;
+        self.scheduler.task_id(ticket)
     }
 
     /// Cancels the task. One that has not begun never will, and ends with
@@ -486,10 +429,8 @@ impl<R> Handle<R> {
     }
 
     fn cancel_by(&self, grace: Option<Duration>) -> bool {
-        match &self.claim {
-            Claim::Ticket(ticket) => self.scheduler.cancel(ticket, grace),
-            Claim::Ended(_) | Claim::Known(_) | Claim::Taken => false,
-        }
+        let ticket = self.ticket.as_ref();
+        ticket.is_some_and(|ticket| self.scheduler.cancel(ticket, grace))
     }
 
     /// From here on, dropping the handle before it was joined [cancels](Handle::cancel)
@@ -507,7 +448,7 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn abort_on_drop(mut self) -> Self {
-        self.extra().aborts = true;
+        self.mark(Mark::Aborts);
         self
     }
 
@@ -525,10 +466,7 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn progress(&self) -> Option<Progress> {
-        let Claim::Ticket(ticket) = &self.claim else {
-            return None;
-        };
-        let reported = self.scheduler.reported(self.scheduler.task_id(ticket)?)?;
+        let reported = self.scheduler.reported(self.id()?)?;
         Some(Progress::from(reported))
     }
 
@@ -547,10 +485,8 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn is_finished(&self) -> bool {
-        match &self.claim {
-            Claim::Ticket(ticket) => self.scheduler.is_settled(ticket),
-            Claim::Ended(_) | Claim::Known(_) | Claim::Taken => true,
-        }
+        let ticket = self.ticket.as_ref();
+        ticket.is_none_or(|ticket| self.scheduler.is_settled(ticket))
     }
 }
 

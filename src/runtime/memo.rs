@@ -135,6 +135,7 @@ impl Memo {
         scheduler: &Arc<Scheduler>,
         function: FunctionId,
         arguments: &[u8],
+        name: fn() -> &'static str,
     ) -> Known {
         let mut shared = self.lock();
         let key = (shared.age, function.0, Box::from(arguments));
@@ -143,7 +144,7 @@ impl Memo {
             return Known::Value(outcome);
         }
         if let Some(followers) = shared.in_flight.get_mut(&key) {
-            let (ticket, follower) = scheduler.shadow();
+            let (ticket, follower) = scheduler.shadow(name);
             followers.push(follower);
             shared.hits += 1;
             return Known::Joined(ticket);
@@ -170,15 +171,7 @@ impl Memo {
 }
 
 impl Call {
-    /// It was not accepted: whoever has joined it is told why.
-    pub(super) fn fail(mut self, error: &TaskError) {
-        if let Some(key) = self.key.take() {
-            self.memo
-                .ended(key, &Arc::new(Err(Box::new(error.clone()))));
-        }
-    }
-
-    /// It was submitted: its end is remembered, and told.
+    /// It was submitted, or has failed to be: its end is remembered, and told.
     pub(super) fn follow(mut self, scheduler: &Scheduler, ticket: &Ticket) {
         let Some(key) = self.key.take() else { return };
         let memo = self.memo.clone();

@@ -20,18 +20,14 @@ impl<R: DeserializeOwned> Race<R> {
     pub fn new(handles: impl IntoIterator<Item = Handle<R>>) -> Self {
         let handles: Vec<_> = handles.into_iter().map(Some).collect();
         let mut ends = Ends::default();
-        let mut next = Vec::new();
-        for (tag, handle) in (0..).zip(&handles) {
-            match handle.as_ref().and_then(Handle::ticket) {
-                Some((scheduler, ticket)) => ends.watch(scheduler, [(tag, ticket)].into_iter()),
-                None => next.push(Ended { tag, error: None }),
-            }
+        for (tag, handle) in (0..).zip(handles.iter().flatten()) {
+            let ticket = handle.ticket.iter().map(|ticket| (tag, ticket));
+            ends.watch(&handle.scheduler, ticket);
         }
-        next.reverse();
         Race {
             handles,
             ends,
-            next,
+            next: Vec::new(),
         }
     }
 

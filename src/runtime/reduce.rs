@@ -84,9 +84,9 @@ where
             self.runs.push(None);
             (self.runs.len() - 1) as u32
         });
-        let (scheduler, name) = (submitted.scheduler, submitted.name);
+        let scheduler = submitted.scheduler;
         self.ends.watch(&scheduler, [(place, &ticket)].into_iter());
-        self.runs[place as usize] = Some(run(Handle::new(scheduler, Ok(ticket), name)));
+        self.runs[place as usize] = Some(run(Handle::new(scheduler, ticket)));
         true
     }
 

@@ -204,8 +204,8 @@ impl<'rt> Scope<'rt> {
         let child = {
             let mut children = self.look();
             if children.is_cancelled {
-                let cancelled = Err(Box::new(TaskError::Cancelled));
-                return Handle::new(self.core.present(), cancelled, name);
+                let cancelled = Box::new(TaskError::Cancelled);
+                return Handle::failed(self.core.present(), name, cancelled);
             }
             children.spawned += 1;
             children.spawned - 1
@@ -225,7 +225,7 @@ impl<'rt> Scope<'rt> {
             Err(error) => children.fail(child, (**error).clone(), self.stops),
         }
         drop(children);
-        Handle::new(submitted.scheduler, submitted.ticket, name)
+        submitted.handle()
     }
 
     /// Cancels the tasks of this scope: those that nobody has begun never are, those that

@@ -57,6 +57,16 @@ pub(super) struct Submitted {
     pub name: fn() -> &'static str,
 }
 
+impl Submitted {
+    /// The handle of it.
+    pub fn handle<R: DeserializeOwned>(self) -> Handle<R> {
+        match self.ticket {
+            Ok(ticket) => Handle::new(self.scheduler, ticket),
+            Err(error) => Handle::failed(self.scheduler, self.name, error),
+        }
+    }
+}
+
 /// Arguments, and the buffers among them.
 pub(super) type Encoded = (Payload, Vec<Transfer>);
 
@@ -127,9 +137,12 @@ where
             job.buffers.iter().for_each(Transfer::recall);
             return self.spawn_plain(args);
         }
-        match memo.look_up(&scheduler, job.function, job.payload.bytes()) {
-            Known::Value(outcome) => Handle::known(scheduler, outcome, job.name),
-            Known::Joined(ticket) => handle(scheduler, Ok(ticket), self.name),
+        match memo.look_up(&scheduler, job.function, job.payload.bytes(), self.name) {
+            Known::Value(outcome) => {
+                let ticket = scheduler.ended(self.name, outcome);
+                Handle::new(scheduler, ticket)
+            }
+            Known::Joined(ticket) => Handle::new(scheduler, ticket),
             Known::Nothing(call) => {
                 let first = self.spawn_plain(args);
                 first.is_remembered(call);
@@ -153,7 +166,7 @@ where
     #[cold]
     pub(super) fn spawn_slowly(&self, args: A, encoded: Option<Encoded>) -> Handle<R> {
         let submitted = self.submit_by(args, encoded);
-        Handle::new(submitted.scheduler, submitted.ticket, self.name)
+        submitted.handle()
     }
 
     /// Submits it; says what came of it.
@@ -390,7 +403,7 @@ where
 }
 
 /// Submits a task without settings, if that takes little; else gives back what is encoded.
-#[inline]
+#[inline(always)]
 pub(super) fn spawn_quickly<A: Serialize, R: DeserializeOwned>(
     core: &Core,
     function: Option<FunctionId>,
@@ -410,7 +423,7 @@ pub(super) fn spawn_quickly<A: Serialize, R: DeserializeOwned>(
             Some((Arc::clone(scheduler), ticket))
         });
         if let Some((scheduler, ticket)) = submitted {
-            return Ok(Handle::new(scheduler, Ok(ticket), name));
+            return Ok(Handle::new(scheduler, ticket));
         }
     }
     Err(Some((payload, buffers)))
@@ -449,8 +462,13 @@ pub(super) fn handle<R: DeserializeOwned>(
     submitted: Result<Ticket, NotAccepted>,
     name: fn() -> &'static str,
 ) -> Handle<R> {
-    let submitted = submitted.map_err(|refused| refuse(&scheduler, refused));
-    Handle::new(scheduler, submitted, name)
+    match submitted {
+        Ok(ticket) => Handle::new(scheduler, ticket),
+        Err(refused) => {
+            let error = refuse(&scheduler, refused);
+            Handle::failed(scheduler, name, error)
+        }
+    }
 }
 
 /// Counts a task that was not accepted; what its handle says.

@@ -22,7 +22,7 @@ impl Scheduler {
     pub fn cancel(&self, ticket: &Ticket, grace: Option<Duration>) -> bool {
         let mut state = self.lock();
         self.reap(&mut state);
-        let was_there = self.cancel_ticket(&mut state, ticket.id, ticket, grace);
+        let was_there = self.cancel_ticket(&mut state, ticket.id(), grace);
         drop(state);
         if was_there {
             // Whoever sleeps for all waiters is not told by `settle`.
@@ -44,25 +44,18 @@ impl Scheduler {
         self.fold.host_bell.force();
     }
 
-    fn cancel_ticket(
-        &self,
-        state: &mut State,
-        id: u32,
-        ticket: &Ticket,
-        grace: Option<Duration>,
-    ) -> bool {
+    fn cancel_ticket(&self, state: &mut State, id: u32, grace: Option<Duration>) -> bool {
         if state.tickets.is_settled(id) {
             return false;
         }
-        if ticket.is_nowhere()
-            && let Some(node) = state.tickets.cancel_pending(id)
-        {
+        if let Some(at) = self.locations.cancel_pending(id) {
             // One on its way to the queue is caught there.
-            self.end_node(state, node, TaskError::Cancelled);
+            if let Some(node) = state.nodes.of(at, id) {
+                self.end_node(state, node, TaskError::Cancelled);
+            }
             return true;
         }
-        let hint = state.tickets.place(id, ticket.hint());
-        let slot = hint.slot.0;
+        let slot = self.locations.hint(id).slot.0;
         let is_here = |state: &State| {
             let inflight = state.inflight.get(slot as usize);
             inflight.is_some_and(|inflight| inflight.ticket == Some(id))

@@ -31,13 +31,14 @@ use std::sync::{Arc, Weak};
 use smallvec::SmallVec;
 
 use crate::error::TaskError;
-use crate::prim::{Hint, SlotIndex};
+use crate::prim::Hint;
 use crate::task::INPUTS_MAX;
 
 use super::Scheduler;
 use super::collect::PORTION;
 use super::graph::SlotEdge;
 use super::inputs::{Build, Input, Inputs, Unfinished};
+use super::locations::Location;
 use super::news::{Follower, News};
 use super::pending::{Node, NodeId};
 use super::state::{Awaited, State};
@@ -55,22 +56,15 @@ const MEANWHILE: u64 = 128;
 #[derive(Debug)]
 pub enum Dependency<'a> {
     /// Of this fold.
-    Ticket {
-        ticket: &'a Ticket,
-        /// What its function is called.
-        name: fn() -> &'static str,
-    },
-    /// It has an outcome, and no ticket.
-    Ended(Arc<Outcome>, fn() -> &'static str),
+    Own(&'a Ticket),
+    /// Of another; what its function is called.
+    Foreign(fn() -> &'static str),
 }
-
-/// The ticket of one, and what its function is called.
-pub type Named<'a> = (&'a Ticket, fn() -> &'static str);
 
 /// A few of them, all known: those of a plain task.
 #[derive(Debug, Default)]
 pub struct Few<'a> {
-    all: SmallVec<[Named<'a>; 2]>,
+    all: SmallVec<[&'a Ticket; 2]>,
     /// So many of them, from the first on, form a list.
     list_len: usize,
     has_others: bool,
@@ -79,7 +73,7 @@ pub struct Few<'a> {
 impl<'a> Few<'a> {
     /// One more; `None` for one that is not known.
     #[inline]
-    pub fn push(&mut self, known: Option<Named<'a>>) {
+    pub fn push(&mut self, known: Option<&'a Ticket>) {
         match known {
             Some(known) if self.all.len() < INPUTS_MAX => self.all.push(known),
             _ => self.has_others = true,
@@ -87,7 +81,7 @@ impl<'a> Few<'a> {
     }
 
     /// Several more, which form a list.
-    pub fn push_list(&mut self, known: impl Iterator<Item = Option<Named<'a>>>) {
+    pub fn push_list(&mut self, known: impl Iterator<Item = Option<&'a Ticket>>) {
         // One that follows others would have its length between them.
         self.has_others |= !self.all.is_empty() || self.list_len > 0;
         for known in known {
@@ -102,7 +96,7 @@ impl<'a> Few<'a> {
 
     /// All, if these are all, and how many of them, from the first on, form a list.
     #[inline]
-    pub fn all(&self) -> Option<(&[Named<'a>], usize)> {
+    pub fn all(&self) -> Option<(&[&'a Ticket], usize)> {
         (!self.has_others).then_some((&self.all, self.list_len))
     }
 }
@@ -158,15 +152,21 @@ impl Scheduler {
         for dependency in after {
             let (arrived, name) = match dependency {
                 // Its slot is not looked at: if it is about to run, that is the worker's.
-                Dependency::Ticket { ticket, name } => (state.tickets.input(ticket.id), *name),
-                Dependency::Ended(outcome, name) => (Some(Input::of(outcome)), *name),
+                Dependency::Own(ticket) => {
+                    let tickets = &mut state.tickets;
+                    (tickets.input(ticket.id()), tickets.name(ticket.id()))
+                }
+                Dependency::Foreign(name) => {
+                    let task = name();
+                    (Some(Err(TaskError::ForeignHandle { task })), *name)
+                }
             };
             match arrived {
                 Some(Ok(input)) => inputs.push(input),
                 Some(Err(cause)) => {
-                    let id = state.tickets.open_nowhere();
+                    let id = self.open_nowhere(&mut state, unfinished.job.name);
                     self.end_unqueued(&mut state, id, unmet(name, cause));
-                    return Ok(Ticket::nowhere(id));
+                    return Ok(Ticket::new(id));
                 }
                 None => {
                     inputs.push(Input::Missing(name));
@@ -179,7 +179,7 @@ impl Scheduler {
             let mut job = unfinished.finish(inputs).map_err(NotAccepted::Failed)?;
             return self.submit(&mut job, None);
         }
-        let id = state.tickets.open_nowhere();
+        let id = self.open_nowhere(&mut state, unfinished.job.name);
         let node = state.nodes.add(Node {
             ticket: id,
             missing,
@@ -188,16 +188,16 @@ impl Scheduler {
             unfinished,
             slot: None,
         });
-        state.tickets.is_pending(id, node);
+        self.locations.set(id, Location::Node(node.at()));
         for (input, dependency) in (0..).zip(after) {
-            let Dependency::Ticket { ticket, .. } = dependency else {
+            let Dependency::Own(ticket) = dependency else {
                 continue;
             };
             if !state.nodes.is_missing(node, input) {
                 continue;
             }
             let dependent = Dependent::Node { node, input };
-            match state.tickets.depend(ticket.id, dependent) {
+            match state.tickets.depend(ticket.id(), dependent) {
                 Some(true) => {
                     state.followed += 1;
                     self.is_followed(&mut state);
@@ -205,7 +205,7 @@ impl Scheduler {
                 Some(false) => {}
                 // The fold was found damaged while this was looked at.
                 None => {
-                    let arrival = state.tickets.input(ticket.id);
+                    let arrival = state.tickets.input(ticket.id());
                     let arrival = arrival.unwrap_or(Err(TaskError::Shutdown));
                     state.tickets.arrivals.push((dependent, arrival));
                 }
@@ -216,7 +216,14 @@ impl Scheduler {
         }
         self.check_patience(&state);
         self.reap_meanwhile(&mut state);
-        Ok(Ticket::nowhere(id))
+        Ok(Ticket::new(id))
+    }
+
+    /// A new ticket of a task that is in no slot.
+    fn open_nowhere(&self, state: &mut State, name: fn() -> &'static str) -> u32 {
+        let id = state.tickets.open(name);
+        self.locations.set(id, Location::Nowhere);
+        id
     }
 
     /// While tasks wait for others, who submits collects too, now and then.
@@ -303,8 +310,6 @@ impl Scheduler {
         state.nodes.end(id);
         match prepared {
             Ok(prepared) => {
-                let hint = self.next_hint(state);
-                state.tickets.set_place(ticket, hint);
                 self.enqueue_as(state, prepared, ticket);
             }
             // It is quick: nothing in it can fail.
@@ -312,20 +317,9 @@ impl Scheduler {
         }
     }
 
-    /// Of the task that is enqueued next; there is room.
-    pub(super) fn next_hint(&self, state: &State) -> Hint {
-        let index = state.free.last().copied().unwrap_or_default();
-        Hint {
-            slot: SlotIndex(index),
-            generation: state.inflight[index as usize].generation,
-        }
-    }
-
     /// A ticket that ends as another does: when the follower is called.
-    pub fn shadow(self: &Arc<Self>) -> (Ticket, Follower) {
-        let mut state = self.lock();
-        let id = state.tickets.open_nowhere();
-        drop(state);
+    pub fn shadow(self: &Arc<Self>, name: fn() -> &'static str) -> (Ticket, Follower) {
+        let id = self.open_nowhere(&mut self.lock(), name);
         let scheduler = Arc::downgrade(self);
         let follower = move |outcome: &Arc<Outcome>| {
             if let Some(scheduler) = Weak::upgrade(&scheduler) {
@@ -337,7 +331,7 @@ impl Scheduler {
                 scheduler.fold.host_bell.force();
             }
         };
-        (Ticket::nowhere(id), Box::new(follower))
+        (Ticket::new(id), Box::new(follower))
     }
 
     /// Submits a task of which nothing is missing; may wait for room.
@@ -429,8 +423,7 @@ impl Scheduler {
                 });
                 continue;
             }
-            let hint = self.next_hint(&state);
-            if !state.tickets.set_place(ticket, hint) {
+            if self.locations.get(ticket) == Location::Cancelled {
                 return Err(TaskError::Cancelled);
             }
             self.enqueue_as(&mut state, prepared, ticket);
@@ -489,7 +482,7 @@ impl Scheduler {
     /// Has the task that is on its way to the queue end instead.
     pub(super) fn cancel_in_transit(&self, state: &mut State) {
         if let Some(ticket) = state.nodes.in_transit {
-            state.tickets.cancel_pending(ticket);
+            self.locations.cancel_pending(ticket);
         }
     }
 

@@ -190,7 +190,7 @@ impl Scheduler {
         let mut state = self.lock();
         let group = group.id;
         for (tag, ticket) in tickets {
-            state.tickets.watch(ticket.id, Watch { group, tag });
+            state.tickets.watch(ticket.id(), Watch { group, tag });
         }
     }
 
@@ -276,7 +276,7 @@ impl Scheduler {
     ) {
         let mut state = self.lock();
         for ticket in tickets {
-            let outcome = state.tickets.take(ticket.id);
+            let outcome = state.tickets.take(ticket.id());
             each(outcome.unwrap_or_else(|| Err(Box::new(TaskError::AlreadyJoined))));
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Scheduler;
 use super::inspect::Suspects;
+use super::locations::Location;
 use super::state::{Awaited, Napper, RingName, State};
 use super::wait::{is_past, learn, patience};
 use crate::layout::ExecutorRecord;
@@ -121,10 +122,11 @@ impl Scheduler {
     fn patience_for(&self, state: &State, awaited: Awaited) -> Patience {
         let others = state.waiters.iter().map(|waiter| waiter.awaited);
         let patience = |awaited| match awaited {
-            Awaited::Task { hint, .. } if self.will_ring(state, hint) => Patience::UntilCalled,
-            Awaited::Task { ticket, hint } if state.tickets.is_waiting(ticket, hint) => {
-                Patience::UntilIdle
-            }
+            Awaited::Task { ticket } => match self.locations.get(ticket) {
+                Location::Slot(hint) if self.will_ring(state, hint) => Patience::UntilCalled,
+                Location::Node(_) if state.tickets.is_open(ticket) => Patience::UntilIdle,
+                _ => Patience::None,
+            },
             Awaited::News if state.followed == 0 => Patience::UntilCalled,
             Awaited::News if state.tickets.followed == 0 => Patience::UntilIdle,
             _ => Patience::None,
@@ -346,10 +348,7 @@ impl Scheduler {
     fn collect_awaited(&self, state: &mut State, own: Awaited) {
         let mut is_any = false;
         let mut one = |state: &mut State, awaited| match awaited {
-            Awaited::Task { ticket, hint } => {
-                let hint = state.tickets.place(ticket, hint);
-                self.collect_this(state, ticket, hint);
-            }
+            Awaited::Task { ticket } => self.collect_this(state, ticket),
             Awaited::Group(_) | Awaited::Any | Awaited::News => is_any = true,
         };
         one(state, own);

@@ -26,9 +26,9 @@ mod graph;
 mod group;
 mod inputs;
 mod inspect;
-mod late;
 mod lead;
 mod limit;
+mod locations;
 mod news;
 mod orphans;
 mod pend;
@@ -45,6 +45,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod tickets;
 mod timers;
 mod value;
 mod wait;
@@ -52,7 +53,7 @@ mod watch;
 
 pub use audit::{Audit, Owned};
 pub use backoff::Backoff;
-pub use depend::{Dependencies, Dependency, Few, Named};
+pub use depend::{Dependencies, Dependency, Few};
 pub use group::{Ended, Group};
 pub use inputs::{Build, List, Unfinished};
 pub use limit::Limit;
@@ -62,7 +63,7 @@ pub use retry::{Judge, Retry};
 pub use settings::Settings;
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
-pub use ticket::Ticket;
+pub use ticket::{Mark, Ticket};
 pub use value::{Outcome, Value, decode_again, small};
 
 use std::sync::Arc;
@@ -78,6 +79,7 @@ use crate::prim::{Priority, ProcessId};
 use crate::sys::fds::Bell;
 use crate::task::{Functions, Orphans};
 
+use locations::Locations;
 use state::State;
 
 /// What the host alone knows, at one moment.
@@ -109,6 +111,8 @@ pub struct Scheduler {
     state: CachePadded<Biased<State>>,
     /// The segment is not believed any more.
     condemned: AtomicBool,
+    /// Where the task of each ticket is.
+    locations: Locations,
     /// [`State::activity`], for who does not want to take the lock for it.
     activity: AtomicU64,
 }
@@ -137,6 +141,7 @@ impl Scheduler {
             bell,
             state,
             condemned: AtomicBool::new(false),
+            locations: Locations::default(),
             activity: AtomicU64::new(0),
         }
     }

@@ -31,7 +31,7 @@ use crate::prim::{ExecutorId, Hint, SlotIndex};
 use crate::task::{Arrived, Edge, FunctionId, Head, INLINE_LEN, Payload, TaskState, put_words};
 
 use super::Scheduler;
-use super::depend::{Dependent, Named, PENDING_MAX, unmet};
+use super::depend::{Dependent, PENDING_MAX, unmet};
 use super::graph::{Laid, SlotEdge};
 use super::inputs::{Build, Input, List, Rebuild, Unfinished};
 use super::news::News;
@@ -70,7 +70,7 @@ impl Scheduler {
         &self,
         state: &mut State,
         task: &Plain<'_>,
-        after: &[Named<'_>],
+        after: &[&Ticket],
     ) -> Option<Ticket> {
         if state.closed.is_some()
             || state.profiling.is_some()
@@ -83,20 +83,21 @@ impl Scheduler {
         // Whether an executor may have to do with it.
         let mut has_edges = inputs > 1;
         let room = Edge::room_of(inputs);
-        for (at, (ticket, _)) in after.iter().enumerate() {
-            if state.tickets.is_open(ticket.id) {
-                let place = state.tickets.place(ticket.id, ticket.hint());
+        for (at, ticket) in after.iter().enumerate() {
+            let id = ticket.id();
+            if state.tickets.is_open(id) {
+                let place = self.locations.hint(id);
                 let inflight = state.inflight.get(place.slot.at())?;
-                (inflight.ticket == Some(ticket.id)).then_some(())?;
+                (inflight.ticket == Some(id)).then_some(())?;
                 missing |= 1 << at;
                 has_edges |= state.graph.waits(place.slot.0);
             } else {
-                let (.., len) = state.tickets.small(ticket.id)?;
+                let (.., len) = state.tickets.small(id)?;
                 (usize::from(len) <= room).then_some(())?;
             }
         }
         let slot = state.pending_slot()?;
-        let id = state.tickets.open();
+        let id = state.tickets.open(task.name);
         let head = Head::of_arguments(task.function.0, task.arguments.len());
         let hint = self.fill(state, slot, head, task.arguments.words(), id, task.name);
         state.graph.in_flight += 1;
@@ -110,16 +111,16 @@ impl Scheduler {
             (vertex.is_shared, vertex.has_edges) = (false, has_edges);
             (vertex.is_attended, vertex.has_ended) = (false, false);
             vertex.rebuild = task.rebuild;
-            for (to, (_, name)) in vertex.names.iter_mut().zip(after) {
-                *to = *name;
+            for (to, ticket) in vertex.names.iter_mut().zip(after) {
+                *to = state.tickets.name(ticket.id());
             }
         }
         let cell = &self.fold.slots[slot as usize];
         if has_edges {
             let edges = &self.fold.edges[slot as usize];
             let mut lengths = 0;
-            for (at, (ticket, _)) in after.iter().enumerate() {
-                if let Some((a, b, c, len)) = state.tickets.small(ticket.id) {
+            for (at, ticket) in after.iter().enumerate() {
+                if let Some((a, b, c, len)) = state.tickets.small(ticket.id()) {
                     lengths |= edges.put(at, inputs, len, &[a, b, c]);
                 }
             }
@@ -127,12 +128,12 @@ impl Scheduler {
             edges.open(hint.generation, missing, lengths);
         }
         cell.pend(hint.generation);
-        for (at, (ticket, _)) in after.iter().enumerate() {
+        for (at, ticket) in after.iter().enumerate() {
             if missing & 1 << at == 0 {
                 continue;
             }
             let edge = SlotEdge::new(hint, at);
-            let from = state.tickets.place(ticket.id, ticket.hint());
+            let from = self.locations.hint(ticket.id());
             let laid = self.lay(state, from, edge, Edge::new(hint, at, inputs));
             if laid > IsLaid::No
                 && let Some(vertex) = state.graph.at(slot)
@@ -143,13 +144,13 @@ impl Scheduler {
                 continue;
             }
             // It has not ended: this is still under the lock that it was seen under.
-            if state.tickets.lead_to(ticket.id, edge) {
+            if state.tickets.lead_to(ticket.id(), edge) {
                 state.followed += 1;
                 self.is_followed(state);
             }
         }
         self.reap_meanwhile(state);
-        Some(Ticket::new(id, hint))
+        Some(Ticket::new(id))
     }
 
     /// Lays an edge beside the slot that it begins at, for whoever runs that task; unless

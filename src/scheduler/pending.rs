@@ -45,6 +45,13 @@ pub struct Nodes {
     pub in_transit: Option<u32>,
 }
 
+impl NodeId {
+    /// Where it is among the nodes.
+    pub fn at(self) -> u32 {
+        self.at
+    }
+}
+
 impl Nodes {
     /// Tasks that wait for others, or are about to be queued.
     pub fn count(&self) -> usize {
@@ -75,6 +82,14 @@ impl Nodes {
         let entry = self.entries.get_mut(id.at as usize)?;
         let node = entry.node.as_deref_mut();
         node.filter(|_| entry.generation == id.generation)
+    }
+
+    /// Which one is in place `at`, if it is that of ticket `ticket`.
+    pub fn of(&self, at: u32, ticket: u32) -> Option<NodeId> {
+        let entry = self.entries.get(at as usize)?;
+        let generation = entry.generation;
+        let is_meant = entry.node.as_ref()?.ticket == ticket;
+        is_meant.then_some(NodeId { at, generation })
     }
 
     /// Whether it still waits for that input.

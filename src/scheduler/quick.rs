@@ -13,7 +13,8 @@ use super::inputs::{Input, Rebuild};
 use super::pend::Plain;
 use super::place::TOGETHER;
 use super::state::State;
-use super::ticket::{Settled, Ticket};
+use super::ticket::Ticket;
+use super::tickets::Settled;
 use super::value::SMALL;
 
 impl Scheduler {
@@ -51,7 +52,7 @@ impl Scheduler {
         let mut state = self.lock();
         if after
             .iter()
-            .any(|(ticket, _)| state.tickets.is_open(ticket.id))
+            .any(|ticket| state.tickets.is_open(ticket.id()))
         {
             let task = Plain {
                 function,
@@ -62,8 +63,8 @@ impl Scheduler {
             };
             return self.pend(&mut state, &task, after);
         }
-        for (ticket, _) in after {
-            let (a, b, c, len) = state.tickets.small(ticket.id)?;
+        for ticket in after {
+            let (a, b, c, len) = state.tickets.small(ticket.id())?;
             if !arguments.extend_by_words(&[a, b, c], len.into()) {
                 return None;
             }
@@ -71,7 +72,7 @@ impl Scheduler {
         self.submit_here(&mut state, function, arguments, name)
     }
 
-    #[inline]
+    #[inline(always)]
     fn submit_here(
         &self,
         state: &mut State,
@@ -82,11 +83,11 @@ impl Scheduler {
         if state.closed.is_some() || state.profiling.is_some() || state.free.is_empty() {
             return None;
         }
-        let id = state.tickets.open();
+        let id = state.tickets.open(name);
         let hint = self.fill_plain(state, function, arguments, name, id);
         self.place_plain(state, hint.pack());
         self.reap_meanwhile(state);
-        Some(Ticket::new(id, hint))
+        Some(Ticket::new(id))
     }
 
     /// Chooses an inbox for a hint of normal priority, and shows it.

@@ -12,7 +12,7 @@ use crate::error::{Attempt, Refusal, TaskError};
 use crate::layout::{Fold, LANES};
 use crate::notify::Key;
 use crate::pool::Transfer;
-use crate::prim::{Generation, Hint, Priority};
+use crate::prim::{Generation, Priority};
 use crate::ring::{spsc, steal};
 use crate::task::{Head, INLINE_LEN, Label};
 
@@ -25,7 +25,7 @@ use super::pending::Nodes;
 use super::profile::Profiling;
 use super::rescue::Dying;
 use super::retry::Retries;
-use super::ticket::Tickets;
+use super::tickets::Tickets;
 use super::timers::Timers;
 use super::watch::Listening;
 
@@ -204,8 +204,8 @@ impl Napper {
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug)]
 pub enum Awaited {
-    /// The end of this ticket's task, and where that is.
-    Task { ticket: u32, hint: Hint },
+    /// The end of this ticket's task.
+    Task { ticket: u32 },
     /// An end that this group watches.
     Group(u32),
     /// Any end.

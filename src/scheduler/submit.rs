@@ -14,6 +14,7 @@ use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place};
 use super::Scheduler;
 use super::deadline::Deadline;
 use super::limit::{Limit, Permit};
+use super::locations::Location;
 use super::settings::Settings;
 use super::state::{Again, Awaited, Extra, State};
 use super::ticket::Ticket;
@@ -187,7 +188,7 @@ impl Scheduler {
                 // the fate of what is in it.
                 Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
                     drop(prepared);
-                    each(Ok(self.stillborn()));
+                    each(Ok(self.stillborn(job.name)));
                 }
                 Err(error) => {
                     drop(prepared);
@@ -200,15 +201,14 @@ impl Scheduler {
 
     /// A ticket that has ended already.
     #[cold]
-    fn stillborn(&self) -> Ticket {
+    fn stillborn(&self, name: fn() -> &'static str) -> Ticket {
         let message = "the segment was found damaged before the task was queued".into();
         let mut state = self.lock();
-        let id = state.tickets.open_nowhere();
         state.counters.submitted += 1;
         state.counters.failed += 1;
+        drop(state);
         let error = TaskError::Corrupted { message };
-        state.tickets.settle(id, Err(Box::new(error)));
-        Ticket::nowhere(id)
+        self.ended(name, Arc::new(Err(Box::new(error))))
     }
 
     /// The lock, with a free slot.
@@ -387,17 +387,17 @@ impl Scheduler {
     /// As [`Scheduler::enqueue`], for a plain job, which needs not be prepared; and shows it.
     #[inline]
     fn enqueue_plain(&self, state: &mut State, job: &Job) -> Ticket {
-        let id = state.tickets.open();
+        let id = state.tickets.open(job.name);
         let hint = self.fill_plain(state, job.function, &job.payload, job.name, id);
         if let Some(profiling) = &mut state.profiling {
             profiling.submitted(hint.slot.0);
         }
         self.place_plain(state, hint.pack());
-        Ticket::new(id, hint)
+        Ticket::new(id)
     }
 
     /// Fills and queues a slot with a plain task of ticket `id`. There is room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fill_plain(
         &self,
         state: &mut State,
@@ -417,13 +417,13 @@ impl Scheduler {
     /// Fills a slot and puts its hint behind some inbox's tail. There is room.
     #[inline]
     fn enqueue(&self, state: &mut State, job: Prepared) -> Ticket {
-        let id = state.tickets.open();
-        let hint = self.enqueue_as(state, job, id);
-        Ticket::new(id, hint)
+        let id = state.tickets.open(job.name);
+        self.enqueue_as(state, job, id);
+        Ticket::new(id)
     }
 
     #[inline]
-    pub(super) fn enqueue_as(&self, state: &mut State, job: Prepared, id: u32) -> Hint {
+    pub(super) fn enqueue_as(&self, state: &mut State, job: Prepared, id: u32) {
         let index = state.free.pop().unwrap_or_default();
         state.used = state.used.max(index + 1);
         let hint = self.fill(state, index, job.head, job.words(), id, job.name);
@@ -436,7 +436,6 @@ impl Scheduler {
         }
         self.fold.slots[index as usize].queue(hint.generation);
         self.place(state, hint.pack());
-        hint
     }
 
     /// Queues a task in the slot in which it waits; the head, the words and what else it has
@@ -449,7 +448,7 @@ impl Scheduler {
     }
 
     /// Writes a task into the free slot `index`; it is not queued yet.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fill(
         &self,
         state: &mut State,
@@ -469,6 +468,7 @@ impl Scheduler {
             slot: SlotIndex(index),
             generation: inflight.generation,
         };
+        self.locations.set(id, Location::Slot(hint));
         self.note_activity(state);
         hint
     }

@@ -26,11 +26,12 @@ use std::time::{Duration, Instant};
 use super::Scheduler;
 use super::collect::PORTION;
 use super::lead;
+use super::locations::{Location, is_nowhere};
 use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
 use super::value::{Outcome, SMALL};
 use crate::error::TaskError;
-use crate::prim::{Hint, Priority};
+use crate::prim::Priority;
 use crate::sys::affinity;
 use crate::task::TaskState;
 
@@ -127,21 +128,18 @@ impl Scheduler {
     /// gone then.
     #[inline]
     pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<u8> {
-        self.lock().tickets.take_small(ticket.id, to)
+        self.lock().tickets.take_small(ticket.id(), to)
     }
 
     #[cold]
     fn wait_long(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
         let begin = Instant::now();
-        let awaited = Awaited::Task {
-            ticket: ticket.id,
-            hint: ticket.hint(),
-        };
-        self.wait_until(awaited, deadline, |state| {
-            state.tickets.is_settled(ticket.id)
+        let ticket = ticket.id();
+        self.wait_until(Awaited::Task { ticket }, deadline, |state| {
+            state.tickets.is_settled(ticket)
         });
         learn(begin.elapsed());
-        self.lock().tickets.take(ticket.id)
+        self.hand_out(&mut self.lock(), ticket)
     }
 
     /// Waits for the outcome of the first of `tickets`; takes it and those of the
@@ -155,7 +153,7 @@ impl Scheduler {
         let Some(first) = tickets.pop_front() else {
             return;
         };
-        if !self.has_ended(first.hint()) {
+        if !self.has_ended(self.locations.hint(first.id())) {
             self.nap(tickets.len(), None);
         }
         match self.wait_and_nap(&first, None, false) {
@@ -163,8 +161,11 @@ impl Scheduler {
             None => each(Err(Box::new(TaskError::Shutdown))),
         }
         let mut state = self.lock();
+        state.tickets.detach(first.id());
         for _ in 1..most {
-            let outcome = tickets.front().and_then(|next| state.tickets.take(next.id));
+            let outcome = tickets
+                .front()
+                .and_then(|next| state.tickets.take(next.id()));
             let Some(outcome) = outcome else { break };
             tickets.pop_front();
             each(outcome);
@@ -198,9 +199,10 @@ impl Scheduler {
         // What has ended is not in flight.
         self.reap(&mut state);
         let nap = self.worthwhile_nap(&state, others(&state), deadline);
-        let inflight = state.inflight.get(ticket.hint().slot.at());
+        let at = self.locations.hint(ticket.id()).slot.at();
+        let inflight = state.inflight.get(at);
         let is_urgent = inflight.is_some_and(|inflight| inflight.priority() == Priority::Urgent);
-        let is_settled = state.tickets.is_settled(ticket.id);
+        let is_settled = state.tickets.is_settled(ticket.id());
         let is_pressing = is_urgent || !state.is_nothing_followed() || !state.waiters.is_empty();
         drop(state);
         if let Some(nap) = nap
@@ -241,40 +243,49 @@ impl Scheduler {
 
     /// The outcome, if there is one by now.
     pub fn poll(&self, ticket: &Ticket) -> Option<Outcome> {
-        if !self.has_ended(ticket.hint()) {
+        let id = ticket.id();
+        if !self.has_ended(self.locations.hint(id)) {
             return None;
         }
         let mut state = self.lock();
         // Nearly always, when many are in flight: collected together with others.
-        if let Some(outcome) = state.tickets.take(ticket.id) {
+        if let Some(outcome) = self.hand_out(&mut state, id) {
             return Some(outcome);
         }
-        let hint = state.tickets.place(ticket.id, ticket.hint());
-        self.collect_this(&mut state, ticket.id, hint);
+        self.collect_this(&mut state, id);
         // The ring's lines are its executor's; of one task alone nothing else is in them.
         if state.in_flight > 0 || state.counters.submitted.is_multiple_of(ALONE) {
             self.reap_some(&mut state, PORTION);
         }
-        state.tickets.take(ticket.id)
+        self.hand_out(&mut state, id)
+    }
+
+    /// The outcome of ticket `id`, if there is one, for its handle.
+    #[inline]
+    fn hand_out(&self, state: &mut State, id: u32) -> Option<Outcome> {
+        let outcome = state.tickets.hand_out(id)?;
+        self.locations.set(id, Location::Nowhere);
+        Some(outcome)
     }
 
     /// Whether there is an outcome by now.
     pub fn is_settled(&self, ticket: &Ticket) -> bool {
-        self.has_ended(ticket.hint()) && {
+        let id = ticket.id();
+        self.has_ended(self.locations.hint(id)) && {
             let mut state = self.lock();
-            let hint = state.tickets.place(ticket.id, ticket.hint());
-            self.collect_this(&mut state, ticket.id, hint);
-            state.tickets.is_settled(ticket.id)
+            self.collect_this(&mut state, id);
+            state.tickets.is_settled(id)
         }
     }
 
     /// Nobody will ask for the outcome of `ticket`.
     pub fn detach(&self, ticket: &Ticket) {
         // Dropped after the lock: it may hold buffers.
-        let _outcome = self.lock().tickets.detach(ticket.id);
+        let _outcome = self.lock().tickets.detach(ticket.id());
     }
 
-    pub(super) fn collect_this(&self, state: &mut State, id: u32, hint: Hint) {
+    pub(super) fn collect_this(&self, state: &mut State, id: u32) {
+        let hint = self.locations.hint(id);
         let is_here = state
             .inflight
             .get(hint.slot.at())
@@ -307,10 +318,11 @@ impl Scheduler {
         let scarce = self.is_scarce();
         loop {
             for _ in 0..64 {
-                if self.has_ended(ticket.hint()) {
+                let place = self.locations.hint(ticket.id());
+                if self.has_ended(place) {
                     let outcome = self.poll(ticket);
-                    // Of one that waited for others, the word is not known here.
-                    if outcome.is_some() || !ticket.is_nowhere() {
+                    // Of one that waits for others without a slot there is no word.
+                    if outcome.is_some() || !is_nowhere(place) {
                         // None only if the word was spoilt: then the slow way tells.
                         return outcome;
                     }

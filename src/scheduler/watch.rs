@@ -7,15 +7,18 @@
 //! the attendant takes the list, and calls the followers without the lock.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::thread;
 
 use crate::prim::{Hint, TaskId};
 use crate::task::Reported;
 
 use super::Scheduler;
+use super::locations::Location;
 use super::news::{Follower, Listener, News};
 use super::state::{Awaited, State};
-use super::ticket::{Ticket, Tickets, is_nowhere};
+use super::ticket::Ticket;
+use super::tickets::Tickets;
 use super::value::Outcome;
 
 /// A task, and who wants to hear how far it is.
@@ -35,33 +38,69 @@ impl Scheduler {
         follower: Follower,
     ) -> Result<(), (Follower, Arc<Outcome>)> {
         let mut state = self.lock();
-        self.collect_this(&mut state, ticket.id, ticket.hint());
-        match state.tickets.follow(ticket.id, follower) {
+        self.collect_this(&mut state, ticket.id());
+        match state.tickets.follow(ticket.id(), follower) {
             Ok(is_first) => {
-                if is_first {
-                    state.followed += 1;
-                    self.is_followed(&mut state);
-                }
-                state.call_napper();
-                self.check_patience(&state);
+                self.has_follower(&mut state, is_first);
                 Ok(())
             }
-            Err(follower) => match state.tickets.share(ticket.id) {
+            Err(follower) => match state.tickets.share(ticket.id()) {
                 Some(outcome) => Err((follower, outcome)),
-                // A ticket is there until its handle takes the outcome.
+                // The handle has the outcome.
                 None => Ok(()),
             },
         }
     }
 
+    /// Has `waker` woken by the attendant when the task of `ticket` has ended, instead of
+    /// the one before; false if it has.
+    pub fn wake_at_end(&self, ticket: &Ticket, waker: &Waker) -> bool {
+        // What wakers do is the user's own: without the lock.
+        let mut waker = Some(waker.clone());
+        let mut state = self.lock();
+        self.collect_this(&mut state, ticket.id());
+        let is_first = state.tickets.wake(ticket.id(), &mut waker);
+        if let Some(is_first) = is_first {
+            self.has_follower(&mut state, is_first);
+        }
+        drop(state);
+        is_first.is_some()
+    }
+
+    fn has_follower(&self, state: &mut State, is_first: bool) {
+        if is_first {
+            state.followed += 1;
+            self.is_followed(state);
+        }
+        state.call_napper();
+        self.check_patience(state);
+    }
+
+    /// Whether the outcome of `ticket` was taken from its handle.
+    pub fn is_taken(&self, ticket: &Ticket) -> bool {
+        self.lock().tickets.is_taken(ticket.id())
+    }
+
+    /// A ticket of a task, called `name`, that has ended already.
+    #[cold]
+    pub fn ended(&self, name: fn() -> &'static str, outcome: Arc<Outcome>) -> Ticket {
+        let mut state = self.lock();
+        let id = state.tickets.open_ended(name, outcome);
+        self.locations.set(id, Location::Nowhere);
+        Ticket::new(id)
+    }
+
+    /// What the function of the task of `ticket` is called.
+    pub fn name_of(&self, ticket: &Ticket) -> fn() -> &'static str {
+        self.lock().tickets.name(ticket.id())
+    }
+
     /// Which task it is; `None` while it waits for others without a slot, and if it never was in one.
     pub fn task_id(&self, ticket: &Ticket) -> Option<TaskId> {
-        let place = if ticket.is_nowhere() {
-            self.lock().tickets.place(ticket.id, ticket.hint())
-        } else {
-            ticket.hint()
-        };
-        (!is_nowhere(place)).then(|| TaskId::of(place))
+        match self.locations.get(ticket.id()) {
+            Location::Slot(hint) => Some(TaskId::of(hint)),
+            _ => None,
+        }
     }
 
     /// How far the task has last said it is.
@@ -74,12 +113,12 @@ impl Scheduler {
     /// how far it is; several times may be one.
     pub fn listen(&self, ticket: &Ticket, listener: Arc<Listener>) {
         let mut state = self.lock();
-        let place = state.tickets.place(ticket.id, ticket.hint());
+        let place = self.locations.hint(ticket.id());
         let Hint { slot, generation } = place;
         let is_here = state
             .inflight
             .get(slot.at())
-            .is_some_and(|inflight| inflight.ticket == Some(ticket.id));
+            .is_some_and(|inflight| inflight.ticket == Some(ticket.id()));
         if !is_here {
             return; // it has ended
         }

@@ -111,6 +111,15 @@ impl Payload {
     /// Appends bytes.
     #[inline]
     pub fn extend(&mut self, more: &[u8]) {
+        if more.len() <= 8 && self.len + more.len() <= INLINE_LEN {
+            self.extend_a_little(more);
+        } else {
+            self.extend_much(more);
+        }
+    }
+
+    #[inline(never)]
+    fn extend_much(&mut self, more: &[u8]) {
         let end = self.len + more.len();
         if end <= INLINE_LEN {
             if more.len() <= A_LITTLE {

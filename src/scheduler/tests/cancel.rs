@@ -26,7 +26,7 @@ fn only_what_was_not_begun_is_cancelled() {
     }
     let scheduler = scheduler(1, SLOTS);
     let ticket = submit(&scheduler, job(&scheduler, square, 7));
-    let hint = ticket.hint();
+    let hint = hint_of(&scheduler, &ticket);
     let slot = &scheduler.fold.slots[hint.slot.at()];
     assert!(slot.claim(ExecutorId(0), hint.generation));
     assert!(scheduler.cancel(&ticket, None), "it is asked to end");

@@ -87,7 +87,9 @@ fn dies_once(kind: &Kind, attempts: u32, telling: Telling, rescues: u32, step: u
     } else {
         (kind.check)(outcome.expect(&context));
     }
-    assert!(scheduler.poll(&ticket).is_none(), "{context}: once");
+    let again = scheduler.poll(&ticket).expect(&context).map(drop);
+    let error = again.expect_err(&context);
+    assert_eq!(*error, TaskError::AlreadyJoined, "{context}: once");
     let counters = scheduler.counters();
     let repeated = u64::from(was_running && attempts > 1);
     assert_eq!(counters.repeated, repeated, "{context}");
@@ -185,15 +187,19 @@ fn dies_twice(kind: &Kind, first: u32, second: u32) -> [bool; 2] {
 fn trap_5_a_stale_completion_frees_no_slot_twice() {
     let scheduler = scheduler(1, SLOTS);
     let ticket = submit(&scheduler, job(&scheduler, square, 3));
-    let stale = ticket.hint();
+    let stale = hint_of(&scheduler, &ticket);
     Hand::new(&scheduler, 0).run_all();
     // The host has looked at the word before it read the ring.
     scheduler.collect_all(&mut scheduler.lock());
-    let outcome = scheduler.lock().tickets.take(ticket.id);
+    let outcome = scheduler.lock().tickets.take(ticket.id());
     assert_eq!(outcome.expect("ended").expect("9").decode(), Ok(9u64));
     let next = submit(&scheduler, job(&scheduler, square, 4));
-    assert_eq!(next.hint().slot, stale.slot, "the same slot again");
-    assert_ne!(next.hint().generation, stale.generation);
+    assert_eq!(
+        hint_of(&scheduler, &next).slot,
+        stale.slot,
+        "the same slot again"
+    );
+    assert_ne!(hint_of(&scheduler, &next).generation, stale.generation);
     assert!(scheduler.lock().completions[0].has_more());
     assert_eq!(scheduler.rescue(0, PID), 0, "reads it");
     assert!(!scheduler.lock().completions[0].has_more());
@@ -202,7 +208,7 @@ fn trap_5_a_stale_completion_frees_no_slot_twice() {
 
     // The same of a task that is tried again: its generation fits, its word does not.
     let mut wild = spsc::Producer::attach(scheduler.fold.completions(0));
-    assert!(wild.stage(next.hint().pack()));
+    assert!(wild.stage(hint_of(&scheduler, &next).pack()));
     wild.publish();
     assert!(scheduler.poll(&next).is_none());
     Hand::new(&scheduler, 0).run_all();
@@ -219,7 +225,7 @@ fn trap_8_a_running_word_is_its_owners_while_that_lives() {
     let mut job = job(&scheduler, square, 5);
     job.settings_mut().deadline = Some(Duration::from_secs(1));
     let ticket = submit(&scheduler, job);
-    let hint = ticket.hint();
+    let hint = hint_of(&scheduler, &ticket);
     let slot = &scheduler.fold.slots[hint.slot.at()];
     assert!(slot.claim(ExecutorId(0), hint.generation));
     let running = slot.word();

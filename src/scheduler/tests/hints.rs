@@ -19,7 +19,7 @@ fn waiting_hints(scheduler: &Scheduler) -> u64 {
 fn a_fresh_record_announces_nothing() {
     let scheduler = scheduler(2, SLOTS);
     let first = submit(&scheduler, job(&scheduler, square, 3));
-    assert_eq!(first.hint().slot.0, 0);
+    assert_eq!(hint_of(&scheduler, &first).slot.0, 0);
     scheduler.rescue(0, PID);
     scheduler.rescue(1, PID + 1);
     assert_eq!(waiting_hints(&scheduler), 1, "issued once");
@@ -79,7 +79,7 @@ fn a_task_of_which_only_an_old_announcement_speaks_is_found() {
 fn a_task_that_its_executor_does_not_run_is_found() {
     let scheduler = scheduler(1, SLOTS);
     let ticket = submit(&scheduler, job(&scheduler, square, 3));
-    let hint = ticket.hint();
+    let hint = hint_of(&scheduler, &ticket);
     assert!(scheduler.fold.slots[hint.slot.at()].claim(ExecutorId(0), hint.generation));
     let mut suspects = Suspects::new();
     scheduler.look_again(&mut scheduler.lock(), &mut suspects);

@@ -95,9 +95,14 @@ fn submit(scheduler: &Scheduler, mut job: Job) -> Ticket {
     scheduler.submit(&mut job, None).expect("accepted")
 }
 
+/// Where its task is.
+fn hint_of(scheduler: &Scheduler, ticket: &Ticket) -> Hint {
+    scheduler.locations.hint(ticket.id())
+}
+
 fn state_of(scheduler: &Scheduler, ticket: &Ticket) -> Option<TaskState> {
-    let word = scheduler.fold.slots[ticket.hint().slot.at()].word();
-    (word.generation == ticket.hint().generation)
+    let word = scheduler.fold.slots[hint_of(scheduler, ticket).slot.at()].word();
+    (word.generation == hint_of(scheduler, ticket).generation)
         .then(|| TaskState::of(word))
         .flatten()
 }

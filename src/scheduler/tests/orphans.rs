@@ -310,7 +310,7 @@ fn orphans_of_a_cancelled_task_do_not_begin() {
         let mut job = job(&scheduler, square, 3);
         job.settings_mut().attempts = 3;
         let ticket = submit(&scheduler, job);
-        let root = ticket.hint();
+        let root = hint_of(&scheduler, &ticket);
         assert!(begin(&scheduler, DEAD, root));
         let children = [0, 1].map(|at| spawned(&scheduler, DEAD, at));
         let [of_it, of_another] = children;

@@ -135,7 +135,7 @@ fn a_lane_without_room_keeps_its_tasks() {
     {
         let mut state = scheduler.lock();
         while state.homeless.is_empty() {
-            scheduler.place(&mut state, first.hint().pack());
+            scheduler.place(&mut state, hint_of(&scheduler, &first).pack());
         }
         scheduler.publish(&mut state);
     }

@@ -74,8 +74,8 @@ fn trap_9_a_nested_take_leaves_the_outer_announcement_alone() {
     assert!(hints.contains(&child.pack()), "the nested one");
     for ticket in &tickets {
         let is_queued = state_of(&scheduler, ticket) == Some(TaskState::Queued);
-        let is_issued = hints.contains(&ticket.hint().pack());
-        let is_below = batch.contains(&ticket.hint().pack());
+        let is_issued = hints.contains(&hint_of(&scheduler, ticket).pack());
+        let is_below = batch.contains(&hint_of(&scheduler, ticket).pack());
         assert!(!is_queued || is_issued || !is_below, "the outer ones");
     }
     assert_eq!(scheduler.audit().orphans, [""; 0]);
@@ -178,7 +178,7 @@ fn trap_10_only_the_top_of_a_stack_is_to_blame() {
         let mut job = job(&scheduler, square, 3);
         job.settings_mut().attempts = 2;
         let ticket = submit(&scheduler, job);
-        let hint = ticket.hint();
+        let hint = hint_of(&scheduler, &ticket);
         let mut corpses = Vec::new();
         for death in 0..2 {
             let dead = Hand::new(&scheduler, 0);

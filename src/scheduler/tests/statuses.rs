@@ -74,8 +74,8 @@ fn a_late_status_of_a_task_that_runs_again_ends_nothing() {
     job.settings_mut().attempts = 2;
     let ticket = submit(&scheduler, job);
     let dead = dies_running(&scheduler, 0, PID);
-    let slot = &scheduler.fold.slots[ticket.hint().slot.at()];
-    let again = ticket.hint();
+    let slot = &scheduler.fold.slots[hint_of(&scheduler, &ticket).slot.at()];
+    let again = hint_of(&scheduler, &ticket);
     assert!(slot.claim(ExecutorId(1), again.generation));
     scheduler.told(PID + 7, KILLED);
     scheduler.told(PID, SEGFAULT);
@@ -93,7 +93,7 @@ fn a_late_status_of_a_task_that_runs_again_ends_nothing() {
     assert_eq!(value.decode(), Ok(4u64));
     // The slot serves another task by now.
     let next = submit(&scheduler, super::job(&scheduler, square, 3));
-    assert_eq!(next.hint().slot, again.slot);
+    assert_eq!(hint_of(&scheduler, &next).slot, again.slot);
     scheduler.told(PID, KILLED);
     assert!(scheduler.poll(&next).is_none());
     Hand::new(&scheduler, 1).run_all();
@@ -110,6 +110,7 @@ fn a_status_of_a_task_that_ended_spares_the_next_in_its_slot() {
     let mut first = job(&scheduler, square, 1);
     first.settings_mut().deadline = Some(Duration::from_secs(60));
     let first = submit(&scheduler, first);
+    let slot = hint_of(&scheduler, &first).slot;
     let mut corpses = vec![dies_running(&scheduler, 0, PID)];
     scheduler.tick(Instant::now() + HOUR);
     let outcome = scheduler.poll(&first).expect("ended").map(drop);
@@ -122,7 +123,7 @@ fn a_status_of_a_task_that_ended_spares_the_next_in_its_slot() {
     let mut second = job(&scheduler, square, 2);
     second.settings_mut().attempts = 2;
     let second = submit(&scheduler, second);
-    assert_eq!(second.hint().slot, first.hint().slot);
+    assert_eq!(hint_of(&scheduler, &second).slot, slot);
     corpses.push(dies_running(&scheduler, 1, PID + 1));
     scheduler.told(PID, SEGFAULT);
     assert!(scheduler.poll(&second).is_none(), "has an attempt left");
@@ -163,10 +164,14 @@ fn a_death_while_the_task_waits_for_its_next_attempt() {
     check_waits();
     let mut bystander = Hand::new(&scheduler, 2);
     // Dies with the task's old hint announced.
-    bystander.record().announce(&[ticket.hint().pack()]);
+    bystander
+        .record()
+        .announce(&[hint_of(&scheduler, &ticket).pack()]);
     bystander.run_all();
     check_waits();
-    bystander.record().announce(&[ticket.hint().pack()]);
+    bystander
+        .record()
+        .announce(&[hint_of(&scheduler, &ticket).pack()]);
     assert_eq!(scheduler.rescue(2, PID + 2), 0);
     check_waits();
     assert_eq!(scheduler.rescue(1, PID + 1), 0, "twice");
