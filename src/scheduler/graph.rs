@@ -340,6 +340,27 @@ impl State {
         self.followed + self.graph.sources == 0
     }
 
+    /// Has what the next task is written to brought here meanwhile.
+    #[inline]
+    pub fn ask_for_next(&self, fold: &Fold) {
+        if let Some(slot) = self.free.last() {
+            prefetch_for_write(&fold.slots[*slot as usize]);
+            prefetch_for_write(&self.inflight[*slot as usize]);
+        }
+        self.tickets.ask_for_next();
+    }
+
+    /// The same for the next pending task.
+    #[inline]
+    pub fn ask_for_next_pending(&self, fold: &Fold) {
+        if let Some(slot) = self.graph.free.last() {
+            prefetch_for_write(&fold.slots[*slot as usize]);
+            prefetch_for_write(&self.inflight[*slot as usize]);
+            prefetch_for_write(&self.graph.vertices[(*slot - self.graph.first) as usize]);
+        }
+        self.tickets.ask_for_next();
+    }
+
     /// A free slot for a pending task.
     #[inline]
     pub fn pending_slot(&mut self) -> Option<u32> {

@@ -150,6 +150,7 @@ impl Scheduler {
             }
         }
         self.reap_meanwhile(state);
+        state.ask_for_next_pending(&self.fold);
         Some(Ticket::new(id))
     }
 

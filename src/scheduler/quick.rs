@@ -87,6 +87,7 @@ impl Scheduler {
         let hint = self.fill_plain(state, function, arguments, name, id);
         self.place_plain(state, hint.pack());
         self.reap_meanwhile(state);
+        state.ask_for_next(&self.fold);
         Some(Ticket::new(id))
     }
 

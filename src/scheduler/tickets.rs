@@ -168,6 +168,14 @@ impl Tickets {
         prefetch_for_write(&self.entries[id as usize]);
     }
 
+    /// The same with the next one that is opened.
+    #[inline]
+    pub fn ask_for_next(&self) {
+        if let Some(id) = self.vacant.last() {
+            self.ask_for(*id);
+        }
+    }
+
     /// As [`Tickets::settle`], if nobody waits for the end but the handle, and one task that
     /// depends on it.
     #[inline]
