@@ -8,16 +8,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::pool::{Transfer, encoding};
 use crate::scheduler::{
     Build, Dependencies as Listed, Dependency, Few, Job, List, NotAccepted, Outcome, Scheduler,
     Ticket, Unfinished, decode_again,
 };
-use crate::task::Payload;
+use crate::task::FunctionId;
 
 use super::Task;
+use super::core::Core;
 use super::handle::Handle;
-use super::task::{Encoded, Submitted, encode, foreign, refuse};
+use super::task::{Encoded, Submitted, encode, foreign, refuse, spawn_encoded};
 
 /// The outcomes of what was depended on, in order.
 type Outcomes<'a> = Iter<'a, Arc<Outcome>>;
@@ -253,6 +253,27 @@ fn unless_it_panics(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), Tas
     })
 }
 
+/// As `spawn_quickly`, for a task that depends on others.
+#[inline(always)]
+pub(super) fn spawn_after_quickly<A, D, R>(
+    core: &Core,
+    function: Option<FunctionId>,
+    name: fn() -> &'static str,
+    after: &D,
+    args: &A,
+) -> Result<Handle<R>, Option<Encoded>>
+where
+    A: Serialize + DeserializeOwned,
+    D: Sealed<Values: Serialize>,
+    R: DeserializeOwned,
+{
+    spawn_encoded(core, function, args, |scheduler, function, payload| {
+        let mut few = Few::default();
+        after.few(scheduler, &mut few);
+        scheduler.submit_plain_after(function, payload, name, &few, rebuild::<A, D>)
+    })
+}
+
 impl<F, A, I, R> Task<'_, F, (A, I), R>
 where
     F: Fn((A, I)) -> R + Copy + Send + 'static,
@@ -296,51 +317,27 @@ where
     where
         D: Dependencies<Inputs = I> + Sealed<Values = I>,
     {
-        let encoded = if self.settings.is_none() {
-            match self.spawn_after_quickly(&after, &args) {
-                Ok(handle) => return handle,
-                Err(encoded) => encoded,
-            }
-        } else {
-            None
-        };
-        let submitted = self.submit_after(&after, args, encoded);
-        submitted.handle()
+        if self.settings.is_some() {
+            return self.spawn_after_slowly(&after, args, None);
+        }
+        match spawn_after_quickly(self.core, self.function, self.name, &after, &args) {
+            Ok(handle) => handle,
+            Err(encoded) => self.spawn_after_slowly(&after, args, encoded),
+        }
     }
 
-    /// Submits it, if that takes little; else gives back what is encoded.
-    #[inline]
-    fn spawn_after_quickly<D>(&self, after: &D, args: &A) -> Result<Handle<R>, Option<Encoded>>
+    /// For what `spawn_after_quickly` could not do.
+    #[cold]
+    pub(super) fn spawn_after_slowly<D>(
+        &self,
+        after: &D,
+        args: A,
+        encoded: Option<Encoded>,
+    ) -> Handle<R>
     where
         D: Sealed<Values = I>,
     {
-        let function = self.function.ok_or(None)?;
-        let mut payload = Payload::new();
-        let (encoded, buffers) = encoding(|| payload.encode(args));
-        if encoded.is_err() {
-            buffers.iter().for_each(Transfer::recall);
-            return Err(None); // the long way tells why
-        }
-        let len = payload.len();
-        if buffers.is_empty() && payload.is_inline() {
-            let submitted = self.core().with_present(|scheduler| {
-                let mut few = Few::default();
-                after.few(scheduler, &mut few);
-                let ticket = scheduler.submit_plain_after(
-                    function,
-                    &mut payload,
-                    self.name,
-                    &few,
-                    rebuild::<A, D>,
-                )?;
-                Some((Arc::clone(scheduler), ticket))
-            });
-            if let Some((scheduler, ticket)) = submitted {
-                return Ok(Handle::new(scheduler, ticket));
-            }
-            payload.truncate(len);
-        }
-        Err(Some((payload, buffers)))
+        self.submit_after(after, args, encoded).handle()
     }
 
     /// Submits it; says what came of it. The arguments may be encoded already, without a

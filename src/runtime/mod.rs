@@ -53,6 +53,7 @@ use crate::pool::{AllocError, Loan};
 use crate::scheduler::{Audit, Profile};
 use crate::task::entry_of;
 
+use self::after::spawn_after_quickly;
 use self::core::Core;
 use self::task::spawn_quickly;
 
@@ -146,6 +147,7 @@ impl Runtime {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn spawn_after<D, F, A, I, R>(&self, after: D, f: F, args: A) -> Handle<R>
     where
         D: Dependencies<Inputs = I> + after::Sealed<Values = I>,
@@ -154,7 +156,12 @@ impl Runtime {
         I: Serialize + DeserializeOwned + Send + 'static,
         R: Serialize + DeserializeOwned,
     {
-        self.task(f).spawn_after(after, args)
+        let function = self.core.function(entry_of::<F, (A, I), R>());
+        let name = std::any::type_name::<F>;
+        match spawn_after_quickly(&self.core, function, name, &after, &args) {
+            Ok(handle) => handle,
+            Err(encoded) => self.task(f).spawn_after_slowly(&after, args, encoded),
+        }
     }
 
     /// As [`Runtime::spawn`], but never waits: gives the arguments back when the

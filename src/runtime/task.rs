@@ -410,6 +410,20 @@ pub(super) fn spawn_quickly<A: Serialize, R: DeserializeOwned>(
     name: fn() -> &'static str,
     args: &A,
 ) -> Result<Handle<R>, Option<Encoded>> {
+    spawn_encoded(core, function, args, |scheduler, function, payload| {
+        scheduler.submit_plain(function, payload, name)
+    })
+}
+
+/// Encodes `args`; if that is short and without buffers, has it submitted, which may be
+/// refused. Else gives back what is encoded.
+#[inline(always)]
+pub(super) fn spawn_encoded<A: Serialize, R: DeserializeOwned>(
+    core: &Core,
+    function: Option<FunctionId>,
+    args: &A,
+    submit: impl FnOnce(&Arc<Scheduler>, FunctionId, &mut Payload) -> Option<Ticket>,
+) -> Result<Handle<R>, Option<Encoded>> {
     let function = function.ok_or(None)?;
     let mut payload = Payload::new();
     let (encoded, buffers) = encoding(|| payload.encode(args));
@@ -417,14 +431,16 @@ pub(super) fn spawn_quickly<A: Serialize, R: DeserializeOwned>(
         buffers.iter().for_each(Transfer::recall);
         return Err(None); // the long way tells why
     }
+    let len = payload.len();
     if buffers.is_empty() && payload.is_inline() {
         let submitted = core.with_present(|scheduler| {
-            let ticket = scheduler.submit_plain(function, &payload, name)?;
-            Some((Arc::clone(scheduler), ticket))
+            let ticket = submit(scheduler, function, &mut payload)?;
+            Some(Handle::new(Arc::clone(scheduler), ticket))
         });
-        if let Some((scheduler, ticket)) = submitted {
-            return Ok(Handle::new(scheduler, ticket));
+        if let Some(handle) = submitted {
+            return Ok(handle);
         }
+        payload.truncate(len);
     }
     Err(Some((payload, buffers)))
 }
