@@ -100,9 +100,12 @@ impl Scheduler {
             2 => 1 - first,
             _ => (first + 1 + first * 7 % (count - 1)) % count,
         };
-        let mut loads = [first, second].map(|e| (self.load(state, e), e));
-        loads.sort_by_key(|(load, _)| load.delay_ns());
-        let [(best, chosen), (other, instead)] = loads;
+        let (mut best, mut chosen) = (self.load(state, first), first);
+        let (mut other, mut instead) = (self.load(state, second), second);
+        if other.delay_ns() < best.delay_ns() {
+            std::mem::swap(&mut best, &mut other);
+            std::mem::swap(&mut chosen, &mut instead);
+        }
         // Somebody would be woken because the other has much to do: as far as was seen.
         if best.sleeping
             && !other.sleeping

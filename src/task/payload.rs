@@ -21,6 +21,7 @@ pub struct Payload {
 
 impl Payload {
     /// An empty one.
+    #[inline]
     pub fn new() -> Self {
         Payload::default()
     }
