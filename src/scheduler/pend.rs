@@ -326,7 +326,13 @@ impl Scheduler {
                 self.write_again(hint, head, whole.words());
             }
         }
-        cell.queue(hint.generation);
+        self.queue_pending(state, hint);
+    }
+
+    /// All that a task in a slot waited for is there.
+    #[inline]
+    fn queue_pending(&self, state: &mut State, hint: Hint) {
+        self.fold.slots[hint.slot.at()].queue(hint.generation);
         self.place_normal(state, hint.pack());
     }
 
@@ -350,8 +356,7 @@ impl Scheduler {
             cell.set_edges(inputs);
             edges.open(hint.generation, 0, edges.put(0, inputs, len as u8, input));
         }
-        cell.queue(hint.generation);
-        self.place_normal(state, hint.pack());
+        self.queue_pending(state, hint);
     }
 
     /// Writes into the slot of a task that is pending what it is to be run with: nobody else

@@ -250,8 +250,10 @@ impl Edges {
         for at in 0..inputs.min(INPUTS_MAX) {
             // Relaxed: `Slot::claim` has seen what `make_ready` saw.
             let (len, words) = self.input(at, inputs);
-            let bytes: &[u8] = bytemuck::cast_slice(&words);
-            payload.extend(&bytes[..usize::from(len)]);
+            if !payload.extend_by_words(&words, len.into()) {
+                let bytes: &[u8] = bytemuck::cast_slice(&words);
+                payload.extend(&bytes[..usize::from(len)]);
+            }
         }
     }
 

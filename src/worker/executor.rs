@@ -62,8 +62,8 @@ pub struct Executor {
     pub(super) in_the_way: u32,
     /// How often the host had collected tasks when this one last had nothing to do.
     pub(super) host_seen: u32,
-    /// It had collected others since.
-    pub(super) is_host_at_work: bool,
+    /// The same, the time before that.
+    pub(super) host_seen_before: u32,
     /// The host is at work on this CPU, and others are awake: what takes these a moment is
     /// left to them.
     pub(super) gives_way: bool,
@@ -125,7 +125,7 @@ impl Executor {
             hints: [0; BATCH_MAX],
             in_the_way: 0,
             host_seen: 0,
-            is_host_at_work: false,
+            host_seen_before: 0,
             gives_way: false,
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,

@@ -73,9 +73,8 @@ impl Executor {
             return false;
         }
         let (cpu, seen) = self.fold.header.works_on();
-        self.is_host_at_work = seen != self.host_seen;
-        self.host_seen = seen;
-        self.is_host_at_work && cpu.is_some() && cpu == self.cpu_of(self.number()) && {
+        self.host_seen_before = std::mem::replace(&mut self.host_seen, seen);
+        self.is_host_at_work() && cpu.is_some() && cpu == self.cpu_of(self.number()) && {
             let mut others = self.victims.iter();
             others.any(|(other, _)| is_awake(&self.fold, *other))
         }
@@ -84,7 +83,7 @@ impl Executor {
     /// Whether the host has collected tasks since this executor had nothing to do the time
     /// before.
     fn is_host_at_work(&self) -> bool {
-        self.is_host_at_work || self.fold.header.works_on().1 != self.host_seen
+        self.fold.header.works_on().1 != self.host_seen_before
     }
 
     /// To which CPU an executor is pinned.
