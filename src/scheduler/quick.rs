@@ -73,7 +73,7 @@ impl Scheduler {
     }
 
     #[inline(always)]
-    fn submit_here(
+    pub(super) fn submit_here(
         &self,
         state: &mut State,
         function: FunctionId,

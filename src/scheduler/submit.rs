@@ -162,9 +162,8 @@ impl Scheduler {
     ) {
         loop {
             let prepared = match next(job) {
-                // The short way needs nothing prepared.
-                Ok(true) if job.is_plain() => Ok(None),
-                Ok(true) => self.prepare_by(job, None, Until::Closed).map(Some),
+                Ok(true) if self.submit_quickly(job, &mut each) => continue,
+                Ok(true) => self.prepare_by(job, None, Until::Closed),
                 Ok(false) => return,
                 Err(error) => Err(NotAccepted::Failed(error)),
             };
@@ -176,14 +175,11 @@ impl Scheduler {
                 }
             };
             match self.room(None) {
-                Ok(mut state) => each(Ok(match prepared {
-                    Some(prepared) => {
-                        let ticket = self.enqueue(&mut state, prepared);
-                        self.publish(&mut state);
-                        ticket
-                    }
-                    None => self.enqueue_plain(&mut state, job),
-                })),
+                Ok(mut state) => {
+                    let ticket = self.enqueue(&mut state, prepared);
+                    self.publish(&mut state);
+                    each(Ok(ticket));
+                }
                 // The fold was found damaged just now: what was on its way into it shares
                 // the fate of what is in it.
                 Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
@@ -384,16 +380,16 @@ impl Scheduler {
         })
     }
 
-    /// As [`Scheduler::enqueue`], for a plain job, which needs not be prepared; and shows it.
+    /// Submits a plain job by the short way, if it can be gone; whether it could.
     #[inline]
-    fn enqueue_plain(&self, state: &mut State, job: &Job) -> Ticket {
-        let id = state.tickets.open(job.name);
-        let hint = self.fill_plain(state, job.function, &job.payload, job.name, id);
-        if let Some(profiling) = &mut state.profiling {
-            profiling.submitted(hint.slot.0);
+    fn submit_quickly(&self, job: &Job, each: &mut impl FnMut(Result<Ticket, NotAccepted>)) -> bool {
+        if !job.is_plain() {
+            return false;
         }
-        self.place_plain(state, hint.pack());
-        Ticket::new(id)
+        // Nothing is made of the lock's guard: what was just written in pieces is not moved.
+        let mut state = self.lock();
+        let submitted = self.submit_here(&mut state, job.function, &job.payload, job.name);
+        submitted.map(|ticket| each(Ok(ticket))).is_some()
     }
 
     /// Fills and queues a slot with a plain task of ticket `id`. There is room.
