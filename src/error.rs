@@ -240,7 +240,7 @@ pub enum TaskError {
     },
     /// [`spawn`](crate::spawn) was called outside of a task.
     NotInTask,
-    /// The result was already taken by an earlier `try_join` or `join_timeout`.
+    /// The result was already taken by an earlier `try_join`, `join_timeout` or `.await`.
     AlreadyJoined,
 }
 

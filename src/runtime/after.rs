@@ -50,10 +50,10 @@ pub trait Sealed {
     /// See [`Dependencies::Inputs`].
     type Values;
 
-    /// Each of them, if it is of this fold.
+    /// Each of them, or that it is of another fold.
     fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>);
 
-    /// Each of them, if all are few, of this fold, and no list.
+    /// Each of them, as far as they are of this fold.
     fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>);
 
     /// Which of them form lists; `next` counts them.

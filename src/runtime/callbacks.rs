@@ -52,7 +52,7 @@ pub enum CallbackError {
         /// Which callback.
         which: &'static str,
     },
-    /// The outcome was taken by `try_join` or `join_timeout`.
+    /// The outcome was taken by `try_join`, `join_timeout` or `.await`.
     #[error("{which} was set after the outcome had been taken: set it before")]
     TooLate {
         /// Which callback.

@@ -35,7 +35,7 @@ use super::memo::Call;
 #[must_use = "dropping the handle detaches the task; call `join` for its outcome"]
 pub struct Handle<R> {
     pub(super) scheduler: Arc<Scheduler>,
-    /// There until `join` has taken the outcome.
+    /// There until `join` has taken a value of a few bytes.
     pub(super) ticket: Option<Ticket>,
     result: PhantomData<fn() -> R>,
 }
@@ -50,11 +50,12 @@ const _: () = assert!(size_of::<Handle<()>>() == 16);
 /// # pinfold::test_setup!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let rt = pinfold::Runtime::builder().workers(1).start()?;
-/// let mut task = rt.spawn(|()| pinfold::context().report_progress(0.5, "half").is_ok(), ());
-/// task.join_timeout(std::time::Duration::from_secs(60));
-/// // Its slot may have been used again by now.
-/// let progress: Option<pinfold::Progress> = task.progress();
-/// assert!(progress.is_none_or(|progress| progress.message == "half"));
+/// let task = rt.spawn(|()| pinfold::context().report_progress(0.5, "half").is_ok(), ());
+/// while !task.is_finished() {
+///     let progress: Option<pinfold::Progress> = task.progress();
+///     assert!(progress.is_none_or(|progress| progress.message == "half"));
+/// }
+/// assert_eq!(task.join()?, true);
 /// # Ok(())
 /// # }
 /// ```
@@ -192,10 +193,10 @@ impl<R> Drop for Handle<R> {
     }
 }
 
-/// The handle of a task is dropped, and its outcome was not taken by `join`.
+/// The handle of a task is gone, whose ticket is still there.
 #[cold]
 fn abandon(scheduler: &Scheduler, ticket: &Ticket) {
-    if ticket.has(Mark::Aborts) {
+    if ticket.has(Mark::Aborts) && !scheduler.is_taken(ticket) {
         scheduler.cancel(ticket, None);
     }
     scheduler.detach(ticket);
@@ -453,8 +454,7 @@ impl<R> Handle<R> {
     }
 
     /// How far the task has last said it is; `None` if it has said nothing, or has
-    /// ended. Takes no lock and never waits (but of a task that waited for others, the lock
-    /// of the host's threads).
+    /// ended. Takes no lock and never waits.
     ///
     /// ```
     /// # pinfold::test_setup!();

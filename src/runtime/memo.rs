@@ -66,7 +66,7 @@ pub enum Known {
     Value(Arc<Outcome>),
     /// It is in flight: this ticket ends as that does.
     Joined(Ticket),
-    /// Nothing: submit it, and then [follow](Memo::follow) it.
+    /// Nothing: submit it, and then [follow](Call::follow) it.
     Nothing(Call),
 }
 

@@ -13,6 +13,7 @@ use crate::prim::{Hint, SlotIndex};
 use crate::task::TaskState;
 
 use super::Scheduler;
+use super::locations::Location;
 use super::state::State;
 use super::ticket::Ticket;
 use super::timers::Due;
@@ -47,6 +48,9 @@ impl Scheduler {
     fn cancel_ticket(&self, state: &mut State, id: u32, grace: Option<Duration>) -> bool {
         if state.tickets.is_settled(id) {
             return false;
+        }
+        if self.locations.get(id) == Location::Cancelled {
+            return true; // it is about to end
         }
         if let Some(at) = self.locations.cancel_pending(id) {
             // One on its way to the queue is caught there.

@@ -123,7 +123,7 @@ impl Locations {
     }
 
     /// In which slot the task of ticket `id` is, or was last; a hint that is that of no slot,
-    /// if it has been in none.
+    /// if it has been in none, or the outcome was taken.
     #[inline]
     pub fn hint(&self, id: u32) -> Hint {
         Hint::unpack(self.word(id))

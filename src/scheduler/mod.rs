@@ -22,6 +22,7 @@ mod cancel;
 mod collect;
 mod deadline;
 mod depend;
+mod following;
 mod graph;
 mod group;
 mod inputs;

@@ -20,6 +20,7 @@ use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
 use crate::task::TaskState;
 
 use super::Scheduler;
+use super::locations::Location;
 use super::state::State;
 use super::timers::{Due, Timer};
 
@@ -348,9 +349,11 @@ impl Scheduler {
         // First those that wait for others: they end for the same reason.
         let mut failed = self.fail_pending(state, error);
         for index in state.slots() {
-            if state.inflight[index as usize].ticket.is_some() {
+            if let Some(ticket) = state.inflight[index as usize].ticket {
                 failed += 1;
                 state.counters.failed += 1;
+                // Whoever looks at the word is not to believe one who writes there still.
+                self.locations.set(ticket, Location::Nowhere);
                 // Nobody may claim it any more.
                 let generation = state.inflight[index as usize].generation;
                 self.fold.slots[index as usize].cancel(generation);

@@ -382,7 +382,11 @@ impl Scheduler {
 
     /// Submits a plain job by the short way, if it can be gone; whether it could.
     #[inline]
-    fn submit_quickly(&self, job: &Job, each: &mut impl FnMut(Result<Ticket, NotAccepted>)) -> bool {
+    fn submit_quickly(
+        &self,
+        job: &Job,
+        each: &mut impl FnMut(Result<Ticket, NotAccepted>),
+    ) -> bool {
         if !job.is_plain() {
             return false;
         }

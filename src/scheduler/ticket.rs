@@ -4,7 +4,7 @@
 use std::num::NonZeroU64;
 
 /// A handle's claim to an outcome, and what was asked of the handle. There is one for each
-/// ticket, so a ticket is taken or detached once. One word: handles are moved about.
+/// number in use, so that is given back once. One word: handles are moved about.
 ///
 /// ```text
 ///   63      32 31    1 0
@@ -39,11 +39,9 @@ impl Ticket {
         (self.0.get() >> 32) as u32
     }
 
-    /// From here on it has this mark; whether it had before.
-    pub fn mark(&mut self, mark: Mark) -> bool {
-        let had = self.has(mark);
+    /// From here on it has this mark.
+    pub fn mark(&mut self, mark: Mark) {
         self.0 |= mark as u64;
-        had
     }
 
     /// Whether it has this mark.

@@ -3,51 +3,16 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use smallvec::SmallVec;
-
 use crate::error::TaskError;
 use crate::sys::prefetch_for_write;
 
 use super::depend::{Arrival, Dependent};
+use super::following::Following;
 use super::graph::SlotEdge;
 use super::group::{Groups, Watch, Watchers};
 use super::inputs::{Input, returned};
 use super::news::{Follower, News};
 use super::value::{Outcome, SMALL, Small, Value, error_of, has_loan, of_shared, only_one};
-
-/// Who wants to know of a task's end.
-#[derive(Default)]
-pub struct Following {
-    watchers: Watchers,
-    /// No handle will ask.
-    is_detached: bool,
-    followers: Vec<Follower>,
-    /// For the future that its handle is.
-    waker: Option<Waker>,
-    /// Inputs of pending tasks that it is.
-    dependents: SmallVec<[Dependent; 2]>,
-}
-
-impl Following {
-    /// Whether anybody waits for the end but the handle.
-    fn is_of_interest(&self) -> bool {
-        self.has_followers() || !self.dependents.is_empty()
-    }
-
-    /// Whether the attendant tells somebody.
-    fn has_followers(&self) -> bool {
-        !self.followers.is_empty() || self.waker.is_some()
-    }
-}
-
-impl std::fmt::Debug for Following {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Following")
-            .field("followers", &self.followers.len())
-            .field("dependents", &self.dependents.len())
-            .finish_non_exhaustive()
-    }
-}
 
 /// All tickets, under the scheduler's lock.
 #[derive(Default)]
@@ -494,6 +459,15 @@ impl Tickets {
         Ok(is_first)
     }
 
+    /// Whether `waker`, or one that wakes the same, is woken when the task of ticket `id` ends.
+    pub fn wakes(&self, id: u32, waker: &Waker) -> bool {
+        let Entry::Followed(following) = &self.entries[id as usize] else {
+            return false;
+        };
+        let own = following.waker.as_ref();
+        own.is_some_and(|own| own.will_wake(waker))
+    }
+
     /// Has `waker` woken when the task of ticket `id` ends, and puts there the one that was
     /// to be before. `None` if that is past. True if nobody else is told of it.
     pub fn wake(&mut self, id: u32, waker: &mut Option<Waker>) -> Option<bool> {
@@ -555,7 +529,7 @@ impl Tickets {
     #[inline]
     pub fn take(&mut self, id: u32) -> Option<Outcome> {
         let entry = &mut self.entries[id as usize];
-        if !matches!(entry, Entry::Settled(_) | Entry::Shared(_) | Entry::Taken) {
+        if !matches!(entry, Entry::Settled(_) | Entry::Shared(_)) {
             return None;
         }
         self.vacant.push(id);
@@ -586,11 +560,12 @@ impl Tickets {
                 *is_detached = true;
                 return None;
             }
-            Entry::Detached(_)
-            | Entry::Vacant
-            | Entry::Settled(_)
-            | Entry::Shared(_)
-            | Entry::Taken => {}
+            Entry::Taken => {
+                *entry = Entry::Vacant;
+                self.vacant.push(id);
+                return None;
+            }
+            Entry::Detached(_) | Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => {}
         }
         self.take(id)
     }

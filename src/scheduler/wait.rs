@@ -103,8 +103,8 @@ impl State {
 }
 
 impl Scheduler {
-    /// Waits for the outcome of `ticket`, until `deadline`. The ticket is gone when
-    /// there is one.
+    /// Waits for the outcome of `ticket`, until `deadline`. The handle has it
+    /// then, and the ticket stays until that is gone.
     #[inline]
     pub fn wait(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
         self.wait_and_nap(ticket, deadline, true)

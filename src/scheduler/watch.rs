@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread;
 
+use crate::error::TaskError;
 use crate::prim::{Hint, TaskId};
 use crate::task::Reported;
 
@@ -46,8 +47,7 @@ impl Scheduler {
             }
             Err(follower) => match state.tickets.share(ticket.id()) {
                 Some(outcome) => Err((follower, outcome)),
-                // The handle has the outcome.
-                None => Ok(()),
+                None => Err((follower, Arc::new(Err(Box::new(TaskError::AlreadyJoined))))),
             },
         }
     }
@@ -55,12 +55,18 @@ impl Scheduler {
     /// Has `waker` woken by the attendant when the task of `ticket` has ended, instead of
     /// the one before; false if it has.
     pub fn wake_at_end(&self, ticket: &Ticket, waker: &Waker) -> bool {
+        let mut state = self.lock();
+        self.collect_this(&mut state, ticket.id());
+        if state.tickets.wakes(ticket.id(), waker) {
+            return true;
+        }
+        drop(state);
         // What wakers do is the user's own: without the lock.
         let mut waker = Some(waker.clone());
         let mut state = self.lock();
         self.collect_this(&mut state, ticket.id());
         let is_first = state.tickets.wake(ticket.id(), &mut waker);
-        if let Some(is_first) = is_first {
+        if let (Some(is_first), None) = (is_first, &waker) {
             self.has_follower(&mut state, is_first);
         }
         drop(state);
@@ -95,7 +101,8 @@ impl Scheduler {
         self.lock().tickets.name(ticket.id())
     }
 
-    /// Which task it is; `None` while it waits for others without a slot, and if it never was in one.
+    /// Which task it is; `None` while it waits for others without a slot, if it never was in
+    /// one, and once the outcome was taken.
     pub fn task_id(&self, ticket: &Ticket) -> Option<TaskId> {
         match self.locations.get(ticket.id()) {
             Location::Slot(hint) => Some(TaskId::of(hint)),

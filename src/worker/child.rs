@@ -44,16 +44,13 @@ where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    let state = match Nest::here() {
-        Some(nest) => match nest.submit::<F, A, R>(&args) {
-            Ok(child) => State::Submitted(nest, child),
-            Err(error) => State::Failed(error),
-        },
-        None => State::Failed(TaskError::NotInTask),
-    };
+    let nest = Nest::here();
+    let child = nest
+        .as_ref()
+        .map_or(0, |nest| nest.submit::<F, A, R>(&args));
     Child {
-        name: std::any::type_name::<F>,
-        state,
+        nest,
+        child,
         types: PhantomData,
     }
 }
@@ -80,23 +77,20 @@ where
 /// ```
 #[must_use = "dropping it detaches the task; call `join` for its outcome"]
 pub struct Child<R> {
-    name: fn() -> &'static str,
-    state: State,
+    /// Whose child it is; `None` outside of tasks, and once it was joined.
+    nest: Option<Rc<Nest>>,
+    /// Which one.
+    child: usize,
     types: PhantomData<*const R>,
 }
 
-enum State {
-    /// Which of the nest's children it is.
-    Submitted(Rc<Nest>, usize),
-    Failed(TaskError),
-    Joined,
-}
+// As with the host's handles: two registers.
+const _: () = assert!(size_of::<Child<()>>() == 16);
 
 impl<R> std::fmt::Debug for Child<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Child")
-            .field("task", &(self.name)())
-            .finish()
+        let name = self.nest.as_ref().map(|nest| nest.name(self.child)());
+        f.debug_struct("Child").field("task", &name).finish()
     }
 }
 
@@ -125,25 +119,24 @@ impl<R: DeserializeOwned> Child<R> {
     /// # }
     /// ```
     pub fn join(mut self) -> Result<R, TaskError> {
-        if let State::Submitted(nest, child) = &self.state
-            && let Some((len, words)) = nest.wait_briefly(*child)
-        {
-            self.state = State::Joined;
+        let Some(nest) = &self.nest else {
+            return Err(TaskError::NotInTask);
+        };
+        let mut words = [0; _];
+        if let Some(len) = nest.wait_briefly(self.child, &mut words) {
+            self.nest = None;
             let bytes: &[u8] = bytemuck::cast_slice(&words);
             return postcard::from_bytes(&bytes[..len]).map_err(undecodable);
         }
-        let (nest, child) = match std::mem::replace(&mut self.state, State::Joined) {
-            State::Submitted(nest, child) => (nest, child),
-            State::Failed(error) => return Err(error),
-            State::Joined => return Err(TaskError::AlreadyJoined),
+        let Some(nest) = self.nest.take() else {
+            return Err(TaskError::AlreadyJoined);
         };
-        let finished = nest.wait(child).map_err(|what| TaskError::Corrupted {
-            message: what.into(),
-        })?;
+        let name = nest.name(self.child);
+        let finished = nest.wait(self.child)?;
         match finished.outcome {
             Outcome::Value | Outcome::ReturnedErr => finished.decode().map_err(undecodable),
             Outcome::Lost => Err(TaskError::WorkerDied {
-                task: (self.name)(),
+                task: name(),
                 name: None,
                 death: postcard::from_bytes(finished.payload.bytes()).unwrap_or(Death::Unknown),
                 last_words: None,
@@ -163,8 +156,8 @@ fn undecodable(error: postcard::Error) -> TaskError {
 
 impl<R> Drop for Child<R> {
     fn drop(&mut self) {
-        if let State::Submitted(nest, child) = &self.state {
-            nest.forsake(*child);
+        if let Some(nest) = &self.nest {
+            nest.forsake(self.child);
         }
     }
 }

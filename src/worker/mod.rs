@@ -16,6 +16,7 @@
 
 mod child;
 mod context;
+mod entry;
 mod executor;
 mod find;
 mod idle;

@@ -37,11 +37,12 @@ use crate::error::TaskError;
 use crate::layout::{NEST_RING, NEST_SLOTS};
 use crate::pool::{Transfer, encoding};
 use crate::prim::atomic::Ordering;
-use crate::prim::{Generation, Hint, SlotIndex};
+use crate::prim::{Hint, SlotIndex};
 use crate::ring::steal;
 use crate::sys::barrier;
 use crate::task::{Finished, FunctionId, Head, Outcome, Payload, Place, TaskState, entry_of};
 
+use super::entry::{Entry, Rare, Spot};
 use super::idle::SPIN;
 use super::runner::{Runner, Scratch};
 
@@ -81,28 +82,11 @@ struct Slots {
     free: Vec<u32>,
     used: u32,
     children: Vec<Entry>,
+    /// What the function of each is called.
+    names: Vec<fn() -> &'static str>,
     vacant: Vec<usize>,
     /// Slots of which nobody wants the result, and what is held for their arguments.
     forsaken: Vec<(Spot, Vec<Transfer>)>,
-}
-
-/// A slot of this executor's, and in which generation.
-#[derive(Clone, Copy, Debug)]
-struct Spot {
-    slot: u32,
-    generation: Generation,
-}
-
-/// What a `Child` stands for.
-#[derive(Debug)]
-enum Entry {
-    Vacant,
-    /// In a slot; nothing is held for its arguments.
-    Plain(Spot),
-    /// In a slot, with what is held for its arguments.
-    Slot(Spot, Vec<Transfer>),
-    /// Done, and its slot was needed for another.
-    Moved(Result<Finished, &'static str>),
 }
 
 impl Nest {
@@ -125,6 +109,7 @@ impl Nest {
                 .collect(),
             used,
             children: Vec::new(),
+            names: Vec::new(),
             vacant: Vec::new(),
             forsaken: Vec::new(),
         };
@@ -246,17 +231,19 @@ impl Nest {
             return false;
         };
         let finished = self.collect(place, &holds);
-        slots.children[done] = Entry::Moved(finished);
+        slots.children[done] = Entry::moved(finished);
         slots.free.push(place.slot);
         true
     }
 
-    fn collect(&self, place: Spot, holds: &[Transfer]) -> Result<Finished, &'static str> {
+    fn collect(&self, place: Spot, holds: &[Transfer]) -> Result<Finished, TaskError> {
         let cell = &self.runner.fold.slots[place.slot as usize];
         let index = SlotIndex(place.slot);
         let finished = Finished::take(cell, index, &self.runner.pool, holds);
         cell.release(place.generation);
-        finished
+        finished.map_err(|what| TaskError::Corrupted {
+            message: what.into(),
+        })
     }
 
     /// Runs a spawned task on top of the one that is running.
@@ -322,7 +309,15 @@ impl Nest {
         })
     }
 
-    fn enqueue(&self, slot: u32, head: Head, words: &[u64], holds: &mut Vec<Transfer>) -> usize {
+    /// Fills a slot and offers it.
+    fn enqueue(
+        &self,
+        slot: u32,
+        head: Head,
+        words: &[u64],
+        holds: &mut Vec<Transfer>,
+        name: fn() -> &'static str,
+    ) -> usize {
         let cell = &self.runner.fold.slots[slot as usize];
         let generation = cell.word().generation;
         cell.write(head, words);
@@ -331,52 +326,62 @@ impl Nest {
         cell.queue(generation);
         let place = Spot { slot, generation };
         let child = if holds.is_empty() {
-            self.keep(Entry::Plain(place))
+            self.keep(Entry::Plain(place), name)
         } else {
-            self.keep(Entry::Slot(place, std::mem::take(holds)))
+            let rare = Rare::Slot(place, std::mem::take(holds));
+            self.keep(Entry::Rare(Box::new(rare)), name)
         };
         self.offer(place.hint());
         child
     }
 
-    fn keep(&self, entry: Entry) -> usize {
+    fn keep(&self, entry: Entry, name: fn() -> &'static str) -> usize {
         let mut slots = self.slots.borrow_mut();
         match slots.vacant.pop() {
             Some(child) => {
-                slots.children[child] = entry;
+                slots.children[child].is(entry);
+                slots.names[child] = name;
                 child
             }
             None => {
                 slots.children.push(entry);
+                slots.names.push(name);
                 slots.children.len() - 1
             }
         }
     }
 
+    /// What the function of a child is called.
+    pub(super) fn name(&self, child: usize) -> fn() -> &'static str {
+        self.slots.borrow().names[child]
+    }
+
     /// Waits for a child: runs it, or others, or sleeps.
-    pub(super) fn wait(&self, child: usize) -> Result<Finished, &'static str> {
+    pub(super) fn wait(&self, child: usize) -> Result<Finished, TaskError> {
         let place = self.slots.borrow().children[child].spot();
         if let Some(place) = place {
-            self.wait_for(place)?;
+            self.wait_for(place);
         }
         let mut slots = self.slots.borrow_mut();
         slots.vacant.push(child);
-        match std::mem::replace(&mut slots.children[child], Entry::Vacant) {
-            Entry::Moved(finished) => finished,
-            Entry::Vacant => Err("joined before"),
-            entry => {
-                let (place, holds) = entry.into_slot().ok_or("joined before")?;
-                let finished = self.collect(place, &holds);
-                slots.free.push(place.slot);
-                finished
-            }
-        }
+        let entry = std::mem::replace(&mut slots.children[child], Entry::Vacant);
+        let (place, holds) = match entry {
+            Entry::Vacant => return Err(TaskError::AlreadyJoined),
+            Entry::Plain(place) => (place, Vec::new()),
+            Entry::Rare(rare) => match *rare {
+                Rare::Moved(finished) => return finished,
+                Rare::Slot(place, holds) => (place, holds),
+            },
+        };
+        let finished = self.collect(place, &holds);
+        slots.free.push(place.slot);
+        finished
     }
 
     /// The same for a child that has nothing but a few bytes of result, which come straight
-    /// from its slot; `None`: that is for [`Nest::wait`].
+    /// from its slot to `to`; `None`: that is for [`Nest::wait`].
     #[inline]
-    pub(super) fn wait_briefly(&self, child: usize) -> Option<(usize, [u64; SMALL / 8])> {
+    pub(super) fn wait_briefly(&self, child: usize, to: &mut [u64; SMALL / 8]) -> Option<usize> {
         let place = {
             let slots = self.slots.borrow();
             match slots.children[child] {
@@ -384,22 +389,22 @@ impl Nest {
                 _ => return None,
             }
         };
-        self.wait_for(place).ok()?;
+        self.wait_for(place);
         let mut slots = self.slots.borrow_mut();
         // It may have been moved while others ran on top of us.
         matches!(slots.children[child], Entry::Plain(_)).then_some(())?;
         (self.state(place) == Some(TaskState::Done)).then_some(())?;
         let cell = &self.runner.fold.slots[place.slot as usize];
         let len = cell.value_of_at_most(SMALL)?;
-        let words = cell.first_words();
+        *to = cell.first_words();
         cell.release(place.generation);
-        slots.children[child] = Entry::Vacant;
+        slots.children[child].is(Entry::Vacant);
         slots.vacant.push(child);
         slots.free.push(place.slot);
-        Some((len, words))
+        Some(len)
     }
 
-    fn wait_for(&self, place: Spot) -> Result<(), &'static str> {
+    fn wait_for(&self, place: Spot) {
         let bell = &self.runner.record().bell;
         let mut was_asleep = false;
         loop {
@@ -430,7 +435,6 @@ impl Nest {
         if was_asleep {
             bell.cancel();
         }
-        Ok(())
     }
 
     /// Others' tasks are often short: looks a little before it sleeps. True when the
@@ -467,42 +471,28 @@ impl Nest {
     }
 }
 
-impl Entry {
-    /// Where it is.
-    #[inline]
-    fn spot(&self) -> Option<Spot> {
-        match self {
-            Entry::Plain(spot) | Entry::Slot(spot, _) => Some(*spot),
-            Entry::Vacant | Entry::Moved(_) => None,
-        }
-    }
-
-    fn into_slot(self) -> Option<(Spot, Vec<Transfer>)> {
-        match self {
-            Entry::Plain(spot) => Some((spot, Vec::new())),
-            Entry::Slot(spot, holds) => Some((spot, holds)),
-            Entry::Vacant | Entry::Moved(_) => None,
-        }
-    }
-}
-
-impl Spot {
-    fn hint(self) -> Hint {
-        Hint {
-            slot: SlotIndex(self.slot),
-            generation: self.generation,
-        }
-    }
-}
-
 impl Nest {
-    /// Queues a task of `F`, or runs it at once.
-    pub(super) fn submit<F, A, R>(&self, args: &A) -> Result<usize, TaskError>
+    /// Queues a task of `F`, or runs it at once, or says why it cannot be run.
+    pub(super) fn submit<F, A, R>(&self, args: &A) -> usize
     where
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
+        match self.try_submit::<F, A, R>(args) {
+            Ok(child) => child,
+            Err(error) => self.keep(Entry::moved(Err(error)), std::any::type_name::<F>),
+        }
+    }
+
+    #[inline]
+    fn try_submit<F, A, R>(&self, args: &A) -> Result<usize, TaskError>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        let name = std::any::type_name::<F>;
         let wrong = |message: String| TaskError::Arguments { message };
         let Some(FunctionId(function)) = self.runner.functions.id(entry_of::<F, A, R>()) else {
             return Err(wrong("the function is not part of the main program".into()));
@@ -520,9 +510,9 @@ impl Nest {
                 self.runner
                     .run_directly(FunctionId(function), &payload, holds)
             });
-            return Ok(self.keep(Entry::Moved(Ok(finished))));
+            return Ok(self.keep(Entry::moved(Ok(finished)), name));
         };
-        let queued = self.place(slot, function, &mut payload, &mut holds);
+        let queued = self.place(slot, function, &mut payload, &mut holds, name);
         if queued.is_err() {
             self.slots.borrow_mut().free.push(slot);
         }
@@ -536,6 +526,7 @@ impl Nest {
         function: u32,
         payload: &mut Payload,
         holds: &mut Vec<Transfer>,
+        name: fn() -> &'static str,
     ) -> Result<usize, TaskError> {
         let wrong = |message: &str| TaskError::Arguments {
             message: message.into(),
@@ -568,6 +559,6 @@ impl Nest {
             is_labelled: false,
             place,
         };
-        Ok(self.enqueue(slot, head, payload.words(), holds))
+        Ok(self.enqueue(slot, head, payload.words(), holds, name))
     }
 }

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake};
 use std::thread;
@@ -419,4 +420,70 @@ fn who_is_to_end_is_told_by_which_signal() {
         send(pid, signal);
         assert_eq!(task.join(), Ok(Ok(signal.as_raw())));
     }
+}
+
+/// How often it was woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Whoever polled last is woken, once, and nobody else.
+#[test]
+fn the_last_waker_takes_the_place_of_those_before() {
+    let rt = runtime(1);
+    let (_folder, go) = mark("go");
+    let waits = |go: PathBuf| begun(&go);
+    let mut task = rt.spawn(waits, go.clone());
+    let wakers: Vec<Arc<Count>> = (0..3).map(|_| Arc::default()).collect();
+    for waker in &wakers {
+        for _ in 0..2 {
+            let waker = Arc::clone(waker).into();
+            let polled = pin!(&mut task).poll(&mut Context::from_waker(&waker));
+            assert_eq!(polled, Poll::Pending);
+        }
+    }
+    let count = |at: usize| wakers[at].0.load(Ordering::Relaxed);
+    assert_eq!([count(0), count(1), count(2)], [0; 3], "nothing has ended");
+    says_that_it_begins(&go);
+    until("the waker", || count(2) > 0);
+    assert_eq!(task.join(), Ok(()));
+    drop(rt); // nobody is told of anything any more
+    assert_eq!([count(0), count(1), count(2)], [0, 0, 1]);
+    assert_eq!(Arc::strong_count(&wakers[0]), 1, "it is not kept");
+}
+
+/// What a handle has of its task when the outcome was taken, by whatever way.
+#[test]
+fn a_handle_whose_outcome_was_taken_has_nothing_more() {
+    let rt = runtime(1);
+    let long = |n: usize| vec![7_u8; n];
+    for len in [1, 1000] {
+        let mut task = rt.spawn(long, len).abort_on_drop();
+        let taken = task.join_timeout(LONG);
+        assert_eq!(taken.and_then(Result::ok).map(|v| v.len()), Some(len));
+        assert_eq!(task.id(), None);
+        assert_eq!(task.progress(), None);
+        assert!(task.is_finished() && !task.cancel());
+        assert_eq!(task.try_join(), Some(Err(TaskError::AlreadyJoined)));
+        let late = task
+            .on_complete(|_| ())
+            .expect_err("there is nothing to tell");
+        assert!(matches!(late, CallbackError::TooLate { .. }), "{late}");
+        let after = rt.spawn_after(&task, |((), bytes): ((), Vec<u8>)| bytes.len(), ());
+        let error = after.join().expect_err("there is no input");
+        assert!(error.to_string().contains("long") || error.to_string().contains("closure"));
+        drop(task);
+        // By `join`, too, a handle that aborts what it is dropped with aborts nothing.
+        assert_eq!(
+            rt.spawn(long, len).abort_on_drop().join().map(|v| v.len()),
+            Ok(len)
+        );
+    }
+    assert_eq!(rt.stats().tasks.cancelled, 2, "the dependents");
+    nothing_is_left(&rt);
 }

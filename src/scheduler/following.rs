@@ -1,0 +1,43 @@
+//! Who is told of a task's end, if that is more than its handle and one dependent.
+
+use std::task::Waker;
+
+use smallvec::SmallVec;
+
+use super::depend::Dependent;
+use super::group::Watchers;
+use super::news::Follower;
+
+/// Who wants to know of a task's end.
+#[derive(Default)]
+pub struct Following {
+    pub watchers: Watchers,
+    /// No handle will ask.
+    pub is_detached: bool,
+    pub followers: Vec<Follower>,
+    /// For the future that its handle is.
+    pub waker: Option<Waker>,
+    /// Inputs of pending tasks that it is.
+    pub dependents: SmallVec<[Dependent; 2]>,
+}
+
+impl Following {
+    /// Whether anybody waits for the end but the handle.
+    pub fn is_of_interest(&self) -> bool {
+        self.has_followers() || !self.dependents.is_empty()
+    }
+
+    /// Whether the attendant tells somebody.
+    pub fn has_followers(&self) -> bool {
+        !self.followers.is_empty() || self.waker.is_some()
+    }
+}
+
+impl std::fmt::Debug for Following {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Following")
+            .field("followers", &self.followers.len())
+            .field("dependents", &self.dependents.len())
+            .finish_non_exhaustive()
+    }
+}
