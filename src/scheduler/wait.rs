@@ -216,7 +216,7 @@ impl Scheduler {
     }
 
     /// For how long, if that is worth it and ends before the deadline.
-    fn worthwhile_nap(
+    pub(super) fn worthwhile_nap(
         &self,
         state: &State,
         behind: usize,

@@ -235,3 +235,47 @@ fn is_left(fold: &Fold, other: usize, inbox: &Taker, grain_ns: u64) -> bool {
     let backlog = inbox.backlog().saturating_mul(theirs.max(grain_ns));
     grain_ns > 0 && backlog < WORTH_WAKING_NS && is_awake(fold, other)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::layout::{Plan, Shape};
+    use crate::ring::steal::Producer;
+    use crate::shm::Segment;
+
+    /// What is left to another: short work of one that is awake.
+    #[test]
+    fn who_gives_way_leaves_what_takes_a_moment() {
+        let plan = Plan::new(Shape {
+            workers: 2,
+            threads: 1,
+            slots: 64,
+            memory: 2 << 20,
+        });
+        let segment = Segment::create(plan.len).expect("segment");
+        let fold = Fold::new(segment, plan);
+        let mut ring = Producer::attach(fold.inbox(1));
+        let inbox = Taker::attach(fold.inbox(1));
+        let status = &fold.executors[1].status;
+        let left = |own: u64| is_left(&fold, 1, &inbox, own);
+        status.online.store(1, Ordering::Relaxed);
+        status.grain_ns.store(1_000, Ordering::Relaxed);
+        for hint in 1..=29 {
+            assert_eq!(ring.stage(hint), Ok(true));
+        }
+        ring.publish();
+        assert!(left(1_000), "29 µs");
+        assert!(!left(0), "how long it takes is not known");
+        assert!(!left(2_000), "it may take twice as long");
+        assert_eq!(ring.stage(30), Ok(true));
+        ring.publish();
+        assert!(!left(1_000), "30 µs are too many");
+        status.grain_ns.store(100, Ordering::Relaxed);
+        assert!(left(100));
+        fold.crowd.sleeping.insert(1);
+        assert!(!left(100), "it sleeps");
+        fold.crowd.sleeping.remove(1);
+        status.online.store(0, Ordering::Relaxed);
+        assert!(!left(100), "it is not there");
+    }
+}
