@@ -365,7 +365,7 @@ impl<R> Handle<R> {
 
     /// Which task it is; `None` while it waits for others (but not if it is plain, with few
     /// inputs: that is in a slot meanwhile), if it ended before it was
-    /// queued, or its outcome was taken.
+    /// queued or with its runtime, or its outcome was taken.
     ///
     /// ```
     /// # pinfold::test_setup!();

@@ -49,17 +49,19 @@ impl Scheduler {
         if state.tickets.is_settled(id) {
             return false;
         }
-        if self.locations.get(id) == Location::Cancelled {
-            return true; // it is about to end
-        }
-        if let Some(at) = self.locations.cancel_pending(id) {
-            // One on its way to the queue is caught there.
-            if let Some(node) = state.nodes.of(at, id) {
-                self.end_node(state, node, TaskError::Cancelled);
+        let slot = match self.locations.get(id) {
+            Location::Slot(hint) => hint.slot.0,
+            Location::Nowhere => return false,
+            Location::Cancelled => return true, // it is about to end
+            Location::Node(at) => {
+                // One on its way to the queue is caught there.
+                self.locations.set(id, Location::Cancelled);
+                if let Some(node) = state.nodes.of(at, id) {
+                    self.end_node(state, node, TaskError::Cancelled);
+                }
+                return true;
             }
-            return true;
-        }
-        let slot = self.locations.hint(id).slot.0;
+        };
         let is_here = |state: &State| {
             let inflight = state.inflight.get(slot as usize);
             inflight.is_some_and(|inflight| inflight.ticket == Some(id))

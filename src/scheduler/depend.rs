@@ -481,8 +481,10 @@ impl Scheduler {
 
     /// Has the task that is on its way to the queue end instead.
     pub(super) fn cancel_in_transit(&self, state: &mut State) {
-        if let Some(ticket) = state.nodes.in_transit {
-            self.locations.cancel_pending(ticket);
+        if let Some(ticket) = state.nodes.in_transit
+            && matches!(self.locations.get(ticket), Location::Node(_))
+        {
+            self.locations.set(ticket, Location::Cancelled);
         }
     }
 

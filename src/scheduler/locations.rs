@@ -128,16 +128,6 @@ impl Locations {
     pub fn hint(&self, id: u32) -> Hint {
         Hint::unpack(self.word(id))
     }
-
-    /// Cancels the task of ticket `id` if it waits for others without a slot: returns its
-    /// node. Under the lock.
-    pub fn cancel_pending(&self, id: u32) -> Option<u32> {
-        let Location::Node(node) = self.get(id) else {
-            return None;
-        };
-        self.set(id, Location::Cancelled);
-        Some(node)
-    }
 }
 
 /// The piece with the word of `id`.
@@ -186,14 +176,5 @@ mod tests {
             let is_in_slot = matches!(location, Location::Slot(_));
             assert_eq!(is_nowhere(Hint::unpack(location.pack())), !is_in_slot);
         }
-    }
-
-    #[test]
-    fn what_waits_is_cancelled_once() {
-        let locations = Locations::default();
-        locations.set(5, Location::Node(12));
-        assert_eq!(locations.cancel_pending(5), Some(12));
-        assert_eq!(locations.get(5), Location::Cancelled);
-        assert_eq!(locations.cancel_pending(5), None);
     }
 }

@@ -100,12 +100,11 @@ impl Scheduler {
             2 => 1 - first,
             _ => (first + 1 + first * 7 % (count - 1)) % count,
         };
-        let (mut best, mut chosen) = (self.load(state, first), first);
-        let (mut other, mut instead) = (self.load(state, second), second);
-        if other.delay_ns() < best.delay_ns() {
-            std::mem::swap(&mut best, &mut other);
-            std::mem::swap(&mut chosen, &mut instead);
+        let mut loads = [first, second].map(|e| (self.load(state, e), e));
+        if loads[1].0.delay_ns() < loads[0].0.delay_ns() {
+            loads.swap(0, 1);
         }
+        let [(best, chosen), (other, instead)] = loads;
         // Somebody would be woken because the other has much to do: as far as was seen.
         if best.sleeping
             && !other.sleeping

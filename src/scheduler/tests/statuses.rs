@@ -230,3 +230,16 @@ fn last_words_are_kept_until_the_cause_is_told() {
     check_whole(&scheduler);
     drop(dead);
 }
+
+/// A worker that is not dead yet may write over what was ended; nobody believes it.
+#[test]
+fn what_has_failed_stays_so_whatever_is_written_into_its_slot() {
+    let scheduler = scheduler(1, SLOTS);
+    let ticket = submit(&scheduler, job(&scheduler, square, 1));
+    let hint = hint_of(&scheduler, &ticket);
+    scheduler.fail_all(&TaskError::Shutdown);
+    scheduler.fold.slots[hint.slot.at()].hold(hint.generation);
+    assert!(scheduler.is_settled(&ticket));
+    let outcome = scheduler.poll(&ticket).expect("ended").map(drop);
+    assert_eq!(*outcome.expect_err("no value"), TaskError::Shutdown);
+}
