@@ -69,6 +69,19 @@ pub type Run = fn(&mut Call<'_>) -> Outcome;
 /// The gate of a task's function.
 pub type Entry = &'static Gate<Run>;
 
+impl Gate<Run> {
+    /// What the function is called in the program's text.
+    pub fn name(&self) -> &'static str {
+        (self.name)()
+    }
+
+    /// What decodes, calls and encodes.
+    #[inline]
+    pub fn run(&self) -> Run {
+        self.call
+    }
+}
+
 struct Of<F, A, R>(PhantomData<(F, A, R)>);
 
 impl<F, A, R> Of<F, A, R>
@@ -273,7 +286,7 @@ impl Functions {
 
     /// What the function of that name is called in the program's text.
     pub fn name(&self, id: FunctionId) -> Option<&'static str> {
-        Some((self.gate::<Run>(id, TASK)?.name)())
+        Some(self.gate::<Run>(id, TASK)?.name())
     }
 }
 

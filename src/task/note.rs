@@ -120,6 +120,7 @@ impl Note {
     }
 
     /// The host's task that this one is part of; not checked.
+    #[inline]
     pub fn root(&self) -> Hint {
         // Relaxed: claiming the slot has acquired it.
         Hint::unpack(self.root.load(Ordering::Relaxed))

@@ -138,11 +138,23 @@ impl Payload {
     /// just written byte by byte takes until they have left the CPU.
     #[inline]
     fn extend_a_little(&mut self, few: &[u8]) {
-        let mut piece = 0;
-        for (at, byte) in few.iter().enumerate() {
-            piece |= u64::from(*byte) << (8 * at);
+        let piece = match few {
+            [byte] => u64::from(*byte),
+            _ => {
+                let bytes = few.iter().enumerate();
+                bytes.fold(0, |piece, (at, byte)| piece | u64::from(*byte) << (8 * at))
+            }
+        };
+        let (first, shift) = (self.len / 8, 8 * (self.len % 8));
+        if let Some(word) = self.inline.get_mut(first) {
+            let before = u64::from_le(*word) & !(u64::MAX << shift);
+            *word = (before | piece << shift).to_le();
         }
-        put_words(&mut self.inline, self.len, &[piece.to_le()], few.len());
+        if shift + 8 * few.len() > 64
+            && let Some(word) = self.inline.get_mut(first + 1)
+        {
+            *word = (piece >> (64 - shift)).to_le();
+        }
         self.len += few.len();
     }
 
@@ -170,8 +182,11 @@ impl Payload {
     }
 
     /// Appends an encoded value.
+    #[inline]
     pub fn encode<T: serde::Serialize>(&mut self, value: &T) -> Result<(), postcard::Error> {
-        postcard::serialize_with_flavor(value, Writer(self))
+        // There is nothing to finish.
+        let output = Writer(self);
+        value.serialize(&mut postcard::Serializer { output })
     }
 
     /// Appends parcels.

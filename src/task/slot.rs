@@ -232,6 +232,17 @@ impl Slot {
         self.head.store(head.pack(), Ordering::Relaxed);
     }
 
+    /// As `write`, for nothing but so many bytes of arguments.
+    #[inline]
+    pub fn write_plain(&self, function: u32, len: usize, words: &[u64]) {
+        // Relaxed: as in `write`.
+        for (to, from) in self.payload.iter().zip(words) {
+            to.store(*from, Ordering::Relaxed);
+        }
+        let head = u64::from(function) << 32 | len as u64;
+        self.head.store(head, Ordering::Relaxed);
+    }
+
     /// What a death in the middle of `write` leaves: some words of the payload, and
     /// not the head.
     #[cfg(all(test, not(loom)))]
@@ -262,6 +273,16 @@ impl Slot {
         let value = PLACE_INLINE << 28 | (Outcome::Value as u64) << 24;
         let len = (raw & 0xff) as usize;
         (raw & 0x1fff_0000 == value && len <= most).then_some(len)
+    }
+
+    /// The length of the arguments, if they are in the slot itself, and there is neither a
+    /// label nor a parcel nor an input with them.
+    #[inline]
+    pub fn plain_arguments(&self) -> Option<usize> {
+        // Relaxed: as in `read`.
+        let raw = self.head.load(Ordering::Relaxed);
+        let len = (raw & 0xff) as usize;
+        (raw & 0xffff_ff00 == 0 && len <= 8 * PAYLOAD_WORDS).then_some(len)
     }
 
     /// Of arguments: how many inputs lie beside the slot. Of a result: how many dependents
@@ -481,6 +502,43 @@ mod tests {
         assert_eq!(slot.read().map(|(head, _)| head), Some(head));
         assert_eq!(slot.value_of_at_most(9), Some(9));
         assert_eq!(slot.value_of_at_most(8), None);
+    }
+
+    #[test]
+    fn arguments_are_plain_without_anything_beside_them() {
+        let slot = Slot::default();
+        let plain = Head::of_arguments(u32::MAX, 48);
+        slot.write_plain(u32::MAX, 48, &[1; 6]);
+        assert_eq!(slot.read(), Some((plain, [1; 6])));
+        assert_eq!(slot.plain_arguments(), Some(48));
+        slot.set_edges(1);
+        assert_eq!(slot.plain_arguments(), None);
+        let block = Place::Block {
+            index: BlockIndex(0),
+            generation: Generation::new(0),
+            len: 0,
+        };
+        for other in [
+            Head {
+                place: block,
+                ..plain
+            },
+            Head {
+                parcels: 1,
+                ..plain
+            },
+            Head {
+                is_labelled: true,
+                ..plain
+            },
+            Head {
+                outcome: Outcome::Value,
+                ..plain
+            },
+        ] {
+            slot.write(other, &[0; 6]);
+            assert_eq!(slot.plain_arguments(), None, "{other:?}");
+        }
     }
 
     #[test]

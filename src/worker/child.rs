@@ -1,13 +1,13 @@
 //! A spawned task, as the task sees it that has spawned it.
 
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Death, TaskError};
-use crate::task::Outcome;
+use crate::prim::Hint;
+use crate::task::{Finished, Outcome, Payload};
 
 use super::nest::Nest;
 
@@ -45,12 +45,10 @@ where
     R: Serialize + DeserializeOwned,
 {
     let nest = Nest::here();
-    let child = nest
-        .as_ref()
-        .map_or(0, |nest| nest.submit::<F, A, R>(&args));
+    let task = nest.map_or(0, |nest| nest.submit::<F, A, R>(&args).pack());
     Child {
         nest,
-        child,
+        task,
         types: PhantomData,
     }
 }
@@ -78,9 +76,9 @@ where
 #[must_use = "dropping it detaches the task; call `join` for its outcome"]
 pub struct Child<R> {
     /// Whose child it is; `None` outside of tasks, and once it was joined.
-    nest: Option<Rc<Nest>>,
-    /// Which one.
-    child: usize,
+    nest: Option<&'static Nest>,
+    /// Which one: its hint.
+    task: u64,
     types: PhantomData<*const R>,
 }
 
@@ -89,7 +87,9 @@ const _: () = assert!(size_of::<Child<()>>() == 16);
 
 impl<R> std::fmt::Debug for Child<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = self.nest.as_ref().map(|nest| nest.name(self.child)());
+        let name = self
+            .nest
+            .and_then(|nest| nest.name(Hint::unpack(self.task)));
         f.debug_struct("Child").field("task", &name).finish()
     }
 }
@@ -119,31 +119,48 @@ impl<R: DeserializeOwned> Child<R> {
     /// # }
     /// ```
     pub fn join(mut self) -> Result<R, TaskError> {
-        let Some(nest) = &self.nest else {
+        let Some(nest) = self.nest.take() else {
             return Err(TaskError::NotInTask);
         };
+        let child = Hint::unpack(self.task);
+        let mut payload = Payload::new();
+        let mut buffers = Vec::new();
+        if let Some(outcome) = nest.run_own(child, &mut payload, &mut buffers) {
+            if outcome == Outcome::Value && buffers.is_empty() {
+                return postcard::from_bytes(payload.bytes()).map_err(undecodable);
+            }
+            let finished = Finished {
+                outcome,
+                payload,
+                parcels: 0,
+                buffers,
+            };
+            return value_of(finished, "")?.decode().map_err(undecodable);
+        }
         let mut words = [0; _];
-        if let Some(len) = nest.wait_briefly(self.child, &mut words) {
-            self.nest = None;
+        if let Some(len) = nest.wait_briefly(child, &mut words) {
             let bytes: &[u8] = bytemuck::cast_slice(&words);
             return postcard::from_bytes(&bytes[..len]).map_err(undecodable);
         }
-        let Some(nest) = self.nest.take() else {
-            return Err(TaskError::AlreadyJoined);
-        };
-        let name = nest.name(self.child);
-        let finished = nest.wait(self.child)?;
-        match finished.outcome {
-            Outcome::Value | Outcome::ReturnedErr => finished.decode().map_err(undecodable),
-            Outcome::Lost => Err(TaskError::WorkerDied {
-                task: name(),
-                name: None,
-                death: postcard::from_bytes(finished.payload.bytes()).unwrap_or(Death::Unknown),
-                last_words: None,
-            }),
-            Outcome::Cancelled => Err(TaskError::Cancelled),
-            outcome => Err(TaskError::of_run(outcome, finished.payload.bytes())),
-        }
+        let name = nest.name(child).unwrap_or_default();
+        let finished = value_of(nest.wait(child)?, name)?;
+        finished.decode().map_err(undecodable)
+    }
+}
+
+/// What has come of the run of a function of that name, if it has a value.
+#[cold]
+fn value_of(finished: Finished, name: &'static str) -> Result<Finished, TaskError> {
+    match finished.outcome {
+        Outcome::Value | Outcome::ReturnedErr => Ok(finished),
+        Outcome::Lost => Err(TaskError::WorkerDied {
+            task: name,
+            name: None,
+            death: postcard::from_bytes(finished.payload.bytes()).unwrap_or(Death::Unknown),
+            last_words: None,
+        }),
+        Outcome::Cancelled => Err(TaskError::Cancelled),
+        outcome => Err(TaskError::of_run(outcome, finished.payload.bytes())),
     }
 }
 
@@ -156,8 +173,8 @@ fn undecodable(error: postcard::Error) -> TaskError {
 
 impl<R> Drop for Child<R> {
     fn drop(&mut self) {
-        if let Some(nest) = &self.nest {
-            nest.forsake(self.child);
+        if let Some(nest) = self.nest {
+            nest.forsake(Hint::unpack(self.task));
         }
     }
 }

@@ -96,7 +96,7 @@ pub fn current_task() -> Option<TaskId> {
 }
 
 impl Context {
-    fn running(self) -> Option<(std::rc::Rc<Nest>, Hint)> {
+    fn running(self) -> Option<(&'static Nest, Hint)> {
         let nest = Nest::here()?;
         let running = nest.runner().current()?;
         Some((nest, running))

@@ -13,6 +13,7 @@ use crate::task::Functions;
 
 use super::nest::Nest;
 use super::runner::{Runner, Scratch};
+use super::stack::Stack;
 use super::turns::Turns;
 use super::{executor_count, panics};
 
@@ -159,8 +160,9 @@ impl Executor {
                 false
             }
         });
-        let nest = Nest::attach(&self.runner, &self.nests, self.is_scarce());
-        nest.belongs_here();
+        let stack = Stack::default();
+        stack.measure();
+        let nest = Nest::settle(&self.runner, &self.nests, self.is_scarce(), stack);
         let status = &self.record().status;
         // Relaxed: plain numbers of one writer.
         status.cpu.store(
@@ -188,7 +190,7 @@ impl Executor {
                 break;
             } else {
                 nest.tidy();
-                self.idle(&mut patience, &nest);
+                self.idle(&mut patience, nest);
             }
         }
         self.fold.crowd.searching.remove(self.me.0);

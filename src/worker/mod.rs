@@ -16,16 +16,18 @@
 
 mod child;
 mod context;
-mod entry;
 mod executor;
 mod find;
 mod idle;
 mod info;
 mod logs;
 mod nest;
+mod own;
 mod panics;
 mod run;
 mod runner;
+mod spawn;
+mod stack;
 mod tell;
 mod turns;
 
@@ -120,7 +122,7 @@ pub fn prepare(functions: Functions) {
     // Where maps take their random keys from: a system call, the first time.
     drop(std::hash::RandomState::new());
     // The first use of a thread's variables has the loader look for symbols everywhere.
-    drop(Nest::here());
+    let _ = Nest::here();
     let _ = panics::take();
     let _ = encoding(|| ());
 }

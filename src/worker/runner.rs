@@ -112,11 +112,18 @@ impl Runner {
         is_there.then_some(hint)
     }
 
-    /// The host's task that what runs here is part of.
+    /// The hint of the host's task that what runs here is part of; not checked.
     #[inline]
-    pub(super) fn root(&self) -> Option<Hint> {
-        let current = self.current()?;
-        self.root_of(current)
+    pub(super) fn root(&self) -> u64 {
+        let doing = &self.record().doing;
+        // Relaxed: this thread's own words.
+        match doing.top.load(Ordering::Relaxed) {
+            0 => doing.current.load(Ordering::Relaxed),
+            top => {
+                let note = self.fold.notes.get(Hint::unpack(top).slot.at());
+                note.map_or(0, |note| note.root().pack())
+            }
+        }
     }
 
     fn root_of(&self, hint: Hint) -> Option<Hint> {
@@ -129,11 +136,15 @@ impl Runner {
     }
 
     /// Whether the task of the host that `hint` is part of was cancelled.
+    #[inline]
     pub(super) fn is_cancelled(&self, hint: Hint) -> bool {
-        self.fold.header.has_cancelled()
-            && self
-                .root_of(hint)
-                .is_some_and(|root| self.fold.notes[root.slot.at()].is_cancelled(root.generation))
+        self.fold.header.has_cancelled() && self.is_root_cancelled(hint)
+    }
+
+    #[inline(never)]
+    fn is_root_cancelled(&self, hint: Hint) -> bool {
+        self.root_of(hint)
+            .is_some_and(|root| self.fold.notes[root.slot.at()].is_cancelled(root.generation))
     }
 
     /// When the task of the host that `hint` is part of should have ended.
@@ -361,7 +372,7 @@ impl Runner {
 
     /// Calls a function; its value, or what its panic said, is left in the call's result.
     #[inline]
-    fn enter(&self, entry: Run, call: &mut Call<'_>) -> Outcome {
+    pub(super) fn enter(&self, entry: Run, call: &mut Call<'_>) -> Outcome {
         let outcome = match catch_unwind(AssertUnwindSafe(|| entry(call))) {
             Ok(outcome) => outcome,
             Err(panic) => {

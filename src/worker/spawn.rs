@@ -1,0 +1,187 @@
+//! Spawning from inside of a task, and running what was spawned on the spot.
+//!
+//! Nearly every child is spawned, not found by anybody else, and run by its parent in
+//! `join`. Of its slot that takes these steps, all in lines that only this CPU has used:
+//!
+//! | step | lines written | locked |
+//! | --- | --- | --- |
+//! | spawn | slot (arguments, word), note (root), what the owner knows of it, ring (word, tail) | – |
+//! | join | slot (word), the record (which task is on top) | the claim |
+//! | | slot (word: free), what the owner knows of it | – |
+//!
+//! The result never is in the slot: who joins is who runs, and whoever could ask for it is
+//! gone if the two die.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::TaskError;
+use crate::pool::{Transfer, encoding};
+use crate::prim::atomic::Ordering;
+use crate::prim::Hint;
+use crate::task::{
+    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, entry_of,
+};
+
+use super::nest::Nest;
+
+impl Nest {
+    /// Queues a task of `F`, or runs it at once, or says why it cannot be run.
+    #[inline]
+    pub(super) fn submit<F, A, R>(&self, args: &A) -> Hint
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        let entry = entry_of::<F, A, R>();
+        let mut payload = Payload::new();
+        let (encoded, holds) = encoding(|| payload.encode(args));
+        if encoded.is_ok() && holds.is_empty() && payload.is_inline() {
+            return self.queue_plain(entry, &mut payload);
+        }
+        self.queue_any(entry, encoded, &mut payload, holds)
+    }
+
+    /// A task with nothing but a few bytes of arguments.
+    #[inline(never)]
+    fn queue_plain(&self, entry: Entry, payload: &mut Payload) -> Hint {
+        if let Some(FunctionId(function)) = self.runner.functions.id(entry)
+            && let Some(place) = self.free_slot()
+        {
+            let write = |cell: &Slot| cell.write_plain(function, payload.len(), payload.words());
+            return self.queue(place, entry, write);
+        }
+        self.queue_any(entry, Ok(()), payload, Vec::new())
+    }
+
+    /// Fills a slot and offers it.
+    #[inline(always)]
+    fn queue(&self, place: usize, entry: Entry, write: impl FnOnce(&Slot)) -> Hint {
+        let cell = &self.cells[place];
+        let generation = cell.word().generation;
+        self.owns.entries[place].set(Some(entry));
+        write(cell);
+        self.notes[place].set_root(self.runner.root());
+        cell.queue(generation);
+        let child = self.child_at(place, generation);
+        self.offer(child);
+        child
+    }
+
+    /// Any task, and what is done if it cannot be queued.
+    #[cold]
+    #[inline(never)]
+    fn queue_any(
+        &self,
+        entry: Entry,
+        encoded: postcard::Result<()>,
+        payload: &mut Payload,
+        holds: Vec<Transfer>,
+    ) -> Hint {
+        self.try_queue(entry, encoded, payload, holds)
+            .unwrap_or_else(|error| self.put_aside(entry, Err(error)))
+    }
+
+    fn try_queue(
+        &self,
+        entry: Entry,
+        encoded: postcard::Result<()>,
+        payload: &mut Payload,
+        mut holds: Vec<Transfer>,
+    ) -> Result<Hint, TaskError> {
+        let wrong = |message: String| TaskError::Arguments { message };
+        let Some(FunctionId(function)) = self.runner.functions.id(entry) else {
+            return Err(wrong("the function is not part of the main program".into()));
+        };
+        encoded.map_err(|error| wrong(format!("they cannot be encoded: {error}")))?;
+        if holds.len() > usize::from(u8::MAX) {
+            return Err(wrong("more than 255 buffers in one argument".into()));
+        }
+        let Some(place) = self.free_slot() else {
+            // All slots are taken, by tasks on this very stack perhaps: one that is so
+            // deep is run at once, without a slot.
+            let finished = self.stack.with_enough(|| {
+                self.runner
+                    .run_directly(FunctionId(function), payload, holds)
+            });
+            return Ok(self.put_aside(entry, Ok(finished)));
+        };
+        let head = self.pack(function, payload, &mut holds);
+        let head = head.inspect_err(|_| self.owns.push_free(place))?;
+        self.owns.holds[place].replace(holds);
+        Ok(self.queue(place, entry, |cell| cell.write(head, payload.words())))
+    }
+
+    /// Puts long arguments into a block, and parcels behind them.
+    fn pack(
+        &self,
+        function: u32,
+        payload: &mut Payload,
+        holds: &mut Vec<Transfer>,
+    ) -> Result<Head, TaskError> {
+        let wrong = |message: &str| TaskError::Arguments {
+            message: message.into(),
+        };
+        let mut head = Head::of_arguments(function, 0);
+        head.parcels = holds.len() as u8;
+        for hold in holds.iter() {
+            let parcel = hold.argument(&self.runner.pool);
+            payload.push_parcels(&[parcel.ok_or_else(|| wrong("a buffer of elsewhere"))?]);
+        }
+        head.place = if payload.is_inline() {
+            Place::Inline(payload.len())
+        } else {
+            let loan = self.runner.pool.alloc(payload.len());
+            let mut loan = loan.map_err(TaskError::of_arguments)?;
+            loan.copy_from_slice(payload.bytes());
+            let block = Transfer::of_loan(loan);
+            let parcel = block.argument(&self.runner.pool);
+            holds.push(block);
+            let parcel = parcel.ok_or(TaskError::NotInTask)?;
+            Place::Block {
+                index: parcel.index,
+                generation: parcel.generation,
+                len: payload.len(),
+            }
+        };
+        Ok(head)
+    }
+
+    /// Runs a child that nobody has begun, and that has nothing but a few bytes of
+    /// arguments, on top of the task that waits for it; leaves its value, or what there is
+    /// to say, in `result`, and the buffers of the value in `buffers`. `None`: this is for
+    /// [`Nest::wait`].
+    #[inline(never)]
+    pub(super) fn run_own(
+        &self,
+        child: Hint,
+        result: &mut Payload,
+        buffers: &mut Vec<Transfer>,
+    ) -> Option<Outcome> {
+        let runner = self.runner;
+        let place = self.place(child)?;
+        let cell = &self.cells[place];
+        let len = cell.plain_arguments()?;
+        let is_usual = self.stack.is_known_to_suffice() && !runner.is_cancelled(child);
+        let entry = self.owns.entries[place].get().filter(|_| is_usual)?;
+        cell.claim(runner.me, child.generation).then_some(())?;
+        let words: [u64; INLINE_LEN / 8] = cell.first_words();
+        let bytes: &[u8] = bytemuck::cast_slice(&words);
+        let mut incoming = Vec::new();
+        let mut call = Call {
+            arguments: &bytes[..len],
+            incoming: &mut incoming,
+            result,
+            outgoing: buffers,
+        };
+        let top = &runner.record().doing.top;
+        // Relaxed: read after our death only, as in `Runner::run_spawned`.
+        let below = top.load(Ordering::Relaxed);
+        top.store(child.pack(), Ordering::Relaxed);
+        let outcome = runner.enter(entry.run(), &mut call);
+        top.store(below, Ordering::Relaxed);
+        self.free(place, child.generation);
+        Some(outcome)
+    }
+}
