@@ -49,6 +49,10 @@ pub struct Executor {
     pub(super) shows_ready: steal::Producer,
     /// What it took last came from there: then it is the inbox's turn.
     pub(super) was_ready: bool,
+    /// In which of the nests it was, if a task had spawned it.
+    pub(super) robbed: Option<usize>,
+    /// How often in a row this executor has stayed there.
+    pub(super) lingered: u32,
     pub(super) completions: spsc::Producer,
     /// There is something in them that was not shown.
     pub(super) has_news: bool,
@@ -114,6 +118,8 @@ impl Executor {
             ready: takers(Fold::ready),
             shows_ready: steal::Producer::attach(fold.ready(number)),
             was_ready: false,
+            robbed: None,
+            lingered: 0,
             inbox: steal::Taker::attach(fold.inbox(number)),
             victims,
             lanes: std::array::from_fn(|lane| steal::Taker::attach(fold.lane(lane))),
@@ -174,12 +180,14 @@ impl Executor {
         self.fold.crowd.searching.insert(self.me.0);
         let mut patience = super::idle::Patience::default();
         loop {
-            let found = self.find();
+            let near = self.linger();
+            let found = if near > 0 { near } else { self.find() };
             if found > 0 {
                 patience = super::idle::Patience::default();
                 self.run_batch(found);
                 self.find_keeper();
-                if found < FEW && self.level == Priority::Normal && !self.was_ready {
+                let is_submitted = !(self.was_ready || self.robbed.is_some());
+                if found < FEW && self.level == Priority::Normal && is_submitted {
                     // The submitter is just ahead of us: let it write a few more
                     // before its line is taken away from it again.
                     for _ in 0..BACK_OFF {

@@ -73,6 +73,7 @@ impl Executor {
         let hints = &mut self.hints[..size];
         let mut stolen = 0;
         let mut taken = Ok((0, 0));
+        (self.robbed, self.lingered) = (None, 0);
         // What this executor has made ready: its inputs are in a cache here. By turns, for
         // there may always be more of it.
         let is_turn = !self.was_ready && self.ready[0].backlog() > 0;
@@ -101,6 +102,7 @@ impl Executor {
             for (place, ring) in self.ready.iter().chain(&self.nests).enumerate() {
                 taken = ring.take(hints, true, |hints| record.announce(hints));
                 if let Ok((count @ 1.., _)) = taken {
+                    self.robbed = place.checked_sub(self.ready.len());
                     let is_own = place % self.nests.len() == 0;
                     stolen = if is_own { 0 } else { count };
                     break;
@@ -156,7 +158,7 @@ impl Executor {
         })
     }
 
-    fn count_stolen(&self, count: usize) {
+    pub(super) fn count_stolen(&self, count: usize) {
         let stolen = &self.record().status.stolen;
         // Relaxed: a counter with one writer.
         stolen.store(
@@ -192,7 +194,7 @@ impl Executor {
         }
     }
 
-    fn is_any_lane_full(&self) -> bool {
+    pub(super) fn is_any_lane_full(&self) -> bool {
         self.lanes.iter().any(|lane| lane.backlog() > 0)
     }
 

@@ -20,6 +20,7 @@ mod executor;
 mod find;
 mod idle;
 mod info;
+mod linger;
 mod logs;
 mod nest;
 mod own;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::layout::Fold;
 use crate::notify::Patience;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, Priority};
@@ -19,11 +20,11 @@ impl Executor {
         let start = Instant::now();
         let (mut taken, mut ran) = (count, 0);
         for position in 0..count.min(AHEAD) {
-            self.ask_for(position);
+            ask_for(&self.fold, self.hints[position]);
         }
         for position in 0..count {
             if position + AHEAD < count {
-                self.ask_for(position + AHEAD);
+                ask_for(&self.fold, self.hints[position + AHEAD]);
             }
             let hint = Hint::unpack(self.hints[position]);
             if let Some(readied) = self.run_one(hint) {
@@ -101,21 +102,6 @@ impl Executor {
         let crowd = &self.fold.crowd;
         if crowd.sleeping.any() && !crowd.searching.any() {
             self.fold.wake_one(self.me);
-        }
-    }
-
-    /// Has the slot of a later hint brought here meanwhile.
-    #[inline]
-    fn ask_for(&self, position: usize) {
-        let hint = Hint::unpack(self.hints[position]);
-        if let Some(slot) = self.fold.slots.get(hint.slot.at()) {
-            prefetch_for_write(slot);
-        }
-        if self.fold.plan.shape.is_for_pending(hint.slot)
-            && let Some(edges) = self.fold.edges.get(hint.slot.at())
-        {
-            // Its inputs lie there.
-            prefetch_for_write(edges);
         }
     }
 
@@ -202,5 +188,20 @@ impl Executor {
             overflows.store(overflows.load(Ordering::Relaxed) + 1, Ordering::Release);
         }
         Some(ran.readied)
+    }
+}
+
+/// Has the slot of a hint that comes next brought here meanwhile.
+#[inline]
+pub(super) fn ask_for(fold: &Fold, hint: u64) {
+    let hint = Hint::unpack(hint);
+    if let Some(slot) = fold.slots.get(hint.slot.at()) {
+        prefetch_for_write(slot);
+    }
+    if fold.plan.shape.is_for_pending(hint.slot)
+        && let Some(edges) = fold.edges.get(hint.slot.at())
+    {
+        // Its inputs lie there.
+        prefetch_for_write(edges);
     }
 }

@@ -17,10 +17,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::pool::{Transfer, encoding};
-use crate::prim::atomic::Ordering;
 use crate::prim::Hint;
+use crate::prim::atomic::Ordering;
 use crate::task::{
-    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, entry_of,
+    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, TaskState, entry_of,
 };
 
 use super::nest::Nest;
@@ -162,6 +162,10 @@ impl Nest {
         let runner = self.runner;
         let place = self.place(child)?;
         let cell = &self.cells[place];
+        // A claim that fails would take the line away from whoever runs it.
+        let word = cell.word();
+        let is_queued = TaskState::of(word) == Some(TaskState::Queued);
+        (is_queued && word.generation == child.generation).then_some(())?;
         let len = cell.plain_arguments()?;
         let is_usual = self.stack.is_known_to_suffice() && !runner.is_cancelled(child);
         let entry = self.owns.entries[place].get().filter(|_| is_usual)?;
