@@ -40,4 +40,4 @@ pub use measure::Measured;
 pub use plan::{
     EXECUTORS_MAX, LANES, NEST_RING, NEST_SLOTS, PENDING_SLOTS_MAX, Plan, SLOTS_MAX, Shape,
 };
-pub use record::{BATCH_MAX, ExecutorRecord};
+pub use record::{BATCH_MAX, Doing, ExecutorRecord};

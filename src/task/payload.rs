@@ -147,8 +147,13 @@ impl Payload {
         };
         let (first, shift) = (self.len / 8, 8 * (self.len % 8));
         if let Some(word) = self.inline.get_mut(first) {
-            let before = u64::from_le(*word) & !(u64::MAX << shift);
-            *word = (before | piece << shift).to_le();
+            *word = match shift {
+                0 => piece.to_le(),
+                _ => {
+                    let before = u64::from_le(*word) & !(u64::MAX << shift);
+                    (before | piece << shift).to_le()
+                }
+            };
         }
         if shift + 8 * few.len() > 64
             && let Some(word) = self.inline.get_mut(first + 1)

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Death, TaskError};
+use crate::pool::Transfer;
 use crate::prim::Hint;
 use crate::task::{Finished, Outcome, Payload};
 
@@ -125,27 +126,44 @@ impl<R: DeserializeOwned> Child<R> {
         let child = Hint::unpack(self.task);
         let mut payload = Payload::new();
         let mut buffers = Vec::new();
-        if let Some(outcome) = nest.run_own(child, &mut payload, &mut buffers) {
-            if outcome == Outcome::Value && buffers.is_empty() {
-                return postcard::from_bytes(payload.bytes()).map_err(undecodable);
-            }
-            let finished = Finished {
-                outcome,
-                payload,
-                parcels: 0,
-                buffers,
-            };
-            return value_of(finished, "")?.decode().map_err(undecodable);
+        let Some(outcome) = nest.run_own(child, &mut payload, &mut buffers) else {
+            return wait(nest, child);
+        };
+        if outcome == Outcome::Value && buffers.is_empty() {
+            return postcard::from_bytes(payload.bytes()).map_err(undecodable);
         }
-        let mut words = [0; _];
-        if let Some(len) = nest.wait_briefly(child, &mut words) {
-            let bytes: &[u8] = bytemuck::cast_slice(&words);
-            return postcard::from_bytes(&bytes[..len]).map_err(undecodable);
-        }
-        let name = nest.name(child).unwrap_or_default();
-        let finished = value_of(nest.wait(child)?, name)?;
-        finished.decode().map_err(undecodable)
+        decode(outcome, payload, buffers)
     }
+}
+
+/// The value of a child that was run on the spot, or why it has none.
+#[cold]
+#[inline(never)]
+fn decode<R: DeserializeOwned>(
+    outcome: Outcome,
+    payload: Payload,
+    buffers: Vec<Transfer>,
+) -> Result<R, TaskError> {
+    let finished = Finished {
+        outcome,
+        payload,
+        parcels: 0,
+        buffers,
+    };
+    value_of(finished, "")?.decode().map_err(undecodable)
+}
+
+/// The value of a child that is run elsewhere, or was, or has more than a few bytes.
+#[inline(never)]
+fn wait<R: DeserializeOwned>(nest: &Nest, child: Hint) -> Result<R, TaskError> {
+    let mut words = [0; _];
+    if let Some(len) = nest.wait_briefly(child, &mut words) {
+        let bytes: &[u8] = bytemuck::cast_slice(&words);
+        return postcard::from_bytes(&bytes[..len]).map_err(undecodable);
+    }
+    let name = nest.name(child).unwrap_or_default();
+    let finished = value_of(nest.wait(child)?, name)?;
+    finished.decode().map_err(undecodable)
 }
 
 /// What has come of the run of a function of that name, if it has a value.

@@ -106,13 +106,7 @@ impl Executor {
         let me = ExecutorId(number as u32);
         Executor {
             me,
-            runner: Arc::new(Runner {
-                me,
-                fold: fold.clone(),
-                pool: pool.clone(),
-                functions: functions.clone(),
-                is_profiling: order.profile,
-            }),
+            runner: Arc::new(Runner::new(me, fold, pool, functions, order.profile)),
             scratch: Scratch::default(),
             nests: takers(Fold::nest),
             ready: takers(Fold::ready),

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
-use crate::layout::{NEST_RING, NEST_SLOTS};
+use crate::layout::{Doing, NEST_RING, NEST_SLOTS};
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::ring::steal;
@@ -65,6 +65,7 @@ pub struct Nest {
     /// Its slots, and what is said beside them.
     pub(super) cells: &'static [Slot; NEST_SLOTS],
     pub(super) notes: &'static [Note; NEST_SLOTS],
+    pub(super) doing: &'static Doing,
     /// The own ring first, then the others'.
     takers: Vec<steal::Taker>,
     ring: RefCell<steal::Producer>,
@@ -134,6 +135,7 @@ impl Nest {
             start,
             cells,
             notes,
+            doing: &runner.record().doing,
             takers: takers.to_vec(),
             ring: RefCell::new(steal::Producer::attach(fold.nest(me))),
             used: Cell::new(used),

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::layout::{ExecutorRecord, Fold, Measured};
 use crate::pool::{AllocError, Parcel, Pool, Transfer};
-use crate::prim::atomic::Ordering;
+use crate::prim::atomic::{AtomicU64, Ordering};
+
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
 use crate::ring::steal;
 use crate::sys::{barrier, usage};
@@ -25,6 +26,8 @@ pub struct Runner {
     pub(super) functions: Functions,
     /// Whether each task is measured.
     pub(super) is_profiling: bool,
+    /// While a spawned task runs: the hint of the host's task that it is part of.
+    root: AtomicU64,
 }
 
 /// Memory that is used again for each task.
@@ -51,6 +54,23 @@ pub struct Ran {
 }
 
 impl Runner {
+    pub(super) fn new(
+        me: ExecutorId,
+        fold: &Fold,
+        pool: &Pool,
+        functions: &Functions,
+        is_profiling: bool,
+    ) -> Self {
+        Runner {
+            me,
+            fold: fold.clone(),
+            pool: pool.clone(),
+            functions: functions.clone(),
+            is_profiling,
+            root: AtomicU64::new(0),
+        }
+    }
+
     #[inline]
     pub(super) fn record(&self) -> &ExecutorRecord {
         &self.fold.executors[self.me.0 as usize]
@@ -88,8 +108,13 @@ impl Runner {
         let top = &self.record().doing.top;
         let below = top.load(Ordering::Relaxed);
         top.store(hint.pack(), Ordering::Relaxed);
+        let note = self.fold.notes.get(hint.slot.at());
+        let root_below = self.root();
+        let root = note.map_or(0, |note| note.root().pack());
+        self.set_root(root);
         let from = ProcessId::of_worker(self.fold.plan.shape.worker_of(owner) as u32);
         self.run_claimed(hint, from, scratch, None);
+        self.set_root(root_below);
         top.store(below, Ordering::Relaxed);
         if owner != self.me.0 as usize {
             // The owner, before it sleeps, passes the heavy barrier.
@@ -112,18 +137,18 @@ impl Runner {
         is_there.then_some(hint)
     }
 
-    /// The hint of the host's task that what runs here is part of; not checked.
+    /// While a spawned task runs: the hint of the host's task that it is part of; not checked.
     #[inline]
     pub(super) fn root(&self) -> u64 {
-        let doing = &self.record().doing;
-        // Relaxed: this thread's own words.
-        match doing.top.load(Ordering::Relaxed) {
-            0 => doing.current.load(Ordering::Relaxed),
-            top => {
-                let note = self.fold.notes.get(Hint::unpack(top).slot.at());
-                note.map_or(0, |note| note.root().pack())
-            }
-        }
+        // Relaxed: this thread's own word.
+        self.root.load(Ordering::Relaxed)
+    }
+
+    /// What runs here from now on is part of this one.
+    #[inline]
+    pub(super) fn set_root(&self, root: u64) {
+        // Relaxed: as above.
+        self.root.store(root, Ordering::Relaxed);
     }
 
     fn root_of(&self, hint: Hint) -> Option<Hint> {

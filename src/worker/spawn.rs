@@ -62,11 +62,21 @@ impl Nest {
         let generation = cell.word().generation;
         self.owns.entries[place].set(Some(entry));
         write(cell);
-        self.notes[place].set_root(self.runner.root());
+        self.notes[place].set_root(self.root());
         cell.queue(generation);
         let child = self.child_at(place, generation);
         self.offer(child);
         child
+    }
+
+    /// The hint of the host's task that what runs here is part of; not checked.
+    #[inline]
+    fn root(&self) -> u64 {
+        // Relaxed: this thread's own words.
+        match self.doing.top.load(Ordering::Relaxed) {
+            0 => self.doing.current.load(Ordering::Relaxed),
+            _ => self.runner.root(),
+        }
     }
 
     /// Any task, and what is done if it cannot be queued.
@@ -179,11 +189,17 @@ impl Nest {
             result,
             outgoing: buffers,
         };
-        let top = &runner.record().doing.top;
+        let top = &self.doing.top;
         // Relaxed: read after our death only, as in `Runner::run_spawned`.
         let below = top.load(Ordering::Relaxed);
+        if below == 0 {
+            // Spawned tasks below have it already.
+            runner.set_root(self.doing.current.load(Ordering::Relaxed));
+        }
         top.store(child.pack(), Ordering::Relaxed);
         let outcome = runner.enter(entry.run(), &mut call);
+        // Nothing came, and to look for what is to be dropped takes its time.
+        std::mem::forget(incoming);
         top.store(below, Ordering::Relaxed);
         self.free(place, child.generation);
         Some(outcome)
