@@ -62,3 +62,74 @@ impl Executor {
         self.inbox.backlog() > 0 || self.is_any_lane_full() || self.turns.is_any_overdue()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::layout::{Fold, Plan, Shape};
+    use crate::prim::ProcessId;
+    use crate::process::WorkerOrder;
+    use crate::ring::RingView;
+    use crate::ring::steal::Producer;
+    use crate::shm::Segment;
+    use crate::task::Functions;
+
+    /// One of two executors, which has just run what a task of the other had spawned.
+    fn thief() -> Executor {
+        let plan = Plan::new(Shape {
+            workers: 2,
+            threads: 1,
+            slots: 64,
+            memory: 2 << 20,
+        });
+        let segment = Segment::create(plan.len).expect("segment");
+        let fold = Fold::new(segment, plan);
+        let pool = fold.pool(ProcessId::of_worker(0));
+        let functions = Functions::of_this_program().expect("functions");
+        let order = WorkerOrder {
+            victims: vec![0, 1],
+            ..WorkerOrder::default()
+        };
+        let mut thief = Executor::new(&fold, &pool, &functions, &order, 0);
+        thief.robbed = Some(1);
+        thief
+    }
+
+    fn put(ring: RingView, hint: u64) {
+        let mut ring = Producer::attach(ring);
+        assert_eq!(ring.stage(hint), Ok(true));
+        ring.publish();
+    }
+
+    #[test]
+    fn it_takes_what_comes_where_it_was() {
+        let mut thief = thief();
+        assert_eq!(thief.linger(), 0, "nothing");
+        for hint in 1..=u64::from(IN_A_ROW) {
+            put(thief.fold.nest(1), hint);
+            assert_eq!(thief.linger(), 1);
+            assert_eq!(thief.hints[0], hint);
+            assert!(thief.record().announced().eq([hint]));
+        }
+        put(thief.fold.nest(1), 99);
+        assert_eq!(thief.linger(), 0, "now it looks everywhere");
+        assert_eq!(thief.find(), 1);
+        assert_eq!(thief.hints[0], 99);
+        assert_eq!((thief.robbed, thief.lingered), (Some(1), 0));
+    }
+
+    #[test]
+    fn it_stays_only_if_nothing_comes_first() {
+        let check = |why: &str, happens: &dyn Fn(&mut Executor)| {
+            let mut thief = thief();
+            put(thief.fold.nest(1), 1);
+            happens(&mut thief);
+            assert_eq!(thief.linger(), 0, "{why}");
+            assert_eq!(thief.nests[1].backlog(), 1, "{why}");
+        };
+        check("its own inbox", &|thief| put(thief.fold.inbox(0), 2));
+        check("a lane", &|thief| put(thief.fold.lane(0), 2));
+        check("it gives way", &|thief| thief.gives_way = true);
+        check("it was elsewhere", &|thief| thief.robbed = None);
+    }
+}

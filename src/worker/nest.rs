@@ -14,9 +14,9 @@
 //! ```
 //!
 //! `join` of a task that nobody has begun claims it by its word and runs it on the
-//! spot; its hint in the ring is stale from then on. While the task runs elsewhere,
-//! `join` runs other spawned tasks, and sleeps when there are none. It never runs
-//! tasks of the host: those may take long, and so the task that waits would.
+//! spot (`spawn.rs`); its hint in the ring is stale from then on. While the task runs
+//! elsewhere, `join` runs other spawned tasks, and sleeps when there are none. It never
+//! runs tasks of the host: those may take long, and so the task that waits would.
 //!
 //! | dead | what is left | who copes |
 //! | --- | --- | --- |

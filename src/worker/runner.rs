@@ -1,10 +1,11 @@
 //! Running one task: claim its slot, call its function, leave the result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
 
 use crate::layout::{ExecutorRecord, Fold, Measured};
 use crate::pool::{AllocError, Parcel, Pool, Transfer};
-use crate::prim::atomic::{AtomicU64, Ordering};
+use crate::prim::atomic::Ordering;
 
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
 use crate::ring::steal;
@@ -26,7 +27,8 @@ pub struct Runner {
     pub(super) functions: Functions,
     /// Whether each task is measured.
     pub(super) is_profiling: bool,
-    /// While a spawned task runs: the hint of the host's task that it is part of.
+    /// While a spawned task runs: the hint of the host's task that it is part of. This
+    /// process's own: not what deaths are counted by.
     root: AtomicU64,
 }
 
