@@ -65,6 +65,9 @@ pub(super) fn learn(waited: Duration) {
 /// Of tasks that are in flight one at a time so many are read from the rings together.
 const ALONE: u64 = 16;
 
+/// So often it is looked for the end of one that is alone: for a µs or two.
+const LOOKS: usize = 64;
+
 /// A shorter sleep is not worth its while.
 const NAP_MIN: Duration = Duration::from_micros(100);
 /// Who submits naps for tasks of this length: of shorter ones the executors do more than one
@@ -123,12 +126,46 @@ impl Scheduler {
         self.wait_long(ticket, deadline)
     }
 
-    /// The length of the value of `ticket`, if it is there and of a few bytes, which go to
-    /// `to`: mostly so, when many are in flight and were collected together. The ticket is
-    /// gone then.
+    /// The length of the value of `ticket`, if that is of a few bytes, which go to `to`; the
+    /// ticket is gone then. Mostly it is there, when many are in flight and were collected
+    /// together; of one that is alone it may come in a moment.
     #[inline]
     pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<u8> {
-        self.lock().tickets.take_small(ticket.id(), to)
+        let id = ticket.id();
+        let mut state = self.lock();
+        let len = state.tickets.take_small(id, to);
+        if len.is_some() || state.in_flight != 1 {
+            return len;
+        }
+        drop(state);
+        for _ in 0..LOOKS {
+            let place = self.locations.hint(id);
+            if self.has_ended(place) {
+                return self.take_small_from(place.slot.0, id, to);
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+
+    /// The same of a plain task that has just ended in this slot.
+    #[inline]
+    fn take_small_from(&self, slot: u32, id: u32, to: &mut [u64; SMALL / 8]) -> Option<u8> {
+        let mut state = self.lock();
+        let inflight = state.inflight.get(slot as usize);
+        let is_here = inflight.is_some_and(|inflight| inflight.ticket == Some(id));
+        if is_here && state.is_nothing_followed() && self.collect_plain(&mut state, slot) {
+            self.reap_along(&mut state);
+        }
+        state.tickets.take_small(id, to)
+    }
+
+    /// The ring's lines are its executor's: of one task alone nothing else is in them.
+    #[inline]
+    fn reap_along(&self, state: &mut State) {
+        if state.in_flight > 0 || state.counters.submitted.is_multiple_of(ALONE) {
+            self.reap_some(state, PORTION);
+        }
     }
 
     #[cold]
@@ -253,10 +290,7 @@ impl Scheduler {
             return Some(outcome);
         }
         self.collect_this(&mut state, id);
-        // The ring's lines are its executor's; of one task alone nothing else is in them.
-        if state.in_flight > 0 || state.counters.submitted.is_multiple_of(ALONE) {
-            self.reap_some(&mut state, PORTION);
-        }
+        self.reap_along(&mut state);
         self.hand_out(&mut state, id)
     }
 

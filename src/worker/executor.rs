@@ -24,6 +24,8 @@ const BATCH_NS: u64 = 8_000;
 const FEW: usize = 4;
 /// How long it then keeps away from the inbox, in spins of some 20 ns.
 const BACK_OFF: u32 = 12;
+/// After one task: whoever submits may wait for it before the next one.
+const BACK_OFF_OF_ONE: u32 = 4;
 
 /// An executor and all it needs at hand.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct Executor {
     /// The host is at work on this CPU, and others are awake: what takes these a moment is
     /// left to them.
     pub(super) gives_way: bool,
+    /// Batches of one task since one was measured.
+    pub(super) unmeasured: u32,
     /// How long a task takes, as last measured.
     pub(super) grain_ns: u64,
     pub(super) allowed_cpus: usize,
@@ -128,6 +132,7 @@ impl Executor {
             host_seen: 0,
             host_seen_before: 0,
             gives_way: false,
+            unmeasured: 0,
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),
@@ -184,7 +189,12 @@ impl Executor {
                 if found < FEW && self.level == Priority::Normal && is_submitted {
                     // The submitter is just ahead of us: let it write a few more
                     // before its line is taken away from it again.
-                    for _ in 0..BACK_OFF {
+                    let spins = if found == 1 {
+                        BACK_OFF_OF_ONE
+                    } else {
+                        BACK_OFF
+                    };
+                    for _ in 0..spins {
                         std::hint::spin_loop();
                     }
                 }

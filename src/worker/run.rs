@@ -11,7 +11,7 @@ use crate::task::Outcome;
 
 use super::executor::Executor;
 
-/// Of batches that are taken while it lingers, one of so many is measured.
+/// Of batches of one task, one of so many is measured.
 const MEASURED: u32 = 4;
 
 /// How many slots ahead lines are asked for.
@@ -20,7 +20,7 @@ const AHEAD: usize = 16;
 impl Executor {
     /// Claims and runs the first `count` of `self.hints`.
     pub(super) fn run_batch(&mut self, count: usize) {
-        let start = self.is_to_measure().then(Instant::now);
+        let start = self.is_to_measure(count).then(Instant::now);
         let (mut taken, mut ran) = (count, 0);
         for position in 0..count.min(AHEAD) {
             ask_for(&self.fold, self.hints[position]);
@@ -108,11 +108,16 @@ impl Executor {
         }
     }
 
-    /// To ask for the time twice takes as long as a short task does. Who stays where the same
-    /// kind of task comes again and again knows from the last ones.
+    /// To ask for the time twice takes as long as a short task does. If one comes at a time, now
+    /// and then is enough: only of many it has to be known how long they take.
     #[inline]
-    fn is_to_measure(&self) -> bool {
-        self.lingered.is_multiple_of(MEASURED)
+    fn is_to_measure(&mut self, count: usize) -> bool {
+        self.unmeasured = if count > 1 || self.grain_ns == 0 {
+            0
+        } else {
+            (self.unmeasured + 1) % MEASURED
+        };
+        self.unmeasured == 0
     }
 
     fn measure(&mut self, start: Option<Instant>, ran: u64, count: usize) {
