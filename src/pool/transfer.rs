@@ -231,17 +231,30 @@ impl Transfer {
                 ..self.parcel(kind)
             });
         }
-        let mut copy = self.hold.pool().alloc(self.len)?;
-        copy.copy_from_slice(self.hold.bytes(self.len));
-        let copy = Transfer {
-            hold: copy.hold,
-            len: self.len,
-        };
+        let copy = self.copy()?;
         let mut parcel = copy.parcel(kind);
         if let Some(generation) = copy.hold.carry(slot) {
             parcel.generation = generation;
         }
         Ok(parcel)
+    }
+
+    /// For a value that is decoded in the process that encoded it: a writable buffer that
+    /// somebody else holds there, or that is in the value twice, is copied.
+    pub fn alone(self) -> Result<Self, AllocError> {
+        if self.is_loan() && !self.hold.is_sole() {
+            return self.copy();
+        }
+        Ok(self)
+    }
+
+    fn copy(&self) -> Result<Self, AllocError> {
+        let mut copy = self.hold.pool().alloc(self.len)?;
+        copy.copy_from_slice(self.hold.bytes(self.len));
+        Ok(Transfer {
+            hold: copy.hold,
+            len: self.len,
+        })
     }
 }
 

@@ -122,8 +122,14 @@ impl Note {
     /// The host's task that this one is part of; not checked.
     #[inline]
     pub fn root(&self) -> Hint {
+        Hint::unpack(self.root_word())
+    }
+
+    /// The same, as it was set.
+    #[inline]
+    pub fn root_word(&self) -> u64 {
         // Relaxed: claiming the slot has acquired it.
-        Hint::unpack(self.root.load(Ordering::Relaxed))
+        self.root.load(Ordering::Relaxed)
     }
 
     /// The task says how far it is. Of a longer message only the beginning is kept.

@@ -253,6 +253,13 @@ impl Slot {
         }
     }
 
+    /// What a wild store leaves.
+    #[cfg(all(test, not(loom)))]
+    pub fn spoil(&self, word: u64) {
+        // ordering: Release as in `queue`.
+        self.word.store(word, Ordering::Release);
+    }
+
     /// Copies head and payload out; `None` if they make no sense.
     #[inline]
     pub fn read(&self) -> Option<(Head, [u64; PAYLOAD_WORDS])> {

@@ -19,6 +19,7 @@ impl Executor {
     /// Takes hints into `self.hints`, announced; returns how many.
     #[inline]
     pub(super) fn find(&mut self) -> usize {
+        (self.robbed, self.lingered) = (None, 0);
         let mut level = self.turns.first();
         let mut taken = self.take_at(level);
         if taken.0 == 0 {
@@ -73,7 +74,6 @@ impl Executor {
         let hints = &mut self.hints[..size];
         let mut stolen = 0;
         let mut taken = Ok((0, 0));
-        (self.robbed, self.lingered) = (None, 0);
         // What this executor has made ready: its inputs are in a cache here. By turns, for
         // there may always be more of it.
         let is_turn = !self.was_ready && self.ready[0].backlog() > 0;
@@ -102,8 +102,8 @@ impl Executor {
             for (place, ring) in self.ready.iter().chain(&self.nests).enumerate() {
                 taken = ring.take(hints, true, |hints| record.announce(hints));
                 if let Ok((count @ 1.., _)) = taken {
-                    self.robbed = place.checked_sub(self.ready.len());
                     let is_own = place % self.nests.len() == 0;
+                    self.robbed = place.checked_sub(self.ready.len()).filter(|_| !is_own);
                     stolen = if is_own { 0 } else { count };
                     break;
                 }

@@ -3,8 +3,8 @@
 //! A task that works step by step, and spawns in each, spawns again a moment after the last
 //! child of a step has ended. Whoever ran that child would just have begun to search then:
 //! everywhere, after it has said so. Meanwhile it looks at one place, and says nothing: to
-//! the others it is still at work. So whatever comes elsewhere is somebody else's, or waits
-//! for that moment; what has come before it began to stay is looked for first.
+//! the others it is still at work. What lies anywhere when it begins to stay is looked for
+//! first; what comes later to others waits for that moment, or is theirs.
 
 use crate::prim::Priority;
 
@@ -32,6 +32,9 @@ impl Executor {
         let most = self.batch_size();
         let record = &self.fold.executors[self.me.0 as usize];
         record.announce_nothing();
+        if self.is_anything_older() {
+            return 0;
+        }
         for _ in 0..LOOKS {
             if self.is_wanted_elsewhere() {
                 return 0;
@@ -42,18 +45,25 @@ impl Executor {
                     record.announce(hints);
                     ask_for(&self.fold, hints[0]);
                 });
-                if let Ok((count @ 1.., _)) = taken {
-                    if place > 0 {
-                        self.count_stolen(count);
-                    }
+                if let Ok((count @ 1.., left)) = taken {
+                    self.count_stolen(count);
                     self.lingered += 1;
+                    self.level = Priority::Normal;
                     self.has_taken(Priority::Normal);
+                    self.leave_search(left);
                     return count;
                 }
             }
             std::hint::spin_loop();
         }
         0
+    }
+
+    /// Whether something of the host's waits that nobody has begun: it may have come while
+    /// this executor was at work.
+    fn is_anything_older(&self) -> bool {
+        let mut inboxes = self.victims.iter().map(|(_, inbox)| inbox);
+        inboxes.any(|inbox| inbox.backlog() > 0) || self.ready.iter().any(|r| r.backlog() > 0)
     }
 
     /// Whether something waits that comes before what tasks spawn.
@@ -127,6 +137,8 @@ mod tests {
             assert_eq!(thief.linger(), 0, "{why}");
             assert_eq!(thief.nests[1].backlog(), 1, "{why}");
         };
+        check("another's inbox", &|thief| put(thief.fold.inbox(1), 2));
+        check("made ready", &|thief| put(thief.fold.ready(1), 2));
         check("its own inbox", &|thief| put(thief.fold.inbox(0), 2));
         check("a lane", &|thief| put(thief.fold.lane(0), 2));
         check("it gives way", &|thief| thief.gives_way = true);

@@ -30,6 +30,8 @@ mod runner;
 mod spawn;
 mod stack;
 mod tell;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod turns;
 
 use std::convert::Infallible;

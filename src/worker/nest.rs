@@ -116,13 +116,13 @@ impl Nest {
         let (Some(cells), Some(notes)) = (cells, notes) else {
             unreachable!("the ranges are that long");
         };
-        let owns = Owns::new();
+        let words = std::array::from_fn::<_, NEST_SLOTS, _>(|place| cells[place].word());
+        let owns = Owns::new(|place| words[place].generation);
         let mut forsaken = Vec::new();
         // The first is the first to be used.
-        for (at, cell) in cells.iter().enumerate().rev() {
-            let word = cell.word();
-            if at >= used || TaskState::of(word) == Some(TaskState::Free) {
-                owns.push_free(at);
+        for (at, word) in words.iter().enumerate().rev() {
+            if at >= used || TaskState::of(*word) == Some(TaskState::Free) {
+                owns.put_back(at);
             } else {
                 forsaken.push(Hint {
                     slot: SlotIndex(start + at as u32),
@@ -168,12 +168,12 @@ impl Nest {
         (at < NEST_SLOTS).then_some(at)
     }
 
-    /// The child that is in the slot at this place, in this generation.
+    /// The child that is in the slot at this place, if there is one.
     #[inline]
-    pub(super) fn child_at(&self, place: usize, generation: Generation) -> Hint {
+    pub(super) fn child_at(&self, place: usize) -> Hint {
         Hint {
             slot: SlotIndex(self.start + place as u32),
-            generation,
+            generation: self.owns.generation(place),
         }
     }
 
@@ -203,21 +203,20 @@ impl Nest {
             match self.state(*child) {
                 Some(TaskState::Done) => {
                     Finished::discard(&self.cells[place], child.slot, &self.runner.pool);
-                    self.cells[place].release(child.generation);
                 }
                 Some(TaskState::Queued | TaskState::Running | TaskState::Waiting) => return true,
                 // Freed by the host; or spoilt.
                 Some(TaskState::Free | TaskState::Pending | TaskState::Finishing) | None => (),
             }
             self.owns.holds[place].take();
-            self.owns.push_free(place);
+            self.free(place, child.generation);
             false
         });
     }
 
     #[inline]
     fn take_free(&self) -> Option<usize> {
-        let place = self.owns.pop_free()?;
+        let place = self.owns.take()?;
         if place >= self.used.get() {
             self.used.set(place + 1);
             // ordering: Release pairs with the Acquire in `Fold::nest_used`; before
@@ -240,18 +239,19 @@ impl Nest {
     #[cold]
     fn make_free(&self) -> Option<usize> {
         self.tidy();
-        self.move_one();
-        self.take_free()
+        self.take_free().or_else(|| {
+            self.move_one();
+            self.take_free()
+        })
     }
 
     /// Moves the result of one task that is done, and that somebody waits for or will, out of
-    /// its slot.
+    /// its slot. All slots are taken.
     fn move_one(&self) {
         let forsaken = self.forsaken.borrow();
-        let done = self.cells.iter().enumerate().find_map(|(place, cell)| {
-            let word = cell.word();
-            let child = self.child_at(place, word.generation);
-            let is_done = TaskState::of(word) == Some(TaskState::Done);
+        let done = (0..NEST_SLOTS).find_map(|place| {
+            let child = self.child_at(place);
+            let is_done = self.state(child) == Some(TaskState::Done);
             (is_done && !forsaken.contains(&child)).then_some((place, child))
         });
         if let Some((place, child)) = done {
@@ -267,7 +267,8 @@ impl Nest {
         let corrupted = |what: &str| TaskError::Corrupted {
             message: what.into(),
         };
-        let place = self.place(child);
+        let is_there = |place: &usize| self.owns.is_of(*place, child.generation);
+        let place = self.place(child).filter(is_there);
         let place = place.ok_or_else(|| corrupted("a spawned task has no slot"))?;
         let holds = self.owns.holds[place].take();
         let finished = if self.state(child) == Some(TaskState::Done) {
@@ -279,11 +280,12 @@ impl Nest {
         finished.map_err(corrupted)
     }
 
-    /// The task in this slot is over.
+    /// The task of this generation in this slot is over.
     #[inline]
     pub(super) fn free(&self, place: usize, generation: Generation) {
-        self.cells[place].release(generation);
-        self.owns.push_free(place);
+        if self.owns.free(place, generation) {
+            self.cells[place].release(generation);
+        }
     }
 
     /// Runs a spawned task on top of the one that is running.
@@ -340,10 +342,10 @@ impl Nest {
         if self.takers[0].take(&mut old, false, |_| ()).is_err() {
             return;
         }
-        for (place, cell) in self.cells[..self.used.get()].iter().enumerate() {
-            let word = cell.word();
-            if TaskState::of(word) == Some(TaskState::Queued) {
-                let _ = ring.stage(self.child_at(place, word.generation).pack());
+        for place in 0..self.used.get() {
+            let child = self.child_at(place);
+            if self.state(child) == Some(TaskState::Queued) {
+                let _ = ring.stage(child.pack());
             }
         }
     }
@@ -407,7 +409,11 @@ impl Nest {
             match self.state(child) {
                 Some(TaskState::Done) => break,
                 Some(TaskState::Queued) => {
-                    self.run_here(child, self.runner.me.0 as usize);
+                    let ran = self.run_here(child, self.runner.me.0 as usize);
+                    if !ran && self.state(child) == Some(TaskState::Queued) {
+                        // Nobody can claim it: its word is spoilt.
+                        break;
+                    }
                 }
                 Some(TaskState::Running | TaskState::Waiting) => {
                     if self.help() || self.spin(child) {

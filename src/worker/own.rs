@@ -4,49 +4,80 @@ use std::cell::{Cell, RefCell};
 
 use crate::layout::NEST_SLOTS;
 use crate::pool::Transfer;
+use crate::prim::Generation;
 use crate::task::Entry;
 
-/// No slot.
+/// Instead of the next free slot: there is none.
 const NONE: u32 = u32::MAX;
 
 /// One of each for each slot, and which of them are free: the one that was given back last
 /// is the next to be used, while it is in the nearest cache.
+///
+/// The generations are those of the words. They are here too, because what lies in shared
+/// memory may be spoilt: a slot is given back once for each time that it was taken, whatever
+/// its word says.
 #[derive(Debug)]
 pub(super) struct Owns {
     /// What was spawned last in it.
     pub entries: [Cell<Option<Entry>>; NEST_SLOTS],
     /// What is held for its arguments.
     pub holds: [RefCell<Vec<Transfer>>; NEST_SLOTS],
+    generations: [Cell<Generation>; NEST_SLOTS],
     /// The free one after it, if it is free.
     next_free: [Cell<u32>; NEST_SLOTS],
     first_free: Cell<u32>,
 }
 
 impl Owns {
-    /// None of them is free.
-    pub fn new() -> Self {
+    /// All of them are taken, in these generations.
+    pub fn new(generation: impl Fn(usize) -> Generation) -> Self {
         Owns {
             entries: std::array::from_fn(|_| Cell::new(None)),
             holds: std::array::from_fn(|_| RefCell::default()),
+            generations: std::array::from_fn(|place| Cell::new(generation(place))),
             next_free: std::array::from_fn(|_| Cell::new(NONE)),
             first_free: Cell::new(NONE),
         }
     }
 
+    /// In which generation one is, or will be when it is taken.
+    #[inline]
+    pub fn generation(&self, place: usize) -> Generation {
+        self.generations[place].get()
+    }
+
+    /// Whether a child of this generation is the one that is there: each generation has one
+    /// at most.
+    #[inline]
+    pub fn is_of(&self, place: usize, generation: Generation) -> bool {
+        self.generations[place].get() == generation
+    }
+
     /// Takes one that is free.
     #[inline]
-    pub fn pop_free(&self) -> Option<usize> {
+    pub fn take(&self) -> Option<usize> {
         let place = self.first_free.get() as usize;
         self.first_free.set(self.next_free.get(place)?.get());
         Some(place)
     }
 
-    /// This one is free, and nothing is held for it.
+    /// Gives back one that is taken, and was not used.
     #[inline]
-    pub fn push_free(&self, place: usize) {
-        if let Some(next) = self.next_free.get(place) {
-            next.set(self.first_free.replace(place as u32));
+    pub fn put_back(&self, place: usize) {
+        let next = self.first_free.replace(place as u32);
+        self.next_free[place].set(next);
+    }
+
+    /// The same of one that had the child of this generation, for which nothing is held; the
+    /// next one begins. False: that was done before.
+    #[inline]
+    pub fn free(&self, place: usize, generation: Generation) -> bool {
+        let is_there = self.is_of(place, generation);
+        if is_there {
+            self.generations[place].set(generation.next());
+            self.put_back(place);
         }
+        is_there
     }
 }
 
@@ -54,16 +85,33 @@ impl Owns {
 mod tests {
     use super::*;
 
+    fn owns() -> Owns {
+        Owns::new(|place| Generation::new(place as u64))
+    }
+
     #[test]
     fn what_was_given_back_last_comes_first() {
-        let owns = Owns::new();
-        assert_eq!(owns.pop_free(), None);
-        for place in [3, 0, 255, NEST_SLOTS] {
-            owns.push_free(place);
+        let owns = owns();
+        assert_eq!(owns.take(), None);
+        for place in [3, 0, 255] {
+            owns.put_back(place);
         }
-        assert_eq!(owns.pop_free(), Some(255));
-        owns.push_free(7);
-        let rest: Vec<usize> = std::iter::from_fn(|| owns.pop_free()).collect();
+        assert_eq!(owns.take(), Some(255));
+        owns.put_back(7);
+        let rest: Vec<usize> = std::iter::from_fn(|| owns.take()).collect();
         assert_eq!(rest, [7, 0, 3]);
+    }
+
+    #[test]
+    fn each_is_given_back_once() {
+        let owns = owns();
+        let (before, now) = (Generation::new(4), Generation::new(5));
+        assert!(!owns.free(5, before), "of another generation");
+        assert!(owns.free(5, now));
+        assert!(!owns.free(5, now), "again");
+        assert_eq!(owns.generation(5), now.next());
+        assert_eq!((owns.take(), owns.take()), (Some(5), None));
+        assert!(!owns.free(5, now), "late");
+        assert!(owns.is_of(5, now.next()));
     }
 }

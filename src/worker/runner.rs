@@ -6,13 +6,12 @@ use std::sync::atomic::AtomicU64;
 use crate::layout::{ExecutorRecord, Fold, Measured};
 use crate::pool::{AllocError, Parcel, Pool, Transfer};
 use crate::prim::atomic::Ordering;
-
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
 use crate::ring::steal;
 use crate::sys::{barrier, usage};
 use crate::task::{
-    Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Label, Outcome, Payload, Place, Run,
-    TaskState, parcels_of,
+    Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Label, Note, Outcome, Payload, Place,
+    Run, TaskState, parcels_of,
 };
 
 use super::{info, panics};
@@ -112,7 +111,7 @@ impl Runner {
         top.store(hint.pack(), Ordering::Relaxed);
         let note = self.fold.notes.get(hint.slot.at());
         let root_below = self.root();
-        let root = note.map_or(0, |note| note.root().pack());
+        let root = note.map_or(0, Note::root_word);
         self.set_root(root);
         let from = ProcessId::of_worker(self.fold.plan.shape.worker_of(owner) as u32);
         self.run_claimed(hint, from, scratch, None);
@@ -206,17 +205,21 @@ impl Runner {
         incoming: Vec<Transfer>,
     ) -> Finished {
         let mut payload = Payload::new();
-        let mut incoming = incoming;
         let mut buffers = Vec::new();
-        let mut call = Call {
-            arguments: arguments.bytes(),
-            incoming: &mut incoming,
-            result: &mut payload,
-            outgoing: &mut buffers,
-        };
-        let outcome = match self.functions.entry(id) {
-            Some(entry) => self.enter(entry, &mut call),
-            None => Outcome::Damaged,
+        let incoming: Result<Vec<_>, _> = incoming.into_iter().map(Transfer::alone).collect();
+        let outcome = match (self.functions.entry(id), incoming) {
+            (Some(entry), Ok(mut incoming)) => {
+                let mut call = Call {
+                    arguments: arguments.bytes(),
+                    incoming: &mut incoming,
+                    result: &mut payload,
+                    outgoing: &mut buffers,
+                };
+                let outcome = self.enter(entry, &mut call);
+                set_apart(outcome, &mut payload, &mut buffers)
+            }
+            (_, Err(error)) => no_memory(&error, &mut payload),
+            (None, _) => Outcome::Damaged,
         };
         Finished {
             outcome,
@@ -398,7 +401,7 @@ impl Runner {
     }
 
     /// Calls a function; its value, or what its panic said, is left in the call's result.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enter(&self, entry: Run, call: &mut Call<'_>) -> Outcome {
         let outcome = match catch_unwind(AssertUnwindSafe(|| entry(call))) {
             Ok(outcome) => outcome,
@@ -508,6 +511,33 @@ impl Runner {
             drop(self.pool.accept_result(parcel, slot, &[]));
         }
     }
+}
+
+/// Before a result is decoded in the process that made it: see [`Transfer::alone`].
+#[inline]
+pub(super) fn set_apart(
+    outcome: Outcome,
+    payload: &mut Payload,
+    buffers: &mut Vec<Transfer>,
+) -> Outcome {
+    if buffers.is_empty() {
+        return outcome;
+    }
+    let apart: Result<Vec<_>, _> = buffers.drain(..).map(Transfer::alone).collect();
+    match apart {
+        Ok(apart) => {
+            *buffers = apart;
+            outcome
+        }
+        Err(error) => no_memory(&error, payload),
+    }
+}
+
+#[cold]
+fn no_memory(error: &AllocError, payload: &mut Payload) -> Outcome {
+    payload.clear();
+    payload.extend(error.to_string().as_bytes());
+    Outcome::NoMemory
 }
 
 /// Who may have the arguments of a task that `from` has submitted: `from`, or the host,

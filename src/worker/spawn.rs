@@ -24,6 +24,7 @@ use crate::task::{
 };
 
 use super::nest::Nest;
+use super::runner::set_apart;
 
 impl Nest {
     /// Queues a task of `F`, or runs it at once, or says why it cannot be run.
@@ -59,12 +60,11 @@ impl Nest {
     #[inline(always)]
     fn queue(&self, place: usize, entry: Entry, write: impl FnOnce(&Slot)) -> Hint {
         let cell = &self.cells[place];
-        let generation = cell.word().generation;
+        let child = self.child_at(place);
         self.owns.entries[place].set(Some(entry));
         write(cell);
         self.notes[place].set_root(self.root());
-        cell.queue(generation);
-        let child = self.child_at(place, generation);
+        cell.queue(child.generation);
         self.offer(child);
         child
     }
@@ -72,8 +72,15 @@ impl Nest {
     /// The hint of the host's task that what runs here is part of; not checked.
     #[inline]
     fn root(&self) -> u64 {
-        // Relaxed: this thread's own words.
-        match self.doing.top.load(Ordering::Relaxed) {
+        // Relaxed: this thread's own word.
+        self.root_above(self.doing.top.load(Ordering::Relaxed))
+    }
+
+    /// The same, `top` being on top of the stack.
+    #[inline]
+    fn root_above(&self, top: u64) -> u64 {
+        match top {
+            // Relaxed: this thread's own word.
             0 => self.doing.current.load(Ordering::Relaxed),
             _ => self.runner.root(),
         }
@@ -118,7 +125,7 @@ impl Nest {
             return Ok(self.put_aside(entry, Ok(finished)));
         };
         let head = self.pack(function, payload, &mut holds);
-        let head = head.inspect_err(|_| self.owns.push_free(place))?;
+        let head = head.inspect_err(|_| self.owns.put_back(place))?;
         self.owns.holds[place].replace(holds);
         Ok(self.queue(place, entry, |cell| cell.write(head, payload.words())))
     }
@@ -173,11 +180,17 @@ impl Nest {
         let place = self.place(child)?;
         let cell = &self.cells[place];
         // A claim that fails would take the line away from whoever runs it.
-        let word = cell.word();
-        let is_queued = TaskState::of(word) == Some(TaskState::Queued);
-        (is_queued && word.generation == child.generation).then_some(())?;
+        let is_queued = TaskState::of(cell.word()) == Some(TaskState::Queued);
+        is_queued.then_some(())?;
         let len = cell.plain_arguments()?;
-        let is_usual = self.stack.is_known_to_suffice() && !runner.is_cancelled(child);
+        // Relaxed: this thread's own words, as in `Runner::run_spawned`.
+        let below = self.doing.top.load(Ordering::Relaxed);
+        let root = self.root_above(below);
+        // Another task than the one that has spawned it may have got hold of it.
+        let is_usual = self.owns.is_of(place, child.generation)
+            && self.notes[place].root_word() == root
+            && self.stack.is_known_to_suffice()
+            && !runner.is_cancelled(child);
         let entry = self.owns.entries[place].get().filter(|_| is_usual)?;
         cell.claim(runner.me, child.generation).then_some(())?;
         let words: [u64; INLINE_LEN / 8] = cell.first_words();
@@ -189,19 +202,17 @@ impl Nest {
             result,
             outgoing: buffers,
         };
-        let top = &self.doing.top;
-        // Relaxed: read after our death only, as in `Runner::run_spawned`.
-        let below = top.load(Ordering::Relaxed);
         if below == 0 {
-            // Spawned tasks below have it already.
-            runner.set_root(self.doing.current.load(Ordering::Relaxed));
+            runner.set_root(root);
         }
+        let top = &self.doing.top;
         top.store(child.pack(), Ordering::Relaxed);
         let outcome = runner.enter(entry.run(), &mut call);
-        // Nothing came, and to look for what is to be dropped takes its time.
-        std::mem::forget(incoming);
         top.store(below, Ordering::Relaxed);
         self.free(place, child.generation);
+        let outcome = set_apart(outcome, call.result, call.outgoing);
+        // Nothing came, and to look for what is to be dropped takes its time.
+        std::mem::forget(incoming);
         Some(outcome)
     }
 }

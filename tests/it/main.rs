@@ -16,6 +16,7 @@ mod index;
 mod keepers;
 mod limits;
 mod nested;
+mod on_the_spot;
 mod orphans;
 mod pending;
 mod priorities;
