@@ -97,7 +97,8 @@ impl<R> std::fmt::Debug for Child<R> {
 
 impl<R: DeserializeOwned> Child<R> {
     /// Waits for the task to end; runs it here if nobody has begun it. Meanwhile it
-    /// may run other spawned tasks.
+    /// may run other spawned tasks. A value that comes from another worker needs room in
+    /// the pool if it is longer than 48 bytes; one that was made here does not.
     ///
     /// # Errors
     /// Why there is no value: [`TaskError`].

@@ -9,8 +9,9 @@
 //! | join | slot (word), the record (which task is on top) | the claim |
 //! | | slot (word: free), what the owner knows of it | – |
 //!
-//! The result never is in the slot: who joins is who runs, and whoever could ask for it is
-//! gone if the two die.
+//! The result of such a child never is in the slot: who joins is who runs, and whoever could
+//! ask for it is gone if the two die. Children with more to them, or that others have begun,
+//! go the way of all tasks (`nest.rs`).
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
