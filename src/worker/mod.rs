@@ -54,6 +54,7 @@ pub use info::{TaskInfo, task_info, task_name, traceparent};
 
 use executor::Executor;
 use nest::Nest;
+use stack::Stack;
 
 /// The exit status of a worker whose own code failed (not a task's).
 const BROKEN: i32 = 70;
@@ -126,6 +127,8 @@ pub fn prepare(functions: Functions) {
     drop(std::hash::RandomState::new());
     // The first use of a thread's variables has the loader look for symbols everywhere.
     let _ = Nest::here();
+    // How large the first thread's stack is stands in a file.
+    Stack::default().measure();
     let _ = panics::take();
     let _ = encoding(|| ());
 }

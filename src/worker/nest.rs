@@ -116,12 +116,14 @@ impl Nest {
         let (Some(cells), Some(notes)) = (cells, notes) else {
             unreachable!("the ranges are that long");
         };
-        let words = std::array::from_fn::<_, NEST_SLOTS, _>(|place| cells[place].word());
-        let owns = Owns::new(|place| words[place].generation);
+        let owns = Owns::new();
         let mut forsaken = Vec::new();
-        // The first is the first to be used.
-        for (at, word) in words.iter().enumerate().rev() {
-            if at >= used || TaskState::of(*word) == Some(TaskState::Free) {
+        // The first is the first to be used. What was never used is not looked at yet.
+        (used..NEST_SLOTS).rev().for_each(|at| owns.put_back(at));
+        for (at, cell) in cells[..used].iter().enumerate().rev() {
+            let word = cell.word();
+            owns.begin(at, word.generation);
+            if TaskState::of(word) == Some(TaskState::Free) {
                 owns.put_back(at);
             } else {
                 forsaken.push(Hint {
@@ -208,7 +210,7 @@ impl Nest {
                 // Freed by the host; or spoilt.
                 Some(TaskState::Free | TaskState::Pending | TaskState::Finishing) | None => (),
             }
-            self.owns.holds[place].take();
+            self.owns.let_go(place);
             self.free(place, child.generation);
             false
         });
@@ -218,6 +220,7 @@ impl Nest {
     fn take_free(&self) -> Option<usize> {
         let place = self.owns.take()?;
         if place >= self.used.get() {
+            self.owns.begin(place, self.cells[place].word().generation);
             self.used.set(place + 1);
             // ordering: Release pairs with the Acquire in `Fold::nest_used`; before
             // the slot is used, so that a rescuer looks far enough.
@@ -270,7 +273,7 @@ impl Nest {
         let is_there = |place: &usize| self.owns.is_of(*place, child.generation);
         let place = self.place(child).filter(is_there);
         let place = place.ok_or_else(|| corrupted("a spawned task has no slot"))?;
-        let holds = self.owns.holds[place].take();
+        let holds = self.owns.let_go(place);
         let finished = if self.state(child) == Some(TaskState::Done) {
             Finished::take(&self.cells[place], child.slot, &self.runner.pool, &holds)
         } else {
@@ -390,8 +393,7 @@ impl Nest {
     #[inline(never)]
     pub(super) fn wait_briefly(&self, child: Hint, to: &mut [u64; SMALL / 8]) -> Option<usize> {
         let place = self.place(child)?;
-        let is_plain = self.owns.holds[place].borrow().is_empty();
-        is_plain.then_some(())?;
+        (!self.owns.is_held(place)).then_some(())?;
         self.wait_for(child);
         // It may have been moved while others ran on top of us.
         (self.state(child) == Some(TaskState::Done)).then_some(())?;

@@ -1,6 +1,7 @@
 //! What an executor alone knows of each of its slots.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use crate::layout::NEST_SLOTS;
 use crate::pool::Transfer;
@@ -20,8 +21,8 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Owns {
     /// What was spawned last in it.
     pub entries: [Cell<Option<Entry>>; NEST_SLOTS],
-    /// What is held for its arguments.
-    pub holds: [RefCell<Vec<Transfer>>; NEST_SLOTS],
+    /// What is held for the arguments of those few that need it.
+    holds: RefCell<HashMap<usize, Vec<Transfer>>>,
     generations: [Cell<Generation>; NEST_SLOTS],
     /// The free one after it, if it is free.
     next_free: [Cell<u32>; NEST_SLOTS],
@@ -29,12 +30,12 @@ pub(super) struct Owns {
 }
 
 impl Owns {
-    /// All of them are taken, in these generations.
-    pub fn new(generation: impl Fn(usize) -> Generation) -> Self {
+    /// All of them are taken.
+    pub fn new() -> Self {
         Owns {
             entries: std::array::from_fn(|_| Cell::new(None)),
-            holds: std::array::from_fn(|_| RefCell::default()),
-            generations: std::array::from_fn(|place| Cell::new(generation(place))),
+            holds: RefCell::default(),
+            generations: std::array::from_fn(|_| Cell::new(Generation::new(0))),
             next_free: std::array::from_fn(|_| Cell::new(NONE)),
             first_free: Cell::new(NONE),
         }
@@ -44,6 +45,30 @@ impl Owns {
     #[inline]
     pub fn generation(&self, place: usize) -> Generation {
         self.generations[place].get()
+    }
+
+    /// From now on it is in this one: as its word says, when this executor begins to use it.
+    pub fn begin(&self, place: usize, generation: Generation) {
+        self.generations[place].set(generation);
+    }
+
+    /// Holds this for the child that is there.
+    pub fn hold(&self, place: usize, holds: Vec<Transfer>) {
+        if !holds.is_empty() {
+            self.holds.borrow_mut().insert(place, holds);
+        }
+    }
+
+    /// Whether anything is held for the child that is there.
+    #[inline]
+    pub fn is_held(&self, place: usize) -> bool {
+        let holds = self.holds.borrow();
+        !holds.is_empty() && holds.contains_key(&place)
+    }
+
+    /// What is held for it, and no more from now on.
+    pub fn let_go(&self, place: usize) -> Vec<Transfer> {
+        self.holds.borrow_mut().remove(&place).unwrap_or_default()
     }
 
     /// Whether a child of this generation is the one that is there: each generation has one
@@ -86,7 +111,9 @@ mod tests {
     use super::*;
 
     fn owns() -> Owns {
-        Owns::new(|place| Generation::new(place as u64))
+        let owns = Owns::new();
+        (0..NEST_SLOTS).for_each(|place| owns.begin(place, Generation::new(place as u64)));
+        owns
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Nest {
         };
         let head = self.pack(function, payload, &mut holds);
         let head = head.inspect_err(|_| self.owns.put_back(place))?;
-        self.owns.holds[place].replace(holds);
+        self.owns.hold(place, holds);
         Ok(self.queue(place, entry, |cell| cell.write(head, payload.words())))
     }
 
