@@ -240,22 +240,14 @@ fn is_left(fold: &Fold, other: usize, inbox: &Taker, grain_ns: u64) -> bool {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::tests::fold_of_two;
     use super::*;
-    use crate::layout::{Plan, Shape};
     use crate::ring::steal::Producer;
-    use crate::shm::Segment;
 
     /// What is left to another: short work of one that is awake.
     #[test]
     fn who_gives_way_leaves_what_takes_a_moment() {
-        let plan = Plan::new(Shape {
-            workers: 2,
-            threads: 1,
-            slots: 64,
-            memory: 2 << 20,
-        });
-        let segment = Segment::create(plan.len).expect("segment");
-        let fold = Fold::new(segment, plan);
+        let fold = fold_of_two();
         let mut ring = Producer::attach(fold.inbox(1));
         let inbox = Taker::attach(fold.inbox(1));
         let status = &fold.executors[1].status;

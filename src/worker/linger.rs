@@ -75,25 +75,17 @@ impl Executor {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::tests::fold_of_two;
     use super::*;
-    use crate::layout::{Fold, Plan, Shape};
     use crate::prim::ProcessId;
     use crate::process::WorkerOrder;
     use crate::ring::RingView;
     use crate::ring::steal::Producer;
-    use crate::shm::Segment;
     use crate::task::Functions;
 
     /// One of two executors, which has just run what a task of the other had spawned.
     fn thief() -> Executor {
-        let plan = Plan::new(Shape {
-            workers: 2,
-            threads: 1,
-            slots: 64,
-            memory: 2 << 20,
-        });
-        let segment = Segment::create(plan.len).expect("segment");
-        let fold = Fold::new(segment, plan);
+        let fold = fold_of_two();
         let pool = fold.pool(ProcessId::of_worker(0));
         let functions = Functions::of_this_program().expect("functions");
         let order = WorkerOrder {

@@ -13,13 +13,8 @@ use crate::ring::steal::Taker;
 use crate::shm::Segment;
 use crate::task::{Functions, TaskState};
 
-/// The nest of executor 0, and executor 1.
-struct Pair {
-    nest: &'static Nest,
-    other: Runner,
-}
-
-fn pair() -> Pair {
+/// For two executors.
+pub(super) fn fold_of_two() -> Fold {
     let plan = Plan::new(Shape {
         workers: 2,
         threads: 1,
@@ -27,7 +22,17 @@ fn pair() -> Pair {
         memory: 2 << 20,
     });
     let segment = Segment::create(plan.len).expect("segment");
-    let fold = Fold::new(segment, plan);
+    Fold::new(segment, plan)
+}
+
+/// The nest of executor 0, and executor 1.
+struct Pair {
+    nest: &'static Nest,
+    other: Runner,
+}
+
+fn pair() -> Pair {
+    let fold = fold_of_two();
     let functions = Functions::of_this_program().expect("functions");
     let runner = |number: u32| {
         let pool = fold.pool(ProcessId::of_worker(number));
