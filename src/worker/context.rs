@@ -98,7 +98,7 @@ pub fn current_task() -> Option<TaskId> {
 impl Context {
     fn running(self) -> Option<(&'static Nest, Hint)> {
         let nest = Nest::here()?;
-        let running = nest.runner().current()?;
+        let running = nest.runner.current()?;
         Some((nest, running))
     }
 
@@ -119,7 +119,7 @@ impl Context {
     /// ```
     pub fn is_cancelled(self) -> bool {
         self.running()
-            .is_some_and(|(nest, hint)| nest.runner().is_cancelled(hint))
+            .is_some_and(|(nest, hint)| nest.runner.is_cancelled(hint))
     }
 
     /// For `?`: an error if the task was cancelled.
@@ -165,7 +165,7 @@ impl Context {
     /// ```
     pub fn time_left(self) -> Option<Duration> {
         let (nest, hint) = self.running()?;
-        let at = nest.runner().deadline(hint)?;
+        let at = nest.runner.deadline(hint)?;
         Some(Duration::from_nanos(at.saturating_sub(clock::now())))
     }
 
@@ -205,7 +205,7 @@ impl Context {
         let Some((nest, hint)) = self.running() else {
             return Ok(());
         };
-        let runner = nest.runner();
+        let runner = nest.runner;
         let note = &runner.fold.notes[hint.slot.at()];
         note.report(hint.generation, fraction, message);
         if note.is_listening(hint.generation) {

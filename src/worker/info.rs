@@ -118,7 +118,7 @@ pub fn traceparent() -> Option<String> {
 /// The function that this thread runs, and its task's label if it has one.
 fn running() -> Option<(&'static str, Option<Rc<Label>>)> {
     let nest = Nest::here()?;
-    let runner = nest.runner();
+    let runner = nest.runner;
     let (hint, head) = runner.running()?;
     let function = runner.functions.name(FunctionId(head.function))?;
     // The label may be that of a task which waits below this one.

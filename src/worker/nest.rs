@@ -159,10 +159,6 @@ impl Nest {
         NEST.get()
     }
 
-    pub(super) fn runner(&self) -> &'static Runner {
-        self.runner
-    }
-
     /// Which of the own slots a child is in, if it is in one.
     #[inline]
     pub(super) fn place(&self, child: Hint) -> Option<usize> {
