@@ -1,0 +1,13 @@
+//! Descriptors that the program closes, replaces, or never had.
+
+use libtest_mimic::Trial;
+
+use crate::Program;
+
+pub fn tests() -> Vec<Trial> {
+    Vec::new()
+}
+
+pub fn programs() -> Vec<Program> {
+    Vec::new()
+}

@@ -1,0 +1,179 @@
+//! Starts a host program of this executable in surroundings of the test's choice, and waits for its end.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Marks all processes of one host, so that what it leaves is found.
+const MARK: &str = "PINFOLD_GROUND_MARK";
+
+/// A host program that is to be started.
+pub struct Host {
+    pub command: Command,
+    mark: String,
+    limit: Duration,
+}
+
+/// How a host has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit status, or 128 + the signal, as a shell tells it.
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Host {
+    /// The program called `name` (in `programs` of its area).
+    pub fn new(name: &str) -> Self {
+        let mut host = Self::of(std::env::current_exe().expect("this program has a path"));
+        host.command.arg("host").arg(name);
+        host
+    }
+
+    /// Some other program, such as the tool or a wrapper around this one.
+    pub fn of(program: impl Into<OsString>) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Relaxed: only the number matters.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}.{number}", std::process::id());
+        let mut command = Command::new(program.into());
+        command.env(MARK, &mark).stdin(Stdio::null());
+        Self {
+            command,
+            mark,
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    pub fn arg(mut self, word: impl ToString) -> Self {
+        self.command.arg(word.to_string());
+        self
+    }
+
+    /// How long it may take (60 s otherwise). What takes longer is killed and has failed.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs `prepare` in the new process before the program starts: limits, signals, descriptors. It may make
+    /// system calls only.
+    pub fn prepared(
+        mut self,
+        prepare: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        // SAFETY: what the tests hand in makes system calls only, and allocates nothing.
+        unsafe { self.command.pre_exec(prepare) };
+        self
+    }
+
+    /// Starts it, waits for its end, and fails the test if it hangs or leaves a process behind.
+    pub fn run(mut self) -> Ended {
+        let started = Instant::now();
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().expect("the host can be started");
+        let stdout = drain(child.stdout.take().expect("a pipe"));
+        let stderr = drain(child.stderr.take().expect("a pipe"));
+        let status = self.wait(&mut child, started);
+        let took = started.elapsed();
+        let left = self.leftovers(Duration::from_secs(10));
+        for pid in &left {
+            kill(*pid);
+        }
+        let ended = Ended {
+            status: status.unwrap_or(-1),
+            stdout: stdout.join().expect("the reader ends"),
+            stderr: stderr.join().expect("the reader ends"),
+            took,
+        };
+        assert!(
+            status.is_some(),
+            "{:?} did not end within {:?}: {ended:?}",
+            self.command,
+            self.limit
+        );
+        assert!(
+            left.is_empty(),
+            "{:?} has left processes {left:?}: {ended:?}",
+            self.command
+        );
+        ended
+    }
+
+    fn wait(&self, child: &mut Child, started: Instant) -> Option<i32> {
+        while started.elapsed() < self.limit {
+            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+                return status.code().or(status.signal().map(|signal| 128 + signal));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        None
+    }
+
+    /// Processes of this host that still live; it waits up to `patience` for their end.
+    fn leftovers(&self, patience: Duration) -> Vec<i32> {
+        let started = Instant::now();
+        loop {
+            let left = marked(&self.mark);
+            if left.is_empty() || started.elapsed() > patience {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Ended {
+    /// It has ended with status 0; otherwise what it said is in the test's failure.
+    #[track_caller]
+    pub fn well(self) -> Self {
+        assert_eq!(self.status, 0, "{self:#?}");
+        self
+    }
+}
+
+/// The numbers of all processes whose environment has the mark `mark`.
+fn marked(mark: &str) -> Vec<i32> {
+    let wanted = format!("{MARK}={mark}").into_bytes();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")
+        .expect("/proc is there")
+        .flatten()
+    {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
+            continue;
+        };
+        // Who has ended meanwhile, or belongs to somebody else, has no environment to be read.
+        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        if environment
+            .split(|byte| *byte == 0)
+            .any(|one| one == wanted)
+        {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+fn kill(pid: i32) {
+    let _ = nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid),
+        nix::sys::signal::Signal::SIGKILL,
+    );
+}
+
+/// Reads a pipe to its end on a thread of its own.
+fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

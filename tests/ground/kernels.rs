@@ -1,0 +1,13 @@
+//! System calls that are refused, and old kernels.
+
+use libtest_mimic::Trial;
+
+use crate::Program;
+
+pub fn tests() -> Vec<Trial> {
+    Vec::new()
+}
+
+pub fn programs() -> Vec<Program> {
+    Vec::new()
+}

@@ -1,0 +1,13 @@
+//! Privileges, secrets, and what other users may see.
+
+use libtest_mimic::Trial;
+
+use crate::Program;
+
+pub fn tests() -> Vec<Trial> {
+    Vec::new()
+}
+
+pub fn programs() -> Vec<Program> {
+    Vec::new()
+}

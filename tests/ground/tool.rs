@@ -1,0 +1,13 @@
+//! The tool `pinfold` in odd surroundings.
+
+use libtest_mimic::Trial;
+
+use crate::Program;
+
+pub fn tests() -> Vec<Trial> {
+    Vec::new()
+}
+
+pub fn programs() -> Vec<Program> {
+    Vec::new()
+}

@@ -1,0 +1,13 @@
+//! Values: each arrives as it was sent, or is refused where it was sent.
+
+use libtest_mimic::Trial;
+
+use crate::Program;
+
+pub fn tests() -> Vec<Trial> {
+    Vec::new()
+}
+
+pub fn programs() -> Vec<Program> {
+    Vec::new()
+}
