@@ -16,6 +16,12 @@ use super::hold::HoldRef;
 /// without a copy. Dropping it frees the memory; if its process dies, it is freed
 /// too.
 ///
+/// A task gets the memory itself if nobody else has the loan, as the types nearly always
+/// see to. One that others refer to as well (it is in an [`Arc`](std::sync::Arc), say) is
+/// copied, and can be an argument only once: it is empty afterwards for those that refer to
+/// it, and to pass it again, or twice in one argument, is
+/// [`TaskError::Arguments`](crate::TaskError::Arguments). What many are to have is published.
+///
 /// The bytes of a fresh loan are whatever the last user of the memory left:
 /// write before you publish. The start is aligned to 16 bytes (64 from 256 bytes
 /// on), so `bytemuck::cast_slice_mut` to `u64` or `f64` works.
@@ -72,6 +78,10 @@ impl Loan {
     /// Ends writing: the same memory, readable by any number of holders in any
     /// process of the fold.
     ///
+    /// Of a loan that was passed to a task by way of another reference to it, or is being
+    /// passed just now, nothing is left: that gives an empty `Shared`, which cannot be passed
+    /// on.
+    ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,6 +95,10 @@ impl Loan {
     /// # }
     /// ```
     pub fn publish(self) -> Shared {
+        if !self.hold.going().may_write() {
+            let hold = self.hold;
+            return Shared { hold, len: 0 };
+        }
         let (pool, block) = (self.hold.pool(), *self.hold.block());
         pool.0.hold_alone(block.index);
         let shared = Word::new(BlockState::Shared as u8, 0, block.generation);
@@ -103,8 +117,8 @@ impl Deref for Loan {
     type Target = [u8];
     #[inline]
     fn deref(&self) -> &[u8] {
-        if self.hold.is_sent() {
-            return &[]; // another process may be writing
+        if !self.hold.going().may_read() {
+            return &[]; // it is a task's
         }
         self.hold.bytes(self.len)
     }
@@ -113,13 +127,13 @@ impl Deref for Loan {
 impl DerefMut for Loan {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        if self.hold.is_sent() {
+        if !self.hold.going().may_write() {
             return &mut [];
         }
         let len = self.len.min(self.hold.block().capacity);
         // SAFETY: range and lifetime as in `Hold::bytes`; the word says Loaned by
-        // this process and `&mut self` is the only way to this hold's bytes (the
-        // transfer's second reference never touches them while a `Loan` lives).
+        // this process, and `&mut self` is the only way to this hold's bytes: a transfer
+        // reads them only while `may_write` says no.
         unsafe { std::slice::from_raw_parts_mut(self.hold.at().as_ptr(), len) }
     }
 }

@@ -3,6 +3,9 @@
 //! A claim is a *record* that its references count. Who drops the only reference sees
 //! that by a load, so a buffer that was never cloned or sent costs no change of a
 //! counter that others could see.
+//!
+//! A loan's record also says whether the loan is on its way into a task or out of one:
+//! see [`super::going`].
 
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -14,6 +17,7 @@ use crate::prim::{BlockIndex, Generation, SlotIndex, Word};
 
 use super::buffer::Loan;
 use super::classes::Class;
+use super::going::Goings;
 use super::shard::Guard;
 use super::transfer::Transfer;
 use super::{AllocError, Block, BlockState, HELD_SHARDS, Inner, Pool, lock};
@@ -32,9 +36,8 @@ pub(crate) struct Hold {
     kind: BlockState,
     /// Set when the claim was handed to somebody else.
     moved: AtomicBool,
-    /// Set while the block is on its way to another process: its bytes must not be
-    /// touched here, whoever still has a reference to the `Loan`.
-    sent: AtomicBool,
+    /// Whether the loan is on its way somewhere, or was sent.
+    going: Goings,
     /// Set once another process may have been told of the block, and may change its
     /// word. Until then a loan's word changes by stores of this process alone.
     told: AtomicBool,
@@ -124,16 +127,16 @@ impl HoldRef {
             block,
             kind,
             moved: AtomicBool::new(false),
-            sent: AtomicBool::new(false),
+            going: Goings::default(),
             told: AtomicBool::new(false),
         };
         HoldRef(shard.take_record(&pool.0, record))
     }
 
-    /// Whether no other refers to the record.
-    pub(super) fn is_sole(&self) -> bool {
+    /// Whether there are no more than so many references to the record.
+    pub(super) fn has_refs(&self, refs: usize) -> bool {
         // ordering: Acquire as in `drop`.
-        self.refs.load(Ordering::Acquire) == 1
+        self.refs.load(Ordering::Acquire) == refs
     }
 
     /// Releases the block, and gives the record back. This was the last reference.
@@ -194,15 +197,10 @@ impl Hold {
         self.told.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_sent(&self, sent: bool) {
-        // ordering: Release pairs with the Acquire in `is_sent`.
-        self.sent.store(sent, Ordering::Release);
-    }
-
+    /// Whether the loan is on its way somewhere.
     #[inline]
-    pub(super) fn is_sent(&self) -> bool {
-        // ordering: Acquire pairs with the Release in `set_sent`.
-        self.sent.load(Ordering::Acquire)
+    pub(super) fn going(&self) -> &Goings {
+        &self.going
     }
 
     #[inline]

@@ -37,6 +37,7 @@ mod audit;
 mod blocks;
 mod buffer;
 mod classes;
+mod going;
 mod hold;
 mod plan;
 mod recover;

@@ -281,7 +281,7 @@ fn argument_and_result_pass_each_other() {
             for cell in a.cells(hold.block()) {
                 cell.set(a.mark(hold.block()));
             }
-            let hold = Transfer { hold, len: 0 };
+            let hold = Transfer::new(hold, 0);
             Some(hold.into_result(SLOT, &[]).expect("carried"))
         });
         drop(loan);
@@ -330,10 +330,7 @@ fn carried_from(name: &str, far: ProcessId) {
             assert_eq!(a.read(theirs.block()) >> 16, number);
         });
         let carrier = spawn(far, move |_| {
-            let carried = Transfer {
-                hold: shared.hold,
-                len: 0,
-            };
+            let carried = Transfer::new(shared.hold, 0);
             carried.into_result(SLOT, &[]).expect("carried, or copied")
         });
         let (far, parcel) = carrier.join().expect("ends");

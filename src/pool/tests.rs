@@ -7,6 +7,7 @@ use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
 mod half;
+mod sending;
 mod shards;
 
 const HOST: ProcessId = ProcessId::HOST;
@@ -179,10 +180,7 @@ fn a_result_that_is_held_elsewhere_is_copied() {
         l.publish()
     });
     let kept = kept.expect("room");
-    let going = Transfer {
-        hold: kept.hold.clone(),
-        len: 5,
-    };
+    let going = Transfer::new(kept.hold.clone(), 5);
     let parcel = going.into_result(SlotIndex(0), &[]).expect("copied");
     assert_ne!(parcel.index, kept.hold.block().index);
     let result = host
@@ -237,12 +235,9 @@ fn a_loan_may_come_back_published() {
     let parcel = loan.argument(&host).expect("own pool");
     let there = worker.accept_argument(&parcel, HOST).expect("arrives");
     drop(loan);
-    let Transfer { hold, len } = there;
+    let Transfer { hold, len, .. } = there;
     let shared = Loan { hold, len }.publish();
-    let going = Transfer {
-        hold: shared.hold.clone(),
-        len,
-    };
+    let going = Transfer::new(shared.hold.clone(), len);
     drop(shared);
     let slot = SlotIndex(3);
     let back = going.into_result(slot, &[parcel]).expect("carried");

@@ -3,7 +3,8 @@
 //! While a value is encoded, each `Shared` or `Loan` in it writes a number and
 //! leaves its hold on a list of this thread; the list becomes *parcels*, three
 //! words each, behind the encoded bytes. Before a value is decoded, its parcels
-//! are accepted; decoding picks them by number.
+//! are accepted; decoding picks them by number. What becomes of a `Loan` that others refer to
+//! besides is in [`super::going`].
 //!
 //! ```text
 //!  word 0   63 … 40 unused | 39 … 32 kind | 31 … 0 block
@@ -17,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::prim::{BlockIndex, Generation, ProcessId, SlotIndex};
 
+use super::going::Turn;
 use super::hold::HoldRef;
 use super::{AllocError, Loan, Pool, Shared};
 
@@ -84,10 +86,11 @@ impl Parcel {
 }
 
 /// A hold on its way into or out of a value.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Transfer {
     pub(super) hold: HoldRef,
     pub(super) len: usize,
+    turn: Turn,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -183,14 +186,81 @@ impl Transfer {
         })
     }
 
-    /// Not sent after all: a loan can be used again where it is.
-    pub fn recall(&self) {
-        self.hold.set_sent(false);
+    /// Of a shared buffer that several values have in common.
+    pub fn share(&self) -> Self {
+        Transfer::new(self.hold.clone(), self.len)
+    }
+
+    pub(super) fn new(hold: HoldRef, len: usize) -> Self {
+        let turn = Turn::None;
+        Transfer { hold, len, turn }
+    }
+
+    /// Why it cannot be an argument: it is a loan that was sent, or is being sent.
+    pub fn is_refused(&self) -> Option<&'static str> {
+        match self.turn {
+            Turn::None | Turn::First(_) => None,
+            Turn::Another(_) => Some(TWICE),
+            Turn::Late => Some(SENT_BEFORE),
+        }
+    }
+
+    /// Why it cannot be in a result: it is a loan that was sent to another task.
+    pub fn is_gone(&self) -> Option<&'static str> {
+        matches!(self.turn, Turn::Late).then_some(SENT_BEFORE)
+    }
+
+    /// The value that it was encoded from is gone. If others still have the loan, its bytes go
+    /// as a copy, in memory that `alloc` finds; true then. The loan itself was sent.
+    pub fn part<E>(&mut self, alloc: impl FnOnce(usize) -> Result<Loan, E>) -> Result<bool, E> {
+        if !self.is_loan() || self.is_sole() {
+            return Ok(false);
+        }
+        let mut copy = alloc(self.len)?;
+        copy.copy_from_slice(self.bytes());
+        self.accepted();
+        *self = Transfer::of_loan(copy);
+        Ok(true)
+    }
+
+    /// The argument that it is part of was accepted: there is no way back.
+    pub fn accepted(&mut self) {
+        if !matches!(self.turn, Turn::None) {
+            self.hold.going().set_sent();
+            self.turn = Turn::None;
+        }
+    }
+
+    /// Whether nobody else refers to the record, not even a `Loan`.
+    fn is_sole(&self) -> bool {
+        let own = match self.turn {
+            Turn::None | Turn::Late => 1,
+            Turn::First(_) | Turn::Another(_) => 2,
+        };
+        self.hold.has_refs(own)
+    }
+
+    /// Has other bytes from `at` on, if nobody was told of the block yet.
+    pub fn write(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let hold = self.hold.clone();
+        let mut loan = Loan {
+            hold,
+            len: self.len,
+        };
+        let place = loan
+            .get_mut(at..)
+            .and_then(|rest| rest.get_mut(..bytes.len()));
+        place.map(|place| place.copy_from_slice(bytes)).is_some()
     }
 
     /// Whether it gives its one owner away.
     pub fn is_loan(&self) -> bool {
         self.hold.is_loan()
+    }
+
+    /// Whether the buffer is of this pool.
+    pub fn is_of_pool(&self, pool: &Pool) -> bool {
+        self.hold.pool().is_same(pool)
     }
 
     /// Whether `parcel` speaks of this very block.
@@ -223,7 +293,7 @@ impl Transfer {
         } else {
             ParcelKind::SharedResult
         };
-        if self.hold.is_sole()
+        if self.is_sole()
             && let Some(generation) = self.hold.carry(slot)
         {
             return Ok(Parcel {
@@ -242,7 +312,7 @@ impl Transfer {
     /// For a value that is decoded in the process that encoded it: a writable buffer that
     /// somebody else holds there, or that is in the value twice, is copied.
     pub fn alone(self) -> Result<Self, AllocError> {
-        if self.is_loan() && !self.hold.is_sole() {
+        if self.is_loan() && !self.is_sole() {
             return self.copy();
         }
         Ok(self)
@@ -251,10 +321,7 @@ impl Transfer {
     fn copy(&self) -> Result<Self, AllocError> {
         let mut copy = self.hold.pool().alloc(self.len)?;
         copy.copy_from_slice(self.hold.bytes(self.len));
-        Ok(Transfer {
-            hold: copy.hold,
-            len: self.len,
-        })
+        Ok(Transfer::of_loan(copy))
     }
 }
 
@@ -296,15 +363,12 @@ impl Pool {
 impl Transfer {
     pub(super) fn of(hold: HoldRef, len: u64) -> Option<Self> {
         let len = usize::try_from(len).ok()?;
-        (len <= hold.block().capacity).then_some(Transfer { hold, len })
+        (len <= hold.block().capacity).then(|| Transfer::new(hold, len))
     }
 
     /// A loan as it travels: for blocks that the runtime itself allocates.
     pub fn of_loan(loan: Loan) -> Self {
-        Transfer {
-            hold: loan.hold,
-            len: loan.len,
-        }
+        Transfer::new(loan.hold, loan.len)
     }
 
     /// The bytes it speaks of.
@@ -315,7 +379,19 @@ impl Transfer {
 
 const OUTSIDE: &str = "a pinfold buffer can only be an argument or result of a task; to store its bytes, serialize the slice";
 
-fn serialize<S: Serializer>(hold: &HoldRef, len: usize, serializer: S) -> Result<S::Ok, S::Error> {
+const TWICE: &str = "a `Loan` is in them twice, or is being passed to another task just now; a buffer has one owner: publish it, and pass the `Shared`";
+
+const SENT_BEFORE: &str = "a `Loan` was passed to another task before; a buffer has one owner: publish it, and pass the `Shared`";
+
+fn serialize<S: Serializer>(
+    hold: &HoldRef,
+    len: usize,
+    as_loan: bool,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    if hold.is_loan() != as_loan {
+        return Err(serde::ser::Error::custom(SENT_BEFORE)); // published after that
+    }
     if !matches!(MODE.get(), Mode::Encoding | Mode::Met) {
         return Err(serde::ser::Error::custom(OUTSIDE));
     }
@@ -324,6 +400,7 @@ fn serialize<S: Serializer>(hold: &HoldRef, len: usize, serializer: S) -> Result
         list.push(Transfer {
             hold: hold.clone(),
             len,
+            turn: if as_loan { Turn::of(hold) } else { Turn::None },
         });
         list.len() - 1
     });
@@ -340,7 +417,6 @@ fn deserialize<'de, D: Deserializer<'de>>(
     }
     let picked = INCOMING.with_borrow_mut(|list| {
         let slot = list.get_mut(number)?;
-        slot.as_ref()?.hold.set_sent(false);
         (slot.as_ref()?.is_loan() == as_loan).then(|| slot.take())?
     });
     picked.ok_or_else(|| serde::de::Error::custom("the buffer did not arrive"))
@@ -348,29 +424,26 @@ fn deserialize<'de, D: Deserializer<'de>>(
 
 impl Serialize for Shared {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize(&self.hold, self.len, serializer)
+        serialize(&self.hold, self.len, false, serializer)
     }
 }
 
 impl Serialize for Loan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = serialize(&self.hold, self.len, serializer)?;
-        // `self` may not be the only reference (an `Arc<Loan>`, say).
-        self.hold.set_sent(true);
-        Ok(number)
+        serialize(&self.hold, self.len, true, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Shared {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Transfer { hold, len } = deserialize(deserializer, false)?;
+        let Transfer { hold, len, .. } = deserialize(deserializer, false)?;
         Ok(Shared { hold, len })
     }
 }
 
 impl<'de> Deserialize<'de> for Loan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Transfer { hold, len } = deserialize(deserializer, true)?;
+        let Transfer { hold, len, .. } = deserialize(deserializer, true)?;
         Ok(Loan { hold, len })
     }
 }

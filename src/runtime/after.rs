@@ -387,7 +387,7 @@ where
             Build::Append(rebuild::<A, D>)
         } else {
             // They go when the task does.
-            job.buffers.drain(..).for_each(|buffer| buffer.recall());
+            job.buffers.clear();
             let lists = lists.clone();
             Build::Whole(Box::new(move |outcomes, job| {
                 unless_it_panics(|| {

@@ -134,7 +134,7 @@ where
         let mut job = self.job();
         let scheduler = self.core.sound();
         if self.encode(&args, &mut job).is_err() || !job.buffers.is_empty() {
-            job.buffers.iter().for_each(Transfer::recall);
+            drop(job);
             return self.spawn_plain(args);
         }
         match memo.look_up(&scheduler, job.function, job.payload.bytes(), self.name) {
@@ -177,16 +177,30 @@ where
     /// The same; they may be encoded already, without a label.
     fn submit_by(&self, args: A, mut encoded: Option<Encoded>) -> Submitted {
         let mut job = self.job();
+        let mut args = Some(args);
         loop {
             let scheduler = self.core.sound();
-            let encoded = match encoded.take() {
-                Some((payload, buffers)) => {
+            let encoded = match (encoded.take(), &args) {
+                (Some((payload, buffers)), _) => {
                     (job.payload, job.buffers) = (payload, buffers);
                     Ok(0)
                 }
-                None => self.encode(&args, &mut job),
+                (None, Some(args)) => self.encode(args, &mut job),
+                // Loans were among them, of the fold that is damaged.
+                (None, None) => {
+                    return Submitted {
+                        ticket: Ok(scheduler.stillborn(self.name)),
+                        scheduler,
+                        has_buffers: true,
+                        name: self.name,
+                    };
+                }
             };
             let has_buffers = !job.buffers.is_empty();
+            if has_buffers && job.buffers.iter().any(Transfer::is_loan) {
+                // Then it shows whether others have them.
+                drop(args.take());
+            }
             let submitted = match encoded {
                 Ok(_) => self.submit_job(&scheduler, &mut job, None),
                 Err(error) => Err(NotAccepted::Failed(error)),
@@ -202,7 +216,7 @@ where
                 };
             }
             // Meanwhile the fold was found damaged: once more, with its successor.
-            job.buffers.iter().for_each(Transfer::recall);
+            job.buffers.clear();
         }
     }
 
@@ -266,13 +280,22 @@ where
                 self.name,
             ));
         }
-        match self.submit_job(&scheduler, &mut job, Some(deadline)) {
-            Err(NotAccepted::Refused(refusal)) => {
-                job.buffers.iter().for_each(Transfer::recall);
+        let mut args = Some(args);
+        let admitted = match &self.settings {
+            Some(_) => self.admit(&scheduler, &mut job, Some(deadline)),
+            None => Ok(()),
+        };
+        let submitted = admitted.and_then(|()| {
+            scheduler.submit_keeping(&mut job, Some(deadline), || drop(args.take()))
+        });
+        // What is not on its way is the arguments' again.
+        drop(job);
+        match (submitted, args) {
+            (Err(NotAccepted::Refused(refusal)), Some(args)) => {
                 scheduler.count_refusal();
                 Err(TrySpawnError { refusal, args })
             }
-            submitted => Ok(handle(scheduler, submitted, self.name)),
+            (submitted, _) => Ok(handle(scheduler, submitted, self.name)),
         }
     }
 
@@ -428,7 +451,7 @@ pub(super) fn spawn_encoded<A: Serialize, R: DeserializeOwned>(
     let mut payload = Payload::new();
     let (encoded, buffers) = encoding(|| payload.encode(args));
     if encoded.is_err() {
-        buffers.iter().for_each(Transfer::recall);
+        drop(buffers);
         return Err(None); // the long way tells why
     }
     let len = payload.len();

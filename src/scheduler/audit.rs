@@ -156,6 +156,7 @@ impl Scheduler {
             }
         }
         let in_flight = state.in_flight as i64 - state.graph.in_flight as i64;
+        let in_flight = in_flight + state.kept.len() as i64;
         let lost = state.capacity as i64 - state.free.len() as i64 - in_flight;
         let lost = lost + state.graph.lost();
         if lost != 0 {

@@ -205,8 +205,11 @@ impl Scheduler {
     /// The same for a task that is more than plain.
     fn collect_extra(&self, state: &mut State, slot: u32) -> bool {
         // A loan among the arguments is the worker's by now, and may come back in the
-        // result: our former claim to it must be gone before it is adopted again.
-        if let Some(extra) = &mut state.inflight[slot as usize].extra {
+        // result: our former claim to it must be gone before it is adopted again. A task that
+        // may be repeated has none, and keeps the block of its long arguments to its end.
+        if let Some(extra) = &mut state.inflight[slot as usize].extra
+            && extra.again.is_none()
+        {
             extra.holds.retain(|hold| !hold.is_loan());
         }
         let (ran, mut outcome) = self.take_outcome(state, slot);

@@ -39,6 +39,7 @@ mod profile;
 mod quick;
 mod rescue;
 mod retry;
+mod send;
 mod settings;
 mod spawned;
 mod state;

@@ -227,6 +227,8 @@ pub struct State {
     pub tickets: Tickets,
     /// Free slots of those that are not for pending tasks.
     pub free: Vec<u32>,
+    /// Those that are kept for tasks which are about to be queued.
+    pub kept: Vec<u32>,
     pub inflight: Vec<Inflight>,
     pub in_flight: usize,
     pub inboxes: Vec<steal::Producer>,
@@ -319,6 +321,7 @@ impl State {
             // Popped from the end: low slots first, and the last freed next, whose
             // lines are still in a cache.
             free: (0..capacity as u32).rev().collect(),
+            kept: Vec::new(),
             inflight: (0..slots).map(|_| Inflight::none()).collect(),
             in_flight: 0,
             inboxes: (0..executors)

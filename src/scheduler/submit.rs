@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
 use crate::lock::Guard;
-use crate::pool::{AllocError, Transfer};
+use crate::pool::Transfer;
 use crate::prim::{Hint, SlotIndex};
 use crate::sys::clock;
 use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place};
@@ -131,19 +131,13 @@ impl Scheduler {
     }
 
     /// Submits one task; waits for room (in the queue, or in the pool for long
-    /// arguments) until `deadline`, or without end if there is none.
+    /// arguments) until `deadline`, or without end if there is none. If there are loans in the
+    /// job, the arguments that it was encoded from are gone; else there is
+    /// [`Scheduler::submit_keeping`].
     #[inline]
     pub fn submit(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Ticket, NotAccepted> {
-        let prepared = self.prepare_by(job, deadline, Until::Closed)?;
-        let mut state = match self.room(deadline) {
-            Ok(state) => state,
-            Err(refused) => {
-                // The buffers are the caller's again.
-                let holds = prepared.extra.iter().flat_map(|extra| &extra.holds);
-                holds.for_each(Transfer::recall);
-                return Err(refused);
-            }
-        };
+        let prepared = self.prepare_by(job, deadline, Until::Closed, Arguments::Gone)?;
+        let mut state = self.room(deadline)?;
         let ticket = self.enqueue(&mut state, prepared);
         self.publish(&mut state);
         self.reap_meanwhile(&mut state);
@@ -163,7 +157,7 @@ impl Scheduler {
         loop {
             let prepared = match next(job) {
                 Ok(true) if self.submit_quickly(job, &mut each) => continue,
-                Ok(true) => self.prepare_by(job, None, Until::Closed),
+                Ok(true) => self.prepare_by(job, None, Until::Closed, Arguments::Gone),
                 Ok(false) => return,
                 Err(error) => Err(NotAccepted::Failed(error)),
             };
@@ -197,7 +191,7 @@ impl Scheduler {
 
     /// A ticket that has ended already.
     #[cold]
-    fn stillborn(&self, name: fn() -> &'static str) -> Ticket {
+    pub fn stillborn(&self, name: fn() -> &'static str) -> Ticket {
         let message = "the segment was found damaged before the task was queued".into();
         let mut state = self.lock();
         state.counters.submitted += 1;
@@ -209,7 +203,7 @@ impl Scheduler {
 
     /// The lock, with a free slot.
     #[inline]
-    fn room(&self, deadline: Option<Instant>) -> Result<Guard<'_, State>, NotAccepted> {
+    pub(super) fn room(&self, deadline: Option<Instant>) -> Result<Guard<'_, State>, NotAccepted> {
         let state = self.lock();
         if state.closed.is_none() && !state.free.is_empty() {
             return Ok(state);
@@ -251,24 +245,26 @@ impl Scheduler {
         job: &mut Job,
         deadline: Option<Instant>,
     ) -> Result<Prepared, NotAccepted> {
-        self.prepare_by(job, deadline, Until::Over)
+        self.prepare_by(job, deadline, Until::Over, Arguments::Gone)
     }
 
     /// Everything that needs no lock: long arguments go into a block. Waits for memory
     /// until `deadline`, and not longer than `until`.
     #[inline]
-    fn prepare_by(
+    pub(super) fn prepare_by(
         &self,
         job: &mut Job,
         deadline: Option<Instant>,
         until: Until,
+        arguments: Arguments,
     ) -> Result<Prepared, NotAccepted> {
         let parcels = job.buffers.len() as u8;
         if !job.buffers.is_empty() {
-            let settings = job.settings.as_deref();
-            let is_repeated = settings.is_some_and(Settings::is_repeated);
-            self.add_parcels(&mut job.payload, &job.buffers, is_repeated)
-                .map_err(NotAccepted::Failed)?;
+            self.check_buffers(job).map_err(NotAccepted::Failed)?;
+            if arguments == Arguments::Gone {
+                self.part(&mut job.buffers, deadline, until)?;
+            }
+            self.add_parcels(job);
         }
         let place = if job.payload.is_inline() {
             Place::Inline(job.payload.len())
@@ -294,89 +290,6 @@ impl Scheduler {
             words: job.payload.all_words(),
             name: job.name,
             extra,
-        })
-    }
-
-    #[cold]
-    fn add_parcels(
-        &self,
-        payload: &mut Payload,
-        buffers: &[Transfer],
-        is_repeated: bool,
-    ) -> Result<(), TaskError> {
-        let wrong = |message: &str| TaskError::Arguments {
-            message: message.into(),
-        };
-        if buffers.len() > usize::from(u8::MAX) {
-            return Err(wrong("more than 255 buffers in one argument"));
-        }
-        if is_repeated && buffers.iter().any(Transfer::is_loan) {
-            return Err(wrong(
-                "a `Loan` cannot be an argument of a task that may be repeated: a worker that dies may leave it half written; publish it, and pass the `Shared`",
-            ));
-        }
-        for buffer in buffers {
-            let parcel = buffer
-                .argument(&self.pool)
-                .ok_or_else(|| wrong("a buffer of another runtime"))?;
-            payload.push_parcels(&[parcel]);
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn place_long(
-        &self,
-        payload: &Payload,
-        holds: &mut Vec<Transfer>,
-        deadline: Option<Instant>,
-        until: Until,
-    ) -> Result<Place, NotAccepted> {
-        let bytes = payload.bytes();
-        let failed = |error| NotAccepted::Failed(TaskError::of_arguments(error));
-        let mut loan = loop {
-            match self.pool.alloc(bytes.len()) {
-                Ok(loan) => break loan,
-                Err(error @ AllocError::Exhausted { .. }) => {
-                    let out = || NotAccepted::Refused(Refusal::OutOfMemory { bytes: bytes.len() });
-                    let mut state = self.lock();
-                    if let Some(end) = until.end(&state) {
-                        return Err(end);
-                    }
-                    self.publish(&mut state);
-                    let ended = self.reap(&mut state);
-                    if ended == 0 && !self.may_any_end(&state) {
-                        // Nothing in flight will ever free any.
-                        return Err(match deadline {
-                            Some(_) => out(),
-                            None => failed(error),
-                        });
-                    }
-                    let before = state.ended();
-                    drop(state);
-                    let wait = || match until {
-                        Until::Closed => self.wait_for_an_end(before, deadline),
-                        Until::Over => self.wait_until(Awaited::Any, deadline, |state| {
-                            state.failed.is_some() || state.ended() != before
-                        }),
-                    };
-                    if ended == 0 && !wait() {
-                        return Err(out());
-                    }
-                }
-                Err(error) => return Err(failed(error)),
-            }
-        };
-        loan.copy_from_slice(bytes);
-        let transfer = Transfer::of_loan(loan);
-        let parcel = transfer
-            .argument(&self.pool)
-            .ok_or(NotAccepted::Failed(TaskError::Shutdown))?;
-        holds.push(transfer);
-        Ok(Place::Block {
-            index: parcel.index,
-            generation: parcel.generation,
-            len: bytes.len(),
         })
     }
 
@@ -416,7 +329,7 @@ impl Scheduler {
 
     /// Fills a slot and puts its hint behind some inbox's tail. There is room.
     #[inline]
-    fn enqueue(&self, state: &mut State, job: Prepared) -> Ticket {
+    pub(super) fn enqueue(&self, state: &mut State, job: Prepared) -> Ticket {
         let id = state.tickets.open(job.name);
         self.enqueue_as(state, job, id);
         Ticket::new(id)
@@ -427,8 +340,9 @@ impl Scheduler {
         let index = state.free.pop().unwrap_or_default();
         state.used = state.used.max(index + 1);
         let hint = self.fill(state, index, job.head, job.words(), id, job.name);
-        if job.extra.is_some() {
-            state.inflight[index as usize].extra = job.extra;
+        if let Some(mut extra) = job.extra {
+            extra.holds.iter_mut().for_each(Transfer::accepted);
+            state.inflight[index as usize].extra = Some(extra);
             self.set_limits(state, index);
         }
         if let Some(profiling) = &mut state.profiling {
@@ -527,15 +441,24 @@ impl Scheduler {
 
 /// How long a task is waited with at most.
 #[derive(Clone, Copy, Debug)]
-enum Until {
+pub(super) enum Until {
     /// Until no task is accepted any more.
     Closed,
     /// Until none is run any more.
     Over,
 }
 
+/// What a job was encoded from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arguments {
+    /// Was dropped.
+    Gone,
+    /// Is still the caller's.
+    Kept,
+}
+
 impl Until {
-    fn end(self, state: &State) -> Option<NotAccepted> {
+    pub(super) fn end(self, state: &State) -> Option<NotAccepted> {
         match self {
             Until::Closed => state.closed.map(NotAccepted::Refused),
             Until::Over => state.failed.clone().map(NotAccepted::Failed),
@@ -545,10 +468,10 @@ impl Until {
 
 /// A job that needs nothing but a slot.
 pub struct Prepared {
-    head: Head,
-    words: [u64; INLINE_LEN / 8],
-    name: fn() -> &'static str,
-    extra: Option<Box<Extra>>,
+    pub(super) head: Head,
+    pub(super) words: [u64; INLINE_LEN / 8],
+    pub(super) name: fn() -> &'static str,
+    pub(super) extra: Option<Box<Extra>>,
 }
 
 impl Prepared {

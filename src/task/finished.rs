@@ -92,9 +92,8 @@ impl Finished {
             return None;
         }
         let bytes = value(&self.payload, self.parcels);
-        Some(decoding(&mut self.buffers.clone(), || {
-            postcard::from_bytes(bytes)
-        }))
+        let mut buffers = self.buffers.iter().map(Transfer::share).collect();
+        Some(decoding(&mut buffers, || postcard::from_bytes(bytes)))
     }
 }
 

@@ -142,6 +142,11 @@ where
         return Outcome::BadResult;
     }
     if !outgoing.is_empty() {
+        if let Some(why) = outgoing.iter().find_map(Transfer::is_gone) {
+            call.result.clear();
+            call.result.extend(why.as_bytes());
+            return Outcome::BadResult;
+        }
         *call.outgoing = outgoing;
     }
     if failed {

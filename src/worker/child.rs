@@ -45,13 +45,18 @@ where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    let nest = Nest::here();
-    let task = nest.map_or(0, |nest| nest.submit::<F, A, R>(&args).pack());
-    Child {
-        nest,
-        task,
+    let Some(nest) = Nest::here() else {
+        return Child {
+            nest: None,
+            task: 0,
+            types: PhantomData,
+        };
+    };
+    nest.submit::<F, A, R, _>(args, |task| Child {
+        nest: Some(nest),
+        task: task.pack(),
         types: PhantomData,
-    }
+    })
 }
 
 /// A task that was spawned by a task; see [`spawn`].

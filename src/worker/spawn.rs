@@ -28,9 +28,10 @@ use super::nest::Nest;
 use super::runner::set_apart;
 
 impl Nest {
-    /// Queues a task of `F`, or runs it at once, or says why it cannot be run.
+    /// Queues a task of `F`, or runs it at once, or says why it cannot be run; what `child`
+    /// makes of that is there before the arguments are dropped.
     #[inline]
-    pub(super) fn submit<F, A, R>(&self, args: &A) -> Hint
+    pub(super) fn submit<F, A, R, C>(&self, args: A, child: impl FnOnce(Hint) -> C) -> C
     where
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
@@ -38,11 +39,13 @@ impl Nest {
     {
         let entry = entry_of::<F, A, R>();
         let mut payload = Payload::new();
-        let (encoded, holds) = encoding(|| payload.encode(args));
+        let (encoded, holds) = encoding(|| payload.encode(&args));
         if encoded.is_ok() && holds.is_empty() && payload.is_inline() {
-            return self.queue_plain(entry, &mut payload);
+            return child(self.queue_plain(entry, &mut payload));
         }
-        self.queue_any(entry, encoded, &mut payload, holds)
+        // Then it shows whether others have the loans among them.
+        drop(args);
+        child(self.queue_any(entry, encoded, &mut payload, holds))
     }
 
     /// A task with nothing but a few bytes of arguments.
@@ -116,6 +119,9 @@ impl Nest {
         if holds.len() > usize::from(u8::MAX) {
             return Err(wrong("more than 255 buffers in one argument".into()));
         }
+        if let Some(why) = holds.iter().find_map(Transfer::is_refused) {
+            return Err(wrong(why.into()));
+        }
         let Some(place) = self.free_slot() else {
             // All slots are taken, by tasks on this very stack perhaps: one that is so
             // deep is run at once, without a slot.
@@ -127,6 +133,7 @@ impl Nest {
         };
         let head = self.pack(function, payload, &mut holds);
         let head = head.inspect_err(|_| self.owns.put_back(place))?;
+        holds.iter_mut().for_each(Transfer::accepted);
         self.owns.hold(place, holds);
         Ok(self.queue(place, entry, |cell| cell.write(head, payload.words())))
     }
@@ -143,7 +150,9 @@ impl Nest {
         };
         let mut head = Head::of_arguments(function, 0);
         head.parcels = holds.len() as u8;
-        for hold in holds.iter() {
+        for hold in holds.iter_mut() {
+            let copy = |len| self.runner.pool.alloc(len).map_err(TaskError::of_arguments);
+            hold.part(copy)?;
             let parcel = hold.argument(&self.runner.pool);
             payload.push_parcels(&[parcel.ok_or_else(|| wrong("a buffer of elsewhere"))?]);
         }

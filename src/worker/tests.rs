@@ -57,7 +57,7 @@ impl Pair {
         where
             F: Fn(u64) -> u64 + Copy + Send + 'static,
         {
-            nest.submit::<F, u64, u64>(&n)
+            nest.submit::<F, u64, u64, _>(n, |child| child)
         }
         submit(self.nest, double, n)
     }

@@ -208,10 +208,7 @@ fn worker_dies_with_arguments_and_result() {
             assert_eq!(d.read(theirs.block()) >> 16, 0);
             drop(ours);
             let made = d.alloc(TWO).expect("room");
-            let made = Transfer {
-                len: 0,
-                hold: made.publish().hold,
-            };
+            let made = Transfer::new(made.publish().hold, 0);
             let parcel = made.into_result(SLOT, &[]).expect("nobody else holds it");
             drop(theirs);
             // The slot's word says `Done` now.
@@ -250,7 +247,7 @@ fn recovery_passes_a_run_on_its_way() {
         let worker = spawn(world.process(A), move |a| {
             let hold = a.pool.accept(block.index, block.generation, Some(HOST));
             let hold = hold.expect("sent");
-            let going = Transfer { hold, len: 0 };
+            let going = Transfer::new(hold, 0);
             going.into_result(SLOT, &[]).expect("carried")
         });
         host.pool.recover(D, |slot| slot == SLOT);

@@ -210,7 +210,7 @@ fn a_result_is_carried_up_to_each_step() {
                 len: 4096,
             };
             let Shared { hold, len } = loan.publish();
-            Transfer { hold, len }
+            Transfer::new(hold, len)
         } else {
             transfer
         };
@@ -237,7 +237,7 @@ fn a_result_is_taken_back_by_the_dead() {
     for shared in [false, true] {
         let [host, dead, living] = three(1, 3);
         let hold = dead.alloc(4096).expect("room").hold;
-        let parcel = Transfer { hold, len: 1 }
+        let parcel = Transfer::new(hold, 1)
             .into_result(SLOT, &[])
             .expect("carried");
         let adopted = dead.adopt(parcel.index, parcel.generation, SLOT, !shared);

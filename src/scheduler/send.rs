@@ -1,0 +1,263 @@
+//! What the arguments of a task need of the pool: parcels for their buffers, a block if they
+//! are long.
+//!
+//! A `Loan` changes hands when nobody has it besides the arguments, which shows once these are
+//! dropped (`src/pool/going.rs`). `spawn`, `map` and the like drop them as
+//! soon as they are encoded. `try_spawn` and `spawn_timeout` give them back if the task is
+//! refused; so they take a place in the queue first, then drop them, and the task is queued
+//! when that has been done:
+//!
+//! ```text
+//!   limits, memory ─▶ a place ─▶ arguments dropped ─▶ loans parted ─▶ queued
+//!        └──────────────┴──▶ refused, with arguments      └──▶ failed, in the handle
+//! ```
+
+use std::time::Instant;
+
+use crate::error::{Refusal, TaskError};
+use crate::lock::Guard;
+use crate::pool::{AllocError, Loan, Transfer};
+use crate::task::{Payload, Place};
+
+use super::Scheduler;
+use super::settings::Settings;
+use super::state::{Awaited, State};
+use super::submit::{Arguments, Job, NotAccepted, Prepared, Until};
+use super::ticket::Ticket;
+
+/// A place in the queue that is kept for a task; given back when it is dropped.
+struct Kept<'a>(&'a Scheduler);
+
+impl<'a> Kept<'a> {
+    /// One of the free places. There is one.
+    fn take(scheduler: &'a Scheduler, mut state: Guard<'_, State>) -> Self {
+        let index = state.free.pop().unwrap_or_default();
+        state.kept.push(index);
+        drop(state);
+        Kept(scheduler)
+    }
+
+    /// It is the next to be taken.
+    fn give_back(&self) -> Guard<'a, State> {
+        let mut state = self.0.lock();
+        if let Some(index) = state.kept.pop() {
+            state.free.push(index);
+        }
+        state
+    }
+
+    /// The lock, with that place.
+    fn into_room(self) -> Guard<'a, State> {
+        let state = self.give_back();
+        std::mem::forget(self);
+        state
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.give_back().unpark_all();
+        self.0.fold.host_bell.force();
+    }
+}
+
+impl Scheduler {
+    /// As [`Scheduler::submit`], of a job that was encoded from arguments which the caller
+    /// still has. `let_go` drops them, and is called, without the lock, once nothing can
+    /// refuse the task any more.
+    pub fn submit_keeping(
+        &self,
+        job: &mut Job,
+        deadline: Option<Instant>,
+        let_go: impl FnOnce(),
+    ) -> Result<Ticket, NotAccepted> {
+        if !job.buffers.iter().any(Transfer::is_loan) {
+            return self.submit(job, deadline);
+        }
+        let mut prepared = self.prepare_by(job, deadline, Until::Closed, Arguments::Kept)?;
+        let kept = Kept::take(self, self.room(deadline)?);
+        let_go();
+        self.part_prepared(&mut prepared, deadline)
+            .map_err(without_arguments)?;
+        let mut state = kept.into_room();
+        match state.closed {
+            None => {
+                let ticket = self.enqueue(&mut state, prepared);
+                self.publish(&mut state);
+                self.reap_meanwhile(&mut state);
+                Ok(ticket)
+            }
+            Some(Refusal::Rebuilding) => {
+                drop(state);
+                Ok(self.stillborn(prepared.name))
+            }
+            Some(refusal) => Err(without_arguments(refusal.into())),
+        }
+    }
+
+    /// Parts the loans among its holds from those that others have; says so in its parcels.
+    fn part_prepared(
+        &self,
+        prepared: &mut Prepared,
+        deadline: Option<Instant>,
+    ) -> Result<(), NotAccepted> {
+        let count = usize::from(prepared.head.parcels);
+        let Some(extra) = &mut prepared.extra else {
+            return Ok(());
+        };
+        let (buffers, long) = extra.holds.split_at_mut(count);
+        if !self.part(buffers, deadline, Until::Closed)? {
+            return Ok(());
+        }
+        let mut parcels = Payload::new();
+        for buffer in buffers.iter() {
+            let parcel = buffer.argument(&self.pool);
+            parcels.push_parcels(parcel.as_slice());
+        }
+        let bytes = parcels.bytes();
+        let end = match prepared.head.place {
+            Place::Inline(len) | Place::Block { len, .. } => len,
+        };
+        let at = end.saturating_sub(bytes.len());
+        let is_written = match (prepared.head.place, long) {
+            (Place::Block { .. }, [block]) => block.write(at, bytes),
+            (Place::Inline(_), _) => {
+                let all: &mut [u8] = bytemuck::cast_slice_mut(&mut prepared.words);
+                let place = all.get_mut(at..end);
+                place.map(|place| place.copy_from_slice(bytes)).is_some()
+            }
+            _ => false,
+        };
+        debug_assert!(is_written, "they were there before");
+        Ok(())
+    }
+
+    /// The arguments that these were among are gone: gives loans that others have as well
+    /// copies of their own. Whether there were any.
+    #[cold]
+    pub(super) fn part(
+        &self,
+        buffers: &mut [Transfer],
+        deadline: Option<Instant>,
+        until: Until,
+    ) -> Result<bool, NotAccepted> {
+        let mut any = false;
+        for buffer in buffers {
+            any |= buffer.part(|len| self.alloc_by(len, deadline, until))?;
+        }
+        Ok(any)
+    }
+
+    /// Why its buffers cannot be arguments of the job, if they cannot.
+    #[cold]
+    pub(super) fn check_buffers(&self, job: &Job) -> Result<(), TaskError> {
+        let wrong = |message: &str| TaskError::Arguments {
+            message: message.into(),
+        };
+        let settings = job.settings.as_deref();
+        let is_repeated = settings.is_some_and(Settings::is_repeated);
+        if job.buffers.len() > usize::from(u8::MAX) {
+            return Err(wrong("more than 255 buffers in one argument"));
+        }
+        if is_repeated && job.buffers.iter().any(Transfer::is_loan) {
+            return Err(wrong(
+                "a `Loan` cannot be an argument of a task that may be repeated: a worker that dies may leave it half written; publish it, and pass the `Shared`",
+            ));
+        }
+        if !job
+            .buffers
+            .iter()
+            .all(|buffer| buffer.is_of_pool(&self.pool))
+        {
+            return Err(wrong("a buffer of another runtime"));
+        }
+        let refused = job.buffers.iter().find_map(Transfer::is_refused);
+        refused.map_or(Ok(()), |why| Err(wrong(why)))
+    }
+
+    /// Puts a parcel for each buffer behind the arguments.
+    #[cold]
+    pub(super) fn add_parcels(&self, job: &mut Job) {
+        for buffer in &job.buffers {
+            let parcel = buffer.argument(&self.pool);
+            job.payload.push_parcels(parcel.as_slice());
+        }
+    }
+
+    /// Puts long arguments into a block, which is held with the buffers among them.
+    #[cold]
+    pub(super) fn place_long(
+        &self,
+        payload: &Payload,
+        holds: &mut Vec<Transfer>,
+        deadline: Option<Instant>,
+        until: Until,
+    ) -> Result<Place, NotAccepted> {
+        let bytes = payload.bytes();
+        let mut loan = self.alloc_by(bytes.len(), deadline, until)?;
+        loan.copy_from_slice(bytes);
+        let transfer = Transfer::of_loan(loan);
+        let parcel = transfer
+            .argument(&self.pool)
+            .ok_or(NotAccepted::Failed(TaskError::Shutdown))?;
+        holds.push(transfer);
+        Ok(Place::Block {
+            index: parcel.index,
+            generation: parcel.generation,
+            len: bytes.len(),
+        })
+    }
+
+    /// Memory for arguments; waits for it until `deadline`, and not longer than `until`.
+    fn alloc_by(
+        &self,
+        bytes: usize,
+        deadline: Option<Instant>,
+        until: Until,
+    ) -> Result<Loan, NotAccepted> {
+        let failed = |error| NotAccepted::Failed(TaskError::of_arguments(error));
+        loop {
+            let error = match self.pool.alloc(bytes) {
+                Ok(loan) => return Ok(loan),
+                Err(error @ AllocError::Exhausted { .. }) => error,
+                Err(error) => return Err(failed(error)),
+            };
+            let out = || NotAccepted::Refused(Refusal::OutOfMemory { bytes });
+            let mut state = self.lock();
+            if let Some(end) = until.end(&state) {
+                return Err(end);
+            }
+            self.publish(&mut state);
+            let ended = self.reap(&mut state);
+            if ended == 0 && !self.may_any_end(&state) {
+                // Nothing in flight will ever free any.
+                return Err(match deadline {
+                    Some(_) => out(),
+                    None => failed(error),
+                });
+            }
+            let before = state.ended();
+            drop(state);
+            let wait = || match until {
+                Until::Closed => self.wait_for_an_end(before, deadline),
+                Until::Over => self.wait_until(Awaited::Any, deadline, |state| {
+                    state.failed.is_some() || state.ended() != before
+                }),
+            };
+            if ended == 0 && !wait() {
+                return Err(out());
+            }
+        }
+    }
+}
+
+/// Nobody can have the arguments back: it is the task that has failed.
+fn without_arguments(why: NotAccepted) -> NotAccepted {
+    match why {
+        NotAccepted::Refused(Refusal::Shutdown) => NotAccepted::Failed(TaskError::Shutdown),
+        NotAccepted::Refused(refusal) => NotAccepted::Failed(TaskError::OutOfMemory {
+            message: refusal.to_string(),
+        }),
+        failed => failed,
+    }
+}
