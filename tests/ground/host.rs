@@ -1,10 +1,12 @@
 //! Starts a host program of this executable in surroundings of the test's choice, and waits for its end.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Marks all processes of one host, so that what it leaves is found.
@@ -73,60 +75,108 @@ impl Host {
     }
 
     /// Starts it, waits for its end, and fails the test if it hangs or leaves a process behind.
-    pub fn run(mut self) -> Ended {
+    pub fn run(self) -> Ended {
+        self.start().end()
+    }
+
+    /// Starts it.
+    pub fn start(mut self) -> Running {
         let started = Instant::now();
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the host can be started");
-        let stdout = drain(child.stdout.take().expect("a pipe"));
-        let stderr = drain(child.stderr.take().expect("a pipe"));
-        let status = self.wait(&mut child, started);
-        let took = started.elapsed();
-        let left = self.leftovers(Duration::from_secs(10));
+        Running {
+            stderr: drain(child.stderr.take().expect("a pipe")),
+            stdout: String::new(),
+            lines: lines(child.stdout.take().expect("a pipe")),
+            child,
+            started,
+            host: self,
+        }
+    }
+}
+
+/// A host that has been started.
+pub struct Running {
+    child: Child,
+    /// What was taken from `lines`.
+    stdout: String,
+    lines: Receiver<String>,
+    stderr: JoinHandle<String>,
+    started: Instant,
+    host: Host,
+}
+
+impl Running {
+    /// The number of its process.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("process numbers are small")
+    }
+
+    /// The next line that it prints on stdout; the end of its output is an empty one.
+    pub fn line(&mut self) -> String {
+        // An error is the end: the reader has gone.
+        let line = self.lines.recv_timeout(self.host.limit).unwrap_or_default();
+        self.stdout.push_str(&line);
+        line
+    }
+
+    /// Waits until `is` is true; fails the test if the host's time is over before that.
+    pub fn until(&self, what: &str, mut is: impl FnMut(i32) -> bool) {
+        while !is(self.pid()) {
+            let is_late = self.started.elapsed() > self.host.limit;
+            assert!(!is_late, "{:?}: still not: {what}", self.host.command);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits for its end, and fails the test if it hangs or leaves a process behind.
+    pub fn end(mut self) -> Ended {
+        let status = self.wait();
+        let took = self.started.elapsed();
+        let left = leftovers(&self.host.mark, Duration::from_secs(10));
         for pid in &left {
             kill(*pid);
         }
         let ended = Ended {
             status: status.unwrap_or(-1),
-            stdout: stdout.join().expect("the reader ends"),
-            stderr: stderr.join().expect("the reader ends"),
+            stdout: self.stdout + &self.lines.into_iter().collect::<String>(),
+            stderr: self.stderr.join().expect("the reader ends"),
             took,
         };
+        let Host { command, limit, .. } = &self.host;
         assert!(
             status.is_some(),
-            "{:?} did not end within {:?}: {ended:?}",
-            self.command,
-            self.limit
+            "{command:?} did not end within {limit:?}: {ended:?}"
         );
         assert!(
             left.is_empty(),
-            "{:?} has left processes {left:?}: {ended:?}",
-            self.command
+            "{command:?} has left processes {left:?}: {ended:?}"
         );
         ended
     }
 
-    fn wait(&self, child: &mut Child, started: Instant) -> Option<i32> {
-        while started.elapsed() < self.limit {
-            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+    fn wait(&mut self) -> Option<i32> {
+        while self.started.elapsed() < self.host.limit {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
                 return status.code().or(status.signal().map(|signal| 128 + signal));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        let _ = child.kill();
-        let _ = child.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         None
     }
+}
 
-    /// Processes of this host that still live; it waits up to `patience` for their end.
-    fn leftovers(&self, patience: Duration) -> Vec<i32> {
-        let started = Instant::now();
-        loop {
-            let left = marked(&self.mark);
-            if left.is_empty() || started.elapsed() > patience {
-                return left;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+/// Processes with this mark that still live; it waits up to `patience` for their end.
+fn leftovers(mark: &str, patience: Duration) -> Vec<i32> {
+    let started = Instant::now();
+    loop {
+        let left = marked(mark);
+        if left.is_empty() || started.elapsed() > patience {
+            return left;
         }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -169,8 +219,23 @@ fn kill(pid: i32) {
     );
 }
 
+/// Reads the lines of a pipe on a thread of its own.
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (lines, read) = channel();
+    std::thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while pipe.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+            // Nobody may want to know any more.
+            let _ = lines.send(String::from_utf8_lossy(&line).into_owned());
+            line.clear();
+        }
+    });
+    read
+}
+
 /// Reads a pipe to its end on a thread of its own.
-fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let _ = pipe.read_to_end(&mut bytes);

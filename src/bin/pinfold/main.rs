@@ -3,6 +3,7 @@
 mod index;
 mod topology;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -71,7 +72,9 @@ fn man(subcommand: Option<&str>) -> ExitCode {
         Some(name) => match cli.find_subcommand(name) {
             Some(command) => command.clone(),
             None => {
-                eprintln!("pinfold man: there is no subcommand {name:?}; see pinfold --help");
+                say(format_args!(
+                    "pinfold man: there is no subcommand {name:?}; see pinfold --help"
+                ));
                 return ExitCode::from(2);
             }
         },
@@ -80,10 +83,15 @@ fn man(subcommand: Option<&str>) -> ExitCode {
     match clap_mangen::Man::new(page).render(&mut text) {
         Ok(()) => print(&text),
         Err(error) => {
-            eprintln!("pinfold man: {error}");
+            say(format_args!("pinfold man: {error}"));
             ExitCode::from(2)
         }
     }
+}
+
+/// A line on stderr. If nobody can read it, the exit status has to do.
+fn say(message: impl Display) {
+    let _ = writeln!(io::stderr(), "{message}");
 }
 
 /// Writes to stdout; a reader that has had enough is no error.
@@ -92,7 +100,7 @@ fn print(bytes: &[u8]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pinfold: cannot write to stdout: {error}");
+            say(format_args!("pinfold: cannot write to stdout: {error}"));
             ExitCode::from(2)
         }
     }

@@ -44,8 +44,11 @@ pub fn run(args: TopologyArgs) -> ExitCode {
         // The reader has seen enough (`pinfold topology | head`).
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pinfold: cannot write to standard output: {error}");
-            ExitCode::FAILURE
+            let _ = writeln!(
+                io::stderr(),
+                "pinfold: cannot write to standard output: {error}"
+            );
+            ExitCode::from(2)
         }
     }
 }

@@ -17,7 +17,7 @@ use std::ops::{ControlFlow, Deref};
 use super::blob::Blob;
 use super::executor::{Executor, Sequential};
 use super::group::{Group, Packer, Rest};
-use super::large::Large;
+use super::large::{Large, Trial};
 use super::outcome::{Outcome, Tally};
 use super::run::{Hooks, Job};
 use super::sink::Sink;
@@ -36,6 +36,8 @@ pub struct Collector<'a, W> {
     pub sink: Sink<W>,
     /// What was indexed so far.
     pub tally: Tally,
+    /// Whether large files are divided at the moment.
+    pub trial: Trial,
 }
 
 impl<W: Write> Collector<'_, W> {
@@ -54,7 +56,7 @@ impl<W: Write> Collector<'_, W> {
             if starved {
                 // The shared memory is full of results that come after this
                 // one. The host's own memory is not: this group is done here.
-                let outcome = Sequential::new(self.job)?.one(group.clone());
+                let outcome = Sequential::new(self.job).one(group.clone());
                 left.extend(self.take(group, outcome)?);
             } else if group.resume.is_some() && group.files > 1 {
                 // A file in parts, before others: that one first, by itself.
@@ -66,8 +68,8 @@ impl<W: Write> Collector<'_, W> {
                     starved: false,
                 };
                 left.extend([(group.after(others), false), (first, false)]);
-            } else if let Some(large) = Large::new(&group) {
-                left.extend(self.divide(executor, large)?);
+            } else if let Some(large) = Large::new(&group).filter(|_| self.trial.take()) {
+                left.extend(self.divide(executor, &large)?);
             } else {
                 let outcome = executor.one(group.clone());
                 left.extend(self.take(group, outcome)?);
@@ -76,37 +78,43 @@ impl<W: Write> Collector<'_, W> {
         Ok(())
     }
 
-    /// Indexes the parts of a large file, several at once; returns what is left
-    /// to do one part after the other, if that is how it has to be.
+    /// Indexes a stride of a large file, its parts at once; returns what is left
+    /// of the file.
     fn divide<E: Executor>(
         &mut self,
         executor: &E,
-        mut large: Large,
+        large: &Large,
     ) -> io::Result<Option<(Group, bool)>> {
-        loop {
-            let Some(counts) = executor.count(large.spans()) else {
-                return self.go_on(executor, large.rest());
-            };
-            let (parts, more) = large.parts(&counts);
-            let errors = self.errors.borrow().len();
-            let mut result = Ok(());
-            executor.each(parts.into_iter(), |part, outcome| {
-                result = self.settle(executor, part, outcome);
-                // A file fails once.
-                let failed = self.errors.borrow().len() > errors;
-                let over = result.is_err() || failed || (self.hooks.stop)();
-                if over {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
-            result?;
-            let failed = self.errors.borrow().len() > errors;
-            if failed || !more || (self.hooks.stop)() {
-                return Ok(None);
-            }
+        let Some(counts) = executor.count(large.spans()) else {
+            return self.go_on(executor, large.rest());
+        };
+        let stride = large.stride(&counts);
+        let has_paid = !stride.parts.is_empty();
+        self.trial.note(has_paid || stride.is_end);
+        if !has_paid {
+            return self.go_on(executor, large.rest());
         }
+        let errors = self.errors.borrow().len();
+        let mut result = Ok(None);
+        let last = stride.parts.len();
+        let mut taken = 0;
+        let parts = stride.parts.into_iter().chain([stride.last]);
+        executor.each(parts, |part, outcome| {
+            result = if taken == last {
+                self.take(part, outcome).map(|mut left| left.pop())
+            } else {
+                self.settle(executor, part, outcome).map(|()| None)
+            };
+            taken += 1;
+            // A file fails once.
+            let failed = self.errors.borrow().len() > errors;
+            if result.is_err() || failed || (self.hooks.stop)() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        result
     }
 
     /// Runs one part of a file; returns what is left of it.

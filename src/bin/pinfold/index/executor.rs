@@ -3,8 +3,8 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io;
 use std::ops::{ControlFlow, Deref};
+use std::sync::Arc;
 
 use super::group::Group;
 use super::large::Span;
@@ -38,17 +38,17 @@ pub trait Executor {
 
 /// Runs groups one after the other on the calling thread: the reference.
 pub struct Sequential {
-    root: File,
+    root: Arc<File>,
     scratch: RefCell<Scratch>,
 }
 
 impl Sequential {
     /// An executor for groups below the job's directory.
-    pub fn new(job: &Job) -> io::Result<Sequential> {
-        Ok(Sequential {
-            root: File::open(&job.dir)?,
+    pub fn new(job: &Job) -> Sequential {
+        Sequential {
+            root: job.root.clone(),
             scratch: RefCell::default(),
-        })
+        }
     }
 }
 

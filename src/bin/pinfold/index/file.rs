@@ -11,9 +11,11 @@
 //! ```
 //!
 //! A file is what it was when it was opened, or it is an error: identity, size
-//! and times are taken from the open file before the first and after the last
-//! read, and must agree. (A file rewritten in place at the same size, twice
-//! within one tick of the file system's clock, is beyond what this can see.)
+//! and the time of its last modification are taken from the open file before the
+//! first and after the last read, and must agree. What changes only its names,
+//! its mode or its owner does not count: its contents are the same. (A file
+//! rewritten in place at the same size, twice within one tick of the file
+//! system's clock, is beyond what this can see.)
 //!
 //! The name may have become something else since the walk saw it. Opening does
 //! not follow a link, does not wait for a pipe's other end, and does not take a
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chunk::PROBE_BYTES;
 use super::open::open_below;
+use super::source::FileId;
 
 /// Size of the window.
 pub const WINDOW_BYTES: usize = 256 * 1024;
@@ -65,17 +68,20 @@ impl fmt::Display for FileError {
 /// Tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    device: u64,
-    inode: u64,
+    id: FileId,
     size: u64,
     modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl Stamp {
     /// How many bytes the file has.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Which file it is.
+    pub fn id(&self) -> FileId {
+        self.id
     }
 }
 
@@ -88,11 +94,9 @@ fn stamp(fd: impl AsFd) -> Result<Stamp, FileError> {
     // The types of these fields differ between architectures.
     #[allow(clippy::unnecessary_cast)]
     Ok(Stamp {
-        device: stat.st_dev as u64,
-        inode: stat.st_ino as u64,
+        id: FileId::from_stat(&stat),
         size: stat.st_size as u64,
         modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-        changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
     })
 }
 

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blob::Blob;
 use super::file::Stamp;
+use super::source::Source;
 use super::walk::{Step, Walk};
 
 /// How many bytes a group should have to read.
@@ -35,8 +36,8 @@ const FILES_FIRST: f64 = 16.0;
 /// Consecutive files for one task to index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
-    /// The directory the paths are relative to, absolute, without NUL.
-    pub root: Blob,
+    /// The directory the paths are relative to.
+    pub source: Source,
     /// Lines in a full chunk.
     pub lines: u64,
     /// The paths, each with a NUL behind it.
@@ -103,7 +104,7 @@ impl Group {
     pub fn singles(&self) -> Vec<Group> {
         let mut resume = self.resume;
         let single = |path: &[u8]| Group {
-            root: self.root.clone(),
+            source: self.source.clone(),
             lines: self.lines,
             paths: Blob([path, b"\0"].concat()),
             files: 1,
@@ -116,28 +117,27 @@ impl Group {
 /// Makes groups of the files a walk finds.
 #[derive(Debug)]
 pub struct Packer {
-    root: Blob,
+    source: Source,
     lines: u64,
     /// How many files the next group takes.
     files_next: f64,
 }
 
 impl Packer {
-    /// A packer for the files below `root`.
-    pub fn new(root: &[u8], lines: u64) -> Packer {
+    /// A packer for the files below `source`.
+    pub fn new(source: Source, lines: u64) -> Packer {
         Packer {
-            root: Blob(root.to_vec()),
+            source,
             lines,
             files_next: FILES_FIRST,
         }
     }
 
-    /// The next group, until the walk ends. Files for which `skip` is true are
-    /// left out; directories that cannot be read go to `trouble`.
+    /// The next group, until the walk ends. Directories that cannot be read go to
+    /// `trouble`.
     pub fn pack(
         &self,
         walk: &mut Walk,
-        skip: impl Fn(&[u8]) -> bool,
         mut trouble: impl FnMut(&[u8], std::io::Error),
     ) -> Option<Group> {
         let files_wanted = self.files_next as u32;
@@ -145,7 +145,6 @@ impl Packer {
         let mut files = 0;
         while files < files_wanted {
             match walk.step() {
-                Some(Step::File(path)) if skip(path) => {}
                 Some(Step::File(path)) => {
                     paths.extend_from_slice(path);
                     paths.push(0);
@@ -156,7 +155,7 @@ impl Packer {
             }
         }
         let group = Group {
-            root: self.root.clone(),
+            source: self.source.clone(),
             lines: self.lines,
             paths: Blob(paths),
             files,

@@ -23,6 +23,12 @@
 //! next stride …
 //! ```
 //!
+//! Only parts in which a chunk begins are tasks. A stride ends where its last
+//! chunk does, and the next one begins there, so nothing is counted that was
+//! indexed already. If a single chunk begins in a stride, there is nothing to
+//! do several at once: then one task goes on alone, and it is some chunks
+//! before lines are counted again ([`Trial`]).
+//!
 //! The parts are the same either way, so the records are, and so is what
 //! remains of them if the file fails half-way.
 
@@ -35,6 +41,7 @@ use super::blob::Blob;
 use super::chunk::cut;
 use super::file::{FileError, Reading, Stamp};
 use super::group::{Group, Resume};
+use super::source::Source;
 use super::work::Scratch;
 
 /// The distance between the offsets at which parts begin.
@@ -51,8 +58,8 @@ pub fn part_end(offset: u64) -> u64 {
 /// A range of a file in which to count line ends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Span {
-    /// The directory the path is relative to, as in [`Group`].
-    pub root: Blob,
+    /// Where the path leads from, as in [`Group`].
+    pub source: Source,
     /// The path, with a NUL behind it.
     pub path: Blob,
     /// What the file must be.
@@ -83,16 +90,24 @@ pub fn count_lines(root: impl AsFd, span: &Span, scratch: &mut Scratch) -> Resul
     Ok(lines)
 }
 
-/// How far the parts of a file have been laid out.
+/// A file that is laid out in parts, from where a chunk begins.
 #[derive(Debug)]
 pub struct Large {
     /// The file, as a group of its own that has been begun.
     group: Group,
     /// Where to go on.
     resume: Resume,
-    /// How many line ends lie before the byte at `counted_to`.
-    lines_before: u64,
-    counted_to: u64,
+}
+
+/// The parts of a stride in which a chunk begins.
+#[derive(Debug)]
+pub struct Stride {
+    /// All but the last.
+    pub parts: Vec<Group>,
+    /// The last. It is not alone: what is left of it is the rest of the file.
+    pub last: Group,
+    /// Whether the stride reaches the file's end.
+    pub is_end: bool,
 }
 
 impl Large {
@@ -105,8 +120,6 @@ impl Large {
             Large {
                 group: group.clone(),
                 resume,
-                lines_before: resume.line - 1,
-                counted_to: resume.offset,
             }
         })
     }
@@ -116,11 +129,11 @@ impl Large {
     /// right at the beginning.
     pub fn spans(&self) -> Vec<Span> {
         let size = self.resume.stamp.size();
-        let (mut from, mut end) = (self.counted_to, part_end(self.resume.offset));
+        let (mut from, mut end) = (self.resume.offset, part_end(self.resume.offset));
         let mut spans = Vec::new();
         while end < size && spans.len() < STRIDE_PARTS {
             spans.push(Span {
-                root: self.group.root.clone(),
+                source: self.group.source.clone(),
                 path: self.group.paths.clone(),
                 stamp: self.resume.stamp,
                 from,
@@ -131,30 +144,42 @@ impl Large {
         spans
     }
 
-    /// The parts of the next stride, now that the line ends in each of its
-    /// spans are known, and whether more parts follow.
-    pub fn parts(&mut self, counts: &[u64]) -> (Vec<Group>, bool) {
+    /// The parts of the stride, now that the line ends in each of its spans are
+    /// known. A part in which no chunk begins is left out: whoever looked for
+    /// one would read to the end of the chunk that covers it.
+    pub fn stride(&self, counts: &[u64]) -> Stride {
+        let size = self.resume.stamp.size();
+        let mut resume = self.resume;
+        let mut lines_before = resume.line - 1;
         let mut parts = Vec::new();
-        for lines in counts {
-            parts.push(self.part(Resume {
+        // How many lines the part has is known of each but the file's last one.
+        for lines in counts.iter().map(|&lines| Some(lines)).chain([None]) {
+            let is_counted = lines.is_some();
+            if !is_counted && part_end(resume.offset) < size {
+                break; // It belongs to the next stride.
+            }
+            if lines.is_none_or(|lines| resume.skip <= lines) {
+                parts.push(resume);
+            }
+            let Some(lines) = lines else { break };
+            lines_before += lines;
+            let first = (lines_before / self.group.lines + 1) * self.group.lines;
+            resume.offset = part_end(resume.offset);
+            resume.skip = first - lines_before;
+            resume.line = first + 1;
+        }
+        let last = parts.pop().expect("a chunk begins where the file goes on");
+        let alone = |resume| {
+            self.part(Resume {
                 alone: true,
-                ..self.resume
-            }));
-            let begin = part_end(self.resume.offset);
-            self.lines_before += lines;
-            self.counted_to = begin - 1;
-            let chunks_before = self.lines_before / self.group.lines + 1;
-            let first = chunks_before * self.group.lines;
-            self.resume.offset = begin;
-            self.resume.skip = first - self.lines_before;
-            self.resume.line = first + 1;
+                ..resume
+            })
+        };
+        Stride {
+            parts: parts.into_iter().map(alone).collect(),
+            last: self.part(last),
+            is_end: part_end(resume.offset) >= size,
         }
-        let last = part_end(self.resume.offset) >= self.resume.stamp.size();
-        if last {
-            // It ends with the file, and says so.
-            parts.push(self.rest());
-        }
-        (parts, !last)
     }
 
     /// All that is left, for one task after the other.
@@ -168,6 +193,47 @@ impl Large {
             resume: Some(resume),
             ..self.group.clone()
         }
+    }
+}
+
+/// Whether counting lines has paid lately.
+///
+/// Long chunks (lines of 100 MB, or a million lines to a chunk) are hashed by one task whoever counts; to count
+/// before each of them would cost half as much again. So each vain count doubles the number of tasks until the
+/// next try.
+#[derive(Debug)]
+pub struct Trial {
+    /// Tasks to go by before the next count.
+    left: u32,
+    /// And after that one, if it is in vain.
+    next: u32,
+}
+
+impl Default for Trial {
+    fn default() -> Trial {
+        Trial { left: 0, next: 1 }
+    }
+}
+
+impl Trial {
+    /// Asks, for one task, whether to count first.
+    pub fn take(&mut self) -> bool {
+        let is_due = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        is_due
+    }
+
+    /// Notes whether a count has shown anything to divide.
+    pub fn note(&mut self, has_paid: bool) {
+        const MOST: u32 = 64;
+        *self = if has_paid {
+            Trial::default()
+        } else {
+            Trial {
+                left: self.next,
+                next: (2 * self.next).min(MOST),
+            }
+        };
     }
 }
 

@@ -33,6 +33,7 @@ pub mod run;
 pub mod segments;
 pub mod signal;
 pub mod sink;
+pub mod source;
 pub mod walk;
 pub mod work;
 
@@ -50,54 +51,86 @@ use progress::Progress;
 use report::Report;
 use run::{Hooks, Job, Summary};
 use signal::Watch;
+use source::FileId;
+
+/// The status when whoever read the output has closed it: what a shell shows for a program that SIGPIPE ends.
+const PIPE_CLOSED: u8 = 141;
+
+/// Why the command ends early.
+enum Failure {
+    /// What to say. The status is 2.
+    Said(String),
+    /// Whoever read the output has had enough. Nothing is said.
+    PipeClosed,
+    /// A signal.
+    Interrupted(Watch),
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure::Said(message)
+    }
+}
 
 /// Runs the command; the exit status is explained in its help.
 pub fn run(args: &IndexArgs) -> ExitCode {
     match index(args) {
         Ok(code) => code,
-        Err(message) => {
-            eprintln!("pinfold index: {message}");
+        Err(Failure::Said(message)) => {
+            say(message);
             ExitCode::from(2)
+        }
+        Err(Failure::PipeClosed) => ExitCode::from(PIPE_CLOSED),
+        Err(Failure::Interrupted(watch)) => {
+            say(watch.message());
+            let signal = watch.signal().unwrap_or(0);
+            ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
         }
     }
 }
 
+/// A line on stderr. If nobody can read it, the exit status has to do.
+fn say(message: impl Display) {
+    let _ = writeln!(io::stderr(), "pinfold index: {message}");
+}
+
 /// The command, with a message for what keeps it from starting or writing.
-fn index(args: &IndexArgs) -> Result<ExitCode, String> {
+fn index(args: &IndexArgs) -> Result<ExitCode, Failure> {
     let start = Instant::now();
-    if let Some(contradiction) = args.contradiction() {
-        return Err(contradiction.into());
-    }
+    let watch = Watch::start().map_err(|error| format!("cannot watch for signals: {error}"))?;
     let dir = directory(&args.dir)?;
     let out = match &args.out {
         Some(path) => Some(Output::open(path).map_err(|error| cannot("write", path, error))?),
         None => None,
     };
-    let job = Job {
-        skip: below(&dir, out.as_ref()),
-        lines: args.lines,
-        dir,
-    };
-    let watch = Watch::start(out.as_ref().and_then(Output::temporary))
-        .map_err(|error| format!("cannot watch for signals: {error}"))?;
+    watch.removes(out.as_ref().and_then(Output::temporary));
+    let is_stdout = out.as_ref().is_some_and(Output::is_stdout);
+    if args.json && is_stdout {
+        return Err(contradiction().into());
+    }
+    let job = Job::new(dir, args.lines, own(out.as_ref()))
+        .map_err(|error| cannot("read", &args.dir, error))?;
     let workers = args.workers();
     let (summary, restarts) = if workers == 0 {
-        let executor = Sequential::new(&job).map_err(|error| cannot("read", &job.dir, error))?;
-        (execute(args, &job, &executor, out, &watch), 0)
+        (execute(args, &job, &Sequential::new(&job), out, &watch), 0)
     } else {
-        let executor = Parallel::start(workers, args.threads.into(), args.memory_cap)
-            .map_err(|error| format!("cannot start {workers} workers: {error}"))?;
+        let executor = match Parallel::start(&job, workers, args.threads.into(), args.memory_cap) {
+            Ok(executor) => executor,
+            // A signal to all processes of a terminal ends a worker that has just begun.
+            Err(_) if watch.raised_soon() => return Err(Failure::Interrupted(watch)),
+            Err(error) => return Err(format!("cannot start {workers} workers: {error}").into()),
+        };
         let summary = execute(args, &job, &executor, out, &watch);
         let restarts = executor.restarts();
+        if let Some(trouble) = executor.trouble() {
+            say(format_args!("the rest was done without workers: {trouble}"));
+        }
         executor.shutdown(watch.raised() || summary.is_err());
         (summary, restarts)
     };
-    if let Some(signal) = watch.signal() {
+    if watch.raised() {
         drop(summary); // Removes an unfinished output.
-        eprintln!("{}", watch.message());
-        return Ok(ExitCode::from(
-            u8::try_from(128 + signal).unwrap_or(u8::MAX),
-        ));
+        return Err(Failure::Interrupted(watch));
     }
     let Summary {
         tally,
@@ -109,7 +142,10 @@ fn index(args: &IndexArgs) -> Result<ExitCode, String> {
         out.finish().map_err(|error| cannot("write", path, error))?;
     }
     let report = Report::new(tally, errors, digest, start.elapsed(), (workers, restarts));
-    print(args, &report).map_err(|error| format!("cannot print the result: {error}"))?;
+    print(args, is_stdout, &report).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::PipeClosed,
+        _ => format!("cannot print the result: {error}").into(),
+    })?;
     Ok(if report.errors.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -124,7 +160,7 @@ fn execute<E: Executor>(
     executor: &E,
     out: Option<Output>,
     watch: &Watch,
-) -> Result<Summary<Output>, String> {
+) -> Result<Summary<Output>, Failure> {
     let progress = Progress::start(!args.no_progress, &job.dir, args.workers());
     let hooks = Hooks {
         stop: &|| watch.raised(),
@@ -134,13 +170,30 @@ fn execute<E: Executor>(
         },
     };
     run::run(job, executor, out, &hooks).map_err(|error| match error {
-        run::RunError::Walk(error) => cannot("read", &job.dir, error),
-        run::RunError::Write(error) => cannot(
-            "write",
-            args.out.as_deref().unwrap_or(Path::new("-")),
-            error,
-        ),
+        run::RunError::Walk(error) => cannot("read", &job.dir, error).into(),
+        run::RunError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Failure::PipeClosed
+        }
+        run::RunError::Write(error) => {
+            let path = args.out.as_deref().unwrap_or(Path::new("-"));
+            cannot("write", path, error).into()
+        }
     })
+}
+
+/// The regular files that this program itself writes: its output, and where the shell has put stdout and stderr.
+fn own(out: Option<&Output>) -> Vec<FileId> {
+    let streams = [
+        FileId::of_regular(io::stdout()),
+        FileId::of_regular(io::stderr()),
+    ];
+    let outputs = out.into_iter().flat_map(Output::ids);
+    outputs.chain(streams.into_iter().flatten()).collect()
+}
+
+/// What is wrong with `--json` if the records go to stdout.
+fn contradiction() -> String {
+    "--json and --out - both want stdout; write the records to a file: --out FILE".into()
 }
 
 /// The absolute path of a directory that is there.
@@ -151,36 +204,32 @@ fn directory(dir: &Path) -> Result<PathBuf, String> {
     if there.is_dir() {
         return Ok(there);
     }
-    let (dir, parent) = (dir.display(), there.parent().unwrap_or(&there).display());
+    let shown = |path: &Path| path.to_string_lossy().escape_debug().to_string();
+    let (dir, parent) = (shown(dir), shown(there.parent().unwrap_or(&there)));
     Err(format!(
         "{dir} is not a directory; to index the files beside it: pinfold index {parent}"
     ))
-}
-
-/// The paths of the output as a walk of `dir` would find them.
-fn below(dir: &Path, out: Option<&Output>) -> Vec<Vec<u8>> {
-    use std::os::unix::ffi::OsStrExt;
-    let paths = out.into_iter().flat_map(Output::paths);
-    paths
-        .filter_map(|path| Some(path.strip_prefix(dir).ok()?.as_os_str().as_bytes().to_vec()))
-        .collect()
 }
 
 /// "cannot VERB PATH: why".
 fn cannot(verb: &str, path: &Path, error: impl Display) -> String {
     match path.as_os_str().as_encoded_bytes() {
         b"-" => format!("cannot {verb} to stdout: {error}"),
-        _ => format!("cannot {verb} {}: {error}", path.display()),
+        // A name may hold line ends and worse; shown, it holds none.
+        name => {
+            let name = String::from_utf8_lossy(name);
+            format!("cannot {verb} {}: {error}", name.escape_debug())
+        }
     }
 }
 
 /// Prints the report where it belongs.
-fn print(args: &IndexArgs, report: &Report) -> io::Result<()> {
+fn print(args: &IndexArgs, is_stdout: bool, report: &Report) -> io::Result<()> {
     if args.json {
         return report.write_json(io::stdout().lock());
     }
     report.write_failures(io::stderr().lock())?;
-    if args.records_to_stdout() {
+    if is_stdout {
         writeln!(io::stderr(), "{report}")
     } else {
         writeln!(io::stdout(), "{report}")

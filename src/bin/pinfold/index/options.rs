@@ -1,10 +1,9 @@
 //! The options of `pinfold index`, and what they mean.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::thread::available_parallelism;
 
 use clap::{Args, value_parser};
+use pinfold::topology::Topology;
 
 /// Shown below the options.
 const EXAMPLES: &str = "\
@@ -17,17 +16,19 @@ Examples:
 Each record is one line of JSON:
   {\"path\":…,\"start_line\":…,\"end_line\":…,\"bytes\":…,\"blake3\":…}
 Records are in order of path (raw bytes), then line, and are byte for byte the
-same for every number of workers. The output file itself is never indexed.
+same for every number of workers. What the run itself writes is never indexed.
 
-A file that cannot be read, or that changes while it is being read, is one
-listed error; of a file of more than 4 MB, the whole parts of 4 MB before the
-failure may be in the records.
+A file that cannot be read, or whose contents change while it is being read, is
+one listed error; of a file of more than 4 MB, the whole parts of 4 MB before
+the failure may be in the records. If no worker can be started any more, the
+rest is done without workers, and a line on stderr says why.
 
 Exit status:
   0    all well
   1    finished, but some files failed; each is listed with its reason
   2    could not start, or could not write the output; the message says why
-  130  interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)";
+  130  interrupted by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)
+  141  whoever read the output closed it";
 
 /// Walk a tree, cut every text file into chunks of lines, fingerprint each chunk
 ///
@@ -49,6 +50,7 @@ pub struct IndexArgs {
     /// Write the records to FILE; "-" is stdout
     ///
     /// FILE appears when it is complete; until then what was there before stays.
+    /// It keeps mode, owner, attributes and links that it has.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
@@ -75,43 +77,22 @@ pub struct IndexArgs {
 }
 
 impl IndexArgs {
-    /// What is wrong with these options together, if anything.
-    pub fn contradiction(&self) -> Option<&'static str> {
-        (self.json && self.records_to_stdout()).then_some(
-            "--json and --out - both want stdout; write the records to a file: --out FILE",
-        )
-    }
-
-    /// True if the records go to stdout.
-    pub fn records_to_stdout(&self) -> bool {
-        self.out
-            .as_deref()
-            .is_some_and(|out| out.as_os_str() == OsStr::new("-"))
-    }
-
     /// How many workers there are to be.
     pub fn workers(&self) -> usize {
         match self.workers {
             Some(workers) => workers.into(),
-            None => cpus_allowed(),
+            None => {
+                let threads = usize::from(self.threads);
+                (Topology::read().default_workers() / threads).max(1)
+            }
         }
-    }
-}
-
-/// How many CPUs this process may run on.
-fn cpus_allowed() -> usize {
-    let allowed = rustix::thread::sched_getaffinity(None).map(|cpus| cpus.count() as usize);
-    match allowed {
-        Ok(count) if count > 0 => count,
-        // More CPUs than a fixed set holds.
-        _ => available_parallelism().map_or(1, usize::from),
     }
 }
 
 /// A size in bytes: a number, perhaps with K, M, G or T (powers of 1024), and
 /// perhaps "B" or "iB" behind that.
 fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is not a size; write for example 512K, 64M or 2GiB");
+    let wrong = || format!("{text:?} is not a size; write for example 16M or 2GiB");
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
@@ -132,7 +113,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
     };
     let bytes = number.checked_mul(1 << shift).ok_or_else(wrong)?;
     if bytes == 0 {
-        Err("a size is more than nothing".into())
+        Err("a size is more than nothing; write for example 16M or 2GiB".into())
     } else {
         Ok(bytes)
     }

@@ -41,26 +41,22 @@ pub struct Outcome<B> {
     pub rest: Option<Rest>,
 }
 
+impl<B> Outcome<B> {
+    /// The same with each buffer of records made into something else.
+    pub fn with_records<R>(self, convert: impl FnMut(B) -> R) -> Outcome<R> {
+        Outcome {
+            records: self.records.into_iter().map(convert).collect(),
+            tally: self.tally,
+            errors: self.errors,
+            rest: self.rest,
+        }
+    }
+}
+
 impl<B> Outcome<(B, usize)> {
     /// The same with each buffer, and the length of its written part, made into
     /// something that can travel.
     pub fn map_records<R>(self, mut convert: impl FnMut(B, usize) -> R) -> Outcome<R> {
-        let records = self
-            .records
-            .into_iter()
-            .map(|(buffer, len)| convert(buffer, len))
-            .collect();
-        let Outcome {
-            tally,
-            errors,
-            rest,
-            ..
-        } = self;
-        Outcome {
-            records,
-            tally,
-            errors,
-            rest,
-        }
+        self.with_records(|(buffer, len)| convert(buffer, len))
     }
 }

@@ -10,25 +10,27 @@
 //!
 //! A task is safe to repeat: it only reads files. One whose worker dies is run
 //! again, on another worker or a new one, up to [`ATTEMPTS`] times.
+//!
+//! A group for which there is no worker, since none can be started any more, is
+//! indexed here, in the host, as without workers: no file is lost to it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::ops::ControlFlow;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ops::{ControlFlow, Deref};
 
-use pinfold::{Runtime, Shared, Shutdown, StartError};
+use pinfold::{Runtime, Shared, Shutdown, StartError, TaskError};
 
 use super::blob::Blob;
-use super::executor::Executor;
+use super::executor::{Executor, Sequential};
 use super::file::FileError;
 use super::group::Group;
 use super::large::{Span, count_lines};
 use super::outcome::{Outcome, Tally};
+use super::run::Job;
 use super::segments::Starved;
+use super::source::Source;
 use super::work::{Scratch, index_group};
 
 /// How often a group is tried before its files are tried one by one, and each
@@ -42,11 +44,33 @@ pub struct Parallel {
     runtime: Runtime,
     /// How many tasks run at a time.
     lanes: usize,
+    /// Does what no worker can be had for.
+    host: Sequential,
+    /// Why no worker could be had, once that was so.
+    trouble: RefCell<Option<String>>,
+}
+
+/// Records that a worker made, or the host.
+pub enum Records {
+    Shared(Shared),
+    Own(Vec<u8>),
+}
+
+impl Deref for Records {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Records::Shared(records) => records,
+            Records::Own(records) => records,
+        }
+    }
 }
 
 impl Parallel {
-    /// Starts so many workers.
+    /// Starts so many workers for `job`.
     pub fn start(
+        job: &Job,
         workers: usize,
         threads_per_worker: usize,
         memory_cap: Option<u64>,
@@ -61,7 +85,37 @@ impl Parallel {
         Ok(Parallel {
             runtime: builder.start()?,
             lanes,
+            host: Sequential::new(job),
+            trouble: RefCell::default(),
         })
+    }
+
+    /// Why some groups were indexed in this process, if there were no workers for them.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
+    }
+
+    /// The outcome of a task; if there was no worker for it, that of its group here.
+    fn outcome(
+        &self,
+        group: &Group,
+        outcome: Result<Outcome<Shared>, TaskError>,
+    ) -> Result<Outcome<Records>, String> {
+        match outcome {
+            Ok(outcome) => Ok(outcome.with_records(Records::Shared)),
+            Err(error @ (TaskError::NoWorkers { .. } | TaskError::Shutdown)) => {
+                let mut trouble = self.trouble.borrow_mut();
+                trouble.get_or_insert_with(|| error.to_string());
+                self.here(group)
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The outcome of a group that is indexed in this process.
+    fn here(&self, group: &Group) -> Result<Outcome<Records>, String> {
+        let outcome = self.host.one(group.clone())?;
+        Ok(outcome.with_records(Records::Own))
     }
 
     /// How many workers died and were replaced.
@@ -83,40 +137,48 @@ impl Parallel {
 }
 
 impl Executor for Parallel {
-    type Records = Shared;
+    type Records = Records;
 
     fn each(
         &self,
         groups: impl Iterator<Item = Group>,
-        mut take: impl FnMut(Group, Result<Outcome<Shared>, String>) -> ControlFlow<()>,
+        mut take: impl FnMut(Group, Result<Outcome<Records>, String>) -> ControlFlow<()>,
     ) {
         // What has been pulled and has not come back: a failed task does not
         // bring its group with it.
         let pulled = RefCell::new(VecDeque::new());
-        let groups = groups.inspect(|group| pulled.borrow_mut().push_back(group.clone()));
+        let mut groups = groups.inspect(|group| pulled.borrow_mut().push_back(group.clone()));
+        let next = || pulled.borrow_mut().pop_front();
         for outcome in self
             .runtime
             .task(index_in_worker)
             .safe_to_repeat(ATTEMPTS)
-            .map(groups)
+            .map(groups.by_ref())
         {
-            let group = pulled
-                .borrow_mut()
-                .pop_front()
-                .expect("one result for each group");
-            if take(group, outcome.map_err(|error| error.to_string())).is_break() {
+            let group = next().expect("one result for each group");
+            let outcome = self.outcome(&group, outcome);
+            if take(group, outcome).is_break() {
                 return;
+            }
+        }
+        // A map that can submit nothing any more ends before its source does.
+        while groups.next().is_some() {
+            while let Some(group) = next() {
+                let outcome = self.here(&group);
+                if take(group, outcome).is_break() {
+                    return;
+                }
             }
         }
     }
 
-    fn one(&self, group: Group) -> Result<Outcome<Shared>, String> {
+    fn one(&self, group: Group) -> Result<Outcome<Records>, String> {
         let task = self.runtime.task(index_in_worker).safe_to_repeat(ATTEMPTS);
         let outcome = task
-            .map(std::iter::once(group))
+            .map(std::iter::once(group.clone()))
             .next()
             .expect("one result for one group");
-        outcome.map_err(|error| error.to_string())
+        self.outcome(&group, outcome)
     }
 
     fn count(&self, spans: Vec<Span>) -> Option<Vec<u64>> {
@@ -133,7 +195,7 @@ impl Executor for Parallel {
 #[derive(Default)]
 struct Kept {
     /// The directory of the last task.
-    root: Option<(Blob, File)>,
+    root: Option<(Source, File)>,
     scratch: Scratch,
 }
 
@@ -141,18 +203,15 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// Runs `work` on the directory at `root`, open, and the thread's scratch.
-fn with_root<R>(root: &Blob, work: impl FnOnce(&File, &mut Scratch) -> R) -> io::Result<R> {
+/// Runs `work` on the directory of `source`, open, and the thread's scratch.
+fn with_root<R>(source: &Source, work: impl FnOnce(&File, &mut Scratch) -> R) -> io::Result<R> {
     KEPT.with_borrow_mut(|kept| {
         let Kept {
             root: open,
             scratch,
         } = kept;
-        if open.as_ref().is_none_or(|(path, _)| path != root) {
-            *open = Some((
-                root.clone(),
-                File::open(Path::new(OsStr::from_bytes(root)))?,
-            ));
+        if open.as_ref().is_none_or(|(last, _)| last != source) {
+            *open = Some((source.clone(), source.open()?));
         }
         let (_, root) = open.as_ref().expect("it was just opened");
         Ok(work(root, scratch))
@@ -162,7 +221,7 @@ fn with_root<R>(root: &Blob, work: impl FnOnce(&File, &mut Scratch) -> R) -> io:
 /// The task: indexes one group in a worker process.
 fn index_in_worker(group: Group) -> Outcome<Shared> {
     let supply = |len| pinfold::alloc(len).map_err(|_| Starved);
-    let outcome = with_root(&group.root, |root, scratch| {
+    let outcome = with_root(&group.source, |root, scratch| {
         index_group(root, &group, scratch, supply).map_records(|mut loan, len| {
             loan.truncate(len);
             loan.publish()
@@ -173,7 +232,7 @@ fn index_in_worker(group: Group) -> Outcome<Shared> {
 
 /// The task: counts the line ends in a part of a large file.
 fn count_in_worker(span: Span) -> Option<u64> {
-    let lines = with_root(&span.root, |root, scratch| {
+    let lines = with_root(&span.source, |root, scratch| {
         count_lines(root, &span, scratch)
     });
     lines.ok()?.ok()

@@ -114,21 +114,30 @@ impl fmt::Display for Report {
         let megabytes = *bytes as f64 / 1e6;
         writeln!(
             f,
-            "{files} files, {skipped_binary} of them binary (skipped)"
+            "{}, {skipped_binary} of them binary (skipped)",
+            count(*files, "file")
         )?;
-        writeln!(f, "{chunks} chunks, {megabytes:.1} MB of text")?;
+        writeln!(f, "{}, {megabytes:.1} MB of text", count(*chunks, "chunk"))?;
         if !self.errors.is_empty() {
             writeln!(f, "{} could not be read", self.errors.len())?;
         }
         write!(f, "{elapsed_s:.3} s, {files_per_s:.0} files/s, ")?;
         match (self.workers, self.restarts) {
             (0, _) => writeln!(f, "no workers")?,
-            (1, 0) => writeln!(f, "1 worker")?,
-            (workers, 0) => writeln!(f, "{workers} workers")?,
-            (workers, restarts) => writeln!(f, "{workers} workers, {restarts} restarts")?,
+            (workers, 0) => writeln!(f, "{}", count(workers as u64, "worker"))?,
+            (workers, restarts) => {
+                let workers = count(workers as u64, "worker");
+                writeln!(f, "{workers}, {}", count(restarts, "restart"))?;
+            }
         }
         write!(f, "digest {}", self.digest)
     }
+}
+
+/// A number of things.
+fn count(number: u64, thing: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{end}")
 }
 
 #[cfg(test)]
@@ -176,7 +185,7 @@ mod tests {
             "20 chunks",
             "3.0 MB",
             "1 could not",
-            "2 workers, 1 restarts",
+            "2 workers, 1 restart",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

@@ -15,11 +15,11 @@
 //! executor works on the groups it has already pulled.
 
 use std::cell::RefCell;
-
+use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use blake3::Hash;
 
@@ -27,8 +27,10 @@ use super::blob::Blob;
 use super::collect::Collector;
 use super::executor::Executor;
 use super::group::Packer;
+use super::large::Trial;
 use super::outcome::Tally;
 use super::sink::Sink;
+use super::source::{FileId, Source};
 use super::walk::Walk;
 
 /// What is to be done.
@@ -38,8 +40,23 @@ pub struct Job {
     pub dir: PathBuf,
     /// Lines in a full chunk.
     pub lines: u64,
-    /// Files to leave out: paths below the directory.
-    pub skip: Vec<Vec<u8>>,
+    /// The directory as any process of the run finds it.
+    pub source: Source,
+    /// The directory, open.
+    pub root: Arc<File>,
+}
+
+impl Job {
+    /// Chunks of `lines` lines of all files below `dir`, but for those of `own`, which this run writes.
+    pub fn new(dir: PathBuf, lines: u64, own: Vec<FileId>) -> io::Result<Job> {
+        let root = File::open(&dir)?;
+        Ok(Job {
+            source: Source::new(&dir, &root, own)?,
+            root: Arc::new(root),
+            dir,
+            lines,
+        })
+    }
 }
 
 /// Who looks on during a run.
@@ -80,7 +97,7 @@ pub fn run<E: Executor, W: Write>(
     hooks: &Hooks<'_>,
 ) -> Result<Summary<W>, RunError> {
     let mut walk = Walk::new(&job.dir).map_err(RunError::Walk)?;
-    let packer = RefCell::new(Packer::new(job.dir.as_os_str().as_bytes(), job.lines));
+    let packer = RefCell::new(Packer::new(job.source.clone(), job.lines));
     let errors = RefCell::new(Vec::new());
     let mut collector = Collector {
         job,
@@ -89,10 +106,10 @@ pub fn run<E: Executor, W: Write>(
         errors: &errors,
         sink: Sink::new(out),
         tally: Tally::default(),
+        trial: Trial::default(),
     };
     let groups = std::iter::from_fn(|| {
         // Also between directories without files: a walk can be long.
-        let skip = |path: &[u8]| job.skip.iter().any(|skip| skip == path);
         let trouble = |path: &[u8], error: io::Error| {
             let error = format!("cannot read directory: {error}");
             errors.borrow_mut().push((Blob(path.to_vec()), error));
@@ -100,7 +117,7 @@ pub fn run<E: Executor, W: Write>(
         if (hooks.stop)() {
             None
         } else {
-            packer.borrow().pack(&mut walk, skip, trouble)
+            packer.borrow().pack(&mut walk, trouble)
         }
     });
     let mut written = Ok(());

@@ -12,18 +12,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::exit;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::outcome::Tally;
+use super::say;
 
 /// How long the run has to end by itself.
 const GRACE: Duration = Duration::from_millis(600);
+
+/// How long after a failure its signal may come: the kernel tells one process of a group after the other.
+const NEWS: Duration = Duration::from_millis(200);
 
 /// How far the run is, for whoever has to say it.
 ///
@@ -34,6 +38,8 @@ struct State {
     signal: AtomicI32,
     files: AtomicU64,
     chunks: AtomicU64,
+    /// A file to be removed on the way out.
+    leftover: Mutex<Option<PathBuf>>,
 }
 
 /// Looks out for signals that end the run.
@@ -41,11 +47,13 @@ struct State {
 pub struct Watch(Arc<State>);
 
 impl Watch {
-    /// Looks out from now on. `leftover` is a file to be removed on the way out.
-    pub fn start(leftover: Option<&Path>) -> std::io::Result<Watch> {
+    /// Looks out from now on, for those signals that were not ignored when the program started (`nohup`).
+    pub fn start() -> std::io::Result<Watch> {
         let watch = Watch(Arc::default());
-        let (mine, leftover) = (watch.clone(), leftover.map(PathBuf::from));
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mine = watch.clone();
+        let ignored = ignored();
+        let wanted = [SIGINT, SIGTERM, SIGHUP];
+        let mut signals = Signals::new(wanted.iter().filter(|&&s| !is_in(ignored, s)))?;
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
@@ -54,14 +62,32 @@ impl Watch {
                 };
                 mine.0.signal.store(signal, Ordering::Relaxed);
                 thread::sleep(GRACE);
-                if let Some(leftover) = &leftover {
+                let leftover = mine.0.leftover.lock();
+                if let Some(leftover) = leftover.ok().and_then(|mut name| name.take()) {
                     // Nobody is left to tell if this fails.
                     let _ = fs::remove_file(leftover);
                 }
-                eprintln!("{}", mine.message());
+                say(mine.message());
                 exit(128 + signal);
             })?;
         Ok(watch)
+    }
+
+    /// Removes the file at `leftover` if a signal ends the program.
+    pub fn removes(&self, leftover: Option<&Path>) {
+        if let Ok(mut name) = self.0.leftover.lock() {
+            *name = leftover.map(PathBuf::from);
+        }
+    }
+
+    /// True if a signal has come, or comes within a moment: asked when something failed for which a signal to the whole
+    /// process group may be the cause.
+    pub fn raised_soon(&self) -> bool {
+        let start = Instant::now();
+        while !self.raised() && start.elapsed() < NEWS {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.raised()
     }
 
     /// Notes how far the run is.
@@ -84,6 +110,19 @@ impl Watch {
     pub fn message(&self) -> String {
         let files = self.0.files.load(Ordering::Relaxed);
         let chunks = self.0.chunks.load(Ordering::Relaxed);
-        format!("pinfold index: interrupted after {files} files, {chunks} chunks")
+        format!("interrupted after {files} files, {chunks} chunks")
     }
+}
+
+/// The signals that are ignored, as a set of bits: bit 0 is signal 1.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// Whether `signal` is in such a set.
+fn is_in(set: u64, signal: i32) -> bool {
+    set >> (signal - 1) & 1 == 1
 }

@@ -38,6 +38,7 @@ use super::large::part_end;
 use super::outcome::{Outcome, Tally};
 use super::record::{TAIL_BYTES_MAX, write_head, write_record};
 use super::segments::{Segments, Starved};
+use super::source::Source;
 
 /// So many bytes of records of one file are made before the task ends.
 const PART_RECORDS: usize = 1 << 20;
@@ -45,6 +46,8 @@ const PART_RECORDS: usize = 1 << 20;
 const GROUP_BYTES: u64 = 8 << 20;
 /// After so many bytes of records no further file is begun.
 const GROUP_RECORDS: usize = 2 << 20;
+/// How often a file is looked at that is modified while it is read.
+const LOOKS_MAX: u32 = 3;
 
 /// The memory a thread uses for one file after the other.
 pub struct Scratch {
@@ -92,7 +95,11 @@ where
     let mut errors = Vec::new();
     let mut rest = None;
     let mut resume = group.resume;
-    for (files_done, path) in (0..).zip(group.paths.split_inclusive(|&b| b == 0)) {
+    let mut looks = 1;
+    let mut paths = (0..)
+        .zip(group.paths.split_inclusive(|&b| b == 0))
+        .peekable();
+    while let Some(&(files_done, path)) = paths.peek() {
         if work.read_bytes >= GROUP_BYTES || work.record_bytes >= GROUP_RECORDS {
             rest = Some(Rest {
                 files_done,
@@ -103,7 +110,7 @@ where
         }
         let (before, tally) = (work.segments.mark(), work.tally);
         let begun = resume.take();
-        match work.index_file(&root, path, begun) {
+        match work.index_file(&root, path, begun, &group.source) {
             // Of a file in parts, the last one counts.
             Ok(None) => work.tally.files += u64::from(!begun.is_some_and(|resume| resume.alone)),
             Ok(Some(resume)) => {
@@ -124,6 +131,14 @@ where
                 });
                 break;
             }
+            Err(Stop::Own) => {}
+            // Its contents may be whole again at the next look.
+            Err(Stop::File(FileError::Changed)) if begun.is_none() && looks < LOOKS_MAX => {
+                work.segments.rewind(before);
+                work.tally = tally;
+                looks += 1;
+                continue;
+            }
             Err(Stop::File(error)) => {
                 work.segments.rewind(before);
                 work.tally = tally;
@@ -131,6 +146,8 @@ where
                 errors.push((Blob(path[..path.len() - 1].to_vec()), error.to_string()));
             }
         }
+        looks = 1;
+        paths.next();
     }
     Outcome {
         records: work.segments.finish(),
@@ -142,6 +159,8 @@ where
 
 /// Why a file was left.
 enum Stop {
+    /// It is output of this very run.
+    Own,
     /// No buffer for its records.
     Starved,
     /// It failed.
@@ -184,9 +203,13 @@ where
         root: impl AsFd,
         path: &[u8],
         resume: Option<Resume>,
+        source: &Source,
     ) -> Result<Option<Resume>, Stop> {
         let name = CStr::from_bytes_with_nul(path).expect("a path ends in its only NUL");
         let mut reading = Reading::open(root, name, &mut self.scratch.window)?;
+        if source.is_own(reading.stamp().id()) {
+            return Err(Stop::Own);
+        }
         let (mut line, mut end, mut alone) = (1, part_end(0), false);
         if let Some(resume) = resume {
             (line, end, alone) = (resume.line, part_end(resume.offset), resume.alone);

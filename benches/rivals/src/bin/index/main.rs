@@ -16,6 +16,7 @@
 #[allow(dead_code, unused_imports)]
 #[path = "../../../../../src/bin/pinfold/index/mod.rs"]
 mod index;
+mod shapes;
 mod xargs;
 
 use std::cell::RefCell;
@@ -75,10 +76,9 @@ impl Rayon {
             .num_threads(threads)
             .build()
             .expect("threads");
-        let root = Arc::new(File::open(&job.dir).expect("the tree is there"));
         Rayon {
             pool,
-            root,
+            root: job.root.clone(),
             in_flight_max: 16 * threads,
         }
     }
@@ -181,26 +181,16 @@ fn main() {
     let args = Args::parse();
     let dir = args.dir.canonicalize().expect("the tree is there");
     let mut bench = Bench::new("index", args.options);
-    let job = Job {
-        dir,
-        lines: args.lines,
-        skip: Vec::new(),
-    };
+    let job = Job::new(dir, args.lines, Vec::new()).expect("the tree is there");
     let threads = args.workers;
     let pinfold = || {
         turn(
             &job,
-            || Parallel::start(threads, 1, None).expect("workers"),
+            || Parallel::start(&job, threads, 1, None).expect("workers"),
             |e| e.shutdown(false),
         )
     };
-    let sequential = || {
-        turn(
-            &job,
-            || Sequential::new(&job).expect("the tree is there"),
-            drop,
-        )
-    };
+    let sequential = || turn(&job, || Sequential::new(&job), drop);
     let rayon = || turn(&job, || Rayon::new(&job, threads), drop);
 
     let first = sequential().1;
@@ -247,5 +237,6 @@ fn main() {
     });
     let rounds = bench.rounds(7, 3);
     bench.run(race, rounds);
+    shapes::run(&mut bench);
     bench.finish();
 }

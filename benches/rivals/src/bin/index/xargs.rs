@@ -18,13 +18,9 @@ pub const FILES: &str = "--files";
 pub fn index_files() {
     let mut args = std::env::args_os().skip(2);
     let lines = args.next().and_then(|n| n.to_str()?.parse().ok());
-    let dir = std::env::current_dir().expect("a directory");
-    let job = Job {
-        dir: PathBuf::from("."),
-        lines: lines.expect("lines in a chunk"),
-        skip: Vec::new(),
-    };
-    let executor = Sequential::new(&job).expect("the tree is there");
+    let lines = lines.expect("lines in a chunk");
+    let job = Job::new(PathBuf::from("."), lines, Vec::new()).expect("the tree is there");
+    let executor = Sequential::new(&job);
     let mut paths = Vec::new();
     let mut files = 0;
     for file in args {
@@ -33,7 +29,7 @@ pub fn index_files() {
         files += 1;
     }
     let mut group = Group {
-        root: Blob(dir.as_os_str().as_bytes().to_vec()),
+        source: job.source.clone(),
         lines: job.lines,
         paths: Blob(paths),
         files,

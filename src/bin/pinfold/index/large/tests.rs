@@ -41,16 +41,12 @@ impl Executor for Counting {
 
 /// Runs the job both ways and compares; returns what both said.
 fn check(root: &Path, lines: u64) -> Summary<Vec<u8>> {
-    let job = Job {
-        dir: root.to_path_buf(),
-        lines,
-        skip: Vec::new(),
-    };
+    let job = Job::new(root.to_path_buf(), lines, Vec::new()).unwrap();
     let hooks = Hooks {
         stop: &|| false,
         seen: &|_| {},
     };
-    let sequential = Sequential::new(&job).unwrap();
+    let sequential = Sequential::new(&job);
     let plain = run(&job, &sequential, Some(Vec::new()), &hooks).unwrap();
     let counting = Counting(sequential, File::open(root).unwrap());
     let divided = run(&job, &counting, Some(Vec::new()), &hooks).unwrap();
@@ -130,15 +126,8 @@ fn a_file_that_changes_between_counting_and_indexing_fails_once() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("large");
     fs::write(&path, text(5 * PART_BYTES)).unwrap();
-    let job = Job {
-        dir: root.path().to_path_buf(),
-        lines: 50,
-        skip: Vec::new(),
-    };
-    let counting = Counting(
-        Sequential::new(&job).unwrap(),
-        File::open(root.path()).unwrap(),
-    );
+    let job = Job::new(root.path().to_path_buf(), 50, Vec::new()).unwrap();
+    let counting = Counting(Sequential::new(&job), File::open(root.path()).unwrap());
     // Told how far it is after each part; the second time, the file changes.
     let told = std::cell::Cell::new(0);
     let seen = |_: &Tally| {

@@ -18,11 +18,7 @@ fn tree() -> (tempfile::TempDir, Job) {
             fs::write(root.path().join(format!("{dir}/{file}")), text).unwrap();
         }
     }
-    let job = Job {
-        dir: root.path().to_path_buf(),
-        lines: 50,
-        skip: Vec::new(),
-    };
+    let job = Job::new(root.path().to_path_buf(), 50, Vec::new()).unwrap();
     (root, job)
 }
 
@@ -104,11 +100,11 @@ impl Executor for Flawed {
 #[test]
 fn rests_and_starvation_do_not_show() {
     let (_root, job) = tree();
-    let plain = run_on(&job, &Sequential::new(&job).unwrap());
+    let plain = run_on(&job, &Sequential::new(&job));
     assert_eq!(plain.tally.files, 300);
     assert_eq!(plain.digest, blake3::hash(plain.out.as_ref().unwrap()));
     for mischief in [Mischief::Lazy, Mischief::Starved] {
-        let flawed = run_on(&job, &Flawed(Sequential::new(&job).unwrap(), mischief));
+        let flawed = run_on(&job, &Flawed(Sequential::new(&job), mischief));
         assert!(flawed.out == plain.out);
         assert_eq!(flawed.tally, plain.tally);
         assert!(flawed.errors.is_empty());
@@ -118,11 +114,8 @@ fn rests_and_starvation_do_not_show() {
 #[test]
 fn one_poisonous_file_is_one_error() {
     let (_root, job) = tree();
-    let plain = run_on(&job, &Sequential::new(&job).unwrap());
-    let flawed = run_on(
-        &job,
-        &Flawed(Sequential::new(&job).unwrap(), Mischief::Poison),
-    );
+    let plain = run_on(&job, &Sequential::new(&job));
+    let flawed = run_on(&job, &Flawed(Sequential::new(&job), Mischief::Poison));
     assert_eq!(
         flawed.errors,
         [(Blob(b"b/7".to_vec()), "poison".to_string())]
@@ -140,15 +133,16 @@ fn one_poisonous_file_is_one_error() {
 #[test]
 fn files_to_skip_are_skipped() {
     let (_root, mut job) = tree();
-    job.skip = vec![b"c/99".to_vec()];
-    let run = run_on(&job, &Sequential::new(&job).unwrap());
+    let own = File::open(job.dir.join("c/99")).unwrap();
+    job = Job::new(job.dir, 50, vec![FileId::of(own).unwrap()]).unwrap();
+    let run = run_on(&job, &Sequential::new(&job));
     assert_eq!(run.tally.files, 299);
 }
 
 #[test]
 fn a_stopped_run_stops() {
     let (_root, job) = tree();
-    let executor = Sequential::new(&job).unwrap();
+    let executor = Sequential::new(&job);
     let groups = Cell::new(0);
     let hooks = Hooks {
         stop: &|| groups.get() >= 3,
@@ -162,7 +156,7 @@ fn a_stopped_run_stops() {
 #[test]
 fn a_full_disk_is_an_error() {
     let (_root, job) = tree();
-    let executor = Sequential::new(&job).unwrap();
+    let executor = Sequential::new(&job);
     let full = fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")

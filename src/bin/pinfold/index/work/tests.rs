@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::super::source::Source;
 use super::*;
 
 /// A group of `paths` in chunks of `lines`.
 fn group(paths: &[&str], lines: u64) -> Group {
     Group {
-        root: Blob::default(),
+        source: Source::default(),
         lines,
         paths: Blob(
             paths
