@@ -29,6 +29,7 @@ pub fn tests() -> Vec<Trial> {
             "tool_what_cannot_be_written_is_told_before_the_work",
             told_before,
         ),
+        test("tool_a_limit_on_file_sizes_is_an_error", file_size_limit),
         test("tool_closed_pipes_end_it_quietly", closed_pipes),
         test("tool_full_or_closed_streams_give_the_status", full_streams),
         test("tool_ignored_signals_stay_ignored", ignored_signals),
@@ -201,6 +202,19 @@ fn told_before() {
         assert!(ended.stderr.contains(why), "{out}: {ended:?}");
     }
     assert!(!at.path().join("new").exists());
+}
+
+fn file_size_limit() {
+    let at = scratch();
+    fs::write(at.path().join("out"), "old").expect("a file");
+    let ended = shell(
+        at.path(),
+        "ulimit -f 8; $P index tree --workers 0 --lines 1 --out out",
+    );
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.stderr.contains("File too large"), "{ended:?}");
+    let text = fs::read_to_string(at.path().join("out"));
+    assert_eq!(text.expect("readable"), "old");
 }
 
 fn closed_pipes() {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::outcome::Tally;
@@ -51,6 +51,8 @@ impl Watch {
     pub fn start() -> std::io::Result<Watch> {
         let watch = Watch(Arc::default());
         let mine = watch.clone();
+        // A caught SIGXFSZ ends nobody: a write beyond the limit on file sizes is an error like any other.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let ignored = ignored();
         let wanted = [SIGINT, SIGTERM, SIGHUP];
         let mut signals = Signals::new(wanted.iter().filter(|&&s| !is_in(ignored, s)))?;
