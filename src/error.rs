@@ -174,7 +174,7 @@ pub enum TaskError {
     /// came before it had begun. One of no time at all has passed when the task is
     /// submitted: it is never run.
     DeadlineExceeded {
-        /// How long after its submission the deadline was.
+        /// How long after it was queued the deadline was.
         limit: Duration,
         /// Whether it had begun; its worker was killed then, if it still ran.
         begun: bool,

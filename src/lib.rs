@@ -1,8 +1,8 @@
 //! pinfold runs a program's work in a fold of pinned worker processes on one Linux
 //! server: the speed of an in-process thread pool with the safety of processes.
 //!
-//! A worker that segfaults, leaks or hangs costs one attempt at one task; the
-//! program goes on. Tasks and data pass through shared memory, without a copy.
+//! A worker that segfaults, is killed, or hangs in a task with a deadline costs one
+//! attempt at one task; the program goes on. Tasks and data pass through shared memory, without a copy.
 //!
 //! ```
 //! # pinfold::test_setup!();

@@ -86,7 +86,7 @@ where
         self
     }
 
-    /// The task must have ended `limit` after its submission, whatever it does. If it
+    /// The task must have ended `limit` after it is queued, whatever it does. If it
     /// has not, it ends with
     /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded): before it
     /// has begun it is taken back; while it runs its worker is killed (after
@@ -118,7 +118,7 @@ where
         self
     }
 
-    /// The task must have begun `limit` after its submission; if it has not, it is taken
+    /// The task must have begun `limit` after it is queued; if it has not, it is taken
     /// back and ends with
     /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded). One that has
     /// begun is left alone. A limit of zero has passed at once: such a task is not
@@ -145,7 +145,7 @@ where
         self
     }
 
-    /// The task should have ended `limit` after its submission; it sees so itself, with
+    /// The task should have ended `limit` after it is queued; it sees so itself, with
     /// [`Context::deadline`](crate::Context::deadline), and nobody else does anything
     /// about it.
     ///

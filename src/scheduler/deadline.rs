@@ -27,7 +27,7 @@ use super::timers::Due;
 /// A hard deadline that a task was submitted with.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
-    /// How long after its submission.
+    /// How long after it is queued.
     pub limit: Duration,
     /// It came while the task was running: there is no other attempt.
     pub has_come: bool,

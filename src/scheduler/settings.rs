@@ -17,11 +17,11 @@ pub struct Settings {
     pub attempts: u32,
     /// How long to wait between attempts.
     pub backoff: Backoff,
-    /// How long after its submission it must have ended.
+    /// How long after it is queued it must have ended.
     pub deadline: Option<Duration>,
-    /// How long after its submission it must have begun.
+    /// How long after it is queued it must have begun.
     pub start_limit: Option<Duration>,
-    /// How long after its submission it should have ended.
+    /// How long after it is queued it should have ended.
     pub soft_limit: Option<Duration>,
     /// When it is tried again if it fails by itself.
     pub retry: Option<Retry>,

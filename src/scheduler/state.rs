@@ -111,9 +111,9 @@ pub struct Extra {
     pub permits: Vec<Permit>,
     /// It was cancelled: there is no other attempt.
     pub is_cancelled: bool,
-    /// How long after its submission it must have begun.
+    /// How long after it is queued it must have begun.
     pub start_limit: Option<Duration>,
-    /// How long after its submission it should have ended.
+    /// How long after it is queued it should have ended.
     pub soft_limit: Option<Duration>,
 }
 
