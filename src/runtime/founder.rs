@@ -9,7 +9,7 @@ use crate::error::StartError;
 use crate::layout::{Fold, Plan, Shape};
 use crate::prim::{Death, Overdue};
 use crate::process::{Introduction, WorkerOrder};
-use crate::scheduler::{Book, Counters, Scheduler};
+use crate::scheduler::{Book, Counters, STRAY_GRACE, Scheduler};
 use crate::shm::Segment;
 use crate::supervise::{BEATS, Commands, Events, LogThread, Settings, Supervisor};
 use crate::sys::barrier;
@@ -153,6 +153,7 @@ impl Founder {
             counters,
         );
         scheduler.orphans = self.orphans;
+        scheduler.stray_grace = STRAY_GRACE.max(self.settings.grace);
         if let Some(book) = &self.profile {
             scheduler.profile_into(Arc::clone(book));
         }

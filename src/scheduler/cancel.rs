@@ -3,7 +3,7 @@
 //! | the task is | what happens |
 //! | --- | --- |
 //! | pending in a slot, queued, or waits for its next attempt | it ends; the compare-and-swap that does so competes with the claim |
-//! | running | its note says that it is to end; it looks when it likes; there is no other attempt. With a grace, its worker is killed if it has not ended by then |
+//! | running | its note says that it is to end, and so do those of its [kin](super::kin); it looks when it likes; there is no other attempt. With a grace, its worker is killed if it has not ended by then |
 //! | ended | nothing |
 
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ impl Scheduler {
         self.reap(&mut state);
         self.fail_pending(&mut state, &TaskError::Cancelled);
         self.cancel_in_transit(&mut state);
+        // Detached ones too.
+        self.tell_all_spawned();
         for slot in state.slots() {
             self.cancel_slot(&mut state, slot, None);
         }
@@ -110,6 +112,7 @@ impl Scheduler {
         extra.is_cancelled = true;
         self.fold.notes[slot as usize].cancel(generation);
         self.fold.header.cancels();
+        self.tell_kin(root);
         if let Some(at) = grace.and_then(|grace| Instant::now().checked_add(grace)) {
             self.add_timer(state, at, slot, Due::Deadline);
         }

@@ -278,7 +278,15 @@ impl Scheduler {
         cell.release(generation);
         inflight.generation = generation.next();
         // Dropping the holds frees the arguments' buffers.
-        inflight.extra = None;
+        let extra = inflight.extra.take();
+        let error = || outcome.as_ref().err().map(|error| &**error);
+        if extra.is_some_and(|extra| extra.ends_early(error())) {
+            let root = Hint {
+                slot: SlotIndex(slot),
+                generation,
+            };
+            self.end_kin(state, root);
+        }
         state.vacate(slot);
         let has_edges = laid.is_some_and(|laid| self.hand_over(state, &laid, ticket, &outcome));
         self.end(state, ticket, outcome);

@@ -37,7 +37,11 @@ impl Scheduler {
     /// When [`Scheduler::tick`] should be called next.
     pub fn next_timer(&self) -> Option<Instant> {
         let state = self.lock();
-        state.timers.next().into_iter().chain(state.watch).min()
+        let strays = state.strays.iter().map(|stray| stray.at);
+        (state.timers.next().into_iter())
+            .chain(state.watch)
+            .chain(strays)
+            .min()
     }
 
     /// Does what is due; returns the running tasks that must be ended.
@@ -62,6 +66,9 @@ impl Scheduler {
                     overdue.extend(self.expire(&mut state, timer.slot, was_asked));
                 }
             }
+        }
+        if !state.strays.is_empty() {
+            overdue.extend(self.strays_due(&mut state, now));
         }
         if state.watch.is_some_and(|at| at <= now) {
             self.look_behind(&mut state);
@@ -132,7 +139,7 @@ impl Scheduler {
     }
 
     /// Which worker runs the task in `slot` now.
-    fn runner(&self, slot: u32, generation: Generation) -> Option<u32> {
+    pub(super) fn runner(&self, slot: u32, generation: Generation) -> Option<u32> {
         let word = self.fold.slots[slot as usize].word();
         let shape = &self.fold.plan.shape;
         let runs = matches!(
@@ -145,15 +152,22 @@ impl Scheduler {
 
     /// Whether its worker, which stands still, is in the middle of the task. If so
     /// the task ends when the worker does; with a `grace`, it is looked at again
-    /// after that time.
+    /// after that time. What it has spawned is told.
     pub fn strike(&self, overdue: &Overdue, grace: Option<Duration>) -> bool {
         let Hint { slot, generation } = overdue.task;
         let mut state = self.lock();
-        let inflight = &state.inflight[slot.at()];
-        let is_live = inflight.ticket.is_some() && inflight.generation == generation;
-        if !is_live || self.runner(slot.0, generation) != Some(overdue.worker) {
+        if self.runner(slot.0, generation) != Some(overdue.worker) {
             return false;
         }
+        let Some(inflight) = state.inflight.get(slot.at()) else {
+            return true; // a stray
+        };
+        if inflight.ticket.is_none() || inflight.generation != generation {
+            return false;
+        }
+        self.fold.notes[slot.at()].cancel(generation);
+        self.fold.header.cancels();
+        self.tell_kin(overdue.task);
         if let Some(grace) = grace {
             let at = Instant::now() + grace;
             self.add_timer(&mut state, at, slot.0, Due::Grace);

@@ -27,6 +27,7 @@ mod graph;
 mod group;
 mod inputs;
 mod inspect;
+mod kin;
 mod lead;
 mod limit;
 mod locations;
@@ -58,6 +59,7 @@ pub use backoff::Backoff;
 pub use depend::{Dependencies, Dependency, Few};
 pub use group::{Ended, Group};
 pub use inputs::{Build, List, Unfinished};
+pub use kin::STRAY_GRACE;
 pub use limit::Limit;
 pub use news::{Follower, Listener, News};
 pub use profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};
@@ -70,6 +72,7 @@ pub use value::{Outcome, Value, decode_again, small};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
@@ -107,6 +110,8 @@ pub struct Scheduler {
     pub(self) allowed_cpus: usize,
     /// What becomes of what the dead have spawned.
     pub orphans: Orphans,
+    /// How long what was told to end may go on when nobody waits for it any more.
+    pub stray_grace: Duration,
     /// Rung when the supervisor should look: an earlier timer, or damage.
     pub(self) bell: Arc<Bell>,
     /// Apart from what every thread only reads.
@@ -140,6 +145,7 @@ impl Scheduler {
             capacity,
             allowed_cpus,
             orphans: Orphans::Cancel,
+            stray_grace: STRAY_GRACE,
             bell,
             state,
             condemned: AtomicBool::new(false),

@@ -92,8 +92,12 @@ impl Scheduler {
     /// Cancels a queued orphan if the task that it is part of was cancelled.
     fn cancel_if_root_is(&self, slot: u32, generation: Generation) -> bool {
         let root = self.fold.notes[slot as usize].root();
-        let is_cancelled = root.slot.0 < self.fold.plan.shape.host_slots()
-            && self.fold.notes[root.slot.at()].is_cancelled(root.generation);
+        let is_root_cancelled = || {
+            root.slot.0 < self.fold.plan.shape.host_slots()
+                && self.fold.notes[root.slot.at()].is_cancelled(root.generation)
+        };
+        // It hears of it by its own note if the root is over.
+        let is_cancelled = self.was_told(slot, generation) || is_root_cancelled();
         is_cancelled && self.fold.slots[slot as usize].cancel(generation)
     }
 

@@ -10,14 +10,15 @@
 //! adopted), and what it has left to tasks that it spawned is inherited, if these are
 //! to be finished; then the pool frees what only the dead owned, results of unfinished
 //! runs included; then tasks it was running are moved on; then the hints it had
-//! announced are issued again; last, its record is made ready for its successor.
+//! announced are issued again (before the words of what it was running change, their kin
+//! is told: [`kin`](super::kin)); last, its record is made ready for its successor.
 //! All of it may be done twice.
 
 use std::time::Instant;
 
 use crate::error::{Attempt, Death, TaskError};
 use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
-use crate::task::TaskState;
+use crate::task::{Orphans, TaskState};
 
 use super::Scheduler;
 use super::locations::Location;
@@ -78,6 +79,9 @@ impl Scheduler {
             self.will_be_collected(&state, slot, is_dead)
         });
 
+        if self.orphans == Orphans::Cancel {
+            self.end_kin_of_dead(&mut state, is_dead);
+        }
         let mut running = 0;
         for index in state.slots() {
             if state.inflight[index as usize].ticket.is_none() {
@@ -227,6 +231,7 @@ impl Scheduler {
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
         let extra = inflight.extra.get_or_insert_default();
+        extra.has_kin = true;
         if extra.is_cancelled {
             self.end_early(state, index, TaskError::Cancelled);
             return;
@@ -363,6 +368,7 @@ impl Scheduler {
         state.homeless.clear();
         self.disown(state);
         state.dying.clear();
+        state.strays.clear();
         state.timers.clear();
         failed
     }

@@ -238,8 +238,13 @@ impl Scheduler {
     fn put_off(&self, state: &mut State, slot: u32) {
         let inflight = &mut state.inflight[slot as usize];
         let generation = inflight.generation;
-        let retries = inflight.extra.as_mut().and_then(|e| e.retries.as_mut());
-        let Some(retries) = retries else { return };
+        let Some(extra) = inflight.extra.as_mut() else {
+            return;
+        };
+        extra.has_kin = true;
+        let Some(retries) = extra.retries.as_mut() else {
+            return;
+        };
         retries.failures += 1;
         let delay = retries.retry.delay(retries.failures);
         self.fold.slots[slot as usize].hold(generation);

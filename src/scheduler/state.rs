@@ -19,6 +19,7 @@ use crate::task::{Head, INLINE_LEN, Label};
 use super::backoff::Backoff;
 use super::deadline::Deadline;
 use super::graph::Graph;
+use super::kin::Stray;
 use super::limit::Permit;
 use super::orphans::Adopted;
 use super::pending::Nodes;
@@ -111,10 +112,23 @@ pub struct Extra {
     pub permits: Vec<Permit>,
     /// It was cancelled: there is no other attempt.
     pub is_cancelled: bool,
+    /// An attempt has ended, and may have left tasks that it spawned.
+    pub has_kin: bool,
     /// How long after it is queued it must have begun.
     pub start_limit: Option<Duration>,
     /// How long after it is queued it should have ended.
     pub soft_limit: Option<Duration>,
+}
+
+impl Extra {
+    /// Whether the task ends before its time if it ends like this, and may leave tasks that
+    /// it spawned.
+    pub fn ends_early(&self, error: Option<&TaskError>) -> bool {
+        use TaskError::{Cancelled, DeadlineExceeded};
+        let has_come = self.deadline.is_some_and(|deadline| deadline.has_come);
+        let is_early = || matches!(error, Some(Cancelled | DeadlineExceeded { .. }));
+        self.is_cancelled || has_come || (self.has_kin && is_early())
+    }
 }
 
 impl Inflight {
@@ -283,6 +297,8 @@ pub struct State {
     pub dying: Vec<Dying>,
     /// Spawned tasks whose owner has died, and that have not ended.
     pub adopted: Vec<Adopted>,
+    /// Spawned tasks that are to end, and run although nobody waits for them any more.
+    pub strays: Vec<Stray>,
     pub timers: Timers,
     /// When to look whether work waits behind a long task while somebody sleeps.
     pub watch: Option<Instant>,
@@ -360,6 +376,7 @@ impl State {
             offline: vec![false; executors],
             dying: Vec::new(),
             adopted: Vec::new(),
+            strays: Vec::new(),
             timers: Timers::default(),
             watch: None,
             ended_before: 0,

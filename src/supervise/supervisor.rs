@@ -551,7 +551,12 @@ impl Supervisor {
             self.statuses.ask(&self.zygote);
             let until_told = self.statuses.next_due();
             let until_told = until_told.map(|at| at.saturating_duration_since(Instant::now()));
-            let (socket, ended) = self.wait(Some(until_told.map_or(left, |at| at.min(left))));
+            // What must end by now is not waited for as long as the others.
+            self.end_all_overdue(Instant::now());
+            let next_timer = self.events.next_timer();
+            let until_due = next_timer.map(|at| at.saturating_duration_since(Instant::now()));
+            let dues = until_told.into_iter().chain(until_due);
+            let (socket, ended) = self.wait(Some(dues.fold(left, Duration::min)));
             for worker in ended {
                 self.gone(worker);
             }

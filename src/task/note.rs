@@ -5,10 +5,13 @@
 //!   0       8          16     24         32         40                      128
 //!   +-------+----------+------+----------+----------+-----------------------+
 //!   | asked | deadline | root | progress | fraction | message: 88 bytes     |
+//!   |       | parent   |      |          |          |                       |
 //!   +-------+----------+------+----------+----------+-----------------------+
 //!
 //!   asked      47 … 8 generation          7 … 0  flags          by the host
 //!   deadline   ns of the monotonic clock                        by the host
+//!   parent     of a spawned task, which has no deadline of its own: hint of the task
+//!              that has spawned it
 //!   root       hint of the host's task that a spawned one is part of
 //!   progress   63 … 24 generation   23 … 8 count, odd while it is written
 //!              7 … 0 bytes of the message                       by the task
@@ -35,6 +38,7 @@ const TRIES: usize = 64;
 #[repr(C, align(128))]
 pub struct Note {
     asked: AtomicU64,
+    /// Of a spawned task: its parent.
     deadline: AtomicU64,
     root: AtomicU64,
     progress: AtomicU64,
@@ -61,7 +65,8 @@ pub struct Reported {
 
 impl Note {
     fn ask(&self, generation: Generation, flag: u64) {
-        // Relaxed: only the host writes it, under its lock.
+        // Relaxed: only the host writes it, under its lock; but for `cancel` of a spawned
+        // task, of which nothing else is asked: all who write it write the same.
         let old = self.asked.load(Ordering::Relaxed);
         let same = old >> 8 == generation.raw();
         let flags = if same { old & 0xff } else { 0 };
@@ -77,7 +82,7 @@ impl Note {
         asked >> 8 == generation.raw() && asked & flag != 0
     }
 
-    /// The task is to end: by the host.
+    /// The task is to end: by the host; of a spawned one, also by who spawns it.
     pub fn cancel(&self, generation: Generation) {
         self.ask(generation, CANCEL);
     }
@@ -112,11 +117,19 @@ impl Note {
         self.is_asked(generation, LISTENING)
     }
 
-    /// The host's task that this one is part of: by who spawns it, before it is queued.
+    /// The host's task that this one is part of, and the one that spawns it: by who spawns
+    /// it, before it is queued.
     #[inline]
-    pub fn set_root(&self, root: u64) {
-        // Relaxed: queueing the slot publishes it.
+    pub fn set_kin(&self, root: u64, parent: u64) {
+        // Relaxed: queueing the slot publishes both.
         self.root.store(root, Ordering::Relaxed);
+        self.deadline.store(parent, Ordering::Relaxed);
+    }
+
+    /// The task that has spawned this one; not checked.
+    pub fn parent(&self) -> Hint {
+        // Relaxed: who has read the slot's word has acquired it.
+        Hint::unpack(self.deadline.load(Ordering::Relaxed))
     }
 
     /// The host's task that this one is part of; not checked.

@@ -111,15 +111,22 @@ impl Context {
         self.running().map(|(_, hint)| TaskId::of(hint))
     }
 
-    /// Whether the task was cancelled, or the task of the host that it is part of. Costs
-    /// a few ns: ask often.
+    /// Whether the task was told to end: it was cancelled, or its hard deadline has passed.
+    ///
+    /// A task that another has spawned hears the same of the task of the host that it is part
+    /// of, wherever it runs, and also that this one, or its own parent, has died with its
+    /// worker; and a detached one hears that the runtime shuts down. Once true it stays true.
+    /// What does not listen is killed with its worker in the end: see [`spawn`](crate::spawn()).
+    ///
+    /// Costs a few ns: ask often.
     ///
     /// ```
     /// assert!(!pinfold::context().is_cancelled()); // in the host
     /// ```
     pub fn is_cancelled(self) -> bool {
-        self.running()
-            .is_some_and(|(nest, hint)| nest.runner.is_cancelled(hint))
+        self.running().is_some_and(|(nest, hint)| {
+            nest.runner.is_cancelled(hint) || nest.runner.is_left_behind(hint)
+        })
     }
 
     /// For `?`: an error if the task was cancelled.

@@ -161,16 +161,27 @@ impl Runner {
         (root.slot.0 < shape.host_slots()).then_some(root)
     }
 
-    /// Whether the task of the host that `hint` is part of was cancelled.
+    /// Whether the task of `hint` was told to end, or the task of the host that it is part of.
     #[inline]
     pub(super) fn is_cancelled(&self, hint: Hint) -> bool {
-        self.fold.header.has_cancelled() && self.is_root_cancelled(hint)
+        self.fold.header.has_cancelled() && self.is_told(hint)
     }
 
+    /// Its own note counts as well as its root's: that may have ended, and its slot may have
+    /// another task (`scheduler/kin.rs`).
     #[inline(never)]
-    fn is_root_cancelled(&self, hint: Hint) -> bool {
-        self.root_of(hint)
-            .is_some_and(|root| self.fold.notes[root.slot.at()].is_cancelled(root.generation))
+    fn is_told(&self, hint: Hint) -> bool {
+        let is_told = |hint: Hint| {
+            let note = self.fold.notes.get(hint.slot.at());
+            note.is_some_and(|note| note.is_cancelled(hint.generation))
+        };
+        is_told(hint) || self.root_of(hint).is_some_and(is_told)
+    }
+
+    /// Whether everything stops, and `hint` is a spawned task: all that are waited for have
+    /// ended by then, so this one was detached.
+    pub(super) fn is_left_behind(&self, hint: Hint) -> bool {
+        self.fold.header.is_stopping() && hint.slot.0 >= self.fold.plan.shape.host_slots()
     }
 
     /// When the task of the host that `hint` is part of should have ended.

@@ -5,7 +5,7 @@
 //!
 //! | step | lines written | locked |
 //! | --- | --- | --- |
-//! | spawn | slot (arguments, word), note (root), what the owner knows of it, ring (word, tail) | – |
+//! | spawn | slot (arguments, word), note (root, parent), what the owner knows of it, ring (word, tail) | – |
 //! | join | slot (word), the record (which task is on top) | the claim |
 //! | | slot (word: free), what the owner knows of it | – |
 //!
@@ -20,6 +20,7 @@ use crate::error::TaskError;
 use crate::pool::{Transfer, encoding};
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
+use crate::sys::barrier;
 use crate::task::{
     Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, TaskState, entry_of,
 };
@@ -67,20 +68,40 @@ impl Nest {
         let child = self.child_at(place);
         self.owns.entries[place].set(Some(entry));
         write(cell);
-        self.notes[place].set_root(self.root());
+        let (root, parent) = self.kin();
+        self.notes[place].set_kin(root, parent);
         cell.queue(child.generation);
+        // Whoever tells the parent that it is to end passes the heavy barrier before it looks
+        // for its children: it sees this one, or we see what was told.
+        barrier::light();
+        if self.runner.fold.header.has_cancelled() {
+            self.pass_on(place, child, Hint::unpack(parent));
+        }
         self.offer(child);
         child
     }
 
-    /// The hint of the host's task that what runs here is part of; not checked.
-    #[inline]
-    fn root(&self) -> u64 {
-        // Relaxed: this thread's own word.
-        self.root_above(self.doing.top.load(Ordering::Relaxed))
+    /// Tells a child what its parent was told. It was not offered yet: nobody runs it.
+    #[cold]
+    #[inline(never)]
+    fn pass_on(&self, place: usize, child: Hint, parent: Hint) {
+        if self.runner.is_cancelled(parent) {
+            self.notes[place].cancel(child.generation);
+        }
     }
 
-    /// The same, `top` being on top of the stack.
+    /// The hints of the host's task that what runs here is part of, and of what runs; not
+    /// checked.
+    #[inline]
+    fn kin(&self) -> (u64, u64) {
+        // Relaxed: this thread's own word.
+        let top = self.doing.top.load(Ordering::Relaxed);
+        let root = self.root_above(top);
+        (root, if top == 0 { root } else { top })
+    }
+
+    /// The hint of the host's task that what runs here is part of, `top` being on top of the
+    /// stack; not checked.
     #[inline]
     fn root_above(&self, top: u64) -> u64 {
         match top {
@@ -123,6 +144,10 @@ impl Nest {
             return Err(wrong(why.into()));
         }
         let Some(place) = self.free_slot() else {
+            let (_, parent) = self.kin();
+            if self.runner.is_cancelled(Hint::unpack(parent)) {
+                return Err(TaskError::Cancelled);
+            }
             // All slots are taken, by tasks on this very stack perhaps: one that is so
             // deep is run at once, without a slot.
             let finished = self.stack.with_enough(|| {

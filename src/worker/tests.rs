@@ -171,7 +171,7 @@ fn a_task_is_part_of_its_own_root_again_after_it_has_helped() {
         slot: SlotIndex(3),
         generation: Generation::new(7),
     };
-    pair.other.fold.notes[child.slot.at()].set_root(root.pack());
+    pair.other.fold.notes[child.slot.at()].set_kin(root.pack(), root.pack());
     let before = pair.other.root();
     pair.is_stolen(child);
     assert_eq!(pair.other.root(), before);

@@ -315,9 +315,9 @@ fn orphans_of_a_cancelled_task_do_not_begin() {
         let children = [0, 1].map(|at| spawned(&scheduler, DEAD, at));
         let [of_it, of_another] = children;
         let note = |hint: Hint| &scheduler.fold.notes[hint.slot.at()];
-        note(of_it).set_root(root.pack());
+        note(of_it).set_kin(root.pack(), root.pack());
         let slot = SlotIndex(root.slot.0 + 1);
-        note(of_another).set_root(Hint { slot, ..root }.pack());
+        note(of_another).set_kin(Hint { slot, ..root }.pack(), root.pack());
         if is_before {
             assert!(scheduler.cancel(&ticket, None));
         }

@@ -48,7 +48,7 @@ impl Supervisor {
             tracing::warn!(
                 worker = overdue.worker,
                 pid,
-                "a task is past its hard deadline"
+                "a task that must end by now is ended with its worker"
             );
             let sent = match grace {
                 Some(_) => pidfd::terminate(pidfd.as_fd()),
