@@ -35,11 +35,13 @@ fn tell(scheduler: &Scheduler, news: News, log: &Log) {
             task,
             name,
             ran,
-            outcome,
+            mut outcome,
             judge,
         } => {
             let mut has_failed = false;
-            alone(log, "retry_when", name(), || has_failed = judge(&outcome));
+            alone(log, "retry_when", name(), || {
+                has_failed = judge(&mut outcome)
+            });
             scheduler.judged(task, ran, outcome, has_failed);
         }
     }

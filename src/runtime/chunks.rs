@@ -197,7 +197,8 @@ where
     /// alone. What ends the task, though, is the outcome of all items of the chunk: a
     /// panic, a death of the worker, a hard deadline (which is for the chunk). What the
     /// settings say of a task is said of a chunk, and [`Stats`](crate::Stats) count
-    /// chunks.
+    /// chunks. Of a task that is [tried again](Task::retry) each item is a task of its own,
+    /// so that it is tried again by itself.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -212,6 +213,32 @@ where
     /// ```
     pub fn chunked(self) -> Chunked<'rt, F, A, R> {
         Chunked { task: self }
+    }
+}
+
+/// Outcomes of chunks, or of items one by one.
+enum Either<C, S> {
+    Chunks(C),
+    Single(S),
+}
+
+impl<C: Iterator, S: Iterator<Item = C::Item>> Iterator for Either<C, S> {
+    type Item = C::Item;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Either::Chunks(chunks) => chunks.next(),
+            Either::Single(single) => single.next(),
+        }
+    }
+}
+
+impl<R, C: Cancel<R>, S: Cancel<R>> Cancel<R> for Either<C, S> {
+    fn cancel(&mut self) {
+        match self {
+            Either::Chunks(chunks) => chunks.cancel(),
+            Either::Single(single) => single.cancel(),
+        }
     }
 }
 
@@ -261,12 +288,15 @@ where
     where
         I: IntoIterator<Item = A>,
     {
+        if self.task.is_tried_again() {
+            return Either::Single(self.task.map(items));
+        }
         let task = self.task.with(of_chunk(self.task.call()));
-        InOrder {
+        Either::Chunks(InOrder {
             chunks: task.map_by(self.chunks(items), CHUNKS_IN_FLIGHT),
             back: 0,
             ready: VecDeque::new(),
-        }
+        })
     }
 
     /// As [`Task::map_unordered`]: the outcomes as they come, each with the number of
@@ -296,10 +326,13 @@ where
     where
         I: IntoIterator<Item = A>,
     {
+        if self.task.is_tried_again() {
+            return Either::Single(self.task.map_unordered(items));
+        }
         let task = self.task.with(of_chunk(self.task.call()));
-        Outcomes {
+        Either::Chunks(Outcomes {
             chunks: task.map_unordered_by(self.chunks(items), CHUNKS_IN_FLIGHT),
             ready: VecDeque::new(),
-        }
+        })
     }
 }

@@ -159,7 +159,7 @@ impl Memo {
     fn ended(&self, key: Key, outcome: &Arc<Outcome>) {
         let mut shared = self.lock();
         let followers = shared.in_flight.remove(&key).unwrap_or_default();
-        let is_value = matches!(&**outcome, Ok(value) if !value.is_err());
+        let is_value = matches!(&**outcome, Ok(value) if !value.is_err() && value.is_for_all());
         if is_value && key.0 == shared.age {
             shared.known.put(key, Arc::clone(outcome));
         }

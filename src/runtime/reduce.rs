@@ -33,6 +33,8 @@ type Blocks<R> = (u64, Vec<R>);
 enum Run<R> {
     /// Of items, from `start`, so many.
     Items(usize, usize, Handle<Blocks<R>>),
+    /// Of one item, which is tried again by itself.
+    Item(usize, Handle<R>),
     /// Of two blocks that make one, from `start`, of so many items.
     Pair(usize, usize, Handle<R>),
 }
@@ -110,6 +112,13 @@ where
                     self.items_out -= 1;
                     match handle.join() {
                         Ok((ns, values)) => self.add_items(start, len, ns, values),
+                        Err(error) => self.fail(error),
+                    }
+                }
+                Some(Run::Item(start, handle)) => {
+                    self.items_out -= 1;
+                    match handle.join() {
+                        Ok(value) => self.add(start, 1, value),
                         Err(error) => self.fail(error),
                     }
                 }
@@ -206,7 +215,9 @@ where
     ///
     /// Short functions are given several items at a time, as by
     /// [`Task::chunked`]; a [hard deadline](Task::hard_deadline) is for so many.
-    /// If the task may be repeated, `combine` may.
+    /// If the task may be repeated, `combine` may. Of a task that is
+    /// [tried again](Task::retry) each item is a task of its own; `combine` is not tried
+    /// again.
     ///
     /// # Errors
     /// The first one, of `combine` too. It cancels the rest; what runs is waited for.
@@ -253,6 +264,14 @@ where
         while reduction.error.is_none() {
             if reduction.items_out >= in_flight {
                 reduction.step();
+                continue;
+            }
+            if self.is_tried_again() {
+                let Some(item) = items.next() else { break };
+                let submitted = self.submit(item);
+                let started = reduction.start(submitted, |handle| Run::Item(start, handle));
+                reduction.items_out += usize::from(started);
+                start += 1;
                 continue;
             }
             let size = reduction.grain.aligned_size(start);

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{TaskError, TraceparentError};
 use crate::prim::Priority;
-use crate::scheduler::{Backoff, Judge, Limit, Outcome, Retry, Settings, decode_again};
+use crate::scheduler::{Backoff, Judge, Limit, Outcome, Retry, Settings, look_at};
 use crate::task::Label;
 
 use super::{Memo, Task};
@@ -177,6 +177,10 @@ where
     /// dies: see [`Task::safe_to_repeat`]. Its arguments must not contain a
     /// [`Loan`](crate::Loan).
     ///
+    /// It holds however the task is submitted. [`chunked`](Task::chunked) and
+    /// [`reduce`](Task::reduce) give each item a task of its own then, so that each is tried
+    /// again by itself; what combines values in `reduce` is not tried again.
+    ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -262,7 +266,10 @@ where
     /// encoded, is not run again, and one that is in flight is joined (and ends as that
     /// does, also if that is cancelled; to cancel the one that has joined does nothing). For functions whose value depends on nothing but
     /// their arguments. Applies to `spawn`; calls with buffers in their arguments, `map`
-    /// and the others run each call.
+    /// and the others run each call. A value with a [`Loan`](crate::Loan) in it has one owner:
+    /// it is not remembered, and a call that has joined another gets
+    /// [`TaskError::Result`](crate::TaskError::Result) instead: return a
+    /// [`Shared`](crate::Shared).
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -391,9 +398,9 @@ where
     }
 }
 
-fn judgement<R: DeserializeOwned + 'static>(judge: fn(&R) -> bool) -> Judge {
-    Arc::new(move |outcome: &Outcome| match outcome {
-        Ok(_) => decode_again::<R>(outcome).is_ok_and(|value| judge(&value)),
+fn judgement<R: Serialize + DeserializeOwned + 'static>(judge: fn(&R) -> bool) -> Judge {
+    Arc::new(move |outcome: &mut Outcome| match outcome {
+        Ok(_) => look_at(outcome, judge).unwrap_or(false),
         Err(error) => matches!(**error, TaskError::Panicked { .. }),
     })
 }

@@ -336,13 +336,19 @@ where
         self.in_flight.unwrap_or(default)
     }
 
+    /// Whether it is tried again when it fails by itself: then it is not put together with
+    /// others.
+    pub(super) fn is_tried_again(&self) -> bool {
+        self.settings.as_ref().is_some_and(|s| s.retry.is_some())
+    }
+
     /// The function.
     pub(super) fn call(&self) -> F {
         self.call
     }
 
     /// Another function with the settings of this one, and its name; but for those that
-    /// speak of this one's values.
+    /// speak of this one's values: when it is tried again.
     pub(super) fn with<G, B, S>(&self, call: G) -> Task<'rt, G, B, S>
     where
         G: Fn(B) -> S + Copy + Send + 'static,
@@ -351,9 +357,9 @@ where
     {
         Task {
             name: self.name,
-            // What a judge judges are this one's values.
             settings: self.settings.clone().map(|mut settings| {
-                Arc::make_mut(&mut settings).judge = None;
+                let own = Arc::make_mut(&mut settings);
+                (own.retry, own.judge) = (None, None);
                 settings
             }),
             in_flight: self.in_flight,

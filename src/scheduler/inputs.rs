@@ -13,7 +13,7 @@ use crate::prim::Priority;
 use crate::task::INLINE_LEN;
 
 use super::submit::Job;
-use super::value::{Outcome, SMALL, Value};
+use super::value::{Outcome, SMALL, Value, loan_in_it};
 
 /// In front of input `at` stands how many form a list together.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +63,7 @@ impl Input {
         match &**outcome {
             Ok(value) if value.is_err() => Err(returned()),
             Ok(Value::Small { len, words, .. }) => Ok(Input::small(*len, *words)),
+            Ok(Value::HandleOnly { .. }) => Err(loan_in_it()),
             Ok(_) => Ok(Input::Shared(Arc::clone(outcome))),
             Err(error) => Err((**error).clone()),
         }
@@ -104,6 +105,7 @@ fn bytes_of(outcome: &Outcome) -> Option<&[u8]> {
         Ok(Value::Small { len, words, .. }) => Some(small_bytes(*len, words)),
         Ok(Value::Large(finished)) => finished.plain_bytes(),
         Ok(Value::Shared(outcome)) => bytes_of(outcome),
+        Ok(Value::HandleOnly { .. }) => None,
         Err(_) => None,
     }
 }

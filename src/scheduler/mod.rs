@@ -68,7 +68,7 @@ pub use settings::Settings;
 pub use state::Counters;
 pub use submit::{Job, NotAccepted};
 pub use ticket::{Mark, Ticket};
-pub use value::{Outcome, Value, decode_again, small};
+pub use value::{Outcome, Value, decode_again, look_at, small};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

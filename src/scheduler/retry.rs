@@ -161,7 +161,7 @@ impl Retry {
 }
 
 /// Whether an outcome is a failure that another attempt may cure.
-pub type Judge = Arc<dyn Fn(&Outcome) -> bool + Send + Sync>;
+pub type Judge = Arc<dyn Fn(&mut Outcome) -> bool + Send + Sync>;
 
 /// What a task has that may be tried again.
 #[derive(Clone)]

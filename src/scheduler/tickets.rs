@@ -304,7 +304,7 @@ impl Tickets {
             Entry::Settled(outcome)
         } else {
             let (outcome, own) = if has_loan(&outcome) {
-                (Arc::new(only_one()), Entry::Settled(outcome))
+                (Arc::new(only_one(&outcome)), Entry::Settled(outcome))
             } else {
                 let outcome = Arc::new(outcome);
                 (Arc::clone(&outcome), Entry::Shared(outcome))
@@ -484,7 +484,7 @@ impl Tickets {
         let entry = &mut self.entries[id as usize];
         if let Entry::Settled(outcome) = entry {
             if has_loan(outcome) {
-                return Some(Arc::new(only_one()));
+                return Some(Arc::new(only_one(outcome)));
             }
             let Entry::Settled(outcome) = std::mem::replace(entry, Entry::Vacant) else {
                 return None;

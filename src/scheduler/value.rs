@@ -1,10 +1,13 @@
 //! What comes back from a task: an encoded value, or why there is none.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
+use crate::pool::encoding;
 use crate::task::{Finished, Outcome as Ran, Payload};
 
 /// Bytes of a value that need no allocation.
@@ -27,6 +30,11 @@ pub enum Value {
     Large(Box<Finished>),
     /// One that others look at too.
     Shared(Arc<Outcome>),
+    /// What others see of a value with a writable buffer in it, which is the handle's alone.
+    HandleOnly {
+        /// It is an `Err`.
+        is_err: bool,
+    },
 }
 
 /// The bytes of a small value, and how many there are: one by one, so that they stay in
@@ -60,7 +68,7 @@ impl Value {
     /// Whether it is an `Err`.
     pub fn is_err(&self) -> bool {
         match self {
-            Value::Small { is_err, .. } => *is_err,
+            Value::Small { is_err, .. } | Value::HandleOnly { is_err } => *is_err,
             Value::Large(finished) => finished.outcome == Ran::ReturnedErr,
             Value::Shared(outcome) => outcome.as_ref().as_ref().is_ok_and(Value::is_err),
         }
@@ -77,8 +85,51 @@ impl Value {
             Value::Small { len, words, .. } => small(len, &words),
             Value::Large(finished) => finished.decode().map_err(undecodable),
             Value::Shared(outcome) => decode_again(&outcome),
+            Value::HandleOnly { .. } => Err(loan_in_it()),
         }
     }
+
+    /// Whether others may have it too.
+    pub fn is_for_all(&self) -> bool {
+        !matches!(self, Value::HandleOnly { .. })
+    }
+}
+
+/// Has a value looked at that is nobody else's; it is the same afterwards. `None` if there is
+/// none, or it does not decode.
+pub fn look_at<R, T>(outcome: &mut Outcome, look: impl FnOnce(&R) -> T) -> Option<T>
+where
+    R: Serialize + DeserializeOwned,
+{
+    if !has_loan(outcome) {
+        return decode_again(outcome).ok().map(|value| look(&value));
+    }
+    // It can be decoded only once: so it is encoded again.
+    let Ok(Value::Large(finished)) = std::mem::replace(outcome, only_one(outcome)) else {
+        return None;
+    };
+    let ran = finished.outcome;
+    let value: R = match finished.decode() {
+        Ok(value) => value,
+        Err(error) => {
+            *outcome = Err(Box::new(undecodable(error)));
+            return None;
+        }
+    };
+    let seen = catch_unwind(AssertUnwindSafe(|| look(&value)));
+    let mut payload = Payload::new();
+    let (encoded, buffers) = encoding(|| payload.encode(&value));
+    drop(value);
+    *outcome = match encoded {
+        Ok(()) => Ok(Value::large(Finished {
+            outcome: ran,
+            payload,
+            parcels: 0,
+            buffers,
+        })),
+        Err(error) => Err(Box::new(undecodable(error))),
+    };
+    Some(seen.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 /// Decodes an outcome that others look at too.
@@ -90,6 +141,7 @@ pub fn decode_again<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, TaskErr
             None => Err(loan_in_it()),
         },
         Ok(Value::Shared(outcome)) => decode_again(outcome),
+        Ok(Value::HandleOnly { .. }) => Err(loan_in_it()),
         Err(error) => Err((**error).clone()),
     }
 }
@@ -103,11 +155,12 @@ pub(super) fn has_loan(outcome: &Outcome) -> bool {
 }
 
 /// What all but the handle get of a value with a writable buffer in it.
-pub(super) fn only_one() -> Outcome {
-    Err(Box::new(loan_in_it()))
+pub(super) fn only_one(outcome: &Outcome) -> Outcome {
+    let is_err = outcome.as_ref().is_ok_and(Value::is_err);
+    Ok(Value::HandleOnly { is_err })
 }
 
-fn loan_in_it() -> TaskError {
+pub(super) fn loan_in_it() -> TaskError {
     TaskError::Result {
         message: "there is a `Loan` in it, which only the handle can have: publish it in the task, and return the `Shared`".into(),
     }

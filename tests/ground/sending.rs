@@ -37,6 +37,9 @@ pub fn tests() -> Vec<Trial> {
             uncopied,
         ),
         test("sending/a_cached_loan_is_returned_again_and_again", cached),
+        test("sending/on_error_is_not_for_values", on_error),
+        test("sending/a_judge_sees_a_loan", judged),
+        test("sending/each_item_is_tried_again_by_itself", each_item),
     ]
 }
 
@@ -354,4 +357,89 @@ fn cached() {
     }
     assert_eq!(world.bystander.join(), Ok(7));
     assert_eq!(world.rt.stats().tasks.damage, 0);
+}
+
+fn make_loan(byte: u8) -> Result<Loan, Loan> {
+    let mut loan = pinfold::alloc(100).expect("room");
+    loan.fill(byte);
+    if byte == 0 { Err(loan) } else { Ok(loan) }
+}
+
+fn on_error() {
+    let world = World::new(1, 1);
+    for byte in [0, 1] {
+        // Followed, and shared when it had ended; a value in both cases.
+        let mut early = world.rt.spawn(make_loan, byte);
+        let mut late = world.rt.spawn(make_loan, byte);
+        while !late.is_finished() {
+            std::thread::yield_now();
+        }
+        for handle in [&mut early, &mut late] {
+            let (tell, told) = std::sync::mpsc::channel();
+            let tell_error = move |error| tell.send(error).expect("it is waited for");
+            handle.on_error(tell_error).expect("the first");
+            let told = told.recv_timeout(Duration::from_secs(20));
+            // The callback is dropped, and was not called.
+            assert_eq!(told, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+            let (tell, told) = std::sync::mpsc::channel();
+            let complete = move |outcome: Result<Result<Loan, Loan>, _>| {
+                tell.send(outcome.map(drop)).expect("it is waited for");
+            };
+            handle.on_complete(complete).expect("the first");
+            let told = told.recv_timeout(Duration::from_secs(20)).expect("told");
+            assert!(matches!(told, Err(TaskError::Result { .. })), "{told:?}");
+        }
+        for handle in [early, late] {
+            let loan = handle.join().expect("a value");
+            assert_eq!(loan.unwrap_or_else(|loan| loan)[99], byte);
+        }
+    }
+    world.ends_well();
+}
+
+fn judged() {
+    let world = World::new(1, 1);
+    let retry = Retry::fixed(3, Duration::ZERO);
+    let task = world.rt.task(make_loan).retry(retry);
+    let all_fail = task
+        .clone()
+        .retry_when(|loan| loan.as_ref().is_ok_and(|l| l[99] == 7));
+    let last = all_fail.spawn(7).join().expect("a value").expect("Ok");
+    assert_eq!((last[99], world.rt.stats().tasks.repeated), (7, 2));
+    let kept = all_fail.spawn(8).join().expect("a value").expect("Ok");
+    assert_eq!((kept[99], world.rt.stats().tasks.repeated), (8, 2));
+    let own_judge_panics = task.retry_when(|_| panic!("on purpose"));
+    let kept_too = own_judge_panics
+        .spawn(9)
+        .join()
+        .expect("a value")
+        .expect("Ok");
+    assert_eq!((kept_too[99], world.rt.stats().tasks.repeated), (9, 2));
+    drop((last, kept, kept_too));
+    world.ends_well();
+}
+
+fn each_item() {
+    /// Each of the two fails at first.
+    fn each(n: u64) -> Result<u64, String> {
+        static CALLS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+        match CALLS[n as usize].fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => Err("first".into()),
+            _ => Ok(n),
+        }
+    }
+    let world = World::new(1, 1);
+    let task = world.rt.task(each).retry(Retry::fixed(3, Duration::ZERO));
+    let both = [Ok(Ok(0)), Ok(Ok(1))];
+    assert!(task.map(0..2).eq(both.clone()));
+    let chunked = task.clone().chunked();
+    assert!(chunked.map(0..2).eq(both.clone()));
+    let mut all: Vec<_> = chunked.map_unordered(0..2).collect();
+    all.sort_by_key(|(n, _)| *n);
+    assert!(all.into_iter().map(|(_, outcome)| outcome).eq(both));
+    type Sum = Result<u64, String>;
+    let sum = task.reduce(0..2, |(a, b): (Sum, Sum)| Ok(a? + b?));
+    assert_eq!(sum, Ok(Some(Ok(1))));
+    assert_eq!(world.rt.stats().tasks.repeated, 8, "two items in four ways");
+    world.ends_well();
 }
