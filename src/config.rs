@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::error::StartError;
-use crate::layout::{EXECUTORS_MAX, SLOTS_MAX, Shape};
+use crate::layout::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
+use crate::sys::limits;
 use crate::task::{Init, Orphans};
 use crate::topology;
 
@@ -143,11 +144,15 @@ impl Config {
                 "from 10 ms to a day",
             )?;
         }
-        Ok(Shape {
+        let shape = Shape {
             workers: workers as u32,
             threads: threads as u32,
             slots: self.queue_capacity.next_power_of_two() as u32,
             memory,
+        };
+        Ok(match (self.memory_cap, room()) {
+            (None, Some(room)) => fitting(shape, room),
+            _ => shape,
         })
     }
 }
@@ -157,6 +162,25 @@ impl Config {
 fn default_memory() -> u64 {
     let limit = topology::memory_limit_bytes().unwrap_or(4 << 30);
     (limit / 2).clamp(64 << 20, 256 << 30)
+}
+
+/// How long a segment may be by the limits of whoever has started this program, in bytes.
+fn room() -> Option<u64> {
+    // The program needs address space too, and a fold that is built anew some for both.
+    let mapped = limits::address_space_left().map(|left| left / 4);
+    mapped.into_iter().chain(limits::file_size_limit()).min()
+}
+
+/// With as much memory as a segment of `room` bytes has room for: the least that is of use,
+/// if that is less.
+fn fitting(mut shape: Shape, room: u64) -> Shape {
+    loop {
+        let over = (Plan::new(shape).len as u64).saturating_sub(room);
+        if over == 0 || shape.memory == MEMORY_MIN {
+            return shape;
+        }
+        shape.memory = shape.memory.saturating_sub(over).max(MEMORY_MIN);
+    }
 }
 
 fn check(
@@ -178,6 +202,17 @@ fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_default_fits_into_what_there_is_room_for() {
+        let all = Config::default().shape().expect("defaults");
+        for room in [u64::MAX, 1 << 30, 100 << 20, 16 << 20] {
+            let shape = fitting(all, room);
+            assert!(Plan::new(shape).len as u64 <= room, "{room}");
+            assert!(shape.memory > room.min(all.memory) / 4, "{room}: {shape:?}");
+        }
+        assert_eq!(fitting(all, 1000).memory, MEMORY_MIN);
+    }
 
     #[test]
     fn defaults_are_sane() {

@@ -40,7 +40,7 @@ pub enum StartError {
         bounds: &'static str,
     },
     /// The operating system refused something.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", crate::sys::calls::explained_io(source))]
     System {
         /// What was attempted.
         what: &'static str,

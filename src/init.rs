@@ -1,7 +1,6 @@
 //! The hook at the start of every program that uses pinfold.
 
-use crate::process::{Role, is_zygote, run_zygote};
-use crate::sys::exit_now;
+use crate::process::{Role, is_zygote, refuse_to_serve, run_zygote};
 use crate::task::Functions;
 use crate::worker;
 
@@ -35,9 +34,6 @@ pub fn init() {
             worker::prepare(functions.clone());
             run_zygote(functions.build(), worker::run)
         }
-        Err(error) => {
-            tracing::error!(%error, "the zygote cannot find its own code");
-            exit_now(1)
-        }
+        Err(error) => refuse_to_serve(&format!("it cannot find its own code: {error}")),
     }
 }

@@ -54,7 +54,8 @@ impl WorkerOrder {
 /// From the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
-    /// The first message; carries the memory file, the lifeline, the socket for log
+    /// The first message; carries the memory file, the lifeline, one that is closed when the
+    /// host has ended, the socket for log
     /// events if any are wanted, and the real standard error if there is one.
     Hello {
         /// The host's build.
@@ -84,9 +85,11 @@ pub enum ToZygote {
 /// From the zygote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromZygote {
+    /// `pinfold::init()` has been called. Always the first.
+    Begun,
     /// Ready to fork.
     Ready,
-    /// Not of the same build, or the segment does not fit.
+    /// It cannot serve, or cannot go on: why. Always the last.
     Refused(String),
     /// A worker runs; carries its pidfd.
     Spawned {
@@ -123,7 +126,7 @@ pub enum FromZygote {
 
 /// Sends one message.
 pub fn send<M: Serialize>(
-    socket: &OwnedFd,
+    socket: &impl AsFd,
     message: &M,
     fds: &[BorrowedFd<'_>],
 ) -> std::io::Result<()> {

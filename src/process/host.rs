@@ -7,33 +7,16 @@ use std::time::Duration;
 
 use crate::layout::Fold;
 use crate::prim::Death;
+use crate::sys::calls::refused;
 use crate::sys::{BuildId, TextFile, affinity, fds, pidfd, socket, stderr};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
+use super::hello::{ZygoteError, shake_hands};
 use super::logs::{LogWriter, number_of};
 
-/// How long a zygote may take until it answers.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long killed processes may take to end. If one takes longer, it is most likely
 /// not a worker, but what a task has forked.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Why there is no zygote.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ZygoteError {
-    /// The program could not be started again.
-    #[error("cannot start the zygote (this program, once more): {0}")]
-    Start(std::io::Error),
-    /// It ended or stayed silent.
-    #[error(
-        "the zygote did not answer: is `pinfold::init()` the first thing that `main` does? ({0})"
-    )]
-    Silent(String),
-    /// It answered no.
-    #[error("the zygote refused: {0}")]
-    Refused(String),
-}
 
 /// What a host tells each zygote of itself, besides the fold.
 #[derive(Clone, Debug)]
@@ -99,22 +82,29 @@ pub struct Zygote {
     /// It has answered: it is a zygote, and ends when it is not needed any more.
     is_ready: bool,
     spares: Vec<Spare>,
+    /// Why it has ended, if it said so.
+    reason: Option<String>,
     /// Spares that were asked for and have not come yet.
     spares_asked: u32,
     /// Of spares that have become workers: closed when there is time.
     used: Vec<OwnedFd>,
     /// Closed when neither it nor any worker that it has forked is left.
     lifeline: OwnedFd,
+    /// Whoever is left when this is closed is killed.
+    presence: Option<OwnedFd>,
 }
 
 impl Zygote {
     /// Starts this program again as a zygote and shakes hands.
     pub fn start(fold: &Fold, host: &Introduction) -> Result<Self, ZygoteError> {
-        let (ours, theirs) = socket::pair().map_err(|e| ZygoteError::Start(e.into()))?;
-        let (lifeline, their_line) = fds::lifeline().map_err(ZygoteError::Start)?;
+        let (ours, theirs) = socket::pair().map_err(refused("socketpair", "to talk to it"))?;
+        let (their_presence, presence) =
+            fds::lifeline().map_err(refused("pipe2", "to have them end with the host"))?;
+        let (lifeline, their_line) =
+            fds::lifeline().map_err(refused("pipe2", "to hear of the workers' end"))?;
         // What it says before it serves (a missing library, say) is for the error.
-        let words = TextFile::new().map_err(|e| ZygoteError::Start(e.into()))?;
-        let captured = words.fd().map_err(|e| ZygoteError::Start(e.into()))?;
+        let words = TextFile::new().map_err(refused("memfd_create", "to keep its last words"))?;
+        let captured = (words.fd()).map_err(refused("fcntl(F_DUPFD)", "to keep its last words"))?;
         // The socket goes as standard input: the one descriptor that can be passed
         // without a moment in which another thread's child might inherit it.
         let child = Command::new("/proc/self/exe")
@@ -128,47 +118,39 @@ impl Zygote {
             socket: Some(ours),
             child,
             is_ready: false,
+            reason: None,
             spares: Vec::new(),
             spares_asked: 0,
             used: Vec::new(),
             lifeline,
+            presence: Some(presence),
         };
-        let silent = |what: &str| {
-            ZygoteError::Silent(match words.tail() {
-                Some(said) => format!("{what}; its last words: {}", said.trim_end()),
-                None => what.to_owned(),
-            })
-        };
-        let shape = fold.plan.shape;
         let hello = ToZygote::Hello {
             build: host.build.clone(),
-            shape,
+            shape: fold.plan.shape,
             plan_hash: fold.plan.hash(),
             log_level: host
                 .logs
                 .as_ref()
                 .map_or(0, |logs| number_of(logs.level().into())),
         };
-        let socket = zygote.socket().ok_or_else(|| silent("closed"))?;
         let real_stderr = stderr();
-        let mut with = vec![fold.segment().fd(), their_line.as_fd()];
+        let mut with = vec![
+            fold.segment().fd(),
+            their_line.as_fd(),
+            their_presence.as_fd(),
+        ];
         with.extend(host.logs.as_ref().map(AsFd::as_fd));
         with.extend(real_stderr.as_ref().map(AsFd::as_fd));
-        send(socket, &hello, &with).map_err(|e| silent(&e.to_string()))?;
+        let shaken = match &zygote.socket {
+            Some(socket) => shake_hands(socket, &hello, &with, &mut zygote.child, &words),
+            None => Ok(()),
+        };
+        // Else whoever waits for the end of the fold's processes waits for this one.
         drop(their_line);
-        let answered = pidfd::wait_any(&[socket.as_fd()], Some(HELLO_TIMEOUT));
-        if !answered.is_ok_and(|ready| ready[0]) {
-            return Err(silent("no answer within 20 s"));
-        }
-        match receive(socket).map_err(ZygoteError::Start)? {
-            Some((FromZygote::Ready, _)) => {
-                zygote.is_ready = true;
-                Ok(zygote)
-            }
-            Some((FromZygote::Refused(reason), _)) => Err(ZygoteError::Refused(reason)),
-            Some(_) => Err(silent("it said something else")),
-            None => Err(silent("it ended")),
-        }
+        shaken?;
+        zygote.is_ready = true;
+        Ok(zygote)
     }
 
     fn socket(&self) -> Option<&OwnedFd> {
@@ -178,6 +160,14 @@ impl Zygote {
     /// Readable when there is a notice.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.socket().map(AsFd::as_fd)
+    }
+
+    /// Why it has closed.
+    pub fn error(&self) -> ZygoteError {
+        match &self.reason {
+            Some(reason) => ZygoteError::Refused(reason.clone()),
+            None => ZygoteError::ended_while("it started workers"),
+        }
     }
 
     /// It has ended: there will be no more notices.
@@ -190,6 +180,7 @@ impl Zygote {
     pub fn bury(&mut self) {
         self.socket = None;
         self.spares.clear();
+        self.presence = None;
         let _ = self.child.kill();
         // When this returns, the kernel has sent each worker its parent death signal.
         let _ = self.child.wait();
@@ -282,9 +273,12 @@ impl Zygote {
                 self.spares_asked = self.spares_asked.saturating_sub(1);
                 Notice::NoSpare { reason }
             }
-            Ok(Some((FromZygote::Ready | FromZygote::Refused(_), _)) | None) | Err(_) => {
+            Ok(Some((FromZygote::Refused(reason), _))) => {
+                tracing::error!(reason, "the zygote cannot go on");
+                self.reason = Some(reason);
                 Notice::Closed
             }
+            Ok(Some((FromZygote::Begun | FromZygote::Ready, _)) | None) | Err(_) => Notice::Closed,
         }
     }
 }

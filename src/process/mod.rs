@@ -10,7 +10,7 @@
 //! | from → to | message | with |
 //! | --- | --- | --- |
 //! | host → zygote | `Hello`: build, shape of the fold | the memory file, and where logs go |
-//! | zygote → host | `Ready` or `Refused` | |
+//! | zygote → host | `Begun`, then `Ready` or `Refused` | |
 //! | host → zygote | `Spawn` a worker | |
 //! | zygote → host | `Spawned` | the worker's pidfd |
 //! | host → zygote | `Reap` a process whose pidfd says that it has ended, and end its keeper | |
@@ -23,6 +23,7 @@
 //! ([`crate::sys::keeper`]) is a child of the zygote too, and does the same.
 
 mod control;
+mod hello;
 mod host;
 mod keepers;
 mod logs;
@@ -30,7 +31,8 @@ mod role;
 mod zygote;
 
 pub use control::WorkerOrder;
-pub use host::{Introduction, Notice, Zygote, ZygoteError};
+pub use hello::ZygoteError;
+pub use host::{Introduction, Notice, Zygote};
 pub use logs::{LogEvent, LogReader, LogWriter, Read as LogRead, log_channel, number_of};
 pub use role::Role;
-pub use zygote::{WorkerStart, is_zygote, run_zygote};
+pub use zygote::{WorkerStart, is_zygote, refuse_to_serve, run_zygote};

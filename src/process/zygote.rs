@@ -1,6 +1,7 @@
 //! Inside the zygote.
 
 use std::collections::BTreeMap;
+use std::io::Error;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use nix::unistd::{Pid, getpid, getppid};
 use crate::layout::{Fold, Plan};
 use crate::prim::Death;
 use crate::shm::Segment;
+use crate::sys::calls::{self, again, refused};
 use crate::sys::{
     BuildId, Forked, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd, restore_stderr,
     signals, socket, stderr,
@@ -74,8 +76,10 @@ struct Child {
 /// Whether this process was started to be a zygote. Asks once: the variable is
 /// taken out of the environment, so that a task which starts the same program
 /// starts a program and not a zygote.
+///
+/// The variable alone may be anybody's; a host also passes one end of a control socket.
 pub fn is_zygote() -> bool {
-    crate::sys::env::take(ENV).is_some()
+    crate::sys::env::take(ENV).is_some() && socket::is_control(std::io::stdin().as_fd())
 }
 
 /// The zygote's life. `build` is this program's; `worker` is what a forked child
@@ -83,12 +87,15 @@ pub fn is_zygote() -> bool {
 pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infallible) -> ! {
     let mut children = BTreeMap::new();
     let mut keepers = Keepers::default();
-    let status = match serve(build, worker, &mut children, &mut keepers) {
-        Ok(()) => 0,
-        Err(error) => {
-            tracing::error!(%error, "zygote gives up");
-            1
+    let stdin = std::io::stdin();
+    // From here on whatever goes wrong is not that `init` was not called.
+    let _ = send(&stdin, &FromZygote::Begun, &[]);
+    let status = match fds::take_stdin() {
+        Ok(socket) => {
+            let ended = serve(&socket, build, worker, &mut children, &mut keepers);
+            give_up(ended, &socket)
         }
+        Err(error) => give_up(Err(Error::other(error)), &stdin),
     };
     // Workers end with us in any case (their parent death signal is SIGKILL); but
     // whoever inherits them may be slow to reap them.
@@ -97,15 +104,33 @@ pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infa
     exit_now(status)
 }
 
+/// Ends a zygote that cannot even begin to serve; the host is told why.
+pub fn refuse_to_serve(reason: &str) -> ! {
+    let stdin = std::io::stdin();
+    let _ = send(&stdin, &FromZygote::Begun, &[]);
+    let _ = send(&stdin, &FromZygote::Refused(reason.into()), &[]);
+    exit_now(1)
+}
+
+/// The exit status; the host is told first what is wrong, if anything is.
+fn give_up(ended: std::io::Result<()>, socket: &impl AsFd) -> i32 {
+    let Err(error) = ended else { return 0 };
+    let reason = calls::explained_io(&error);
+    let _ = send(socket, &FromZygote::Refused(reason), &[]);
+    1
+}
+
 fn serve(
+    socket: &OwnedFd,
     build: &BuildId,
     worker: fn(WorkerStart) -> std::convert::Infallible,
     children: &mut BTreeMap<i32, Child>,
     keepers: &mut Keepers,
 ) -> std::io::Result<()> {
-    let socket = fds::take_stdin()?;
     let parent = getppid();
-    let host = pidfd::open(parent.as_raw())?;
+    let host = pidfd::open(parent.as_raw())
+        .map_err(refused("pidfd_open", "to hear of the host's end"))
+        .map_err(Error::other)?;
     // Its own session: Ctrl-C and hang-ups of the terminal are the host's affair.
     let _ = nix::unistd::setsid();
     signals::reset()?;
@@ -115,8 +140,9 @@ fn serve(
     let Some(Agreed {
         fold,
         lifeline,
+        presence,
         logs,
-    }) = handshake(&socket, build)?
+    }) = handshake(socket, build)?
     else {
         return Ok(());
     };
@@ -124,6 +150,7 @@ fn serve(
     let nest = Nest {
         fold,
         lifeline,
+        presence,
         logs,
         zygote: getpid().as_raw(),
         alone: SingleThreaded::prove(),
@@ -132,7 +159,9 @@ fn serve(
     loop {
         let mut fds = vec![socket.as_fd(), host.as_fd()];
         fds.extend(keepers.dying());
-        let ready = pidfd::wait_any(&fds, None)?;
+        let ready = pidfd::wait_any(&fds, None)
+            .map_err(refused("ppoll", "to wait for orders"))
+            .map_err(Error::other)?;
         drop(fds);
         if ready[1] {
             return Ok(()); // the host is dead
@@ -143,7 +172,7 @@ fn serve(
         if !ready[0] {
             continue;
         }
-        match receive(&socket)? {
+        match receive(socket)? {
             None => return Ok(()),
             Some((ToZygote::Spawn(order), _)) => {
                 let worker = order.worker;
@@ -155,12 +184,12 @@ fn serve(
                 match nest.hatch(Orders::Known(order), words.as_ref()) {
                     Ok((pid, pidfd)) => {
                         let spawned = FromZygote::Spawned { worker, pid };
-                        let sent = send(&socket, &spawned, &[pidfd.as_fd()]);
+                        let sent = send(socket, &spawned, &[pidfd.as_fd()]);
                         children.insert(pid, Child { pid, pidfd, words });
                         sent?;
                     }
                     Err(reason) => {
-                        send(&socket, &FromZygote::NotSpawned { worker, reason }, &[])?;
+                        send(socket, &FromZygote::NotSpawned { worker, reason }, &[])?;
                     }
                 }
             }
@@ -169,12 +198,12 @@ fn serve(
                 match nest.hatch(Orders::Socket(theirs), None) {
                     Ok((pid, pidfd)) => {
                         let spare = FromZygote::Spare { pid };
-                        let sent = send(&socket, &spare, &[pidfd.as_fd(), ours.as_fd()]);
+                        let sent = send(socket, &spare, &[pidfd.as_fd(), ours.as_fd()]);
                         let words = None;
                         children.insert(pid, Child { pid, pidfd, words });
                         sent?;
                     }
-                    Err(reason) => send(&socket, &FromZygote::NoSpare(reason), &[])?,
+                    Err(reason) => send(socket, &FromZygote::NoSpare(reason), &[])?,
                 }
             }
             Some((ToZygote::Reap { pid, keeper }, _)) => {
@@ -184,14 +213,14 @@ fn serve(
                         death: reap(pid),
                         words: child.words.and_then(|words| words.tail()),
                     };
-                    send(&socket, &exited, &[])?;
+                    send(socket, &exited, &[])?;
                 }
                 if !children.contains_key(&keeper) {
                     keepers.dismiss(keeper);
                 }
             }
             Some((ToZygote::Hello { .. }, _)) => {
-                return Err(std::io::Error::other("a second hello"));
+                return Err(Error::other("a second hello"));
             }
         }
     }
@@ -214,6 +243,7 @@ fn end_all(children: BTreeMap<i32, Child>) {
 struct Agreed {
     fold: Fold,
     lifeline: OwnedFd,
+    presence: OwnedFd,
     logs: Option<LogWriter>,
 }
 
@@ -247,10 +277,10 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         return refuse("host and zygote disagree on the layout of the segment");
     }
     let level = level_of(log_level);
-    if fds.len() < 2 + usize::from(level.is_some()) {
-        return refuse("the memory file, the lifeline or the socket for logs did not arrive");
+    if fds.len() < 3 + usize::from(level.is_some()) {
+        return refuse("too few descriptors have arrived (`ulimit -n`?)");
     }
-    let (segment_fd, lifeline) = (fds.remove(0), fds.remove(0));
+    let (segment_fd, lifeline, presence) = (fds.remove(0), fds.remove(0), fds.remove(0));
     let logs = level.map(|level| LogWriter::new(fds.remove(0), level));
     let fold = match Segment::attach(segment_fd, plan.len, plan_hash) {
         Ok(segment) => Fold::new(segment, plan),
@@ -265,6 +295,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     Ok(Some(Agreed {
         fold,
         lifeline,
+        presence,
         logs,
     }))
 }
@@ -274,6 +305,8 @@ struct Nest {
     fold: Fold,
     /// Open in every process of the nest, and for as long as one of them lives.
     lifeline: OwnedFd,
+    /// The other end is open for as long as the host lives.
+    presence: OwnedFd,
     logs: Option<LogWriter>,
     zygote: i32,
     /// Nothing that runs here starts a thread: this is our own code.
@@ -290,10 +323,7 @@ impl Nest {
         };
         let alone = match &self.alone {
             Ok(alone) => alone,
-            Err(Errno::EBUSY) => {
-                let why = "threads were started before `pinfold::init()`: call it first in main";
-                return Err(why.into());
-            }
+            Err(Errno::EBUSY) => return Err(strangers()),
             Err(error) => return Err(format!("its threads cannot be counted: {error}")),
         };
         match alone.fork() {
@@ -308,17 +338,35 @@ impl Nest {
                     // Nobody would hear of its end.
                     let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
                     reap(pid);
-                    format!("pidfd: {error}")
+                    refused("pidfd_open", "to hear of a worker's end")(error).to_string()
                 })?;
                 Ok((pid, pidfd))
             }
-            Err(error) => Err(format!("fork: {error}")),
+            Err(error) => Err(refused("fork (clone)", "to start a worker")(error).to_string()),
         }
     }
 
+    /// A process that cannot be a worker says why, if it is known which one, and ends.
+    fn fail(&self, orders: &Orders, why: &str) -> ! {
+        if let Orders::Known(order) = orders {
+            let first = order.worker * self.fold.plan.shape.threads;
+            if let Some(record) = self.fold.executors.get(first as usize) {
+                record.last_words.write(why);
+            }
+        }
+        exit_now(1)
+    }
+
     fn become_worker(&self, orders: Orders, words: Option<&TextFile>) -> ! {
-        if !signals::die_with_parent(self.zygote) {
-            exit_now(0); // the zygote is gone already
+        // Either suffices: the one is the quicker, the other goes on for another user too.
+        let with_zygote = signals::die_with_parent(self.zygote);
+        let with_host = signals::die_with_line(self.presence.as_fd());
+        if with_zygote == Ok(false) || matches!(with_host, Ok(None)) {
+            exit_now(0); // they are gone already
+        }
+        if let (Err(error), Err(_)) = (&with_zygote, &with_host) {
+            let refused = refused("prctl(PR_SET_PDEATHSIG)", "to end with the host");
+            self.fail(&orders, &refused(*error).to_string());
         }
         let mut real_stderr = None;
         if let Some(words) = words {
@@ -331,12 +379,16 @@ impl Nest {
             fds::number(&self.fold.segment().fd()),
             fds::number(&self.lifeline),
         ];
+        let presence = with_host.ok().flatten();
+        keep.extend(presence.as_ref().map(fds::number));
         keep.extend(self.logs.as_ref().map(fds::number));
         keep.extend(real_stderr.as_ref().map(fds::number));
         if let Orders::Socket(socket) = &orders {
             keep.push(fds::number(socket));
         }
         fds::close_inherited(&keep);
+        // For as long as the process lives.
+        std::mem::forget(presence);
         match (self.worker)(WorkerStart {
             fold: self.fold.clone(),
             logs: self.logs.clone(),
@@ -346,8 +398,29 @@ impl Nest {
     }
 }
 
+/// Who else runs in this process, which should have one thread.
+fn strangers() -> String {
+    let names = crate::sys::other_threads();
+    let preload = std::env::var("LD_PRELOAD").unwrap_or_default();
+    let mut text = format!(
+        "{} ran already when `pinfold::init()` was called ({}), and a process with threads cannot be forked: \
+         something has started them before, such as an attribute (`#[tokio::main]`), a static initializer",
+        match names.len() {
+            1 => "another thread".to_owned(),
+            more => format!("{more} other threads"),
+        },
+        names.join(", "),
+    );
+    if preload.is_empty() {
+        text.push_str(" or a linked library; call `init` before it");
+    } else {
+        text.push_str(&format!(" or a library of LD_PRELOAD={preload}"));
+    }
+    text
+}
+
 pub(super) fn reap(pid: i32) -> Death {
-    match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::__WALL)) {
+    match again(|| waitpid(Pid::from_raw(pid), Some(WaitPidFlag::__WALL))) {
         Ok(WaitStatus::Exited(_, status)) => Death::Exited { status },
         Ok(WaitStatus::Signaled(_, signal, core_dumped)) => Death::Signaled {
             signal: signal as i32,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::scheduler::{News, Scheduler};
+use crate::sys::signals::start_thread;
 
 use super::callbacks::{Log, caught};
 
@@ -10,14 +11,12 @@ use super::callbacks::{Log, caught};
 pub fn attend(scheduler: &Arc<Scheduler>) -> std::io::Result<()> {
     let scheduler = Arc::clone(scheduler);
     let log = Log::of_this_thread();
-    std::thread::Builder::new()
-        .name("pinfold-attend".into())
-        .spawn(move || {
-            while let Some(all) = scheduler.attend() {
-                all.into_iter()
-                    .for_each(|news| tell(&scheduler, news, &log));
-            }
-        })?;
+    start_thread("pinfold-attend", move || {
+        while let Some(all) = scheduler.attend() {
+            all.into_iter()
+                .for_each(|news| tell(&scheduler, news, &log));
+        }
+    })?;
     Ok(())
 }
 

@@ -88,7 +88,8 @@ impl Builder {
 
     /// The most shared memory for buffers, long arguments and long results, in
     /// bytes (`sharedMemorySize`, `memoryPoolSize`); at least 1 MiB. Default: half
-    /// of the memory this process may use. Memory is taken when it is first
+    /// of the memory this process may use, or what `ulimit -f` and a quarter of what
+    /// `ulimit -v` leaves have room for, if that is less. Memory is taken when it is first
     /// touched, so a high cap costs nothing. What does not fit is an error or a
     /// wait, never a signal.
     ///

@@ -14,6 +14,7 @@ use tracing::{Dispatch, dispatcher};
 
 use crate::prim::TaskId;
 use crate::scheduler::{Listener, Scheduler};
+use crate::sys::signals::blocked;
 
 use super::handle::Progress;
 
@@ -129,7 +130,8 @@ impl Origin {
                     .with(|| tracing::warn!(which, task, ?took, "a callback took long"));
             }
         };
-        blocking::unblock(job).detach();
+        // If that takes another thread, it takes no signals.
+        blocked(|| blocking::unblock(job)).detach();
     }
 }
 

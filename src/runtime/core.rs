@@ -22,6 +22,7 @@ use crate::error::{ShutdownError, TaskError};
 use crate::lock::Biased;
 use crate::scheduler::Scheduler;
 use crate::supervise::{Commands, Ended, Supervisor};
+use crate::sys::signals::start_thread;
 use crate::task::{Entry, FunctionId, Functions};
 
 use super::founder::Founder;
@@ -132,16 +133,14 @@ impl Core {
         first: Supervisor,
     ) -> std::io::Result<()> {
         let core = Arc::clone(self);
-        let thread = std::thread::Builder::new()
-            .name("pinfold-super".into())
-            .spawn(move || {
-                let ran = catch_unwind(AssertUnwindSafe(|| core.run(&founder, first)));
-                if ran.is_err() {
-                    // Its zygote was dropped, and the workers with it.
-                    core.close();
-                    core.present().give_up("the supervisor panicked");
-                }
-            })?;
+        let thread = start_thread("pinfold-super", move || {
+            let ran = catch_unwind(AssertUnwindSafe(|| core.run(&founder, first)));
+            if ran.is_err() {
+                // Its zygote was dropped, and the workers with it.
+                core.close();
+                core.present().give_up("the supervisor panicked");
+            }
+        })?;
         *lock(&self.supervisor) = Some(thread);
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::scheduler::{Ended, Group, Scheduler, Ticket};
+use crate::sys::signals::blocked;
 
 /// How long to wait at one place when no thread can be had for another.
 const TURN: Duration = Duration::from_millis(10);
@@ -124,7 +125,8 @@ fn wait_at_all(sources: &[&Source]) {
     std::thread::scope(|threads| {
         let mut has_all = true;
         for source in others {
-            let spawned = std::thread::Builder::new().spawn_scoped(threads, || wait(source, None));
+            let builder = std::thread::Builder::new();
+            let spawned = blocked(|| builder.spawn_scoped(threads, || wait(source, None)));
             has_all &= spawned.is_ok();
         }
         wait(first, (!has_all).then(|| Instant::now() + TURN));

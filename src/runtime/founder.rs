@@ -119,7 +119,7 @@ impl Founder {
             first.crash_at = config.crash_at;
         }
         let commands = Commands::new(shape.workers as usize)
-            .map_err(system("an event descriptor could not be made"))?;
+            .map_err(system("eventfd2, to wake the supervisor"))?;
         let logs = LogThread::start(shape.workers, &commands)
             .map_err(system("the workers' logs could not be connected"))?;
         Ok(Founder {
@@ -186,10 +186,7 @@ fn create(shape: Shape) -> Result<Fold, StartError> {
     // Too little memory for the tables is an error here, not a signal later.
     segment
         .populate(0, plan.inboxes)
-        .map_err(|e| StartError::System {
-            what: "no memory for the fold's tables",
-            source: e.into(),
-        })?;
+        .map_err(|e| StartError::Segment(format!("no memory for the fold's tables: {e}")))?;
     let asymmetric = barrier::register();
     if asymmetric {
         barrier::use_asymmetric();

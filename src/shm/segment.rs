@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
+use crate::sys::calls::{Refused, refused};
 use crate::sys::{Mapping, MemFile};
 
 use super::{Bytes, Header, ShmSafe, View, Views};
@@ -20,13 +21,19 @@ pub struct Segment {
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
     /// The system refused memory file or mapping.
-    #[error(
-        "cannot {0} a segment of {1} bytes (the memory cap and its tables): {2}; lower the memory cap, or raise the limit that is in the way (`ulimit -v`, vm.overcommit_memory)"
-    )]
-    System(&'static str, usize, Errno),
+    #[error("cannot {0} a segment of {1} bytes (the memory cap and its tables): {2}")]
+    System(&'static str, usize, Refused),
     /// The header is not what this build writes.
     #[error("the segment is not of this build and configuration: {0}")]
     Mismatch(&'static str),
+}
+
+/// Whether the call as such is refused, rather than what was asked for.
+fn is_unknown(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::EINVAL | Errno::ENOSYS | Errno::EPERM | Errno::EACCES | Errno::EOPNOTSUPP
+    )
 }
 
 impl Segment {
@@ -40,7 +47,9 @@ impl Segment {
 
     /// Attaches to a segment received from its creator.
     pub fn attach(fd: OwnedFd, len: usize, plan_hash: u64) -> Result<Self, SegmentError> {
-        let file = MemFile::adopt(fd, len).map_err(|e| SegmentError::System("attach", len, e))?;
+        let file = MemFile::adopt(fd, len)
+            .map_err(refused("fcntl and fstat", "to see what it is"))
+            .map_err(|e| SegmentError::System("attach to", len, e))?;
         let segment = Self::of(file)?;
         segment
             .header()
@@ -50,7 +59,9 @@ impl Segment {
     }
 
     fn of(file: MemFile) -> Result<Self, SegmentError> {
-        let map = Mapping::new(&file).map_err(|e| SegmentError::System("map", file.len(), e))?;
+        let map = Mapping::new(&file)
+            .map_err(refused("mmap", "to see it"))
+            .map_err(|e| SegmentError::System("map", file.len(), e))?;
         Ok(Segment {
             file,
             map: Arc::new(map),
@@ -87,9 +98,18 @@ impl Segment {
         Bytes::new(&self.map, offset, len)
     }
 
-    /// Backs a range with memory now.
-    pub fn populate(&self, offset: usize, len: usize) -> Result<(), Errno> {
-        self.map.populate(offset, len)
+    /// Backs a range with memory now. Where the kernel cannot do so at all, memory comes when
+    /// it is touched.
+    pub fn populate(&self, offset: usize, len: usize) -> Result<(), Refused> {
+        // Linux 5.14 knows it; a sandbox may not.
+        let populated = match self.map.populate(offset, len) {
+            Err(error) if is_unknown(error) => self.file.allocate(offset, len),
+            done => done,
+        };
+        match populated {
+            Err(error) if is_unknown(error) => Ok(()),
+            done => done.map_err(refused("madvise(MADV_POPULATE_WRITE)", "to have memory")),
+        }
     }
 
     /// Gives the pages of a range back to the system.

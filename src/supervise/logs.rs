@@ -15,6 +15,7 @@ use tracing::{Dispatch, Level, dispatcher};
 use crate::process::{LogEvent, LogRead, LogReader, LogWriter, log_channel};
 use crate::sys::fds::Bell;
 use crate::sys::pidfd;
+use crate::sys::signals::start_thread;
 
 use super::commands::Commands;
 
@@ -72,9 +73,7 @@ impl LogThread {
             stop: Arc::clone(&stop),
             commands: Arc::clone(commands),
         };
-        let thread = std::thread::Builder::new()
-            .name("pinfold-logs".into())
-            .spawn(move || reading.run(&subscriber))?;
+        let thread = start_thread("pinfold-logs", move || reading.run(&subscriber))?;
         Ok(Some(LogThread {
             writer,
             stop,

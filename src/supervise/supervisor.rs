@@ -169,7 +169,7 @@ impl Supervisor {
             }
             match supervisor.zygote.notice() {
                 Notice::NotSpawned { reason, .. } => return Err(ZygoteError::Refused(reason)),
-                Notice::Closed => return Err(ZygoteError::Silent("it ended".into())),
+                Notice::Closed => return Err(supervisor.zygote.error()),
                 notice => supervisor.hear(notice),
             }
         }

@@ -65,6 +65,40 @@ impl Executable {
     }
 }
 
+/// The dynamic loader, if this program was given to it as an argument (`ld.so PROGRAM`): then
+/// to start `/proc/self/exe` is to start the loader.
+pub fn loader() -> Option<std::path::PathBuf> {
+    let started = std::fs::read_link("/proc/self/exe").ok()?;
+    let mut address = 0usize;
+    // SAFETY: the callback gets the pointer to `address`, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(visit_first), (&raw mut address).cast()) };
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let path = maps.lines().find_map(|line| {
+        let (from, rest) = line.split_once('-')?;
+        let (to, rest) = rest.split_once(' ')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        let path = rest.find('/').map(|at| &rest[at..])?;
+        (number(from)?..number(to)?)
+            .contains(&address)
+            .then_some(path)
+    })?;
+    (std::path::Path::new(path) != started).then_some(started)
+}
+
+/// Looks at the first loaded object, which is the program.
+///
+/// # Safety
+/// `info` is a valid record and `data` an exclusive `usize`.
+unsafe extern "C" fn visit_first(
+    info: *mut libc::dl_phdr_info,
+    _size: libc::size_t,
+    data: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: dl_iterate_phdr passes a valid record, and `data` is what `loader` lent.
+    unsafe { *data.cast::<usize>() = (*info).dlpi_phdr.addr() };
+    1
+}
+
 struct Search {
     anchor: usize,
     part: std::ops::Range<usize>,
@@ -141,6 +175,11 @@ mod tests {
             me.build(),
             Executable::containing(anchor).expect("again").build()
         );
+    }
+
+    #[test]
+    fn no_loader_has_started_it() {
+        assert_eq!(loader(), None);
     }
 
     #[test]

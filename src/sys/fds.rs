@@ -6,31 +6,41 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
+use super::calls::{Refused, again, refused};
+
 /// Takes the descriptor that was passed as standard input, moves it out of the
-/// way (close-on-exec) and puts `/dev/null` in its place.
-pub fn take_stdin() -> Result<OwnedFd, Errno> {
-    let taken = nix::unistd::dup(std::io::stdin().as_fd())?;
-    nix::fcntl::fcntl(
-        &taken,
-        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
-    )?;
-    let null = open(
-        "/dev/null",
-        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
-    nix::unistd::dup2_stdin(&null)?;
+/// way (close-on-exec) and puts nothing in its place.
+pub fn take_stdin() -> Result<OwnedFd, Refused> {
+    let taken = (std::io::stdin().as_fd().try_clone_to_owned())
+        .map_err(refused("fcntl(F_DUPFD)", "to keep the control socket"))?;
+    let null =
+        nothing(OFlag::O_RDONLY).map_err(refused("open", "to have nothing as standard input"))?;
+    again(|| nix::unistd::dup2_stdin(&null))
+        .map_err(refused("dup2", "to have nothing as standard input"))?;
     Ok(taken)
 }
 
-/// Puts `/dev/null` in the place of standard error.
+/// Puts nothing in the place of standard error.
 pub fn close_stderr() -> Result<(), Errno> {
-    let null = open(
-        "/dev/null",
-        OFlag::O_WRONLY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
-    nix::unistd::dup2_stderr(&null)
+    let null = nothing(OFlag::O_WRONLY)?;
+    again(|| nix::unistd::dup2_stderr(&null))
+}
+
+/// What has nothing to read, or takes what is written to it for nothing.
+fn nothing(how: OFlag) -> Result<OwnedFd, Errno> {
+    match open("/dev/null", how | OFlag::O_CLOEXEC, Mode::empty()) {
+        Ok(null) => Ok(null),
+        // A sandbox without /dev: a pipe of which the other end is closed. Its reader is at
+        // the end; its writer gets an error, which nobody looks at.
+        Err(error) => {
+            let (reader, writer) = std::io::pipe().map_err(|_| error)?;
+            Ok(if how == OFlag::O_RDONLY {
+                reader.into()
+            } else {
+                writer.into()
+            })
+        }
+    }
 }
 
 /// Closes every descriptor from 3 up but those in `keep`, in a process that was

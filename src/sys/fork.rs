@@ -46,6 +46,22 @@ impl SingleThreaded {
     }
 }
 
+/// What the threads of this process are called, but for the first.
+pub fn other_threads() -> Vec<String> {
+    let first = std::process::id().to_string();
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return Vec::new();
+    };
+    threads
+        .flatten()
+        .filter(|thread| thread.file_name() != first.as_str())
+        .map(|thread| {
+            let name = std::fs::read_to_string(thread.path().join("comm"));
+            name.map_or_else(|_| "?".into(), |name| name.trim_end().to_owned())
+        })
+        .collect()
+}
+
 /// Ends this process as `kill -9` does.
 #[cfg(feature = "crash-points")]
 pub fn kill_self() {

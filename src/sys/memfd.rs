@@ -6,6 +6,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use super::calls::{Refused, again, refused};
+use super::limits::file_size_limit;
+
 /// An anonymous, sparse, sealed memory file.
 ///
 /// It has no name in any file system, so nothing is left behind however its
@@ -20,12 +23,23 @@ pub struct MemFile {
 
 impl MemFile {
     /// A file of `len` bytes, none of them backed by memory yet.
-    pub fn create(name: &str, len: usize) -> Result<Self, Errno> {
-        let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        let size = i64::try_from(len).map_err(|_| Errno::EFBIG)?;
-        nix::unistd::ftruncate(&fd, size)?;
+    ///
+    /// # Errors
+    /// The call that was refused. `EFBIG` also where `ulimit -f` is in the way: to try would
+    /// raise SIGXFSZ, which ends a process.
+    pub fn create(name: &str, len: usize) -> Result<Self, Refused> {
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let fd = memfd_create(name, flags).map_err(refused("memfd_create", "to make it"))?;
+        let sized = match file_size_limit() {
+            Some(limit) if limit < len as u64 => Err(Errno::EFBIG),
+            _ => i64::try_from(len)
+                .map_err(|_| Errno::EFBIG)
+                .and_then(|size| again(|| nix::unistd::ftruncate(&fd, size))),
+        };
+        sized.map_err(refused("ftruncate", "to give it its size"))?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))
+            .map_err(refused("fcntl(F_ADD_SEALS)", "to keep its size"))?;
         Ok(MemFile { fd, len })
     }
 
@@ -51,7 +65,13 @@ impl MemFile {
     /// Gives the pages of a range back to the system; they read as zero afterwards.
     pub fn punch(&self, offset: usize, len: usize) -> Result<(), Errno> {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        fallocate(&self.fd, flags, offset as i64, len as i64)
+        again(|| fallocate(&self.fd, flags, offset as i64, len as i64))
+    }
+
+    /// Backs a range with memory, so that too little of it is an error. The contents stay.
+    pub fn allocate(&self, offset: usize, len: usize) -> Result<(), Errno> {
+        let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        again(|| fallocate(&self.fd, flags, offset as i64, len as i64))
     }
 
     /// Bytes of memory that back the file now.
@@ -84,6 +104,8 @@ mod tests {
         assert_eq!(file.resident().expect("stat"), 8192);
         file.punch(0, 8192).expect("punch");
         assert_eq!(file.resident().expect("stat"), 0);
+        file.allocate(4096, 8192).expect("allocate");
+        assert_eq!(file.resident().expect("stat"), 8192);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod affinity;
 #[cfg(not(loom))]
 pub mod barrier;
+pub mod calls;
 pub mod clock;
 pub mod env;
 mod executable;
@@ -14,6 +15,7 @@ mod fork;
 pub mod futex;
 #[cfg(not(loom))]
 pub mod keeper;
+pub mod limits;
 mod map;
 mod memfd;
 pub mod pidfd;
@@ -26,10 +28,10 @@ mod stand_in;
 pub mod usage;
 mod words;
 
-pub use executable::{BuildId, Executable};
+pub use executable::{BuildId, Executable, loader};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
-pub use fork::{Forked, SingleThreaded, exit_now};
+pub use fork::{Forked, SingleThreaded, exit_now, other_threads};
 pub use map::Mapping;
 pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;

@@ -1,7 +1,7 @@
 //! Descriptors of processes: a death notice that cannot speak of a stranger.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -53,8 +53,8 @@ impl<'fd> Stopped<'fd> {
             send(pidfd, Signal::STOP)?;
         }
         let stopped = Stopped { pidfd, was_stopped };
-        let give_up = std::time::Instant::now() + STOP_TIMEOUT;
-        while !stands_still(pid) && std::time::Instant::now() < give_up {
+        let give_up = Instant::now() + STOP_TIMEOUT;
+        while !stands_still(pid) && Instant::now() < give_up {
             std::thread::sleep(Duration::from_micros(50));
         }
         Ok(stopped)
@@ -89,9 +89,9 @@ fn stands_still(pid: i32) -> bool {
 /// Waits until a process has ended (or a lifeline is closed), whatever signals come meanwhile; false: not within
 /// `timeout`.
 pub fn wait_ended(pidfd: BorrowedFd<'_>, timeout: Duration) -> bool {
-    let until = std::time::Instant::now() + timeout;
+    let until = Instant::now() + timeout;
     loop {
-        let left = until.saturating_duration_since(std::time::Instant::now());
+        let left = until.saturating_duration_since(Instant::now());
         match wait_any(&[pidfd], Some(left)) {
             Ok(ended) if ended[0] => return true,
             Ok(_) if !left.is_zero() => {}
@@ -101,21 +101,26 @@ pub fn wait_ended(pidfd: BorrowedFd<'_>, timeout: Duration) -> bool {
 }
 
 /// Waits until one of `fds` is readable (a pidfd is, once its process has
-/// ended) or closed, or until `timeout`. Returns one flag per descriptor.
+/// ended) or closed, or until `timeout`, whatever signals come meanwhile. Returns one flag
+/// per descriptor; all false: the time is up.
 pub fn wait_any(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> Result<Vec<bool>, Errno> {
     let mut polled: Vec<PollFd<'_>> = fds
         .iter()
         .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
         .collect();
-    let timeout = timeout.map(|t| rustix::time::Timespec {
-        tv_sec: t.as_secs().min(i32::MAX as u64) as i64,
-        tv_nsec: t.subsec_nanos().into(),
-    });
-    match poll(&mut polled, timeout.as_ref()) {
-        Ok(_) => {}
-        // A signal: report nothing ready; the caller looks again.
-        Err(Errno::INTR) => return Ok(vec![false; fds.len()]),
-        Err(error) => return Err(error),
+    let begin = Instant::now();
+    let mut left = timeout;
+    loop {
+        let time = left.map(|t| rustix::time::Timespec {
+            tv_sec: t.as_secs().min(i32::MAX as u64) as i64,
+            tv_nsec: t.subsec_nanos().into(),
+        });
+        match poll(&mut polled, time.as_ref()) {
+            Ok(_) => break,
+            // A signal is no answer: what is left of the time goes on.
+            Err(Errno::INTR) => left = timeout.map(|t| t.saturating_sub(begin.elapsed())),
+            Err(error) => return Err(error),
+        }
     }
     Ok(polled.iter().map(|p| !p.revents().is_empty()).collect())
 }

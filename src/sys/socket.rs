@@ -9,10 +9,12 @@ use nix::sys::socket::{
     recvmsg, sendmsg, socketpair,
 };
 
+use super::calls::again;
+
 /// The longest message, in bytes.
 pub const MESSAGE_MAX: usize = 16 * 1024;
 /// The most descriptors one message carries.
-pub const FDS_MAX: usize = 4;
+pub const FDS_MAX: usize = 5;
 
 /// Two connected ends that keep message boundaries, both close-on-exec.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -22,6 +24,18 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
         None,
         SockFlag::SOCK_CLOEXEC,
     )
+}
+
+/// Whether `fd` is an end of such a pair, as far as it can be seen.
+pub fn is_control(fd: BorrowedFd<'_>) -> bool {
+    match nix::sys::socket::getsockopt(&fd, nix::sys::socket::sockopt::SockType) {
+        Ok(kind) => kind == SockType::SeqPacket,
+        // It is none, or a sandbox does not let us ask.
+        Err(_) => nix::sys::stat::fstat(fd).is_ok_and(|stat| {
+            let kind = nix::sys::stat::SFlag::from_bits_truncate(stat.st_mode);
+            kind & nix::sys::stat::SFlag::S_IFMT == nix::sys::stat::SFlag::S_IFSOCK
+        }),
+    }
 }
 
 /// Two connected ends of datagrams, both close-on-exec.
@@ -37,14 +51,14 @@ pub fn datagrams() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// Sends one datagram if there is room for it now. Does not raise SIGPIPE.
 pub fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-    nix::sys::socket::send(socket.as_raw_fd(), bytes, flags).map(drop)
+    again(|| nix::sys::socket::send(socket.as_raw_fd(), bytes, flags)).map(drop)
 }
 
 /// Receives one datagram if there is one now; says how long it was, which may be more
 /// than has room in `buffer`. Descriptors that came with it are closed.
 pub fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-    nix::sys::socket::recv(socket.as_raw_fd(), buffer, flags)
+    again(|| nix::sys::socket::recv(socket.as_raw_fd(), buffer, flags))
 }
 
 /// Sends one message with `fds`. Does not raise SIGPIPE.
@@ -54,19 +68,14 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Res
     let rights = [ControlMessage::ScmRights(&numbers)];
     let control: &[ControlMessage<'_>] = if numbers.is_empty() { &[] } else { &rights };
     let data = [IoSlice::new(bytes)];
-    loop {
-        let sent = sendmsg::<UnixAddr>(
-            socket.as_raw_fd(),
-            &data,
-            control,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        );
-        match sent {
-            Err(Errno::EINTR) => continue,
-            Err(error) => return Err(error),
-            Ok(_) => return Ok(()),
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    let sent = again(|| sendmsg::<UnixAddr>(socket.as_raw_fd(), &data, control, flags, None));
+    match sent {
+        // A sandbox does not let us; without descriptors there is another call for it.
+        Err(Errno::EPERM | Errno::EACCES | Errno::ENOSYS) if fds.is_empty() => {
+            again(|| nix::sys::socket::send(socket.as_raw_fd(), bytes, flags)).map(drop)
         }
+        sent => sent.map(drop),
     }
 }
 

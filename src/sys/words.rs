@@ -8,6 +8,8 @@ use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::uio::pread;
 
+use super::calls::again;
+
 /// The most that is given back, in bytes.
 const TAIL_MAX: u64 = 2048;
 
@@ -22,8 +24,8 @@ impl TextFile {
     }
 
     /// A descriptor to write to.
-    pub fn fd(&self) -> Result<OwnedFd, Errno> {
-        nix::unistd::dup(&self.0)
+    pub fn fd(&self) -> std::io::Result<OwnedFd> {
+        self.0.try_clone()
     }
 
     /// Makes it this process's standard error.
@@ -51,14 +53,15 @@ pub fn restore_stderr(real: OwnedFd) -> Result<(), Errno> {
 
 /// This process's standard error, if it has one.
 pub fn stderr() -> Option<OwnedFd> {
-    nix::unistd::dup(std::io::stderr().as_fd()).ok()
+    std::io::stderr().as_fd().try_clone_to_owned().ok()
 }
 
 fn tail_of(file: BorrowedFd<'_>, most: u64) -> Option<String> {
     let len = nix::sys::stat::fstat(file).ok()?.st_size as u64;
     let from = len.saturating_sub(most);
     let mut bytes = vec![0; usize::try_from(len - from).ok()?];
-    let read = pread(file, &mut bytes, i64::try_from(from).ok()?).ok()?;
+    let from = i64::try_from(from).ok()?;
+    let read = again(|| pread(file, &mut bytes, from)).ok()?;
     bytes.truncate(read);
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -45,6 +45,7 @@ use crate::pool::{AllocError, Loan, Pool, encoding};
 use crate::prim::ProcessId;
 use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
+use crate::sys::signals::start_thread;
 use crate::sys::{affinity, barrier, exit_now};
 use crate::task::{FunctionId, Functions, WorkerState};
 
@@ -123,8 +124,7 @@ pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
 /// What all workers have in common: found out once, in the zygote.
 pub fn prepare(functions: Functions) {
     let _ = FUNCTIONS.set(functions);
-    // Where maps take their random keys from: a system call, the first time.
-    drop(std::hash::RandomState::new());
+    // Nothing here may draw random keys: all workers would have the same.
     // The first use of a thread's variables has the loader look for symbols everywhere.
     let _ = Nest::here();
     // How large the first thread's stack is stands in a file.
@@ -249,18 +249,16 @@ fn begin_to_beat(first: usize, order: &WorkerOrder, fold: &Fold) {
         return;
     }
     let (fold, period) = (fold.clone(), Duration::from_millis(order.beat_ms));
-    let beating = std::thread::Builder::new()
-        .name("pinfold-beat".into())
-        .spawn(move || {
-            loop {
-                // Relaxed: a plain number of one writer.
-                fold.executors[first]
-                    .status
-                    .beat
-                    .fetch_add(1, Ordering::Relaxed);
-                std::thread::sleep(period);
-            }
-        });
+    let beating = start_thread("pinfold-beat", move || {
+        loop {
+            // Relaxed: a plain number of one writer.
+            fold.executors[first]
+                .status
+                .beat
+                .fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(period);
+        }
+    });
     if let Err(error) = beating {
         tracing::error!(%error, "a worker cannot start its threads");
         exit_now(BROKEN);

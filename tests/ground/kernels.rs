@@ -1,13 +1,126 @@
 //! System calls that are refused, and old kernels.
 
+use std::time::Duration;
+
 use libtest_mimic::Trial;
 
-use crate::Program;
+use crate::host::{Ended, Host};
+use crate::life;
+use crate::refuse::{Filter, Refusal, refusal};
+use crate::{Program, test};
 
 pub fn tests() -> Vec<Trial> {
-    Vec::new()
+    let mut all = vec![
+        test("linux_5_3_is_enough", || {
+            // What has come since: all calls with a number of 436 and more, and this advice.
+            let old = [
+                Refusal {
+                    is_since: true,
+                    ..refusal(libc::SYS_close_range, libc::ENOSYS)
+                },
+                Refusal {
+                    only: Some((2, libc::MADV_POPULATE_WRITE as u32)),
+                    ..refusal(libc::SYS_madvise, libc::EINVAL)
+                },
+            ];
+            well(&without(&old), "Linux 5.3");
+        }),
+        test("without_pidfd_open_it_says_so", || {
+            let ended = without(&[refusal(libc::SYS_pidfd_open, libc::ENOSYS)]);
+            let text = life::told(&ended).expect("it cannot work");
+            assert!(text.contains("pidfd_open, to hear of"), "{text}");
+        }),
+    ];
+    for (at, errno) in [(0, libc::EPERM), (1, libc::ENOSYS)] {
+        let name = ["EPERM", "ENOSYS"][at];
+        for (part, calls) in CALLS.chunks(CALLS.len().div_ceil(4)).enumerate() {
+            all.push(test(&format!("refused_by_{name}_{part}"), move || {
+                calls.iter().for_each(|call| try_without(call, errno));
+            }));
+        }
+    }
+    all
 }
 
 pub fn programs() -> Vec<Program> {
     Vec::new()
+}
+
+fn try_without((name, number, what): &(&str, libc::c_long, What), errno: i32) {
+    let ended = without(&[refusal(*number, errno)]);
+    match what {
+        What::Needed => {
+            let text = life::told(&ended).unwrap_or_else(|| panic!("{name} is not needed"));
+            assert!(text.contains(name), "{name}: {text}");
+            assert!(!text.contains("is `pinfold::init()`"), "{name}: {text}");
+            assert!(text.contains("pinfold doctor"), "{name}: {text}");
+        }
+        What::Replaced => well(&ended, name),
+    }
+}
+
+#[track_caller]
+fn well(ended: &Ended, what: &str) {
+    assert_eq!(life::told(ended), None, "{what}");
+}
+
+/// What comes of its being refused.
+enum What {
+    /// An error that names it.
+    Needed,
+    /// It goes without, or otherwise.
+    Replaced,
+}
+
+use What::{Needed, Replaced};
+
+/// All that host, zygote, workers and keepers call, but for what every program does to begin.
+const CALLS: &[(&str, libc::c_long, What)] = &[
+    ("memfd_create", libc::SYS_memfd_create, Needed),
+    ("ftruncate", libc::SYS_ftruncate, Needed),
+    ("fcntl", libc::SYS_fcntl, Needed),
+    ("socketpair", libc::SYS_socketpair, Needed),
+    ("sendmsg", libc::SYS_sendmsg, Needed),
+    ("recvmsg", libc::SYS_recvmsg, Needed),
+    ("ppoll", libc::SYS_ppoll, Needed),
+    ("eventfd2", libc::SYS_eventfd2, Needed),
+    ("pipe2", libc::SYS_pipe2, Needed),
+    ("pidfd_open", libc::SYS_pidfd_open, Needed),
+    ("clone", libc::SYS_clone, Needed),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal, Replaced),
+    ("fallocate", libc::SYS_fallocate, Replaced),
+    ("madvise", libc::SYS_madvise, Replaced),
+    ("sendto", libc::SYS_sendto, Replaced),
+    ("recvfrom", libc::SYS_recvfrom, Replaced),
+    ("getsockopt", libc::SYS_getsockopt, Replaced),
+    ("getsockname", libc::SYS_getsockname, Replaced),
+    ("membarrier", libc::SYS_membarrier, Replaced),
+    ("sched_setaffinity", libc::SYS_sched_setaffinity, Replaced),
+    ("sched_getaffinity", libc::SYS_sched_getaffinity, Replaced),
+    ("sched_yield", libc::SYS_sched_yield, Replaced),
+    ("prctl", libc::SYS_prctl, Replaced),
+    ("close_range", libc::SYS_close_range, Replaced),
+    ("setsid", libc::SYS_setsid, Replaced),
+    ("chdir", libc::SYS_chdir, Replaced),
+    ("waitid", libc::SYS_waitid, Replaced),
+    ("wait4", libc::SYS_wait4, Replaced),
+    ("dup", libc::SYS_dup, Replaced),
+    ("rt_sigprocmask", libc::SYS_rt_sigprocmask, Replaced),
+    ("getrandom", libc::SYS_getrandom, Replaced),
+    ("statx", libc::SYS_statx, Replaced),
+    ("getcpu", libc::SYS_getcpu, Replaced),
+    ("getrusage", libc::SYS_getrusage, Replaced),
+    ("prlimit64", libc::SYS_prlimit64, Replaced),
+    ("sigaltstack", libc::SYS_sigaltstack, Replaced),
+    ("readlink", libc::SYS_readlink, Replaced),
+];
+
+fn without(refusals: &[Refusal]) -> Ended {
+    let filter = Filter::new(refusals);
+    Host::new("life")
+        .arg(2)
+        .arg(life::STEPS)
+        .within(Duration::from_secs(60))
+        .prepared(move || filter.put_on(false))
+        .run()
 }

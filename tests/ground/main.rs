@@ -22,11 +22,15 @@ mod descriptors;
 mod forks;
 mod keepers;
 mod kernels;
+mod life;
+mod limits;
 mod mess;
 mod privilege;
+mod refuse;
 mod sending;
 mod shortage;
 mod signals;
+mod starts;
 mod tool;
 mod values;
 mod waits;
@@ -40,6 +44,7 @@ use libtest_mimic::{Arguments, Trial};
 type Program = (&'static str, fn(&[String]));
 
 fn main() -> ExitCode {
+    starts::misbehave();
     pinfold::init();
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let [mode, name, arguments @ ..] = &*words
@@ -64,11 +69,13 @@ fn tests() -> Vec<Trial> {
         forks::tests(),
         keepers::tests(),
         kernels::tests(),
+        limits::tests(),
         mess::tests(),
         privilege::tests(),
         sending::tests(),
         shortage::tests(),
         signals::tests(),
+        starts::tests(),
         tool::tests(),
         values::tests(),
         waits::tests(),
@@ -87,11 +94,14 @@ fn programs() -> Vec<Program> {
         forks::programs(),
         keepers::programs(),
         kernels::programs(),
+        life::programs(),
+        limits::programs(),
         mess::programs(),
         privilege::programs(),
         sending::programs(),
         shortage::programs(),
         signals::programs(),
+        starts::programs(),
         tool::programs(),
         values::programs(),
         waits::programs(),

@@ -283,3 +283,27 @@ fn nothing_is_left_of_a_runtime() {
         assert!(Instant::now() < give_up, "descriptors or threads stay");
     }
 }
+
+/// What a write is answered that nobody will read.
+fn broken_pipe(_: ()) -> Option<i32> {
+    use std::io::Write;
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.write(b"x").expect_err("nobody reads").raw_os_error()
+}
+
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn overflow(n: u64) -> u64 {
+    let frame = std::hint::black_box([n; 64]);
+    overflow(n - 1) + std::hint::black_box(frame)[3]
+}
+
+/// `tests/ground` has the same, where `init` is called in `main`.
+#[test]
+fn signals_are_in_tests_what_they_are_in_programs() {
+    let rt = Runtime::builder().workers(1).start().expect("starts");
+    let epipe = nix::errno::Errno::EPIPE as i32;
+    assert_eq!(rt.spawn(broken_pipe, ()).join(), Ok(Some(epipe)));
+    let died = rt.spawn(overflow, 1 << 40).join().expect_err("no stack");
+    assert!(died.to_string().contains("SIGSEGV"), "{died}");
+}

@@ -1,0 +1,25 @@
+//! Limits of whoever started this process (`ulimit`), as far as they are in the way.
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+
+/// The longest a file may be, in bytes (`ulimit -f`); `None`: as long as it likes.
+pub fn file_size_limit() -> Option<u64> {
+    soft(Resource::RLIMIT_FSIZE)
+}
+
+/// How much more may be mapped, in bytes (`ulimit -v`); `None`: as much as there are
+/// addresses.
+pub fn address_space_left() -> Option<u64> {
+    let limit = soft(Resource::RLIMIT_AS)?;
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or(0);
+    let used = pages.saturating_mul(rustix::param::page_size() as u64);
+    Some(limit.saturating_sub(used))
+}
+
+fn soft(resource: Resource) -> Option<u64> {
+    let (soft, _) = getrlimit(resource).ok()?;
+    (soft != RLIM_INFINITY).then_some(soft)
+}
