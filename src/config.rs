@@ -175,11 +175,13 @@ fn room() -> Option<u64> {
 /// if that is less.
 fn fitting(mut shape: Shape, room: u64) -> Shape {
     loop {
-        let over = (Plan::new(shape).len as u64).saturating_sub(room);
-        if over == 0 || shape.memory == MEMORY_MIN {
+        let len = Plan::new(shape).len as u64;
+        if len <= room || shape.memory == MEMORY_MIN {
             return shape;
         }
-        shape.memory = shape.memory.saturating_sub(over).max(MEMORY_MIN);
+        // In proportion, and a little less: the tables do not shrink with it.
+        let less = u128::from(shape.memory) * u128::from(room) / u128::from(len) * 15 / 16;
+        shape.memory = u64::try_from(less).unwrap_or(0).max(MEMORY_MIN);
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Ended {
     pub status: i32,
     pub stdout: String,
     pub stderr: String,
+    #[allow(dead_code, reason = "shown when a test fails")]
     pub took: Duration,
 }
 
