@@ -226,6 +226,9 @@ pub enum TaskError {
         /// The function of that handle's task.
         task: &'static str,
     },
+    /// This process was forked off the one whose runtime it is: it has none of that one's
+    /// tasks, and can give it none. (It may start a runtime of its own.)
+    Forked,
     /// The runtime was shut down before the task had ended.
     Shutdown,
     /// Workers cannot be started any more.
@@ -255,6 +258,7 @@ impl TaskError {
                 bytes: requested,
                 capacity,
             },
+            AllocError::Forked => TaskError::Forked,
             error => error.into(),
         }
     }
@@ -344,6 +348,7 @@ impl fmt::Display for TaskError {
                 f,
                 "the handle of {task}, which the task was to depend on, is of another runtime, or of this one before it was built anew: submit both to the same"
             ),
+            TaskError::Forked => f.write_str(FORKED),
             TaskError::Shutdown => f.write_str("the runtime was shut down before the task ended"),
             TaskError::NoWorkers { reason } => {
                 write!(f, "no worker can be started any more: {reason}")
@@ -358,6 +363,9 @@ impl fmt::Display for TaskError {
         }
     }
 }
+
+/// What to know in a process that was forked off.
+const FORKED: &str = "this process was forked off the one whose runtime it is: start a runtime after the fork, or leave its tasks to the parent";
 
 /// A task, by the name that it was given, if any, and by its function.
 struct Called<'a>(Option<&'a str>, &'a str);
@@ -460,6 +468,9 @@ pub enum Refusal {
     /// takes some milliseconds.
     #[error("the fold is being built anew after damage: try again in a moment")]
     Rebuilding,
+    /// This process was forked off the one whose runtime it is.
+    #[error("{FORKED}")]
+    Forked,
     /// The runtime is shut down.
     #[error("the runtime is shut down")]
     Shutdown,

@@ -31,6 +31,10 @@
 //! `turns` of its own, which it spoils for nobody. A record is used again when its thread
 //! has ended.
 //!
+//! A process that was forked off has the lock as it was at that moment, held perhaps by a
+//! thread that the process does not have. There it is taken by a mutex of its own, which no
+//! thread of the parent ever touches; or not at all ([`Biased::lock_at_home`]).
+//!
 //! A favourite that is revoked soon was not worth it: the next one has to come more often in
 //! a row. Where the heavy barrier is not to be had there are no favourites.
 #![allow(unsafe_code)]
@@ -59,7 +63,7 @@ use loom::{
 use std::sync::{Mutex, MutexGuard};
 
 use crate::prim::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sys::{barrier, futex};
+use crate::sys::{Home, barrier, futex};
 
 /// Who came so often in a row becomes the favourite, at first.
 const IN_A_ROW: u32 = if cfg!(loom) { 1 } else { 64 };
@@ -79,7 +83,10 @@ const DRAIN: Duration = Duration::from_millis(10);
 /// `Mutex`. A panic inside does not poison it.
 pub struct Biased<T> {
     favourite: AtomicU64,
+    home: Home,
     others: Mutex<History>,
+    /// For all, in a process that was forked off.
+    elsewhere: Mutex<()>,
     value: UnsafeCell<T>,
 }
 
@@ -157,6 +164,8 @@ impl<T> Biased<T> {
     fn with_favourites(value: T, has_favourites: bool) -> Self {
         Biased {
             favourite: AtomicU64::default(),
+            home: Home::here(),
+            elsewhere: Mutex::new(()),
             others: Mutex::new(History {
                 has_favourites,
                 last: 0,
@@ -174,9 +183,37 @@ impl<T> Biased<T> {
         self.value.get_mut()
     }
 
-    /// Waits until nobody else is inside.
+    /// Whether this process was forked off the one that made the lock.
+    #[inline]
+    pub fn is_elsewhere(&self) -> bool {
+        !self.home.is_here()
+    }
+
+    /// Waits until nobody else is inside. In a process that was forked off, the value is
+    /// what it was at that moment: half changed, if somebody was inside.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
+        self.lock_at_home().unwrap_or_else(|| self.lock_elsewhere())
+    }
+
+    #[cold]
+    fn lock_elsewhere(&self) -> Guard<'_, T> {
+        let alone = self.elsewhere.lock();
+        let alone = alone.unwrap_or_else(PoisonError::into_inner);
+        Guard::new(self, Entry::Elsewhere(alone))
+    }
+
+    /// Waits until nobody else is inside. `None` in a process that was forked off.
+    #[inline]
+    pub fn lock_at_home(&self) -> Option<Guard<'_, T>> {
+        if self.is_elsewhere() {
+            return None;
+        }
+        Some(self.lock_here())
+    }
+
+    #[inline(always)]
+    fn lock_here(&self) -> Guard<'_, T> {
         let me = me();
         if let Some(favourite) = self.favourite()
             // Relaxed: only this thread writes its number there, or takes it away.
@@ -355,6 +392,7 @@ pub struct Guard<'a, T> {
 enum Entry<'a> {
     Favourite(&'a Record),
     Other(#[allow(dead_code, reason = "unlocks")] MutexGuard<'a, History>),
+    Elsewhere(#[allow(dead_code, reason = "unlocks")] MutexGuard<'a, ()>),
 }
 
 // SAFETY: a shared guard gives out shared references to the value, and nothing else.

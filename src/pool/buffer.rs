@@ -99,6 +99,13 @@ impl Loan {
             let hold = self.hold;
             return Shared { hold, len: 0 };
         }
+        if !self.hold.pool().is_here() {
+            // Nobody here will free it in either way.
+            return Shared {
+                hold: self.hold,
+                len: self.len,
+            };
+        }
         let (pool, block) = (self.hold.pool(), *self.hold.block());
         pool.0.hold_alone(block.index);
         let shared = Word::new(BlockState::Shared as u8, 0, block.generation);

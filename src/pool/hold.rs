@@ -141,6 +141,9 @@ impl HoldRef {
 
     /// Releases the block, and gives the record back. This was the last reference.
     fn end(&mut self) {
+        if !self.pool.is_here() {
+            return; // the block and its record are the parent's
+        }
         let (home, is_loan) = (self.home, self.is_loan());
         // Relaxed: the only reference.
         let has_moved = self.moved.load(Ordering::Relaxed);
@@ -401,6 +404,9 @@ impl Pool {
     /// Allocates a block of at least `len` bytes.
     #[inline]
     pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
+        if !self.is_here() {
+            return Err(AllocError::Forked);
+        }
         let hold = self.alloc_at_hand(len);
         let hold = hold.map_or_else(|| self.alloc_anew(len), Ok)?;
         Ok(Loan { hold, len })

@@ -60,6 +60,7 @@ use std::sync::{Arc, Mutex};
 use crate::prim::atomic::AtomicU64;
 use crate::prim::{BlockIndex, ProcessId};
 use crate::shm::{Bytes, Segment, View, Views};
+use crate::sys::Home;
 
 use classes::{COUNT, SLAB_BLOCKS_MAX};
 use shard::Shards;
@@ -102,6 +103,11 @@ pub enum AllocError {
         /// All there is, in bytes.
         capacity: usize,
     },
+    /// This process was forked off the one whose pool it is.
+    #[error(
+        "this process was forked off the one whose memory it is: allocate there, or start a runtime after the fork"
+    )]
+    Forked,
     /// There is no fold here: the process is neither a worker nor asked a `Runtime`.
     #[error(
         "no pool in this process: call `Runtime::alloc` in the host, `pinfold::alloc` in a task"
@@ -124,7 +130,7 @@ impl Clone for Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // ordering: AcqRel pairs with the other drops': what was done with them is done.
-        if self.0.pools.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.0.pools.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_here() {
             self.0.shards.close();
         }
     }
@@ -134,6 +140,9 @@ impl Drop for Pool {
 struct Inner {
     plan: PoolPlan,
     me: ProcessId,
+    /// Whose side of the pool this is. In a process that was forked off it nothing is
+    /// allocated or freed, and no lock is taken.
+    home: Home,
     header: View<PoolHeader>,
     spans: Views<AtomicU64>,
     free_bits: Views<AtomicU64>,
@@ -176,6 +185,7 @@ impl Pool {
         Pool(Arc::new(Inner {
             plan: plan.clone(),
             me,
+            home: Home::here(),
             header: segment.view(plan.header),
             spans: segment.views(plan.span_words, plan.spans),
             free_bits: segment.views(plan.free_bits, plan.spans * plan::MAP_WORDS),
@@ -191,6 +201,12 @@ impl Pool {
             pools: AtomicUsize::new(1),
             damage: PrivateU64::new(0),
         }))
+    }
+
+    /// Whether this process is the one whose side of the pool it is.
+    #[inline]
+    pub fn is_here(&self) -> bool {
+        self.0.home.is_here()
     }
 
     /// Bytes of user memory in all.

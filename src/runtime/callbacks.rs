@@ -53,6 +53,12 @@ pub enum CallbackError {
         /// Which callback.
         which: &'static str,
     },
+    /// This process was forked off the one whose task it is: there is nobody to call it.
+    #[error("{which} cannot be set in a process that was forked off the one whose task it is")]
+    Forked {
+        /// Which callback.
+        which: &'static str,
+    },
     /// The outcome was taken by `try_join`, `join_timeout` or `.await`.
     #[error("{which} was set after the outcome had been taken: set it before")]
     TooLate {

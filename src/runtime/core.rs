@@ -90,8 +90,18 @@ impl Core {
         f(&self.present.lock())
     }
 
+    /// Whether this process was forked off the one whose runtime it is: neither its
+    /// supervisor nor its workers are here.
+    #[inline]
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.present.is_elsewhere()
+    }
+
     #[cold]
     fn successor(&self) -> Arc<Scheduler> {
+        if self.is_elsewhere() {
+            return self.present(); // which takes no tasks
+        }
         let mut guard = lock(&self.replaced);
         loop {
             let scheduler = self.present();
@@ -182,6 +192,9 @@ impl Core {
     }
 
     pub(super) fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
+        if self.is_elsewhere() {
+            return Ok(()); // it is the parent's
+        }
         let mut supervisor = lock(&self.supervisor);
         let Some(thread) = supervisor.take() else {
             return Ok(()); // shut down before

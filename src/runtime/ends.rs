@@ -71,6 +71,13 @@ impl Ends {
         source.open += added;
     }
 
+    /// Whether this process was forked off the one whose tasks they are: there is no end to
+    /// wait for.
+    pub fn are_elsewhere(&self) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|source| source.open > 0 && source.scheduler.is_elsewhere())
+    }
+
     /// Tasks whose end was not told yet.
     pub fn open(&self) -> usize {
         self.sources.iter().map(|source| source.open).sum()
@@ -91,7 +98,7 @@ impl Ends {
         loop {
             self.poll(ended);
             let waiting: Vec<&Source> = self.sources.iter().filter(|s| s.open > 0).collect();
-            if ended.len() > before || waiting.is_empty() {
+            if ended.len() > before || waiting.is_empty() || self.are_elsewhere() {
                 return;
             }
             wait_at_all(&waiting);

@@ -344,6 +344,7 @@ impl<R> Handle<R> {
     /// The ticket, if the callback `which` can be set.
     fn to_mark(&self, which: &'static str, mark: Mark) -> Result<&Ticket, CallbackError> {
         match &self.ticket {
+            _ if self.scheduler.is_elsewhere() => Err(CallbackError::Forked { which }),
             Some(ticket) if ticket.has(mark) => Err(CallbackError::SetTwice { which }),
             Some(ticket) if !self.scheduler.is_taken(ticket) => Ok(ticket),
             _ => Err(CallbackError::TooLate { which }),

@@ -368,6 +368,9 @@ impl Runtime {
     /// # }
     /// ```
     pub fn profile(&self) -> Profile {
+        if self.core.is_elsewhere() {
+            return Profile::default();
+        }
         self.core.present().profile().unwrap_or_default()
     }
 

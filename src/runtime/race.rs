@@ -47,6 +47,11 @@ impl<R: DeserializeOwned> Iterator for Race<R> {
 
     /// Which one has ended, and how.
     fn next(&mut self) -> Option<Self::Item> {
+        if self.ends.are_elsewhere() {
+            let mut handles = self.handles.iter_mut().enumerate();
+            let (at, handle) = handles.find_map(|(at, handle)| Some((at, handle.take()?)))?;
+            return Some((at, handle.join()));
+        }
         if self.next.is_empty() {
             self.ends.wait(&mut self.next);
             self.next.reverse();

@@ -287,6 +287,9 @@ impl<'rt> Scope<'rt> {
             let mut ended = Vec::new();
             children.ends.wait(&mut ended);
             if ended.is_empty() {
+                if children.ends.are_elsewhere() {
+                    children.fail(0, TaskError::Forked, false);
+                }
                 return std::mem::take(&mut children.errors);
             }
             children.note(ended, self.stops);

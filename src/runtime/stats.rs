@@ -30,7 +30,7 @@ use super::core::Core;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// How often each thing happened to a task.
@@ -243,6 +243,9 @@ pub struct LogStats {
 impl Stats {
     pub(super) fn read(core: &Core) -> Self {
         let scheduler = core.present();
+        if scheduler.is_elsewhere() {
+            return Self::default();
+        }
         let fold = scheduler.fold();
         let snapshot = scheduler.snapshot();
         let infos = core.commands.workers();

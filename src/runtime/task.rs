@@ -123,7 +123,9 @@ where
     /// ```
     #[inline]
     pub fn spawn(&self, args: A) -> Handle<R> {
-        if let Some(memo) = &self.memo {
+        if let Some(memo) = &self.memo
+            && !self.core.is_elsewhere()
+        {
             return self.spawn_memoized(memo, args);
         }
         self.spawn_plain(args)
@@ -528,6 +530,7 @@ pub(super) fn error_of(not_accepted: NotAccepted) -> Box<TaskError> {
     Box::new(match not_accepted {
         NotAccepted::Failed(error) => error,
         NotAccepted::Refused(Refusal::Shutdown) => TaskError::Shutdown,
+        NotAccepted::Refused(Refusal::Forked) => TaskError::Forked,
         NotAccepted::Refused(refusal @ Refusal::Rebuilding) => TaskError::Corrupted {
             message: refusal.to_string(),
         },

@@ -171,6 +171,12 @@ where
     type Item = (usize, Result<R, TaskError>);
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.ends.are_elsewhere()
+            && let Some((_, number)) = self.tickets.iter_mut().find_map(Option::take)
+        {
+            self.exhausted = true;
+            return Some((number, Err(TaskError::Forked)));
+        }
         // Refilled when an eighth is missing: as `Map`.
         let low = self.in_flight - self.in_flight / 8;
         if !self.exhausted && self.ends.open() + self.ready.len() < low.max(1) {

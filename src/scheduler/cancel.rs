@@ -21,7 +21,9 @@ use super::timers::Due;
 impl Scheduler {
     /// Cancels the task of `ticket`; false if it had ended.
     pub fn cancel(&self, ticket: &Ticket, grace: Option<Duration>) -> bool {
-        let mut state = self.lock();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return false;
+        };
         self.reap(&mut state);
         let was_there = self.cancel_ticket(&mut state, ticket.id(), grace);
         drop(state);

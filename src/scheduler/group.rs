@@ -22,7 +22,7 @@ use super::Scheduler;
 use super::state::{Awaited, State};
 use super::ticket::Ticket;
 use super::value::Outcome;
-use super::wait::{learn, patience};
+use super::wait::{forked, learn, patience};
 
 /// A group that tasks may be watched by; to be closed by its user.
 #[derive(Debug)]
@@ -182,12 +182,16 @@ impl Scheduler {
 
     /// Forgets a group. Its tasks go on.
     pub fn close_group(&self, group: Group) {
-        self.lock().tickets.groups.close(group.id);
+        if let Some(mut state) = self.state.lock_at_home() {
+            state.tickets.groups.close(group.id);
+        }
     }
 
     /// Adds tasks to a group, each under a tag.
     pub fn enrol<'a>(&self, group: &Group, tickets: impl Iterator<Item = (u32, &'a Ticket)>) {
-        let mut state = self.lock();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return tickets.for_each(drop); // whoever counts them does so all the same
+        };
         let group = group.id;
         for (tag, ticket) in tickets {
             state.tickets.watch(ticket.id(), Watch { group, tag });
@@ -196,7 +200,9 @@ impl Scheduler {
 
     /// Adds to `ended` what has ended in a group since the last call; never waits.
     pub fn take_ended(&self, group: &Group, ended: &mut Vec<Ended>) {
-        let mut state = self.lock();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return;
+        };
         self.reap(&mut state);
         let entry = &mut state.tickets.groups.entries[group.id as usize];
         entry.is_poked = false;
@@ -210,7 +216,9 @@ impl Scheduler {
             let entry = &state.tickets.groups.entries[group.id as usize];
             !entry.ended.is_empty() || entry.is_poked
         };
-        let mut state = self.lock();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return;
+        };
         self.reap(&mut state);
         if is_ready(&state) {
             return;
@@ -240,7 +248,9 @@ impl Scheduler {
 
     /// Makes who waits for a group stop waiting.
     pub fn poke(&self, group: &Group) {
-        let mut state = self.lock();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return;
+        };
         state.tickets.groups.entries[group.id as usize].is_poked = true;
         for waiter in &state.waiters {
             if matches!(waiter.awaited, Awaited::Group(id) if id == group.id) {
@@ -254,7 +264,9 @@ impl Scheduler {
 
     /// [Cancels](Scheduler::cancel) every task of a group.
     pub fn cancel_group(&self, group: &Group) {
-        let mut state = self.lock();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return;
+        };
         // First, or the end of one of the others may have them begin where this has looked.
         self.cancel_pending_of(&mut state, group.id);
         for slot in state.slots() {
@@ -274,7 +286,9 @@ impl Scheduler {
         tickets: impl Iterator<Item = &'a Ticket>,
         mut each: impl FnMut(Outcome),
     ) {
-        let mut state = self.lock();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return tickets.for_each(|_| each(forked()));
+        };
         for ticket in tickets {
             let outcome = state.tickets.take(ticket.id());
             each(outcome.unwrap_or_else(|| Err(Box::new(TaskError::AlreadyJoined))));

@@ -11,8 +11,10 @@
 //! queue.
 //!
 //! Any thread of the host may submit or wait. One lock guards the host's private
-//! state; no worker ever sees it, so no death can leave it held. Of the threads
-//! that wait, one (the *leader*) sleeps on the shared doorbell and collects for
+//! state; no worker ever sees it, so no death can leave it held. In a process that was forked
+//! off the host it is the state of nothing ([`State::nowhere`]): what asks for room, counts or
+//! submits is answered from that, and what has a ticket asks first whether it is at home.
+//! Of the threads that wait, one (the *leader*) sleeps on the shared doorbell and collects for
 //! all; the others are parked and woken one by one.
 
 mod audit;
@@ -70,8 +72,8 @@ pub use submit::{Job, NotAccepted};
 pub use ticket::{Mark, Ticket};
 pub use value::{Outcome, Value, decode_again, look_at, small};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
@@ -116,6 +118,8 @@ pub struct Scheduler {
     pub(self) bell: Arc<Bell>,
     /// Apart from what every thread only reads.
     state: CachePadded<Biased<State>>,
+    /// In a process that was forked off: what it has instead.
+    nowhere: OnceLock<Biased<State>>,
     /// The segment is not believed any more.
     condemned: AtomicBool,
     /// Where the task of each ticket is.
@@ -148,6 +152,7 @@ impl Scheduler {
             stray_grace: STRAY_GRACE,
             bell,
             state,
+            nowhere: OnceLock::new(),
             condemned: AtomicBool::new(false),
             locations: Locations::default(),
             activity: AtomicU64::new(0),
@@ -173,7 +178,22 @@ impl Scheduler {
     /// refuse to go on would hang every waiter.
     #[inline]
     fn lock(&self) -> Guard<'_, State> {
-        self.state.lock()
+        self.state
+            .lock_at_home()
+            .unwrap_or_else(|| self.lock_elsewhere())
+    }
+
+    #[cold]
+    fn lock_elsewhere(&self) -> Guard<'_, State> {
+        let nothing = || Biased::new(State::nowhere(&self.fold));
+        self.nowhere.get_or_init(nothing).lock()
+    }
+
+    /// Whether this process was forked off the one whose scheduler this is. It has no tasks
+    /// then, and must not touch those of its parent.
+    #[inline]
+    pub fn is_elsewhere(&self) -> bool {
+        self.state.is_elsewhere()
     }
 
     /// What was counted so far.

@@ -49,7 +49,7 @@ impl Scheduler {
             // As it is encoded: one byte, for there are few.
             arguments.extend(&[list_len as u8]);
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock_at_home()?;
         if after
             .iter()
             .any(|ticket| state.tickets.is_open(ticket.id()))

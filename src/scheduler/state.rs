@@ -329,8 +329,28 @@ pub struct State {
 impl State {
     /// Of a fresh fold; what was counted before goes on.
     pub fn new(fold: &Fold, capacity: usize, counters: Counters) -> Self {
-        let executors = fold.plan.shape.executors();
-        let slots = fold.plan.shape.slots as usize;
+        let (executors, slots) = (fold.plan.shape.executors(), fold.plan.shape.slots as usize);
+        Self::of(fold, executors, slots, capacity, counters)
+    }
+
+    /// Of a process that was forked off the host: there is nothing in it, it leads to no
+    /// memory that others share, and it takes no tasks.
+    pub fn nowhere(fold: &Fold) -> Self {
+        State {
+            closed: Some(Refusal::Forked),
+            failed: Some(TaskError::Forked),
+            is_over: true,
+            ..Self::of(fold, 0, 0, 0, Counters::default())
+        }
+    }
+
+    fn of(
+        fold: &Fold,
+        executors: usize,
+        slots: usize,
+        capacity: usize,
+        counters: Counters,
+    ) -> Self {
         let capacity = capacity.min(slots);
         State {
             tickets: Tickets::default(),

@@ -120,6 +120,9 @@ impl Scheduler {
         deadline: Option<Instant>,
         may_nap: bool,
     ) -> Option<Outcome> {
+        if self.is_elsewhere() {
+            return Some(forked());
+        }
         if let Some(outcome) = self.spin(ticket, deadline, may_nap) {
             return Some(outcome);
         }
@@ -132,7 +135,7 @@ impl Scheduler {
     #[inline]
     pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<u8> {
         let id = ticket.id();
-        let mut state = self.lock();
+        let mut state = self.state.lock_at_home()?;
         let len = state.tickets.take_small(id, to);
         if len.is_some() || state.in_flight != 1 {
             return len;
@@ -187,6 +190,9 @@ impl Scheduler {
         most: usize,
         each: &mut dyn FnMut(Outcome),
     ) {
+        if self.is_elsewhere() {
+            return tickets.drain(..).for_each(|_| each(forked()));
+        }
         let Some(first) = tickets.pop_front() else {
             return;
         };
@@ -280,6 +286,9 @@ impl Scheduler {
 
     /// The outcome, if there is one by now.
     pub fn poll(&self, ticket: &Ticket) -> Option<Outcome> {
+        if self.is_elsewhere() {
+            return Some(forked());
+        }
         let id = ticket.id();
         if !self.has_ended(self.locations.hint(id)) {
             return None;
@@ -305,17 +314,19 @@ impl Scheduler {
     /// Whether there is an outcome by now.
     pub fn is_settled(&self, ticket: &Ticket) -> bool {
         let id = ticket.id();
-        self.has_ended(self.locations.hint(id)) && {
-            let mut state = self.lock();
-            self.collect_this(&mut state, id);
-            state.tickets.is_settled(id)
-        }
+        self.is_elsewhere()
+            || self.has_ended(self.locations.hint(id)) && {
+                let mut state = self.lock();
+                self.collect_this(&mut state, id);
+                state.tickets.is_settled(id)
+            }
     }
 
     /// Nobody will ask for the outcome of `ticket`.
     pub fn detach(&self, ticket: &Ticket) {
         // Dropped after the lock: it may hold buffers.
-        let _outcome = self.lock().tickets.detach(ticket.id());
+        let state = self.state.lock_at_home();
+        let _outcome = state.and_then(|mut state| state.tickets.detach(ticket.id()));
     }
 
     pub(super) fn collect_this(&self, state: &mut State, id: u32) {
@@ -509,6 +520,12 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// What a process that was forked off has of a task of its parent.
+#[cold]
+pub(super) fn forked() -> Outcome {
+    Err(Box::new(TaskError::Forked))
 }
 
 pub(super) fn is_past(deadline: Option<Instant>) -> bool {

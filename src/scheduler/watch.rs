@@ -21,6 +21,7 @@ use super::state::{Awaited, State};
 use super::ticket::Ticket;
 use super::tickets::Tickets;
 use super::value::Outcome;
+use super::wait::forked;
 
 /// A task, and who wants to hear how far it is.
 pub struct Listening {
@@ -38,6 +39,9 @@ impl Scheduler {
         ticket: &Ticket,
         follower: Follower,
     ) -> Result<(), (Follower, Arc<Outcome>)> {
+        if self.is_elsewhere() {
+            return Err((follower, Arc::new(forked())));
+        }
         let mut state = self.lock();
         self.collect_this(&mut state, ticket.id());
         match state.tickets.follow(ticket.id(), follower) {
@@ -55,6 +59,9 @@ impl Scheduler {
     /// Has `waker` woken by the attendant when the task of `ticket` has ended, instead of
     /// the one before; false if it has.
     pub fn wake_at_end(&self, ticket: &Ticket, waker: &Waker) -> bool {
+        if self.is_elsewhere() {
+            return false;
+        }
         let mut state = self.lock();
         self.collect_this(&mut state, ticket.id());
         if state.tickets.wakes(ticket.id(), waker) {
@@ -84,7 +91,8 @@ impl Scheduler {
 
     /// Whether the outcome of `ticket` was taken from its handle.
     pub fn is_taken(&self, ticket: &Ticket) -> bool {
-        self.lock().tickets.is_taken(ticket.id())
+        let state = self.state.lock_at_home();
+        state.is_some_and(|state| state.tickets.is_taken(ticket.id()))
     }
 
     /// A ticket of a task, called `name`, that has ended already.
@@ -98,7 +106,8 @@ impl Scheduler {
 
     /// What the function of the task of `ticket` is called.
     pub fn name_of(&self, ticket: &Ticket) -> fn() -> &'static str {
-        self.lock().tickets.name(ticket.id())
+        let state = self.state.lock_at_home();
+        state.map_or(|| "", |state| state.tickets.name(ticket.id()))
     }
 
     /// Which task it is; `None` while it waits for others without a slot, if it never was in
@@ -119,7 +128,9 @@ impl Scheduler {
     /// Has `listener` called when the task of `ticket`, which somebody follows, has said
     /// how far it is; several times may be one.
     pub fn listen(&self, ticket: &Ticket, listener: Arc<Listener>) {
-        let mut state = self.lock();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return;
+        };
         let place = self.locations.hint(ticket.id());
         let Hint { slot, generation } = place;
         let is_here = state

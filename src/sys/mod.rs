@@ -14,6 +14,8 @@ mod fork;
 #[cfg(not(loom))]
 pub mod futex;
 #[cfg(not(loom))]
+mod home;
+#[cfg(not(loom))]
 pub mod keeper;
 pub mod limits;
 mod map;
@@ -32,9 +34,11 @@ pub use executable::{BuildId, Executable, loader};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
 pub use fork::{Forked, SingleThreaded, exit_now, other_threads};
+#[cfg(not(loom))]
+pub use home::Home;
 pub use map::Mapping;
 pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;
 #[cfg(loom)]
-pub use stand_in::{barrier, futex};
+pub use stand_in::{Home, barrier, futex};
 pub use words::{TextFile, restore_stderr, stderr};

@@ -1,6 +1,22 @@
 //! What stands for the system in models: fences and the futex, as the kernel
 //! promises them, on `loom`'s primitives.
 
+/// The only process of a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Home;
+
+impl Home {
+    /// It.
+    pub fn here() -> Self {
+        Home
+    }
+
+    /// Nothing forks.
+    pub fn is_here(&self) -> bool {
+        true
+    }
+}
+
 /// Both sides of the asymmetric fence are full fences here: what the pair
 /// promises is exactly that.
 pub mod barrier {

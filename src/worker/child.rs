@@ -127,8 +127,11 @@ impl<R: DeserializeOwned> Child<R> {
     /// ```
     pub fn join(mut self) -> Result<R, TaskError> {
         let Some(nest) = self.nest.take() else {
-            return Err(TaskError::NotInTask);
+            return Err(Nest::missing());
         };
+        if !nest.is_here() {
+            return Err(TaskError::Forked);
+        }
         let child = Hint::unpack(self.task);
         let mut payload = Payload::new();
         let mut buffers = Vec::new();
@@ -197,7 +200,9 @@ fn undecodable(error: postcard::Error) -> TaskError {
 
 impl<R> Drop for Child<R> {
     fn drop(&mut self) {
-        if let Some(nest) = self.nest {
+        if let Some(nest) = self.nest
+            && nest.is_here()
+        {
             nest.forsake(Hint::unpack(self.task));
         }
     }

@@ -25,6 +25,7 @@ use tracing_core::span::Current;
 
 use crate::layout::Fold;
 use crate::process::{LogEvent, LogWriter, number_of};
+use crate::sys::Home;
 
 use super::{info, panics};
 
@@ -43,6 +44,7 @@ thread_local! {
 pub fn to_host(writer: LogWriter, fold: &Fold, worker: u32) -> Dispatch {
     Dispatch::new(Forward {
         writer,
+        home: Home::here(),
         fold: fold.clone(),
         worker,
         spans: Mutex::default(),
@@ -52,6 +54,7 @@ pub fn to_host(writer: LogWriter, fold: &Fold, worker: u32) -> Dispatch {
 
 struct Forward {
     writer: LogWriter,
+    home: Home,
     fold: Fold,
     worker: u32,
     spans: Mutex<HashMap<u64, Span>>,
@@ -143,6 +146,9 @@ impl Subscriber for Forward {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        if !self.home.is_here() {
+            return; // what a task has forked is no worker
+        }
         let around = match event.parent() {
             Some(parent) => Some(parent.into_u64()),
             None if event.is_contextual() => entered(),

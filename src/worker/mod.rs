@@ -46,7 +46,7 @@ use crate::prim::ProcessId;
 use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
 use crate::sys::signals::start_thread;
-use crate::sys::{affinity, barrier, exit_now};
+use crate::sys::{Home, affinity, barrier, exit_now};
 use crate::task::{FunctionId, Functions, WorkerState};
 
 pub use child::{Child, spawn};
@@ -230,7 +230,12 @@ fn init(functions: &Functions, id: FunctionId, first: &Executor) {
         words.write("its init is not a function of the program");
         exit_now(BROKEN)
     };
-    match std::panic::catch_unwind(init) {
+    let home = Home::here();
+    let made = std::panic::catch_unwind(init);
+    if !home.is_here() {
+        runner::end_of_forked(made.is_ok());
+    }
+    match made {
         Ok(Ok(state)) => {
             let _ = STATE.set(state);
         }

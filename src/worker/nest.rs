@@ -156,7 +156,24 @@ impl Nest {
     /// That of this thread, if it is an executor's.
     #[inline]
     pub(super) fn here() -> Option<&'static Self> {
-        NEST.get()
+        NEST.get().filter(|nest| nest.is_here())
+    }
+
+    /// Whether this is the worker, and not what a task has forked: there, nothing of this is
+    /// to be touched.
+    #[inline]
+    pub(super) fn is_here(&self) -> bool {
+        self.runner.home.is_here()
+    }
+
+    /// Why there is none.
+    #[cold]
+    pub(super) fn missing() -> TaskError {
+        if NEST.get().is_some() {
+            TaskError::Forked
+        } else {
+            TaskError::NotInTask
+        }
     }
 
     /// Which of the own slots a child is in, if it is in one.

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::PanicHookInfo;
 
 use crate::layout::Fold;
+use crate::sys::Home;
 
 thread_local! {
     static EXECUTOR: Cell<Option<usize>> = const { Cell::new(None) };
@@ -22,7 +23,11 @@ pub struct Said {
 /// From now on a panic prints nothing: its words go to the executor's record, from
 /// where the host reads them if the process aborts, and to [`take`].
 pub fn install(fold: Fold) {
+    let (home, default) = (Home::here(), std::panic::take_hook());
     std::panic::set_hook(Box::new(move |info| {
+        if !home.is_here() {
+            return default(info); // what a task has forked says it as any program does
+        }
         let said = said(info);
         if let Some(record) = EXECUTOR.get().and_then(|number| fold.executors.get(number)) {
             let words = format!("panicked at {}: {}", said.location, said.message);

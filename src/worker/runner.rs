@@ -8,7 +8,7 @@ use crate::pool::{AllocError, Parcel, Pool, Transfer};
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
 use crate::ring::steal;
-use crate::sys::{barrier, usage};
+use crate::sys::{Home, barrier, exit_now, usage};
 use crate::task::{
     Call, Finished, FunctionId, Functions, Head, INLINE_LEN, Label, Note, Outcome, Payload, Place,
     Run, TaskState, parcels_of,
@@ -24,6 +24,8 @@ pub struct Runner {
     pub(super) fold: Fold,
     pub(super) pool: Pool,
     pub(super) functions: Functions,
+    /// The worker, and not what a task has forked.
+    pub(super) home: Home,
     /// Whether each task is measured.
     pub(super) is_profiling: bool,
     /// While a spawned task runs: the hint of the host's task that it is part of. This
@@ -67,6 +69,7 @@ impl Runner {
             fold: fold.clone(),
             pool: pool.clone(),
             functions: functions.clone(),
+            home: Home::here(),
             is_profiling,
             root: AtomicU64::new(0),
         }
@@ -414,7 +417,11 @@ impl Runner {
     /// Calls a function; its value, or what its panic said, is left in the call's result.
     #[inline(always)]
     pub(super) fn enter(&self, entry: Run, call: &mut Call<'_>) -> Outcome {
-        let outcome = match catch_unwind(AssertUnwindSafe(|| entry(call))) {
+        let ran = catch_unwind(AssertUnwindSafe(|| entry(call)));
+        if !self.home.is_here() {
+            end_of_forked(ran.is_ok());
+        }
+        let outcome = match ran {
             Ok(outcome) => outcome,
             Err(panic) => {
                 // A panic value whose drop panics again is left alone.
@@ -522,6 +529,14 @@ impl Runner {
             drop(self.pool.accept_result(parcel, slot, &[]));
         }
     }
+}
+
+/// The task has forked, and this is the child, on its way back into a worker that it is not:
+/// the slot, the rings and all else there are its parent's.
+#[cold]
+pub(super) fn end_of_forked(is_well: bool) -> ! {
+    const PANICKED: i32 = 101; // as a program of its own would end
+    exit_now(if is_well { 0 } else { PANICKED })
 }
 
 /// Before a result is decoded in the process that made it: see [`Transfer::alone`].
