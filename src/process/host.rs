@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::layout::Fold;
 use crate::prim::Death;
 use crate::sys::calls::refused;
-use crate::sys::{BuildId, TextFile, affinity, fds, pidfd, socket, stderr};
+use crate::sys::{BuildId, Lifeline, TextFile, affinity, fds, pidfd, socket, stderr};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 use super::hello::{ZygoteError, shake_hands};
@@ -88,8 +88,8 @@ pub struct Zygote {
     spares_asked: u32,
     /// Of spares that have become workers: closed when there is time.
     used: Vec<OwnedFd>,
-    /// Closed when neither it nor any worker that it has forked is left.
-    lifeline: OwnedFd,
+    /// Held by every worker that it has forked and that still lives.
+    lifeline: Lifeline,
     /// Whoever is left when this is closed is killed.
     presence: Option<OwnedFd>,
 }
@@ -99,9 +99,9 @@ impl Zygote {
     pub fn start(fold: &Fold, host: &Introduction) -> Result<Self, ZygoteError> {
         let (ours, theirs) = socket::pair().map_err(refused("socketpair", "to talk to it"))?;
         let (their_presence, presence) =
-            fds::lifeline().map_err(refused("pipe2", "to have them end with the host"))?;
-        let (lifeline, their_line) =
-            fds::lifeline().map_err(refused("pipe2", "to hear of the workers' end"))?;
+            fds::line().map_err(refused("pipe2", "to have them end with the host"))?;
+        let lifeline =
+            Lifeline::new().map_err(refused("memfd_create", "to hear of the workers' end"))?;
         // What it says before it serves (a missing library, say) is for the error.
         let words = TextFile::new().map_err(refused("memfd_create", "to keep its last words"))?;
         let captured = (words.fd()).map_err(refused("fcntl(F_DUPFD)", "to keep its last words"))?;
@@ -137,7 +137,7 @@ impl Zygote {
         let real_stderr = stderr();
         let mut with = vec![
             fold.segment().fd(),
-            their_line.as_fd(),
+            zygote.lifeline.as_fd(),
             their_presence.as_fd(),
         ];
         with.extend(host.logs.as_ref().map(AsFd::as_fd));
@@ -146,8 +146,6 @@ impl Zygote {
             Some(socket) => shake_hands(socket, &hello, &with, &mut zygote.child, &words),
             None => Ok(()),
         };
-        // Else whoever waits for the end of the fold's processes waits for this one.
-        drop(their_line);
         shaken?;
         zygote.is_ready = true;
         Ok(zygote)
@@ -184,7 +182,7 @@ impl Zygote {
         let _ = self.child.kill();
         // When this returns, the kernel has sent each worker its parent death signal.
         let _ = self.child.wait();
-        pidfd::wait_ended(self.lifeline.as_fd(), END_TIMEOUT);
+        self.lifeline.wait(END_TIMEOUT);
     }
 
     fn send(&self, message: &ToZygote) -> std::io::Result<()> {

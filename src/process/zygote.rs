@@ -15,8 +15,8 @@ use crate::prim::Death;
 use crate::shm::Segment;
 use crate::sys::calls::{self, again, refused};
 use crate::sys::{
-    BuildId, Forked, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd, restore_stderr,
-    signals, socket, stderr,
+    BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd,
+    restore_stderr, signals, socket, stderr,
 };
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
@@ -242,7 +242,7 @@ fn end_all(children: BTreeMap<i32, Child>) {
 
 struct Agreed {
     fold: Fold,
-    lifeline: OwnedFd,
+    lifeline: Lifeline,
     presence: OwnedFd,
     logs: Option<LogWriter>,
 }
@@ -280,7 +280,8 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     if fds.len() < 3 + usize::from(level.is_some()) {
         return refuse("too few descriptors have arrived (`ulimit -n`?)");
     }
-    let (segment_fd, lifeline, presence) = (fds.remove(0), fds.remove(0), fds.remove(0));
+    let segment_fd = fds.remove(0);
+    let (lifeline, presence) = (Lifeline::adopt(fds.remove(0)), fds.remove(0));
     let logs = level.map(|level| LogWriter::new(fds.remove(0), level));
     let fold = match Segment::attach(segment_fd, plan.len, plan_hash) {
         Ok(segment) => Fold::new(segment, plan),
@@ -303,8 +304,8 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
 /// What every worker of the fold is made with.
 struct Nest {
     fold: Fold,
-    /// Open in every process of the nest, and for as long as one of them lives.
-    lifeline: OwnedFd,
+    /// Held by every process of the nest.
+    lifeline: Lifeline,
     /// The other end is open for as long as the host lives.
     presence: OwnedFd,
     logs: Option<LogWriter>,
@@ -367,6 +368,11 @@ impl Nest {
         if let (Err(error), Err(_)) = (&with_zygote, &with_host) {
             let refused = refused("prctl(PR_SET_PDEATHSIG)", "to end with the host");
             self.fail(&orders, &refused(*error).to_string());
+        }
+        // From here on the host knows that somebody may change shared memory.
+        if let Err(error) = self.lifeline.hold() {
+            let refused = refused("fcntl(F_SETLK)", "to have the host hear of the end");
+            self.fail(&orders, &refused(error).to_string());
         }
         let mut real_stderr = None;
         if let Some(words) = words {

@@ -1,12 +1,15 @@
 //! Descriptors a new process must not keep.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
 use super::calls::{Refused, again, refused};
+
+/// The highest number of a standard stream.
+const STANDARD_MAX: RawFd = 2;
 
 /// Takes the descriptor that was passed as standard input, moves it out of the
 /// way (close-on-exec) and puts nothing in its place.
@@ -78,13 +81,32 @@ fn close_range(first: u32, last: u32) {
     }
 }
 
-/// Two ends, both close-on-exec: the first is closed, as [`pidfd::wait_any`] sees it, when
-/// no process has the second open any more. Nothing is ever written.
+/// Two ends: the first is closed, as [`pidfd::wait_any`] sees it, when no process has the
+/// second open any more. Nothing is ever written.
 ///
 /// [`pidfd::wait_any`]: super::pidfd::wait_any
-pub fn lifeline() -> std::io::Result<(OwnedFd, OwnedFd)> {
-    let (ours, theirs) = std::io::pipe()?;
-    Ok((ours.into(), theirs.into()))
+pub fn line() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let (one, other) = std::io::pipe()?;
+    Ok((above_standard(one.into())?, above_standard(other.into())?))
+}
+
+/// The same descriptor, by a number above those of the standard streams, close-on-exec. Every
+/// descriptor that this library makes goes through here: in a program that was started
+/// without one of the three, or has closed it, what is written to that stream would go into it.
+pub fn above_standard(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fd.as_raw_fd() > STANDARD_MAX {
+        return Ok(fd);
+    }
+    duplicate(&fd)
+}
+
+/// Another descriptor of the same, close-on-exec, by a number above those of the standard
+/// streams.
+pub fn duplicate(fd: &impl AsFd) -> Result<OwnedFd, Errno> {
+    let lowest = FcntlArg::F_DUPFD_CLOEXEC(STANDARD_MAX + 1);
+    let number = fcntl(fd, lowest)?;
+    // SAFETY: the kernel has just made it for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// A descriptor that one thread rings and another polls.

@@ -17,6 +17,7 @@ pub mod futex;
 mod home;
 #[cfg(not(loom))]
 pub mod keeper;
+mod lifeline;
 pub mod limits;
 mod map;
 mod memfd;
@@ -36,6 +37,7 @@ pub use fork::kill_self;
 pub use fork::{Forked, SingleThreaded, exit_now, other_threads};
 #[cfg(not(loom))]
 pub use home::Home;
+pub use lifeline::Lifeline;
 pub use map::Mapping;
 pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;
