@@ -48,7 +48,7 @@ fn forks((what, mut loan, shared): (String, Loan, Shared)) -> i32 {
     let dropped = pinfold::spawn(same, 6);
     if what == "returns from a thread" {
         let thread = std::thread::spawn(split);
-        return thread.join().map_or(-1, |pid| status_of(pid));
+        return thread.join().map_or(-1, status_of);
     }
     let pid = split();
     if pid != 0 {
