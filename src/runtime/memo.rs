@@ -3,7 +3,6 @@
 //! The host remembers, so all workers share it. An entry is *in flight* from the first
 //! submission to its end: whoever submits the same meanwhile gets the first one's outcome.
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
@@ -40,7 +39,7 @@ impl std::fmt::Debug for Memo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shared = self.lock();
         f.debug_struct("Memo")
-            .field("capacity", &shared.known.cap())
+            .field("capacity", &shared.capacity)
             .field("known", &shared.known.len())
             .field("hits", &shared.hits)
             .field("misses", &shared.misses)
@@ -54,6 +53,8 @@ struct Shared {
     /// How often all was forgotten: part of the keys, so that what was in flight at the
     /// time is not remembered, nor joined.
     age: u64,
+    capacity: usize,
+    /// Without a bound of its own, which would be memory from the beginning.
     known: LruCache<Key, Arc<Outcome>>,
     in_flight: std::collections::HashMap<Key, Vec<Follower>>,
     hits: u64,
@@ -78,17 +79,18 @@ pub struct Call {
 }
 
 impl Memo {
-    /// Of at most `capacity` values, at least 1 (0 is 1).
+    /// Of at most `capacity` values, at least 1 (0 is 1). It takes memory for those that there
+    /// are, so `usize::MAX` is one without a bound.
     ///
     /// ```
     /// assert_eq!(pinfold::Memo::new(10).hits(), 0);
     /// ```
     pub fn new(capacity: usize) -> Self {
-        let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         Memo {
             shared: Arc::new(Mutex::new(Shared {
                 age: 0,
-                known: LruCache::new(capacity),
+                capacity: capacity.max(1),
+                known: LruCache::unbounded(),
                 in_flight: std::collections::HashMap::new(),
                 hits: 0,
                 misses: 0,
@@ -162,6 +164,9 @@ impl Memo {
         let is_value = matches!(&**outcome, Ok(value) if !value.is_err() && value.is_for_all());
         if is_value && key.0 == shared.age {
             shared.known.put(key, Arc::clone(outcome));
+            if shared.known.len() > shared.capacity {
+                shared.known.pop_lru();
+            }
         }
         drop(shared);
         for follower in followers {
