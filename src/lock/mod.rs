@@ -51,8 +51,6 @@ use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::sync::atomic::AtomicU64 as Numbers;
 use std::sync::{Arc, PoisonError, Weak};
-use std::thread;
-use std::time::Duration;
 
 #[cfg(loom)]
 use loom::{
@@ -74,8 +72,6 @@ const WORTH_IT: u32 = 1024;
 const NOBODY: u64 = u64::MAX;
 /// How often to look whether the favourite has left before sleeping.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 100 };
-/// Instead of a barrier that the kernel refuses all of a sudden.
-const DRAIN: Duration = Duration::from_millis(10);
 
 /// A mutual exclusion lock that costs the thread that mostly takes it nearly nothing.
 ///
@@ -314,10 +310,7 @@ impl<T> Biased<T> {
         // Relaxed: the barrier orders it before the look.
         self.favourite.store(0, Ordering::Relaxed);
         // Pairs with the light barriers in `enter` and `leave`.
-        if !barrier::try_heavy() {
-            // What a CPU has stored is seen by all within microseconds, whatever it does.
-            thread::sleep(DRAIN);
-        }
+        barrier::heavy();
         let mut looks = 0;
         let turns = loop {
             // ordering: Acquire pairs with the Release in `leave`.

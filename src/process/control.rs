@@ -64,6 +64,8 @@ pub enum ToZygote {
         shape: Shape,
         /// The hash of its plan.
         plan_hash: u64,
+        /// Whether its processes use expedited barriers.
+        expedited: bool,
         /// The most detailed level of log events that is wanted; 0: none.
         log_level: u8,
     },

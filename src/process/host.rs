@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::layout::Fold;
 use crate::prim::Death;
 use crate::sys::calls::refused;
-use crate::sys::{BuildId, Lifeline, TextFile, affinity, fds, pidfd, socket, stderr};
+use crate::sys::{
+    BuildId, Lifeline, TextFile, affinity, barrier, fds, pidfd, socket, stderr,
+};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 use super::hello::{ZygoteError, shake_hands};
@@ -129,6 +131,7 @@ impl Zygote {
             build: host.build.clone(),
             shape: fold.plan.shape,
             plan_hash: fold.plan.hash(),
+            expedited: barrier::settle(),
             log_level: host
                 .logs
                 .as_ref()

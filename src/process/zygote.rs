@@ -15,7 +15,7 @@ use crate::prim::Death;
 use crate::shm::Segment;
 use crate::sys::calls::{self, again, refused};
 use crate::sys::{
-    BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd,
+    BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd, privileges,
     restore_stderr, signals, socket, stderr,
 };
 
@@ -26,6 +26,8 @@ use super::logs::{LogWriter, level_of};
 /// What a worker begins with.
 #[derive(Debug)]
 pub struct WorkerStart {
+    /// Whether it uses expedited barriers, as its fold does.
+    pub expedited: bool,
     /// The fold, attached.
     pub fold: Fold,
     /// Where its log events go, if anybody wants them.
@@ -128,6 +130,8 @@ fn serve(
     keepers: &mut Keepers,
 ) -> std::io::Result<()> {
     let parent = getppid();
+    // Before it does anything for that one.
+    privileges::keep_those_of(parent.as_raw(), socket.as_fd()).map_err(Error::other)?;
     let host = pidfd::open(parent.as_raw())
         .map_err(refused("pidfd_open", "to hear of the host's end"))
         .map_err(Error::other)?;
@@ -138,6 +142,7 @@ fn serve(
         return Ok(()); // the host ended before we held its pidfd
     }
     let Some(Agreed {
+        expedited,
         fold,
         lifeline,
         presence,
@@ -148,6 +153,7 @@ fn serve(
     };
     keepers.watch(&fold);
     let nest = Nest {
+        expedited,
         fold,
         lifeline,
         presence,
@@ -241,6 +247,7 @@ fn end_all(children: BTreeMap<i32, Child>) {
 }
 
 struct Agreed {
+    expedited: bool,
     fold: Fold,
     lifeline: Lifeline,
     presence: OwnedFd,
@@ -261,6 +268,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         build,
         shape,
         plan_hash,
+        expedited,
         log_level,
     } = message
     else {
@@ -294,6 +302,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     }
     send(socket, &FromZygote::Ready, &[])?;
     Ok(Some(Agreed {
+        expedited,
         fold,
         lifeline,
         presence,
@@ -303,6 +312,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
 
 /// What every worker of the fold is made with.
 struct Nest {
+    expedited: bool,
     fold: Fold,
     /// Held by every process of the nest.
     lifeline: Lifeline,
@@ -396,6 +406,7 @@ impl Nest {
         // For as long as the process lives.
         std::mem::forget(presence);
         match (self.worker)(WorkerStart {
+            expedited: self.expedited,
             fold: self.fold.clone(),
             logs: self.logs.clone(),
             orders,

@@ -187,13 +187,10 @@ fn create(shape: Shape) -> Result<Fold, StartError> {
     segment
         .populate(0, plan.inboxes)
         .map_err(|e| StartError::Segment(format!("no memory for the fold's tables: {e}")))?;
-    let asymmetric = barrier::register();
-    if asymmetric {
-        barrier::use_asymmetric();
-    }
+    // Before the locks of the scheduler are made, which have favourites or not.
+    barrier::settle();
     let fold = Fold::new(segment, plan);
-    fold.header
-        .publish(fold.plan.len as u64, fold.plan.hash(), asymmetric);
+    fold.header.publish(fold.plan.len as u64, fold.plan.hash());
     Ok(fold)
 }
 

@@ -58,9 +58,6 @@ impl Scheduler {
         if let Err(what) = header.check(plan.len as u64, plan.hash()) {
             return Some(format!("the segment's header: {what}"));
         }
-        if header.is_asymmetric() != crate::sys::barrier::is_asymmetric() {
-            return Some("the segment's header: another kind of barrier".into());
-        }
         if header.is_stopping() && state.closed.is_none() {
             return Some("the segment's header: stopping".into());
         }

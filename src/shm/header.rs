@@ -14,10 +14,10 @@ const VERSION: u64 = 1;
 ///   8  version      of the layout
 ///  16  plan hash    of all offsets and sizes
 ///  24  len          of the segment in bytes
-///  32  asymmetric   1: wakers rely on the sleepers' membarrier
-///  40  stopping     1: executors leave when they find nothing to do
-///  48  ready        magic again, stored last
-///  56  cancels      1: some running task was asked to end
+///  32  stopping     1: executors leave when they find nothing to do
+///  40  ready        magic again, stored last
+///  48  cancels      1: some running task was asked to end
+///  56  free
 ///  64  spins on     a CPU, and 1, on which a thread of the host looks for a result; 0: none
 ///  72  works on     a CPU, and 1, on which a thread of the host has collected tasks, in the
 ///                   lower half; in the upper one how often one has
@@ -30,10 +30,10 @@ pub struct Header {
     version: AtomicU64,
     plan_hash: AtomicU64,
     len: AtomicU64,
-    asymmetric: AtomicU64,
     stopping: AtomicU64,
     ready: AtomicU64,
     cancels: AtomicU64,
+    _left: AtomicU64,
     /// In a line of its own: the others hardly ever change.
     spins_on: AtomicU64,
     works_on: AtomicU64,
@@ -47,14 +47,12 @@ unsafe impl ShmSafe for Header {}
 
 impl Header {
     /// The creator's last act: from here on others may attach.
-    pub fn publish(&self, len: u64, plan_hash: u64, asymmetric: bool) {
+    pub fn publish(&self, len: u64, plan_hash: u64) {
         // Relaxed: `ready` publishes them.
         self.magic.store(MAGIC, Ordering::Relaxed);
         self.version.store(VERSION, Ordering::Relaxed);
         self.plan_hash.store(plan_hash, Ordering::Relaxed);
         self.len.store(len, Ordering::Relaxed);
-        self.asymmetric
-            .store(u64::from(asymmetric), Ordering::Relaxed);
         // ordering: Release pairs with the Acquire in `check`.
         self.ready.store(MAGIC, Ordering::Release);
     }
@@ -80,12 +78,6 @@ impl Header {
             return Err("another layout");
         }
         Ok(())
-    }
-
-    /// Whether the fold agreed on asymmetric fences.
-    pub fn is_asymmetric(&self) -> bool {
-        // Relaxed: read once after `check`.
-        self.asymmetric.load(Ordering::Relaxed) == 1
     }
 
     /// Some running task was asked to end: from here on executors look whether the

@@ -23,6 +23,7 @@ mod map;
 mod memfd;
 pub mod pidfd;
 mod prefetch;
+pub mod privileges;
 pub mod signals;
 pub mod socket;
 #[cfg(loom)]

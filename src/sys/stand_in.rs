@@ -34,12 +34,6 @@ pub mod barrier {
         fence(Ordering::SeqCst);
     }
 
-    /// The same, which never fails here.
-    pub fn try_heavy() -> bool {
-        heavy();
-        true
-    }
-
     /// There are cheap light barriers.
     pub fn is_asymmetric() -> bool {
         true

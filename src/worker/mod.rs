@@ -137,7 +137,7 @@ pub fn prepare(functions: Functions) {
 pub fn run(mut start: WorkerStart) -> Infallible {
     Role::Worker.set();
     // First what is the same for every worker: a spare does it in advance.
-    if start.fold.header.is_asymmetric() {
+    if start.expedited {
         if !barrier::register() {
             tracing::error!("membarrier works in the host but not here");
             exit_now(BROKEN);

@@ -25,6 +25,9 @@ pub fn tests() -> Vec<Trial> {
             ];
             well(&without(&old), "Linux 5.3");
         }),
+        test("a_host_that_sandboxes_itself_goes_on", || {
+            Host::new("sandboxed_later").run().well();
+        }),
         test("without_pidfd_open_it_says_so", || {
             let ended = without(&[refusal(libc::SYS_pidfd_open, libc::ENOSYS)]);
             let text = life::told(&ended).expect("it cannot work");
@@ -43,7 +46,45 @@ pub fn tests() -> Vec<Trial> {
 }
 
 pub fn programs() -> Vec<Program> {
-    Vec::new()
+    vec![("sandboxed_later", sandboxed_later)]
+}
+
+/// Refuses itself what its first runtime was given.
+fn sandboxed_later(_: &[String]) {
+    let start = || {
+        let builder = pinfold::Runtime::builder().workers(2);
+        builder.start().expect("starts")
+    };
+    let work = |rt: &pinfold::Runtime, times: u64| {
+        for n in 0..times {
+            // The host falls asleep while they run.
+            let nap = |n: u64| {
+                std::thread::sleep(Duration::from_micros(300));
+                n
+            };
+            assert_eq!(rt.task(nap).safe_to_repeat(10).spawn(n).join(), Ok(n));
+        }
+        let stats = rt.stats().tasks;
+        assert_eq!(stats.damage, 0);
+    };
+    let before = start();
+    work(&before, 20);
+    let filter = Filter::new(&[refusal(libc::SYS_membarrier, libc::EPERM)]);
+    filter.put_on(true).expect("a filter");
+    work(&before, 200);
+    let after = start();
+    work(&after, 200);
+    work(&before, 200);
+    // The processes of a new zygote have the filter.
+    let zygote = |(): ()| std::os::unix::process::parent_id();
+    let zygote = before.spawn(zygote, ()).join().expect("a value");
+    // SAFETY: a signal to a child's child.
+    unsafe { libc::kill(zygote as i32, libc::SIGKILL) };
+    work(&before, 200);
+    for rt in [before, after] {
+        let stats = rt.stats();
+        assert_eq!(stats.rebuilds, 0, "{stats:?}");
+    }
 }
 
 fn try_without((name, number, what): &(&str, libc::c_long, What), errno: i32) {

@@ -61,8 +61,7 @@ fn scheduler(workers: u32, slots: u32) -> Scheduler {
     });
     let segment = Segment::create(plan.len).expect("segment");
     let fold = Fold::new(segment, plan);
-    fold.header
-        .publish(fold.plan.len as u64, fold.plan.hash(), false);
+    fold.header.publish(fold.plan.len as u64, fold.plan.hash());
     let functions = Functions::of_this_program().expect("own program");
     let bell = Arc::new(Bell::new().expect("descriptor"));
     let counters = Counters::default();
