@@ -8,9 +8,7 @@ use std::time::Duration;
 use crate::layout::Fold;
 use crate::prim::Death;
 use crate::sys::calls::refused;
-use crate::sys::{
-    BuildId, Lifeline, TextFile, affinity, barrier, fds, pidfd, socket, stderr,
-};
+use crate::sys::{BuildId, Lifeline, TextFile, affinity, barrier, fds, pidfd, socket, stderr};
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 use super::hello::{ZygoteError, shake_hands};

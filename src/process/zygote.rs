@@ -15,8 +15,8 @@ use crate::prim::Death;
 use crate::shm::Segment;
 use crate::sys::calls::{self, again, refused};
 use crate::sys::{
-    BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd, privileges,
-    restore_stderr, signals, socket, stderr,
+    BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd,
+    privileges, restore_stderr, signals, socket, stderr,
 };
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};

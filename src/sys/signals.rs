@@ -8,6 +8,8 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::stat::Mode;
 
+use super::fds::above_standard;
+
 /// As `linux/fcntl.h` has it.
 const F_SETSIG: libc::c_int = 10;
 
@@ -34,11 +36,11 @@ pub fn die_with_parent(parent: i32) -> Result<bool, Errno> {
 /// The call that was refused; without /proc it is the first.
 pub fn die_with_line(line: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
     // Whom to tell belongs to the open file, which all workers share: so each opens its own.
-    let own = open(
+    let own = above_standard(open(
         format!("/proc/self/fd/{}", line.as_raw_fd()).as_str(),
         OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
         Mode::empty(),
-    )?;
+    )?)?;
     for (command, value) in [
         (F_SETSIG, libc::SIGKILL),
         (libc::F_SETOWN, nix::unistd::getpid().as_raw()),
