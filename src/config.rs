@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub heartbeat: Option<Duration>,
     pub spares: usize,
     pub keepers: bool,
+    pub dump_memory: bool,
+    pub zero_memory: bool,
     pub profile: bool,
     pub orphans: Orphans,
     #[cfg(feature = "crash-points")]
@@ -74,6 +76,8 @@ impl Default for Config {
             heartbeat: None,
             spares: 0,
             keepers: true,
+            dump_memory: false,
+            zero_memory: false,
             profile: false,
             orphans: Orphans::Cancel,
             #[cfg(feature = "crash-points")]

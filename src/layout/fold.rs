@@ -122,7 +122,8 @@ impl Fold {
 
     /// Process `me`'s side of the pool.
     pub fn pool(&self, me: ProcessId) -> Pool {
-        Pool::attach(&self.segment, &self.plan.pool, me)
+        let is_zeroed = self.header.is_zeroed();
+        Pool::attach_with(&self.segment, &self.plan.pool, me, is_zeroed)
     }
 
     /// See [`Crowd::wake_one`].

@@ -22,8 +22,9 @@ use super::hold::HoldRef;
 /// it, and to pass it again, or twice in one argument, is
 /// [`TaskError::Arguments`](crate::TaskError::Arguments). What many are to have is published.
 ///
-/// The bytes of a fresh loan are whatever the last user of the memory left:
-/// write before you publish. The start is aligned to 16 bytes (64 from 256 bytes
+/// The bytes of a fresh loan are whatever the last user of the memory left, in whatever
+/// process (unless [`Builder::zero_memory`](crate::Builder::zero_memory) is on): write before
+/// you publish. The start is aligned to 16 bytes (64 from 256 bytes
 /// on), so `bytemuck::cast_slice_mut` to `u64` or `f64` works.
 ///
 /// ```

@@ -220,6 +220,13 @@ impl Hold {
         unsafe { std::slice::from_raw_parts(self.at.as_ptr(), len) }
     }
 
+    /// Nothing of what was in the block is left. It is this process's, and nobody has seen it.
+    #[cold]
+    fn zero(&self) {
+        // SAFETY: range and lifetime as in `bytes`; nobody else has the block.
+        unsafe { std::ptr::write_bytes(self.at.as_ptr(), 0, self.block.capacity) };
+    }
+
     #[inline]
     pub(super) fn word(&self) -> Word {
         let owner = if self.is_loan() { self.pool.0.me.0 } else { 0 };
@@ -409,6 +416,9 @@ impl Pool {
         }
         let hold = self.alloc_at_hand(len);
         let hold = hold.map_or_else(|| self.alloc_anew(len), Ok)?;
+        if self.0.is_zeroed {
+            hold.zero();
+        }
         Ok(Loan { hold, len })
     }
 

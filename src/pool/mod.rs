@@ -143,6 +143,8 @@ struct Inner {
     /// Whose side of the pool this is. In a process that was forked off it nothing is
     /// allocated or freed, and no lock is taken.
     home: Home,
+    /// Nobody sees in a block what somebody has left there.
+    is_zeroed: bool,
     header: View<PoolHeader>,
     spans: Views<AtomicU64>,
     free_bits: Views<AtomicU64>,
@@ -182,10 +184,21 @@ impl Pool {
     /// Attaches process `me` to the pool that lies in `segment` by `plan`.
     /// A fresh segment is a valid empty pool.
     pub fn attach(segment: &Arc<Segment>, plan: &PoolPlan, me: ProcessId) -> Self {
+        Self::attach_with(segment, plan, me, false)
+    }
+
+    /// The same; blocks that it allocates are zero if `is_zeroed`.
+    pub fn attach_with(
+        segment: &Arc<Segment>,
+        plan: &PoolPlan,
+        me: ProcessId,
+        is_zeroed: bool,
+    ) -> Self {
         Pool(Arc::new(Inner {
             plan: plan.clone(),
             me,
             home: Home::here(),
+            is_zeroed,
             header: segment.view(plan.header),
             spans: segment.views(plan.span_words, plan.spans),
             free_bits: segment.views(plan.free_bits, plan.spans * plan::MAP_WORDS),

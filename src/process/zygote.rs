@@ -292,7 +292,10 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     let (lifeline, presence) = (Lifeline::adopt(fds.remove(0)), fds.remove(0));
     let logs = level.map(|level| LogWriter::new(fds.remove(0), level));
     let fold = match Segment::attach(segment_fd, plan.len, plan_hash) {
-        Ok(segment) => Fold::new(segment, plan),
+        Ok(segment) => {
+            segment.set_dumped_alone();
+            Fold::new(segment, plan)
+        }
         Err(error) => return refuse(&error.to_string()),
     };
     // Until now it was kept for the host, in case we did not come so far.

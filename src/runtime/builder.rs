@@ -325,6 +325,47 @@ impl Builder {
         self
     }
 
+    /// Whether the fold's shared memory is in core dumps of the host and of the workers. Default:
+    /// no. A core has the process's own memory, its stacks and threads, as always; arguments,
+    /// results and buffers in shared memory it has not. With it, a core is as large as the
+    /// [`memory_cap`](Builder::memory_cap), takes seconds for each GiB, and all that memory
+    /// stays resident afterwards: give the fold a small cap then.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = pinfold::Runtime::builder().workers(1);
+    /// let rt = builder.memory_cap(16 << 20).dump_memory(true).start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dump_memory(mut self, is_wanted: bool) -> Self {
+        self.config.dump_memory = is_wanted;
+        self
+    }
+
+    /// Whether memory of the pool is zeroed before it is handed out: then no task, and no
+    /// client of the program behind a task, finds in a fresh [`Loan`](crate::Loan) what
+    /// another has left there. Default: no, which is quicker (some 0.1 ms for each MiB, and
+    /// memory is backed as soon as it is allocated).
+    ///
+    /// It is about what the library hands out. A worker maps all of the pool: code that runs
+    /// wild in a task can look at all that is in it.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).zero_memory(true).start()?;
+    /// rt.alloc(1000)?.fill(7);
+    /// assert!(rt.alloc(1000)?.iter().all(|byte| *byte == 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn zero_memory(mut self, is_wanted: bool) -> Self {
+        self.config.zero_memory = is_wanted;
+        self
+    }
+
     /// Measures every task, by function: how long it waited and ran, its CPU time, how
     /// much it raised its worker's peak of memory; see
     /// [`Runtime::profile`](crate::Runtime::profile). Default: off, which costs nothing.

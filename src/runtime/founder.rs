@@ -23,6 +23,8 @@ use super::attendant::attend;
 pub struct Founder {
     shape: Shape,
     queue_capacity: usize,
+    dump_memory: bool,
+    zero_memory: bool,
     allowed_cpus: usize,
     functions: Functions,
     orders: Vec<WorkerOrder>,
@@ -125,6 +127,8 @@ impl Founder {
         Ok(Founder {
             shape,
             queue_capacity: config.queue_capacity,
+            dump_memory: config.dump_memory,
+            zero_memory: config.zero_memory,
             allowed_cpus,
             functions,
             orders,
@@ -143,7 +147,7 @@ impl Founder {
 
     /// A fresh fold with fresh workers; what was counted before goes on.
     pub fn found(&self, counters: Counters) -> Result<(Arc<Scheduler>, Supervisor), StartError> {
-        let fold = create(self.shape)?;
+        let fold = create(self.shape, self.dump_memory, self.zero_memory)?;
         let mut scheduler = Scheduler::new(
             fold.clone(),
             self.functions.clone(),
@@ -180,7 +184,7 @@ pub fn system(what: &'static str) -> impl Fn(std::io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
 
-fn create(shape: Shape) -> Result<Fold, StartError> {
+fn create(shape: Shape, dump_memory: bool, zero_memory: bool) -> Result<Fold, StartError> {
     let plan = Plan::new(shape);
     let segment = Segment::create(plan.len).map_err(|e| StartError::Segment(e.to_string()))?;
     // Too little memory for the tables is an error here, not a signal later.
@@ -190,6 +194,8 @@ fn create(shape: Shape) -> Result<Fold, StartError> {
     // Before the locks of the scheduler are made, which have favourites or not.
     barrier::settle();
     let fold = Fold::new(segment, plan);
+    fold.header.choose(dump_memory, zero_memory);
+    fold.segment().set_dumped();
     fold.header.publish(fold.plan.len as u64, fold.plan.hash());
     Ok(fold)
 }

@@ -21,7 +21,9 @@ const VERSION: u64 = 1;
 ///  64  spins on     a CPU, and 1, on which a thread of the host looks for a result; 0: none
 ///  72  works on     a CPU, and 1, on which a thread of the host has collected tasks, in the
 ///                   lower half; in the upper one how often one has
-///  80  free
+///  80  dumped       1: the segment is in core dumps
+///  88  zeroed       1: blocks of the pool are handed out zeroed
+///  96  free
 /// ```
 #[derive(Debug)]
 #[repr(C)]
@@ -37,7 +39,9 @@ pub struct Header {
     /// In a line of its own: the others hardly ever change.
     spins_on: AtomicU64,
     works_on: AtomicU64,
-    _free: [AtomicU64; 6],
+    dumped: AtomicU64,
+    zeroed: AtomicU64,
+    _free: [AtomicU64; 4],
 }
 
 const _: () = assert!(size_of::<Header>() == 128 && size_of::<Header>() <= super::HEADER_LEN);
@@ -55,6 +59,25 @@ impl Header {
         self.len.store(len, Ordering::Relaxed);
         // ordering: Release pairs with the Acquire in `check`.
         self.ready.store(MAGIC, Ordering::Release);
+    }
+
+    /// What the user has chosen; before `publish`.
+    pub fn choose(&self, is_dumped: bool, is_zeroed: bool) {
+        // Relaxed: `ready` publishes them.
+        self.dumped.store(u64::from(is_dumped), Ordering::Relaxed);
+        self.zeroed.store(u64::from(is_zeroed), Ordering::Relaxed);
+    }
+
+    /// Whether the segment is to be in core dumps.
+    pub fn is_dumped(&self) -> bool {
+        // Relaxed: here and below, read once after `check`.
+        self.dumped.load(Ordering::Relaxed) == 1
+    }
+
+    /// Whether blocks of the pool are handed out zeroed.
+    pub fn is_zeroed(&self) -> bool {
+        // Relaxed: as above.
+        self.zeroed.load(Ordering::Relaxed) == 1
     }
 
     /// Whether this is a segment of our build and plan; says what differs if not.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use crate::sys::calls::{Refused, refused};
-use crate::sys::{Mapping, MemFile};
+use crate::sys::{Mapping, MemFile, leave_out_of_dumps};
 
 use super::{Bytes, Header, ShmSafe, View, Views};
 
@@ -114,7 +114,24 @@ impl Segment {
 
     /// Gives the pages of a range back to the system.
     pub fn punch(&self, offset: usize, len: usize) -> Result<(), Errno> {
-        self.file.punch(offset, len)
+        self.map.punch(offset, len)
+    }
+
+    /// Leaves it in this process's core dumps, or out of them, as its header says.
+    pub fn set_dumped(&self) {
+        let done = self.map.dump(self.header().is_dumped());
+        if done.is_err() {
+            tracing::debug!("the segment cannot be chosen for core dumps by itself");
+        }
+    }
+
+    /// The same in a process all of whose shared memory is this: there is another way.
+    pub fn set_dumped_alone(&self) {
+        let is_wanted = self.header().is_dumped();
+        if self.map.dump(is_wanted).is_err() && !is_wanted {
+            // Without /proc there is no third: then a core has it.
+            let _ = leave_out_of_dumps();
+        }
     }
 
     /// Bytes of memory that back the segment now.

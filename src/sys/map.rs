@@ -26,17 +26,43 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps all of `file`.
+    /// Maps all of `file`. It is not in core dumps: the kernel would back every hole with
+    /// memory to write it out, and leave it so.
     pub fn new(file: &MemFile) -> Result<Self, Errno> {
         let len = NonZeroUsize::new(file.len()).ok_or(Errno::EINVAL)?;
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
         // SAFETY: no address is asked for, so no existing mapping is replaced.
         let base = unsafe { mmap(None, len, prot, flags, file.as_fd(), 0)? };
-        Ok(Mapping {
+        let map = Mapping {
             base: base.cast(),
             len: len.get(),
-        })
+        };
+        // See `leave_out_of_dumps` for who is refused.
+        let _ = map.dump(false);
+        Ok(map)
+    }
+
+    /// Whether it is in core dumps of this process, and of those that it forks from now on.
+    pub fn dump(&self, is_wanted: bool) -> Result<(), Errno> {
+        let advice = match is_wanted {
+            true => MmapAdvise::MADV_DODUMP,
+            false => MmapAdvise::MADV_DONTDUMP,
+        };
+        // SAFETY: all of this mapping, of which it changes no contents.
+        unsafe { madvise(self.base.cast(), self.len, advice) }
+    }
+
+    /// Gives the pages of a range back to the system; they read as zero afterwards. No
+    /// descriptor is needed for it: the program may have closed it.
+    pub fn punch(&self, offset: usize, len: usize) -> Result<(), Errno> {
+        let end = offset.checked_add(len).ok_or(Errno::EINVAL)?;
+        if end > self.len {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: the range was just checked to lie inside this mapping; whoever punches it
+        // has it to himself.
+        unsafe { madvise(self.base.add(offset).cast(), len, MmapAdvise::MADV_REMOVE) }
     }
 
     /// The first byte.
@@ -67,6 +93,16 @@ impl Mapping {
             )
         }
     }
+}
+
+/// Leaves all shared memory out of this process's core dumps, and of those that it forks, where
+/// a [`Mapping`] could not be left out alone.
+pub fn leave_out_of_dumps() -> std::io::Result<()> {
+    const SHARED_WITHOUT_NAME: u32 = 1 << 1; // as core(5) has it
+    let file = "/proc/self/coredump_filter";
+    let before = std::fs::read_to_string(file)?;
+    let before = u32::from_str_radix(before.trim(), 16).map_err(std::io::Error::other)?;
+    std::fs::write(file, format!("{:#x}", before & !SHARED_WITHOUT_NAME))
 }
 
 impl Drop for Mapping {

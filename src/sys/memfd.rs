@@ -62,12 +62,6 @@ impl MemFile {
         self.len
     }
 
-    /// Gives the pages of a range back to the system; they read as zero afterwards.
-    pub fn punch(&self, offset: usize, len: usize) -> Result<(), Errno> {
-        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        again(|| fallocate(&self.fd, flags, offset as i64, len as i64))
-    }
-
     /// Backs a range with memory, so that too little of it is an error. The contents stay.
     pub fn allocate(&self, offset: usize, len: usize) -> Result<(), Errno> {
         let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
@@ -102,7 +96,7 @@ mod tests {
         let map = super::super::Mapping::new(&file).expect("map");
         map.populate(0, 8192).expect("populate");
         assert_eq!(file.resident().expect("stat"), 8192);
-        file.punch(0, 8192).expect("punch");
+        map.punch(0, 8192).expect("punch");
         assert_eq!(file.resident().expect("stat"), 0);
         file.allocate(4096, 8192).expect("allocate");
         assert_eq!(file.resident().expect("stat"), 8192);

@@ -39,7 +39,7 @@ pub use fork::{Forked, SingleThreaded, exit_now, other_threads};
 #[cfg(not(loom))]
 pub use home::Home;
 pub use lifeline::Lifeline;
-pub use map::Mapping;
+pub use map::{Mapping, leave_out_of_dumps};
 pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;
 #[cfg(loom)]
