@@ -49,6 +49,7 @@ pub(crate) struct Config {
     pub on_drop: Shutdown,
     pub worker_init: Option<Init>,
     pub start_attempts: u32,
+    pub worker_init_timeout: Duration,
     pub kill_grace: Duration,
     pub heartbeat: Option<Duration>,
     pub spares: usize,
@@ -72,6 +73,7 @@ impl Default for Config {
             on_drop: Shutdown::DrainFor(Duration::from_secs(30)),
             worker_init: None,
             start_attempts: 10,
+            worker_init_timeout: Duration::from_secs(120),
             kill_grace: Duration::ZERO,
             heartbeat: None,
             spares: 0,
@@ -138,6 +140,12 @@ impl Config {
             u64::try_from(self.kill_grace.as_millis()).unwrap_or(u64::MAX),
             0..=86_400_000,
             "at most a day",
+        )?;
+        check(
+            "worker_init_timeout in ms",
+            u64::try_from(self.worker_init_timeout.as_millis()).unwrap_or(u64::MAX),
+            10..=86_400_000,
+            "from 10 ms to a day",
         )?;
         check("spares", self.spares as u64, 0..=64, "from 0 to 64")?;
         if let Some(threshold) = self.heartbeat {
@@ -240,6 +248,10 @@ mod tests {
         assert!(bad(|c| c.queue_capacity = 0).contains("queue_capacity is 0"));
         assert!(bad(|c| c.memory_cap = Some(1000)).contains("memory_cap is 1000"));
         assert!(bad(|c| c.start_attempts = 0).contains("start_attempts is 0"));
+        assert!(
+            bad(|c| c.worker_init_timeout = Duration::ZERO)
+                .contains("worker_init_timeout in ms is 0")
+        );
         assert!(bad(|c| c.spares = 65).contains("spares is 65"));
         assert!(bad(|c| c.heartbeat = Some(Duration::ZERO)).contains("heartbeat in ms is 0"));
     }

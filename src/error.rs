@@ -231,9 +231,11 @@ pub enum TaskError {
     Forked,
     /// The runtime was shut down before the task had ended.
     Shutdown,
-    /// Workers cannot be started any more.
+    /// No worker lives, and none can be started at the moment. All tasks end so, and all that
+    /// are submitted, until one can: the runtime goes on trying, after a second at the earliest
+    /// and ten at the latest, and then works as before.
     NoWorkers {
-        /// What happened to the last ones.
+        /// What the last attempt failed of.
         reason: String,
     },
     /// Shared memory held what no correct process writes: a worker has gone wild.
@@ -351,7 +353,7 @@ impl fmt::Display for TaskError {
             TaskError::Forked => f.write_str(FORKED),
             TaskError::Shutdown => f.write_str("the runtime was shut down before the task ended"),
             TaskError::NoWorkers { reason } => {
-                write!(f, "no worker can be started any more: {reason}")
+                write!(f, "no worker can be started at the moment: {reason}")
             }
             TaskError::Corrupted { message } => write!(f, "shared memory is damaged: {message}"),
             TaskError::NotInTask => f.write_str(
@@ -474,6 +476,9 @@ pub enum Refusal {
     /// The runtime is shut down.
     #[error("the runtime is shut down")]
     Shutdown,
+    /// No worker lives, and none can be started at the moment: see [`TaskError::NoWorkers`].
+    #[error("no worker can be started at the moment: `Runtime::stats` says why (`no_workers`)")]
+    NoWorkers,
 }
 
 /// What to do about a limit that is reached.

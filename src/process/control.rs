@@ -82,6 +82,17 @@ pub enum ToZygote {
         /// The one that it said keeps its memory, to be ended; 0: none.
         keeper: i32,
     },
+    /// The descriptor of a worker has not arrived: send it once more, and say when the
+    /// worker ends.
+    Again {
+        /// Its process number.
+        pid: i32,
+    },
+    /// End a worker of which the host has no descriptor.
+    Kill {
+        /// Its process number.
+        pid: i32,
+    },
 }
 
 /// From the zygote.
@@ -93,7 +104,7 @@ pub enum FromZygote {
     Ready,
     /// It cannot serve, or cannot go on: why. Always the last.
     Refused(String),
-    /// A worker runs; carries its pidfd.
+    /// A worker runs; carries its pidfd, unless there is no room for one more descriptor.
     Spawned {
         /// Which.
         worker: u32,
@@ -115,6 +126,11 @@ pub enum FromZygote {
     },
     /// A spare could not be forked.
     NoSpare(String),
+    /// A worker of which the host has no descriptor has ended.
+    Ended {
+        /// Its process number.
+        pid: i32,
+    },
     /// A worker or spare was reaped.
     Exited {
         /// Its process number.

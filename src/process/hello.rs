@@ -8,22 +8,10 @@
 //! That `init` is not the first thing in `main` is said only where the program has run without
 //! coming to it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::{Child, ExitStatus};
-use std::time::{Duration, Instant};
-
-use nix::errno::Errno;
-
 use crate::prim::Death;
-use crate::sys::calls::{Refused, errno_of, explained_io, refused};
-use crate::sys::{TextFile, loader, pidfd};
+use crate::sys::calls::{Refused, explained_io, is_shortage};
+use crate::sys::loader;
 
-use super::control::{FromZygote, ToZygote, receive, send};
-
-/// How long a zygote may take until it answers.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a zygote that has closed its end may take to end.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The exit status of a loader that did not find what a program needs.
 const NOT_LOADED: i32 = 127;
 
@@ -55,6 +43,20 @@ pub enum ZygoteError {
 }
 
 impl ZygoteError {
+    /// Whether there is too little of something, for which it may be tried again.
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            ZygoteError::Start(error) => is_shortage(error),
+            ZygoteError::Call(refused) => is_shortage(&refused.error.into()),
+            _ => false,
+        }
+    }
+
+    /// It says nothing any more.
+    pub fn silent_while(what: &str) -> Self {
+        ZygoteError::Ended(format!("fell silent while {what}"), Words(None))
+    }
+
     /// It has ended without a reason that is known.
     pub fn ended_while(what: &str) -> Self {
         ZygoteError::Ended(format!("ended while {what}"), Words(None))
@@ -63,7 +65,7 @@ impl ZygoteError {
 
 /// What it wrote to its standard error, as the end of a sentence.
 #[derive(Debug)]
-pub struct Words(Option<String>);
+pub struct Words(pub(super) Option<String>);
 
 impl std::fmt::Display for Words {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,51 +76,12 @@ impl std::fmt::Display for Words {
     }
 }
 
-/// Says hello, with these descriptors, and waits for the answer.
-pub fn shake_hands(
-    socket: &OwnedFd,
-    hello: &ToZygote,
-    with: &[BorrowedFd<'_>],
-    child: &mut Child,
-    words: &TextFile,
-) -> Result<(), ZygoteError> {
-    let said = || Words(words.tail());
-    if let Err(error) = send(socket, hello, with) {
-        // One that has ended may have said why.
-        if !matches!(errno_of(&error), Errno::EPIPE | Errno::ECONNRESET) {
-            return Err(refused("sendmsg", "to talk to it")(error).into());
-        }
-    }
-    let until = Instant::now() + HELLO_TIMEOUT;
-    let mut has_begun = false;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let answered = pidfd::wait_any(&[socket.as_fd()], Some(left))
-            .map_err(refused("ppoll", "to wait for its answer"))?;
-        if !answered[0] {
-            let silent = format!("did not answer within {} s", HELLO_TIMEOUT.as_secs());
-            return Err(match has_begun {
-                true => ZygoteError::Ended(silent, said()),
-                false => ZygoteError::NotReached(silent, said()),
-            });
-        }
-        let message = receive(socket).map_err(refused("recvmsg", "to hear its answer"))?;
-        match message {
-            Some((FromZygote::Begun, _)) => has_begun = true,
-            Some((FromZygote::Ready, _)) => return Ok(()),
-            Some((FromZygote::Refused(reason), _)) => return Err(ZygoteError::Refused(reason)),
-            Some(_) => return Err(ZygoteError::Ended("said something else".into(), said())),
-            None => return Err(ended(has_begun, ended_how(child), said())),
-        }
-    }
-}
-
-fn ended(has_begun: bool, status: Option<ExitStatus>, said: Words) -> ZygoteError {
-    let how = match status.map(death) {
+/// It has closed its end, and ended so.
+pub fn ended(has_begun: bool, death: Option<Death>, said: Words) -> ZygoteError {
+    let how = match death {
         Some(death) => death.to_string(),
         None => "closed its end of the control socket".to_owned(),
     };
-    let code = status.and_then(|status| status.code());
     if has_begun {
         return ZygoteError::Ended(format!("{how} before it could serve"), said);
     }
@@ -126,55 +89,42 @@ fn ended(has_begun: bool, status: Option<ExitStatus>, said: Words) -> ZygoteErro
         return ZygoteError::Loader(loader.display().to_string());
     }
     // Killed, or not loaded: it had no chance to come to it.
-    if matches!(code, Some(NOT_LOADED)) || (status.is_some() && code.is_none()) {
+    if matches!(
+        death,
+        Some(Death::Exited { status: NOT_LOADED } | Death::Signaled { .. })
+    ) {
         return ZygoteError::Ended(format!("{how} before it came to `pinfold::init()`"), said);
     }
     ZygoteError::NotReached(format!("{how} without coming to `pinfold::init()`"), said)
 }
 
-fn death(status: ExitStatus) -> Death {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(status), _) => Death::Exited { status },
-        (_, Some(signal)) => Death::Signaled {
-            signal,
-            core_dumped: status.core_dumped(),
-        },
-        _ => Death::Unknown,
-    }
-}
-
-/// Its status, if it ends soon.
-fn ended_how(child: &mut Child) -> Option<ExitStatus> {
-    let until = Instant::now() + LEAVE_TIMEOUT;
-    loop {
-        match child.try_wait() {
-            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(1)),
-            Ok(status) => return status,
-            Err(_) => return None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::process::ExitStatusExt;
 
-    fn text(has_begun: bool, raw: i32) -> String {
+    fn text(has_begun: bool, death: Death) -> String {
         let words = Words(Some("oh no\n".into()));
-        ended(has_begun, Some(ExitStatus::from_raw(raw)), words).to_string()
+        ended(has_begun, Some(death), words).to_string()
     }
 
     #[test]
     fn the_question_is_asked_only_where_it_may_be_that() {
         let asked = "is `pinfold::init()` the first";
-        assert!(text(false, 0).contains(asked));
-        assert!(text(false, 2 << 8).contains(asked));
-        for other in [text(true, 1 << 8), text(false, 9), text(false, 127 << 8)] {
+        let exited = |status| Death::Exited { status };
+        let killed = |signal| Death::Signaled {
+            signal,
+            core_dumped: false,
+        };
+        assert!(text(false, exited(0)).contains(asked));
+        assert!(text(false, exited(2)).contains(asked));
+        for other in [
+            text(true, exited(1)),
+            text(false, killed(9)),
+            text(false, exited(127)),
+        ] {
             assert!(!other.contains(asked), "{other}");
             assert!(other.ends_with("(its last words: oh no)"), "{other}");
         }
-        assert!(text(false, 31).contains("SIGSYS"));
+        assert!(text(false, killed(31)).contains("SIGSYS"));
     }
 }

@@ -1,22 +1,22 @@
 //! The host's side of the control socket.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::layout::Fold;
-use crate::prim::Death;
-use crate::sys::calls::refused;
-use crate::sys::{BuildId, Lifeline, TextFile, affinity, barrier, fds, pidfd, socket, stderr};
+use nix::errno::Errno;
 
-use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
-use super::hello::{ZygoteError, shake_hands};
-use super::logs::{LogWriter, number_of};
+use crate::prim::Death;
+use crate::sys::calls::{explained, is_shortage};
+use crate::sys::{BuildId, Lifeline, affinity, pidfd, reap};
+
+use super::control::{FromZygote, ToZygote, WorkerOrder, receive, send};
+use super::hatching::Started;
+use super::hello::ZygoteError;
+use super::logs::LogWriter;
 
 /// How long killed processes may take to end. If one takes longer, it is most likely
 /// not a worker, but what a task has forked.
-const END_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a host tells each zygote of itself, besides the fold.
 #[derive(Clone, Debug)]
@@ -36,8 +36,8 @@ pub enum Notice {
         worker: u32,
         /// Its process number.
         pid: i32,
-        /// A descriptor of it.
-        pidfd: OwnedFd,
+        /// A descriptor of it, if there was room for one: see [`Zygote::ask_again`].
+        pidfd: Option<OwnedFd>,
     },
     /// A worker could not be forked.
     NotSpawned {
@@ -45,6 +45,11 @@ pub enum Notice {
         worker: u32,
         /// Why.
         reason: String,
+    },
+    /// A worker has ended of which there is no descriptor.
+    Ended {
+        /// Its process number.
+        pid: i32,
     },
     /// A worker was reaped.
     Exited {
@@ -62,6 +67,8 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// There was one, or there may be one, but it could not be received now.
+    Unheard,
     /// The zygote itself has ended.
     Closed,
 }
@@ -78,9 +85,7 @@ struct Spare {
 #[derive(Debug)]
 pub struct Zygote {
     socket: Option<OwnedFd>,
-    child: Child,
-    /// It has answered: it is a zygote, and ends when it is not needed any more.
-    is_ready: bool,
+    process: Started,
     spares: Vec<Spare>,
     /// Why it has ended, if it said so.
     reason: Option<String>,
@@ -95,61 +100,22 @@ pub struct Zygote {
 }
 
 impl Zygote {
-    /// Starts this program again as a zygote and shakes hands.
-    pub fn start(fold: &Fold, host: &Introduction) -> Result<Self, ZygoteError> {
-        let (ours, theirs) = socket::pair().map_err(refused("socketpair", "to talk to it"))?;
-        let (their_presence, presence) =
-            fds::line().map_err(refused("pipe2", "to have them end with the host"))?;
-        let lifeline =
-            Lifeline::new().map_err(refused("memfd_create", "to hear of the workers' end"))?;
-        // What it says before it serves (a missing library, say) is for the error.
-        let words = TextFile::new().map_err(refused("memfd_create", "to keep its last words"))?;
-        let captured = (words.fd()).map_err(refused("fcntl(F_DUPFD)", "to keep its last words"))?;
-        // The socket goes as standard input: the one descriptor that can be passed
-        // without a moment in which another thread's child might inherit it.
-        let child = Command::new("/proc/self/exe")
-            .arg0("pinfold-zygote")
-            .env(ENV, "1")
-            .stdin(Stdio::from(theirs))
-            .stderr(Stdio::from(captured))
-            .spawn()
-            .map_err(ZygoteError::Start)?;
-        let mut zygote = Zygote {
-            socket: Some(ours),
-            child,
-            is_ready: false,
+    pub(super) fn new(
+        socket: OwnedFd,
+        process: Started,
+        lifeline: Lifeline,
+        presence: OwnedFd,
+    ) -> Self {
+        Zygote {
+            socket: Some(socket),
+            process,
             reason: None,
             spares: Vec::new(),
             spares_asked: 0,
             used: Vec::new(),
             lifeline,
             presence: Some(presence),
-        };
-        let hello = ToZygote::Hello {
-            build: host.build.clone(),
-            shape: fold.plan.shape,
-            plan_hash: fold.plan.hash(),
-            expedited: barrier::settle(),
-            log_level: host
-                .logs
-                .as_ref()
-                .map_or(0, |logs| number_of(logs.level().into())),
-        };
-        let real_stderr = stderr();
-        let mut with = vec![
-            fold.segment().fd(),
-            zygote.lifeline.as_fd(),
-            their_presence.as_fd(),
-        ];
-        with.extend(host.logs.as_ref().map(AsFd::as_fd));
-        with.extend(real_stderr.as_ref().map(AsFd::as_fd));
-        let shaken = match &zygote.socket {
-            Some(socket) => shake_hands(socket, &hello, &with, &mut zygote.child, &words),
-            None => Ok(()),
-        };
-        shaken?;
-        zygote.is_ready = true;
-        Ok(zygote)
+        }
     }
 
     fn socket(&self) -> Option<&OwnedFd> {
@@ -169,21 +135,16 @@ impl Zygote {
         }
     }
 
-    /// It has ended: there will be no more notices.
-    pub fn close(&mut self) {
-        self.socket = None;
-    }
-
     /// Ends it, and waits until all its workers have ended, also those of which it could
     /// not tell any more that they were forked.
     pub fn bury(&mut self) {
         self.socket = None;
-        self.spares.clear();
+        let spares = std::mem::take(&mut self.spares);
         self.presence = None;
-        let _ = self.child.kill();
-        // When this returns, the kernel has sent each worker its parent death signal.
-        let _ = self.child.wait();
-        self.lifeline.wait(END_TIMEOUT);
+        self.process.bury(&self.lifeline);
+        for spare in spares {
+            let _ = reap::reap(spare.pidfd.as_fd());
+        }
     }
 
     fn send(&self, message: &ToZygote) -> std::io::Result<()> {
@@ -225,6 +186,17 @@ impl Zygote {
         self.send(&ToZygote::Reap { pid, keeper })
     }
 
+    /// The pidfd of worker `pid` has not arrived: asks for it again, and to be told when it
+    /// ends.
+    pub fn ask_again(&self, pid: i32) -> std::io::Result<()> {
+        self.send(&ToZygote::Again { pid })
+    }
+
+    /// Ends worker `pid`, whose pidfd has not arrived.
+    pub fn kill(&self, pid: i32) -> std::io::Result<()> {
+        self.send(&ToZygote::Kill { pid })
+    }
+
     /// Asks for a worker. If a spare could take its place at once, returns its
     /// process number and pidfd; else a notice will.
     pub fn spawn(&mut self, order: &WorkerOrder) -> std::io::Result<Option<(i32, OwnedFd)>> {
@@ -251,16 +223,20 @@ impl Zygote {
             return Notice::Closed;
         };
         match receive(socket) {
-            Ok(Some((FromZygote::Spawned { worker, pid }, mut fds))) => match fds.pop() {
-                Some(pidfd) => Notice::Spawned { worker, pid, pidfd },
-                None => Notice::Closed,
-            },
+            Ok(Some((FromZygote::Spawned { worker, pid }, mut fds))) => {
+                let pidfd = fds.pop();
+                Notice::Spawned { worker, pid, pidfd }
+            }
             Ok(Some((FromZygote::Spare { pid }, mut fds))) => {
                 self.spares_asked = self.spares_asked.saturating_sub(1);
                 if let (Some(socket), Some(pidfd)) = (fds.pop(), fds.pop()) {
                     self.spares.push(Spare { pid, pidfd, socket });
+                    return Notice::Spare;
                 }
-                Notice::Spare
+                // Nobody has the other end of its socket, so it ends.
+                let _ = self.reap(pid, 0);
+                let reason = explained(Errno::EMFILE);
+                Notice::NoSpare { reason }
             }
             Ok(Some((FromZygote::NotSpawned { worker, reason }, _))) => {
                 Notice::NotSpawned { worker, reason }
@@ -268,6 +244,7 @@ impl Zygote {
             Ok(Some((FromZygote::Exited { pid, death, words }, _))) => {
                 Notice::Exited { pid, death, words }
             }
+            Ok(Some((FromZygote::Ended { pid }, _))) => Notice::Ended { pid },
             Ok(Some((FromZygote::NoSpare(reason), _))) => {
                 self.spares_asked = self.spares_asked.saturating_sub(1);
                 Notice::NoSpare { reason }
@@ -277,6 +254,7 @@ impl Zygote {
                 self.reason = Some(reason);
                 Notice::Closed
             }
+            Err(error) if is_shortage(&error) => Notice::Unheard,
             Ok(Some((FromZygote::Begun | FromZygote::Ready, _)) | None) | Err(_) => Notice::Closed,
         }
     }
@@ -286,14 +264,13 @@ impl Drop for Zygote {
     fn drop(&mut self) {
         // It hears that it is not needed any more, and first reaps who is left.
         self.socket = None;
-        self.spares.clear();
-        // If it was not buried before: then the number may be somebody else's.
-        if self.is_ready
-            && matches!(self.child.try_wait(), Ok(None))
-            && let Ok(pidfd) = pidfd::open(self.child.id() as i32)
-        {
-            pidfd::wait_ended(pidfd.as_fd(), END_TIMEOUT);
+        let spares = std::mem::take(&mut self.spares);
+        let spares: Vec<OwnedFd> = spares.into_iter().map(|spare| spare.pidfd).collect();
+        self.process.wait(END_TIMEOUT);
+        self.presence = None;
+        self.process.bury(&self.lifeline);
+        for spare in spares {
+            let _ = reap::reap(spare.as_fd());
         }
-        self.bury();
     }
 }

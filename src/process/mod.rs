@@ -15,6 +15,9 @@
 //! | zygote → host | `Spawned` | the worker's pidfd |
 //! | host → zygote | `Reap` a process whose pidfd says that it has ended, and end its keeper | |
 //! | zygote → host | `Exited`, with the exit status | |
+//! | host → zygote | `Again`: a pidfd for which there was no room | |
+//! | zygote → host | `Ended`: a worker of which the host has no pidfd | |
+//! | host → zygote | `Kill` such a worker | |
 //!
 //! The zygote has one thread and little memory, so forking it is safe and quick;
 //! the host is never forked without exec. The zygote ends when the socket closes
@@ -23,6 +26,7 @@
 //! ([`crate::sys::keeper`]) is a child of the zygote too, and does the same.
 
 mod control;
+mod hatching;
 mod hello;
 mod host;
 mod keepers;
@@ -31,6 +35,7 @@ mod role;
 mod zygote;
 
 pub use control::WorkerOrder;
+pub use hatching::Hatching;
 pub use hello::ZygoteError;
 pub use host::{Introduction, Notice, Zygote};
 pub use logs::{LogEvent, LogReader, LogWriter, Read as LogRead, log_channel, number_of};

@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getpid, getppid};
 use crate::layout::{Fold, Plan};
 use crate::prim::Death;
 use crate::shm::Segment;
-use crate::sys::calls::{self, again, refused};
+use crate::sys::calls::{self, again, explained_io, is_shortage, refused};
 use crate::sys::{
     BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd,
     privileges, restore_stderr, signals, socket, stderr,
@@ -73,6 +73,10 @@ struct Child {
     pid: i32,
     pidfd: OwnedFd,
     words: Option<TextFile>,
+    /// Which worker it was made to be; `None`: a spare.
+    worker: Option<u32>,
+    /// The host has no descriptor of it, and is told when it ends.
+    is_watched: bool,
 }
 
 /// Whether this process was started to be a zygote. Asks once: the variable is
@@ -162,71 +166,193 @@ fn serve(
         alone: SingleThreaded::prove(),
         worker,
     };
+    let mut serving = Serving {
+        socket,
+        nest,
+        children,
+        keepers,
+    };
     loop {
-        let mut fds = vec![socket.as_fd(), host.as_fd()];
-        fds.extend(keepers.dying());
-        let ready = pidfd::wait_any(&fds, None)
-            .map_err(refused("ppoll", "to wait for orders"))
-            .map_err(Error::other)?;
-        drop(fds);
-        if ready[1] {
+        let (has_message, has_host) = serving.wait(&host);
+        if !has_host {
             return Ok(()); // the host is dead
         }
-        if ready[2..].contains(&true) {
-            keepers.reap();
-        }
-        if !ready[0] {
+        if !has_message {
             continue;
         }
-        match receive(socket)? {
-            None => return Ok(()),
-            Some((ToZygote::Spawn(order), _)) => {
-                let worker = order.worker;
-                // Without it only the words are missing.
-                let words = order
-                    .capture_stderr
-                    .then(TextFile::new)
-                    .and_then(Result::ok);
-                match nest.hatch(Orders::Known(order), words.as_ref()) {
-                    Ok((pid, pidfd)) => {
-                        let spawned = FromZygote::Spawned { worker, pid };
-                        let sent = send(socket, &spawned, &[pidfd.as_fd()]);
-                        children.insert(pid, Child { pid, pidfd, words });
-                        sent?;
-                    }
-                    Err(reason) => {
-                        send(socket, &FromZygote::NotSpawned { worker, reason }, &[])?;
-                    }
-                }
+        match receive(socket) {
+            Ok(None) => return Ok(()),
+            Ok(Some((message, _))) => serving.hear(message)?,
+            Err(error) if is_shortage(&error) => std::thread::sleep(SHORTAGE_PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// When to try again what there was no memory for.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(10);
+/// How often.
+const SHORTAGE_TRIES: u32 = 1000;
+
+/// A zygote at work. What there is too little of now costs one order, never the workers.
+struct Serving<'a> {
+    socket: &'a OwnedFd,
+    nest: Nest,
+    children: &'a mut BTreeMap<i32, Child>,
+    keepers: &'a mut Keepers,
+}
+
+impl Serving<'_> {
+    /// Waits; says whether there is a message, and whether the host lives.
+    fn wait(&mut self, host: &OwnedFd) -> (bool, bool) {
+        let watched: Vec<i32> = self
+            .children
+            .values()
+            .filter(|child| child.is_watched)
+            .map(|child| child.pid)
+            .collect();
+        let mut fds = vec![self.socket.as_fd(), host.as_fd()];
+        fds.extend(watched.iter().map(|pid| self.children[pid].pidfd.as_fd()));
+        let keepers = fds.len();
+        fds.extend(self.keepers.dying());
+        let Ok(ready) = pidfd::wait_any(&fds, None) else {
+            std::thread::sleep(SHORTAGE_PAUSE);
+            return (false, true);
+        };
+        drop(fds);
+        if ready[keepers..].contains(&true) {
+            self.keepers.reap();
+        }
+        let ended = watched.iter().zip(&ready[2..keepers]);
+        for (pid, _) in ended.filter(|(_, has_ended)| **has_ended) {
+            if let Some(child) = self.children.get_mut(pid) {
+                child.is_watched = false;
             }
-            Some((ToZygote::SpawnSpare, _)) => {
-                let (ours, theirs) = socket::pair()?;
-                match nest.hatch(Orders::Socket(theirs), None) {
-                    Ok((pid, pidfd)) => {
-                        let spare = FromZygote::Spare { pid };
-                        let sent = send(socket, &spare, &[pidfd.as_fd(), ours.as_fd()]);
-                        let words = None;
-                        children.insert(pid, Child { pid, pidfd, words });
-                        sent?;
-                    }
-                    Err(reason) => send(socket, &FromZygote::NoSpare(reason), &[])?,
-                }
-            }
-            Some((ToZygote::Reap { pid, keeper }, _)) => {
-                if let Some(child) = children.remove(&pid) {
-                    let exited = FromZygote::Exited {
+            // If this fails the host is gone, which is seen next.
+            let _ = self.tell(&FromZygote::Ended { pid: *pid });
+        }
+        (ready[0], !ready[1])
+    }
+
+    fn hear(&mut self, message: ToZygote) -> std::io::Result<()> {
+        match message {
+            ToZygote::Spawn(order) => self.spawn(order),
+            ToZygote::SpawnSpare => self.spawn_spare(),
+            ToZygote::Reap { pid, keeper } => {
+                if let Some(child) = self.children.remove(&pid) {
+                    self.tell(&FromZygote::Exited {
                         pid,
                         death: reap(pid),
                         words: child.words.and_then(|words| words.tail()),
-                    };
-                    send(socket, &exited, &[])?;
+                    })?;
                 }
-                if !children.contains_key(&keeper) {
-                    keepers.dismiss(keeper);
+                if !self.children.contains_key(&keeper) {
+                    self.keepers.dismiss(keeper);
+                }
+                Ok(())
+            }
+            ToZygote::Again { pid } => {
+                if let Some(child) = self.children.get_mut(&pid) {
+                    child.is_watched = true;
+                }
+                self.announce(pid)
+            }
+            ToZygote::Kill { pid } => {
+                if let Some(child) = self.children.get(&pid) {
+                    let _ = pidfd::kill(child.pidfd.as_fd());
+                }
+                Ok(())
+            }
+            ToZygote::Hello { .. } => Err(Error::other("a second hello")),
+        }
+    }
+
+    fn spawn(&mut self, order: WorkerOrder) -> std::io::Result<()> {
+        let worker = order.worker;
+        // Without it only the words are missing.
+        let words = order
+            .capture_stderr
+            .then(TextFile::new)
+            .and_then(Result::ok);
+        match self.nest.hatch(Orders::Known(order), words.as_ref()) {
+            Ok((pid, pidfd)) => {
+                self.keep(pid, pidfd, words, Some(worker));
+                self.announce(pid)
+            }
+            Err(reason) => self.tell(&FromZygote::NotSpawned { worker, reason }),
+        }
+    }
+
+    fn spawn_spare(&mut self) -> std::io::Result<()> {
+        let (ours, theirs) = match socket::pair() {
+            Ok(pair) => pair,
+            Err(error) => {
+                let reason = refused("socketpair", "to talk to a spare")(error).to_string();
+                return self.tell(&FromZygote::NoSpare(reason));
+            }
+        };
+        match self.nest.hatch(Orders::Socket(theirs), None) {
+            Ok((pid, pidfd)) => {
+                let spare = FromZygote::Spare { pid };
+                let sent = send(self.socket, &spare, &[pidfd.as_fd(), ours.as_fd()]);
+                self.keep(pid, pidfd, None, None);
+                match sent {
+                    Err(error) if is_shortage(&error) => {
+                        // It ends when nobody has the other end of its socket.
+                        drop(ours);
+                        if self.children.remove(&pid).is_some() {
+                            reap(pid);
+                        }
+                        self.tell(&FromZygote::NoSpare(explained_io(&error)))
+                    }
+                    sent => sent,
                 }
             }
-            Some((ToZygote::Hello { .. }, _)) => {
-                return Err(Error::other("a second hello"));
+            Err(reason) => self.tell(&FromZygote::NoSpare(reason)),
+        }
+    }
+
+    fn keep(&mut self, pid: i32, pidfd: OwnedFd, words: Option<TextFile>, worker: Option<u32>) {
+        let child = Child {
+            pid,
+            pidfd,
+            words,
+            worker,
+            is_watched: false,
+        };
+        self.children.insert(pid, child);
+    }
+
+    /// Sends a worker's pidfd; if that cannot be, says at least that the worker is there.
+    fn announce(&self, pid: i32) -> std::io::Result<()> {
+        let Some(Child {
+            worker: Some(worker),
+            pidfd,
+            ..
+        }) = self.children.get(&pid)
+        else {
+            return Ok(());
+        };
+        let spawned = FromZygote::Spawned {
+            worker: *worker,
+            pid,
+        };
+        match send(self.socket, &spawned, &[pidfd.as_fd()]) {
+            Err(error) if is_shortage(&error) => self.tell(&spawned),
+            sent => sent,
+        }
+    }
+
+    /// Says something that needs no descriptor, as soon as there is memory for it.
+    fn tell(&self, message: &FromZygote) -> std::io::Result<()> {
+        let mut tries = 0;
+        loop {
+            match send(self.socket, message, &[]) {
+                Err(error) if is_shortage(&error) && tries < SHORTAGE_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(SHORTAGE_PAUSE);
+                }
+                sent => return sent,
             }
         }
     }
@@ -340,14 +466,26 @@ impl Nest {
             Err(Errno::EBUSY) => return Err(strangers()),
             Err(error) => return Err(format!("its threads cannot be counted: {error}")),
         };
+        // A child of which there is no descriptor would have to be killed, and might have begun a
+        // task by then: so first it is made sure that there is room for one.
+        let room = std::io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| {
+                refused("pidfd_open", "to hear of a worker's end")(error).to_string()
+            })?;
         match alone.fork() {
-            Ok(Forked::Child) => self.become_worker(orders, words),
+            Ok(Forked::Child) => {
+                drop(room);
+                self.become_worker(orders, words)
+            }
             Ok(Forked::Parent(pid)) => {
                 if let Some(cpu) = cpu {
                     affinity::place(pid, cpu);
                 }
                 // The child first: somebody waits for what it will do.
                 std::thread::yield_now();
+                drop(room);
                 let pidfd = pidfd::open(pid).map_err(|error| {
                     // Nobody would hear of its end.
                     let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -387,12 +525,12 @@ impl Nest {
             let refused = refused("fcntl(F_SETLK)", "to have the host hear of the end");
             self.fail(&orders, &refused(error).to_string());
         }
-        let mut real_stderr = None;
-        if let Some(words) = words {
-            real_stderr = stderr();
-            if words.become_stderr().is_err() {
-                exit_now(1);
-            }
+        // Without it the words are shown at once.
+        let real_stderr = words.and_then(|_| stderr());
+        if let Some(words) = words.filter(|_| real_stderr.is_some())
+            && words.become_stderr().is_err()
+        {
+            exit_now(1);
         }
         let mut keep = vec![
             fds::number(&self.fold.segment().fd()),

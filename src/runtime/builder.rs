@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::config::{Config, Shutdown};
 use crate::error::StartError;
 use crate::process::Role;
-use crate::scheduler::Counters;
 use crate::task::{Orphans, init_of};
 
 use super::Runtime;
@@ -191,6 +190,30 @@ impl Builder {
     /// ```
     pub fn start_attempts(mut self, attempts: u32) -> Self {
         self.config.start_attempts = attempts;
+        self
+    }
+
+    /// How long a worker may take from its start until it works, which is mostly how long
+    /// [`worker_init`](Builder::worker_init) takes: from 10 ms to a day. Default: 2 minutes. A
+    /// worker that takes longer is killed, and counts as one whose start came to nothing
+    /// ([`start_attempts`](Builder::start_attempts)).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder()
+    ///     .workers(1)
+    ///     .worker_init(|| -> Result<(), &str> { loop { std::thread::park() } })
+    ///     .worker_init_timeout(std::time::Duration::from_millis(50))
+    ///     .start_attempts(1)
+    ///     .start()?;
+    /// let error = rt.spawn(|n: u32| n, 1).join().unwrap_err();
+    /// assert!(error.to_string().contains("had not begun to work within 50ms"), "{error}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn worker_init_timeout(mut self, limit: Duration) -> Self {
+        self.config.worker_init_timeout = limit;
         self
     }
 
@@ -419,7 +442,7 @@ impl Builder {
             Role::Unknown => return Err(StartError::NotInitialized),
         }
         let founder = Founder::new(&self.config)?;
-        let (scheduler, supervisor) = founder.found(Counters::default())?;
+        let (scheduler, supervisor) = founder.begin()?;
         let core = Arc::new(Core::new(
             scheduler,
             Arc::clone(founder.commands()),

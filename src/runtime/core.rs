@@ -21,7 +21,7 @@ use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError};
 use crate::lock::Biased;
 use crate::scheduler::Scheduler;
-use crate::supervise::{Commands, Ended, Supervisor};
+use crate::supervise::{Commands, Ended, Retries, Supervisor};
 use crate::sys::signals::start_thread;
 use crate::task::{Entry, FunctionId, Functions};
 
@@ -105,7 +105,7 @@ impl Core {
         let mut guard = lock(&self.replaced);
         loop {
             let scheduler = self.present();
-            if !scheduler.is_condemned() || self.is_closing() {
+            if !scheduler.is_condemned() || self.is_closing() || scheduler.has_given_up() {
                 return scheduler;
             }
             guard = self
@@ -147,8 +147,7 @@ impl Core {
             let ran = catch_unwind(AssertUnwindSafe(|| core.run(&founder, first)));
             if ran.is_err() {
                 // Its zygote was dropped, and the workers with it.
-                core.close();
-                core.present().give_up("the supervisor panicked");
+                core.give_up("the supervisor panicked");
             }
         })?;
         *lock(&self.supervisor) = Some(thread);
@@ -162,20 +161,30 @@ impl Core {
             }
             let counters = self.present().counters();
             self.present().is_over();
-            match founder.found(counters) {
-                Ok((scheduler, next)) => {
-                    supervisor = next;
-                    self.replace(scheduler);
+            let mut retries = Retries::default();
+            supervisor = loop {
+                match founder.found(counters) {
+                    Ok((scheduler, next)) => {
+                        self.replace(scheduler);
+                        break next;
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the fold cannot be built anew");
+                        self.give_up(&format!("the fold cannot be built anew: {error}"));
+                        if !retries.wait(&self.commands) {
+                            return;
+                        }
+                    }
                 }
-                Err(error) => {
-                    tracing::error!(%error, "the fold cannot be built anew");
-                    let scheduler = self.present();
-                    self.close();
-                    scheduler.give_up(&format!("the fold cannot be built anew: {error}"));
-                    return;
-                }
-            }
+            };
         }
+    }
+
+    /// Tasks end with `NoWorkers`, and are refused, until a fold takes the place of this one.
+    fn give_up(&self, reason: &str) {
+        self.present().give_up(reason);
+        let _guard = lock(&self.replaced);
+        self.was_replaced.notify_all();
     }
 
     fn replace(&self, scheduler: Arc<Scheduler>) {
@@ -214,7 +223,8 @@ impl Core {
             }
             Shutdown::Abort => scheduler.wait_for_all(Some(start)),
         };
-        self.commands.stop(!drained);
+        // Who is about to begin is not waited for either.
+        self.commands.stop(!drained || how == Shutdown::Abort);
         if thread.join().is_err() {
             tracing::error!("the supervisor had panicked");
         }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::TaskError;
+use crate::error::{Refusal, TaskError};
 use crate::scheduler::{NotAccepted, Outcome, Scheduler, Ticket, Value};
 
 use super::Task;
@@ -48,7 +48,7 @@ where
                 task.encode(&args, job)?;
                 if task.settings.is_some() {
                     task.admit(scheduler, job, None)
-                        .map_err(|refused| *error_of(refused))?;
+                        .map_err(|refused| *error_of(scheduler, refused))?;
                 }
                 has_buffers |= !job.buffers.is_empty();
                 Ok(true)
@@ -66,9 +66,13 @@ where
         }
         if let Err(not_accepted) = &submitted {
             stop.set(true);
-            is_closed = matches!(not_accepted, NotAccepted::Refused(_));
+            // Without workers each item is told so: there may be some again.
+            is_closed = matches!(
+                not_accepted,
+                NotAccepted::Refused(refusal) if *refusal != Refusal::NoWorkers
+            );
         }
-        each(submitted.map_err(error_of));
+        each(submitted.map_err(|error| error_of(scheduler, error)));
     });
     Fed {
         is_over: is_over || is_closed,

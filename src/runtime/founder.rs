@@ -54,8 +54,20 @@ impl Events for Rescue {
         self.0.told(pid, death);
     }
 
-    fn no_workers(&self, reason: String) {
-        self.0.give_up(&reason);
+    fn no_workers(&self, reason: &str) {
+        self.0.give_up(reason);
+    }
+
+    fn workers_again(&self) {
+        self.0.go_on();
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.0.is_wanted()
+    }
+
+    fn inspect(&self) {
+        self.0.inspect_now();
     }
 
     fn next_timer(&self) -> Option<Instant> {
@@ -103,6 +115,7 @@ impl Founder {
         };
         let settings = Settings {
             start_failures_max: config.start_attempts,
+            start_limit: config.worker_init_timeout,
             grace: config.kill_grace,
             heartbeat: config.heartbeat,
             spares: config.spares as u32,
@@ -145,7 +158,7 @@ impl Founder {
         &self.commands
     }
 
-    /// A fresh fold with fresh workers; what was counted before goes on.
+    /// A fresh fold; what was counted before goes on. Its workers are started by the supervisor.
     pub fn found(&self, counters: Counters) -> Result<(Arc<Scheduler>, Supervisor), StartError> {
         let fold = create(self.shape, self.dump_memory, self.zero_memory)?;
         let mut scheduler = Scheduler::new(
@@ -162,7 +175,8 @@ impl Founder {
             scheduler.profile_into(Arc::clone(book));
         }
         let scheduler = Arc::new(scheduler);
-        let supervisor = Supervisor::start(
+        attend(&scheduler).map_err(system("a thread could not be started"))?;
+        let supervisor = Supervisor::new(
             fold,
             Introduction {
                 build: self.functions.build().clone(),
@@ -172,10 +186,20 @@ impl Founder {
             self.settings,
             Arc::clone(&self.commands),
             Arc::new(Rescue(Arc::clone(&scheduler))),
-        )
-        .map_err(|error| StartError::Zygote(error.to_string()))?;
-        attend(&scheduler).map_err(system("a thread could not be started"))?;
+        );
         Ok((scheduler, supervisor))
+    }
+
+    /// The first fold, with workers.
+    pub fn begin(&self) -> Result<(Arc<Scheduler>, Supervisor), StartError> {
+        let (scheduler, supervisor) = self.found(Counters::default())?;
+        match supervisor.start() {
+            Ok(supervisor) => Ok((scheduler, supervisor)),
+            Err(error) => {
+                scheduler.is_over();
+                Err(StartError::Zygote(error.to_string()))
+            }
+        }
     }
 }
 

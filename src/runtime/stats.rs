@@ -39,6 +39,9 @@ pub struct Stats {
     pub restarts: u64,
     /// Times the whole fold was built anew, because its memory was damaged.
     pub rebuilds: u64,
+    /// Why no worker can be started, as long as tasks are refused for that
+    /// ([`TaskError::NoWorkers`](crate::TaskError::NoWorkers)).
+    pub no_workers: Option<String>,
     /// Per worker.
     pub workers: Vec<WorkerStats>,
     /// What the workers' numbers add up to.
@@ -259,6 +262,7 @@ impl Stats {
             tasks: snapshot.counters,
             restarts: core.commands.restarts(),
             rebuilds: core.rebuilds(),
+            no_workers: scheduler.why_no_workers(),
             totals: Totals::of(&workers),
             queues: queues(fold, &snapshot),
             workers,

@@ -522,15 +522,16 @@ pub(super) fn handle<R: DeserializeOwned>(
 #[cold]
 pub(super) fn refuse(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
     scheduler.count_refusal();
-    error_of(not_accepted)
+    error_of(scheduler, not_accepted)
 }
 
 #[cold]
-pub(super) fn error_of(not_accepted: NotAccepted) -> Box<TaskError> {
+pub(super) fn error_of(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
     Box::new(match not_accepted {
         NotAccepted::Failed(error) => error,
         NotAccepted::Refused(Refusal::Shutdown) => TaskError::Shutdown,
         NotAccepted::Refused(Refusal::Forked) => TaskError::Forked,
+        NotAccepted::Refused(Refusal::NoWorkers) => scheduler.no_workers(),
         NotAccepted::Refused(refusal @ Refusal::Rebuilding) => TaskError::Corrupted {
             message: refusal.to_string(),
         },

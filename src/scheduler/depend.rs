@@ -144,7 +144,7 @@ impl Scheduler {
             });
             state = self.lock();
         }
-        if let Some(refusal) = state.closed {
+        if let Some(refusal) = self.refusal(&state) {
             return Err(refusal.into());
         }
         let mut inputs = Inputs::with_capacity(after.len());

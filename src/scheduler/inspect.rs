@@ -45,6 +45,11 @@ impl Scheduler {
         self.bell.ring();
     }
 
+    /// The same, for whoever does not hold the lock.
+    pub fn inspect_now(&self) {
+        self.inspect(&mut self.lock());
+    }
+
     /// Looks at everything that can be judged at any time.
     pub(super) fn inspect(&self, state: &mut State) {
         if let Some(what) = self.find_damage(state) {

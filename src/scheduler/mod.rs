@@ -35,6 +35,7 @@ mod limit;
 mod locations;
 mod news;
 mod orphans;
+mod outage;
 mod pend;
 mod pending;
 mod place;
@@ -126,6 +127,8 @@ pub struct Scheduler {
     locations: Locations,
     /// [`State::activity`], for who does not want to take the lock for it.
     activity: AtomicU64,
+    /// A task was refused because there are no workers.
+    is_wanted: AtomicBool,
 }
 
 impl Scheduler {
@@ -156,6 +159,7 @@ impl Scheduler {
             condemned: AtomicBool::new(false),
             locations: Locations::default(),
             activity: AtomicU64::new(0),
+            is_wanted: AtomicBool::new(false),
         }
     }
 
@@ -237,13 +241,6 @@ impl Scheduler {
         let mut state = self.lock();
         state.closed = Some(Refusal::Shutdown);
         state.unpark_all();
-    }
-
-    /// There are no workers, and will be none: takes no more tasks, and ends all.
-    pub fn give_up(&self, reason: &str) {
-        self.close();
-        let reason = reason.to_owned();
-        self.fail_all(&TaskError::NoWorkers { reason });
     }
 
     /// Ends every task that has not ended with `error`. Running ones may still run:

@@ -78,7 +78,7 @@ impl Scheduler {
         let kept = Kept::take(self, self.room(deadline)?);
         let_go();
         self.part_prepared(&mut prepared, deadline)
-            .map_err(without_arguments)?;
+            .map_err(|why| self.without_arguments(why))?;
         let mut state = kept.into_room();
         match state.closed {
             None => {
@@ -91,7 +91,10 @@ impl Scheduler {
                 drop(state);
                 Ok(self.stillborn(prepared.name))
             }
-            Some(refusal) => Err(without_arguments(refusal.into())),
+            Some(refusal) => {
+                drop(state);
+                Err(self.without_arguments(refusal.into()))
+            }
         }
     }
 
@@ -224,7 +227,7 @@ impl Scheduler {
             };
             let out = || NotAccepted::Refused(Refusal::OutOfMemory { bytes });
             let mut state = self.lock();
-            if let Some(end) = until.end(&state) {
+            if let Some(end) = self.end_of(until, &state) {
                 return Err(end);
             }
             self.publish(&mut state);
@@ -249,15 +252,17 @@ impl Scheduler {
             }
         }
     }
-}
 
-/// Nobody can have the arguments back: it is the task that has failed.
-fn without_arguments(why: NotAccepted) -> NotAccepted {
-    match why {
-        NotAccepted::Refused(Refusal::Shutdown) => NotAccepted::Failed(TaskError::Shutdown),
-        NotAccepted::Refused(refusal) => NotAccepted::Failed(TaskError::OutOfMemory {
-            message: refusal.to_string(),
-        }),
-        failed => failed,
+    /// What becomes of a task that is not accepted when its arguments are gone.
+    #[cold]
+    fn without_arguments(&self, why: NotAccepted) -> NotAccepted {
+        match why {
+            NotAccepted::Refused(Refusal::Shutdown) => NotAccepted::Failed(TaskError::Shutdown),
+            NotAccepted::Refused(Refusal::NoWorkers) => NotAccepted::Failed(self.no_workers()),
+            NotAccepted::Refused(refusal) => NotAccepted::Failed(TaskError::OutOfMemory {
+                message: refusal.to_string(),
+            }),
+            failed => failed,
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Scheduler {
         if state.free.is_empty() {
             self.reap(&mut state);
         }
-        match state.closed {
+        match self.refusal(&state) {
             Some(refusal) => Err(refusal),
             None if state.free.is_empty() => Err(self.full()),
             None => Ok(()),
@@ -218,7 +218,7 @@ impl Scheduler {
         deadline: Option<Instant>,
     ) -> Result<Guard<'a, State>, NotAccepted> {
         loop {
-            if let Some(refusal) = state.closed {
+            if let Some(refusal) = self.refusal(&state) {
                 return Err(refusal.into());
             }
             if !state.free.is_empty() {
@@ -410,6 +410,13 @@ impl Scheduler {
         }
     }
 
+    pub(super) fn end_of(&self, until: Until, state: &State) -> Option<NotAccepted> {
+        match until {
+            Until::Closed => self.refusal(state).map(NotAccepted::Refused),
+            Until::Over => state.failed.clone().map(NotAccepted::Failed),
+        }
+    }
+
     #[cold]
     fn extra(head: Head, job: &mut Job) -> Box<Extra> {
         let settings = job.settings.clone().unwrap_or_default();
@@ -455,15 +462,6 @@ pub(super) enum Arguments {
     Gone,
     /// Is still the caller's.
     Kept,
-}
-
-impl Until {
-    pub(super) fn end(self, state: &State) -> Option<NotAccepted> {
-        match self {
-            Until::Closed => state.closed.map(NotAccepted::Refused),
-            Until::Over => state.failed.clone().map(NotAccepted::Failed),
-        }
-    }
 }
 
 /// A job that needs nothing but a slot.

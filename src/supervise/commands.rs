@@ -1,10 +1,8 @@
 //! What others may see of the supervisor, and ask of it.
 
-use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sys::fds::Bell;
-use crate::sys::pidfd;
 
 use super::logs::LogCounts;
 
@@ -68,25 +66,22 @@ impl Commands {
         &self.logs
     }
 
-    /// Ends the supervisor and the workers: by letting them leave, or by killing.
+    /// Ends the supervisor and the workers: by letting them leave, or by killing. Who was told to
+    /// let them leave may be told to kill them, not the other way round.
     pub fn stop(&self, kill: bool) {
-        self.shared().stop = Some(if kill { Stop::Kill } else { Stop::Idle });
+        let mut shared = self.shared();
+        if kill {
+            shared.stop = Some(Stop::Kill);
+        } else {
+            shared.stop.get_or_insert(Stop::Idle);
+        }
+        drop(shared);
         self.bell.ring();
     }
 
     /// Whether somebody has called `stop`.
     pub fn stop_wanted(&self) -> Option<Stop> {
         self.shared().stop
-    }
-
-    pub(super) fn wait_for_stop(&self) -> Stop {
-        loop {
-            if let Some(stop) = self.stop_wanted() {
-                return stop;
-            }
-            let _ = pidfd::wait_any(&[self.bell.as_fd()], None);
-            self.bell.hush();
-        }
     }
 
     /// What is known of each worker.

@@ -15,10 +15,14 @@ const ASKED_MAX: usize = 32;
 pub const LATER: Duration = Duration::from_millis(2);
 
 /// What there is to do with a status.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Expected {
     /// The process ended before it had begun to work.
     pub is_failed_start: bool,
+    /// Why it was ended then, if we have ended it.
+    pub reason: Option<String>,
+    /// What it had said in its record.
+    pub last_words: Option<String>,
     /// How it ended is known: it is only to be reaped.
     pub is_told: bool,
     /// The process by which it said its memory is kept; 0: none.
@@ -30,7 +34,7 @@ pub struct Expected {
 struct Awaited {
     pid: i32,
     /// Closed when there is time.
-    _pidfd: OwnedFd,
+    _pidfd: Option<OwnedFd>,
     expected: Expected,
     was_asked: bool,
     ask_at: Instant,
@@ -45,7 +49,13 @@ pub struct Statuses {
 
 impl Statuses {
     /// Another has ended. It is urgent if somebody waits to hear how.
-    pub fn expect(&mut self, pid: i32, pidfd: OwnedFd, expected: Expected, is_urgent: bool) {
+    pub fn expect(
+        &mut self,
+        pid: i32,
+        pidfd: Option<OwnedFd>,
+        expected: Expected,
+        is_urgent: bool,
+    ) {
         let now = Instant::now();
         self.awaited.push(Awaited {
             pid,
@@ -85,7 +95,7 @@ impl Statuses {
         let is_late = |one: &Awaited| now.is_none_or(|now| one.until <= now);
         let at = self.awaited.iter().position(is_late)?;
         let one = &mut self.awaited[at];
-        let given_up = (one.pid, one.expected);
+        let given_up = (one.pid, one.expected.clone());
         match now {
             Some(now) if !one.was_asked => {
                 one.expected.is_told = true;
@@ -109,6 +119,11 @@ impl Statuses {
         self.awaited.iter().filter(|one| one.was_asked).count() < ASKED_MAX
     }
 
+    /// Whether it is not told yet why somebody ended before he had begun.
+    pub fn is_about_a_start(&self) -> bool {
+        self.awaited.iter().any(|one| one.expected.is_failed_start)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.awaited.is_empty()
@@ -118,16 +133,11 @@ impl Statuses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
 
     fn expecting(count: i32) -> Statuses {
         let mut statuses = Statuses::default();
         for pid in 1..=count {
-            let fd = std::io::stdin()
-                .as_fd()
-                .try_clone_to_owned()
-                .expect("a descriptor");
-            statuses.expect(pid, fd, Expected::default(), true);
+            statuses.expect(pid, None, Expected::default(), true);
         }
         statuses
     }

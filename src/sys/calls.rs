@@ -77,6 +77,19 @@ pub fn explained_io(error: &std::io::Error) -> String {
     }
 }
 
+/// Whether it says that there is too little of something now: what failed so may succeed later.
+pub fn is_shortage(error: &std::io::Error) -> bool {
+    matches!(
+        errno_of(error),
+        Errno::EMFILE
+            | Errno::ENFILE
+            | Errno::EAGAIN
+            | Errno::ENOMEM
+            | Errno::ENOBUFS
+            | Errno::ETOOMANYREFS
+    )
+}
+
 fn advice(error: Errno) -> Option<&'static str> {
     Some(match error {
         Errno::EMFILE => "too many open descriptors: close some, or raise `ulimit -n`",
@@ -84,7 +97,10 @@ fn advice(error: Errno) -> Option<&'static str> {
         Errno::EAGAIN => {
             "no more processes or threads are allowed: raise `ulimit -u`, or pids.max of the control group"
         }
-        Errno::ENOMEM => {
+        Errno::ETOOMANYREFS => {
+            "too many descriptors are on their way between processes: raise `ulimit -n`"
+        }
+        Errno::ENOMEM | Errno::ENOBUFS => {
             "no memory or address space left: lower the memory cap, or raise `ulimit -v` or `ulimit -d`, or see vm.overcommit_memory"
         }
         Errno::EFBIG => "a file may not be so large: lower the memory cap, or raise `ulimit -f`",
@@ -121,6 +137,8 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         let other = std::io::Error::other("no number");
+        assert!(is_shortage(&Errno::ENOBUFS.into()) && !is_shortage(&Errno::EPIPE.into()));
+        assert!(!is_shortage(&other));
         assert_eq!(explained_io(&other), "no number");
     }
 }

@@ -1,17 +1,15 @@
 //! The program this process runs: its identity, and where its parts lie.
 
-use std::os::unix::fs::MetadataExt;
-
 use serde::{Deserialize, Serialize};
 
-/// What tells one build of a program from another.
-///
-/// The GNU build id where the linker wrote one, and always the file's device,
-/// inode, size and modification time.
+/// What tells one build of a program from another: the GNU build id, where the linker wrote one;
+/// else what its code looks like. Not the file's name, number or times: who touches, copies
+/// or moves a program has not built another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildId {
     note: Vec<u8>,
-    file: [u64; 5],
+    /// 0 if there is a note.
+    code: u64,
 }
 
 /// A part of the running executable, and its identity.
@@ -29,6 +27,7 @@ impl Executable {
             anchor,
             part: 0..0,
             note: Vec::new(),
+            code: 0,
         };
         // SAFETY: the callback gets the pointer to `search`, which outlives the
         // call, and does not unwind.
@@ -38,18 +37,11 @@ impl Executable {
                 "the program's own constants were not found",
             ));
         }
-        let file = std::fs::metadata("/proc/self/exe")?;
         Ok(Executable {
             part: search.part,
             build: BuildId {
                 note: search.note,
-                file: [
-                    file.dev(),
-                    file.ino(),
-                    file.size(),
-                    file.mtime() as u64,
-                    file.mtime_nsec() as u64,
-                ],
+                code: search.code,
             },
         })
     }
@@ -103,6 +95,7 @@ struct Search {
     anchor: usize,
     part: std::ops::Range<usize>,
     note: Vec<u8>,
+    code: u64,
 }
 
 /// Looks at one loaded object.
@@ -141,7 +134,38 @@ unsafe extern "C" fn visit(
             search.note = id.to_vec();
         }
     }
+    if search.note.is_empty() {
+        for header in headers {
+            search.code = search.code.rotate_left(7) ^ header.p_memsz ^ header.p_vaddr;
+        }
+        let is_code = |h: &&libc::Elf64_Phdr| {
+            h.p_type == libc::PT_LOAD && h.p_flags & (libc::PF_X | libc::PF_R | libc::PF_W) == CODE
+        };
+        for header in headers.iter().filter(is_code) {
+            let start = range(header).start as *const u8;
+            // SAFETY: the loader has mapped so much of the file there, readable; nothing
+            // writes to it, and nothing in it was changed for this process.
+            let code = unsafe { std::slice::from_raw_parts(start, header.p_filesz as usize) };
+            search.code = sample(code, search.code);
+        }
+    }
     1
+}
+
+/// What may be run and not written to.
+const CODE: u32 = libc::PF_X | libc::PF_R;
+
+/// A number made of `seed`, the length of `code` and some of its bytes, from everywhere: all of a large program would
+/// have to be read in first.
+fn sample(code: &[u8], seed: u64) -> u64 {
+    const SAMPLES: usize = 128;
+    const LEN: usize = 64;
+    let step = (code.len() / SAMPLES).max(LEN);
+    let taken = code.chunks(step).flat_map(|part| part.iter().take(LEN));
+    // FNV-1a.
+    taken.fold(seed ^ code.len() as u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 /// The description of the note `GNU`, type 3, among ELF notes.
@@ -180,6 +204,18 @@ mod tests {
     #[test]
     fn no_loader_has_started_it() {
         assert_eq!(loader(), None);
+    }
+
+    #[test]
+    fn samples_differ_where_the_code_does() {
+        let code: Vec<u8> = (0..100_000u32)
+            .map(|at| (at.wrapping_mul(at) >> 8) as u8)
+            .collect();
+        assert_eq!(sample(&code, 1), sample(&code.clone(), 1));
+        assert_ne!(sample(&code, 1), sample(&code[1..], 1));
+        assert_ne!(sample(&code, 1), sample(&code[..99_999], 1));
+        assert_ne!(sample(&code, 1), sample(&code, 2));
+        assert_ne!(sample(&[], 1), sample(&[0], 1));
     }
 
     #[test]

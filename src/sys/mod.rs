@@ -24,6 +24,7 @@ mod memfd;
 pub mod pidfd;
 mod prefetch;
 pub mod privileges;
+pub mod reap;
 pub mod signals;
 pub mod socket;
 #[cfg(loom)]

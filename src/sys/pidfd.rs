@@ -1,9 +1,11 @@
 //! Descriptors of processes: a death notice that cannot speak of a stranger.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{
+    FdSetElement, FdSetIter, PollFd, PollFlags, fd_set_insert, fd_set_num_elements, poll, select,
+};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -71,18 +73,24 @@ impl Drop for Stopped<'_> {
 
 /// Whether no thread of process `pid` can take another step.
 fn stands_still(pid: i32) -> bool {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
-        return true; // gone
+    let threads = match std::fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(threads) => threads,
+        // Gone; or there is no descriptor to look with.
+        Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
     };
     threads.flatten().all(|thread| {
-        std::fs::read_to_string(thread.path().join("stat")).map_or(true, |stat| {
+        match std::fs::read_to_string(thread.path().join("stat")) {
             // The name before it is in parentheses, and may hold anything.
-            let state = stat
-                .rsplit(')')
-                .next()
-                .and_then(|s| s.trim_start().chars().next());
-            matches!(state, Some('T' | 't' | 'Z' | 'X'))
-        })
+            Ok(stat) => {
+                let mut after = stat.rsplit(')');
+                let state = after.next().and_then(|s| s.trim_start().chars().next());
+                matches!(state, Some('T' | 't' | 'Z' | 'X'))
+            }
+            Err(error) => {
+                let is_gone = error.raw_os_error() == Some(libc::ESRCH);
+                is_gone || error.kind() == std::io::ErrorKind::NotFound
+            }
+        }
     })
 }
 
@@ -119,8 +127,64 @@ pub fn wait_any(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> Result<Vec
             Ok(_) => break,
             // A signal is no answer: what is left of the time goes on.
             Err(Errno::INTR) => left = timeout.map(|t| t.saturating_sub(begin.elapsed())),
+            // More than the limit of descriptors that this process has by now.
+            Err(Errno::INVAL) if !fds.is_empty() => match select_any(fds, time.as_ref()) {
+                Err(Errno::INTR) => left = timeout.map(|t| t.saturating_sub(begin.elapsed())),
+                other => return other,
+            },
             Err(error) => return Err(error),
         }
     }
     Ok(polled.iter().map(|p| !p.revents().is_empty()).collect())
+}
+
+/// The same by select(2), which does not ask for `RLIMIT_NOFILE`.
+fn select_any(
+    fds: &[BorrowedFd<'_>],
+    timeout: Option<&rustix::time::Timespec>,
+) -> Result<Vec<bool>, Errno> {
+    let most = fds.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0) + 1;
+    let mut set = vec![FdSetElement::default(); fd_set_num_elements(fds.len(), most)];
+    for fd in fds {
+        fd_set_insert(&mut set, fd.as_raw_fd());
+    }
+    // SAFETY: `set` has room for `most` bits, and names descriptors that are borrowed.
+    unsafe { select(most, Some(&mut set), None, None, timeout)? };
+    let mut is_ready = vec![false; most as usize];
+    for at in FdSetIter::new(&set) {
+        if let Some(flag) = is_ready.get_mut(at as usize) {
+            *flag = true;
+        }
+    }
+    Ok(fds
+        .iter()
+        .map(|fd| is_ready[fd.as_raw_fd() as usize])
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fds::Bell;
+    use std::os::fd::AsFd;
+
+    /// Both ways of waiting say the same.
+    #[test]
+    fn what_is_ready_is_seen_without_poll_too() {
+        let (silent, rung) = (Bell::new().expect("a bell"), Bell::new().expect("a bell"));
+        rung.ring();
+        let (ours, theirs) = crate::sys::fds::line().expect("a pipe");
+        let now = Some(Duration::ZERO);
+        let timespec = rustix::time::Timespec::default();
+        let check = |is_closed: bool| {
+            let fds = [silent.as_fd(), rung.as_fd(), ours.as_fd()];
+            let expected = [false, true, is_closed];
+            assert_eq!(wait_any(&fds, now).expect("poll"), expected);
+            let selected = select_any(&fds, Some(&timespec));
+            assert_eq!(selected.expect("select"), expected);
+        };
+        check(false);
+        drop(theirs);
+        check(true);
+    }
 }

@@ -1,13 +1,14 @@
 //! The control socket: small messages and descriptors, never task data.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
-    recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socketpair,
 };
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::calls::again;
 
@@ -79,38 +80,34 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Res
     }
 }
 
-/// Receives one message; an empty one means that the other end is closed.
+/// Receives one message; an empty one means that the other end is closed. Descriptors for which
+/// there is no room in this process are missing from the list.
 pub fn receive(socket: BorrowedFd<'_>) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno> {
     let mut bytes = vec![0; MESSAGE_MAX];
-    let mut space = nix::cmsg_space!([i32; FDS_MAX]);
-    let mut fds = Vec::new();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut was_reset = false;
-    let len = loop {
+    loop {
+        let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut data = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut data, Some(&mut space), flags) {
-            Err(Errno::EINTR) => continue,
+        match recvmsg(socket, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(rustix::io::Errno::INTR) => continue,
             // The other end was closed before it had read everything. That is told
             // first, once; what it had sent before it can be read all the same.
-            Err(Errno::ECONNRESET) if !was_reset => was_reset = true,
-            Err(Errno::ECONNRESET) => break 0,
-            Err(error) => return Err(error),
+            Err(rustix::io::Errno::CONNRESET) if !was_reset => was_reset = true,
+            Err(rustix::io::Errno::CONNRESET) => return Ok((Vec::new(), Vec::new())),
+            Err(error) => return Err(Errno::from_raw(error.raw_os_error())),
             Ok(message) => {
-                for control in message.cmsgs()? {
-                    if let ControlMessageOwned::ScmRights(numbers) = control {
-                        for number in numbers {
-                            // SAFETY: the kernel has just made this descriptor
-                            // for us; nobody else owns it.
-                            fds.push(unsafe { OwnedFd::from_raw_fd(number) });
-                        }
+                let mut fds = Vec::new();
+                for one in control.drain() {
+                    if let RecvAncillaryMessage::ScmRights(rights) = one {
+                        fds.extend(rights);
                     }
                 }
-                break message.bytes;
+                bytes.truncate(message.bytes);
+                return Ok((bytes, fds));
             }
         }
-    };
-    bytes.truncate(len);
-    Ok((bytes, fds))
+    }
 }
 
 #[cfg(test)]

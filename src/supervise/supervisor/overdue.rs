@@ -26,8 +26,8 @@ impl Supervisor {
         let Some(worker) = self.workers.get(overdue.worker as usize) else {
             return;
         };
-        let (pid, pidfd) = match &worker.life {
-            Life::Alive { pid, pidfd, .. } => (*pid, pidfd),
+        let alive = match &worker.life {
+            Life::Alive(alive) => alive,
             // It runs a task, so it has begun; the zygote's notice of that is on its way,
             // and the next turn is when it is there.
             Life::Starting => {
@@ -35,6 +35,11 @@ impl Supervisor {
                 return;
             }
             Life::Waiting(_) => return, // ended already: its tasks are moved on anyway
+        };
+        // It was asked for again.
+        let (pid, Some(pidfd)) = (alive.pid, &alive.pidfd) else {
+            self.overdue.push(overdue);
+            return;
         };
         let stopped = match pidfd::Stopped::stop(pidfd.as_fd(), pid) {
             Ok(stopped) => stopped,

@@ -1,0 +1,224 @@
+//! A zygote on its way: started, and not yet known to serve.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::layout::Fold;
+use crate::prim::Death;
+use crate::sys::calls::{errno_of, refused};
+use crate::sys::{Lifeline, TextFile, barrier, fds, pidfd, reap, socket, stderr};
+
+use super::control::{ENV, FromZygote, ToZygote, receive, send};
+use super::hello::{Words, ZygoteError, ended};
+use super::host::{END_TIMEOUT, Introduction, Zygote};
+use super::logs::number_of;
+
+/// How long a zygote may take until it answers.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a zygote that has closed its end may take to end.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The zygote's process, as its parent knows it. Dropping it ends it.
+///
+/// It is meant by its pidfd, never by its number: the program may reap any child of this
+/// process, and the number is somebody else's then.
+#[derive(Debug)]
+pub struct Started {
+    pidfd: OwnedFd,
+    pid: i32,
+    is_buried: bool,
+}
+
+impl Started {
+    fn new(mut child: Child) -> std::io::Result<Self> {
+        let pid = child.id() as i32;
+        match pidfd::open(pid) {
+            Ok(pidfd) => Ok(Started {
+                pidfd,
+                pid,
+                is_buried: false,
+            }),
+            Err(error) => {
+                // It was started just now.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Waits for its end; false: not within `timeout`.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.is_buried || pidfd::wait_ended(self.pidfd.as_fd(), timeout)
+    }
+
+    /// Ends and reaps it, and waits until none of its children holds `lifeline` any more.
+    pub fn bury(&mut self, lifeline: &Lifeline) {
+        if std::mem::replace(&mut self.is_buried, true) {
+            return;
+        }
+        self.end();
+        // The kernel has sent each worker its parent death signal by now.
+        lifeline.wait(END_TIMEOUT);
+        if reap::takes_orphans() && reap::is_to_be_reaped(self.pidfd.as_fd()) {
+            // Workers of which it could not tell, keepers, what tasks have started and left: all
+            // are of its session, and of nobody's as long as it is not reaped itself.
+            let orphans = reap::children_of_session(self.pid);
+            reap::end_and_reap(&orphans, END_TIMEOUT);
+        }
+        let _ = reap::reap(self.pidfd.as_fd());
+    }
+
+    /// How it has ended, if it does soon, and this process is told.
+    fn ended_how(&self) -> Option<Death> {
+        if !self.wait(LEAVE_TIMEOUT) {
+            return None;
+        }
+        reap::reap(self.pidfd.as_fd())
+    }
+
+    fn end(&self) {
+        let _ = pidfd::kill(self.pidfd.as_fd());
+        pidfd::wait_ended(self.pidfd.as_fd(), END_TIMEOUT);
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if !self.is_buried {
+            self.end();
+            let _ = reap::reap(self.pidfd.as_fd());
+        }
+    }
+}
+
+/// A process that is to become a zygote. Dropping it ends it.
+#[derive(Debug)]
+pub struct Hatching {
+    socket: OwnedFd,
+    process: Started,
+    lifeline: Lifeline,
+    /// Whoever is left when this is closed is killed.
+    presence: OwnedFd,
+    words: TextFile,
+    until: Instant,
+    /// It has come to `init`.
+    has_begun: bool,
+}
+
+impl Hatching {
+    /// Starts this program again, and tells it what it is.
+    pub fn begin(fold: &Fold, host: &Introduction) -> Result<Self, ZygoteError> {
+        let (ours, theirs) = socket::pair().map_err(refused("socketpair", "to talk to it"))?;
+        let (their_presence, presence) =
+            fds::line().map_err(refused("pipe2", "to have them end with the host"))?;
+        let lifeline =
+            Lifeline::new().map_err(refused("memfd_create", "to hear of the workers' end"))?;
+        // What it says before it serves (a missing library, say) is for the error.
+        let words = TextFile::new().map_err(refused("memfd_create", "to keep its last words"))?;
+        let captured = (words.fd()).map_err(refused("fcntl(F_DUPFD)", "to keep its last words"))?;
+        // The socket goes as standard input: the one descriptor that can be passed
+        // without a moment in which another thread's child might inherit it.
+        let child = Command::new("/proc/self/exe")
+            .arg0("pinfold-zygote")
+            .env(ENV, "1")
+            .stdin(Stdio::from(theirs))
+            .stderr(Stdio::from(captured))
+            .spawn()
+            .map_err(ZygoteError::Start)?;
+        let hatching = Hatching {
+            socket: ours,
+            process: Started::new(child)
+                .map_err(refused("pidfd_open", "to hear of the zygote's end"))?,
+            lifeline,
+            presence,
+            words,
+            until: Instant::now() + HELLO_TIMEOUT,
+            has_begun: false,
+        };
+        let hello = ToZygote::Hello {
+            build: host.build.clone(),
+            shape: fold.plan.shape,
+            plan_hash: fold.plan.hash(),
+            expedited: barrier::settle(),
+            log_level: host
+                .logs
+                .as_ref()
+                .map_or(0, |logs| number_of(logs.level().into())),
+        };
+        let real_stderr = stderr();
+        let mut with = vec![
+            fold.segment().fd(),
+            hatching.lifeline.as_fd(),
+            their_presence.as_fd(),
+        ];
+        with.extend(host.logs.as_ref().map(AsFd::as_fd));
+        with.extend(real_stderr.as_ref().map(AsFd::as_fd));
+        match send(&hatching.socket, &hello, &with) {
+            // One that has ended may have said why.
+            Err(error) if !matches!(errno_of(&error), Errno::EPIPE | Errno::ECONNRESET) => {
+                Err(refused("sendmsg", "to talk to it")(error).into())
+            }
+            _ => Ok(hatching),
+        }
+    }
+
+    /// Readable when it has said something.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Until when it may take.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Waits until it serves.
+    pub fn answer(mut self) -> Result<Zygote, ZygoteError> {
+        loop {
+            let left = self.until.saturating_duration_since(Instant::now());
+            pidfd::wait_any(&[self.fd()], Some(left))
+                .map_err(refused("ppoll", "to wait for its answer"))?;
+            if self.hear()? {
+                return Ok(self.serves());
+            }
+        }
+    }
+
+    /// Hears what it has said, or that it is late; whether it serves.
+    pub fn hear(&mut self) -> Result<bool, ZygoteError> {
+        let said = || Words(self.words.tail());
+        let answered = pidfd::wait_any(&[self.fd()], Some(Duration::ZERO))
+            .map_err(refused("ppoll", "to wait for its answer"))?;
+        if !answered[0] {
+            if Instant::now() < self.until {
+                return Ok(false);
+            }
+            let silent = format!("did not answer within {} s", HELLO_TIMEOUT.as_secs());
+            return Err(match self.has_begun {
+                true => ZygoteError::Ended(silent, said()),
+                false => ZygoteError::NotReached(silent, said()),
+            });
+        }
+        let message = receive(&self.socket).map_err(refused("recvmsg", "to hear its answer"))?;
+        match message {
+            Some((FromZygote::Begun, _)) => {
+                self.has_begun = true;
+                Ok(false)
+            }
+            Some((FromZygote::Ready, _)) => Ok(true),
+            Some((FromZygote::Refused(reason), _)) => Err(ZygoteError::Refused(reason)),
+            Some(_) => Err(ZygoteError::Ended("said something else".into(), said())),
+            None => Err(ended(self.has_begun, self.process.ended_how(), said())),
+        }
+    }
+
+    /// It serves.
+    pub fn serves(self) -> Zygote {
+        Zygote::new(self.socket, self.process, self.lifeline, self.presence)
+    }
+}

@@ -1,0 +1,72 @@
+//! Descriptors kept for the time when there are no others.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// As many as it takes to start a zygote, and then a worker.
+const SIZE: usize = 12;
+/// How long after they were given up they are taken again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Open descriptors without a use. To close them makes room for as many others: in a program that
+/// has as many as it may, a worker can be replaced all the same.
+#[derive(Debug)]
+pub struct Reserve {
+    held: Vec<OwnedFd>,
+    refill_at: Instant,
+}
+
+impl Reserve {
+    /// Made of copies of `source`, as far as there is room.
+    pub fn new(source: &impl AsFd) -> Self {
+        let mut reserve = Reserve {
+            held: Vec::with_capacity(SIZE),
+            refill_at: Instant::now(),
+        };
+        reserve.refill(source);
+        reserve
+    }
+
+    /// Gives all up, for something that is tried at once; false if there were none.
+    pub fn release(&mut self) -> bool {
+        self.refill_at = Instant::now() + PAUSE;
+        let had_any = !self.held.is_empty();
+        self.held.clear();
+        had_any
+    }
+
+    /// Takes what is missing, if it is time for it and there is room.
+    pub fn refill(&mut self, source: &impl AsFd) {
+        if self.held.len() == SIZE || Instant::now() < self.refill_at {
+            return;
+        }
+        while self.held.len() < SIZE {
+            match source.as_fd().try_clone_to_owned() {
+                Ok(copy) => self.held.push(copy),
+                Err(_) => {
+                    self.refill_at = Instant::now() + PAUSE;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fds::Bell;
+
+    #[test]
+    fn what_was_given_up_is_not_taken_again_at_once() {
+        let bell = Bell::new().expect("a bell");
+        let mut reserve = Reserve::new(&bell);
+        assert_eq!(reserve.held.len(), SIZE);
+        assert!(reserve.release() && !reserve.release());
+        reserve.refill(&bell);
+        assert!(reserve.held.is_empty());
+        reserve.refill_at = Instant::now();
+        reserve.refill(&bell);
+        assert_eq!(reserve.held.len(), SIZE);
+    }
+}
