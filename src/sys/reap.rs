@@ -89,6 +89,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "it is reaped by what is tested")]
     fn a_child_is_reaped_once_and_a_stranger_never() {
         let child = Command::new("true").spawn().expect("true(1)");
         let pidfd = pidfd::open(child.id() as i32).expect("a child of ours");

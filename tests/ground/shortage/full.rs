@@ -44,25 +44,28 @@ pub fn tests() -> Vec<Trial> {
     ]
     .into_iter()
     .map(|(test, program)| {
-        crate::test(test, move || {
+        crate::test(&format!("shortage/{test}"), move || {
             Host::new(program).run().well();
         })
     })
     .collect();
-    tests.push(crate::test("a_lack_of_processes_is_told_and_ends", || {
-        let uid = 50_000 + std::process::id() % 10_000;
-        let is_root = nix::unistd::geteuid().is_root();
-        Host::new("full.processes")
-            .prepared(move || {
-                if is_root {
-                    nix::unistd::setgid(uid.into())?;
-                    nix::unistd::setuid(uid.into())?;
-                }
-                Ok(())
-            })
-            .run()
-            .well();
-    }));
+    tests.push(crate::test(
+        "shortage/a_lack_of_processes_is_told_and_ends",
+        || {
+            let uid = 50_000 + std::process::id() % 10_000;
+            let is_root = nix::unistd::geteuid().is_root();
+            Host::new("full.processes")
+                .prepared(move || {
+                    if is_root {
+                        nix::unistd::setgid(uid.into())?;
+                        nix::unistd::setuid(uid.into())?;
+                    }
+                    Ok(())
+                })
+                .run()
+                .well();
+        },
+    ));
     tests
 }
 
@@ -289,9 +292,7 @@ fn below(_: &[String]) {
     let (_dir, path) = signal_file("end");
     let dies = rt.spawn(until_there, path.clone());
     let is_running = |w: &pinfold::WorkerStats| w.state == pinfold::Activity::Running;
-    until("it runs", || {
-        rt.stats().workers.iter().any(|w| is_running(w))
-    });
+    until("it runs", || rt.stats().workers.iter().any(is_running));
     let stats = rt.stats();
     let runs = stats
         .workers
@@ -347,9 +348,7 @@ fn memory(_: &[String]) {
     let (_dir, path) = signal_file("end");
     let long = rt.spawn(until_there, path.clone());
     let is_running = |w: &pinfold::WorkerStats| w.state == pinfold::Activity::Running;
-    until("it runs", || {
-        rt.stats().workers.iter().any(|w| is_running(w))
-    });
+    until("it runs", || rt.stats().workers.iter().any(is_running));
     let stats = rt.stats();
     let idle = stats
         .workers
@@ -404,9 +403,7 @@ fn processes(_: &[String]) {
     let (_dir, path) = signal_file("end");
     let long = rt.spawn(until_there, path.clone());
     let is_running = |w: &pinfold::WorkerStats| w.state == pinfold::Activity::Running;
-    until("it runs", || {
-        rt.stats().workers.iter().any(|w| is_running(w))
-    });
+    until("it runs", || rt.stats().workers.iter().any(is_running));
     let stats = rt.stats();
     let idle = stats
         .workers

@@ -13,14 +13,17 @@ use crate::host::Host;
 pub fn tests() -> Vec<Trial> {
     vec![
         crate::test(
-            "damage_and_the_loss_of_the_zygote_together_end_in_order",
+            "shortage/damage_and_the_loss_of_the_zygote_together_end_in_order",
             || {
                 Host::new("lost.damage").run().well();
             },
         ),
-        crate::test("orphans_of_a_zygote_are_reaped_and_nobody_elses", || {
-            Host::new("lost.orphans").run().well();
-        }),
+        crate::test(
+            "shortage/orphans_of_a_zygote_are_reaped_and_nobody_elses",
+            || {
+                Host::new("lost.orphans").run().well();
+            },
+        ),
     ]
 }
 

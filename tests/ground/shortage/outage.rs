@@ -13,7 +13,7 @@ use crate::host::Host;
 pub fn tests() -> Vec<Trial> {
     let mut tests = vec![
         crate::test(
-            "whatever_is_submitted_without_workers_is_told_the_cause",
+            "shortage/whatever_is_submitted_without_workers_is_told_the_cause",
             || {
                 let dir = tempfile::tempdir().expect("a directory");
                 let path = dir.path().join("model");
@@ -22,16 +22,19 @@ pub fn tests() -> Vec<Trial> {
                 host.run().well();
             },
         ),
-        crate::test("a_program_that_was_touched_or_replaced_goes_on", || {
-            for how in ["touch", "replace"] {
-                let dir = tempfile::tempdir().expect("a directory");
-                let copy = dir.path().join("program");
-                let me = std::env::current_exe().expect("this program has a path");
-                std::fs::copy(me, &copy).expect("room for a copy");
-                let host = Host::of(&copy).arg("host").arg("outage.touched");
-                host.arg(copy.display()).arg(how).run().well();
-            }
-        }),
+        crate::test(
+            "shortage/a_program_that_was_touched_or_replaced_goes_on",
+            || {
+                for how in ["touch", "replace"] {
+                    let dir = tempfile::tempdir().expect("a directory");
+                    let copy = dir.path().join("program");
+                    let me = std::env::current_exe().expect("this program has a path");
+                    std::fs::copy(me, &copy).expect("room for a copy");
+                    let host = Host::of(&copy).arg("host").arg("outage.touched");
+                    host.arg(copy.display()).arg(how).run().well();
+                }
+            },
+        ),
     ];
     let others = [
         ("words_are_not_nested_in_words", "outage.words"),
@@ -39,7 +42,7 @@ pub fn tests() -> Vec<Trial> {
         ("abort_does_not_wait_for_an_init", "outage.abort"),
     ];
     tests.extend(others.map(|(test, program)| {
-        crate::test(test, move || {
+        crate::test(&format!("shortage/{test}"), move || {
             Host::new(program).run().well();
         })
     }));
@@ -120,9 +123,9 @@ fn init(_: &[String]) {
         rt.task(|((), (n,)): ((), (u64,))| n)
             .spawn_after((&never,), ())
             .join()
-            .or_else(|error| match error {
-                TaskError::DependencyFailed { cause, .. } => Err(*cause),
-                error => Err(error),
+            .map_err(|error| match error {
+                TaskError::DependencyFailed { cause, .. } => *cause,
+                error => error,
             }),
     ));
     assert!(rt.stats().no_workers.is_some());
