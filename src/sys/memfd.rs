@@ -7,7 +7,7 @@ use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::calls::{Refused, again, refused};
-use super::limits::file_size_limit;
+use super::signals::without_sigxfsz;
 
 /// An anonymous, sparse, sealed memory file.
 ///
@@ -25,17 +25,14 @@ impl MemFile {
     /// A file of `len` bytes, none of them backed by memory yet.
     ///
     /// # Errors
-    /// The call that was refused. `EFBIG` also where `ulimit -f` is in the way: to try would
-    /// raise SIGXFSZ, which ends a process.
+    /// The call that was refused. `EFBIG` also where `ulimit -f` is in the way: SIGXFSZ, which
+    /// would end the process, is not raised.
     pub fn create(name: &str, len: usize) -> Result<Self, Refused> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let fd = memfd_create(name, flags).map_err(refused("memfd_create", "to make it"))?;
-        let sized = match file_size_limit() {
-            Some(limit) if limit < len as u64 => Err(Errno::EFBIG),
-            _ => i64::try_from(len)
-                .map_err(|_| Errno::EFBIG)
-                .and_then(|size| again(|| nix::unistd::ftruncate(&fd, size))),
-        };
+        let sized = i64::try_from(len)
+            .map_err(|_| Errno::EFBIG)
+            .and_then(|size| without_sigxfsz(|| again(|| nix::unistd::ftruncate(&fd, size))));
         sized.map_err(refused("ftruncate", "to give it its size"))?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))

@@ -123,6 +123,27 @@ pub fn blocked<T>(call: impl FnOnce() -> T) -> T {
     done
 }
 
+/// Makes `call`, which may go beyond the limit of a file's size, and takes back the signal
+/// that the kernel then sends to the calling thread.
+pub fn without_sigxfsz<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    let only = SigSet::from(Signal::SIGXFSZ);
+    let before = only.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let done = call();
+    if let Ok(before) = before {
+        let at_once = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        if matches!(done, Err(Errno::EFBIG)) && !before.contains(Signal::SIGXFSZ) {
+            let set: *const libc::sigset_t = only.as_ref();
+            // SAFETY: a set and a time that outlive the call.
+            unsafe { libc::sigtimedwait(set, std::ptr::null_mut(), &raw const at_once) };
+        }
+        let _ = before.thread_set_mask();
+    }
+    done
+}
+
 /// Starts a thread of the library's own. All of them are started here: none of them takes
 /// a signal.
 pub fn start_thread(

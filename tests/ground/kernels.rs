@@ -106,7 +106,7 @@ fn well(ended: &Ended, what: &str) {
 }
 
 /// What comes of its being refused.
-enum What {
+pub enum What {
     /// An error that names it.
     Needed,
     /// It goes without, or otherwise.
@@ -116,7 +116,7 @@ enum What {
 use What::{Needed, Replaced};
 
 /// All that host, zygote, workers and keepers call, but for what every program does to begin.
-const CALLS: &[(&str, libc::c_long, What)] = &[
+pub const CALLS: &[(&str, libc::c_long, What)] = &[
     ("memfd_create", libc::SYS_memfd_create, Needed),
     ("ftruncate", libc::SYS_ftruncate, Needed),
     ("fcntl", libc::SYS_fcntl, Needed),

@@ -36,9 +36,26 @@ pub fn told(ended: &Ended) -> Option<&str> {
     }
 }
 
-/// Its words: how many workers, and the steps.
+/// Its words: how many workers, and the steps; then, if it is wanted, how often a timer rings,
+/// in µs (0: never), and whether others keep the CPUs busy (1).
 fn life(words: &[String]) {
     let workers = words[0].parse().expect("a number");
+    if let Some(every) = words.get(2).and_then(|word| word.parse().ok())
+        && every > 0
+    {
+        crate::signals::set_timer(every);
+    }
+    if words.get(3).is_some_and(|word| word == "1") {
+        let spin = || {
+            loop {
+                std::hint::spin_loop();
+            }
+        };
+        for _ in 0..2 {
+            // Without them it is just less busy.
+            drop(std::thread::Builder::new().spawn(spin));
+        }
+    }
     let begin = Instant::now();
     let rt = match Runtime::builder().workers(workers).start() {
         Ok(rt) => rt,

@@ -20,6 +20,7 @@ mod children;
 mod cores;
 mod descriptors;
 mod forks;
+mod generator;
 mod keepers;
 mod kernels;
 mod life;
@@ -27,6 +28,9 @@ mod limits;
 mod mess;
 mod privilege;
 mod refuse;
+#[path = "../soak/rng.rs"]
+#[allow(dead_code, reason = "others use the rest")]
+mod rng;
 mod sending;
 mod shortage;
 mod signals;
@@ -67,6 +71,7 @@ fn tests() -> Vec<Trial> {
         cores::tests(),
         descriptors::tests(),
         forks::tests(),
+        generator::tests(),
         keepers::tests(),
         kernels::tests(),
         limits::tests(),

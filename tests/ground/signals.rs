@@ -70,8 +70,8 @@ fn plain(_: &[String]) {
 
 extern "C" fn nothing(_: libc::c_int) {}
 
-/// Has a handler without SA_RESTART called each 500 µs.
-fn set_timer() {
+/// Has a handler without SA_RESTART called so often, in µs.
+pub fn set_timer(every: u64) {
     // SAFETY: the handler does nothing; the values are plain.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -79,7 +79,7 @@ fn set_timer() {
         libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut());
         let every = libc::timeval {
             tv_sec: 0,
-            tv_usec: 500,
+            tv_usec: every as libc::suseconds_t,
         };
         let timer = libc::itimerval {
             it_interval: every,
@@ -90,7 +90,7 @@ fn set_timer() {
 }
 
 fn timer(words: &[String]) {
-    set_timer();
+    set_timer(500);
     let rounds: u64 = words[0].parse().expect("a number");
     for n in 0..rounds {
         let rt = start(1);
@@ -100,7 +100,7 @@ fn timer(words: &[String]) {
 }
 
 fn timer_zygote(_: &[String]) {
-    set_timer();
+    set_timer(500);
     let rt = start(1);
     for n in 0..5 {
         let zygote = rt
