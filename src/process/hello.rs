@@ -20,7 +20,7 @@ const NOT_LOADED: i32 = 127;
 #[non_exhaustive]
 pub enum ZygoteError {
     /// The program could not be started again.
-    #[error("cannot start the zygote (this program, once more, by clone and execve): {}", explained_io(.0))]
+    #[error("cannot start the zygote (`/proc/self/exe`: this program, once more, by clone and execve): {}", explained_io(.0))]
     Start(std::io::Error),
     /// A system call for it was refused.
     #[error("cannot start the zygote: {0}")]

@@ -162,7 +162,8 @@ impl Ground {
         }
         if self.is_without_directory {
             host = host.prepared(|| {
-                let mut name = *b"/tmp/pinfold-ground-XXXXXX\0";
+                let mut name = *b"/tmp/pinfold-......\0";
+                name[13..19].fill(b'X');
                 // SAFETY: a string that ends, and that may be written to.
                 unsafe {
                     let made = libc::mkdtemp(name.as_mut_ptr().cast());
