@@ -383,6 +383,10 @@ impl Inner {
     /// half that lie there longest are issued.
     #[inline]
     pub(super) fn keep_hint(&self, shard: &mut Guard<'_>, block: BlockIndex, class: Class) {
+        if self.is_wanted() {
+            self.set_free_bit(block, class);
+            return self.tell_of_room();
+        }
         let hints = &mut shard.hints[class.index()];
         if hints.len() >= class.cache_max() {
             self.issue_half(hints, class);
@@ -437,13 +441,35 @@ impl Inner {
                 capacity,
             });
         }
-        match Class::of(len) {
+        let class = Class::of(len);
+        let once = || match class {
             Some(class) => self.alloc_small(class),
             None => self.alloc_run(spans),
-        }
-        .ok_or(AllocError::Exhausted {
+        };
+        let block = once().or_else(|| self.alloc_after_all(class, once));
+        block.ok_or(AllocError::Exhausted {
             requested,
             capacity,
+        })
+    }
+
+    /// There is no room: what others keep to themselves, and what the host can free.
+    #[cold]
+    fn alloc_after_all(
+        &self,
+        class: Option<Class>,
+        once: impl Fn() -> Option<Block>,
+    ) -> Option<Block> {
+        if cfg!(loom) {
+            return None;
+        }
+        let again = || {
+            self.issue_all_hints(class?);
+            once()
+        };
+        again().or_else(|| {
+            self.ask_host().then_some(())?;
+            once().or_else(again)
         })
     }
 
@@ -482,6 +508,9 @@ impl Inner {
                 self.spans[head].store(self.claimed(head), Ordering::Release);
                 self.change(index, mine, Word::new(0, 0, next));
                 self.free_spans(head, spans);
+                if self.is_wanted() {
+                    self.tell_of_room();
+                }
                 true
             }
             Span::Other(_) => false,
@@ -515,6 +544,9 @@ impl Pool {
         }
         let pool = &self.0;
         pool.reclaim();
+        if pool.is_wanted() {
+            pool.tell_of_room();
+        }
         let mut freed = 0;
         for span in 0..pool.span_end() {
             // ordering: AcqRel as in `try_claim`: nobody uses the span meanwhile.

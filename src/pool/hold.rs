@@ -485,6 +485,11 @@ impl Pool {
             .flatten()
     }
 
+    /// Frees such a block; nothing if it is not what the slot says.
+    pub fn free_result(&self, index: BlockIndex, generation: Generation, slot: SlotIndex) {
+        drop(self.adopt(index, generation, slot, true));
+    }
+
     /// Takes over the block of long arguments of a spawned task from the process that
     /// spawned it, which may die meanwhile.
     pub fn take_arguments(

@@ -42,6 +42,7 @@ mod hold;
 mod plan;
 mod recover;
 mod shard;
+mod short;
 mod spans;
 mod transfer;
 mod usage;
@@ -55,7 +56,7 @@ pub use usage::ClassUse;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::prim::atomic::AtomicU64;
 use crate::prim::{BlockIndex, ProcessId};
@@ -64,6 +65,8 @@ use crate::sys::Home;
 
 use classes::{COUNT, SLAB_BLOCKS_MAX};
 use shard::Shards;
+use short::Short;
+use spans::Span;
 
 /// Why an allocation failed.
 ///
@@ -159,6 +162,8 @@ struct Inner {
     /// How many `Pool`s there are, but those in records of buffers.
     pools: AtomicUsize,
     damage: PrivateU64,
+    /// How the host is told of something about memory.
+    ring: OnceLock<short::Ring>,
 }
 
 const HELD_SHARDS: usize = 16;
@@ -166,6 +171,7 @@ const HELD_SHARDS: usize = 16;
 /// ```text
 ///   0  span_end   no span at or above this was ever used
 ///   8  span_low   probably no free span below this
+///  64  short      who waits for memory
 /// ```
 ///
 /// Low spans are used first, by all processes: memory that was touched before is
@@ -175,6 +181,8 @@ const HELD_SHARDS: usize = 16;
 struct PoolHeader {
     span_end: AtomicU64,
     span_low: AtomicU64,
+    _free: [AtomicU64; 6],
+    short: Short,
 }
 
 // SAFETY: atomics only, repr(C).
@@ -213,6 +221,7 @@ impl Pool {
             held: std::array::from_fn(|_| Mutex::default()),
             pools: AtomicUsize::new(1),
             damage: PrivateU64::new(0),
+            ring: OnceLock::new(),
         }))
     }
 

@@ -9,6 +9,7 @@ use crate::prim::{Generation, SlotIndex, Word};
 mod half;
 mod sending;
 mod shards;
+mod short;
 
 const HOST: ProcessId = ProcessId::HOST;
 const WORKER: ProcessId = ProcessId(1);

@@ -75,7 +75,7 @@ macro_rules! counted {
                 self.0.compare_exchange_weak(current, new, success, failure)
             }
 
-            counted!(@fetch $value: swap fetch_add fetch_or fetch_and fetch_min fetch_max);
+            counted!(@fetch $value: swap fetch_add fetch_sub fetch_or fetch_and fetch_min fetch_max);
         }
     };
     (@fetch $value:ty: $($method:ident)*) => {

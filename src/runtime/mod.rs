@@ -315,7 +315,7 @@ impl Runtime {
     /// # }
     /// ```
     pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
-        self.core.sound().pool().alloc(len)
+        self.core.sound().alloc(len)
     }
 
     /// Gives freed shared memory back to the system; returns how many bytes. Freed

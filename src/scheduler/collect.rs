@@ -8,7 +8,7 @@ use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
 use super::Scheduler;
 use super::group::Watchers;
-use super::state::{Awaited, State};
+use super::state::{Awaited, Inflight, State};
 use super::value::{Outcome, Value};
 
 /// How many slots ahead lines are asked for.
@@ -322,7 +322,7 @@ impl Scheduler {
             let is_meant = match waiter.awaited {
                 Awaited::Task { ticket: of, .. } => of == ticket,
                 Awaited::Group(group) => watchers.contain(group),
-                Awaited::Any => true,
+                Awaited::Any | Awaited::Memory => true,
                 Awaited::News => !state.tickets.news.is_empty() || state.is_nothing_followed(),
             };
             if is_meant {
@@ -346,8 +346,13 @@ impl Scheduler {
 
     #[cold]
     fn take_large_outcome(&self, state: &State, slot: u32) -> (Ran, Outcome) {
-        let held = state.inflight[slot as usize].holds();
+        let inflight = &state.inflight[slot as usize];
+        let held = inflight.holds();
         let cell = &self.fold.slots[slot as usize];
+        if let Some(ran) = self.has_unwanted_value(state, inflight, slot) {
+            Finished::discard(cell, SlotIndex(slot), &self.pool);
+            return (ran, Ok(Value::inline(ran, [0; _], 0)));
+        }
         let finished = match Finished::take(cell, SlotIndex(slot), &self.pool, held) {
             Ok(finished) => finished,
             Err(what) => return corrupted(slot, what),
@@ -362,6 +367,22 @@ impl Scheduler {
                 (ran, Err(Box::new(error)))
             }
         }
+    }
+}
+
+impl Scheduler {
+    /// How the task in `slot` has ended, if nobody looks at its value: its handle is gone, and
+    /// it is not tried again.
+    fn has_unwanted_value(&self, state: &State, inflight: &Inflight, slot: u32) -> Option<Ran> {
+        let is_looked_at = inflight
+            .extra
+            .as_ref()
+            .is_some_and(|extra| extra.retries.is_some());
+        let is_unwanted = !is_looked_at && state.tickets.is_detached(inflight.ticket?);
+        let (head, _) = self.fold.slots[slot as usize]
+            .read()
+            .filter(|_| is_unwanted)?;
+        matches!(head.outcome, Ran::Value | Ran::ReturnedErr).then_some(head.outcome)
     }
 }
 

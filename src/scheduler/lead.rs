@@ -79,6 +79,7 @@ impl Scheduler {
             state.sleeps_with = Some(key);
             state.activity_asleep = state.activity();
             self.reap(&mut state);
+            self.see_to_memory(&mut state);
             if patience > Patience::None && slept_at == Some(state.ended()) {
                 // Rung by one who has nothing to do: what others have ended in the
                 // middle of a batch, while they still took everybody to be busy, is seen
@@ -349,7 +350,7 @@ impl Scheduler {
         let mut is_any = false;
         let mut one = |state: &mut State, awaited| match awaited {
             Awaited::Task { ticket } => self.collect_this(state, ticket),
-            Awaited::Group(_) | Awaited::Any | Awaited::News => is_any = true,
+            Awaited::Group(_) | Awaited::Any | Awaited::Memory | Awaited::News => is_any = true,
         };
         one(state, own);
         for at in 0..state.waiters.len() {

@@ -143,6 +143,8 @@ impl Scheduler {
         counters: Counters,
     ) -> Self {
         let pool = fold.pool(ProcessId::HOST);
+        let with = fold.clone();
+        pool.ring_by(move || with.host_bell.force());
         let state = State::new(&fold, capacity, counters);
         let state = CachePadded::new(Biased::new(state));
         Scheduler {

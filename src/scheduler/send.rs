@@ -219,7 +219,13 @@ impl Scheduler {
         until: Until,
     ) -> Result<Loan, NotAccepted> {
         let failed = |error| NotAccepted::Failed(TaskError::of_arguments(error));
+        match self.pool.alloc(bytes) {
+            Err(AllocError::Exhausted { .. }) => {}
+            outcome => return outcome.map_err(failed),
+        }
+        let _waiting = self.pool.wait_for_memory();
         loop {
+            let freed = self.pool.freed();
             let error = match self.pool.alloc(bytes) {
                 Ok(loan) => return Ok(loan),
                 Err(error @ AllocError::Exhausted { .. }) => error,
@@ -241,16 +247,60 @@ impl Scheduler {
             }
             let before = state.ended();
             drop(state);
-            let wait = || match until {
-                Until::Closed => self.wait_for_an_end(before, deadline),
-                Until::Over => self.wait_until(Awaited::Any, deadline, |state| {
-                    state.failed.is_some() || state.ended() != before
-                }),
+            let wait = || {
+                self.wait_until(Awaited::Memory, deadline, |state| {
+                    self.end_of(until, state).is_some()
+                        || state.ended() != before
+                        || self.pool.freed() != freed
+                })
             };
             if ended == 0 && !wait() {
                 return Err(out());
             }
         }
+    }
+
+    /// A buffer for the host; collects if there is no room.
+    pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
+        match self.pool.alloc(len) {
+            Err(AllocError::Exhausted { .. }) => {
+                let mut state = self.lock();
+                self.reap(&mut state);
+                self.collect_all(&mut state);
+                drop(state);
+                self.pool.alloc(len)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Wakes those that wait for memory, if some was freed; collects, if a task has asked for
+    /// it.
+    #[inline]
+    pub(super) fn see_to_memory(&self, state: &mut State) {
+        let freed = self.pool.freed();
+        if freed != state.freed_seen {
+            state.freed_seen = freed;
+            let waiters = state.waiters.iter();
+            waiters
+                .filter(|waiter| matches!(waiter.awaited, Awaited::Memory))
+                .for_each(|waiter| waiter.thread.unpark());
+        }
+        let asks = self.pool.asks();
+        if asks != state.answered {
+            state.answered = asks;
+            self.collect_for_others(state, asks);
+        }
+    }
+
+    #[cold]
+    fn collect_for_others(&self, state: &mut State, asks: u32) {
+        // What is freed by it is for all processes.
+        let waiting = self.pool.wait_for_memory();
+        self.reap(state);
+        self.collect_all(state);
+        drop(waiting);
+        self.pool.answer(asks);
     }
 
     /// What becomes of a task that is not accepted when its arguments are gone.

@@ -224,6 +224,8 @@ pub enum Awaited {
     Group(u32),
     /// Any end.
     Any,
+    /// Any end, or memory that is freed.
+    Memory,
     /// The end of a task that somebody follows: the attendant.
     News,
 }
@@ -306,8 +308,13 @@ pub struct State {
     pub ended_before: u64,
     /// Who wants to hear how far a task is.
     pub listeners: Vec<Listening>,
-    /// The attendant, while it sleeps until there is something to attend to.
-    pub idle_attendant: Option<Thread>,
+    /// The attendant sleeps until there is something to attend to, or it is called.
+    pub is_attendant_idle: bool,
+    /// What [`Pool::freed`](crate::pool::Pool::freed) was when those that wait for memory were
+    /// last woken.
+    pub freed_seen: u32,
+    /// The last time that a task had asked for room, and was answered.
+    pub answered: u32,
     /// Tasks that somebody follows, and that have not ended.
     pub followed: usize,
     /// Some have come since the attendant last asked.
@@ -401,7 +408,9 @@ impl State {
             watch: None,
             ended_before: 0,
             listeners: Vec::new(),
-            idle_attendant: None,
+            is_attendant_idle: false,
+            freed_seen: 0,
+            answered: 0,
             followed: 0,
             has_followed: false,
             nodes: Nodes::default(),

@@ -201,6 +201,11 @@ impl Tickets {
         )
     }
 
+    /// Whether nobody will ask for the value of ticket `id`.
+    pub fn is_detached(&self, id: u32) -> bool {
+        matches!(self.entries[id as usize], Entry::Detached(_))
+    }
+
     /// The value's length, if it is there and of a few bytes, which go to `to`; the ticket is
     /// gone then.
     #[inline(always)]

@@ -433,12 +433,6 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn wait_for_an_end(&self, before: u64, deadline: Option<Instant>) -> bool {
-        self.wait_until(Awaited::Any, deadline, |state| {
-            state.closed.is_some() || state.ended() != before
-        })
-    }
-
     /// Whether any task in flight may end by itself. Those that wait for others do not; what
     /// they wait for does, or waits in turn, or is in the attendant's hands.
     #[cold]

@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread;
 
 use crate::error::TaskError;
 use crate::prim::{Hint, TaskId};
@@ -178,10 +177,8 @@ impl Scheduler {
     /// One more task is followed.
     pub(super) fn is_followed(&self, state: &mut State) {
         state.has_followed = true;
-        if state.followed + state.graph.sources == 1
-            && let Some(attendant) = &state.idle_attendant
-        {
-            attendant.unpark();
+        if state.followed + state.graph.sources == 1 && state.is_attendant_idle {
+            self.pool.call_attendant();
         }
         if state.followed == 1 {
             // Who sleeps until it is called may not go on.
@@ -192,8 +189,8 @@ impl Scheduler {
     /// Wakes the attendant if it sleeps until there is something to attend to.
     pub(super) fn call_attendant(&self, state: &mut State) {
         state.call_napper();
-        if let Some(attendant) = &state.idle_attendant {
-            attendant.unpark();
+        if state.is_attendant_idle {
+            self.pool.call_attendant();
         }
     }
 
@@ -237,12 +234,18 @@ impl Scheduler {
                     state = self.lock();
                     continue;
                 }
-                state.idle_attendant = Some(thread::current());
+                let calls = self.pool.calls();
+                self.see_to_memory(&mut state);
+                if !state.tickets.news.is_empty() {
+                    continue;
+                }
+                state.is_attendant_idle = true;
                 drop(state);
-                // Whoever has something to attend to comes after this, and unparks.
-                thread::park();
+                // Whoever has something to attend to comes after this, and calls; so does a
+                // task that needs memory, whenever it was.
+                self.pool.wait_for_call(calls);
                 state = self.lock();
-                state.idle_attendant = None;
+                state.is_attendant_idle = false;
             }
             drop(state);
             self.wait_until(Awaited::News, None, |state| {

@@ -6,7 +6,7 @@ use crate::pool::{Pool, Transfer, decoding};
 use crate::prim::SlotIndex;
 
 use super::slot::PAYLOAD_WORDS;
-use super::{Head, Outcome, Payload, Place, Slot, split_parcels};
+use super::{Head, Outcome, Payload, Place, Slot, parcels_of, split_parcels};
 
 /// The encoded result of a run, with its buffers.
 #[derive(Debug)]
@@ -55,13 +55,20 @@ impl Finished {
     }
 
     /// Frees everything in slot `index`, whose word says `Done`, and whose result nobody
-    /// wants. What it has of the task's arguments is somebody else's.
+    /// wants; nothing of it is copied. What it has of the task's arguments is somebody else's.
     pub fn discard(slot: &Slot, index: SlotIndex, pool: &Pool) {
         let Some((head, words)) = slot.read() else {
             return;
         };
-        let payload = taken(&head, words, index, pool);
-        let parcels = payload.and_then(|p| Some(split_parcels(p.bytes(), head.parcels)?.1));
+        let parcels = parcels_of(&head, words, pool);
+        if let Place::Block {
+            index: block,
+            generation,
+            ..
+        } = head.place
+        {
+            pool.free_result(block, generation, index);
+        }
         for parcel in parcels.into_iter().flatten() {
             drop(pool.accept_result(&parcel, index, &[]));
         }

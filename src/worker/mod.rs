@@ -164,6 +164,8 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     let logs = logs.map(|writer| logs::to_host(writer, &fold, order.worker));
     let pool = fold.pool(ProcessId::of_worker(order.worker));
     let pool = POOL.get_or_init(|| pool).clone();
+    let with = fold.clone();
+    pool.ring_by(move || with.host_bell.force());
     let threads = fold.plan.shape.threads;
     let executors: Vec<Executor> = (0..threads)
         .map(|thread| Executor::new(&fold, &pool, &functions, &order, thread))

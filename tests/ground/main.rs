@@ -25,6 +25,7 @@ mod keepers;
 mod kernels;
 mod life;
 mod limits;
+mod memory;
 mod mess;
 mod privilege;
 mod refuse;
@@ -74,6 +75,7 @@ fn tests() -> Vec<Trial> {
         generator::tests(),
         keepers::tests(),
         kernels::tests(),
+        memory::tests(),
         limits::tests(),
         mess::tests(),
         privilege::tests(),
@@ -99,6 +101,7 @@ fn programs() -> Vec<Program> {
         forks::programs(),
         keepers::programs(),
         kernels::programs(),
+        memory::programs(),
         life::programs(),
         limits::programs(),
         mess::programs(),
