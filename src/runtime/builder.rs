@@ -170,10 +170,15 @@ impl Builder {
     }
 
     /// How often in a row workers may end before they have begun to work, 1 to 1000.
-    /// Default 10. Between attempts the runtime waits, from 10 ms to 2 s
-    /// (exponential back-off); after the last, every task ends with
-    /// [`TaskError::NoWorkers`](crate::TaskError::NoWorkers), which carries what the
-    /// worker wrote to its standard error.
+    /// Default 10. Between attempts the runtime waits, from 10 ms to 10 s
+    /// (exponential back-off; 5 s for ten in all). If by then no worker has begun, every task
+    /// ends with [`TaskError::NoWorkers`](crate::TaskError::NoWorkers), which carries what the
+    /// last worker wrote to its standard error, or the limit that is in the way; and so does each
+    /// that is submitted. The same holds if the process that makes workers cannot be started.
+    ///
+    /// The runtime goes on trying, with one worker at a time: at first after 100 ms, then less and
+    /// less often, down to every 10 s, but 1 s after the last attempt if a task was refused
+    /// meanwhile. When one has begun, all is as before.
     ///
     /// ```
     /// # pinfold::test_setup!();

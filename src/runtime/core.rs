@@ -149,8 +149,14 @@ impl Core {
                 // Its zygote was dropped, and the workers with it.
                 core.give_up("the supervisor panicked");
             }
-        })?;
-        *lock(&self.supervisor) = Some(thread);
+        });
+        match thread {
+            Ok(thread) => *lock(&self.supervisor) = Some(thread),
+            Err(error) => {
+                self.present().is_over(); // its attendant ends
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

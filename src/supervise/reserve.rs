@@ -1,14 +1,16 @@
 //! Descriptors kept for the time when there are no others.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
+
+use crate::sys::limits;
 
 /// As many as it takes to start a zygote, and then a worker.
 const SIZE: usize = 12;
 /// How long after they were given up they are taken again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Open descriptors without a use. To close them makes room for as many others: in a program that
+/// Open descriptors without a use, as long as no more than half of those that may be are open. To close them makes room for as many others: in a program that
 /// has as many as it may, a worker can be replaced all the same.
 #[derive(Debug)]
 pub struct Reserve {
@@ -40,10 +42,12 @@ impl Reserve {
         if self.held.len() == SIZE || Instant::now() < self.refill_at {
             return;
         }
+        // What is scarce already is left to others.
+        let most = limits::descriptor_limit() / 2;
         while self.held.len() < SIZE {
             match source.as_fd().try_clone_to_owned() {
-                Ok(copy) => self.held.push(copy),
-                Err(_) => {
+                Ok(copy) if (copy.as_raw_fd() as u64) < most => self.held.push(copy),
+                _ => {
                     self.refill_at = Instant::now() + PAUSE;
                     return;
                 }

@@ -19,6 +19,11 @@ pub fn address_space_left() -> Option<u64> {
     Some(limit.saturating_sub(used))
 }
 
+/// How many descriptors this process may have (`ulimit -n`).
+pub fn descriptor_limit() -> u64 {
+    soft(Resource::RLIMIT_NOFILE).unwrap_or(u64::MAX)
+}
+
 fn soft(resource: Resource) -> Option<u64> {
     let (soft, _) = getrlimit(resource).ok()?;
     (soft != RLIM_INFINITY).then_some(soft)

@@ -35,7 +35,7 @@ mod tests;
 mod turns;
 
 use std::convert::Infallible;
-use std::sync::OnceLock;
+use std::sync::{Arc, Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
 use tracing::dispatcher;
@@ -45,6 +45,7 @@ use crate::pool::{AllocError, Loan, Pool, encoding};
 use crate::prim::ProcessId;
 use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
+use crate::sys::calls::explained_io;
 use crate::sys::signals::start_thread;
 use crate::sys::{Home, affinity, barrier, exit_now};
 use crate::task::{FunctionId, Functions, WorkerState};
@@ -172,7 +173,7 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         .collect();
     if let Some(first) = executors.first() {
         panics::belongs_to(first.number());
-        begin_to_beat(first.number(), &order, &fold);
+        begin_to_beat(first, &order, &fold);
         if let Some(id) = order.init {
             let init = || init(&functions, FunctionId(id), first);
             match &logs {
@@ -186,24 +187,38 @@ pub fn run(mut start: WorkerStart) -> Infallible {
         let _ = dispatcher::set_global_default(logs);
     }
     start.is_at_work();
+    // None takes a task before all are there: that one may be missing ends them all.
+    let all_there = Arc::new(Barrier::new(executors.len()));
     let mut executors = executors.into_iter();
     let first = executors.next();
     for executor in executors {
         let name = format!("pinfold-{}", executor.number());
-        let spawned = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || live(executor));
+        let all_there = Arc::clone(&all_there);
+        let spawned = std::thread::Builder::new().name(name).spawn(move || {
+            all_there.wait();
+            live(executor);
+        });
         if let Err(error) = spawned {
-            tracing::error!(%error, "a worker cannot start its threads");
-            exit_now(BROKEN);
+            has_no_thread(first.as_ref(), &error);
         }
     }
     if let Some(first) = first {
+        all_there.wait();
         live(first);
     }
     // The first executor left because the fold stops; the others do the same, and
     // nothing of theirs needs an orderly end.
     exit_now(0)
+}
+
+/// A worker that cannot have its threads says so, and ends.
+fn has_no_thread(first: Option<&Executor>, error: &std::io::Error) -> ! {
+    let why = format!("it has no thread: {}", explained_io(error));
+    tracing::error!(why, "a worker cannot start its threads");
+    if let Some(first) = first {
+        first.record().last_words.write(&why);
+    }
+    exit_now(BROKEN)
 }
 
 /// What a worker's start needs of the heap, with much to spare.
@@ -251,15 +266,16 @@ fn init(functions: &Functions, id: FunctionId, first: &Executor) {
 }
 
 /// Starts the thread that shows that this process lives, if the order says so.
-fn begin_to_beat(first: usize, order: &WorkerOrder, fold: &Fold) {
+fn begin_to_beat(first: &Executor, order: &WorkerOrder, fold: &Fold) {
     if order.beat_ms == 0 {
         return;
     }
+    let number = first.number();
     let (fold, period) = (fold.clone(), Duration::from_millis(order.beat_ms));
     let beating = start_thread("pinfold-beat", move || {
         loop {
             // Relaxed: a plain number of one writer.
-            fold.executors[first]
+            fold.executors[number]
                 .status
                 .beat
                 .fetch_add(1, Ordering::Relaxed);
@@ -267,8 +283,7 @@ fn begin_to_beat(first: usize, order: &WorkerOrder, fold: &Fold) {
         }
     });
     if let Err(error) = beating {
-        tracing::error!(%error, "a worker cannot start its threads");
-        exit_now(BROKEN);
+        has_no_thread(Some(first), &error);
     }
 }
 

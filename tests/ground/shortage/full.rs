@@ -49,24 +49,28 @@ pub fn tests() -> Vec<Trial> {
         })
     })
     .collect();
-    tests.push(crate::test(
-        "shortage/a_lack_of_processes_is_told_and_ends",
-        || {
-            let uid = 50_000 + std::process::id() % 10_000;
-            let is_root = nix::unistd::geteuid().is_root();
-            Host::new("full.processes")
-                .prepared(move || {
-                    if is_root {
-                        nix::unistd::setgid(uid.into())?;
-                        nix::unistd::setuid(uid.into())?;
-                    }
-                    Ok(())
-                })
-                .run()
-                .well();
-        },
-    ));
+    // Limits of processes hold for every user but root.
+    for (test, program) in [
+        ("a_lack_of_processes_is_told_and_ends", "full.processes"),
+        ("a_lack_of_threads_is_told", "full.threads"),
+    ] {
+        tests.push(crate::test(&format!("shortage/{test}"), move || {
+            as_somebody_else(Host::new(program)).run().well();
+        }));
+    }
     tests
+}
+
+fn as_somebody_else(host: Host) -> Host {
+    let uid = 50_000 + std::process::id() % 10_000;
+    let is_root = nix::unistd::geteuid().is_root();
+    host.prepared(move || {
+        if is_root {
+            nix::unistd::setgid(uid.into())?;
+            nix::unistd::setuid(uid.into())?;
+        }
+        Ok(())
+    })
 }
 
 pub fn programs() -> Vec<Program> {
@@ -80,6 +84,7 @@ pub fn programs() -> Vec<Program> {
         ("full.spares", spares),
         ("full.memory", memory),
         ("full.processes", processes),
+        ("full.threads", threads),
     ]
 }
 
@@ -427,4 +432,22 @@ fn processes(_: &[String]) {
     restore();
     works(&rt);
     until("both work", || pids(&rt).iter().all(|pid| *pid != 0));
+}
+
+fn threads(_: &[String]) {
+    fn takes_them_all() -> Result<(), String> {
+        limit(Resource::RLIMIT_NPROC, 0);
+        Ok(())
+    }
+    let builder = Runtime::builder()
+        .workers(1)
+        .threads_per_worker(3)
+        .worker_init(takes_them_all)
+        .start_attempts(2);
+    let rt = builder.start().expect("a runtime");
+    let why = cause(rt.spawn(same, 1).join());
+    assert!(
+        why.contains("no thread") && why.contains("ulimit -u"),
+        "{why}"
+    );
 }
