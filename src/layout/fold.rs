@@ -42,13 +42,13 @@ impl Fold {
     /// Views of `segment`, which was created or attached for `plan`.
     pub fn new(segment: Segment, plan: Plan) -> Self {
         let segment = Arc::new(segment);
-        let set_words = plan.shape.executors().div_ceil(64);
         Fold {
             header: segment.header(),
             host_bell: segment.view(plan.host_bell),
             crowd: Crowd::new(
-                segment.views(plan.searching, set_words),
-                segment.views(plan.sleeping, set_words),
+                |at, count| segment.views(at, count),
+                plan.searching,
+                plan.resting,
                 plan.shape.executors() as u32,
             ),
             executors: segment.views(plan.executors, plan.shape.executors()),
@@ -137,6 +137,18 @@ impl Fold {
     pub fn wake_sleeper(&self, preferred: ExecutorId) -> bool {
         let bell = |executor| self.bell(executor);
         self.crowd.wake_sleeper(preferred.0, bell)
+    }
+
+    /// See [`Crowd::wake_for_spawned`].
+    pub fn wake_for_spawned(&self, preferred: ExecutorId) -> bool {
+        let bell = |executor| self.bell(executor);
+        self.crowd.wake_for_spawned(preferred.0, bell)
+    }
+
+    /// See [`Crowd::wake_helper`].
+    pub fn wake_helper(&self, preferred: ExecutorId) -> bool {
+        let bell = |executor| self.bell(executor);
+        self.crowd.wake_helper(preferred.0, bell)
     }
 
     fn bell(&self, executor: u32) -> &Doorbell {

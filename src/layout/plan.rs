@@ -122,8 +122,8 @@ pub struct Plan {
     pub host_bell: usize,
     /// The set of executors that look for work.
     pub searching: usize,
-    /// The set of executors that sleep.
-    pub sleeping: usize,
+    /// The set of executors that sleep, and that of those that do so in the middle of a task.
+    pub resting: usize,
     /// Executor records.
     pub executors: usize,
     /// Heads and tails of the lanes: apart from their words, for everybody looks at
@@ -176,7 +176,7 @@ impl Plan {
         let line = size_of::<Line<AtomicU64>>();
         let host_bell = zone(line);
         let searching = zone(SET_WORDS * 8);
-        let sleeping = zone(SET_WORDS * 8);
+        let resting = zone(2 * SET_WORDS * 8);
         let executor_records = zone(executors * size_of::<ExecutorRecord>());
         let lanes = zone(LANES * RingView::INDICES_LEN);
         let ring_stride = RingView::len(shape.ring_capacity()).next_multiple_of(128);
@@ -197,7 +197,7 @@ impl Plan {
             shape,
             host_bell,
             searching,
-            sleeping,
+            resting,
             executors: executor_records,
             lanes,
             inboxes,
@@ -224,7 +224,7 @@ impl Plan {
         for offset in [
             self.host_bell,
             self.searching,
-            self.sleeping,
+            self.resting,
             self.executors,
             self.lanes,
             self.inboxes,
@@ -276,7 +276,7 @@ mod tests {
                 (0, HEADER_LEN),
                 (p.host_bell, 128),
                 (p.searching, SET_WORDS * 8),
-                (p.sleeping, SET_WORDS * 8),
+                (p.resting, 2 * SET_WORDS * 8),
                 (p.executors, n * size_of::<ExecutorRecord>()),
                 (p.lanes, 3 * 256),
                 (p.inboxes, n * p.ring_stride),

@@ -19,6 +19,20 @@
 //!
 //! A waker that dies in step 3 leaves somebody marked who does not search: so after
 //! every death the rescuer empties *searching* and forces all bells.
+//!
+//! Who sleeps in the middle of a task, because one that this has spawned runs elsewhere, can
+//! run what tasks have spawned, and nothing else. It is in a third set, *helping*, from which
+//! only those wake that offer such work:
+//!
+//! | who | step |
+//! | --- | --- |
+//! | helper | 1. take the bell's key; into *helping*; heavy barrier |
+//! |        | 2. look once more at its task and at what is offered; found: go on |
+//! |        | 3. wait; 4. out of *helping*: if it is out already it was called, and helps; or passes the call on, if its task has ended |
+//! | waker  | 1. publish, light barrier; 2. somebody searches: he will find it, or pass it on when he has found something else |
+//! |        | 3. choose a sleeper, as above; 4. there is none: choose a helper, clear its bit; if it was in: ring |
+//!
+//! A helper is never marked as searching: who has work of the host's would rely on it in vain.
 
 #[cfg(all(test, loom))]
 mod model;
@@ -36,15 +50,26 @@ pub struct Crowd {
     pub searching: BitSet,
     /// Executors that sleep, or are about to.
     pub sleeping: BitSet,
+    /// Executors that do so in the middle of a task, and can help with what tasks spawn.
+    pub helping: BitSet,
     count: u32,
 }
 
 impl Crowd {
-    /// The crowd of `count` executors whose sets are these words.
-    pub fn new(searching: Views<AtomicU64>, sleeping: Views<AtomicU64>, count: u32) -> Self {
+    /// The crowd of `count` executors. The words of its sets are where `words` says for each
+    /// byte offset and number of words: who searches, at `searching`; and from `resting` on
+    /// who sleeps, and then who helps.
+    pub fn new(
+        words: impl Fn(usize, usize) -> Views<AtomicU64>,
+        searching: usize,
+        resting: usize,
+        count: u32,
+    ) -> Self {
+        let len = (count as usize).div_ceil(64);
         Crowd {
-            searching: BitSet(searching),
-            sleeping: BitSet(sleeping),
+            searching: BitSet(words(searching, len)),
+            sleeping: BitSet(words(resting, len)),
+            helping: BitSet(words(resting + 8 * len, len)),
             count,
         }
     }
@@ -57,12 +82,14 @@ impl Crowd {
         }
     }
 
-    /// Executor `me` has found work, and no longer looks.
+    /// Executor `me` has found work, and no longer looks; true if others may have relied on it.
     #[inline]
-    pub fn found(&self, me: u32) {
-        if self.searching.contains(me) {
+    pub fn found(&self, me: u32) -> bool {
+        let was_searching = self.searching.contains(me);
+        if was_searching {
             self.searching.remove(me);
         }
+        was_searching
     }
 
     /// Executor `me`, whose bell is `bell`, is about to sleep. It looks once more
@@ -84,6 +111,50 @@ impl Crowd {
         self.sleeping.remove(me);
         self.searching.insert(me);
         barrier::light();
+    }
+
+    /// Whether anybody sleeps, be it in the middle of a task.
+    #[inline]
+    pub fn does_anybody_rest(&self) -> bool {
+        self.sleeping.any() || self.helping.any()
+    }
+
+    /// Executor `me`, in the middle of a task that waits for one that it has spawned, is about
+    /// to sleep. It looks once more, at its task and for what it can help with, and then waits
+    /// or not; `get_up_from_help` follows in either case.
+    pub fn lie_down_to_help(&self, me: u32, bell: &Doorbell) -> Key {
+        // The key comes first, as in `lie_down`.
+        bell.prepare_and(|| {
+            self.helping.insert(me);
+        })
+    }
+
+    /// Executor `me` is awake, in the middle of its task. True: it was called, and is to look
+    /// for what it can help with, or to call another.
+    pub fn get_up_from_help(&self, me: u32) -> bool {
+        !self.helping.remove(me)
+    }
+
+    /// As [`Crowd::wake_one`], for what a task has spawned: if nobody sleeps, one who helps.
+    #[inline]
+    pub fn wake_for_spawned<'a>(&self, preferred: u32, bell: impl Fn(u32) -> &'a Doorbell) -> bool {
+        if self.searching.any() {
+            return false;
+        }
+        self.wake_sleeper(preferred, &bell) || self.wake_helper(preferred, bell)
+    }
+
+    /// Wakes one who helps, whoever may be looking for work. The caller has published what
+    /// a task has spawned and passed [`barrier::light`].
+    pub fn wake_helper<'a>(&self, preferred: u32, bell: impl Fn(u32) -> &'a Doorbell) -> bool {
+        while let Some(chosen) = self.helping.first_from(preferred, self.count) {
+            // Of several wakers one clears its bit, and rings.
+            if self.helping.remove(chosen) {
+                bell(chosen).force();
+                return true;
+            }
+        }
+        false
     }
 
     /// Wakes one sleeping executor, `preferred` if it sleeps, unless somebody is
@@ -128,6 +199,7 @@ impl Crowd {
     pub fn forget(&self, dead: impl IntoIterator<Item = u32>) {
         for executor in dead {
             self.sleeping.remove(executor);
+            self.helping.remove(executor);
         }
         self.searching.clear();
     }

@@ -225,7 +225,9 @@ impl Builder {
     /// How long a task that is past its
     /// [hard deadline](crate::Task::hard_deadline) may take to end by itself: its
     /// worker gets SIGTERM, and after this time SIGKILL. Default: none, SIGKILL at
-    /// once. Only a task that handles SIGTERM gains by it.
+    /// once. Only a task that handles SIGTERM gains by it. What it has
+    /// [spawned](crate::spawn()), and runs elsewhere, gets no signal: it is told when the task
+    /// is to end, and when that has ended has this time, a second at least, until SIGKILL.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -245,8 +247,12 @@ impl Builder {
     /// What becomes of the tasks that a worker's tasks have [spawned](crate::spawn), and
     /// that nobody has begun, when that worker dies. Default: [`Orphans::Cancel`], they never
     /// run. With [`Orphans::Finish`] each of them is run once all the same; nobody sees its
-    /// outcome. Spawned tasks that another worker is running then are left alone in either
-    /// case, and those of a task that was cancelled do not begin in either case.
+    /// outcome. Those that another worker is running then are told to end
+    /// ([`spawn`](crate::spawn()) says how), and with [`Orphans::Finish`] left alone.
+    ///
+    /// To be cancelled, or past its hard deadline, is not to die: whatever is part of such a
+    /// task is to end in either case, those of former attempts included. When the task has
+    /// ended by its worker's death, nobody can cancel what it has left to be finished.
     ///
     /// A task that is [tried again](crate::Task::safe_to_repeat) spawns its tasks again, and
     /// knows nothing of those of its first attempt. With [`Orphans::Finish`] these are not

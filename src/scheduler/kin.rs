@@ -14,12 +14,13 @@
 //! deadline has passed, and (unless orphans are to be finished) when its worker dies. One that
 //! ends by itself does not: what it has detached runs on.
 //!
-//! Nobody is missed. Who spawns queues the child, passes the light barrier, looks whether its
-//! parent was told, and offers the child only then. Here the seeds are told, the heavy barrier
-//! is passed, and then it is looked who is queued or runs: so either the child is seen here,
-//! or the parent sees that it was told, and passes it on. The same for each that is told here,
-//! until nobody new is found. And whoever claims looks afterwards whether it was told: a child
-//! that is still queued after the barrier never runs.
+//! Nobody is missed. Who spawns queues and offers the child, passes the light barrier, and
+//! looks whether its parent was told. Here the seeds are told, the heavy barrier is passed, and
+//! then it is looked who is queued or runs: so either the child is seen here, or the parent
+//! sees that it was told, and passes it on. The same for each that is told here, until nobody
+//! new is found. And whoever claims looks afterwards whether it was told: a child that is still
+//! queued after the barrier never runs. What somebody has begun before its parent passed it on
+//! is found when the time of the parent is over ([`Scheduler::strays_due`]), if not before.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -187,12 +188,20 @@ impl Scheduler {
         }
     }
 
-    /// The strays whose time is over, and that run still.
+    /// The strays whose time is over, and that run still. What they have spawned since they
+    /// were told is given a grace too: somebody may have begun it before it was told.
     pub(super) fn strays_due(&self, state: &mut State, now: Instant) -> Vec<Overdue> {
         let (due, later) = std::mem::take(&mut state.strays)
             .into_iter()
             .partition::<Vec<_>, _>(|stray| stray.at <= now);
         state.strays = later;
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let over: HashSet<u64> = due.iter().map(|stray| stray.hint.pack()).collect();
+        let mut below = self.tell_spawned(|spawned| over.contains(&spawned.parent.pack()));
+        below.retain(|spawned| !over.contains(&spawned.hint.pack()));
+        self.go_astray(state, below, |_| false);
         let overdue = due.into_iter().filter_map(|Stray { hint, .. }| {
             let worker = self.runner(hint.slot.0, hint.generation)?;
             Some(Overdue {

@@ -16,9 +16,10 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Orphans {
-    /// They never run.
+    /// They never run. What of them runs elsewhere is told to end.
     #[default]
     Cancel,
-    /// Each is run once, by whichever worker comes first; nobody sees its outcome.
+    /// Each is run once, by whichever worker comes first; nobody sees its outcome. What of them
+    /// runs elsewhere goes on.
     Finish,
 }

@@ -20,9 +20,28 @@ use super::nest::Nest;
 /// What a task may be, and how arguments and results travel, is as for
 /// [`Runtime::spawn`](crate::Runtime::spawn). It is run at most once.
 ///
-/// If the worker of the spawning task dies, its spawned tasks are cancelled: those not
-/// begun never run, and of the others nobody sees the result. With
-/// [`Orphans::Finish`](crate::Orphans::Finish) those not begun are run all the same.
+/// # What it has of its parent
+///
+/// It is part of the host's task that its parent is part of: its root.
+///
+/// - *Cancellation.* If the root is [cancelled](crate::Handle::cancel) or its
+///   [hard deadline](crate::Task::hard_deadline) passes, or if the root or the parent dies with
+///   its worker, the task is to end too: not begun, it never runs; running, it hears of it by
+///   [`Context::is_cancelled`](crate::Context::is_cancelled), wherever it runs, detached or
+///   not, and so do the tasks it has spawned. If it still runs a second after its root (or its
+///   dead parent) has ended, or [`Builder::kill_grace`](crate::Builder::kill_grace) if that is
+///   longer, its worker is killed and replaced. With
+///   [`Orphans::Finish`](crate::Orphans::Finish) a death alone ends nobody: see there. A task
+///   that ends in order, even by a panic, ends none of those that it has detached.
+/// - *Deadline.* [`Context::deadline`](crate::Context::deadline) is that of the root.
+/// - *Nothing else.* It waits at the normal [priority](crate::Task::priority), has no name,
+///   tags or trace context ([`task_info`](crate::task_info())), takes no share of its root's
+///   [limits](crate::Task::limited) (the root keeps its own until it ends itself), no place in
+///   the queue, and is in no profile.
+///
+/// [`Runtime::shutdown`](crate::Runtime::shutdown) waits for the tasks of the host, and so for
+/// what these join. Of what is detached, that which was not begun is run still when it drains,
+/// and what runs is told to end, and has five seconds.
 ///
 /// ```
 /// # pinfold::test_setup!();
@@ -61,7 +80,8 @@ where
 
 /// A task that was spawned by a task; see [`spawn`].
 ///
-/// Dropping it detaches the task: it runs all the same, but nobody sees its outcome.
+/// Dropping it detaches the task: it runs all the same, but nobody sees its outcome, and it
+/// still ends with its root if that ends early (see [`spawn`]).
 /// It stays with the task that spawned it, and cannot be sent anywhere.
 ///
 /// ```

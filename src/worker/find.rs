@@ -7,6 +7,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, Priority};
 use crate::ring::Damaged;
 use crate::ring::steal::Taker;
+use crate::sys::barrier;
 use crate::task::TaskState;
 
 use super::executor::Executor;
@@ -170,10 +171,9 @@ impl Executor {
     /// No longer looking; if that leaves nobody looking and there is more to do
     /// than this executor should keep to itself, wakes another.
     pub(super) fn leave_search(&self, left: u64) {
-        self.fold.crowd.found(self.me.0);
-        let is_worth =
-            |left: u64| left > 0 && (self.grain_ns == 0 || left * self.grain_ns >= WORTH_WAKING_NS);
         let crowd = &self.fold.crowd;
+        let was_searching = crowd.found(self.me.0);
+        let is_worth = |left: u64| is_worth_waking(left, self.grain_ns);
         let is_needed = is_worth(left) || {
             // A submitter may have relied on this executor's search: for work that lies
             // elsewhere, or that came after the batch was taken.
@@ -184,13 +184,33 @@ impl Executor {
                     || is_worth(own)
                     || self.victims.iter().any(|(_, inbox)| inbox.backlog() > 0)
                     || self.ready.iter().any(|ready| ready.backlog() > 0)
+                    || self.nests.iter().any(|nest| nest.backlog() > 0)
                     || self.is_any_lane_full()
             };
             crowd.sleeping.any() && !crowd.searching.any() && lies_elsewhere()
         };
         if is_needed {
-            crate::sys::barrier::light();
+            barrier::light();
             self.fold.wake_one(self.me);
+        }
+        if was_searching {
+            // A helper has passed the heavy barrier: either we see it, or it saw what is offered.
+            barrier::light();
+            if crowd.helping.any() {
+                self.call_helper();
+            }
+        }
+    }
+
+    /// Wakes one who sleeps in the middle of a task, if something is offered that it can help
+    /// with and nobody looks for it any more: who offered it may have relied on our search,
+    /// and has passed the light barrier.
+    #[cold]
+    fn call_helper(&self) {
+        barrier::heavy();
+        let is_left = self.nests.iter().any(|nest| nest.backlog() > 0);
+        if is_left && !self.fold.crowd.searching.any() {
+            self.fold.wake_helper(self.me);
         }
     }
 
@@ -223,6 +243,12 @@ impl Executor {
                     record.announced().any(|hint| self.is_queued(hint))
                 }))
     }
+}
+
+/// Whether somebody is to be woken for so many tasks, each of which takes so long; 0: that is
+/// not known.
+pub(super) fn is_worth_waking(tasks: u64, grain_ns: u64) -> bool {
+    tasks > 0 && (grain_ns == 0 || tasks.saturating_mul(grain_ns) >= WORTH_WAKING_NS)
 }
 
 /// Whether one that gives way to the host leaves what lies in another's inbox to that one: it

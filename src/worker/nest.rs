@@ -15,8 +15,9 @@
 //!
 //! `join` of a task that nobody has begun claims it by its word and runs it on the
 //! spot (`spawn.rs`); its hint in the ring is stale from then on. While the task runs
-//! elsewhere, `join` runs other spawned tasks, and sleeps when there are none. It never
-//! runs tasks of the host: those may take long, and so the task that waits would.
+//! elsewhere, `join` runs other spawned tasks, and sleeps when there are none; who offers one
+//! that nobody else would take wakes it (`notify/crowd.rs`). It never runs tasks of the host:
+//! those may take long, and so the task that waits would.
 //!
 //! | dead | what is left | who copes |
 //! | --- | --- | --- |
@@ -38,6 +39,7 @@ use crate::ring::steal;
 use crate::sys::barrier;
 use crate::task::{Entry, Finished, Note, Slot, TaskState};
 
+use super::find::is_worth_waking;
 use super::idle::SPIN;
 use super::own::Owns;
 use super::runner::{Runner, Scratch};
@@ -318,11 +320,14 @@ impl Nest {
     ///
     /// The hint is not announced (the announcement is that of the batch below): the
     /// host issues hints for all spawned tasks that wait when an executor dies.
-    fn help(&self) -> bool {
+    fn help(&self, was_called: bool) -> bool {
         for taker in &self.takers {
             let mut hint = [0];
-            while let Ok((1, _)) = taker.take(&mut hint, false, |_| ()) {
+            while let Ok((1, left)) = taker.take(&mut hint, false, |_| ()) {
                 let hint = Hint::unpack(hint[0]);
+                if left > 0 {
+                    self.call_another(left, was_called);
+                }
                 let owner = self.runner.fold.plan.shape.nest_owner(hint.slot);
                 if owner.is_some_and(|owner| self.run_here(hint, owner)) {
                     return true;
@@ -332,9 +337,22 @@ impl Nest {
         false
     }
 
-    /// Offers a queued task to the others.
+    /// There is more than this one can help with. If it was called, that may have been for
+    /// all of it.
+    fn call_another(&self, left: u64, was_called: bool) {
+        let crowd = &self.runner.fold.crowd;
+        // Relaxed: this thread's own number.
+        let grain_ns = self.runner.record().status.grain_ns.load(Ordering::Relaxed);
+        let is_needed = was_called || is_worth_waking(left, grain_ns);
+        if is_needed && (crowd.sleeping.any() || crowd.helping.any()) {
+            barrier::light();
+            self.runner.fold.wake_for_spawned(self.runner.me);
+        }
+    }
+
+    /// Offers a queued task, which task `parent` has spawned, to the others.
     #[inline]
-    pub(super) fn offer(&self, hint: Hint) {
+    pub(super) fn offer(&self, hint: Hint, parent: u64) {
         let mut ring = self.ring.borrow_mut();
         if ring.stage(hint.pack()) != Ok(true) {
             self.make_room(&mut ring);
@@ -343,11 +361,24 @@ impl Nest {
         }
         ring.publish();
         drop(ring);
-        // Who sleeps, before it does, passes the heavy barrier.
+        // Who sleeps, before it does, passes the heavy barrier. So does whoever tells the parent
+        // that it is to end, before it looks for its children: it sees this one, or we see what
+        // was told.
         barrier::light();
         let fold = &self.runner.fold;
-        if fold.crowd.sleeping.any() {
-            fold.wake_one(self.runner.me);
+        if fold.crowd.does_anybody_rest() || fold.header.has_cancelled() {
+            self.offer_to_sleepers(hint, Hint::unpack(parent));
+        }
+    }
+
+    #[inline(never)]
+    fn offer_to_sleepers(&self, hint: Hint, parent: Hint) {
+        let fold = &self.runner.fold;
+        if self.runner.is_cancelled(parent) {
+            fold.notes[hint.slot.at()].cancel(hint.generation);
+        }
+        if fold.crowd.does_anybody_rest() {
+            fold.wake_for_spawned(self.runner.me);
         }
     }
 
@@ -419,7 +450,10 @@ impl Nest {
 
     fn wait_for(&self, child: Hint) {
         let bell = &self.runner.record().bell;
+        let (crowd, me) = (&self.runner.fold.crowd, self.runner.me.0);
         let mut was_asleep = false;
+        // By somebody who has offered a task.
+        let mut was_called = false;
         loop {
             match self.state(child) {
                 Some(TaskState::Done) => break,
@@ -431,10 +465,14 @@ impl Nest {
                     }
                 }
                 Some(TaskState::Running | TaskState::Waiting) => {
-                    if self.help() || self.spin(child) {
+                    if self.help(was_called) {
+                        was_called = false;
                         continue;
                     }
-                    let key = bell.prepare();
+                    if self.spin(child) {
+                        continue;
+                    }
+                    let key = crowd.lie_down_to_help(me, bell);
                     was_asleep = true;
                     let is_over = !matches!(
                         self.state(child),
@@ -443,6 +481,7 @@ impl Nest {
                     if !is_over && !self.is_help_wanted() {
                         bell.wait(key, Some(Instant::now() + TRUST));
                     }
+                    was_called |= crowd.get_up_from_help(me);
                 }
                 // It may have been moved while others ran on top of us. The other states are
                 // none of a spawned task.
@@ -451,6 +490,10 @@ impl Nest {
         }
         if was_asleep {
             bell.cancel();
+        }
+        if was_called && self.is_help_wanted() {
+            barrier::light();
+            self.runner.fold.wake_for_spawned(self.runner.me);
         }
     }
 

@@ -20,7 +20,6 @@ use crate::error::TaskError;
 use crate::pool::{Transfer, encoding};
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
-use crate::sys::barrier;
 use crate::task::{
     Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, TaskState, entry_of,
 };
@@ -71,23 +70,8 @@ impl Nest {
         let (root, parent) = self.kin();
         self.notes[place].set_kin(root, parent);
         cell.queue(child.generation);
-        // Whoever tells the parent that it is to end passes the heavy barrier before it looks
-        // for its children: it sees this one, or we see what was told.
-        barrier::light();
-        if self.runner.fold.header.has_cancelled() {
-            self.pass_on(place, child, Hint::unpack(parent));
-        }
-        self.offer(child);
+        self.offer(child, parent);
         child
-    }
-
-    /// Tells a child what its parent was told. It was not offered yet: nobody runs it.
-    #[cold]
-    #[inline(never)]
-    fn pass_on(&self, place: usize, child: Hint, parent: Hint) {
-        if self.runner.is_cancelled(parent) {
-            self.notes[place].cancel(child.generation);
-        }
     }
 
     /// The hints of the host's task that what runs here is part of, and of what runs; not

@@ -272,3 +272,65 @@ fn only_the_top_of_a_stack_is_to_blame() {
     assert!(outcome == Ok(40), "{outcome:?}");
     becomes_clean(&rt);
 }
+
+/// What each task of a test has found, in the order in which they ran; they share a worker.
+static FOUND: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+fn find(what: String) {
+    FOUND.lock().expect("whole").push(what);
+}
+
+fn heir(who: String) {
+    let info = pinfold::task_info().expect("a task");
+    assert_eq!((info.name, info.traceparent), (None, None));
+    assert_eq!(info.tags, []);
+    let left = pinfold::context().time_left().expect("the root's");
+    assert!(left > Duration::from_secs(3000));
+    find(who);
+}
+
+/// One is run on the spot, one after its parent has ended; that waits for `release`.
+fn leaves(release: std::path::PathBuf) {
+    pinfold::spawn(heir, "joined".into()).join().expect("ends");
+    drop(pinfold::spawn(|()| find("detached".into()), ()));
+    std::fs::write(release.with_extension("ready"), b"").expect("writes");
+    while !release.exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A child has the deadline and the cancellation of its root, and nothing else.
+#[test]
+fn what_a_child_has_of_its_parent() {
+    let rt = runtime(1);
+    let dir = tempfile::tempdir().expect("a directory");
+    let release = dir.path().join("release");
+    let limit = pinfold::Limit::new(1);
+    let root = rt
+        .task(leaves)
+        .named("root")
+        .tag("a", "b")
+        .traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        .expect("well formed")
+        .priority(pinfold::Priority::Background)
+        .limited(&limit, 1)
+        .soft_deadline(Duration::from_secs(3600))
+        .spawn(release.clone());
+    let give_up = Instant::now() + Duration::from_secs(60);
+    while !release.with_extension("ready").exists() {
+        assert!(Instant::now() < give_up, "the root does not begin");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // At a level above that of the root: its child would be later if it had the root's.
+    let low = rt.task(|()| find("low".into()));
+    let low = low.priority(pinfold::Priority::Low).spawn(());
+    std::fs::write(release, b"").expect("writes");
+    root.join().expect("ends");
+    // The share is the root's, and came back with it.
+    let next = rt.task(|()| ()).limited(&limit, 1).try_spawn(());
+    next.expect("the limit is free").join().expect("ends");
+    low.join().expect("ends");
+    let found = rt.spawn(|()| FOUND.lock().expect("whole").clone(), ());
+    assert_eq!(found.join().expect("ends"), ["joined", "detached", "low"]);
+    becomes_clean(&rt);
+}

@@ -1,6 +1,7 @@
 //! A worker gone wild: it writes random bytes over everything that it can write.
 //!
-//! For each seed a fold is started, tasks are in flight, and one of them scribbles.
+//! For each seed a fold is started, tasks are in flight, trees of nested ones among them, and
+//! one of them scribbles: a task of the host, or one in the middle of a tree.
 //! The host must live, every handle must end (results may be spoilt), and after that
 //! the runtime must go on as if nothing had happened.
 //!
@@ -33,6 +34,39 @@ fn text(len: usize) -> String {
 fn share(len: usize) -> Result<pinfold::Shared, String> {
     let loan = pinfold::alloc(len).map_err(|error| error.to_string())?;
     Ok(loan.publish())
+}
+
+/// A tree of tasks with few and with many bytes of arguments and result, of which each sums up what is below it. What
+/// comes back of a spoilt one may be anything, so it is not believed: not its length either.
+fn tree((depth, ballast): (u32, Vec<u8>)) -> (u64, Vec<u8>) {
+    if depth == 0 {
+        return (1, ballast);
+    }
+    let children = [0, 60].map(|more| {
+        let ballast = vec![7; ballast.len() / 2 + more];
+        pinfold::spawn(tree, (depth - 1, ballast))
+    });
+    // One that nobody asks for.
+    drop(pinfold::spawn(square, u64::from(depth)));
+    let mut sum = 0_u64;
+    for child in children {
+        if let Ok((below, _)) = child.join() {
+            sum = sum.wrapping_add(below);
+        }
+    }
+    (sum, ballast)
+}
+
+/// The scribbler in the middle of a tree: its parent waits for it, and its children lie about.
+fn wild_parent(seed: u64) -> u64 {
+    let children: Vec<_> = (0..4)
+        .map(|n| pinfold::spawn(tree, (3, vec![1; 20 * n])))
+        .collect();
+    let wild = pinfold::spawn(scribble, seed);
+    let of_wild = wild.join().is_ok();
+    let sums = children.into_iter().map(|child| child.join());
+    let sums = sums.map(|outcome| outcome.map_or(0, |(sum, _)| sum));
+    sums.fold(u64::from(of_wild), u64::wrapping_add)
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -98,7 +132,19 @@ fn run(seed: u64, count: &mut impl FnMut(&'static str, u64)) -> Result<(), Strin
     for _ in 0..rng.below(4) {
         shared.push(rt.spawn(share, 1 + rng.below(60_000) as usize));
     }
-    let wild = rt.spawn(scribble, seed);
+    let mut trees: Vec<_> = (0..rng.below(4))
+        .map(|n| rt.spawn(tree, (1 + n as u32, vec![3; rng.below(100) as usize])))
+        .collect();
+    // Now and then its parent is told to end while it scribbles, or its grace is over.
+    let nested = rng.below(3) == 0;
+    let (wild, wild_tree) = match nested {
+        true => (None, Some(rt.spawn(wild_parent, seed))),
+        false => (Some(rt.spawn(scribble, seed)), None),
+    };
+    if let Some(tree) = wild_tree.as_ref().filter(|_| rng.below(2) == 0) {
+        tree.cancel_within(Duration::from_millis(rng.below(5)));
+    }
+    trees.extend((0..rng.below(3)).map(|n| rt.spawn(tree, (n as u32, Vec::new()))));
     let texts: Vec<Handle<String>> = (0..rng.below(10))
         .map(|_| rt.spawn(text, rng.below(5000) as usize))
         .collect();
@@ -111,7 +157,9 @@ fn run(seed: u64, count: &mut impl FnMut(&'static str, u64)) -> Result<(), Strin
         Some(TaskError::WorkerDied { .. }) => count("died", 1),
         Some(_) => count("other errors", 1),
     };
-    end(wild.join().err());
+    wild.into_iter().for_each(|h| end(h.join().err()));
+    wild_tree.into_iter().for_each(|h| end(h.join().err()));
+    trees.into_iter().for_each(|h| end(h.join().err()));
     squares.into_iter().for_each(|h| end(h.join().err()));
     texts.into_iter().for_each(|h| end(h.join().err()));
     let mut held = Vec::new();
@@ -140,6 +188,10 @@ fn go_on(rt: &Runtime, count: &mut impl FnMut(&'static str, u64)) -> Result<(), 
     let give_up = Instant::now() + PATIENCE / 2;
     let mut in_a_row = 0;
     while in_a_row < 300 {
+        if rt.spawn(tree, (4, Vec::new())).join().map(|(sum, _)| sum) != Ok(16) {
+            count("spoilt later", 1);
+            in_a_row = 0;
+        }
         let handles: Vec<_> = (0..100).map(|n| (n, rt.spawn(square, n))).collect();
         for (n, handle) in handles {
             if handle.join() == Ok(n * n) {

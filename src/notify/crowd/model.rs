@@ -29,7 +29,7 @@ impl World {
     fn new() -> Arc<Self> {
         let segment = Segment::empty();
         Arc::new(World {
-            crowd: Crowd::new(segment.views(0, 1), segment.views(64, 1), 2),
+            crowd: Crowd::new(|at, count| segment.views(at, count), 0, 64, 2),
             bells: Default::default(),
             host_bell: Doorbell::default(),
             waiting: AtomicU64::new(0),
@@ -278,5 +278,142 @@ fn member_dies() {
             world.wait_and_stop(3);
             other.join().expect("ends");
         });
+    });
+}
+
+/// What tasks have spawned, beside the work of the host; and the tasks that wait for theirs.
+struct Nested {
+    world: Arc<World>,
+    offered: AtomicU64,
+    /// What those wait for, in the middle of their tasks, that are helping.
+    has_ended: [AtomicU64; 2],
+}
+
+impl Nested {
+    fn new() -> Arc<Self> {
+        Arc::new(Nested {
+            world: World::new(),
+            offered: AtomicU64::new(0),
+            has_ended: Default::default(),
+        })
+    }
+
+    /// As `Nest::offer`.
+    fn offer(&self, me: u32) {
+        // Relaxed, as everywhere here.
+        self.offered.fetch_add(1, Ordering::Relaxed);
+        barrier::light();
+        let bell = |executor| self.world.bell(executor);
+        self.world.crowd.wake_for_spawned(me, bell);
+    }
+
+    fn take(&self) -> bool {
+        let relaxed = Ordering::Relaxed;
+        let mut offered = self.offered.load(relaxed);
+        while offered > 0 {
+            match (self.offered).compare_exchange(offered, offered - 1, relaxed, relaxed) {
+                Ok(_) => return true,
+                Err(now) => offered = now,
+            }
+        }
+        false
+    }
+
+    fn is_help_wanted(&self) -> bool {
+        self.offered.load(Ordering::Relaxed) > 0
+    }
+
+    /// As the end of a spawned task that another waits for.
+    fn end(&self, of: u32) {
+        self.has_ended[of as usize].store(1, Ordering::Relaxed);
+        barrier::light();
+        self.world.bell(of).ring();
+    }
+
+    /// As `Nest::wait_for`; what is offered ends the wait of `ends` when it is run.
+    fn wait_for(&self, me: u32, ends: u32) {
+        let (crowd, bell) = (&self.world.crowd, self.world.bell(me));
+        let is_over = || self.has_ended[me as usize].load(Ordering::Relaxed) > 0;
+        let mut was_called = false;
+        while !is_over() {
+            if self.take() {
+                was_called = false;
+                self.end(ends);
+                continue;
+            }
+            let key = crowd.lie_down_to_help(me, bell);
+            if !is_over() && !self.is_help_wanted() {
+                bell.wait(key, None);
+            }
+            was_called |= crowd.get_up_from_help(me);
+        }
+        bell.cancel();
+        if was_called && self.is_help_wanted() {
+            barrier::light();
+            let bell = |executor| self.world.bell(executor);
+            crowd.wake_for_spawned(me, bell);
+        }
+    }
+}
+
+fn spawn_nested(
+    nested: &Arc<Nested>,
+    body: impl FnOnce(&Nested) + 'static,
+) -> thread::JoinHandle<()> {
+    let nested = Arc::clone(nested);
+    thread::spawn(move || body(&nested))
+}
+
+/// A task sleeps until what it has spawned ends; that depends on what is offered meanwhile,
+/// and nobody else can run.
+#[test]
+fn who_waits_for_its_child_is_woken_to_help() {
+    explore("crowd: a helper", Some(2), || {
+        let nested = Nested::new();
+        let helper = spawn_nested(&nested, |nested| nested.wait_for(0, 0));
+        nested.offer(1);
+        helper.join().expect("ends");
+    });
+}
+
+/// The one that is called may have no time, for its child has ended: then it calls another.
+#[test]
+fn who_is_called_in_vain_calls_another() {
+    newest(|| {
+        explore("crowd: two helpers", Some(2), || {
+            let nested = Nested::new();
+            // The first one's child ends by itself, the second one's by what is offered.
+            let helpers = [0, 1].map(|me| spawn_nested(&nested, move |n| n.wait_for(me, 1)));
+            nested.offer(0);
+            nested.end(0);
+            for helper in helpers {
+                helper.join().expect("ends");
+            }
+        });
+    });
+}
+
+/// Who offers relies on one that searches; that one finds something else, and passes it on.
+#[test]
+fn who_searches_and_finds_something_else_calls_a_helper() {
+    explore("crowd: a search that is left", Some(2), || {
+        let nested = Nested::new();
+        nested.world.crowd.searching.insert(1);
+        let helper = spawn_nested(&nested, |nested| nested.wait_for(0, 0));
+        let other = spawn_nested(&nested, |nested| {
+            // As `Executor::leave_search`, with work of the host's in hand.
+            let crowd = &nested.world.crowd;
+            let was_searching = crowd.found(1);
+            barrier::light();
+            if was_searching && crowd.helping.any() {
+                barrier::heavy();
+                if nested.is_help_wanted() && !crowd.searching.any() {
+                    crowd.wake_helper(1, |executor| nested.world.bell(executor));
+                }
+            }
+        });
+        nested.offer(1);
+        helper.join().expect("ends");
+        other.join().expect("ends");
     });
 }

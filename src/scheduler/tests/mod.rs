@@ -6,6 +6,7 @@ mod deadlines;
 mod deaths;
 mod groups;
 mod hints;
+mod kin;
 mod naps;
 mod orphans;
 mod priorities;

@@ -59,11 +59,30 @@ pub fn tests() -> Vec<Trial> {
             Host::new("children").arg(ends).arg(place).run().well();
         })
     };
-    CELLS.iter().map(cell).collect()
+    let mut all: Vec<Trial> = CELLS.iter().map(cell).collect();
+    all.push(test(
+        "children_a_parent_asleep_in_join_is_woken_to_help",
+        || {
+            Host::new("children_help").run().well();
+        },
+    ));
+    all
 }
 
 pub fn programs() -> Vec<Program> {
-    vec![("children", run)]
+    vec![("children", run), ("children_help", help)]
+}
+
+/// Who waits for a child that runs elsewhere wakes when something is offered that it can do. If it were not woken it
+/// would sleep for a second each time, and so for half a minute.
+fn help(_: &[String]) {
+    let case = Case::new(2, 1, Duration::ZERO, Orphans::Cancel);
+    let start = Instant::now();
+    let root = case.rt.spawn(tasks::helps, case.dir.clone());
+    assert_eq!(root.join(), Ok(Ok(())));
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    case.becomes_clean();
 }
 
 /// A directory in which host and tasks tell each other how far they are, and a runtime.

@@ -260,3 +260,30 @@ pub fn spoils(work: Work) -> Result<(), String> {
     unsafe { first.write_volatile(!0) };
     std::process::abort();
 }
+
+/// Its children run elsewhere, and each needs somebody for one of its own: nobody but this one has time.
+pub fn helps(dir: PathBuf) -> Result<(), String> {
+    for round in 0..ROUNDS {
+        let child = spawn(needs_help, (dir.clone(), round.to_string()));
+        wait_for(&dir, &format!("{round} begun"));
+        child.join().map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// So often.
+pub const ROUNDS: u32 = 30;
+
+fn needs_help((dir, round): Work) {
+    mark(&dir, &format!("{round} begun"));
+    // Its parent falls asleep meanwhile.
+    std::thread::sleep(Duration::from_millis(20));
+    let helped = format!("{round} helped");
+    let child = spawn(says, (dir.clone(), helped.clone()));
+    wait_for(&dir, &helped);
+    let _ = child.join();
+}
+
+fn says((dir, word): Work) {
+    mark(&dir, &word);
+}
