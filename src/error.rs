@@ -284,6 +284,9 @@ impl TaskError {
             | Outcome::Value
             | Outcome::ReturnedErr
             | Outcome::Lost
+            | Outcome::MarkedArguments
+            | Outcome::MarkedValue
+            | Outcome::MarkedErr
             | Outcome::Cancelled => TaskError::Corrupted {
                 message: "a finished task has no outcome".into(),
             },

@@ -51,7 +51,7 @@ pub use audit::Living;
 pub use blocks::{Block, BlockState};
 pub use buffer::{Loan, Shared};
 pub use plan::PoolPlan;
-pub use transfer::{Parcel, Transfer, decoding, encoding};
+pub use transfer::{Parcel, Transfer, decoding, encoding, forget_met, met};
 pub use usage::ClassUse;
 
 use std::collections::HashMap;

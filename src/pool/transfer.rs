@@ -161,6 +161,24 @@ pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
     (result, OUTGOING.take())
 }
 
+/// The shared buffers that were met since the encoding around this began; `None` if there was
+/// a writable one.
+pub fn met() -> Option<Vec<Transfer>> {
+    if MODE.get() != Mode::Met {
+        return Some(Vec::new());
+    }
+    let share = |buffer: &Transfer| (!buffer.is_loan()).then(|| buffer.share());
+    OUTGOING.with_borrow(|list| list.iter().map(share).collect())
+}
+
+/// Forgets what was met, before the value is encoded once more.
+pub fn forget_met() {
+    if MODE.get() == Mode::Met {
+        MODE.set(Mode::Encoding);
+        OUTGOING.take();
+    }
+}
+
 /// Runs `decode` with `incoming` to pick from; what it does not pick is dropped.
 #[inline]
 pub fn decoding<R>(incoming: &mut Vec<Transfer>, decode: impl FnOnce() -> R) -> R {

@@ -12,7 +12,7 @@ use crate::scheduler::{
     Build, Dependencies as Listed, Dependency, Few, Job, List, NotAccepted, Outcome, Scheduler,
     Ticket, Unfinished, decode_again,
 };
-use crate::task::FunctionId;
+use crate::task::{FunctionId, decode, untold};
 
 use super::Task;
 use super::core::Core;
@@ -225,18 +225,18 @@ tuples! {
 
 /// Encodes arguments and inputs together, which both are encoded.
 fn rebuild<A, D>(
-    args: &[u8],
+    (args, are_marked): (&[u8], bool),
     lists: &[List],
     outcomes: &[Arc<Outcome>],
     job: &mut Job,
 ) -> Result<(), TaskError>
 where
     A: Serialize + DeserializeOwned,
-    D: Sealed<Values: Serialize>,
+    D: Sealed<Values: Serialize + DeserializeOwned>,
 {
     unless_it_panics(|| {
-        let args: A = postcard::from_bytes(args).map_err(|error| TaskError::Arguments {
-            message: format!("they do not decode: {error}"),
+        let args: A = decode(args, are_marked).map_err(|fault| TaskError::Arguments {
+            message: untold::<A>(&fault),
         })?;
         let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
         encode(&(args, inputs), job).map(drop)
@@ -264,7 +264,7 @@ pub(super) fn spawn_after_quickly<A, D, R>(
 ) -> Result<Handle<R>, Option<Encoded>>
 where
     A: Serialize + DeserializeOwned,
-    D: Sealed<Values: Serialize>,
+    D: Sealed<Values: Serialize + DeserializeOwned>,
     R: DeserializeOwned,
 {
     spawn_encoded(core, function, args, |scheduler, function, payload| {

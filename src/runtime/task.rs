@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Settings, Ticket};
-use crate::task::{FunctionId, Payload, entry_of};
+use crate::task::{FunctionId, Payload, encode as encode_value, entry_of, untold};
 
 use super::core::Core;
 use super::memo::Known;
@@ -435,7 +435,7 @@ where
 
 /// Submits a task without settings, if that takes little; else gives back what is encoded.
 #[inline(always)]
-pub(super) fn spawn_quickly<A: Serialize, R: DeserializeOwned>(
+pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned, R: DeserializeOwned>(
     core: &Core,
     function: Option<FunctionId>,
     name: fn() -> &'static str,
@@ -449,7 +449,7 @@ pub(super) fn spawn_quickly<A: Serialize, R: DeserializeOwned>(
 /// Encodes `args`; if that is short and without buffers, has it submitted, which may be
 /// refused. Else gives back what is encoded.
 #[inline(always)]
-pub(super) fn spawn_encoded<A: Serialize, R: DeserializeOwned>(
+pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned>(
     core: &Core,
     function: Option<FunctionId>,
     args: &A,
@@ -457,13 +457,13 @@ pub(super) fn spawn_encoded<A: Serialize, R: DeserializeOwned>(
 ) -> Result<Handle<R>, Option<Encoded>> {
     let function = function.ok_or(None)?;
     let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| payload.encode(args));
+    let (encoded, buffers) = encoding(|| encode_value(args, &mut payload));
     if encoded.is_err() {
         drop(buffers);
         return Err(None); // the long way tells why
     }
     let len = payload.len();
-    if buffers.is_empty() && payload.is_inline() {
+    if buffers.is_empty() && payload.is_plain() {
         let submitted = core.with_present(|scheduler| {
             let ticket = submit(scheduler, function, &mut payload)?;
             Some(Handle::new(Arc::clone(scheduler), ticket))
@@ -486,19 +486,22 @@ pub(super) fn foreign() -> TaskError {
 /// Encodes `args` into `job`, whose former contents are forgotten; returns where they
 /// begin, behind the label.
 #[inline]
-pub(super) fn encode<A: Serialize>(args: &A, job: &mut Job) -> Result<usize, TaskError> {
+pub(super) fn encode<A: Serialize + DeserializeOwned>(
+    args: &A,
+    job: &mut Job,
+) -> Result<usize, TaskError> {
     job.payload.clear();
     if let Some(label) = job.settings.as_ref().and_then(|s| s.label.as_ref()) {
         // Strings alone: nothing in it can refuse to be encoded.
         let _ = job.payload.encode(&**label);
     }
     let args_at = job.payload.len();
-    let (encoded, buffers) = encoding(|| job.payload.encode(args));
+    let (encoded, buffers) = encoding(|| encode_value(args, &mut job.payload));
     job.buffers = buffers;
     match encoded {
         Ok(()) => Ok(args_at),
-        Err(error) => Err(TaskError::Arguments {
-            message: format!("they cannot be encoded: {error}"),
+        Err(fault) => Err(TaskError::Arguments {
+            message: untold::<A>(&fault),
         }),
     }
 }

@@ -213,7 +213,7 @@ impl Scheduler {
             extra.holds.retain(|hold| !hold.is_loan());
         }
         let (ran, mut outcome) = self.take_outcome(state, slot);
-        if ran == Ran::ReturnedErr && self.was_cancelled(state, slot) {
+        if ran.is_err() && self.was_cancelled(state, slot) {
             // The task has listened, and what it says is that it was cancelled.
             outcome = Err(Box::new(TaskError::Cancelled));
         }
@@ -237,10 +237,10 @@ impl Scheduler {
         match (ran, &outcome) {
             (_, Ok(_)) => {
                 counters.completed += 1;
-                counters.returned_err += u64::from(ran == Ran::ReturnedErr);
+                counters.returned_err += u64::from(ran.is_err());
             }
             (Ran::Panicked, _) => counters.panicked += 1,
-            (Ran::ReturnedErr, _) => counters.cancelled += 1,
+            (Ran::ReturnedErr | Ran::MarkedErr, _) => counters.cancelled += 1,
             (_, Err(error)) => {
                 counters.failed += 1;
                 if let TaskError::Corrupted { message } = &**error {
@@ -358,7 +358,7 @@ impl Scheduler {
             Err(what) => return corrupted(slot, what),
         };
         match finished.outcome {
-            Ran::Value | Ran::ReturnedErr => (finished.outcome, Ok(Value::large(finished))),
+            ran if ran.is_value() => (ran, Ok(Value::large(finished))),
             Ran::None | Ran::Lost | Ran::Cancelled => {
                 corrupted(slot, "a finished task has no outcome")
             }

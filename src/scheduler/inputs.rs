@@ -33,8 +33,9 @@ pub struct Unfinished {
     pub build: Build,
 }
 
-/// Encodes arguments, of which the bytes are given, and inputs together.
-pub type Rebuild = fn(&[u8], &[List], &[Arc<Outcome>], &mut Job) -> Result<(), TaskError>;
+/// Encodes arguments, of which the bytes are given and whether they are marked, and inputs
+/// together.
+pub type Rebuild = fn((&[u8], bool), &[List], &[Arc<Outcome>], &mut Job) -> Result<(), TaskError>;
 /// The same of arguments that it holds.
 pub type Whole = Box<dyn FnOnce(&[Arc<Outcome>], &mut Job) -> Result<(), TaskError> + Send>;
 
@@ -131,7 +132,7 @@ impl Unfinished {
     pub fn finish(mut self, inputs: Inputs) -> Result<Job, TaskError> {
         let is_plain = inputs.iter().all(|input| input.bytes().is_some());
         match self.build {
-            Build::Append(_) if is_plain => {
+            Build::Append(_) if is_plain && !self.job.payload.is_marked() => {
                 self.append(&inputs);
                 return Ok(self.job);
             }
@@ -143,6 +144,7 @@ impl Unfinished {
                     Build::Append(rebuild) => {
                         let payload = std::mem::take(&mut self.job.payload);
                         let args = payload.bytes().get(self.args_at..).unwrap_or_default();
+                        let args = (args, payload.is_marked());
                         rebuild(args, &self.lists, &outcomes, &mut self.job)?;
                     }
                     Build::Whole(build) => build(&outcomes, &mut self.job)?,
@@ -164,6 +166,7 @@ impl Unfinished {
         let own = self.job.payload.len() + self.lists.len();
         let fits = |len: usize, input: &Input| Some(len + input.bytes()?.len());
         matches!(self.build, Build::Append(_))
+            && !self.job.payload.is_marked()
             && inputs.len() < INLINE_LEN
             && inputs
                 .iter()

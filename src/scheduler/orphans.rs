@@ -107,7 +107,7 @@ impl Scheduler {
         let Some((head, words)) = self.fold.slots[slot as usize].read() else {
             return inherited;
         };
-        if head.outcome != Outcome::None {
+        if !matches!(head.outcome, Outcome::None | Outcome::MarkedArguments) {
             return inherited; // that of a task that has run
         }
         if let Place::Block {

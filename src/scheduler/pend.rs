@@ -75,7 +75,7 @@ impl Scheduler {
         if state.closed.is_some()
             || state.profiling.is_some()
             || state.nodes.count() >= PENDING_MAX
-            || !task.arguments.is_inline()
+            || !task.arguments.is_plain()
         {
             return None;
         }

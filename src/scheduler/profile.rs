@@ -300,7 +300,7 @@ impl Profiling {
         let collected = self.collected.take();
         let end = match collected {
             _ if !has_value => End::Failure,
-            Some(Ran::ReturnedErr) => End::ReturnedErr,
+            Some(Ran::ReturnedErr | Ran::MarkedErr) => End::ReturnedErr,
             _ => End::Value,
         };
         // An attempt may have left numbers, and have died before it was done.

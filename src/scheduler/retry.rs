@@ -207,7 +207,7 @@ impl Scheduler {
         if retries.failures + 1 >= retries.retry.attempts {
             return Some(outcome);
         }
-        let has_failed = matches!(ran, Ran::ReturnedErr | Ran::Panicked);
+        let has_failed = ran.is_err() || ran == Ran::Panicked;
         match &retries.judge {
             None if has_failed => {
                 self.put_off(state, slot);

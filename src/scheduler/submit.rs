@@ -41,7 +41,7 @@ impl Job {
     /// Whether it is no more than a function and a few bytes of arguments.
     #[inline]
     fn is_plain(&self) -> bool {
-        self.payload.is_inline()
+        self.payload.is_plain()
             && self.buffers.is_empty()
             && self.permits.is_empty()
             && self.settings.is_none()
@@ -273,7 +273,7 @@ impl Scheduler {
         };
         let head = Head {
             function: job.function.0,
-            outcome: Outcome::None,
+            outcome: Outcome::of_arguments(job.payload.is_marked()),
             parcels,
             is_labelled: job.settings.as_ref().is_some_and(|s| s.label.is_some()),
             place,

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::pool::encoding;
-use crate::task::{Finished, Outcome as Ran, Payload};
+use crate::task::{Fault, Finished, Outcome as Ran, Payload, decode, encode, untold};
 
 /// Bytes of a value that need no allocation.
 pub const SMALL: usize = 24;
@@ -53,7 +53,7 @@ impl Value {
             let [a, b, c, ..] = words;
             return Value::Small {
                 len: len as u8,
-                is_err: ran == Ran::ReturnedErr,
+                is_err: ran.is_err(),
                 words: [a, b, c],
             };
         }
@@ -69,7 +69,7 @@ impl Value {
     pub fn is_err(&self) -> bool {
         match self {
             Value::Small { is_err, .. } | Value::HandleOnly { is_err } => *is_err,
-            Value::Large(finished) => finished.outcome == Ran::ReturnedErr,
+            Value::Large(finished) => finished.outcome.is_err(),
             Value::Shared(outcome) => outcome.as_ref().as_ref().is_ok_and(Value::is_err),
         }
     }
@@ -83,7 +83,7 @@ impl Value {
     pub fn decode<R: DeserializeOwned>(self) -> Result<R, TaskError> {
         match self {
             Value::Small { len, words, .. } => small(len, &words),
-            Value::Large(finished) => finished.decode().map_err(undecodable),
+            Value::Large(finished) => finished.decode().map_err(undecodable::<R>),
             Value::Shared(outcome) => decode_again(&outcome),
             Value::HandleOnly { .. } => Err(loan_in_it()),
         }
@@ -112,22 +112,22 @@ where
     let value: R = match finished.decode() {
         Ok(value) => value,
         Err(error) => {
-            *outcome = Err(Box::new(undecodable(error)));
+            *outcome = Err(Box::new(undecodable::<R>(error)));
             return None;
         }
     };
     let seen = catch_unwind(AssertUnwindSafe(|| look(&value)));
     let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| payload.encode(&value));
+    let (encoded, buffers) = encoding(|| encode(&value, &mut payload));
     drop(value);
     *outcome = match encoded {
         Ok(()) => Ok(Value::large(Finished {
-            outcome: ran,
+            outcome: Ran::of_value(ran.is_err(), payload.is_marked()),
             payload,
             parcels: 0,
             buffers,
         })),
-        Err(error) => Err(Box::new(undecodable(error))),
+        Err(error) => Err(Box::new(undecodable::<R>(error))),
     };
     Some(seen.unwrap_or_else(|panic| resume_unwind(panic)))
 }
@@ -137,7 +137,7 @@ pub fn decode_again<R: DeserializeOwned>(outcome: &Outcome) -> Result<R, TaskErr
     match outcome {
         Ok(Value::Small { len, words, .. }) => small(*len, words),
         Ok(Value::Large(finished)) => match finished.decode_again() {
-            Some(decoded) => decoded.map_err(undecodable),
+            Some(decoded) => decoded.map_err(undecodable::<R>),
             None => Err(loan_in_it()),
         },
         Ok(Value::Shared(outcome)) => decode_again(outcome),
@@ -181,12 +181,12 @@ pub(super) fn of_shared(outcome: Arc<Outcome>) -> Outcome {
 #[inline]
 pub fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R, TaskError> {
     let bytes: &[u8] = bytemuck::cast_slice(words);
-    postcard::from_bytes(&bytes[..usize::from(len).min(SMALL)]).map_err(undecodable)
+    decode(&bytes[..usize::from(len).min(SMALL)], false).map_err(undecodable::<R>)
 }
 
 #[cold]
-fn undecodable(error: postcard::Error) -> TaskError {
+fn undecodable<R>(fault: Fault) -> TaskError {
     TaskError::Result {
-        message: format!("it does not decode as the expected type: {error}"),
+        message: untold::<R>(&fault),
     }
 }

@@ -5,8 +5,9 @@ use serde::de::DeserializeOwned;
 use crate::pool::{Pool, Transfer, decoding};
 use crate::prim::SlotIndex;
 
+use super::codec::decode;
 use super::slot::PAYLOAD_WORDS;
-use super::{Head, Outcome, Payload, Place, Slot, parcels_of, split_parcels};
+use super::{Fault, Head, Outcome, Payload, Place, Slot, parcels_of, split_parcels};
 
 /// The encoded result of a run, with its buffers.
 #[derive(Debug)]
@@ -75,15 +76,15 @@ impl Finished {
     }
 
     /// Decodes the value.
-    pub fn decode<R: DeserializeOwned>(self) -> postcard::Result<R> {
+    pub fn decode<R: DeserializeOwned>(self) -> Result<R, Fault> {
         let Finished {
             payload,
             parcels,
             buffers,
-            ..
+            outcome,
         } = self;
         decoding(&mut { buffers }, || {
-            postcard::from_bytes(value(&payload, parcels))
+            decode(value(&payload, parcels), outcome.is_marked())
         })
     }
 
@@ -94,20 +95,21 @@ impl Finished {
 
     /// Decodes the value, and keeps it. `None` if it has a writable buffer, which can
     /// only be had once.
-    pub fn decode_again<R: DeserializeOwned>(&self) -> Option<postcard::Result<R>> {
+    pub fn decode_again<R: DeserializeOwned>(&self) -> Option<Result<R, Fault>> {
         if self.has_loan() {
             return None;
         }
         let bytes = value(&self.payload, self.parcels);
         let mut buffers = self.buffers.iter().map(Transfer::share).collect();
-        Some(decoding(&mut buffers, || postcard::from_bytes(bytes)))
+        let is_marked = self.outcome.is_marked();
+        Some(decoding(&mut buffers, || decode(bytes, is_marked)))
     }
 }
 
 impl Finished {
-    /// The encoded value, if there are no buffers in it.
+    /// The encoded value, if it is in the plain form, without buffers.
     pub fn plain_bytes(&self) -> Option<&[u8]> {
-        (self.parcels == 0).then(|| self.payload.bytes())
+        (self.parcels == 0 && !self.outcome.is_marked()).then(|| self.payload.bytes())
     }
 }
 

@@ -30,8 +30,9 @@ use serde::de::DeserializeOwned;
 use crate::pool::{Transfer, decoding, encoding};
 use crate::sys::{BuildId, Executable};
 
+use super::codec::{decode, drop_deep, encode};
 use super::probe::is_err;
-use super::{Outcome, Payload};
+use super::{Fault, Outcome, Payload, untold};
 
 /// A gate's distance in bytes from the start of the program's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +43,8 @@ pub struct FunctionId(pub u32);
 pub struct Call<'a> {
     /// The encoded arguments.
     pub arguments: &'a [u8],
+    /// Whether their last byte says how.
+    pub is_marked: bool,
     /// The buffers that came with them.
     pub incoming: &'a mut Vec<Transfer>,
     /// Where the encoded value, or a message, goes.
@@ -88,7 +91,7 @@ impl<F, A, R> Of<F, A, R>
 where
     F: Fn(A) -> R + 'static,
     A: DeserializeOwned,
-    R: Serialize,
+    R: Serialize + DeserializeOwned,
 {
     const GATE: Gate<Run> = Gate {
         seal: SEAL,
@@ -103,7 +106,7 @@ pub fn entry_of<F, A, R>() -> Entry
 where
     F: Fn(A) -> R + 'static,
     A: DeserializeOwned,
-    R: Serialize,
+    R: Serialize + DeserializeOwned,
 {
     const {
         assert!(
@@ -118,15 +121,12 @@ fn entry<F, A, R>(call: &mut Call<'_>) -> Outcome
 where
     F: Fn(A) -> R + 'static,
     A: DeserializeOwned,
-    R: Serialize,
+    R: Serialize + DeserializeOwned,
 {
-    let decoded = decoding(call.incoming, || postcard::from_bytes::<A>(call.arguments));
-    let arguments = match decoded {
+    let (bytes, is_marked) = (call.arguments, call.is_marked);
+    let arguments = match decoding(call.incoming, || decode::<A>(bytes, is_marked)) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            call.result.extend(error.to_string().as_bytes());
-            return Outcome::BadArguments;
-        }
+        Err(fault) => return say::<A>(call.result, &fault, Outcome::BadArguments),
     };
     // SAFETY: `entry_of` proved at compile time that F has no size, so any
     // well-aligned address will do; and F has values, because the host was given
@@ -134,13 +134,12 @@ where
     let function = unsafe { NonNull::<F>::dangling().as_ref() };
     let value = function(arguments);
     let failed = is_err(&value);
-    let (encoded, outgoing) = encoding(|| call.result.encode(&value));
-    drop(value);
-    if let Err(error) = encoded {
-        call.result.clear();
-        call.result.extend(error.to_string().as_bytes());
-        return Outcome::BadResult;
+    let (encoded, outgoing) = encoding(|| encode(&value, call.result));
+    if let Err(fault) = encoded {
+        drop_deep(value, &fault);
+        return say::<R>(call.result, &fault, Outcome::BadResult);
     }
+    drop(value);
     if !outgoing.is_empty() {
         if let Some(why) = outgoing.iter().find_map(Transfer::is_gone) {
             call.result.clear();
@@ -149,11 +148,16 @@ where
         }
         *call.outgoing = outgoing;
     }
-    if failed {
-        Outcome::ReturnedErr
-    } else {
-        Outcome::Value
-    }
+    Outcome::of_value(failed, call.result.is_marked())
+}
+
+/// Leaves what is wrong with a value of type `T`.
+#[cold]
+#[inline(never)]
+fn say<T>(result: &mut Payload, fault: &Fault, outcome: Outcome) -> Outcome {
+    result.clear();
+    result.extend(untold::<T>(fault).as_bytes());
+    outcome
 }
 
 /// What a worker keeps for its tasks.

@@ -32,24 +32,28 @@
 //! looks at every word the dead might have left `Done`.
 #![allow(unsafe_code)]
 
+mod codec;
 mod edges;
 mod finished;
 mod func;
 mod label;
 mod note;
 mod orphans;
+mod outcome;
 mod payload;
 mod probe;
 mod slot;
 
+pub use codec::{Fault, decode, encode, untold};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};
 pub use finished::Finished;
 pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};
 pub use label::{Label, fault_of_traceparent};
 pub use note::{Note, Reported};
 pub use orphans::Orphans;
+pub use outcome::Outcome;
 pub use payload::{INLINE_LEN, Payload, parcels_of, put_words, split_parcels};
-pub use slot::{Head, Outcome, Place, Slot, TaskState};
+pub use slot::{Head, Place, Slot, TaskState};
 
 #[cfg(all(test, loom))]
 mod model;

@@ -15,6 +15,8 @@ const A_LITTLE: usize = 16;
 pub struct Payload {
     inline: [u64; INLINE_LEN / 8],
     len: usize,
+    /// The last byte says in which form the rest is ([`super::codec`]).
+    is_marked: bool,
     /// Holds all bytes once they are more than [`INLINE_LEN`].
     spill: Vec<u8>,
 }
@@ -31,6 +33,7 @@ impl Payload {
         Payload {
             inline: words,
             len: len.min(INLINE_LEN),
+            is_marked: false,
             spill: Vec::new(),
         }
     }
@@ -52,17 +55,38 @@ impl Payload {
     pub fn restart(&mut self, words: [u64; INLINE_LEN / 8], len: usize) {
         self.inline = words;
         self.len = len.min(INLINE_LEN);
+        self.is_marked = false;
         self.spill.clear();
     }
 
     /// Forgets the bytes, keeps the memory.
     pub fn clear(&mut self) {
         self.len = 0;
+        self.is_marked = false;
         self.spill.clear();
     }
 
-    /// Forgets all but the first `len` bytes.
+    /// Appends what says in which form a value is.
+    pub fn mark(&mut self, form: u8) {
+        self.extend(&[form]);
+        self.is_marked = true;
+    }
+
+    /// Whether that was done.
+    #[inline]
+    pub fn is_marked(&self) -> bool {
+        self.is_marked
+    }
+
+    /// Whether it is nothing but a few bytes of a value in the plain form.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.is_inline() && !self.is_marked
+    }
+
+    /// Forgets all but the first `len` bytes, and what was said of them.
     pub fn truncate(&mut self, len: usize) {
+        self.is_marked = false;
         if len >= self.len {
             return;
         }
@@ -114,6 +138,9 @@ impl Payload {
     pub fn extend(&mut self, more: &[u8]) {
         if more.len() <= 8 && self.len + more.len() <= INLINE_LEN {
             self.extend_a_little(more);
+        } else if self.len > INLINE_LEN {
+            self.spill.extend_from_slice(more);
+            self.len += more.len();
         } else {
             self.extend_much(more);
         }
@@ -186,12 +213,10 @@ impl Payload {
         self.spill.extend_from_slice(more);
     }
 
-    /// Appends an encoded value.
+    /// Appends a value of the library's own types; those of others by [`super::encode`].
     #[inline]
-    pub fn encode<T: serde::Serialize>(&mut self, value: &T) -> Result<(), postcard::Error> {
-        // There is nothing to finish.
-        let output = Writer(self);
-        value.serialize(&mut postcard::Serializer { output })
+    pub fn encode<T: serde::Serialize>(&mut self, value: &T) -> Result<(), super::Fault> {
+        super::codec::encode_own(value, self)
     }
 
     /// Appends parcels.
@@ -256,27 +281,5 @@ pub fn parcels_of(head: &Head, words: [u64; PAYLOAD_WORDS], pool: &Pool) -> Opti
             let from = len.checked_sub(usize::from(head.parcels) * Parcel::WORDS * 8)?;
             split(&pool.peek(index, from, len)?)
         }
-    }
-}
-
-struct Writer<'a>(&'a mut Payload);
-
-impl postcard::ser_flavors::Flavor for Writer<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend(data);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.extend(&[data]);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
     }
 }

@@ -21,6 +21,8 @@ use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{BlockIndex, ExecutorId, Generation, Word};
 use crate::shm::ShmSafe;
 
+use super::Outcome;
+
 /// Words of payload.
 pub const PAYLOAD_WORDS: usize = 6;
 
@@ -57,33 +59,6 @@ pub enum TaskState {
     Pending = 5,
     /// It has run, and its result is in the slot; its executor tells those that depend on it.
     Finishing = 6,
-}
-
-/// How a run ended, from the worker's point of view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Outcome {
-    /// Not run yet: the payload holds arguments.
-    None = 0,
-    /// The payload is the encoded value.
-    Value = 1,
-    /// As `Value`, and the value is an `Err`.
-    ReturnedErr = 2,
-    /// It panicked; the payload is the encoded `(message, location)`.
-    Panicked = 3,
-    /// The arguments could not be decoded; the payload is a message.
-    BadArguments = 4,
-    /// The result could not be encoded; the payload is a message.
-    BadResult = 5,
-    /// The result did not fit into the pool; the payload is a message.
-    NoMemory = 6,
-    /// What the slot says of the task makes no sense; the payload is a message.
-    Damaged = 7,
-    /// Its worker ended; the payload is the encoded [`Death`](crate::prim::Death). Of
-    /// spawned tasks only, written by the host.
-    Lost = 8,
-    /// Not begun, for the task that it is part of was cancelled. Of spawned tasks only.
-    Cancelled = 9,
 }
 
 /// Where the payload's bytes are.
@@ -165,6 +140,9 @@ impl Head {
             7 => Outcome::Damaged,
             8 => Outcome::Lost,
             9 => Outcome::Cancelled,
+            10 => Outcome::MarkedArguments,
+            11 => Outcome::MarkedValue,
+            12 => Outcome::MarkedErr,
             _ => return None,
         };
         let place = match (raw >> 28) & 1 {
@@ -551,7 +529,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert_eq!(Head::unpack(49, &[0; 6]), None, "49 bytes inline");
-        assert_eq!(Head::unpack(10 << 24, &[0; 6]), None, "no such outcome");
+        assert_eq!(Head::unpack(13 << 24, &[0; 6]), None, "no such outcome");
         assert_eq!(Head::unpack(1 << 28, &[u64::MAX; 6]), None, "no such block");
     }
 }

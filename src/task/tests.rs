@@ -49,6 +49,7 @@ fn cancelled_tasks_are_not_claimed() {
 fn call(entry: Run, arguments: &[u8]) -> (Outcome, Vec<u8>) {
     let mut result = Payload::new();
     let mut call = Call {
+        is_marked: false,
         arguments,
         incoming: &mut Vec::new(),
         result: &mut result,
@@ -58,7 +59,11 @@ fn call(entry: Run, arguments: &[u8]) -> (Outcome, Vec<u8>) {
     (outcome, result.bytes().to_vec())
 }
 
-fn entry_for<F: Fn(A) -> R + 'static, A: serde::de::DeserializeOwned, R: serde::Serialize>(
+fn entry_for<
+    F: Fn(A) -> R + 'static,
+    A: serde::de::DeserializeOwned,
+    R: serde::Serialize + serde::de::DeserializeOwned,
+>(
     _: F,
 ) -> Entry {
     entry_of::<F, A, R>()
@@ -277,7 +282,7 @@ fn pieces_of_a_payload_stand_one_behind_the_other() {
         random as usize % bound
     };
     for round in 0..5_000 {
-        let (mut payload, mut expected) = (Payload::new(), Vec::new());
+        let (mut payload, mut expected) = (Payload::new(), Vec::<u8>::new());
         for _ in 0..below(20) {
             // Mostly short, as an encoder's are.
             let len = if below(8) == 0 { below(60) } else { below(11) };

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Death, TaskError};
 use crate::pool::Transfer;
 use crate::prim::Hint;
-use crate::task::{Finished, Outcome, Payload};
+use crate::task::{Fault, Finished, Outcome, Payload, decode, untold};
 
 use super::nest::Nest;
 
@@ -159,16 +159,16 @@ impl<R: DeserializeOwned> Child<R> {
             return wait(nest, child);
         };
         if outcome == Outcome::Value && buffers.is_empty() {
-            return postcard::from_bytes(payload.bytes()).map_err(undecodable);
+            return decode(payload.bytes(), false).map_err(undecodable::<R>);
         }
-        decode(outcome, payload, buffers)
+        decode_any(outcome, payload, buffers)
     }
 }
 
 /// The value of a child that was run on the spot, or why it has none.
 #[cold]
 #[inline(never)]
-fn decode<R: DeserializeOwned>(
+fn decode_any<R: DeserializeOwned>(
     outcome: Outcome,
     payload: Payload,
     buffers: Vec<Transfer>,
@@ -179,7 +179,7 @@ fn decode<R: DeserializeOwned>(
         parcels: 0,
         buffers,
     };
-    value_of(finished, "")?.decode().map_err(undecodable)
+    value_of(finished, "")?.decode().map_err(undecodable::<R>)
 }
 
 /// The value of a child that is run elsewhere, or was, or has more than a few bytes.
@@ -188,18 +188,18 @@ fn wait<R: DeserializeOwned>(nest: &Nest, child: Hint) -> Result<R, TaskError> {
     let mut words = [0; _];
     if let Some(len) = nest.wait_briefly(child, &mut words) {
         let bytes: &[u8] = bytemuck::cast_slice(&words);
-        return postcard::from_bytes(&bytes[..len]).map_err(undecodable);
+        return decode(&bytes[..len], false).map_err(undecodable::<R>);
     }
     let name = nest.name(child).unwrap_or_default();
     let finished = value_of(nest.wait(child)?, name)?;
-    finished.decode().map_err(undecodable)
+    finished.decode().map_err(undecodable::<R>)
 }
 
 /// What has come of the run of a function of that name, if it has a value.
 #[cold]
 fn value_of(finished: Finished, name: &'static str) -> Result<Finished, TaskError> {
     match finished.outcome {
-        Outcome::Value | Outcome::ReturnedErr => Ok(finished),
+        outcome if outcome.is_value() => Ok(finished),
         Outcome::Lost => Err(TaskError::WorkerDied {
             task: name,
             name: None,
@@ -212,9 +212,9 @@ fn value_of(finished: Finished, name: &'static str) -> Result<Finished, TaskErro
 }
 
 #[cold]
-fn undecodable(error: postcard::Error) -> TaskError {
+fn undecodable<R>(fault: Fault) -> TaskError {
     TaskError::Result {
-        message: format!("it does not decode as the expected type: {error}"),
+        message: untold::<R>(&fault),
     }
 }
 

@@ -195,7 +195,8 @@ impl Executor {
             .runner
             .run(hint, &mut self.scratch, &mut self.shows_ready)?;
         self.has_news = true;
-        self.is_urgent |= ran.outcome != Outcome::Value || ran.is_awaited;
+        self.is_urgent |=
+            !matches!(ran.outcome, Outcome::Value | Outcome::MarkedValue) || ran.is_awaited;
         if !self.completions.stage(hint.pack()) {
             // No room for the hint: the word is Done all the same, and the host
             // is told to look at all words.

@@ -225,6 +225,7 @@ impl Runner {
             (Some(entry), Ok(mut incoming)) => {
                 let mut call = Call {
                     arguments: arguments.bytes(),
+                    is_marked: arguments.is_marked(),
                     incoming: &mut incoming,
                     result: &mut payload,
                     outgoing: &mut buffers,
@@ -379,6 +380,7 @@ impl Runner {
         let value = &bytes[..bytes.len() - arguments.len() * Parcel::WORDS * 8];
         let mut call = Call {
             arguments: value,
+            is_marked: head.outcome.is_marked(),
             incoming,
             result: payload,
             outgoing,

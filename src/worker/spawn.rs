@@ -21,7 +21,8 @@ use crate::pool::{Transfer, encoding};
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
 use crate::task::{
-    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, TaskState, entry_of,
+    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, TaskState, encode,
+    entry_of, untold,
 };
 
 use super::nest::Nest;
@@ -39,10 +40,11 @@ impl Nest {
     {
         let entry = entry_of::<F, A, R>();
         let mut payload = Payload::new();
-        let (encoded, holds) = encoding(|| payload.encode(&args));
-        if encoded.is_ok() && holds.is_empty() && payload.is_inline() {
+        let (encoded, holds) = encoding(|| encode(&args, &mut payload));
+        if encoded.is_ok() && holds.is_empty() && payload.is_plain() {
             return child(self.queue_plain(entry, &mut payload));
         }
+        let encoded = encoded.map_err(|fault| untold::<A>(&fault));
         // Then it shows whether others have the loans among them.
         drop(args);
         child(self.queue_any(entry, encoded, &mut payload, holds))
@@ -101,7 +103,7 @@ impl Nest {
     fn queue_any(
         &self,
         entry: Entry,
-        encoded: postcard::Result<()>,
+        encoded: Result<(), String>,
         payload: &mut Payload,
         holds: Vec<Transfer>,
     ) -> Hint {
@@ -112,7 +114,7 @@ impl Nest {
     fn try_queue(
         &self,
         entry: Entry,
-        encoded: postcard::Result<()>,
+        encoded: Result<(), String>,
         payload: &mut Payload,
         mut holds: Vec<Transfer>,
     ) -> Result<Hint, TaskError> {
@@ -120,7 +122,7 @@ impl Nest {
         let Some(FunctionId(function)) = self.runner.functions.id(entry) else {
             return Err(wrong("the function is not part of the main program".into()));
         };
-        encoded.map_err(|error| wrong(format!("they cannot be encoded: {error}")))?;
+        encoded.map_err(wrong)?;
         if holds.len() > usize::from(u8::MAX) {
             return Err(wrong("more than 255 buffers in one argument".into()));
         }
@@ -158,6 +160,7 @@ impl Nest {
             message: message.into(),
         };
         let mut head = Head::of_arguments(function, 0);
+        head.outcome = Outcome::of_arguments(payload.is_marked());
         head.parcels = holds.len() as u8;
         for hold in holds.iter_mut() {
             let copy = |len| self.runner.pool.alloc(len).map_err(TaskError::of_arguments);
@@ -217,6 +220,7 @@ impl Nest {
         let mut incoming = Vec::new();
         let mut call = Call {
             arguments: &bytes[..len],
+            is_marked: false,
             incoming: &mut incoming,
             result,
             outgoing: buffers,

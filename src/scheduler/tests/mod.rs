@@ -76,7 +76,7 @@ fn job<F, A, R>(scheduler: &Scheduler, _: F, arguments: A) -> Job
 where
     F: Fn(A) -> R + 'static,
     A: DeserializeOwned + Serialize,
-    R: Serialize,
+    R: Serialize + serde::de::DeserializeOwned,
 {
     let mut payload = Payload::new();
     let (encoded, buffers) = encoding(|| payload.encode(&arguments));
@@ -368,6 +368,7 @@ impl Hand {
         self.arguments = parcels;
         self.payload.clear();
         let mut call = Call {
+            is_marked: false,
             arguments: value,
             incoming: &mut self.incoming,
             result: &mut self.payload,

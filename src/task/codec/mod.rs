@@ -1,0 +1,304 @@
+//! How values travel: equal, or not at all.
+//!
+//! Serde does not promise that a type's `Deserialize` asks for what its `Serialize` has
+//! written; formats that say what each value is (JSON, say) get along with that, compact
+//! ones do not, and give another value. So there are two forms, and a third for doubt:
+//!
+//! | form | bytes | for |
+//! | --- | --- | --- |
+//! | plain | values without a word about them | types that were seen to ask for what they have written |
+//! | checked | plain, then the number of its shape, 1 | types of too many shapes to have seen each; the reader compares |
+//! | named | each value says what it is, then 2 | all others: fields that are left out, `flatten`, `untagged`, skipped variants .. |
+//!
+//! All but the plain form are *marked*: the slot says so ([`Outcome`](crate::task::Outcome)).
+//!
+//! **Who decides.** Whoever writes. Each plain value has a *shape*: which calls of serde's
+//! made it ([`shape`]). A shape that a type has not had before is read back on the spot, by
+//! the type's own `Deserialize`; if that asks for the same, by the same names, the shape is
+//! known from then on ([`known`]), and to look that up is all that later values pay. If not,
+//! the type has the named form for good. Each named value is read back, and written again:
+//! if that differs it is refused, as is what cannot be read back at all.
+//!
+//! What serde itself does not show cannot be seen: a field with `skip` is not sent.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::pool::{decoding, encoding, forget_met, met};
+
+use super::Payload;
+
+mod depth;
+mod fault;
+mod known;
+mod named;
+mod plain;
+mod shape;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub use fault::Fault;
+
+use fault::Kind;
+use known::About;
+use plain::{Name, Names, Reader, Writer};
+
+/// Elements that take no byte, in all of a value.
+const ZERO_MAX: u32 = 1 << 20;
+
+/// The last byte of a checked value.
+const CHECKED: u8 = 1;
+/// The last byte of a named value.
+const NAMED: u8 = 2;
+
+#[cold]
+fn too_many() -> Fault {
+    Fault::new(
+        Kind::Beyond,
+        format!("more than {ZERO_MAX} of its elements take no byte: send how many there are"),
+    )
+}
+
+/// Appends a value of the library's own types, in the plain form.
+#[inline(always)]
+pub fn encode_own<T: Serialize + ?Sized>(value: &T, out: &mut Payload) -> Result<(), Fault> {
+    value.serialize(&mut Writer::new(out))
+}
+
+/// Appends a value, in one form or another; for use inside of [`encoding`].
+#[inline(always)]
+pub fn encode<T>(value: &T, out: &mut Payload) -> Result<(), Fault>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let start = out.len();
+    let mut writer = Writer::new(out);
+    let written = value.serialize(&mut writer);
+    let shape = writer.shape;
+    if written.is_ok() && known::is_known(id::<T>(), shape) {
+        return Ok(());
+    }
+    settle(value, out, start, written, shape)
+}
+
+/// A number of its own for each type; types with the same code may share one.
+#[inline(always)]
+fn id<T>() -> usize
+where
+    T: Serialize + DeserializeOwned,
+{
+    type Settle<T> = fn(&T, &mut Payload, usize, Result<(), Fault>, u64) -> Result<(), Fault>;
+    let settle: Settle<T> = settle::<T>;
+    settle as usize
+}
+
+/// What is done about a value whose shape is not known to be well.
+#[cold]
+#[inline(never)]
+fn settle<T>(
+    value: &T,
+    out: &mut Payload,
+    start: usize,
+    written: Result<(), Fault>,
+    shape: u64,
+) -> Result<(), Fault>
+where
+    T: Serialize + DeserializeOwned,
+{
+    if let Err(fault) = written {
+        return match fault.kind() {
+            Kind::Beyond => Err(fault),
+            // What it says about one form may not be so for another.
+            Kind::Own | Kind::Mismatch => named(value, out, start),
+            Kind::Unfit => {
+                known::needs_names(id::<T>());
+                named(value, out, start)
+            }
+        };
+    }
+    match known::about(id::<T>(), shape) {
+        About::Well => Ok(()),
+        About::Named => named(value, out, start),
+        About::Doubted => checked(value, out, start),
+        About::New => first(value, out, start, shape),
+    }
+}
+
+/// Forgets what was written of a value.
+fn rewind(out: &mut Payload, start: usize) {
+    out.truncate(start);
+    forget_met();
+}
+
+/// Writes the plain form once more, with a list of names.
+fn write_with_names<T>(
+    value: &T,
+    out: &mut Payload,
+    start: usize,
+) -> Result<(u64, Vec<Name>), Fault>
+where
+    T: Serialize,
+{
+    rewind(out, start);
+    let mut writer = Writer::new(out);
+    writer.names = Some(Vec::new());
+    value.serialize(&mut writer)?;
+    Ok((writer.shape, writer.names.unwrap_or_default()))
+}
+
+/// A value of a shape that was not seen before.
+fn first<T>(value: &T, out: &mut Payload, start: usize, shape: u64) -> Result<(), Fault>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let (again, names) = write_with_names(value, out, start)?;
+    let Some(mut buffers) = met().filter(|_| again == shape) else {
+        // There is only one of a writable buffer: it cannot be read back here.
+        return checked(value, out, start);
+    };
+    let bytes = &out.bytes()[start..];
+    let read_back = || {
+        let mut reader = Reader::new(bytes, Names::Compared(&names));
+        drop(T::deserialize(&mut reader)?);
+        let is_all = reader.rest.is_empty() && matches!(reader.names, Names::Compared([]));
+        Ok::<_, Fault>(is_all && reader.shape == shape)
+    };
+    match catch_unwind(AssertUnwindSafe(|| decoding(&mut buffers, read_back))) {
+        Ok(Ok(true)) => {
+            known::is_well(id::<T>(), shape);
+            Ok(())
+        }
+        Ok(Err(fault)) if fault.is_beyond() => Err(fault),
+        // Perhaps it is this value alone that it does not like.
+        Ok(Err(fault)) if fault.kind() == Kind::Own => named(value, out, start),
+        Ok(Ok(false) | Err(_)) => {
+            known::needs_names(id::<T>());
+            named(value, out, start)
+        }
+        // Whoever receives it will have to say so.
+        Err(_) => checked(value, out, start),
+    }
+}
+
+/// Has the reader compare the shape.
+fn checked<T: Serialize>(value: &T, out: &mut Payload, start: usize) -> Result<(), Fault> {
+    let (shape, names) = write_with_names(value, out, start)?;
+    let variants = names.iter().filter_map(|name| match name {
+        Name::Variant(name) => Some(name),
+        Name::Field(_) => None,
+    });
+    let sum = variants.fold(0, |sum, name| shape::and_name(sum, name));
+    out.extend(&shape::and(shape, sum).to_le_bytes());
+    out.mark(CHECKED);
+    Ok(())
+}
+
+/// The named form; only if it gives the value back.
+fn named<T>(value: &T, out: &mut Payload, start: usize) -> Result<(), Fault>
+where
+    T: Serialize + DeserializeOwned,
+{
+    rewind(out, start);
+    let mut writer = named::Writer::default();
+    value.serialize(&mut writer)?;
+    let bytes = writer.out;
+    if let Some(mut buffers) = met() {
+        let read_back = || {
+            let value = decode_named::<T>(&bytes)?;
+            let mut writer = named::Writer::default();
+            let (written, _) = encoding(|| value.serialize(&mut writer));
+            written?;
+            Ok::<_, Fault>(
+                writer.out == bytes || named::digest(&writer.out) == named::digest(&bytes),
+            )
+        };
+        let is_same = catch_unwind(AssertUnwindSafe(|| decoding(&mut buffers, read_back)));
+        match is_same {
+            // Whoever receives it will have to say so, if it panics there too.
+            Ok(Ok(true)) | Err(_) => {}
+            Ok(Ok(false)) => {
+                return Err(Fault::new(
+                    Kind::Own,
+                    "read back it is another value (a field that is left out gets another default, or another variant fits too)",
+                ));
+            }
+            Ok(Err(fault)) => {
+                let words = format!("it cannot be read back: {fault}");
+                return Err(Fault::new(fault.kind(), words));
+            }
+        }
+    }
+    out.extend(&bytes);
+    out.mark(NAMED);
+    Ok(())
+}
+
+fn decode_named<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    let mut reader = named::Reader::new(bytes);
+    let value = T::deserialize(&mut reader)?;
+    all_read(value, reader.rest)
+}
+
+#[inline(always)]
+fn all_read<T>(value: T, rest: &[u8]) -> Result<T, Fault> {
+    if rest.is_empty() {
+        return Ok(value);
+    }
+    Err(left_over(rest.len()))
+}
+
+#[cold]
+fn left_over(len: usize) -> Fault {
+    Fault::mismatch(format!(
+        "{len} bytes are left behind it: it does not read what was written"
+    ))
+}
+
+/// Reads a value that [`encode`] has written; what it says of it is in `is_marked`.
+#[inline(always)]
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], is_marked: bool) -> Result<T, Fault> {
+    if is_marked {
+        return decode_marked(bytes);
+    }
+    let mut reader = Reader::new(bytes, Names::Ignored);
+    let value = T::deserialize(&mut reader)?;
+    all_read(value, reader.rest)
+}
+
+#[cold]
+#[inline(never)]
+fn decode_marked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    match bytes.split_last() {
+        Some((&NAMED, bytes)) => decode_named(bytes),
+        Some((&CHECKED, bytes)) => {
+            let (bytes, shape) = bytes.split_last_chunk().ok_or_else(Fault::short)?;
+            let mut reader = Reader::new(bytes, Names::Summed(0));
+            let value = T::deserialize(&mut reader)?;
+            let Names::Summed(sum) = reader.names else {
+                return Err(Fault::short());
+            };
+            if shape::and(reader.shape, sum) != u64::from_le_bytes(*shape) {
+                return Err(Fault::mismatch("it does not read what was written"));
+            }
+            all_read(value, reader.rest)
+        }
+        _ => Err(Fault::mismatch("its bytes make no sense")),
+    }
+}
+
+/// Why a value of type `T` does not travel, in words.
+#[cold]
+pub fn untold<T: ?Sized>(fault: &Fault) -> String {
+    format!("`{}`: {fault}", std::any::type_name::<T>())
+}
+
+/// Drops a value that was refused: if it is too deep to be sent it may be too deep for this
+/// stack.
+#[cold]
+pub fn drop_deep<T>(value: T, fault: &Fault) {
+    if fault.is_beyond() {
+        depth::on_much(|| drop(value));
+    }
+}
