@@ -106,8 +106,14 @@ impl Runtime {
     /// serde values; large data travel as [`Shared`](crate::Shared) or
     /// [`Loan`](crate::Loan), without a copy.
     ///
+    /// A value without size in the closure, such as `()` or a marker, is made anew in the
+    /// worker, which is another process: it proves nothing of what was done in this one. A
+    /// type whose values say that a library was initialised here must not be captured, unless
+    /// the worker has done so too
+    /// ([`Builder::worker_init`](Builder::worker_init)).
+    ///
     /// Waits while [`queue_capacity`](Builder::queue_capacity) tasks are in flight,
-    /// or while there is no memory for long arguments. It does not fail: what goes
+    /// or while there is no memory for long arguments, until anybody frees some. It does not fail: what goes
     /// wrong is told by [`Handle::join`]. The task is run at most once; see
     /// [`Runtime::task`] for more.
     ///

@@ -21,6 +21,19 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// A function to be run, with settings; made by
 /// [`Runtime::task`](crate::Runtime::task).
 ///
+/// A setting holds in every way to submit the task, but for these:
+///
+/// | setting | where it differs |
+/// | --- | --- |
+/// | [`retry`](Task::retry), [`retry_when`](Task::retry_when) | [`chunked`](Task::chunked) and [`reduce`](Task::reduce) run each item by itself then; what combines is not tried again |
+/// | [`safe_to_repeat`](Task::safe_to_repeat), deadlines, [`limited`](Task::limited) | in `chunked` and `reduce` they are said of a chunk of items; in `reduce` of what combines, too |
+/// | deadlines | after [`spawn_after`](Task::spawn_after) they count from when the task is queued |
+/// | [`memoized`](Task::memoized) | [`spawn`](Task::spawn) alone, without buffers among the arguments |
+/// | [`in_flight`](Task::in_flight) | `map` and what is made of it |
+///
+/// What a task spawns itself ([`spawn`](crate::spawn)) has no settings of its own: it is
+/// cancelled, and sees the deadline, as part of that task.
+///
 /// ```
 /// # pinfold::test_setup!();
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

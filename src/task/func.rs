@@ -16,7 +16,9 @@
 //! memory leads to no gate, and is refused, instead of to the middle of some code.
 //!
 //! `F` itself has no size (a `fn` item, or a closure that captures nothing), so there
-//! is nothing to send: its value can be made from nothing.
+//! is nothing to send: its value can be made from nothing. A closure may also capture values
+//! without size; a worker makes them from nothing, too, though it is another process than the
+//! one that was given them. [`Runtime::spawn`](crate::Runtime::spawn) says so.
 
 use std::any::Any;
 use std::marker::PhantomData;

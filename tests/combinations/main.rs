@@ -77,7 +77,14 @@ fn of_seed(seed: u64) -> (usize, usize) {
     println!("seed {seed}: {} cases", rows.len());
     let only = setting("CASE");
     let start = || {
-        let builder = Runtime::builder().workers(3);
+        let mut builder = Runtime::builder().workers(3);
+        // Some wait for room in the queue, some for memory.
+        if seed.is_multiple_of(2) {
+            builder = builder.queue_capacity(4);
+        }
+        if seed.is_multiple_of(3) {
+            builder = builder.memory_cap(2 << 20);
+        }
         builder.start().expect("a runtime starts")
     };
     let mut rt = start();

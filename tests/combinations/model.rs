@@ -100,6 +100,10 @@ fn follow(
         }
         Step::Late => {
             ends.insert((End::Late, ran));
+            if run == 0 {
+                // The machine was busy.
+                ends.insert((End::Late, 0));
+            }
         }
         Step::Cancelled => {
             ends.insert((End::Cancelled, ran));

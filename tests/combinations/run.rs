@@ -15,7 +15,7 @@ use crate::case::{
 };
 use crate::model::{End, ends};
 use crate::task::{
-    Arg, BUFFER, FILLER, LONG, Owned, Value, bystander, byte, combine, gate, pad_made, run,
+    Arg, BUFFER, FILLER, LONG, Owned, Value, before, bystander, byte, combine, gate, pad_made, run,
     run_after, run_nested, runs, varint,
 };
 
@@ -78,12 +78,19 @@ pub fn check(rt: &Runtime, case: Case, number: u32) -> Result<(), String> {
     if rt.spawn(|n: u32| n + 1, 1).join() != Ok(2) {
         return Err("a task after it has no value".into());
     }
-    is_clean(rt)?;
-    let left: Vec<_> = world.limits.iter().map(|l| l.total() - l.free()).collect();
-    if left != [0, 0] {
-        return Err(format!("of its limits are taken: {left:?}"));
+    // One that nobody has joined may wait for another, or for its next attempt.
+    let give_up = Instant::now() + Duration::from_secs(20);
+    loop {
+        is_clean(rt)?;
+        let left: Vec<_> = world.limits.iter().map(|l| l.total() - l.free()).collect();
+        if left == [0, 0] {
+            return Ok(());
+        }
+        if Instant::now() > give_up {
+            return Err(format!("of its limits are taken: {left:?}"));
+        }
+        std::thread::sleep(Duration::from_micros(300));
     }
-    Ok(())
 }
 
 /// Nothing is left, and nothing damaged.
@@ -272,7 +279,7 @@ impl World<'_> {
                 Ok(seen)
             }
             Way::After => {
-                let before = self.rt.spawn(|n: u32| n, 5);
+                let before = self.rt.spawn(before, self.number);
                 let task = with_settings(self, self.rt.task(run_after));
                 self.join(task.spawn_after(&before, argument))
             }
@@ -409,6 +416,11 @@ impl World<'_> {
         let most = allowed.iter().map(|(_, runs)| *runs).max().unwrap_or(0);
         let Some(outcome) = seen.outcome else {
             let give_up = Instant::now() + LONG;
+            // One that waits for another is not in flight yet.
+            let is_accepted = allowed.iter().all(|(_, runs)| *runs > 0);
+            while is_accepted && runs(self.number) == 0 && Instant::now() < give_up {
+                std::thread::sleep(Duration::from_micros(300));
+            }
             while self.rt.stats().tasks.in_flight > 1 && Instant::now() < give_up {
                 std::thread::sleep(Duration::from_micros(300));
             }
@@ -491,7 +503,9 @@ impl World<'_> {
             Err(TaskError::Poison { attempts, .. }) if attempts.len() == self.case.lives() => {
                 End::Poison
             }
-            Err(TaskError::DeadlineExceeded { begun: true, .. }) => End::Late,
+            Err(TaskError::DeadlineExceeded { begun, .. }) if *begun == (runs(self.number) > 0) => {
+                End::Late
+            }
             Err(TaskError::Cancelled) => End::Cancelled,
             Err(TaskError::Arguments { message }) if message.contains("Loan") => End::Arguments,
             other => return Err(format!("{other:?}")),

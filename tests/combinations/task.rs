@@ -127,9 +127,18 @@ pub fn run(arg: Arg) -> Value {
     }
 }
 
+/// What another depends on: up to two buffers are in its value.
+pub fn before(number: u32) -> (u32, Vec<Shared>) {
+    let buffers = (0..number % 3).map(|_| loan(byte(number)).publish());
+    (number, buffers.collect())
+}
+
 /// Of a task that depends on another.
-pub fn run_after((arg, before): (Arg, u32)) -> Value {
-    assert_eq!(before, 5);
+pub fn run_after((arg, (number, buffers)): (Arg, (u32, Vec<Shared>))) -> Value {
+    let is_as_sent = number == arg.number
+        && buffers.len() as u32 == number % 3
+        && buffers.iter().all(|s| s[..] == [byte(number); BUFFER]);
+    assert!(is_as_sent, "an input of case {number} has changed");
     run(arg)
 }
 
