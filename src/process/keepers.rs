@@ -5,6 +5,7 @@
 //! if the word is wrong, the memory is kept until the zygote ends.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -68,6 +69,36 @@ impl Keepers {
                 tracing::warn!(pid, %error, "a keeper cannot be ended: its memory is kept");
             }
         }
+    }
+
+    /// Ends those of living workers, for there are no processes left, and waits until they have
+    /// ended; false if there were none. `is_worker` says who is none.
+    pub fn let_go(&mut self, is_worker: impl Fn(i32) -> bool) -> bool {
+        let Some(fold) = self.fold.clone() else {
+            return false;
+        };
+        let before = self.dying.len();
+        for record in fold.executors.iter() {
+            // Relaxed: a number that is not true does no harm. Its worker writes it once.
+            let pid = record.status.keeper.load(Ordering::Relaxed) as i32;
+            if pid > 0 && !is_worker(pid) {
+                // Relaxed: as above. The number may be another's soon.
+                record.status.keeper.store(0, Ordering::Relaxed);
+                self.dismiss(pid);
+            }
+        }
+        let had_any = self.dying.len() > before;
+        let until = Instant::now() + LAST_WAIT;
+        while had_any && !self.dying.is_empty() && Instant::now() < until {
+            let fds: Vec<BorrowedFd<'_>> = self.dying().collect();
+            let left = until.saturating_duration_since(Instant::now());
+            if pidfd::wait_any(&fds, Some(left)).is_err() {
+                break;
+            }
+            drop(fds);
+            self.reap();
+        }
+        had_any
     }
 
     /// Readable when one has ended.

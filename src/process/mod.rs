@@ -32,6 +32,7 @@ mod host;
 mod keepers;
 mod logs;
 mod role;
+mod serving;
 mod zygote;
 
 pub use control::WorkerOrder;

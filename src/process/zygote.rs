@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getpid, getppid};
 use crate::layout::{Fold, Plan};
 use crate::prim::Death;
 use crate::shm::Segment;
-use crate::sys::calls::{self, again, explained_io, is_shortage, refused};
+use crate::sys::calls::{self, again, refused};
 use crate::sys::{
     BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd,
     privileges, restore_stderr, signals, socket, stderr,
@@ -22,6 +22,7 @@ use crate::sys::{
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
 use super::keepers::Keepers;
 use super::logs::{LogWriter, level_of};
+use super::serving::Serving;
 
 /// What a worker begins with.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub struct WorkerStart {
 
 /// Where a worker hears what it is to be.
 #[derive(Debug)]
-enum Orders {
+pub(super) enum Orders {
     Known(WorkerOrder),
     /// A spare waits for them.
     Socket(OwnedFd),
@@ -69,14 +70,14 @@ impl WorkerStart {
     }
 }
 
-struct Child {
-    pid: i32,
-    pidfd: OwnedFd,
-    words: Option<TextFile>,
+pub(super) struct Child {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    pub words: Option<TextFile>,
     /// Which worker it was made to be; `None`: a spare.
-    worker: Option<u32>,
+    pub worker: Option<u32>,
     /// The host has no descriptor of it, and is told when it ends.
-    is_watched: bool,
+    pub is_watched: bool,
 }
 
 /// Whether this process was started to be a zygote. Asks once: the variable is
@@ -171,191 +172,9 @@ fn serve(
         nest,
         children,
         keepers,
+        no_keepers_until: None,
     };
-    loop {
-        let (has_message, has_host) = serving.wait(&host);
-        if !has_host {
-            return Ok(()); // the host is dead
-        }
-        if !has_message {
-            continue;
-        }
-        match receive(socket) {
-            Ok(None) => return Ok(()),
-            Ok(Some((message, _))) => serving.hear(message)?,
-            Err(error) if is_shortage(&error) => std::thread::sleep(SHORTAGE_PAUSE),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// When to try again what there was no memory for.
-const SHORTAGE_PAUSE: Duration = Duration::from_millis(10);
-/// How often.
-const SHORTAGE_TRIES: u32 = 1000;
-
-/// A zygote at work. What there is too little of now costs one order, never the workers.
-struct Serving<'a> {
-    socket: &'a OwnedFd,
-    nest: Nest,
-    children: &'a mut BTreeMap<i32, Child>,
-    keepers: &'a mut Keepers,
-}
-
-impl Serving<'_> {
-    /// Waits; says whether there is a message, and whether the host lives.
-    fn wait(&mut self, host: &OwnedFd) -> (bool, bool) {
-        let watched: Vec<i32> = self
-            .children
-            .values()
-            .filter(|child| child.is_watched)
-            .map(|child| child.pid)
-            .collect();
-        let mut fds = vec![self.socket.as_fd(), host.as_fd()];
-        fds.extend(watched.iter().map(|pid| self.children[pid].pidfd.as_fd()));
-        let keepers = fds.len();
-        fds.extend(self.keepers.dying());
-        let Ok(ready) = pidfd::wait_any(&fds, None) else {
-            std::thread::sleep(SHORTAGE_PAUSE);
-            return (false, true);
-        };
-        drop(fds);
-        if ready[keepers..].contains(&true) {
-            self.keepers.reap();
-        }
-        let ended = watched.iter().zip(&ready[2..keepers]);
-        for (pid, _) in ended.filter(|(_, has_ended)| **has_ended) {
-            if let Some(child) = self.children.get_mut(pid) {
-                child.is_watched = false;
-            }
-            // If this fails the host is gone, which is seen next.
-            let _ = self.tell(&FromZygote::Ended { pid: *pid });
-        }
-        (ready[0], !ready[1])
-    }
-
-    fn hear(&mut self, message: ToZygote) -> std::io::Result<()> {
-        match message {
-            ToZygote::Spawn(order) => self.spawn(order),
-            ToZygote::SpawnSpare => self.spawn_spare(),
-            ToZygote::Reap { pid, keeper } => {
-                if let Some(child) = self.children.remove(&pid) {
-                    self.tell(&FromZygote::Exited {
-                        pid,
-                        death: reap(pid),
-                        words: child.words.and_then(|words| words.tail()),
-                    })?;
-                }
-                if !self.children.contains_key(&keeper) {
-                    self.keepers.dismiss(keeper);
-                }
-                Ok(())
-            }
-            ToZygote::Again { pid } => {
-                if let Some(child) = self.children.get_mut(&pid) {
-                    child.is_watched = true;
-                }
-                self.announce(pid)
-            }
-            ToZygote::Kill { pid } => {
-                if let Some(child) = self.children.get(&pid) {
-                    let _ = pidfd::kill(child.pidfd.as_fd());
-                }
-                Ok(())
-            }
-            ToZygote::Hello { .. } => Err(Error::other("a second hello")),
-        }
-    }
-
-    fn spawn(&mut self, order: WorkerOrder) -> std::io::Result<()> {
-        let worker = order.worker;
-        // Without it only the words are missing.
-        let words = order
-            .capture_stderr
-            .then(TextFile::new)
-            .and_then(Result::ok);
-        match self.nest.hatch(Orders::Known(order), words.as_ref()) {
-            Ok((pid, pidfd)) => {
-                self.keep(pid, pidfd, words, Some(worker));
-                self.announce(pid)
-            }
-            Err(reason) => self.tell(&FromZygote::NotSpawned { worker, reason }),
-        }
-    }
-
-    fn spawn_spare(&mut self) -> std::io::Result<()> {
-        let (ours, theirs) = match socket::pair() {
-            Ok(pair) => pair,
-            Err(error) => {
-                let reason = refused("socketpair", "to talk to a spare")(error).to_string();
-                return self.tell(&FromZygote::NoSpare(reason));
-            }
-        };
-        match self.nest.hatch(Orders::Socket(theirs), None) {
-            Ok((pid, pidfd)) => {
-                let spare = FromZygote::Spare { pid };
-                let sent = send(self.socket, &spare, &[pidfd.as_fd(), ours.as_fd()]);
-                self.keep(pid, pidfd, None, None);
-                match sent {
-                    Err(error) if is_shortage(&error) => {
-                        // It ends when nobody has the other end of its socket.
-                        drop(ours);
-                        if self.children.remove(&pid).is_some() {
-                            reap(pid);
-                        }
-                        self.tell(&FromZygote::NoSpare(explained_io(&error)))
-                    }
-                    sent => sent,
-                }
-            }
-            Err(reason) => self.tell(&FromZygote::NoSpare(reason)),
-        }
-    }
-
-    fn keep(&mut self, pid: i32, pidfd: OwnedFd, words: Option<TextFile>, worker: Option<u32>) {
-        let child = Child {
-            pid,
-            pidfd,
-            words,
-            worker,
-            is_watched: false,
-        };
-        self.children.insert(pid, child);
-    }
-
-    /// Sends a worker's pidfd; if that cannot be, says at least that the worker is there.
-    fn announce(&self, pid: i32) -> std::io::Result<()> {
-        let Some(Child {
-            worker: Some(worker),
-            pidfd,
-            ..
-        }) = self.children.get(&pid)
-        else {
-            return Ok(());
-        };
-        let spawned = FromZygote::Spawned {
-            worker: *worker,
-            pid,
-        };
-        match send(self.socket, &spawned, &[pidfd.as_fd()]) {
-            Err(error) if is_shortage(&error) => self.tell(&spawned),
-            sent => sent,
-        }
-    }
-
-    /// Says something that needs no descriptor, as soon as there is memory for it.
-    fn tell(&self, message: &FromZygote) -> std::io::Result<()> {
-        let mut tries = 0;
-        loop {
-            match send(self.socket, message, &[]) {
-                Err(error) if is_shortage(&error) && tries < SHORTAGE_TRIES => {
-                    tries += 1;
-                    std::thread::sleep(SHORTAGE_PAUSE);
-                }
-                sent => return sent,
-            }
-        }
-    }
+    serving.run(&host)
 }
 
 /// How long an ending zygote waits for each killed worker.
@@ -440,7 +259,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
 }
 
 /// What every worker of the fold is made with.
-struct Nest {
+pub(super) struct Nest {
     expedited: bool,
     fold: Fold,
     /// Held by every process of the nest.
@@ -455,8 +274,14 @@ struct Nest {
 }
 
 impl Nest {
-    /// Forks a process; says why it could not.
-    fn hatch(&self, orders: Orders, words: Option<&TextFile>) -> Result<(i32, OwnedFd), String> {
+    /// Forks a process; says why it could not. If there may be no more processes, `make_room`
+    /// may see to that there may; it says whether it has.
+    pub fn hatch(
+        &self,
+        orders: Orders,
+        words: Option<&TextFile>,
+        make_room: impl FnOnce() -> bool,
+    ) -> Result<(i32, OwnedFd), String> {
         let cpu = match &orders {
             Orders::Known(order) => order.only_cpu(),
             Orders::Socket(_) => None,
@@ -474,7 +299,11 @@ impl Nest {
             .map_err(|error| {
                 refused("pidfd_open", "to hear of a worker's end")(error).to_string()
             })?;
-        match alone.fork() {
+        let mut forked = alone.fork();
+        if matches!(forked, Err(Errno::EAGAIN)) && make_room() {
+            forked = alone.fork();
+        }
+        match forked {
             Ok(Forked::Child) => {
                 drop(room);
                 self.become_worker(orders, words)

@@ -335,8 +335,11 @@ impl Builder {
     ///
     /// A keeper costs no memory of its own but what the kernel needs for a process (some
     /// 30 KiB), and one more of the processes that a limit may allow; tools that add up
-    /// the memory of processes count a worker's twice. Where no process can be made, and in
-    /// a worker that has become another user's, there is none.
+    /// the memory of processes count a worker's twice ([`WorkerStats::keeper`](crate::WorkerStats)
+    /// says which to leave out). There are none where they would take more than an eighth of
+    /// the processes that may be (`ulimit -u`, pids.max); they are let go of when a worker cannot
+    /// be started because there are no processes left; and a worker that has become another
+    /// user's has none.
     ///
     /// Turn keepers off
     /// - if tasks read files into [buffers](crate::Loan) by `io_submit`, the older of

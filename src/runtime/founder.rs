@@ -18,6 +18,9 @@ use crate::topology::{self, Topology};
 
 use super::attendant::attend;
 
+/// Keepers take no more than this part of the processes that may be; else there are none.
+const KEEPER_SHARE: u64 = 8;
+
 /// All it takes to found a fold.
 #[derive(Debug)]
 pub struct Founder {
@@ -121,9 +124,13 @@ impl Founder {
             spares: config.spares as u32,
         };
         let mut orders = orders(shape, &topology, config.pin, allowed_cpus);
+        // A keeper takes one of the processes that may be.
+        let enough = KEEPER_SHARE * u64::from(shape.workers);
+        let has_keepers =
+            config.keepers && topology::process_limit().is_none_or(|limit| limit >= enough);
         for order in &mut orders {
             order.profile = config.profile;
-            order.keeper = config.keepers;
+            order.keeper = has_keepers;
             order.init = init.map(|FunctionId(id)| id);
             order.beat_ms = config
                 .heartbeat

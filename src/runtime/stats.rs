@@ -131,6 +131,9 @@ pub struct WorkerStats {
     pub sleeps: u64,
     /// Log events that were dropped, because the host did not read as fast as it wrote.
     pub logs_dropped: u64,
+    /// The process number of its [keeper](crate::Builder::keepers), 0 if it has none: a process
+    /// of the same memory, which whoever adds up processes should leave out.
+    pub keeper: i32,
     /// Bytes of memory behind the process now (RSS), shared memory that it has touched
     /// included; 0 while it is being replaced.
     pub resident: u64,
@@ -296,6 +299,12 @@ impl WorkerStats {
             resident: resident_bytes(info.pid),
             ..WorkerStats::default()
         };
+        let first = &fold.executors[worker * threads].status;
+        if info.pid != 0 {
+            // Relaxed: it is shown, not believed.
+            let keeper = first.keeper.load(Ordering::Relaxed);
+            stats.keeper = i32::try_from(keeper).unwrap_or(0);
+        }
         for executor in worker * threads..(worker + 1) * threads {
             let record = &fold.executors[executor];
             let status = &record.status;

@@ -24,6 +24,15 @@ pub fn descriptor_limit() -> u64 {
     soft(Resource::RLIMIT_NOFILE).unwrap_or(u64::MAX)
 }
 
+/// How many processes and threads this process's user may have (`ulimit -u`); `None`: any
+/// number, as root may.
+pub fn process_limit() -> Option<u64> {
+    if rustix::process::geteuid().is_root() {
+        return None;
+    }
+    soft(Resource::RLIMIT_NPROC)
+}
+
 fn soft(resource: Resource) -> Option<u64> {
     let (soft, _) = getrlimit(resource).ok()?;
     (soft != RLIM_INFINITY).then_some(soft)

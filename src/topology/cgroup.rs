@@ -70,6 +70,13 @@ impl Cgroups {
             .min()
     }
 
+    /// How many processes and threads there may be.
+    pub fn process_limit(&self) -> Option<u64> {
+        let limit = |(_, dir): (Version, PathBuf)| parse_memory_max(&read(&dir, "pids.max")?);
+        let directories = self.directories("pids").into_iter();
+        directories.filter_map(limit).min()
+    }
+
     /// Every directory whose files may limit this process, for one controller.
     pub(super) fn directories(&self, controller: &str) -> Vec<(Version, PathBuf)> {
         let mut found = Vec::new();

@@ -36,6 +36,16 @@ pub fn memory_limit_bytes() -> Option<u64> {
     machine.into_iter().chain(group).min()
 }
 
+/// How many processes and threads there may be here, with those of others of the same user or
+/// control group. `None` when nothing limits them, or it cannot be read.
+pub(crate) fn process_limit() -> Option<u64> {
+    let group = Cgroups::of_this_process().process_limit();
+    crate::sys::limits::process_limit()
+        .into_iter()
+        .chain(group)
+        .min()
+}
+
 /// Number of workers that fills this process's share of the machine: one per
 /// allowed CPU, no more than the CPU quota pays for, at least one. Cheap, and
 /// the same number [`Topology::default_workers`](super::Topology::default_workers)
