@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::layout::Fold;
 use crate::prim::Death;
 use crate::sys::calls::{errno_of, refused};
-use crate::sys::{Lifeline, TextFile, barrier, fds, pidfd, reap, socket, stderr};
+use crate::sys::{Lifeline, TextFile, barrier, fds, pidfd, reap, socket, stderr, title};
 
 use super::control::{ENV, FromZygote, ToZygote, receive, send};
 use super::hello::{Words, ZygoteError, ended};
@@ -124,7 +124,7 @@ impl Hatching {
         // The socket goes as standard input: the one descriptor that can be passed
         // without a moment in which another thread's child might inherit it.
         let child = Command::new("/proc/self/exe")
-            .arg0("pinfold-zygote")
+            .arg0(title::argument())
             .env(ENV, "1")
             .stdin(Stdio::from(theirs))
             .stderr(Stdio::from(captured))

@@ -16,7 +16,7 @@ use crate::shm::Segment;
 use crate::sys::calls::{self, again, refused};
 use crate::sys::{
     BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd,
-    privileges, restore_stderr, signals, socket, stderr,
+    privileges, restore_stderr, signals, socket, stderr, title,
 };
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
@@ -95,6 +95,7 @@ pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infa
     let mut children = BTreeMap::new();
     let mut keepers = Keepers::default();
     let stdin = std::io::stdin();
+    title::set("zygote", "pinfold-zygote");
     // From here on whatever goes wrong is not that `init` was not called.
     let _ = send(&stdin, &FromZygote::Begun, &[]);
     let status = match fds::take_stdin() {

@@ -29,6 +29,7 @@ pub mod signals;
 pub mod socket;
 #[cfg(loom)]
 mod stand_in;
+pub mod title;
 #[cfg(not(loom))]
 pub mod usage;
 mod words;

@@ -47,7 +47,7 @@ use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
 use crate::sys::calls::explained_io;
 use crate::sys::signals::start_thread;
-use crate::sys::{Home, affinity, barrier, exit_now};
+use crate::sys::{Home, affinity, barrier, exit_now, title};
 use crate::task::{FunctionId, Functions, WorkerState};
 
 pub use child::{Child, spawn};
@@ -151,11 +151,14 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     };
     panics::install(start.fold.clone());
     if start.is_spare() {
+        title::set("spare worker", "pinfold-spare");
         warm_up(&start.fold, &functions);
     }
     let Some(order) = start.order() else {
         exit_now(0); // a spare that is not needed any more
     };
+    let number = order.worker;
+    title::set(&format!("worker {number}"), &format!("pinfold-wk-{number}"));
     #[cfg(feature = "crash-points")]
     if let Some(steps) = order.crash_at {
         crate::prim::counted::end_after(steps, crate::sys::kill_self);
