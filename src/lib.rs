@@ -46,6 +46,8 @@ mod readme {}
 pub mod bench_internals;
 #[cfg(not(loom))]
 mod config;
+#[cfg(not(loom))]
+pub mod doctor;
 mod error;
 #[cfg(not(loom))]
 mod hook;

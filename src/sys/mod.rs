@@ -31,6 +31,8 @@ pub mod socket;
 mod stand_in;
 pub mod title;
 #[cfg(not(loom))]
+pub mod trial;
+#[cfg(not(loom))]
 pub mod usage;
 mod words;
 

@@ -28,6 +28,35 @@ pub fn tests() -> Vec<Trial> {
         test("a_host_that_sandboxes_itself_goes_on", || {
             Host::new("sandboxed_later").run().well();
         }),
+        test("the_doctor_sees_what_is_there", || {
+            let ended = doctor(&[], &[]);
+            assert!(ended.status < 2, "{ended:#?}");
+            for part in ["pidfd_open", "membarrier", "kernel", "a runtime starts"] {
+                assert!(ended.stdout.contains(part), "{ended:#?}");
+            }
+            let json = doctor(&[], &["--json"]);
+            assert_eq!(json.status, ended.status, "{json:#?}");
+            let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+            assert_eq!(json["status"], ended.status);
+            let calls = json["system_calls"].as_array().expect("all calls");
+            assert!(calls.iter().any(|call| call["name"] == "pidfd_open"));
+        }),
+        test("the_doctor_tells_a_loss", || {
+            let ended = doctor(&[refusal(libc::SYS_membarrier, libc::EPERM)], &[]);
+            assert_eq!(ended.status, 1, "{ended:#?}");
+            assert!(ended.stdout.contains("! membarrier"), "{ended:#?}");
+        }),
+        test("the_doctor_tells_why_nothing_works", || {
+            let refused = [refusal(libc::SYS_pidfd_open, libc::ENOSYS)];
+            let ended = doctor(&refused, &[]);
+            assert_eq!(ended.status, 2, "{ended:#?}");
+            let lines = ["X pidfd_open", "ENOSYS", "X no runtime can start"];
+            for line in lines {
+                assert!(ended.stdout.contains(line), "{ended:#?}");
+            }
+            let json = doctor(&refused, &["--json"]);
+            assert!(json.stdout.contains("\"status\": 2"), "{json:#?}");
+        }),
         test("without_pidfd_open_it_says_so", || {
             let ended = without(&[refusal(libc::SYS_pidfd_open, libc::ENOSYS)]);
             let text = life::told(&ended).expect("it cannot work");
@@ -98,6 +127,14 @@ fn try_without((name, number, what): &(&str, libc::c_long, What), errno: i32) {
         }
         What::Replaced => well(&ended, name),
     }
+}
+
+/// `pinfold doctor` where these calls are refused.
+fn doctor(refusals: &[Refusal], words: &[&str]) -> Ended {
+    let filter = Filter::new(refusals);
+    let mut host = Host::of(env!("CARGO_BIN_EXE_pinfold")).arg("doctor");
+    host.command.args(words);
+    host.prepared(move || filter.put_on(false)).run()
 }
 
 #[track_caller]

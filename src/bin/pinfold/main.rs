@@ -1,5 +1,6 @@
 //! `pinfold`: the command-line tool.
 
+mod doctor;
 mod index;
 mod topology;
 
@@ -15,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   pinfold index .                   cut and fingerprint every text file below .
   pinfold topology                  what this machine looks like from here
+  pinfold doctor                    what it lets a runtime do, and what is missing
   pinfold completions bash > /etc/bash_completion.d/pinfold
   pinfold man | man -l -            this page as a man page
   pinfold man index | man -l -      that of a subcommand";
@@ -32,6 +34,7 @@ struct Cli {
 enum Command {
     Index(index::IndexArgs),
     Topology(topology::TopologyArgs),
+    Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Index(args) => index::run(&args),
         Command::Topology(args) => topology::run(args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions { shell } => completions(shell),
         Command::Man { command } => man(command.as_deref()),
     }
