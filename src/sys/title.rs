@@ -8,6 +8,7 @@ use std::ffi::{CStr, OsString, c_char};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::OnceLock;
 
+// SAFETY: the C library has it, with this type.
 unsafe extern "C" {
     /// The C library's: the first argument, where it lies.
     static program_invocation_name: *mut c_char;

@@ -25,10 +25,10 @@ pub enum Tried {
 /// # Errors
 /// What fork(2) or waitpid(2) report.
 pub fn in_a_child(call: fn() -> Result<(), Errno>) -> Result<Tried, Errno> {
+    // In a program with threads an allocation might wait for ever in the child; the C
+    // library mends its own allocator there.
     // SAFETY: the child calls what it is to try, which are system calls with little around
-    // them, and ends by `_exit`. In a program with threads an allocation might wait for ever
-    // in the child, so who calls this has one thread, or a C library that mends its
-    // allocator in a forked child.
+    // them, and ends by `_exit`.
     match unsafe { nix::unistd::fork()? } {
         nix::unistd::ForkResult::Child => {
             let status = match call() {

@@ -191,7 +191,7 @@ fn memory() -> Fact {
 fn shared_memory() -> Fact {
     let value = match nix::sys::statvfs::statvfs("/dev/shm") {
         Ok(stat) => {
-            let bytes = stat.blocks() as u64 * stat.fragment_size() as u64;
+            let bytes = stat.blocks() * stat.fragment_size();
             format!("{}; not used: the memory has no name", size(bytes))
         }
         Err(error) => format!("{error}; not needed: the memory has no name"),
