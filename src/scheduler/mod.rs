@@ -84,7 +84,7 @@ use crate::layout::Fold;
 use crate::lock::{Biased, Guard};
 use crate::pool::Pool;
 use crate::prim::{Priority, ProcessId};
-use crate::sys::fds::Bell;
+use crate::sys::Bell;
 use crate::task::{Functions, Orphans};
 
 use locations::Locations;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::sys::fds::Bell;
+use crate::sys::Bell;
 
 use super::logs::LogCounts;
 

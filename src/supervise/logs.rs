@@ -13,7 +13,7 @@ use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Level, dispatcher};
 
 use crate::process::{LogEvent, LogRead, LogReader, LogWriter, log_channel};
-use crate::sys::fds::Bell;
+use crate::sys::Bell;
 use crate::sys::pidfd;
 use crate::sys::signals::start_thread;
 

@@ -59,7 +59,7 @@ impl Reserve {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fds::Bell;
+    use crate::sys::Bell;
 
     #[test]
     fn what_was_given_up_is_not_taken_again_at_once() {

@@ -46,6 +46,27 @@ fn nothing(how: OFlag) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Opens nothing by each number of a standard stream that leads nowhere: what this process and
+/// the programs that it starts open must not become one.
+pub fn fill_standard() {
+    for number in 0..=STANDARD_MAX {
+        // SAFETY: asks for flags, by a number that may be anybody's.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        if flags >= 0 {
+            continue;
+        }
+        let how = if number == 0 {
+            OFlag::O_RDONLY
+        } else {
+            OFlag::O_WRONLY
+        };
+        if let Ok(null) = nothing(how).and_then(above_standard) {
+            // SAFETY: the number leads nowhere; the copy is not closed on exec.
+            unsafe { libc::dup2(null.as_raw_fd(), number) };
+        }
+    }
+}
+
 /// Closes every descriptor from 3 up but those in `keep`, in a process that was
 /// just forked and owns nothing else: what its parent had open for itself (a lock,
 /// a pipe, a listening socket) must not be kept open by a worker.
@@ -107,35 +128,6 @@ pub fn duplicate(fd: &impl AsFd) -> Result<OwnedFd, Errno> {
     let number = fcntl(fd, lowest)?;
     // SAFETY: the kernel has just made it for us; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
-}
-
-/// A descriptor that one thread rings and another polls.
-#[derive(Debug)]
-pub struct Bell(nix::sys::eventfd::EventFd);
-
-impl Bell {
-    /// A new one, silent.
-    pub fn new() -> Result<Self, Errno> {
-        use nix::sys::eventfd::{EfdFlags, EventFd};
-        EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(Bell)
-    }
-
-    /// Makes the descriptor readable.
-    pub fn ring(&self) {
-        // A full counter is readable already.
-        let _ = self.0.write(1);
-    }
-
-    /// Makes it silent again.
-    pub fn hush(&self) {
-        let _ = self.0.read();
-    }
-}
-
-impl AsFd for Bell {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
-    }
 }
 
 /// The number behind a descriptor.

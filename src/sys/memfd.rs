@@ -7,6 +7,8 @@ use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::calls::{Refused, again, refused};
+use super::fds::above_standard;
+use super::held::Held;
 use super::signals::without_sigxfsz;
 
 /// An anonymous, sparse, sealed memory file.
@@ -17,7 +19,7 @@ use super::signals::without_sigxfsz;
 /// under the others, which is what would turn a memory access into SIGBUS.
 #[derive(Debug)]
 pub struct MemFile {
-    fd: OwnedFd,
+    fd: Held,
     len: usize,
 }
 
@@ -29,7 +31,9 @@ impl MemFile {
     /// would end the process, is not raised.
     pub fn create(name: &str, len: usize) -> Result<Self, Refused> {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let fd = memfd_create(name, flags).map_err(refused("memfd_create", "to make it"))?;
+        let fd = memfd_create(name, flags)
+            .and_then(above_standard)
+            .map_err(refused("memfd_create", "to make it"))?;
         let sized = i64::try_from(len)
             .map_err(|_| Errno::EFBIG)
             .and_then(|size| without_sigxfsz(|| again(|| nix::unistd::ftruncate(&fd, size))));
@@ -37,6 +41,7 @@ impl MemFile {
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))
             .map_err(refused("fcntl(F_ADD_SEALS)", "to keep its size"))?;
+        let fd = Held::new(fd);
         Ok(MemFile { fd, len })
     }
 
@@ -50,6 +55,7 @@ impl MemFile {
         if nix::sys::stat::fstat(&fd)?.st_size != i64::try_from(len).map_err(|_| Errno::EFBIG)? {
             return Err(Errno::EINVAL);
         }
+        let fd = Held::new(fd);
         Ok(MemFile { fd, len })
     }
 
@@ -62,12 +68,22 @@ impl MemFile {
     /// Backs a range with memory, so that too little of it is an error. The contents stay.
     pub fn allocate(&self, offset: usize, len: usize) -> Result<(), Errno> {
         let flags = FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        again(|| fallocate(&self.fd, flags, offset as i64, len as i64))
+        again(|| fallocate(self.fd.get()?, flags, offset as i64, len as i64))
     }
 
     /// Bytes of memory that back the file now.
     pub fn resident(&self) -> Result<u64, Errno> {
-        Ok(nix::sys::stat::fstat(&self.fd)?.st_blocks as u64 * 512)
+        Ok(nix::sys::stat::fstat(self.fd.get()?)?.st_blocks as u64 * 512)
+    }
+}
+
+impl MemFile {
+    /// The descriptor, if it is still that of this file.
+    ///
+    /// # Errors
+    /// `EBADF`: the program has closed it.
+    pub fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.fd.get()
     }
 }
 

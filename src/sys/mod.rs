@@ -13,6 +13,7 @@ pub mod fds;
 mod fork;
 #[cfg(not(loom))]
 pub mod futex;
+mod held;
 #[cfg(not(loom))]
 mod home;
 #[cfg(not(loom))]
@@ -40,6 +41,7 @@ pub use executable::{BuildId, Executable, loader};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
 pub use fork::{Forked, SingleThreaded, exit_now, other_threads};
+pub use held::{Bell, Held};
 #[cfg(not(loom))]
 pub use home::Home;
 pub use lifeline::Lifeline;

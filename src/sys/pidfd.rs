@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use super::fds::above_standard;
 use rustix::event::{
     FdSetElement, FdSetIter, PollFd, PollFlags, fd_set_insert, fd_set_num_elements, poll, select,
 };
@@ -14,7 +15,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 /// Only its parent can be sure that `pid` still means the same process; so the
 /// zygote opens these and sends them to the host.
 pub fn open(pid: i32) -> Result<OwnedFd, Errno> {
-    pidfd_open(Pid::from_raw(pid).ok_or(Errno::SRCH)?, PidfdFlags::empty())
+    let pidfd = pidfd_open(Pid::from_raw(pid).ok_or(Errno::SRCH)?, PidfdFlags::empty())?;
+    above_standard(pidfd).map_err(|error| Errno::from_raw_os_error(error as i32))
 }
 
 /// Sends SIGKILL; a process that is gone already is no error.
@@ -165,7 +167,7 @@ fn select_any(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fds::Bell;
+    use crate::sys::Bell;
     use std::os::fd::AsFd;
 
     /// Both ways of waiting say the same.

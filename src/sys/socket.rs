@@ -11,6 +11,7 @@ use nix::sys::socket::{
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::calls::again;
+use super::fds::above_standard;
 
 /// The longest message, in bytes.
 pub const MESSAGE_MAX: usize = 16 * 1024;
@@ -19,12 +20,7 @@ pub const FDS_MAX: usize = 5;
 
 /// Two connected ends that keep message boundaries, both close-on-exec.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )
+    pair_of(SockType::SeqPacket)
 }
 
 /// Whether `fd` is an end of such a pair, as far as it can be seen.
@@ -41,12 +37,13 @@ pub fn is_control(fd: BorrowedFd<'_>) -> bool {
 
 /// Two connected ends of datagrams, both close-on-exec.
 pub fn datagrams() -> Result<(OwnedFd, OwnedFd), Errno> {
-    socketpair(
-        AddressFamily::Unix,
-        SockType::Datagram,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )
+    pair_of(SockType::Datagram)
+}
+
+fn pair_of(kind: SockType) -> Result<(OwnedFd, OwnedFd), Errno> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let (one, other) = socketpair(AddressFamily::Unix, kind, None, flags)?;
+    Ok((above_standard(one)?, above_standard(other)?))
 }
 
 /// Sends one datagram if there is room for it now. Does not raise SIGPIPE.
@@ -97,14 +94,15 @@ pub fn receive(socket: BorrowedFd<'_>) -> Result<(Vec<u8>, Vec<OwnedFd>), Errno>
             Err(rustix::io::Errno::CONNRESET) => return Ok((Vec::new(), Vec::new())),
             Err(error) => return Err(Errno::from_raw(error.raw_os_error())),
             Ok(message) => {
-                let mut fds = Vec::new();
+                let mut fds: Vec<OwnedFd> = Vec::new();
                 for one in control.drain() {
                     if let RecvAncillaryMessage::ScmRights(rights) = one {
                         fds.extend(rights);
                     }
                 }
                 bytes.truncate(message.bytes);
-                return Ok((bytes, fds));
+                let fds = fds.into_iter().filter_map(|fd| above_standard(fd).ok());
+                return Ok((bytes, fds.collect()));
             }
         }
     }

@@ -9,6 +9,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::uio::pread;
 
 use super::calls::again;
+use super::fds::above_standard;
 
 /// The most that is given back, in bytes.
 const TAIL_MAX: u64 = 2048;
@@ -20,7 +21,8 @@ pub struct TextFile(OwnedFd);
 impl TextFile {
     /// A new one, empty.
     pub fn new() -> Result<Self, Errno> {
-        memfd_create("pinfold-stderr", MFdFlags::MFD_CLOEXEC).map(TextFile)
+        let file = memfd_create("pinfold-stderr", MFdFlags::MFD_CLOEXEC)?;
+        above_standard(file).map(TextFile)
     }
 
     /// A descriptor to write to.

@@ -31,7 +31,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, Priority, ProcessId};
 use crate::ring::{spsc, steal};
 use crate::shm::Segment;
-use crate::sys::fds::Bell;
+use crate::sys::Bell;
 use crate::task::{
     Call, FunctionId, Functions, Head, Outcome as Ran, Payload, Place, TaskState, entry_of,
     split_parcels,

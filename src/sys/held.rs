@@ -1,0 +1,169 @@
+//! Descriptors that are kept for long in a process whose other code may close any number.
+//!
+//! A program that becomes a daemon closes all descriptors that it does not know; the next file
+//! that it opens gets one of these numbers. What is then written by that number, cut or closed
+//! is the program's. So whoever keeps a descriptor notes what it leads to, and looks before
+//! each use whether it still does. A file that another thread opens between the look and the
+//! use cannot be seen; for that reason, what can be done without a descriptor is.
+
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::stat::fstat;
+
+use super::socket::{self, datagrams};
+
+/// A descriptor, and what it led to when it was made.
+#[derive(Debug)]
+pub struct Held {
+    fd: ManuallyDrop<OwnedFd>,
+    what: Option<What>,
+}
+
+/// Device, and number in it: of sockets, pipes and memory files no two are the same. Of
+/// descriptors of processes they are since Linux 6.9; before it is only known that it is
+/// none of the others.
+type What = (u64, u64);
+
+fn what(fd: BorrowedFd<'_>) -> Option<What> {
+    fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+impl Held {
+    /// Keeps `fd`.
+    pub fn new(fd: OwnedFd) -> Self {
+        let what = what(fd.as_fd());
+        let fd = ManuallyDrop::new(fd);
+        Held { fd, what }
+    }
+
+    /// Whether its number still leads to the same.
+    pub fn is_ours(&self) -> bool {
+        self.what.is_some() && what(self.fd.as_fd()) == self.what
+    }
+
+    /// The descriptor, if it is still ours.
+    ///
+    /// # Errors
+    /// `EBADF`: the program has closed it, or has something else by its number.
+    pub fn get(&self) -> Result<BorrowedFd<'_>, Errno> {
+        match self.is_ours() {
+            true => Ok(self.fd.as_fd()),
+            false => Err(Errno::EBADF),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // SAFETY: dropped once, here.
+            unsafe { ManuallyDrop::drop(&mut self.fd) };
+        }
+        // Else the number is the program's, to close or to keep.
+    }
+}
+
+/// Without a look: for polling, which touches nothing.
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What one thread polls, and others ring. If the program closes it, that wakes who polls: of
+/// two ends, the one that is closed makes the other readable.
+#[derive(Debug)]
+pub struct Bell {
+    heard: Held,
+    rung: Held,
+}
+
+impl Bell {
+    /// A new one, silent.
+    pub fn new() -> Result<Self, Errno> {
+        let (heard, rung) = datagrams()?;
+        Ok(Bell {
+            heard: Held::new(heard),
+            rung: Held::new(rung),
+        })
+    }
+
+    /// Makes it readable.
+    pub fn ring(&self) {
+        if let Ok(rung) = self.rung.get() {
+            // Full, it is readable already.
+            let _ = socket::send_now(rung, &[1]);
+        }
+    }
+
+    /// Makes it silent again.
+    pub fn hush(&self) {
+        while let Ok(heard) = self.heard.get()
+            && matches!(socket::receive_now(heard, &mut [0]), Ok(1..))
+        {}
+    }
+
+    /// Whether the program has closed it, so that nobody can ring any more.
+    pub fn is_lost(&self) -> bool {
+        !(self.heard.is_ours() && self.rung.is_ours())
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.heard.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fds::number;
+    use crate::sys::pidfd;
+    use std::os::fd::AsRawFd;
+    use std::time::Duration;
+
+    /// Puts another file by the number of `held`; what was put there.
+    fn replace(held: &Held) -> std::fs::File {
+        let file = tempfile::tempfile().expect("a file");
+        // SAFETY: plain integers; the number is the test's own.
+        let done = unsafe { libc::dup3(file.as_raw_fd(), number(held), libc::O_CLOEXEC) };
+        assert_eq!(done, number(held));
+        file
+    }
+
+    #[test]
+    fn what_has_another_file_by_its_number_is_not_closed() {
+        let (one, other) = datagrams().expect("sockets");
+        let (one, other) = (Held::new(one), Held::new(other));
+        assert!(one.is_ours() && other.is_ours());
+        let file = replace(&one);
+        assert_eq!(one.get().err(), Some(Errno::EBADF));
+        let number = number(&one);
+        drop(one);
+        // SAFETY: the number is the copy's that `replace` made, and nobody else's.
+        let copy = unsafe { std::os::fd::FromRawFd::from_raw_fd(number) };
+        let copy = std::fs::File::from(<OwnedFd as From<OwnedFd>>::from(copy));
+        let same = |file: &std::fs::File| what(file.as_fd());
+        assert_eq!(same(&copy), same(&file), "it is open");
+    }
+
+    #[test]
+    fn a_bell_that_loses_its_end_wakes_and_writes_nowhere() {
+        let bell = Bell::new().expect("sockets");
+        let wait = || pidfd::wait_any(&[bell.as_fd()], Some(Duration::ZERO)).expect("poll");
+        assert_eq!(wait(), [false]);
+        bell.ring();
+        bell.ring();
+        assert_eq!(wait(), [true]);
+        bell.hush();
+        assert!(wait() == [false] && !bell.is_lost());
+        let file = replace(&bell.rung);
+        assert!(bell.is_lost() && wait() == [true]);
+        bell.ring();
+        assert_eq!(file.metadata().expect("stat").len(), 0);
+        bell.hush();
+    }
+}
