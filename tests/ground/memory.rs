@@ -176,7 +176,7 @@ fn leave_results(world: &World, count: usize) {
     fn leave((place, n): (String, usize)) -> Vec<u8> {
         // The mark is left before it ends; whoever looks for room waits a little more.
         tell(&place, &n.to_string());
-        vec![1; MIB / 4]
+        vec![1; MIB / 16]
     }
     for n in 0..count {
         drop(world.rt.spawn(leave, (world.place(), n)));
@@ -188,10 +188,10 @@ fn for_tasks() {
     fn probe(place: String) {
         wait_for(&place, "left");
         // More than what was never used.
-        let got = pinfold::alloc(8 * MIB).map(drop);
+        let got = pinfold::alloc(2 * MIB).map(drop);
         tell(&place, if got.is_ok() { "room" } else { "no-room" });
     }
-    let world = World::new(16 * MIB);
+    let world = World::new(4 * MIB);
     let probe = world.rt.spawn(probe, world.place());
     leave_results(&world, 60);
     world.tell("left");
@@ -203,21 +203,21 @@ fn for_tasks() {
 fn for_results() {
     fn big(place: String) -> Vec<u8> {
         wait_for(&place, "left");
-        vec![2; 8 * MIB]
+        vec![2; 2 * MIB]
     }
-    let world = World::new(16 * MIB);
+    let world = World::new(4 * MIB);
     let big = world.rt.spawn(big, world.place());
     leave_results(&world, 60);
     world.tell("left");
-    assert_eq!(big.join().map(|bytes| bytes.len()), Ok(8 * MIB));
+    assert_eq!(big.join().map(|bytes| bytes.len()), Ok(2 * MIB));
 }
 
 fn for_host() {
-    let world = World::new(16 * MIB);
+    let world = World::new(4 * MIB);
     leave_results(&world, 60);
     let give_up = Instant::now() + LIMIT;
     // Those that were left last may be about to end.
-    while let Err(error) = world.rt.alloc(8 * MIB) {
+    while let Err(error) = world.rt.alloc(2 * MIB) {
         assert!(matches!(error, AllocError::Exhausted { .. }), "{error}");
         assert!(Instant::now() < give_up, "{error}");
     }
