@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::calls::{again, errno_of};
-use super::{Mapping, MemFile, fds, pidfd, signals, socket};
+use super::{Bell, Mapping, MemFile, fds, pidfd, signals, socket};
 
 /// What has come of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub fn pipe() -> Result<(), Errno> {
 
 /// A descriptor that is rung.
 pub fn bell() -> Result<(), Errno> {
-    fds::Bell::new().map(drop)
+    Bell::new().map(drop)
 }
 
 /// Waiting for descriptors.
