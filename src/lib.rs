@@ -41,6 +41,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod background;
 #[cfg(all(feature = "bench-internals", not(loom)))]
 #[doc(hidden)]
 pub mod bench_internals;

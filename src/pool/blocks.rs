@@ -521,7 +521,9 @@ impl Inner {
     pub(super) fn report_damage(&self, index: BlockIndex, word: Word) {
         // Relaxed: a private counter.
         self.damage.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(?index, ?word, "a pool block holds what no process writes");
+        crate::background::log(move || {
+            tracing::error!(?index, ?word, "a pool block holds what no process writes");
+        });
     }
 
     /// The bytes of a located block.

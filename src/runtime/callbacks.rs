@@ -1,20 +1,16 @@
 //! Callbacks: run in the host, each apart from the task and from the others.
 //!
-//! They are run by a pool of threads that grows while its threads are blocked (the
-//! crate `blocking`), so one that never returns holds up nobody. That one has panicked is
-//! told to the subscriber of the thread that set it.
+//! They are run by the threads of [`background`], of which there is always one more: so those
+//! that never return hold up nobody. That one has panicked is told to the subscriber of the
+//! thread that set it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use tracing::subscriber::NoSubscriber;
-use tracing::{Dispatch, dispatcher};
-
+use crate::background::{self, DroppedHere, Log, caught};
 use crate::prim::TaskId;
 use crate::scheduler::{Listener, Scheduler};
-use crate::sys::signals::blocked;
 
 use super::handle::Progress;
 
@@ -67,39 +63,6 @@ pub enum CallbackError {
     },
 }
 
-/// A subscriber for what happens on threads of the runtime: that of the thread that made
-/// this, which may have one of its own.
-#[derive(Clone)]
-pub struct Log(Dispatch);
-
-impl Log {
-    /// Of this thread.
-    pub fn of_this_thread() -> Self {
-        Log(dispatcher::get_default(Dispatch::clone))
-    }
-
-    /// Logs by way of it. Without one, by way of what there is when it happens.
-    pub fn with(&self, log: impl FnOnce()) {
-        if self.0.is::<NoSubscriber>() {
-            log();
-        } else {
-            dispatcher::with_default(&self.0, log);
-        }
-    }
-}
-
-/// Calls code of the user's. If it panics: what the panic said.
-pub fn caught(f: impl FnOnce()) -> Result<(), String> {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else {
-        return Ok(());
-    };
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    // A panic value whose drop panics again is left alone.
-    std::mem::forget(panic);
-    Err(text.unwrap_or_else(|| "(a panic value that is not a string)".into()))
-}
-
 /// What a callback is called when there is something to tell of it.
 #[derive(Clone)]
 pub struct Origin {
@@ -124,7 +87,7 @@ impl Origin {
             .with(|| tracing::error!(which, task, panic, "a callback panicked"));
     }
 
-    /// Runs it on a thread of its own, or of nobody else's at least.
+    /// Runs it on a thread that nothing else waits for.
     pub fn run(self, callback: impl FnOnce() + Send + 'static) {
         let begin = Instant::now();
         let job = move || {
@@ -136,8 +99,7 @@ impl Origin {
                     .with(|| tracing::warn!(which, task, ?took, "a callback took long"));
             }
         };
-        // If that takes another thread, it takes no signals.
-        blocked(|| blocking::unblock(job)).detach();
+        background::run(job);
     }
 }
 
@@ -150,7 +112,7 @@ pub fn listener(
 ) -> Arc<Listener> {
     let scheduler = Arc::downgrade(scheduler);
     let tell = Arc::new(Tell {
-        callback,
+        callback: DroppedHere::new(callback),
         calls: AtomicU32::new(0),
     });
     Arc::new(move || {
@@ -167,20 +129,20 @@ pub fn listener(
     })
 }
 
-struct Tell<F> {
-    callback: F,
+struct Tell<F: Send + 'static> {
+    callback: DroppedHere<F>,
     /// Calls that are due; the first one makes those of the others too.
     calls: AtomicU32,
 }
 
-impl<F: Fn(Progress)> Tell<F> {
+impl<F: Fn(Progress) + Send + 'static> Tell<F> {
     fn all(&self, origin: &Origin, scheduler: &Weak<Scheduler>, task: TaskId) {
         loop {
             // ordering: Acquire pairs with the addition in `listener`.
             let due = self.calls.load(Ordering::Acquire);
             let reported = scheduler.upgrade().and_then(|s| s.reported(task));
-            if let Some(reported) = reported {
-                origin.call(|| (self.callback)(reported.into()));
+            if let (Some(reported), Some(callback)) = (reported, self.callback.get()) {
+                origin.call(|| callback(reported.into()));
             }
             // ordering: AcqRel pairs with the addition in `listener`.
             if self.calls.fetch_sub(due, Ordering::AcqRel) == due {

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::background;
+use crate::background::{self, Log};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::layout::{Fold, Plan, Shape};
@@ -13,10 +15,10 @@ use crate::scheduler::{Book, Counters, STRAY_GRACE, Scheduler};
 use crate::shm::Segment;
 use crate::supervise::{BEATS, Commands, Events, LogThread, Settings, Supervisor};
 use crate::sys::barrier;
+use crate::sys::signals::{start_small_thread, start_thread};
 use crate::task::{FunctionId, Functions, Orphans};
 use crate::topology::{self, Topology};
 
-use super::attendant::attend;
 
 /// Keepers take no more than this part of the processes that may be; else there are none.
 const KEEPER_SHARE: u64 = 8;
@@ -49,7 +51,7 @@ impl Events for Rescue {
 
     fn gone(&self, worker: u32, pid: i32) -> bool {
         let tasks = self.0.rescue(worker, pid);
-        tracing::debug!(worker, pid, tasks, "worker's tasks moved on");
+        background::log(move || tracing::debug!(worker, pid, tasks, "worker's tasks moved on"));
         self.0.awaits(pid)
     }
 
@@ -140,6 +142,8 @@ impl Founder {
         if let Some(first) = orders.first_mut() {
             first.crash_at = config.crash_at;
         }
+        background::start(start_thread, start_small_thread)
+            .map_err(system("a thread could not be started"))?;
         let commands = Commands::new(shape.workers as usize)
             .map_err(system("eventfd2, to wake the supervisor"))?;
         let logs = LogThread::start(shape.workers, &commands)
@@ -182,7 +186,10 @@ impl Founder {
             scheduler.profile_into(Arc::clone(book));
         }
         let scheduler = Arc::new(scheduler);
-        attend(&scheduler).map_err(system("a thread could not be started"))?;
+        let attendant = Arc::clone(&scheduler);
+        let log = Log::of_this_thread();
+        start_thread("pinfold-attend", move || attendant.attend(log))
+            .map_err(system("a thread could not be started"))?;
         let supervisor = Supervisor::new(
             fold,
             Introduction {

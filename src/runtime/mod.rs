@@ -2,7 +2,6 @@
 //! and owns the order of start and shutdown.
 
 mod after;
-mod attendant;
 #[cfg(feature = "indicatif")]
 mod bar;
 mod builder;

@@ -236,7 +236,10 @@ where
 
     /// Takes `units` of `limit` for as long as the task is in flight, from its submission
     /// to its end. `spawn` and `map` wait until there are as many, `try_spawn` does not.
-    /// A task may be under several limits. One that depends on others
+    /// A task may be under several limits: it takes its shares of all in one step, and while it
+    /// waits it holds none, so that no two tasks wait for each other's (one that wants much
+    /// may wait long while many that want little come). A limit that is named twice is one of
+    /// the sum. One that depends on others
     /// ([`Task::spawn_after`]) takes its share when it is submitted too. One that wants
     /// more than there is in all ends with
     /// [`TaskError::BeyondLimit`](crate::TaskError::BeyondLimit).
@@ -258,7 +261,7 @@ where
     /// # }
     /// ```
     pub fn limited(mut self, limit: &Limit, units: u64) -> Self {
-        self.settings().limits.push((limit.clone(), units));
+        self.settings().limits.add(limit, units);
         self
     }
 

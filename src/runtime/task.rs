@@ -305,6 +305,9 @@ where
         });
         // What is not on its way is the arguments' again.
         drop(job);
+        if submitted.is_err() && self.has_limits() {
+            scheduler.has_given_back();
+        }
         match (submitted, args) {
             (Err(NotAccepted::Refused(refusal)), Some(args)) => {
                 scheduler.count_refusal();
@@ -393,7 +396,17 @@ where
         if self.settings.is_some() {
             self.admit(scheduler, job, deadline)?;
         }
-        scheduler.submit(job, deadline)
+        let submitted = scheduler.submit(job, deadline);
+        if submitted.is_err() && self.has_limits() {
+            job.permits.clear();
+            scheduler.has_given_back();
+        }
+        submitted
+    }
+
+    fn has_limits(&self) -> bool {
+        let settings = self.settings.as_ref();
+        settings.is_some_and(|settings| settings.limits.any())
     }
 
     /// What a task with settings must pass; waits for its shares of limits.
@@ -410,10 +423,8 @@ where
             let late = TaskError::DeadlineExceeded { limit, begun };
             return Err(NotAccepted::Failed(late));
         }
-        let settings = self.settings.iter();
-        for (limit, units) in settings.flat_map(|settings| &settings.limits) {
-            let permit = scheduler.take(limit, *units, deadline)?;
-            job.permits.push(permit);
+        if let Some(settings) = self.settings.as_ref().filter(|s| s.limits.any()) {
+            job.permits = scheduler.take(&settings.limits, deadline)?;
         }
         Ok(())
     }

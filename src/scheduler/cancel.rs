@@ -39,7 +39,6 @@ impl Scheduler {
         let mut state = self.lock();
         self.reap(&mut state);
         self.fail_pending(&mut state, &TaskError::Cancelled);
-        self.cancel_in_transit(&mut state);
         // Detached ones too.
         self.tell_all_spawned();
         for slot in state.slots() {
@@ -56,14 +55,9 @@ impl Scheduler {
         let slot = match self.locations.get(id) {
             Location::Slot(hint) => hint.slot.0,
             Location::Nowhere => return false,
-            Location::Cancelled => return true, // it is about to end
             Location::Node(at) => {
-                // One on its way to the queue is caught there.
-                self.locations.set(id, Location::Cancelled);
-                if let Some(node) = state.nodes.of(at, id) {
-                    self.end_node(state, node, TaskError::Cancelled);
-                }
-                return true;
+                let node = state.nodes.of(at, id);
+                return node.is_some_and(|node| self.end_node(state, node, TaskError::Cancelled));
             }
         };
         let is_here = |state: &State| {

@@ -39,6 +39,9 @@ impl Scheduler {
         if !state.adopted.is_empty() {
             self.let_go(state);
         }
+        if !state.stalled.is_empty() {
+            self.queue_stalled(state);
+        }
         if !state.tickets.arrivals.is_empty() {
             self.release(state);
         } else if !is_inner {
@@ -293,6 +296,9 @@ impl Scheduler {
         if has_edges {
             self.release(state);
         }
+        if !state.stalled.is_empty() {
+            self.queue_stalled(state);
+        }
     }
 
     #[cold]
@@ -323,7 +329,7 @@ impl Scheduler {
                 Awaited::Task { ticket: of, .. } => of == ticket,
                 Awaited::Group(group) => watchers.contain(group),
                 Awaited::Any | Awaited::Memory => true,
-                Awaited::News => !state.tickets.news.is_empty() || state.is_nothing_followed(),
+                Awaited::News => !state.tickets.news.is_empty() || !state.is_attended(),
             };
             if is_meant {
                 waiter.thread.unpark();

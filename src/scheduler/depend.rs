@@ -8,7 +8,7 @@
 //! ```text
 //!   spawn_after ─▶ Node ──all inputs are there──▶ Queued, as any task
 //!                    │ │                               ▲
-//!                    │ └──there is no room; large ──▶ in transit
+//!                    │ └──there is no room; large ──▶ `super::ready`
 //!                    │  one has failed; cancelled        │ cancelled; no fold any more
 //!                    └──────────────▶ ended ◀────────────┘
 //! ```
@@ -20,18 +20,16 @@
 //!
 //! Whoever collects a task, under the lock, hands its value to those that depend on it,
 //! and queues those that have all of theirs; so nobody waits for any thread but the one
-//! that collects. What may have to wait (for a slot, for a block), or calls code of the
-//! user's types, is left to the attendant. A task that fails ends its dependents at
+//! that collects. What may need time (long arguments) or more room (a slot, a block), or calls
+//! code of the user's types, goes by way of the attendant, which does not wait either:
+//! `super::ready`. A task that fails ends its dependents at
 //! once, and these theirs, by way of a list: nothing recurs.
 //!
 //! There are no cycles: whatever a task depends on was submitted before it.
 
-use std::sync::{Arc, Weak};
-
 use smallvec::SmallVec;
 
 use crate::error::TaskError;
-use crate::prim::Hint;
 use crate::task::INPUTS_MAX;
 
 use super::Scheduler;
@@ -39,12 +37,11 @@ use super::collect::PORTION;
 use super::graph::SlotEdge;
 use super::inputs::{Build, Input, Inputs, Unfinished};
 use super::locations::Location;
-use super::news::{Follower, News};
-use super::pending::{Node, NodeId};
+use super::news::News;
+use super::pending::{Node, NodeId, Work};
 use super::state::{Awaited, State};
-use super::submit::{Job, NotAccepted, Prepared};
+use super::submit::NotAccepted;
 use super::ticket::Ticket;
-use super::value::{Outcome, Value};
 
 /// Pending tasks that a fold may have; who submits more waits.
 pub(super) const PENDING_MAX: usize = 1 << 20;
@@ -180,12 +177,13 @@ impl Scheduler {
             return self.submit(&mut job, None);
         }
         let id = self.open_nowhere(&mut state, unfinished.job.name);
+        let is_urgent = unfinished.is_urgent();
         let node = state.nodes.add(Node {
             ticket: id,
             missing,
             inputs,
-            is_urgent: unfinished.is_urgent(),
-            unfinished,
+            is_urgent,
+            work: Work::Unfinished(unfinished),
             slot: None,
         });
         self.locations.set(id, Location::Node(node.at()));
@@ -220,7 +218,7 @@ impl Scheduler {
     }
 
     /// A new ticket of a task that is in no slot.
-    fn open_nowhere(&self, state: &mut State, name: fn() -> &'static str) -> u32 {
+    pub(super) fn open_nowhere(&self, state: &mut State, name: fn() -> &'static str) -> u32 {
         let id = state.tickets.open(name);
         self.locations.set(id, Location::Nowhere);
         id
@@ -289,150 +287,6 @@ impl Scheduler {
         }
     }
 
-    /// Nothing is missing: queues it, or leaves that to the attendant.
-    pub(super) fn start(&self, state: &mut State, id: NodeId) {
-        if let Some(error) = state.failed.clone() {
-            self.end_node(state, id, error);
-            return;
-        }
-        let is_quick = |node: &mut Node| node.unfinished.is_quick(&node.inputs);
-        if state.free.is_empty() || !state.nodes.get(id).is_some_and(is_quick) {
-            self.send_attendant(state, News::Ready(id));
-            return;
-        }
-        let Some(node) = state.nodes.get(id) else {
-            return;
-        };
-        // Where it lies: it is not small.
-        let ticket = node.ticket;
-        let job = node.unfinished.append(&node.inputs);
-        let prepared = self.prepare(job, None);
-        state.nodes.end(id);
-        match prepared {
-            Ok(prepared) => {
-                self.enqueue_as(state, prepared, ticket);
-            }
-            // It is quick: nothing in it can fail.
-            Err(_) => self.end_unqueued(state, ticket, TaskError::Shutdown),
-        }
-    }
-
-    /// A ticket that ends as another does: when the follower is called.
-    pub fn shadow(self: &Arc<Self>, name: fn() -> &'static str) -> (Ticket, Follower) {
-        let id = self.open_nowhere(&mut self.lock(), name);
-        let scheduler = Arc::downgrade(self);
-        let follower = move |outcome: &Arc<Outcome>| {
-            if let Some(scheduler) = Weak::upgrade(&scheduler) {
-                let own = match &**outcome {
-                    Ok(_) => Ok(Value::Shared(Arc::clone(outcome))),
-                    Err(error) => Err(error.clone()),
-                };
-                scheduler.end(&mut scheduler.lock(), id, own);
-                scheduler.fold.host_bell.force();
-            }
-        };
-        (Ticket::new(id), Box::new(follower))
-    }
-
-    /// Submits a task of which nothing is missing; may wait for room.
-    pub fn go(&self, id: NodeId) {
-        let mut state = self.lock();
-        let Some(node) = state.nodes.remove(id) else {
-            return;
-        };
-        let Node {
-            ticket,
-            inputs,
-            unfinished,
-            slot,
-            ..
-        } = *node;
-        state.nodes.in_transit = slot.is_none().then_some(ticket);
-        drop(state);
-        let finished = unfinished.finish(inputs);
-        let submitted = finished.and_then(|mut job| match slot {
-            None => self.submit_pending(&mut job, ticket),
-            Some(slot) => self.fill_again(&mut job, slot),
-        });
-        let mut state = self.lock();
-        state.nodes.is_gone();
-        state.nodes.in_transit = None;
-        let has_failed = submitted.is_err();
-        if let Err(error) = submitted {
-            match slot {
-                None => self.end_unqueued(&mut state, ticket, error),
-                Some(slot) => self.end_in_slot(&mut state, slot, error),
-            }
-        }
-        // Somebody may wait until there are none.
-        let was_last = state.nodes.count() == 0;
-        if was_last {
-            state.unpark_all();
-        }
-        drop(state);
-        if has_failed || was_last {
-            self.fold.host_bell.force();
-        }
-    }
-
-    /// Queues a task that waits in its slot, where only its arguments are missing: these
-    /// may be long.
-    fn fill_again(&self, job: &mut Job, slot: Hint) -> Result<(), TaskError> {
-        let prepared = self.prepare_pending(job)?;
-        let mut state = self.lock();
-        if let Some(error) = &state.failed {
-            return Err(error.clone());
-        }
-        let inflight = &state.inflight[slot.slot.at()];
-        if inflight.ticket.is_none() || inflight.generation != slot.generation {
-            return Ok(()); // cancelled
-        }
-        self.enqueue_again(&mut state, prepared, slot);
-        self.publish(&mut state);
-        self.check_patience(&state);
-        Ok(())
-    }
-
-    fn prepare_pending(&self, job: &mut Job) -> Result<Prepared, TaskError> {
-        self.prepare(job, None).map_err(|why| match why {
-            NotAccepted::Failed(error) => error,
-            NotAccepted::Refused(refusal) => {
-                let message = refusal.to_string();
-                TaskError::OutOfMemory { message }
-            }
-        })
-    }
-
-    /// Submits a task that was pending, under the ticket it has. Not only while the
-    /// runtime is open: what was accepted before it was closed is run.
-    fn submit_pending(&self, job: &mut Job, ticket: u32) -> Result<(), TaskError> {
-        let prepared = self.prepare_pending(job)?;
-        loop {
-            let mut state = self.lock();
-            if let Some(error) = &state.failed {
-                return Err(error.clone());
-            }
-            if state.free.is_empty() {
-                self.publish(&mut state);
-                self.reap(&mut state);
-            }
-            if state.free.is_empty() {
-                drop(state);
-                self.wait_until(Awaited::Any, None, |state| {
-                    state.failed.is_some() || !state.free.is_empty()
-                });
-                continue;
-            }
-            if self.locations.get(ticket) == Location::Cancelled {
-                return Err(TaskError::Cancelled);
-            }
-            self.enqueue_as(&mut state, prepared, ticket);
-            self.publish(&mut state);
-            self.check_patience(&state);
-            return Ok(());
-        }
-    }
-
     /// Ends a pending task; false if it is none any more.
     pub(super) fn end_node(&self, state: &mut State, id: NodeId, error: TaskError) -> bool {
         let Some((ticket, slot, build)) = state.nodes.end(id) else {
@@ -442,14 +296,14 @@ impl Scheduler {
             None => self.end_unqueued(state, ticket, error),
             Some(slot) => self.end_in_slot(state, slot, error),
         }
-        if let Build::Whole(arguments) = build {
+        if let Some(Build::Whole(arguments)) = build {
             // They are the user's own values.
             self.send_attendant(state, News::Gone(Box::new(arguments)));
         }
         true
     }
 
-    fn end_unqueued(&self, state: &mut State, ticket: u32, error: TaskError) {
+    pub(super) fn end_unqueued(&self, state: &mut State, ticket: u32, error: TaskError) {
         state.counters.submitted += 1;
         match error {
             TaskError::Cancelled | TaskError::DependencyFailed { .. } => {
@@ -472,19 +326,6 @@ impl Scheduler {
             .collect();
         for id in ids {
             self.end_node(state, id, TaskError::Cancelled);
-        }
-        let in_transit = state.nodes.in_transit;
-        if in_transit.is_some_and(|ticket| state.tickets.is_watched_by(ticket, group)) {
-            self.cancel_in_transit(state);
-        }
-    }
-
-    /// Has the task that is on its way to the queue end instead.
-    pub(super) fn cancel_in_transit(&self, state: &mut State) {
-        if let Some(ticket) = state.nodes.in_transit
-            && matches!(self.locations.get(ticket), Location::Node(_))
-        {
-            self.locations.set(ticket, Location::Cancelled);
         }
     }
 

@@ -340,6 +340,17 @@ impl State {
         self.followed + self.graph.sources == 0
     }
 
+    /// Whether the attendant is needed: somebody follows a task, or waits for room that others
+    /// are to leave.
+    pub fn is_attended(&self) -> bool {
+        !self.is_nothing_followed() || self.lacks_room()
+    }
+
+    /// Whether a pending task waits for a slot, or for memory.
+    pub fn lacks_room(&self) -> bool {
+        !self.stalled.is_empty() || !self.thirsty.is_empty()
+    }
+
     /// Has what the next task is written to brought here meanwhile.
     #[inline]
     pub fn ask_for_next(&self, fold: &Fold) {

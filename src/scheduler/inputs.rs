@@ -128,6 +128,11 @@ impl Unfinished {
         settings.is_some_and(|settings| settings.priority > Priority::Normal)
     }
 
+    /// Whether to finish it calls no code of anybody else's.
+    pub fn is_our_own(&self, inputs: &Inputs) -> bool {
+        matches!(self.build, Build::Append(_)) && inputs.iter().all(|input| input.bytes().is_some())
+    }
+
     /// Puts the inputs behind the arguments.
     pub fn finish(mut self, inputs: Inputs) -> Result<Job, TaskError> {
         let is_plain = inputs.iter().all(|input| input.bytes().is_some());

@@ -13,6 +13,7 @@
 
 use std::sync::atomic::Ordering as Private;
 
+use crate::background;
 use crate::error::{Refusal, TaskError};
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, SlotIndex};
@@ -31,7 +32,13 @@ impl Scheduler {
         if self.is_condemned() {
             return;
         }
-        tracing::error!(what, "shared memory is damaged; the fold is built anew");
+        let told = what.to_owned();
+        background::log(move || {
+            tracing::error!(
+                what = told,
+                "shared memory is damaged; the fold is built anew"
+            );
+        });
         // ordering: Release pairs with the Acquire in `is_condemned`.
         self.condemned.store(true, Private::Release);
         state.closed.get_or_insert(Refusal::Rebuilding);

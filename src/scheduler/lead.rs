@@ -132,7 +132,7 @@ impl Scheduler {
             Awaited::News if state.tickets.followed == 0 => Patience::UntilIdle,
             _ => Patience::None,
         };
-        if state.nodes.urgent() > 0 {
+        if state.nodes.urgent() > 0 || state.lacks_room() {
             return Patience::None;
         }
         let own = patience(awaited);
@@ -250,6 +250,7 @@ impl Scheduler {
             && state.tickets.followed == 0
             && state.tickets.news.is_empty()
             && state.waiters.is_empty()
+            && !state.lacks_room()
             && !state.is_over
             && state.failed.is_none()
     }

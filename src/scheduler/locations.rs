@@ -4,8 +4,6 @@
 //!   word   a hint   the task is, or was last, in this slot
 //!          a hint of no slot, and instead of its generation:
 //!            0                                    it is in none, for now or for ever
-//!            1                                    it is on its way to the queue, and was
-//!                                                 cancelled on it
 //!            bit 39 and a number                  it waits for others: which node
 //! ```
 
@@ -20,7 +18,6 @@ const NOWHERE: u32 = (1 << 20) - 1;
 const _: () =
     assert!(SLOTS_MAX + PENDING_SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= NOWHERE as usize);
 
-const CANCELLED: u64 = 1;
 const NODE: u64 = 1 << (Generation::BITS - 1);
 const _: () = assert!(Generation::BITS > u32::BITS);
 
@@ -37,8 +34,6 @@ pub enum Location {
     Nowhere,
     /// It waits for others, without a slot: in this of the nodes.
     Node(u32),
-    /// It is on its way to the queue, and was cancelled on it.
-    Cancelled,
     /// In a slot.
     Slot(Hint),
 }
@@ -49,7 +44,6 @@ impl Location {
         match self {
             Location::Slot(hint) => hint.pack(),
             Location::Nowhere => nowhere(0),
-            Location::Cancelled => nowhere(CANCELLED),
             Location::Node(node) => nowhere(NODE | u64::from(node)),
         }
     }
@@ -60,9 +54,8 @@ impl Location {
             return Location::Slot(hint);
         }
         match hint.generation.raw() {
-            0 => Location::Nowhere,
             bits if bits & NODE != 0 => Location::Node(bits as u32),
-            _ => Location::Cancelled,
+            _ => Location::Nowhere,
         }
     }
 }
@@ -167,7 +160,6 @@ mod tests {
         };
         for location in [
             Location::Nowhere,
-            Location::Cancelled,
             Location::Node(0),
             Location::Node(u32::MAX),
             Location::Slot(hint),

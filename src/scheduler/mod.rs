@@ -17,6 +17,7 @@
 //! Of the threads that wait, one (the *leader*) sleeps on the shared doorbell and collects for
 //! all; the others are parked and woken one by one.
 
+mod attend;
 mod audit;
 mod backoff;
 mod balance;
@@ -41,10 +42,12 @@ mod pending;
 mod place;
 mod profile;
 mod quick;
+mod ready;
 mod rescue;
 mod retry;
 mod send;
 mod settings;
+mod shadow;
 mod spawned;
 mod state;
 mod submit;
@@ -57,6 +60,7 @@ mod value;
 mod wait;
 mod watch;
 
+pub use attend::about_to_wait;
 pub use audit::{Audit, Owned};
 pub use backoff::Backoff;
 pub use depend::{Dependencies, Dependency, Few};
@@ -64,7 +68,7 @@ pub use group::{Ended, Group};
 pub use inputs::{Build, List, Unfinished};
 pub use kin::STRAY_GRACE;
 pub use limit::Limit;
-pub use news::{Follower, Listener, News};
+pub use news::{Follower, Listener};
 pub use profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};
 pub use retry::{Judge, Retry};
 pub use settings::Settings;
@@ -73,7 +77,7 @@ pub use submit::{Job, NotAccepted};
 pub use ticket::{Mark, Ticket};
 pub use value::{Outcome, Value, decode_again, look_at, small};
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -129,6 +133,8 @@ pub struct Scheduler {
     activity: AtomicU64,
     /// A task was refused because there are no workers.
     is_wanted: AtomicBool,
+    /// Attendants that have passed on their duty, and have not returned.
+    absent: AtomicU32,
 }
 
 impl Scheduler {
@@ -162,6 +168,7 @@ impl Scheduler {
             locations: Locations::default(),
             activity: AtomicU64::new(0),
             is_wanted: AtomicBool::new(false),
+            absent: AtomicU32::new(0),
         }
     }
 

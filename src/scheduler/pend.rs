@@ -35,7 +35,7 @@ use super::depend::{Dependent, PENDING_MAX, unmet};
 use super::graph::{Laid, SlotEdge};
 use super::inputs::{Build, Input, List, Rebuild, Unfinished};
 use super::news::News;
-use super::pending::Node;
+use super::pending::{Node, Work};
 use super::state::State;
 use super::submit::Job;
 use super::ticket::Ticket;
@@ -418,12 +418,12 @@ impl Scheduler {
             ticket,
             missing: 0,
             inputs: all,
-            unfinished: Unfinished {
+            work: Work::Unfinished(Unfinished {
                 job,
                 args_at: 0,
                 lists,
                 build: Build::Append(rebuild),
-            },
+            }),
             is_urgent: false,
             slot: Some(hint),
         });

@@ -4,6 +4,19 @@
 use crate::prim::Hint;
 
 use super::inputs::{Build, Input, Inputs, Unfinished};
+use super::submit::{Job, Prepared};
+
+/// How far a pending task is.
+pub enum Work {
+    /// It waits for inputs, or for the attendant to put them behind its arguments.
+    Unfinished(Unfinished),
+    /// Somebody puts them there.
+    InHand,
+    /// They are there. For the arguments there was no memory yet.
+    Finished(Job),
+    /// It needs a slot, and nothing else.
+    Prepared(Prepared),
+}
 
 /// A pending task, whatever it is like.
 pub struct Node {
@@ -11,7 +24,7 @@ pub struct Node {
     /// Inputs that are not there: as many as say so of themselves.
     pub missing: u32,
     pub inputs: Inputs,
-    pub unfinished: Unfinished,
+    pub work: Work,
     /// It goes before others.
     pub is_urgent: bool,
     /// The slot that it has already.
@@ -37,12 +50,9 @@ struct Entry {
 pub struct Nodes {
     entries: Vec<Entry>,
     vacant: Vec<u32>,
-    /// Pending and in transit.
     count: usize,
     /// Of these, those that go before others.
     urgent: usize,
-    /// The ticket of the one in transit: the attendant has one at a time.
-    pub in_transit: Option<u32>,
 }
 
 impl NodeId {
@@ -53,7 +63,7 @@ impl NodeId {
 }
 
 impl Nodes {
-    /// Tasks that wait for others, or are about to be queued.
+    /// Tasks that wait for others, or for room.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -107,27 +117,36 @@ impl Nodes {
         })
     }
 
-    /// Takes it out; it counts until [`Nodes::is_gone`].
+    /// Takes it out.
     pub fn remove(&mut self, id: NodeId) -> Option<Box<Node>> {
         self.get(id)?;
         let entry = &mut self.entries[id.at as usize];
         let node = entry.node.take()?;
         entry.generation = entry.generation.wrapping_add(1);
         self.vacant.push(id.at);
+        self.count -= 1;
         self.urgent -= usize::from(node.is_urgent);
         Some(node)
     }
 
     /// Takes it out, because it ends: returns its ticket, the slot that it has, and what its
-    /// arguments are built by.
-    pub fn end(&mut self, id: NodeId) -> Option<(u32, Option<Hint>, Build)> {
+    /// arguments are built by, if that is still there.
+    pub fn end(&mut self, id: NodeId) -> Option<(u32, Option<Hint>, Option<Build>)> {
         let node = self.remove(id)?;
-        self.is_gone();
-        Some((node.ticket, node.slot, node.unfinished.build))
+        let build = match node.work {
+            Work::Unfinished(unfinished) => Some(unfinished.build),
+            Work::InHand | Work::Finished(_) | Work::Prepared(_) => None,
+        };
+        Some((node.ticket, node.slot, build))
     }
+}
 
-    /// One that was taken out is queued, or has ended.
-    pub fn is_gone(&mut self) {
-        self.count -= 1;
+impl Node {
+    /// What is to be finished, if nobody has begun to.
+    pub fn unfinished(&mut self) -> Option<(&mut Unfinished, &mut Inputs)> {
+        match &mut self.work {
+            Work::Unfinished(unfinished) => Some((unfinished, &mut self.inputs)),
+            _ => None,
+        }
     }
 }

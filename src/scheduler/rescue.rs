@@ -353,6 +353,7 @@ impl Scheduler {
         state.failed = Some(error.clone());
         // First those that wait for others: they end for the same reason.
         let mut failed = self.fail_pending(state, error);
+        failed += self.fail_shadows(state, error);
         for index in state.slots() {
             if let Some(ticket) = state.inflight[index as usize].ticket {
                 failed += 1;
@@ -366,6 +367,8 @@ impl Scheduler {
             }
         }
         state.homeless.clear();
+        state.stalled.clear();
+        state.thirsty.clear();
         self.disown(state);
         state.dying.clear();
         state.strays.clear();

@@ -22,7 +22,7 @@ use crate::task::{Payload, Place};
 use super::Scheduler;
 use super::settings::Settings;
 use super::state::{Awaited, State};
-use super::submit::{Arguments, Job, NotAccepted, Prepared, Until};
+use super::submit::{Arguments, Job, Memory, NotAccepted, Prepared};
 use super::ticket::Ticket;
 
 /// A place in the queue that is kept for a task; given back when it is dropped.
@@ -74,7 +74,7 @@ impl Scheduler {
         if !job.buffers.iter().any(Transfer::is_loan) {
             return self.submit(job, deadline);
         }
-        let mut prepared = self.prepare_by(job, deadline, Until::Closed, Arguments::Kept)?;
+        let mut prepared = self.prepare(job, Memory::By(deadline), Arguments::Kept)?;
         let kept = Kept::take(self, self.room(deadline)?);
         let_go();
         self.part_prepared(&mut prepared, deadline)
@@ -109,7 +109,7 @@ impl Scheduler {
             return Ok(());
         };
         let (buffers, long) = extra.holds.split_at_mut(count);
-        if !self.part(buffers, deadline, Until::Closed)? {
+        if !self.part(buffers, Memory::By(deadline))? {
             return Ok(());
         }
         let mut parcels = Payload::new();
@@ -141,12 +141,11 @@ impl Scheduler {
     pub(super) fn part(
         &self,
         buffers: &mut [Transfer],
-        deadline: Option<Instant>,
-        until: Until,
+        memory: Memory,
     ) -> Result<bool, NotAccepted> {
         let mut any = false;
         for buffer in buffers {
-            any |= buffer.part(|len| self.alloc_by(len, deadline, until))?;
+            any |= buffer.part(|len| self.alloc_by(len, memory))?;
         }
         Ok(any)
     }
@@ -193,11 +192,10 @@ impl Scheduler {
         &self,
         payload: &Payload,
         holds: &mut Vec<Transfer>,
-        deadline: Option<Instant>,
-        until: Until,
+        memory: Memory,
     ) -> Result<Place, NotAccepted> {
         let bytes = payload.bytes();
-        let mut loan = self.alloc_by(bytes.len(), deadline, until)?;
+        let mut loan = self.alloc_by(bytes.len(), memory)?;
         loan.copy_from_slice(bytes);
         let transfer = Transfer::of_loan(loan);
         let parcel = transfer
@@ -211,18 +209,17 @@ impl Scheduler {
         })
     }
 
-    /// Memory for arguments; waits for it until `deadline`, and not longer than `until`.
-    fn alloc_by(
-        &self,
-        bytes: usize,
-        deadline: Option<Instant>,
-        until: Until,
-    ) -> Result<Loan, NotAccepted> {
+    /// Memory for arguments; waits for it as `memory` says.
+    fn alloc_by(&self, bytes: usize, memory: Memory) -> Result<Loan, NotAccepted> {
         let failed = |error| NotAccepted::Failed(TaskError::of_arguments(error));
+        let none = || NotAccepted::Refused(Refusal::OutOfMemory { bytes });
         match self.pool.alloc(bytes) {
             Err(AllocError::Exhausted { .. }) => {}
             outcome => return outcome.map_err(failed),
         }
+        let Memory::By(deadline) = memory else {
+            return Err(none());
+        };
         let _waiting = self.pool.wait_for_memory();
         loop {
             let freed = self.pool.freed();
@@ -231,17 +228,16 @@ impl Scheduler {
                 Err(error @ AllocError::Exhausted { .. }) => error,
                 Err(error) => return Err(failed(error)),
             };
-            let out = || NotAccepted::Refused(Refusal::OutOfMemory { bytes });
             let mut state = self.lock();
-            if let Some(end) = self.end_of(until, &state) {
-                return Err(end);
+            if let Some(refusal) = self.refusal(&state) {
+                return Err(refusal.into());
             }
             self.publish(&mut state);
             let ended = self.reap(&mut state);
             if ended == 0 && !self.may_any_end(&state) {
                 // Nothing in flight will ever free any.
                 return Err(match deadline {
-                    Some(_) => out(),
+                    Some(_) => none(),
                     None => failed(error),
                 });
             }
@@ -249,13 +245,13 @@ impl Scheduler {
             drop(state);
             let wait = || {
                 self.wait_until(Awaited::Memory, deadline, |state| {
-                    self.end_of(until, state).is_some()
+                    self.refusal(state).is_some()
                         || state.ended() != before
                         || self.pool.freed() != freed
                 })
             };
             if ended == 0 && !wait() {
-                return Err(out());
+                return Err(none());
             }
         }
     }

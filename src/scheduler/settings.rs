@@ -7,7 +7,7 @@ use crate::prim::Priority;
 use crate::task::Label;
 
 use super::backoff::Backoff;
-use super::limit::Limit;
+use super::limit::Needs;
 use super::retry::{Judge, Retries, Retry};
 
 /// A plain task has none: that is what keeps it quick.
@@ -28,7 +28,7 @@ pub struct Settings {
     /// What counts as failing.
     pub judge: Option<Judge>,
     /// What it needs of which limits.
-    pub limits: Vec<(Limit, u64)>,
+    pub limits: Needs,
     /// Which level it waits at.
     pub priority: Priority,
     /// What it is called, and more to know it by; encoded before the arguments.
@@ -45,7 +45,7 @@ impl Default for Settings {
             soft_limit: None,
             retry: None,
             judge: None,
-            limits: Vec::new(),
+            limits: Needs::default(),
             priority: Priority::Normal,
             label: None,
         }

@@ -1,5 +1,6 @@
 //! What the host alone knows, under one lock.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,7 @@ use super::graph::Graph;
 use super::kin::Stray;
 use super::limit::Permit;
 use super::orphans::Adopted;
-use super::pending::Nodes;
+use super::pending::{NodeId, Nodes};
 use super::profile::Profiling;
 use super::rescue::Dying;
 use super::retry::Retries;
@@ -321,6 +322,12 @@ pub struct State {
     pub has_followed: bool,
     /// Tasks that wait for others, and have no slot.
     pub nodes: Nodes,
+    /// Those of them that have all but a slot, and all but memory; some have ended meanwhile.
+    pub stalled: VecDeque<NodeId>,
+    pub thirsty: VecDeque<NodeId>,
+    /// Tickets that end as another task does, each with a number of its own; and the last one.
+    pub shadows: HashMap<u32, u64>,
+    pub shadows_opened: u64,
     /// Those that have, and what follows from what.
     pub graph: Graph,
     /// What has arrived for them is handed on by somebody, or will be.
@@ -414,6 +421,10 @@ impl State {
             followed: 0,
             has_followed: false,
             nodes: Nodes::default(),
+            stalled: VecDeque::new(),
+            thirsty: VecDeque::new(),
+            shadows: HashMap::new(),
+            shadows_opened: 0,
             graph: Graph::new(fold),
             ready: (0..executors)
                 .map(|e| steal::Taker::attach(fold.ready(e)))

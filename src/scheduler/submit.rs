@@ -13,7 +13,7 @@ use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place};
 
 use super::Scheduler;
 use super::deadline::Deadline;
-use super::limit::{Limit, Permit};
+use super::limit::{Needs, Permit};
 use super::locations::Location;
 use super::settings::Settings;
 use super::state::{Again, Awaited, Extra, State};
@@ -96,38 +96,44 @@ impl Scheduler {
         self.lock().counters.refused += 1;
     }
 
-    /// Takes `units` of `limit`; waits until there are as many, until `deadline`, or
-    /// without end if there is none.
-    pub fn take(
-        &self,
-        limit: &Limit,
-        units: u64,
-        deadline: Option<Instant>,
-    ) -> Result<Permit, Refusal> {
-        if let Some(permit) = limit.try_take(units) {
-            return Ok(permit);
-        }
-        let total = limit.total();
-        let refusal = Refusal::Limited { units, total };
-        let permit = Cell::new(None);
+    /// Takes shares of all limits, or of none; waits until there is enough of each, until
+    /// `deadline`, or without end if there is none. Whoever waits holds nothing.
+    pub fn take(&self, needs: &Needs, deadline: Option<Instant>) -> Result<Vec<Permit>, Refusal> {
+        let mut refusal = match needs.try_take() {
+            Ok(permits) => return Ok(permits),
+            Err(refusal) if needs.is_ever_met() => refusal,
+            Err(refusal) => return Err(refusal),
+        };
+        let taken = Cell::new(None);
         let closed = Cell::new(None);
-        // More than there are in all will never be free.
-        if units <= total {
-            self.wait_until(Awaited::Any, deadline, |state| {
-                closed.set(state.closed);
-                state.closed.is_some() || {
-                    permit.set(limit.try_take(units));
-                    let taken = permit.take();
-                    let is_taken = taken.is_some();
-                    permit.set(taken);
-                    is_taken
-                }
-            });
+        self.wait_until(Awaited::Any, deadline, |state| {
+            closed.set(state.closed);
+            if state.closed.is_some() {
+                return true;
+            }
+            // A look after one that has met: the shares are there.
+            let outcome = match taken.take() {
+                Some(Ok(permits)) => Ok(permits),
+                _ => needs.try_take(),
+            };
+            let is_met = outcome.is_ok();
+            taken.set(Some(outcome));
+            is_met
+        });
+        match taken.into_inner() {
+            Some(Ok(permits)) => return Ok(permits),
+            Some(Err(latest)) => refusal = latest,
+            None => {}
         }
-        match (permit.into_inner(), closed.get()) {
-            (Some(permit), _) => Ok(permit),
-            (None, closed) => Err(closed.unwrap_or(refusal)),
-        }
+        Err(closed.get().unwrap_or(refusal))
+    }
+
+    /// Shares of limits were given back by one that was not accepted: those that wait for
+    /// them look again.
+    #[cold]
+    pub fn has_given_back(&self) {
+        self.lock().unpark_all();
+        self.fold.host_bell.force();
     }
 
     /// Submits one task; waits for room (in the queue, or in the pool for long
@@ -136,7 +142,7 @@ impl Scheduler {
     /// [`Scheduler::submit_keeping`].
     #[inline]
     pub fn submit(&self, job: &mut Job, deadline: Option<Instant>) -> Result<Ticket, NotAccepted> {
-        let prepared = self.prepare_by(job, deadline, Until::Closed, Arguments::Gone)?;
+        let prepared = self.prepare(job, Memory::By(deadline), Arguments::Gone)?;
         let mut state = self.room(deadline)?;
         let ticket = self.enqueue(&mut state, prepared);
         self.publish(&mut state);
@@ -157,7 +163,7 @@ impl Scheduler {
         loop {
             let prepared = match next(job) {
                 Ok(true) if self.submit_quickly(job, &mut each) => continue,
-                Ok(true) => self.prepare_by(job, None, Until::Closed, Arguments::Gone),
+                Ok(true) => self.prepare(job, Memory::By(None), Arguments::Gone),
                 Ok(false) => return,
                 Err(error) => Err(NotAccepted::Failed(error)),
             };
@@ -239,37 +245,29 @@ impl Scheduler {
         }
     }
 
-    /// As [`Self::prepare_by`], for a task that was accepted before.
+    /// Everything that needs no lock: long arguments go into a block, for which it waits as
+    /// `memory` says. If it is refused the job is as it was.
+    #[inline]
     pub(super) fn prepare(
         &self,
         job: &mut Job,
-        deadline: Option<Instant>,
-    ) -> Result<Prepared, NotAccepted> {
-        self.prepare_by(job, deadline, Until::Over, Arguments::Gone)
-    }
-
-    /// Everything that needs no lock: long arguments go into a block. Waits for memory
-    /// until `deadline`, and not longer than `until`.
-    #[inline]
-    pub(super) fn prepare_by(
-        &self,
-        job: &mut Job,
-        deadline: Option<Instant>,
-        until: Until,
+        memory: Memory,
         arguments: Arguments,
     ) -> Result<Prepared, NotAccepted> {
+        let len = job.payload.len();
         let parcels = job.buffers.len() as u8;
         if !job.buffers.is_empty() {
             self.check_buffers(job).map_err(NotAccepted::Failed)?;
             if arguments == Arguments::Gone {
-                self.part(&mut job.buffers, deadline, until)?;
+                self.part(&mut job.buffers, memory)?;
             }
             self.add_parcels(job);
         }
         let place = if job.payload.is_inline() {
             Place::Inline(job.payload.len())
         } else {
-            self.place_long(&job.payload, &mut job.buffers, deadline, until)?
+            let placed = self.place_long(&job.payload, &mut job.buffers, memory);
+            placed.inspect_err(|_| job.payload.truncate(len))?
         };
         let head = Head {
             function: job.function.0,
@@ -410,13 +408,6 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn end_of(&self, until: Until, state: &State) -> Option<NotAccepted> {
-        match until {
-            Until::Closed => self.refusal(state).map(NotAccepted::Refused),
-            Until::Over => state.failed.clone().map(NotAccepted::Failed),
-        }
-    }
-
     #[cold]
     fn extra(head: Head, job: &mut Job) -> Box<Extra> {
         let settings = job.settings.clone().unwrap_or_default();
@@ -446,13 +437,14 @@ impl Scheduler {
     }
 }
 
-/// How long a task is waited with at most.
+/// How long to wait for memory.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Until {
-    /// Until no task is accepted any more.
-    Closed,
-    /// Until none is run any more.
-    Over,
+pub(super) enum Memory {
+    /// Until this time, or without end; and not beyond the moment at which no task is accepted
+    /// any more.
+    By(Option<Instant>),
+    /// Not at all.
+    Now,
 }
 
 /// What a job was encoded from.

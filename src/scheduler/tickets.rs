@@ -292,15 +292,15 @@ impl Tickets {
         let is_of_interest = following.is_of_interest();
         let Following {
             is_detached,
-            mut followers,
+            followers,
             waker,
             dependents,
             ..
         } = *following;
-        followers.extend(waker.map(|waker| Box::new(|_: &_| waker.wake()) as Follower));
+        let is_told = !followers.is_empty() || waker.is_some();
         // Of a few bytes everybody gets their own.
         let is_small = matches!(&outcome, Ok(Value::Small { is_err: false, .. }));
-        let own = if !is_of_interest || (is_small && followers.is_empty()) {
+        let own = if !is_of_interest || (is_small && !is_told) {
             if let Ok(Value::Small { len, words, .. }) = &outcome {
                 let input = || Ok(Input::small(*len, *words));
                 self.arrivals
@@ -316,9 +316,12 @@ impl Tickets {
             };
             self.arrivals
                 .extend(dependents.iter().map(|d| (*d, Input::of(&outcome))));
-            if !followers.is_empty() {
+            if is_told {
                 self.followed -= 1;
-                self.news.push(News::Ended { outcome, followers });
+                self.news.extend(waker.map(News::Wake));
+                if !followers.is_empty() {
+                    self.news.push(News::Ended { outcome, followers });
+                }
             }
             own
         };

@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Scheduler;
+use super::attend::about_to_wait;
 use super::collect::PORTION;
 use super::lead;
 use super::locations::{Location, is_nowhere};
@@ -166,6 +167,9 @@ impl Scheduler {
     /// The ring's lines are its executor's: of one task alone nothing else is in them.
     #[inline]
     fn reap_along(&self, state: &mut State) {
+        if !state.stalled.is_empty() {
+            self.queue_stalled(state);
+        }
         if state.in_flight > 0 || state.counters.submitted.is_multiple_of(ALONE) {
             self.reap_some(state, PORTION);
         }
@@ -447,7 +451,7 @@ impl Scheduler {
     /// Waits until no task is in flight, or waits for others.
     pub fn wait_for_all(&self, deadline: Option<Instant>) -> bool {
         self.wait_until(Awaited::Any, deadline, |state| {
-            state.in_flight == 0 && state.nodes.count() == 0
+            state.in_flight == 0 && state.nodes.count() == 0 && state.shadows.is_empty()
         })
     }
 
@@ -458,6 +462,7 @@ impl Scheduler {
         deadline: Option<Instant>,
         ready: impl Fn(&State) -> bool,
     ) -> bool {
+        about_to_wait();
         let mut state = self.lock();
         let mut has_left = false;
         loop {

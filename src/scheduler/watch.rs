@@ -1,9 +1,9 @@
 //! Followers: whoever wants to know of a task's end without waiting for it. Futures,
 //! callbacks and dependent tasks are all of this kind.
 //!
-//! They are called by one thread of the host, the *attendant*. It waits like everybody
-//! else, as long as there is a task that somebody follows, and sleeps without end when
-//! there is none. Whoever collects such a task puts the news on a list, under the lock;
+//! They are called by one thread of the host, the *attendant* (`super::attend`). It waits like
+//! everybody else, as long as there is a task that somebody follows, and sleeps without end
+//! when there is none. Whoever collects such a task puts the news on a list, under the lock;
 //! the attendant takes the list, and calls the followers without the lock.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::task::Reported;
 use super::Scheduler;
 use super::locations::Location;
 use super::news::{Follower, Listener, News};
-use super::state::{Awaited, State};
+use super::state::State;
 use super::ticket::Ticket;
 use super::tickets::Tickets;
 use super::value::Outcome;
@@ -209,50 +209,6 @@ impl Scheduler {
         state.followed -= 1;
         if !state.tickets.arrivals.is_empty() {
             self.release(state);
-        }
-    }
-
-    /// The attendant: the next news. `None`: there will be none any more.
-    pub fn attend(&self) -> Option<Vec<News>> {
-        loop {
-            let mut state = self.lock();
-            loop {
-                if !state.tickets.news.is_empty() {
-                    return Some(std::mem::take(&mut state.tickets.news));
-                }
-                if state.is_over && state.is_nothing_followed() {
-                    return None;
-                }
-                if !state.is_nothing_followed() {
-                    break;
-                }
-                // There may be more to attend to in a moment: to be woken for it takes
-                // whoever submits a system call.
-                let has_followed = std::mem::take(&mut state.has_followed);
-                if has_followed && self.may_leave(&state, Awaited::News) {
-                    self.leave_to_others(state);
-                    state = self.lock();
-                    continue;
-                }
-                let calls = self.pool.calls();
-                self.see_to_memory(&mut state);
-                if !state.tickets.news.is_empty() {
-                    continue;
-                }
-                state.is_attendant_idle = true;
-                drop(state);
-                // Whoever has something to attend to comes after this, and calls; so does a
-                // task that needs memory, whenever it was.
-                self.pool.wait_for_call(calls);
-                state = self.lock();
-                state.is_attendant_idle = false;
-            }
-            drop(state);
-            self.wait_until(Awaited::News, None, |state| {
-                !state.tickets.news.is_empty() || state.is_nothing_followed()
-            });
-            // Whoever leads looks, but does not after the last task has ended.
-            self.listen_around(&mut self.lock());
         }
     }
 

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::background;
 use crate::layout::Fold;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Death, Overdue};
@@ -310,7 +311,7 @@ impl Supervisor {
         let ready = match pidfd::wait_any(&fds, timeout) {
             Ok(ready) => ready,
             Err(error) => {
-                tracing::error!(%error, "the supervisor cannot poll");
+                background::log(move || tracing::error!(%error, "the supervisor cannot poll"));
                 std::thread::sleep(PAUSE);
                 return (false, Vec::new());
             }
@@ -363,7 +364,9 @@ impl Supervisor {
             let beat = status.beat.load(Ordering::Relaxed);
             let has_work = || self.events.has_work(number as u32);
             if hearts.is_silent(number, beat, now, has_work) && alive.sentence.is_none() {
-                tracing::warn!(worker = number, "no sign of life; it is replaced");
+                background::log(move || {
+                    tracing::warn!(worker = number, "no sign of life; it is replaced");
+                });
                 alive.sentence = Some(Death::Unresponsive);
                 self.nest.kill(alive);
             }

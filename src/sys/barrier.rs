@@ -66,7 +66,9 @@ pub fn settle() -> bool {
             use_asymmetric();
         }
     } else if is_asymmetric() && !membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) {
-        tracing::warn!("membarrier is refused from now on: waking takes a full fence");
+        crate::background::log(|| {
+            tracing::warn!("membarrier is refused from now on: waking takes a full fence");
+        });
         // Relaxed: a full fence is right for those that were started before, too; those
         // that are started next begin long after.
         ASYMMETRIC.store(false, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use crate::background;
 use crate::prim::Death;
 use crate::prim::atomic::Ordering;
 use crate::supervise::statuses::Expected;
@@ -74,7 +75,8 @@ impl Supervisor {
             hearts.forget(worker);
         }
         let is_asked_for = self.events.gone(number, alive.pid);
-        tracing::warn!(worker, pid = alive.pid, "worker ended; it is replaced");
+        let pid = alive.pid;
+        background::log(move || tracing::warn!(worker, pid, "worker ended; it is replaced"));
         if let Some(death) = alive.sentence {
             self.events.told(alive.pid, death);
         }
@@ -111,7 +113,7 @@ impl Supervisor {
         if awaited.is_told {
             return;
         }
-        tracing::debug!(pid, %death, "worker's status");
+        background::log(move || tracing::debug!(pid, %death, "worker's status"));
         if awaited.is_failed_start {
             let said = words.or(awaited.last_words);
             let mut failure = awaited.reason.unwrap_or_else(|| death.to_string());
@@ -119,8 +121,8 @@ impl Supervisor {
                 failure.push_str("; its last words: ");
                 failure.push_str(said.trim_end());
             }
-            tracing::warn!(pid, failure, "a worker ended at its start");
-            self.last_failure = failure;
+            self.last_failure = failure.clone();
+            background::log(move || tracing::warn!(pid, failure, "a worker ended at its start"));
         }
         self.events.told(pid, death);
     }

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use crate::background;
 use crate::prim::Death;
 use crate::process::{Hatching, Notice, Zygote, ZygoteError};
 use crate::sys::pidfd;
@@ -62,7 +63,8 @@ impl Nest {
             (None, _) => Ok(()),
         };
         if let Err(error) = sent {
-            tracing::error!(%error, pid = alive.pid, "a worker cannot be killed");
+            let pid = alive.pid;
+            background::log(move || tracing::error!(%error, pid, "a worker cannot be killed"));
         }
     }
 }
@@ -131,8 +133,9 @@ impl Supervisor {
     }
 
     fn has_no_zygote(&mut self, error: &ZygoteError) {
-        tracing::warn!(%error, "the zygote cannot be started");
-        self.zygote_failure = error.to_string();
+        let error = error.to_string();
+        self.zygote_failure = error.clone();
+        background::log(move || tracing::warn!(error, "the zygote cannot be started"));
         self.nest = Nest::Down(Instant::now() + self.zygote_failures.failed());
         if let Some(outage) = &mut self.outage {
             outage.failed();
@@ -145,12 +148,12 @@ impl Supervisor {
         match notice {
             Notice::Spawned { worker, pid, pidfd } => self.has_spawned(worker, pid, pidfd),
             Notice::NotSpawned { worker, reason } => {
-                tracing::warn!(worker, reason, "worker not started");
                 self.last_failure = format!("could not be forked: {reason}");
+                background::log(move || tracing::warn!(worker, reason, "worker not started"));
                 self.start_failed(worker as usize);
             }
             Notice::NoSpare { reason } => {
-                tracing::warn!(reason, "no spare worker");
+                background::log(move || tracing::warn!(reason, "no spare worker"));
                 self.spares_due = Instant::now() + self.spare_failures.failed();
             }
             Notice::Ended { pid } => {
@@ -189,7 +192,7 @@ impl Supervisor {
         let now = Instant::now();
         self.see_who_has_begun();
         if let Nest::Up(mut zygote) = std::mem::replace(&mut self.nest, Nest::Down(now)) {
-            tracing::warn!("the zygote has ended; it is replaced");
+            background::log(|| tracing::warn!("the zygote has ended; it is replaced"));
             zygote.bury();
         }
         if self.stopping {

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use crate::background;
 use crate::prim::Overdue;
 use crate::sys::pidfd;
 
@@ -44,23 +45,26 @@ impl Supervisor {
         let stopped = match pidfd::Stopped::stop(pidfd.as_fd(), pid) {
             Ok(stopped) => stopped,
             Err(error) => {
-                tracing::error!(%error, pid, "a worker cannot be stopped");
+                background::log(move || {
+                    tracing::error!(%error, pid, "a worker cannot be stopped");
+                });
                 return;
             }
         };
         let grace = Some(self.settings.grace).filter(|g| !g.is_zero() && !overdue.was_asked);
         if self.events.strike(&overdue, grace) {
-            tracing::warn!(
-                worker = overdue.worker,
-                pid,
-                "a task that must end by now is ended with its worker"
-            );
+            let worker = overdue.worker;
+            background::log(move || {
+                tracing::warn!(worker, pid, "a task that must end by now is ended with its worker");
+            });
             let sent = match grace {
                 Some(_) => pidfd::terminate(pidfd.as_fd()),
                 None => pidfd::kill(pidfd.as_fd()),
             };
             if let Err(error) = sent {
-                tracing::error!(%error, pid, "a worker cannot be ended");
+                background::log(move || {
+                    tracing::error!(%error, pid, "a worker cannot be ended");
+                });
             }
         }
         drop(stopped); // goes on, if only to end

@@ -9,6 +9,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
+use crate::background;
 use crate::prim::atomic::Ordering;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::outage::Outage;
@@ -80,7 +81,7 @@ impl Supervisor {
     }
 
     pub(super) fn has_spawned(&mut self, worker: u32, pid: i32, pidfd: Option<OwnedFd>) {
-        tracing::debug!(worker, pid, "worker started");
+        background::log(move || tracing::debug!(worker, pid, "worker started"));
         let begun_by = Instant::now() + self.settings.start_limit;
         let Some(slot) = self.workers.get_mut(worker as usize) else {
             return;
@@ -98,10 +99,12 @@ impl Supervisor {
         }
         self.commands.set_pid(worker, pid);
         if !has_descriptor {
-            tracing::warn!(
-                worker,
-                "no room for a worker's descriptor; the zygote watches it"
-            );
+            background::log(move || {
+                tracing::warn!(
+                    worker,
+                    "no room for a worker's descriptor; the zygote watches it"
+                );
+            });
             self.reserve.release();
             if let Nest::Up(zygote) = &self.nest {
                 let _ = zygote.ask_again(pid);
@@ -131,10 +134,12 @@ impl Supervisor {
                 continue;
             }
             let limit = self.settings.start_limit;
-            tracing::warn!(
-                worker = number,
-                "a worker takes too long to begin; it is replaced"
-            );
+            background::log(move || {
+                tracing::warn!(
+                    worker = number,
+                    "a worker takes too long to begin; it is replaced"
+                );
+            });
             // It must not begin just before it dies: so it stands still and is looked at first.
             let pidfd = alive.pidfd.as_ref().map(OwnedFd::as_fd);
             let stopped = pidfd.and_then(|pidfd| pidfd::Stopped::stop(pidfd, alive.pid).ok());
@@ -190,7 +195,10 @@ impl Supervisor {
                 self.events.workers_again();
             }
         } else if let Some(reason) = self.why_hopeless() {
-            tracing::error!(reason, "no worker can be started; tasks are refused");
+            let why = reason.clone();
+            background::log(move || {
+                tracing::error!(reason = why, "no worker can be started; tasks are refused");
+            });
             self.outage = Some(Outage::begin());
             self.stop_awaiting(None);
             self.events.no_workers(&reason);

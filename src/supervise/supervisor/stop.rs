@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::background;
 use crate::supervise::commands::Stop;
 use crate::supervise::statuses::Statuses;
 
@@ -29,7 +30,9 @@ impl Supervisor {
             }
             let left = give_up.saturating_duration_since(Instant::now());
             if left.is_zero() && self.workers.iter().any(is_alive) {
-                tracing::warn!("workers did not leave when told; killing them");
+                background::log(|| {
+                    tracing::warn!("workers did not leave when told; killing them");
+                });
                 self.kill_all();
             }
             let left = left.max(Duration::from_millis(100));

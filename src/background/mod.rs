@@ -1,0 +1,270 @@
+//! Threads of the host on which the user's code runs: callbacks, judges, drops, log events.
+//!
+//! No thread that the library needs (the supervisor, an attendant, whoever holds a lock) calls
+//! such code: it may block, wait for the library, or never return. It leaves it to these.
+//!
+//! ```text
+//!   run ─▶ jobs ─▶ runners       as many as it takes: see below
+//!   log ─▶ events ─▶ one job     one after the other, in their order
+//! ```
+//!
+//! **How many runners.** A few start as soon as jobs wait. Beyond these one more is started
+//! whenever jobs wait and no job has ended for a moment, then two, four, …: so jobs that never
+//! return hold up nobody, however many they are, as long as the system has threads; and many
+//! short ones do not make a thread each. Who has nothing to do for some seconds leaves.
+//!
+//! **When there are no threads.** The *watcher* starts the runners, and runs no job itself.
+//! It and the first runner are there from the first start of a runtime on. So when no thread
+//! can be made jobs still run, one after the other; the watcher tries again ever more slowly,
+//! for as long as jobs wait.
+//!
+//! Process-wide: all runtimes share them. In a process that has no runtime (a worker, the
+//! zygote) there are none, and log events are told where they happen.
+
+mod events;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use events::Events;
+pub use events::{Log, flush, log};
+
+/// So many runners are started without a look at how the others get on.
+const EAGER: usize = 4;
+/// How long no job may have ended for another runner to be started.
+const STALL: Duration = Duration::from_millis(2);
+/// The most that are started at a time.
+const BURST_MAX: usize = 64;
+/// How long to wait after a thread could not be made, at first and at most.
+const REFUSED_MIN: Duration = Duration::from_millis(5);
+const REFUSED_MAX: Duration = Duration::from_millis(200);
+/// Who has nothing to do for so long leaves.
+const IDLE: Duration = Duration::from_secs(5);
+/// So many stay.
+const KEPT: usize = 1;
+
+type Job = Box<dyn FnOnce() + Send>;
+type Life = Box<dyn FnOnce() + Send>;
+
+/// Starts a thread: how, is for another floor to say.
+pub type Starter = fn(&str, Life) -> io::Result<thread::JoinHandle<()>>;
+
+/// The threads, and what they have to do.
+struct Pool {
+    /// Whose they are.
+    process: u32,
+    starter: Starter,
+    state: Mutex<State>,
+    /// A job waits; for a runner.
+    work: Condvar,
+    /// More wait than runners are idle; for the watcher.
+    lack: Condvar,
+    events: Events,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    runners: usize,
+    /// Those that wait for a job, or are about to take one.
+    idle: usize,
+    /// Jobs that have returned.
+    ended: u64,
+}
+
+impl State {
+    /// Jobs that no runner is there for.
+    fn lacking(&self) -> usize {
+        self.jobs.len().saturating_sub(self.idle)
+    }
+}
+
+/// Those of this process; of its parent, in one that was forked.
+static POOL: RwLock<Option<&'static Pool>> = RwLock::new(None);
+
+/// The threads of this process; `None` if it has had no runtime. What a forked child has of
+/// its parent's is nothing: a lock of theirs may be held for ever.
+fn pool() -> Option<&'static Pool> {
+    // Never held but for a moment by who starts a runtime, and by nobody who forks then.
+    let pool = *POOL.try_read().ok()?;
+    pool.filter(|pool| pool.process == std::process::id())
+}
+
+/// Makes the first threads, if that was not done; all are made by `starter`.
+///
+/// # Errors
+/// If there are none to be had.
+pub fn start(starter: Starter) -> io::Result<()> {
+    let mut first = POOL.write().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if first.is_some_and(|pool| pool.process == process) {
+        return Ok(());
+    }
+    // As long as the process, as its threads.
+    let pool: &'static Pool = Box::leak(Box::new(Pool {
+        process,
+        starter,
+        state: Mutex::default(),
+        work: Condvar::new(),
+        lack: Condvar::new(),
+        events: Events::default(),
+    }));
+    starter("pinfold-watch", Box::new(move || pool.watch()))?;
+    *first = Some(pool);
+    drop(first);
+    // The first runner: if it cannot be made the watcher goes on trying.
+    pool.make_runner()
+}
+
+/// Has `job` run by one of the threads. It may block, and panic; and be dropped there. In a
+/// process without runtimes it is run at once; in one that was forked off it is dropped.
+pub fn run(job: impl FnOnce() + Send + 'static) {
+    match pool() {
+        Some(pool) => pool.add(Box::new(job)),
+        None => drop(caught(job)),
+    }
+}
+
+/// Something of the user's that is dropped by one of the threads, whoever drops this.
+pub struct DroppedHere<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> DroppedHere<T> {
+    /// Of `it`.
+    pub fn new(it: T) -> Self {
+        DroppedHere(Some(it))
+    }
+
+    /// It.
+    pub fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+}
+
+impl<T: Send + 'static> Drop for DroppedHere<T> {
+    fn drop(&mut self) {
+        if let Some(it) = self.0.take() {
+            run(move || drop(it));
+        }
+    }
+}
+
+/// Calls code of the user's. If it panics: what the panic said.
+pub fn caught(f: impl FnOnce()) -> Result<(), String> {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else {
+        return Ok(());
+    };
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    // A panic value whose drop panics again is left alone.
+    std::mem::forget(panic);
+    Err(text.unwrap_or_else(|| "(a panic value that is not a string)".into()))
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, job: Job) {
+        let mut state = self.lock();
+        state.jobs.push_back(job);
+        let is_lacking = state.lacking() > 0;
+        drop(state);
+        if is_lacking {
+            self.lack.notify_one();
+        } else {
+            self.work.notify_one();
+        }
+    }
+
+    fn make_runner(&'static self) -> io::Result<()> {
+        self.lock().runners += 1;
+        let made = (self.starter)("pinfold-call", Box::new(move || self.serve()));
+        if made.is_err() {
+            self.lock().runners -= 1;
+        }
+        made.map(drop)
+    }
+
+    /// A runner's life.
+    fn serve(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                let _ = caught(job);
+                state = self.lock();
+                state.ended += 1;
+                continue;
+            }
+            state.idle += 1;
+            let waited = self.work.wait_timeout(state, IDLE);
+            let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.idle -= 1;
+            if timeout.timed_out() && state.jobs.is_empty() && state.runners > KEPT {
+                state.runners -= 1;
+                return;
+            }
+        }
+    }
+
+    /// The watcher's.
+    fn watch(&'static self) {
+        let mut burst = 1;
+        let mut refused = REFUSED_MIN;
+        let mut state = self.lock();
+        loop {
+            while state.lacking() == 0 {
+                burst = 1;
+                refused = REFUSED_MIN;
+                state = self
+                    .lack
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            let eager = EAGER.saturating_sub(state.runners);
+            let wanted = if eager > 0 { eager } else { burst };
+            let wanted = wanted.min(state.lacking());
+            if eager == 0 {
+                let ended = state.ended;
+                state = self.pause(state, STALL);
+                if state.lacking() == 0 {
+                    continue;
+                }
+                if state.ended != ended {
+                    burst = 1;
+                    continue;
+                }
+                burst = (2 * burst).min(BURST_MAX);
+            }
+            drop(state);
+            let made = (0..wanted).try_for_each(|_| self.make_runner());
+            state = self.lock();
+            if made.is_err() {
+                state = self.pause(state, refused);
+                refused = (2 * refused).min(REFUSED_MAX);
+            }
+        }
+    }
+
+    fn pause<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        let end = Instant::now() + time;
+        let mut state = state;
+        loop {
+            // Each job that comes rings: that is no reason to look earlier.
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return state;
+            }
+            let waited = self.lack.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
