@@ -22,7 +22,8 @@ use crate::topology;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// When it has ended by itself, however long that takes.
+    /// When it has ended by itself, however long that takes. (A worker that does not leave
+    /// then is killed after 5 s.)
     Drain,
     /// When it has ended by itself, or after this long.
     DrainFor(Duration),
@@ -35,7 +36,8 @@ pub enum Shutdown {
         /// How long running ones then have to see that they are cancelled.
         grace: Duration,
     },
-    /// Now: running tasks are killed.
+    /// Now: running tasks are killed, and workers wherever they are (in the middle of
+    /// [`worker_init`](crate::Builder::worker_init), say).
     Abort,
 }
 
@@ -70,7 +72,7 @@ impl Default for Config {
             pin: true,
             memory_cap: None,
             queue_capacity: 8192,
-            on_drop: Shutdown::DrainFor(Duration::from_secs(30)),
+            on_drop: Shutdown::DrainFor(Duration::from_secs(5)),
             worker_init: None,
             start_attempts: 10,
             worker_init_timeout: Duration::from_secs(120),

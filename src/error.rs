@@ -542,10 +542,13 @@ impl<A: fmt::Debug> std::error::Error for TrySpawnError<A> {}
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{aborted} tasks had not ended within {after:?} and were aborted")]
+#[error("{aborted} tasks had not ended within {after:?} and were aborted{}", if *.cut_short { ", as another call of `shutdown` was more urgent" } else { "" })]
 pub struct ShutdownError {
-    /// How many tasks ended with [`TaskError::Shutdown`].
+    /// How many tasks ended with [`TaskError::Shutdown`]; or, if the more urgent call has
+    /// cancelled tasks first, how many had not ended by then.
     pub aborted: usize,
     /// How long they had been waited for.
     pub after: Duration,
+    /// Another call has ended tasks before this one would have.
+    pub cut_short: bool,
 }

@@ -1,12 +1,12 @@
 //! What a task may depend on: handles, alone, many of one type, or a tuple of several.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::Iter;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::background::caught;
 use crate::error::TaskError;
 use crate::scheduler::{
     Build, Dependencies as Listed, Dependency, Few, Job, List, NotAccepted, Outcome, Scheduler,
@@ -246,11 +246,13 @@ where
 /// Calls code of the user's types for the attendant: that of a task which panics there
 /// would leave the task without an end.
 fn unless_it_panics(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), TaskError> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
-        Err(TaskError::Arguments {
-            message: "to put inputs behind them panicked in the host".into(),
-        })
-    })
+    let mut done = Ok(());
+    match caught(|| done = f()) {
+        Ok(()) => done,
+        Err(what) => Err(TaskError::Arguments {
+            message: format!("to put inputs behind them panicked in the host: {what}"),
+        }),
+    }
 }
 
 /// As `spawn_quickly`, for a task that depends on others.

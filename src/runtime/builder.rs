@@ -124,7 +124,11 @@ impl Builder {
     }
 
     /// What dropping the [`Runtime`] does with tasks in flight. Default:
-    /// [`Shutdown::DrainFor`] 30 seconds.
+    /// [`Shutdown::DrainFor`] 5 seconds: tasks without handles may end, but an error that
+    /// `main` returns is not kept back for long (it is printed when all has been dropped). If
+    /// it takes more than a moment, a `tracing` event of level WARN says so. A thread that
+    /// drops it while it panics does not wait: tasks are aborted then. To wait longer, or to
+    /// hear how it went, call [`Runtime::shutdown`].
     ///
     /// ```
     /// # pinfold::test_setup!();

@@ -15,16 +15,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
+use crate::background;
 use crate::config::Shutdown;
-use crate::error::{ShutdownError, TaskError};
 use crate::lock::Biased;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Scheduler, about_to_wait};
 use crate::supervise::{Commands, Ended, Retries, Supervisor};
 use crate::sys::signals::start_thread;
 use crate::task::{Entry, FunctionId, Functions};
 
+use super::closing::Closing;
 use super::founder::Founder;
 
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub(crate) struct Core {
     was_replaced: Condvar,
     rebuilds: AtomicU64,
     is_closing: AtomicBool,
+    pub(super) closing: Closing,
 }
 
 impl Core {
@@ -57,6 +58,7 @@ impl Core {
             was_replaced: Condvar::new(),
             rebuilds: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
+            closing: Closing::default(),
         }
     }
 
@@ -102,6 +104,7 @@ impl Core {
         if self.is_elsewhere() {
             return self.present(); // which takes no tasks
         }
+        about_to_wait();
         let mut guard = lock(&self.replaced);
         loop {
             let scheduler = self.present();
@@ -122,7 +125,7 @@ impl Core {
     }
 
     /// No task is accepted any more, by this fold or a later one.
-    fn close(&self) {
+    pub(super) fn close(&self) {
         // ordering: SeqCst pairs with the load in `is_closing`.
         self.is_closing.store(true, Ordering::SeqCst);
         self.present().close();
@@ -166,7 +169,7 @@ impl Core {
                 return;
             }
             let counters = self.present().counters();
-            self.present().is_over();
+            self.present().finish();
             let mut retries = Retries::default();
             supervisor = loop {
                 match founder.found(counters) {
@@ -175,8 +178,10 @@ impl Core {
                         break next;
                     }
                     Err(error) => {
-                        tracing::error!(%error, "the fold cannot be built anew");
                         self.give_up(&format!("the fold cannot be built anew: {error}"));
+                        background::log(move || {
+                            tracing::error!(%error, "the fold cannot be built anew");
+                        });
                         if !retries.wait(&self.commands) {
                             return;
                         }
@@ -196,7 +201,8 @@ impl Core {
     fn replace(&self, scheduler: Arc<Scheduler>) {
         let guard = lock(&self.replaced);
         let former = std::mem::replace(&mut *self.present.lock(), scheduler);
-        drop(former);
+        // There may be something of the user's in it.
+        background::run(move || drop(former));
         // Relaxed: a counter.
         self.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.was_replaced.notify_all();
@@ -206,43 +212,13 @@ impl Core {
         }
     }
 
-    pub(super) fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
-        if self.is_elsewhere() {
-            return Ok(()); // it is the parent's
+    /// Waits until no thread and no process of the runtime is left; the supervisor was told to
+    /// stop.
+    pub(super) fn join_supervisor(&self) {
+        let thread = lock(&self.supervisor).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            background::log(|| tracing::error!("the supervisor had panicked"));
         }
-        let mut supervisor = lock(&self.supervisor);
-        let Some(thread) = supervisor.take() else {
-            return Ok(()); // shut down before
-        };
-        let start = Instant::now();
-        self.close();
-        let scheduler = self.present();
-        let drained = match how {
-            Shutdown::Drain => scheduler.wait_for_all(None),
-            // Beyond what the clock can say is never.
-            Shutdown::DrainFor(limit) => scheduler.wait_for_all(start.checked_add(limit)),
-            Shutdown::Graceful { drain, grace } => {
-                scheduler.wait_for_all(start.checked_add(drain)) || {
-                    scheduler.cancel_all();
-                    scheduler.wait_for_all(Instant::now().checked_add(grace))
-                }
-            }
-            Shutdown::Abort => scheduler.wait_for_all(Some(start)),
-        };
-        // Who is about to begin is not waited for either.
-        self.commands.stop(!drained || how == Shutdown::Abort);
-        if thread.join().is_err() {
-            tracing::error!("the supervisor had panicked");
-        }
-        let aborted = self.present().fail_all(&TaskError::Shutdown);
-        self.present().is_over();
-        if aborted > 0 && how != Shutdown::Abort {
-            return Err(ShutdownError {
-                aborted,
-                after: start.elapsed(),
-            });
-        }
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::scheduler::{Ended, Group, Scheduler, Ticket};
+use crate::scheduler::{Ended, Group, Scheduler, Ticket, about_to_wait};
 use crate::sys::signals::blocked;
 
 /// How long to wait at one place when no thread can be had for another.
@@ -122,6 +122,7 @@ fn wait_at_all(sources: &[&Source]) {
         first.group(|scheduler, group| scheduler.wait_for_group(group, None));
         return;
     }
+    about_to_wait();
     // Whoever is the first lets the others go.
     let wait = |source: &Source, deadline| {
         source.group(|scheduler, group| scheduler.wait_for_group(group, deadline));

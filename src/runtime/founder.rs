@@ -210,7 +210,7 @@ impl Founder {
         match supervisor.start() {
             Ok(supervisor) => Ok((scheduler, supervisor)),
             Err(error) => {
-                scheduler.is_over();
+                scheduler.finish();
                 Err(StartError::Zygote(error.to_string()))
             }
         }

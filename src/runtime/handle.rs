@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
+use crate::background::caught;
 use crate::error::TaskError;
 use crate::prim::TaskId;
 use crate::scheduler::{Mark, Outcome, Scheduler, Ticket, decode_again, small};
@@ -206,8 +207,10 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
     /// Has `callback` called with the outcome when the task has ended, on a thread of
     /// the host that is not yours. It may block, and panic, without harm to others (a panic
     /// is a `tracing` event of level ERROR with `which` callback, `task` and what the `panic`
-    /// said, for the subscriber of the thread that calls this); but of all that block, not more than 500 are called at a time (the
-    /// variable `BLOCKING_MAX_THREADS` of the environment says otherwise). The handle may be joined or dropped as ever. A value with a
+    /// said, for the subscriber of the thread that calls this): each that does not return has a
+    /// thread, and for the others there is one more. As long as the system has no more
+    /// threads, they are called one after the other. The handle may be joined or dropped as
+    /// ever. A value with a
     /// [`Loan`](crate::Loan) in it is the handle's alone.
     ///
     /// # Errors
@@ -229,12 +232,17 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl FnOnce(Result<R, TaskError>) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_complete";
-        self.call_back(
-            which,
-            Mark::OnComplete,
-            |outcome| Some(decode_again(outcome)),
-            callback,
-        )
+        let decoded = |outcome: &Outcome| {
+            let mut decoded = None;
+            // Its decoding is the user's own code too.
+            let panicked = caught(|| decoded = Some(decode_again(outcome)));
+            decoded.or_else(|| {
+                let what = panicked.err().unwrap_or_default();
+                let message = format!("its decoding panicked: {what}");
+                Some(Err(TaskError::Result { message }))
+            })
+        };
+        self.call_back(which, Mark::OnComplete, decoded, callback)
     }
 
     /// As [`Handle::on_complete`], but only if there is no value.

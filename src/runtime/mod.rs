@@ -7,6 +7,7 @@ mod bar;
 mod builder;
 mod callbacks;
 mod chunks;
+mod closing;
 mod core;
 mod ends;
 mod feed;
@@ -60,7 +61,7 @@ use self::task::spawn_quickly;
 ///
 /// All methods take `&self`; share it between threads by reference or in an
 /// `Arc`. Dropping it shuts it down as configured by
-/// [`Builder::on_drop`].
+/// [`Builder::on_drop`]; while the dropping thread panics, by [`Shutdown::Abort`].
 ///
 /// ```
 /// # pinfold::test_setup!();
@@ -402,8 +403,14 @@ impl Runtime {
     /// Takes no more tasks and ends those in flight as `how` says; returns when
     /// every handle has ended and every process is gone.
     ///
+    /// While one thread waits here another may make it more urgent, by a call of its own: of
+    /// all that is asked for the earliest holds. So a first Ctrl-C can drain, and a second one
+    /// abort. Each call returns when it is over, and is told of tasks that were ended which it
+    /// would have let run. Once it is over a call does nothing.
+    ///
     /// # Errors
-    /// [`ShutdownError`] when draining took too long and tasks were aborted.
+    /// [`ShutdownError`] when draining took too long and tasks were aborted, or when another
+    /// call has cut it short.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -427,7 +434,7 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if let Err(error) = self.core.shutdown(self.core.on_drop) {
+        if let Err(error) = self.core.shutdown_at_drop() {
             tracing::warn!(%error, "a dropped runtime aborted tasks");
         }
     }

@@ -77,11 +77,11 @@ impl Scheduler {
             return;
         }
         let scheduler = Arc::clone(self);
-        background::run(move || scheduler.finish(id, unfinished, inputs));
+        background::run(move || scheduler.finish_by_user(id, unfinished, inputs));
     }
 
     /// The same by code of the user's.
-    fn finish(&self, id: NodeId, unfinished: Unfinished, inputs: Inputs) {
+    fn finish_by_user(&self, id: NodeId, unfinished: Unfinished, inputs: Inputs) {
         let panicked = || TaskError::Arguments {
             message: "to put inputs behind them panicked in the host".into(),
         };

@@ -128,8 +128,8 @@ impl Scheduler {
         Err(closed.get().unwrap_or(refusal))
     }
 
-    /// Shares of limits were given back by one that was not accepted: those that wait for
-    /// them look again.
+    /// Something that threads may wait for has changed besides tasks that end (shares of limits
+    /// were given back by one that was not accepted, say): all look again.
     #[cold]
     pub fn has_given_back(&self) {
         self.lock().unpark_all();

@@ -88,6 +88,11 @@ impl State {
         self.counters.submitted + self.ended()
     }
 
+    /// Tasks that have not ended.
+    fn unfinished(&self) -> usize {
+        self.in_flight + self.nodes.count() + self.shadows.len()
+    }
+
     pub(super) fn unpark_attendant(&self) {
         let attends = |waiter: &&Waiter| matches!(waiter.awaited, Awaited::News);
         if let Some(attendant) = self.waiters.iter().find(attends) {
@@ -448,11 +453,19 @@ impl Scheduler {
         })
     }
 
-    /// Waits until no task is in flight, or waits for others.
-    pub fn wait_for_all(&self, deadline: Option<Instant>) -> bool {
-        self.wait_until(Awaited::Any, deadline, |state| {
-            state.in_flight == 0 && state.nodes.count() == 0 && state.shadows.is_empty()
-        })
+    /// Waits until no task is in flight, or waits for others: true. Or until `gives_up`, which
+    /// whoever makes it true says by [`Scheduler::has_given_back`].
+    pub fn wait_for_all(&self, deadline: Option<Instant>, gives_up: impl Fn() -> bool) -> bool {
+        let is_all = |state: &State| state.unfinished() == 0;
+        self.wait_until(Awaited::Any, deadline, |state| is_all(state) || gives_up());
+        is_all(&self.lock())
+    }
+
+    /// Tasks that have not ended, wherever they are; with calls that have joined others.
+    pub fn unfinished(&self) -> usize {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        state.unfinished()
     }
 
     #[cold]

@@ -213,7 +213,7 @@ impl Scheduler {
     }
 
     /// Nothing will be submitted any more, and everything has ended.
-    pub fn is_over(&self) {
+    pub fn finish(&self) {
         let mut state = self.lock();
         state.is_over = true;
         self.call_attendant(&mut state);

@@ -6,8 +6,10 @@
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Level, dispatcher};
@@ -19,8 +21,9 @@ use crate::sys::signals::start_thread;
 
 use super::commands::Commands;
 
-/// The most events that are still passed on at the end: what a task has forked may write
-/// for ever.
+/// How long events are still passed on at the end, and how many at most: what a task has
+/// forked may write for ever, and a subscriber may be slow.
+const LAST_FOR: Duration = Duration::from_secs(1);
 const LAST_MAX: usize = 100_000;
 
 /// How many events have come.
@@ -44,13 +47,24 @@ impl LogCounts {
 pub struct LogThread {
     writer: LogWriter,
     stop: Arc<Stop>,
-    thread: Option<JoinHandle<()>>,
+    /// Hears of the thread's end.
+    ended: Receiver<()>,
 }
 
 #[derive(Debug)]
 struct Stop {
     bell: Bell,
     is_wanted: AtomicBool,
+    /// When it was wanted.
+    since: OnceLock<Instant>,
+}
+
+impl Stop {
+    fn is_late(&self) -> bool {
+        self.since
+            .get()
+            .is_some_and(|since| since.elapsed() > LAST_FOR)
+    }
 }
 
 impl LogThread {
@@ -66,6 +80,7 @@ impl LogThread {
         let stop = Arc::new(Stop {
             bell: Bell::new()?,
             is_wanted: AtomicBool::new(false),
+            since: OnceLock::new(),
         });
         let reading = Reading {
             reader,
@@ -73,11 +88,15 @@ impl LogThread {
             stop: Arc::clone(&stop),
             commands: Arc::clone(commands),
         };
-        let thread = start_thread("pinfold-logs", move || reading.run(&subscriber))?;
+        let (ends, ended) = channel();
+        start_thread("pinfold-logs", move || {
+            reading.run(&subscriber);
+            drop(ends);
+        })?;
         Ok(Some(LogThread {
             writer,
             stop,
-            thread: Some(thread),
+            ended,
         }))
     }
 
@@ -89,12 +108,12 @@ impl LogThread {
 
 impl Drop for LogThread {
     fn drop(&mut self) {
+        let _ = self.stop.since.set(Instant::now());
         // ordering: Release pairs with the Acquire in `run`.
         self.stop.is_wanted.store(true, Ordering::Release);
         self.stop.bell.ring();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        // One that is stuck in a subscriber is left alone.
+        let _ = self.ended.recv_timeout(LAST_FOR + LAST_FOR);
     }
 }
 
@@ -112,8 +131,10 @@ impl Reading {
                 // ordering: Acquire pairs with the Release in `drop`: what was written
                 // before that is read below.
                 let is_last = self.stop.is_wanted.load(Ordering::Acquire);
-                for _ in 0..LAST_MAX {
-                    if !self.pass_on() {
+                let mut passed_on = 0;
+                while self.pass_on() {
+                    passed_on += 1;
+                    if passed_on == LAST_MAX || self.stop.is_late() {
                         break;
                     }
                 }

@@ -1,0 +1,254 @@
+//! Shutting down: when, and who waits for it.
+//!
+//! ```text
+//!   Drain      ─────────────────────────────────▶ ever       tasks end by themselves
+//!   DrainFor   ──────────────▶ kill
+//!   Graceful   ──────▶ cancel ──────▶ kill
+//!   Abort      ▶ kill
+//!              the earliest of each that anybody has asked for holds
+//! ```
+//!
+//! Whoever is the first to ask closes the runtime down; all others make it more urgent, if
+//! that is what they ask for, and wait for the same end. Then each is told what it has
+//! missed: whether tasks were ended that it would have let run.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::background;
+use crate::config::Shutdown;
+use crate::error::{ShutdownError, TaskError};
+use crate::scheduler::about_to_wait;
+
+use super::core::Core;
+
+/// How long log events may take that are told before it is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// So long whoever drops a runtime is waited with in silence.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// What is known of a shutdown.
+#[derive(Debug, Default)]
+pub(super) struct Closing {
+    plan: Mutex<Plan>,
+    changed: Condvar,
+    /// Counts what has made it more urgent.
+    urgency: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    stage: Stage,
+    times: Times,
+    /// When tasks were cancelled, and how many had not ended.
+    cancelled: Option<(Instant, usize)>,
+    /// When tasks were killed, and how many had not ended.
+    killed: Option<(Instant, usize)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Nobody has asked for it.
+    #[default]
+    Open,
+    /// Tasks may end by themselves.
+    Draining,
+    /// Workers are told to leave.
+    Stopping,
+    /// Nothing is left.
+    Over,
+}
+
+/// When tasks are cancelled, and when they are killed; `None` is never.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    cancel: Option<Instant>,
+    kill: Option<Instant>,
+}
+
+impl Times {
+    /// Of a shutdown that begins now. What is beyond what the clock can say is never.
+    fn of(how: Shutdown, now: Instant) -> Self {
+        let (cancel, kill) = match how {
+            Shutdown::Drain => (None, None),
+            Shutdown::DrainFor(limit) => (None, now.checked_add(limit)),
+            Shutdown::Graceful { drain, grace } => {
+                let cancel = now.checked_add(drain);
+                (cancel, cancel.and_then(|cancel| cancel.checked_add(grace)))
+            }
+            Shutdown::Abort => (None, Some(now)),
+        };
+        Times { cancel, kill }
+    }
+
+    fn hurry(&mut self, other: Times) {
+        self.cancel = self.cancel.into_iter().chain(other.cancel).min();
+        self.kill = self.kill.into_iter().chain(other.kill).min();
+    }
+
+    /// Whether what was done at `time` came before it was to be.
+    fn would_have_waited(due: Option<Instant>, time: Instant) -> bool {
+        due.is_none_or(|due| time < due)
+    }
+}
+
+fn is_past(time: Option<Instant>) -> bool {
+    time.is_some_and(|time| time <= Instant::now())
+}
+
+impl Closing {
+    fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn urgency(&self) -> u64 {
+        // ordering: Acquire pairs with the addition in `shutdown`.
+        self.urgency.load(Ordering::Acquire)
+    }
+}
+
+impl Core {
+    /// Ends it as `how` says at the latest; returns when it is over, whoever has ended it.
+    pub(super) fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
+        self.shut_down(how, false)
+    }
+
+    /// The same for whoever drops the runtime; says so if that takes long.
+    pub(super) fn shutdown_at_drop(&self) -> Result<(), ShutdownError> {
+        // Whoever panics is not to wait for tasks before it is seen.
+        let how = if std::thread::panicking() {
+            Shutdown::Abort
+        } else {
+            self.on_drop
+        };
+        self.shut_down(how, true)
+    }
+
+    fn shut_down(&self, how: Shutdown, is_drop: bool) -> Result<(), ShutdownError> {
+        if self.is_elsewhere() {
+            return Ok(()); // it is the parent's
+        }
+        about_to_wait();
+        let begin = Instant::now();
+        let own = Times::of(how, begin);
+        let mut plan = self.closing.lock();
+        if plan.stage == Stage::Over {
+            return Ok(());
+        }
+        plan.times.hurry(own);
+        if plan.stage == Stage::Open {
+            plan.stage = Stage::Draining;
+            drop(plan);
+            self.close_down(is_drop.then(|| begin + SILENCE));
+            background::flush(LAST_WORDS);
+        } else {
+            drop(plan);
+            // ordering: Release pairs with the Acquire in `urgency`.
+            self.closing.urgency.fetch_add(1, Ordering::Release);
+            self.present().has_given_back();
+            self.wait_for_the_end();
+        }
+        self.closing.lock().told(how, own, begin)
+    }
+
+    /// For those that did not begin it.
+    fn wait_for_the_end(&self) {
+        let mut plan = self.closing.lock();
+        while plan.stage != Stage::Over {
+            let stops_late = plan.stage == Stage::Stopping && plan.times.kill.is_some();
+            if stops_late && is_past(plan.times.kill) {
+                self.commands.stop(true);
+                plan.times.kill = None;
+                continue;
+            }
+            let kill = plan.times.kill.filter(|_| stops_late);
+            let left = kill.map(|at| at.saturating_duration_since(Instant::now()));
+            let changed = &self.closing.changed;
+            plan = match left {
+                None => changed.wait(plan).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let waited = changed.wait_timeout(plan, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// For the one that began it. From `told_at` on it says that it waits.
+    fn close_down(&self, mut told_at: Option<Instant>) {
+        self.close();
+        let scheduler = self.present();
+        let mut is_cancelled = false;
+        let has_ended = loop {
+            // In this order: what changes the times after it was read changes this too.
+            let urgency = self.closing.urgency();
+            let times = self.closing.lock().times;
+            if is_past(times.kill) {
+                break scheduler.wait_for_all(Some(Instant::now()), || false);
+            }
+            if is_past(times.cancel) && !is_cancelled {
+                is_cancelled = true;
+                let unfinished = scheduler.unfinished();
+                scheduler.cancel_all();
+                self.closing.lock().cancelled = Some((Instant::now(), unfinished));
+            }
+            if is_past(told_at) {
+                told_at = None;
+                let tasks = scheduler.unfinished();
+                // On this thread, which holds no lock.
+                tracing::warn!(
+                    tasks,
+                    "a dropped runtime waits for tasks that have not ended"
+                );
+            }
+            let cancel = times.cancel.filter(|_| !is_cancelled);
+            let next = cancel.into_iter().chain(times.kill).chain(told_at).min();
+            let is_hurried = || self.closing.urgency() != urgency;
+            if scheduler.wait_for_all(next, is_hurried) {
+                break true;
+            }
+        };
+        let mut plan = self.closing.lock();
+        plan.stage = Stage::Stopping;
+        let kills = !has_ended || is_past(plan.times.kill);
+        self.closing.changed.notify_all();
+        drop(plan);
+        let killed_at = Instant::now();
+        self.commands.stop(kills);
+        self.join_supervisor();
+        let aborted = self.present().fail_all(&TaskError::Shutdown);
+        self.present().finish();
+        let mut plan = self.closing.lock();
+        plan.killed = Some((killed_at, aborted));
+        plan.stage = Stage::Over;
+        self.closing.changed.notify_all();
+    }
+}
+
+impl Plan {
+    /// What one has missed that asked for `how`, which would have been by `own` times.
+    fn told(&self, how: Shutdown, own: Times, begin: Instant) -> Result<(), ShutdownError> {
+        let is_early = |due, done: Option<(Instant, usize)>| {
+            done.is_some_and(|(at, tasks)| tasks > 0 && Times::would_have_waited(due, at))
+        };
+        let aborted = self.killed.map_or(0, |(_, aborted)| aborted);
+        // Who cancels nothing kills at the end.
+        let cut_short =
+            is_early(own.kill, self.killed) || is_early(own.cancel.or(own.kill), self.cancelled);
+        let cancelled = self.cancelled.map_or(0, |(_, cancelled)| cancelled);
+        let missed = if cut_short {
+            aborted.max(cancelled)
+        } else {
+            aborted
+        };
+        if missed == 0 || how == Shutdown::Abort {
+            return Ok(());
+        }
+        Err(ShutdownError {
+            aborted: missed,
+            after: begin.elapsed(),
+            cut_short,
+        })
+    }
+}
