@@ -154,6 +154,11 @@ fn orderings_say_why() {
 }
 
 #[test]
+fn events_are_told_where_no_lock_is_held() {
+    assert_none(sources().iter().flat_map(rules::events_are_told_elsewhere));
+}
+
+#[test]
 fn files_stay_short() {
     assert_none(sources().iter().flat_map(rules::files_stay_short));
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::background;
+use crate::background::{self, Log};
 use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError};
 use crate::scheduler::about_to_wait;
@@ -196,11 +196,13 @@ impl Core {
             if is_past(told_at) {
                 told_at = None;
                 let tasks = scheduler.unfinished();
-                // On this thread, which holds no lock.
-                tracing::warn!(
-                    tasks,
-                    "a dropped runtime waits for tasks that have not ended"
-                );
+                // It may be all that is seen of it for a while.
+                Log::of_this_thread().with(|| {
+                    tracing::warn!(
+                        tasks,
+                        "a dropped runtime waits for tasks that have not ended"
+                    );
+                });
             }
             let cancel = times.cancel.filter(|_| !is_cancelled);
             let next = cancel.into_iter().chain(times.kill).chain(told_at).min();

@@ -47,6 +47,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::background::Log;
 use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError, TrySpawnError};
 use crate::pool::{AllocError, Loan};
@@ -435,7 +436,9 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         if let Err(error) = self.core.shutdown_at_drop() {
-            tracing::warn!(%error, "a dropped runtime aborted tasks");
+            Log::of_this_thread().with(|| {
+                tracing::warn!(%error, "a dropped runtime aborted tasks");
+            });
         }
     }
 }

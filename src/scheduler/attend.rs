@@ -152,7 +152,10 @@ fn alone(log: &Log, which: &'static str, task: &'static str, f: impl FnOnce()) {
     if let Err(panic) = caught(f) {
         let log = log.clone();
         log.later(move || {
-            tracing::error!(which, task, panic, "whoever followed a task panicked");
+            tracing::error!(
+                target: "pinfold::runtime",
+                which, task, panic, "whoever followed a task panicked"
+            );
         });
     }
 }

@@ -288,6 +288,19 @@ fn unfinished_work_is_found() {
 }
 
 #[test]
+fn events_told_on_the_spot_are_found() {
+    let found = |path: &str, text: &str| check(rules::events_are_told_elsewhere, path, text);
+    let host = "src/scheduler/inspect.rs";
+    assert_eq!(found(host, "fn f() {\n tracing::error!(a, \"b\"); }"), [2]);
+    let handed_on = "fn f() { background::log(move || tracing::warn!(\"b\")); }";
+    assert!(found(host, handed_on).is_empty());
+    let in_a_block = "fn f() { log.later(move || {\n tracing::warn!(\"b\"); }); }";
+    assert!(found(host, in_a_block).is_empty());
+    let of_a_worker = "fn f() { tracing::error!(\"b\"); }";
+    assert!(found("src/worker/mod.rs", of_a_worker).is_empty());
+}
+
+#[test]
 fn paths_of_a_machine_are_found() {
     let found = |text: &str| lines(rules::names_no_machine("docs/a.md", text));
     for directory in ["home", "root", "work"] {

@@ -58,6 +58,48 @@ pub fn unsafe_stays_on_its_floors(source: &Source, rows: &[Row]) -> Vec<Violatio
     found
 }
 
+/// Modules whose code runs in the host, mostly under a lock or on a thread that others wait for.
+const IN_THE_HOST: &[&str] = &[
+    "layout",
+    "lock",
+    "notify",
+    "pool",
+    "ring",
+    "runtime",
+    "scheduler",
+    "shm",
+    "supervise",
+    "sys",
+    "task",
+];
+
+/// Log events of the host are told by way of `background`, where no lock is held: a subscriber
+/// is the user's code. So each macro of `tracing` is in a closure for `log`, `later` or `with`.
+pub fn events_are_told_elsewhere(source: &Source) -> Vec<Violation> {
+    if !module_of(&source.path).is_some_and(|module| IN_THE_HOST.contains(&module)) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (index, token) in source.tokens.iter().enumerate() {
+        let is_event = ["error", "warn", "info", "debug", "trace"]
+            .iter()
+            .any(|level| {
+                source.follows(index, &["tracing", ":", ":", level, "!"])
+                    || source.follows(index, &["tracing", "::", level, "!"])
+            });
+        // `log ( move | | {`: so far back it begins at most.
+        let before = index.saturating_sub(6)..index;
+        let is_handed_on = before.clone().any(|at| {
+            matches!(source.at(at), "log" | "later" | "with") && source.at(at + 1) == "("
+        });
+        if is_event && !is_handed_on && !source.is_test_code(token.line) {
+            let what = "an event that is told on the spot: a subscriber may call the runtime, so hand it to `background::log`";
+            found.push(Violation::new(&source.path, token.line, what));
+        }
+    }
+    found
+}
+
 /// Every `unsafe` block and impl has a `SAFETY:` comment in the lines just above; a
 /// declaration that asks its callers for something may say so under `# Safety` instead.
 pub fn unsafe_says_why(source: &Source) -> Vec<Violation> {

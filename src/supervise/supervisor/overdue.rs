@@ -55,7 +55,11 @@ impl Supervisor {
         if self.events.strike(&overdue, grace) {
             let worker = overdue.worker;
             background::log(move || {
-                tracing::warn!(worker, pid, "a task that must end by now is ended with its worker");
+                tracing::warn!(
+                    worker,
+                    pid,
+                    "a task that must end by now is ended with its worker"
+                );
             });
             let sent = match grace {
                 Some(_) => pidfd::terminate(pidfd.as_fd()),

@@ -135,7 +135,7 @@ struct Nasty(u64);
 
 impl Drop for Nasty {
     fn drop(&mut self) {
-        if self.0 == std::process::id().into() {
+        if self.0 == u64::from(std::process::id()) {
             drop_last();
         }
     }
@@ -145,7 +145,7 @@ fn arguments(rt: &Runtime) {
     let first = rt.spawn(nap, 50);
     let buffer = rt.alloc(10).expect("memory").publish();
     let take = |((_, b), _): ((Nasty, pinfold::Shared), u64)| b.len();
-    let task = rt.spawn_after(&first, take, (Nasty(std::process::id().into()), buffer));
+    let task = rt.spawn_after(&first, take, (Nasty(u64::from(std::process::id())), buffer));
     drop(task);
 }
 

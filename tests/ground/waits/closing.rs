@@ -348,13 +348,13 @@ const WAITS: &[Wait] = &[
     }),
     ("scope", |rt, begun| {
         is_over(rt.scope(|scope| {
-            let _ = scope.spawn(endless, ());
+            drop(scope.spawn(endless, ()));
             begun.now();
         }));
     }),
     ("scope_collect", |rt, begun| {
         let ((), errors) = rt.scope_collect(|scope| {
-            let _ = scope.spawn(endless, ());
+            drop(scope.spawn(endless, ()));
             begun.now();
         });
         assert_eq!(errors.len(), 1);
