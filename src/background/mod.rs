@@ -28,7 +28,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ const REFUSED_MIN: Duration = Duration::from_millis(5);
 const REFUSED_MAX: Duration = Duration::from_millis(200);
 /// Who has nothing to do for so long leaves.
 const IDLE: Duration = Duration::from_secs(5);
+/// How long to wait for another thread that makes the first of them.
+const START_MAX: Duration = Duration::from_secs(5);
 /// So many stay.
 const KEPT: usize = 1;
 
@@ -96,13 +98,29 @@ fn pool() -> Option<&'static Pool> {
     pool.filter(|pool| pool.process == std::process::id())
 }
 
-/// Makes the first threads, if that was not done; all are made by `starter`.
+/// Makes the first threads, if that was not done: the watcher by `small`, all others by
+/// `starter`.
 ///
 /// # Errors
 /// If there are none to be had.
-pub fn start(starter: Starter) -> io::Result<()> {
-    let mut first = POOL.write().unwrap_or_else(PoisonError::into_inner);
+pub fn start(starter: Starter, small: Starter) -> io::Result<()> {
     let process = std::process::id();
+    if pool().is_some() {
+        return Ok(());
+    }
+    let begin = Instant::now();
+    let mut first = loop {
+        match POOL.try_write() {
+            Ok(first) => break first,
+            Err(TryLockError::Poisoned(first)) => break first.into_inner(),
+            // Another thread starts the first runtime, too. Or it did when this process was
+            // forked, and holds the lock for ever.
+            Err(TryLockError::WouldBlock) if begin.elapsed() > START_MAX => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(STALL),
+        }
+    };
     if first.is_some_and(|pool| pool.process == process) {
         return Ok(());
     }
@@ -115,7 +133,7 @@ pub fn start(starter: Starter) -> io::Result<()> {
         lack: Condvar::new(),
         events: Events::default(),
     }));
-    starter("pinfold-watch", Box::new(move || pool.watch()))?;
+    small("pinfold-watch", Box::new(move || pool.watch()))?;
     *first = Some(pool);
     drop(first);
     // The first runner: if it cannot be made the watcher goes on trying.

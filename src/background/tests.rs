@@ -7,8 +7,9 @@ use super::run;
 use crate::background;
 
 fn start() {
-    let starter = |name: &str, life| std::thread::Builder::new().name(name.into()).spawn(life);
-    background::start(starter).expect("there are threads");
+    let starter: background::Starter =
+        |name, life| std::thread::Builder::new().name(name.into()).spawn(life);
+    background::start(starter, starter).expect("there are threads");
 }
 
 const LONG: Duration = Duration::from_secs(30);

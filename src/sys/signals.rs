@@ -144,6 +144,9 @@ pub fn without_sigxfsz<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, 
     done
 }
 
+/// In bytes.
+const SMALL_STACK: usize = 128 << 10;
+
 /// Starts a thread of the library's own. All of them are started here: none of them takes
 /// a signal.
 pub fn start_thread(
@@ -152,6 +155,15 @@ pub fn start_thread(
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let builder = std::thread::Builder::new().name(name.into());
     blocked(|| builder.spawn(life))
+}
+
+/// The same of one that needs little of a stack: for address space may be scarce.
+pub fn start_small_thread(
+    name: &str,
+    life: impl FnOnce() + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let builder = std::thread::Builder::new().name(name.into());
+    blocked(|| builder.stack_size(SMALL_STACK).spawn(life))
 }
 
 #[cfg(test)]
