@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::background;
 use crate::background::{self, Log};
 use crate::config::Config;
 use crate::error::StartError;

@@ -121,7 +121,9 @@ impl Segment {
     pub fn set_dumped(&self) {
         let done = self.map.dump(self.header().is_dumped());
         if done.is_err() {
-            tracing::debug!("the segment cannot be chosen for core dumps by itself");
+            crate::background::log(|| {
+                tracing::debug!("the segment cannot be chosen for core dumps by itself");
+            });
         }
     }
 

@@ -183,7 +183,7 @@ impl Supervisor {
         if self.outage.is_some() {
             let is_at_work = |w: &Worker| w.alive().is_some_and(|alive| alive.has_begun);
             if self.workers.iter().any(is_at_work) {
-                tracing::info!("workers can be started again");
+                background::log(|| tracing::info!("workers can be started again"));
                 self.outage = None;
                 let now = Instant::now();
                 for worker in &mut self.workers {
