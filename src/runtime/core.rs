@@ -156,7 +156,7 @@ impl Core {
         match thread {
             Ok(thread) => *lock(&self.supervisor) = Some(thread),
             Err(error) => {
-                self.present().is_over(); // its attendant ends
+                self.present().finish(); // its attendant ends
                 return Err(error);
             }
         }
