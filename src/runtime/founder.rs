@@ -18,7 +18,6 @@ use crate::sys::signals::{start_small_thread, start_thread};
 use crate::task::{FunctionId, Functions, Orphans};
 use crate::topology::{self, Topology};
 
-
 /// Keepers take no more than this part of the processes that may be; else there are none.
 const KEEPER_SHARE: u64 = 8;
 
