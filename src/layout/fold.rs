@@ -42,13 +42,13 @@ impl Fold {
     /// Views of `segment`, which was created or attached for `plan`.
     pub fn new(segment: Segment, plan: Plan) -> Self {
         let segment = Arc::new(segment);
+        let set_words = plan.shape.executors().div_ceil(64);
         Fold {
             header: segment.header(),
             host_bell: segment.view(plan.host_bell),
             crowd: Crowd::new(
-                |at, count| segment.views(at, count),
-                plan.searching,
-                plan.resting,
+                segment.views(plan.searching, set_words),
+                segment.views(plan.resting, 2 * set_words),
                 plan.shape.executors() as u32,
             ),
             executors: segment.views(plan.executors, plan.shape.executors()),

@@ -52,24 +52,26 @@ pub struct Crowd {
     pub sleeping: BitSet,
     /// Executors that do so in the middle of a task, and can help with what tasks spawn.
     pub helping: BitSet,
+    /// The words of both.
+    resting: Views<AtomicU64>,
     count: u32,
 }
 
 impl Crowd {
-    /// The crowd of `count` executors. The words of its sets are where `words` says for each
-    /// byte offset and number of words: who searches, at `searching`; and from `resting` on
-    /// who sleeps, and then who helps.
-    pub fn new(
-        words: impl Fn(usize, usize) -> Views<AtomicU64>,
-        searching: usize,
-        resting: usize,
-        count: u32,
-    ) -> Self {
+    /// The crowd of `count` executors whose sets are these words: who searches; and who sleeps
+    /// and then who helps, as many words for each.
+    pub fn new(searching: Views<AtomicU64>, resting: Views<AtomicU64>, count: u32) -> Self {
         let len = (count as usize).div_ceil(64);
+        let set = |words: &Views<AtomicU64>, first| BitSet {
+            words: words.clone(),
+            first,
+            len,
+        };
         Crowd {
-            searching: BitSet(words(searching, len)),
-            sleeping: BitSet(words(resting, len)),
-            helping: BitSet(words(resting + 8 * len, len)),
+            searching: set(&searching, 0),
+            sleeping: set(&resting, 0),
+            helping: set(&resting, len),
+            resting,
             count,
         }
     }
@@ -116,7 +118,10 @@ impl Crowd {
     /// Whether anybody sleeps, be it in the middle of a task.
     #[inline]
     pub fn does_anybody_rest(&self) -> bool {
-        self.sleeping.any() || self.helping.any()
+        // Relaxed: as in `BitSet::any`.
+        self.resting
+            .iter()
+            .any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     /// Executor `me`, in the middle of a task that waits for one that it has spawned, is about
@@ -207,41 +212,58 @@ impl Crowd {
 
 /// A set of executors: one bit each, set and cleared without harm if done twice.
 #[derive(Clone, Debug)]
-pub struct BitSet(Views<AtomicU64>);
+pub struct BitSet {
+    words: Views<AtomicU64>,
+    /// Which of the words are its own.
+    first: usize,
+    len: usize,
+}
 
 impl BitSet {
+    #[inline]
+    fn word(&self, member: u32) -> &AtomicU64 {
+        &self.words[self.first + member as usize / 64]
+    }
+
+    #[inline]
+    fn words(&self) -> &[AtomicU64] {
+        &self.words[self.first..self.first + self.len]
+    }
+
     /// Adds `member`; true if it was not in.
     pub fn insert(&self, member: u32) -> bool {
         let bit = 1 << (member % 64);
         // ordering: AcqRel: sleepers insert themselves before the heavy barrier;
         // wakers read after the light one.
-        self.0[member as usize / 64].fetch_or(bit, Ordering::AcqRel) & bit == 0
+        self.word(member).fetch_or(bit, Ordering::AcqRel) & bit == 0
     }
 
     /// Removes `member`; true if it was in.
     pub fn remove(&self, member: u32) -> bool {
         let bit = 1 << (member % 64);
         // ordering: AcqRel as in `insert`.
-        self.0[member as usize / 64].fetch_and(!bit, Ordering::AcqRel) & bit != 0
+        self.word(member).fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
     /// Whether `member` is in.
     #[inline]
     pub fn contains(&self, member: u32) -> bool {
         // Relaxed: a hint, or ordered by the caller's barrier.
-        self.0[member as usize / 64].load(Ordering::Relaxed) & (1 << (member % 64)) != 0
+        self.word(member).load(Ordering::Relaxed) & (1 << (member % 64)) != 0
     }
 
     /// Whether anybody is in.
     #[inline]
     pub fn any(&self) -> bool {
         // Relaxed: as in `contains`.
-        self.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+        self.words()
+            .iter()
+            .any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     /// Empties the set.
     pub fn clear(&self) {
-        for word in self.0.iter() {
+        for word in self.words().iter() {
             // ordering: AcqRel as in `insert`.
             word.swap(0, Ordering::AcqRel);
         }
@@ -250,7 +272,7 @@ impl BitSet {
     /// How many are in.
     pub fn count(&self) -> usize {
         // Relaxed: as in `contains`.
-        self.0
+        self.words()
             .iter()
             .map(|word| word.load(Ordering::Relaxed).count_ones() as usize)
             .sum()

@@ -108,7 +108,12 @@ fn a_mark_that_nobody_sleeps_behind_is_cleared_by_the_rescuer() {
 
 fn crowd(count: u32) -> (Segment, Crowd, Vec<Doorbell>) {
     let segment = Segment::create(1 << 16).expect("segment");
-    let crowd = Crowd::new(|at, count| segment.views(at, count), 4096, 8192, count);
+    let words = (count as usize).div_ceil(64);
+    let crowd = Crowd::new(
+        segment.views(4096, words),
+        segment.views(8192, 2 * words),
+        count,
+    );
     let bells = (0..count).map(|_| Doorbell::default()).collect();
     (segment, crowd, bells)
 }

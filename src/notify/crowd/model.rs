@@ -29,7 +29,7 @@ impl World {
     fn new() -> Arc<Self> {
         let segment = Segment::empty();
         Arc::new(World {
-            crowd: Crowd::new(|at, count| segment.views(at, count), 0, 64, 2),
+            crowd: Crowd::new(segment.views(0, 1), segment.views(64, 2), 2),
             bells: Default::default(),
             host_bell: Doorbell::default(),
             waiting: AtomicU64::new(0),
