@@ -9,6 +9,7 @@ mod hints;
 mod kin;
 mod naps;
 mod orphans;
+mod outage;
 mod priorities;
 mod spawned;
 mod statuses;
