@@ -32,7 +32,7 @@ pub fn programs() -> Vec<Program> {
 
 pub fn tests() -> Vec<Trial> {
     vec![
-        test("a_panic_does_not_wait_for_tasks", || {
+        test("waits/a_panic_does_not_wait_for_tasks", || {
             let ended = Host::new("waits_host_panics").within(LONG).run();
             assert_eq!(ended.status, 101, "{ended:?}");
             assert!(
@@ -40,7 +40,7 @@ pub fn tests() -> Vec<Trial> {
                 "{ended:?}"
             );
         }),
-        test("an_error_of_main_is_not_kept_back", || {
+        test("waits/an_error_of_main_is_not_kept_back", || {
             let ended = Host::new("waits_host_errs").within(LONG).run();
             assert_eq!(ended.status, 1, "{ended:?}");
             assert!(

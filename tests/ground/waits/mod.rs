@@ -25,7 +25,7 @@ pub fn tests() -> Vec<Trial> {
         .into_iter()
         .filter(|(name, _)| !name.starts_with("waits_host_"));
     let alone = alone.map(|(name, _)| {
-        test(name, move || {
+        test(&format!("waits/{name}"), move || {
             Host::new(name).within(LONG).run().well();
         })
     });
