@@ -108,6 +108,12 @@ impl Loan {
             };
         }
         let (pool, block) = (self.hold.pool(), *self.hold.block());
+        if pool.0.load(block.index) != self.hold.word() {
+            // Before the holders' words are touched: they are somebody else's.
+            pool.0.report_damage(block.index, self.hold.word());
+            let hold = self.hold;
+            return Shared { hold, len: 0 };
+        }
         pool.0.hold_alone(block.index);
         let shared = Word::new(BlockState::Shared as u8, 0, block.generation);
         self.hold.set_moved();

@@ -78,7 +78,8 @@ impl Limit {
         self.shared.total
     }
 
-    /// How many units are free now.
+    /// How many units are free now. A task that has ended gives its share back when the host
+    /// collects it: when somebody waits, for it or for anything, or wants a share.
     ///
     /// ```
     /// assert_eq!(pinfold::Limit::new(3).free(), 3);

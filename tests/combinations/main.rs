@@ -42,14 +42,23 @@ fn main() -> ExitCode {
         maximum: Some(0),
     };
     setrlimit(Resource::Core, none).expect("a lower limit");
-    let place = tempfile::tempdir().expect("a place for marks");
+    // The zygote's is the host's.
+    let mut place = None;
     if std::env::var_os(task::PLACE).is_none() {
+        let own = tempfile::tempdir().expect("a place for marks");
         // SAFETY: there is one thread.
-        unsafe { std::env::set_var(task::PLACE, place.path()) };
+        unsafe { std::env::set_var(task::PLACE, own.path()) };
+        place = Some(own);
     }
     pinfold::init();
-    if std::env::args().any(|word| word == "--list") {
-        println!("combinations: test");
+    // As the usual harness: words choose by name.
+    let (words, options): (Vec<String>, Vec<String>) =
+        (std::env::args().skip(1)).partition(|arg| !arg.starts_with('-'));
+    let is_chosen = words.is_empty() || words.iter().any(|word| "combinations".contains(word));
+    if !is_chosen || options.iter().any(|option| option == "--list") {
+        if is_chosen {
+            println!("combinations: test");
+        }
         return ExitCode::SUCCESS;
     }
     let first = setting("SEED").unwrap_or(1);
@@ -60,6 +69,7 @@ fn main() -> ExitCode {
         count += cases;
         failed += wrong;
     }
+    drop(place);
     println!(
         "{count} cases, {failed} failed, {:.1} s",
         begin.elapsed().as_secs_f64()
