@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub zero_memory: bool,
     pub profile: bool,
     pub orphans: Orphans,
+    pub stack_size: usize,
+    pub end_programs: bool,
     #[cfg(feature = "crash-points")]
     pub crash_at: Option<u64>,
 }
@@ -84,6 +86,8 @@ impl Default for Config {
             zero_memory: false,
             profile: false,
             orphans: Orphans::Cancel,
+            stack_size: 8 << 20,
+            end_programs: false,
             #[cfg(feature = "crash-points")]
             crash_at: None,
         }
@@ -148,6 +152,12 @@ impl Config {
             u64::try_from(self.worker_init_timeout.as_millis()).unwrap_or(u64::MAX),
             10..=86_400_000,
             "from 10 ms to a day",
+        )?;
+        check(
+            "stack_size",
+            self.stack_size as u64,
+            256 << 10..=1 << 30,
+            "from 256 KiB to 1 GiB",
         )?;
         check("spares", self.spares as u64, 0..=64, "from 0 to 64")?;
         if let Some(threshold) = self.heartbeat {
@@ -254,6 +264,7 @@ mod tests {
             bad(|c| c.worker_init_timeout = Duration::ZERO)
                 .contains("worker_init_timeout in ms is 0")
         );
+        assert!(bad(|c| c.stack_size = 4096).contains("stack_size is 4096"));
         assert!(bad(|c| c.spares = 65).contains("spares is 65"));
         assert!(bad(|c| c.heartbeat = Some(Duration::ZERO)).contains("heartbeat in ms is 0"));
     }

@@ -144,7 +144,8 @@ pub enum TaskError {
     Panicked {
         /// What the panic said.
         message: String,
-        /// Where: `file:line:column`.
+        /// Where: `file:line:column`. Empty if nobody has seen where it was raised: it was
+        /// thrown on by `resume_unwind`, or the program has set a panic hook of its own.
         location: String,
     },
     /// The worker process ended while it ran the task, which was to be run at most
@@ -298,9 +299,8 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TaskError::Returned { message } => write!(f, "the task returned an error: {message}"),
-            TaskError::Panicked { message, location } => {
-                write!(f, "the task panicked at {location}: {message}")
-            }
+            TaskError::Panicked { message, location } if location.is_empty() => write!(f, "the task panicked: {message}"),
+            TaskError::Panicked { message, location } => write!(f, "the task panicked at {location}: {message}"),
             TaskError::WorkerDied {
                 task,
                 name,

@@ -22,6 +22,7 @@
 //! zygote) there are none, and log events are told where they happen.
 
 mod events;
+mod panic;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use events::Events;
 pub use events::{Log, flush, log};
+pub use panic::{Caught, NOT_TEXT, discard, text_in};
 
 /// So many runners are started without a look at how the others get on.
 const EAGER: usize = 4;
@@ -177,11 +179,9 @@ pub fn caught(f: impl FnOnce()) -> Result<(), String> {
     let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else {
         return Ok(());
     };
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    // A panic value whose drop panics again is left alone.
-    std::mem::forget(panic);
-    Err(text.unwrap_or_else(|| "(a panic value that is not a string)".into()))
+    let text = text_in(&*panic);
+    discard(panic);
+    Err(text.unwrap_or_else(|| NOT_TEXT.into()))
 }
 
 impl Pool {

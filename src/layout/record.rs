@@ -22,7 +22,7 @@ use crate::shm::ShmSafe;
 
 /// The most hints taken at a time.
 pub const BATCH_MAX: usize = 32;
-const TEXT_WORDS: usize = 47;
+const TEXT_WORDS: usize = 46;
 
 /// One per executor; written by it alone, but for the bell.
 #[derive(Debug)]
@@ -74,6 +74,10 @@ pub struct Status {
     pub nest_used: AtomicU64,
     /// Events for the host's log for which there was no room.
     pub logs_dropped: AtomicU64,
+    /// Tasks that panicked, with those that tasks have spawned.
+    pub task_panics: AtomicU64,
+    /// In the record of a worker's first executor: panics on threads of the program's own.
+    pub thread_panics: AtomicU64,
     /// In the record of a worker's first executor: the process that keeps the worker's
     /// memory; 0: none. Written by the kernel.
     pub keeper: AtomicU32,
@@ -161,6 +165,8 @@ impl ExecutorRecord {
 #[repr(C)]
 pub struct LastWords {
     len: AtomicU64,
+    /// The hint of the task that said it; 0: no task's.
+    about: AtomicU64,
     text: [AtomicU64; TEXT_WORDS],
 }
 
@@ -168,8 +174,11 @@ pub struct LastWords {
 unsafe impl ShmSafe for LastWords {}
 
 impl LastWords {
-    /// Leaves `text`, cut to 376 bytes.
-    pub fn write(&self, text: &str) {
+    /// Leaves `text` of the task of hint `about` (0: of none), cut to 368 bytes.
+    pub fn write(&self, about: u64, text: &str) {
+        // Relaxed: a death in between leaves no words; the length publishes them.
+        self.len.store(0, Ordering::Relaxed);
+        self.about.store(about, Ordering::Relaxed);
         let mut end = text.len().min(TEXT_WORDS * 8);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -197,6 +206,15 @@ impl LastWords {
             bytes.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
         }
         Some(String::from_utf8_lossy(&bytes[..len]).into_owned())
+    }
+
+    /// The same, unless it was said by a task that is none of these: one may have caught its
+    /// panic and gone on.
+    pub fn read_of(&self, tasks: &[u64]) -> Option<String> {
+        let text = self.read()?;
+        // Relaxed: read after the length.
+        let about = self.about.load(Ordering::Relaxed);
+        (about == 0 || tasks.contains(&about)).then_some(text)
     }
 
     /// Nothing was said.
@@ -271,7 +289,7 @@ mod tests {
         record.announce(&[3; BATCH_MAX]);
         record.status.run.store(17, Ordering::Relaxed);
         record.status.online.store(1, Ordering::Relaxed);
-        record.last_words.write("bye");
+        record.last_words.write(0, "bye");
         record.reset();
         assert_eq!(record.status.run.load(Ordering::Relaxed), 17);
         assert_eq!(record.status.online.load(Ordering::Relaxed), 0);
@@ -283,11 +301,14 @@ mod tests {
         // SAFETY: all zero bytes are valid.
         let words: LastWords = unsafe { std::mem::zeroed() };
         assert_eq!(words.read(), None);
-        words.write("done");
+        words.write(0, "done");
         assert_eq!(words.read().as_deref(), Some("done"));
-        words.write(&"é".repeat(300));
-        assert_eq!(words.read(), Some("é".repeat(188)));
-        words.write(&format!("x{}", "é".repeat(300)));
-        assert_eq!(words.read(), Some(format!("x{}", "é".repeat(187))));
+        words.write(0, &"é".repeat(300));
+        assert_eq!(words.read(), Some("é".repeat(184)));
+        words.write(0, &format!("x{}", "é".repeat(300)));
+        assert_eq!(words.read(), Some(format!("x{}", "é".repeat(183))));
+        words.write(7, "of one");
+        assert_eq!(words.read_of(&[7, 8]).as_deref(), Some("of one"));
+        assert_eq!(words.read_of(&[6, 8]), None);
     }
 }

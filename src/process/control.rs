@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::Shape;
 use crate::prim::Death;
-use crate::sys::{BuildId, socket};
+use crate::sys::{BuildId, Told, socket};
 
 /// Names the variable that makes a program start as a zygote.
 pub const ENV: &str = "PINFOLD_ZYGOTE";
@@ -32,6 +32,8 @@ pub struct WorkerOrder {
     pub profile: bool,
     /// Whether it has another process keep its memory.
     pub keeper: bool,
+    /// How much stack each of its executors has, in bytes.
+    pub stack_size: u64,
     /// What it writes to its standard error until it works is kept, for the case
     /// that it never does.
     pub capture_stderr: bool,
@@ -55,8 +57,8 @@ impl WorkerOrder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
     /// The first message; carries the memory file, the lifeline, one that is closed when the
-    /// host has ended, the socket for log
-    /// events if any are wanted, and the real standard error if there is one.
+    /// host has ended, the socket for log events if any are wanted, the real standard error if
+    /// there is one, and the working directory if the surroundings say so.
     Hello {
         /// The host's build.
         build: BuildId,
@@ -68,6 +70,10 @@ pub enum ToZygote {
         expedited: bool,
         /// The most detailed level of log events that is wanted; 0: none.
         log_level: u8,
+        /// What it is to inherit, whatever the host has changed since it started its fold.
+        surroundings: Told,
+        /// Whether the programs that its workers start end with them.
+        ends_programs: bool,
     },
     /// Fork a worker.
     Spawn(WorkerOrder),

@@ -123,13 +123,17 @@ impl Hatching {
         let captured = (words.fd()).map_err(refused("fcntl(F_DUPFD)", "to keep its last words"))?;
         // The socket goes as standard input: the one descriptor that can be passed
         // without a moment in which another thread's child might inherit it.
-        let child = Command::new("/proc/self/exe")
+        let mut command = Command::new("/proc/self/exe");
+        host.surroundings.place(&mut command);
+        let child = command
             .arg0(title::argument())
             .env(ENV, "1")
             .stdin(Stdio::from(theirs))
             .stderr(Stdio::from(captured))
             .spawn()
             .map_err(ZygoteError::Start)?;
+        // It holds the zygote's end of the socket: that is to close when the zygote ends.
+        drop(command);
         let hatching = Hatching {
             socket: ours,
             process: Started::new(child)
@@ -149,6 +153,8 @@ impl Hatching {
                 .logs
                 .as_ref()
                 .map_or(0, |logs| number_of(logs.level().into())),
+            surroundings: host.surroundings.told().clone(),
+            ends_programs: host.ends_programs,
         };
         let real_stderr = stderr();
         let mut with = vec![
@@ -158,6 +164,7 @@ impl Hatching {
         ];
         with.extend(host.logs.as_ref().map(AsFd::as_fd));
         with.extend(real_stderr.as_ref().map(AsFd::as_fd));
+        with.extend(host.surroundings.directory());
         match send(&hatching.socket, &hello, &with) {
             // One that has ended may have said why.
             Err(error) if !matches!(errno_of(&error), Errno::EPIPE | Errno::ECONNRESET) => {

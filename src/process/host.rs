@@ -1,13 +1,14 @@
 //! The host's side of the control socket.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 
 use crate::prim::Death;
 use crate::sys::calls::{explained, is_shortage};
-use crate::sys::{BuildId, Lifeline, affinity, pidfd, reap};
+use crate::sys::{BuildId, Lifeline, Surroundings, affinity, pidfd, reap};
 
 use super::control::{FromZygote, ToZygote, WorkerOrder, receive, send};
 use super::hatching::Started;
@@ -25,6 +26,10 @@ pub struct Introduction {
     pub build: BuildId,
     /// Where the workers' log events go, if anybody wants them.
     pub logs: Option<LogWriter>,
+    /// What all its zygotes inherit.
+    pub surroundings: Arc<Surroundings>,
+    /// Whether the programs that workers start end with them.
+    pub ends_programs: bool,
 }
 
 /// What the zygote says.

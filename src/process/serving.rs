@@ -89,6 +89,7 @@ impl Serving<'_> {
             ToZygote::SpawnSpare => self.spawn_spare(),
             ToZygote::Reap { pid, keeper } => {
                 if let Some(child) = self.children.remove(&pid) {
+                    child.end_programs();
                     self.tell(&FromZygote::Exited {
                         pid,
                         death: reap(pid),
@@ -184,6 +185,7 @@ impl Serving<'_> {
     fn keep(&mut self, pid: i32, pidfd: OwnedFd, words: Option<TextFile>, worker: Option<u32>) {
         let child = Child {
             pid,
+            leads: self.nest.ends_programs,
             pidfd,
             words,
             worker,

@@ -72,6 +72,8 @@ impl WorkerStart {
 
 pub(super) struct Child {
     pub pid: i32,
+    /// It leads a process group, which ends with it.
+    pub leads: bool,
     pub pidfd: OwnedFd,
     pub words: Option<TextFile>,
     /// Which worker it was made to be; `None`: a spare.
@@ -148,6 +150,7 @@ fn serve(
         return Ok(()); // the host ended before we held its pidfd
     }
     let Some(Agreed {
+        ends_programs,
         expedited,
         fold,
         lifeline,
@@ -165,6 +168,7 @@ fn serve(
         presence,
         logs,
         zygote: getpid().as_raw(),
+        ends_programs,
         alone: SingleThreaded::prove(),
         worker,
     };
@@ -187,12 +191,23 @@ fn end_all(children: BTreeMap<i32, Child>) {
     }
     for child in children.values() {
         if pidfd::wait_ended(child.pidfd.as_fd(), LAST_WAIT) {
+            child.end_programs();
             reap(child.pid);
         }
     }
 }
 
+impl Child {
+    /// It has ended, and was not reaped: its group's number is nobody else's.
+    pub fn end_programs(&self) {
+        if self.leads {
+            signals::kill_group(self.pid);
+        }
+    }
+}
+
 struct Agreed {
+    ends_programs: bool,
     expedited: bool,
     fold: Fold,
     lifeline: Lifeline,
@@ -216,6 +231,8 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         plan_hash,
         expedited,
         log_level,
+        surroundings,
+        ends_programs,
     } = message
     else {
         return refuse("the first message was not a hello");
@@ -244,6 +261,8 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         }
         Err(error) => return refuse(&error.to_string()),
     };
+    let directory = fds.pop_if(|_| surroundings.has_directory);
+    surroundings.apply(directory.as_ref());
     // Until now it was kept for the host, in case we did not come so far.
     match fds.pop() {
         Some(real) => restore_stderr(real)?,
@@ -251,6 +270,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
     }
     send(socket, &FromZygote::Ready, &[])?;
     Ok(Some(Agreed {
+        ends_programs,
         expedited,
         fold,
         lifeline,
@@ -269,6 +289,8 @@ pub(super) struct Nest {
     presence: OwnedFd,
     logs: Option<LogWriter>,
     zygote: i32,
+    /// Whether each worker leads a process group, which ends with it.
+    pub(super) ends_programs: bool,
     /// Nothing that runs here starts a thread: this is our own code.
     alone: Result<SingleThreaded, Errno>,
     worker: fn(WorkerStart) -> std::convert::Infallible,
@@ -333,7 +355,7 @@ impl Nest {
         if let Orders::Known(order) = orders {
             let first = order.worker * self.fold.plan.shape.threads;
             if let Some(record) = self.fold.executors.get(first as usize) {
-                record.last_words.write(why);
+                record.last_words.write(0, why);
             }
         }
         exit_now(1)
@@ -354,6 +376,9 @@ impl Nest {
         if let Err(error) = self.lifeline.hold() {
             let refused = refused("fcntl(F_SETLK)", "to have the host hear of the end");
             self.fail(&orders, &refused(error).to_string());
+        }
+        if self.ends_programs && !signals::lead_group() {
+            exit_now(1);
         }
         // Without it the words are shown at once.
         let real_stderr = words.and_then(|_| stderr());

@@ -71,6 +71,10 @@ impl Builder {
     /// Whether each executor thread is pinned to one allowed CPU (CPU affinity).
     /// Default: yes.
     ///
+    /// Threads and programs that a task starts inherit that one CPU: a thread pool within a
+    /// task, `make -j` or `ffmpeg` finds one CPU there, and counts one. If tasks use several
+    /// CPUs themselves, say no.
+    ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -149,7 +153,8 @@ impl Builder {
     /// Tasks reach what it returns by [`worker_state`](crate::worker_state). `f` is a
     /// function item or a closure that captures nothing. A worker whose init fails,
     /// panics or dies counts as one that could not be started
-    /// ([`Builder::start_attempts`]).
+    /// ([`Builder::start_attempts`]). When a worker ends in order, what `f` returned is
+    /// dropped; see [`worker_state`](crate::worker_state).
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -404,6 +409,61 @@ impl Builder {
     /// ```
     pub fn zero_memory(mut self, is_wanted: bool) -> Self {
         self.config.zero_memory = is_wanted;
+        self
+    }
+
+    /// How much stack each executor has for its tasks, in bytes, 256 KiB to 1 GiB. Default
+    /// 8 MiB, whatever the shell's limit (`ulimit -s`) is. The same for each: for the one of a
+    /// worker with one thread, for those of a worker with more, and under `test_setup!`. It
+    /// costs address space, and memory only for what a task has used of it.
+    ///
+    /// A task that needs more ends its worker by SIGSEGV, and its
+    /// [`TaskError`](crate::TaskError) says that it had overflowed its stack. A task that
+    /// [joins](crate::Child::join) the tasks it spawned has as much as it needs for that, however
+    /// deep. Threads that a task starts have what it gives them.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// fn depth(frames: u32) -> u64 {
+    ///     let frame = std::hint::black_box([frames; 1024]);
+    ///     u64::from(frame[7] > 0) + if frames == 0 { 0 } else { depth(frames - 1) }
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).stack_size(64 << 20).start()?;
+    /// assert_eq!(rt.spawn(depth, 8_000).join()?, 8_000);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.config.stack_size = bytes;
+        self
+    }
+
+    /// Whether programs that a worker's tasks have started end with it (by SIGKILL), however it
+    /// ends: at a deadline, a cancel, a crash, a shutdown. Default: no, they live on, and keep
+    /// what they have inherited: whoever reads this program's output by a pipe waits for them
+    /// too, unless their standard output is another.
+    ///
+    /// Each worker leads a process group of its own then, and its programs with all that they
+    /// start belong to it; a program that leaves the group (`setsid`, `setpgid`, as daemons and
+    /// shells with job control do) is not ended. If the zygote is killed, they are ended on
+    /// Linux 6.9 and later only; and if both it and this process are killed, they are not.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use std::time::Duration;
+    /// fn sleeps(_: ()) -> bool {
+    ///     std::process::Command::new("sleep").arg("60").status().is_ok()
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).end_programs(true).start()?;
+    /// let task = rt.task(sleeps).hard_deadline(Duration::from_millis(200)).spawn(());
+    /// assert!(task.join().is_err()); // and the `sleep` has ended, too
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn end_programs(mut self, end: bool) -> Self {
+        self.config.end_programs = end;
         self
     }
 

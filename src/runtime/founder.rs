@@ -13,8 +13,8 @@ use crate::process::{Introduction, WorkerOrder};
 use crate::scheduler::{Book, Counters, STRAY_GRACE, Scheduler};
 use crate::shm::Segment;
 use crate::supervise::{BEATS, Commands, Events, LogThread, Settings, Supervisor};
-use crate::sys::barrier;
 use crate::sys::signals::{start_small_thread, start_thread};
+use crate::sys::{Surroundings, barrier};
 use crate::task::{FunctionId, Functions, Orphans};
 use crate::topology::{self, Topology};
 
@@ -35,6 +35,8 @@ pub struct Founder {
     commands: Arc<Commands>,
     /// Ends with this, when no worker is left that could write.
     logs: Option<LogThread>,
+    surroundings: Arc<Surroundings>,
+    ends_programs: bool,
     orphans: Orphans,
     profile: Option<Arc<Book>>,
 }
@@ -131,6 +133,7 @@ impl Founder {
         for order in &mut orders {
             order.profile = config.profile;
             order.keeper = has_keepers;
+            order.stack_size = config.stack_size as u64;
             order.init = init.map(|FunctionId(id)| id);
             order.beat_ms = config
                 .heartbeat
@@ -157,6 +160,8 @@ impl Founder {
             settings,
             commands,
             logs,
+            surroundings: Arc::new(Surroundings::now()),
+            ends_programs: config.end_programs,
             orphans: config.orphans,
             profile: config.profile.then(Arc::default),
         })
@@ -193,6 +198,8 @@ impl Founder {
             Introduction {
                 build: self.functions.build().clone(),
                 logs: self.logs.as_ref().map(|logs| logs.writer().clone()),
+                surroundings: Arc::clone(&self.surroundings),
+                ends_programs: self.ends_programs,
             },
             self.orders.clone(),
             self.settings,
@@ -263,6 +270,7 @@ fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<W
                 init: None,
                 beat_ms: 0,
                 keeper: false,
+                stack_size: 0,
                 profile: false,
                 capture_stderr: false,
                 #[cfg(feature = "crash-points")]

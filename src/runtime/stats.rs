@@ -134,6 +134,11 @@ pub struct WorkerStats {
     /// The process number of its [keeper](crate::Builder::keepers), 0 if it has none: a process
     /// of the same memory, which whoever adds up processes should leave out.
     pub keeper: i32,
+    /// Tasks that panicked in it, with those that tasks have [spawned](crate::spawn).
+    pub task_panics: u64,
+    /// Panics on threads that its tasks have started. Each is also told on its standard
+    /// error, as in any program, and to the host's subscriber.
+    pub thread_panics: u64,
     /// Bytes of memory behind the process now (RSS), shared memory that it has touched
     /// included; 0 while it is being replaced.
     pub resident: u64,
@@ -164,6 +169,10 @@ pub struct Totals {
     pub sleeps: u64,
     /// Log events that were dropped.
     pub logs_dropped: u64,
+    /// Tasks that panicked, with those that tasks have [spawned](crate::spawn).
+    pub task_panics: u64,
+    /// Panics on threads that tasks have started.
+    pub thread_panics: u64,
     /// Bytes of memory behind the workers' processes; what several of them share counts
     /// several times.
     pub resident: u64,
@@ -312,6 +321,8 @@ impl WorkerStats {
             add(&mut stats.stolen, read(&status.stolen));
             add(&mut stats.sleeps, read(&status.sleeps));
             add(&mut stats.logs_dropped, read(&status.logs_dropped));
+            add(&mut stats.task_panics, read(&status.task_panics));
+            add(&mut stats.thread_panics, read(&status.thread_panics));
             let queued = snapshot.inboxes.get(executor).copied();
             stats.queued.push(queued.unwrap_or(0));
             let cpu = read(&status.cpu).checked_sub(1);
@@ -346,6 +357,8 @@ impl Totals {
             add(&mut totals.stolen, worker.stolen);
             add(&mut totals.sleeps, worker.sleeps);
             add(&mut totals.logs_dropped, worker.logs_dropped);
+            add(&mut totals.task_panics, worker.task_panics);
+            add(&mut totals.thread_panics, worker.thread_panics);
             add(&mut totals.resident, worker.resident);
             for queued in &worker.queued {
                 add(&mut totals.queued, *queued);

@@ -17,6 +17,7 @@
 use std::time::Instant;
 
 use crate::error::{Attempt, Death, TaskError};
+use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
 use crate::task::{Orphans, TaskState};
 
@@ -91,7 +92,10 @@ impl Scheduler {
             if TaskState::of(word) == Some(TaskState::Running) && is_dead(word.owner) {
                 running += 1;
                 let record = &self.fold.executors[word.owner as usize];
-                let last_words = record.last_words.read();
+                // Relaxed: here and below, its writer is dead.
+                let doing = [&record.doing.current, &record.doing.top];
+                let doing = doing.map(|hint| hint.load(Ordering::Relaxed));
+                let last_words = record.last_words.read_of(&doing);
                 let is_innocent = self.was_about_another(word.owner);
                 self.attempt_ended(&mut state, index, pid, last_words, is_innocent);
             }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Level, dispatcher};
 
+use crate::background::discard;
 use crate::process::{LogEvent, LogRead, LogReader, LogWriter, log_channel};
 use crate::sys::Bell;
 use crate::sys::pidfd;
@@ -155,7 +156,9 @@ impl Reading {
         let count = match self.reader.next(self.workers) {
             LogRead::Event(event, level) => {
                 // A subscriber's panic is its own; the next event may do better.
-                let _ = catch_unwind(AssertUnwindSafe(|| emit(&event, level)));
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| emit(&event, level))) {
+                    discard(panic);
+                }
                 &counts.received
             }
             LogRead::Invalid => &counts.invalid,

@@ -62,6 +62,26 @@ pub fn other_threads() -> Vec<String> {
         .collect()
 }
 
+/// That this process has so many threads only, of which the caller knows what they do.
+#[derive(Debug)]
+pub struct OnlyThese(());
+
+impl OnlyThese {
+    /// Looks; again for a moment if there are more, because a thread that was joined may still
+    /// be seen. `None` if there are others, or it cannot be known.
+    pub fn prove(threads: u64) -> Option<Self> {
+        for _ in 0..50 {
+            // As in `SingleThreaded::prove`.
+            let seen = nix::sys::stat::stat("/proc/self/task").ok()?.st_nlink;
+            if seen <= threads + 2 {
+                return Some(OnlyThese(()));
+            }
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+        None
+    }
+}
+
 /// Ends this process as `kill -9` does.
 #[cfg(feature = "crash-points")]
 pub fn kill_self() {

@@ -22,6 +22,7 @@ mod lifeline;
 pub mod limits;
 mod map;
 mod memfd;
+pub mod overflow;
 pub mod pidfd;
 mod prefetch;
 pub mod privileges;
@@ -30,6 +31,8 @@ pub mod signals;
 pub mod socket;
 #[cfg(loom)]
 mod stand_in;
+pub mod stdio;
+mod surroundings;
 pub mod title;
 #[cfg(not(loom))]
 pub mod trial;
@@ -40,7 +43,7 @@ mod words;
 pub use executable::{BuildId, Executable, loader};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
-pub use fork::{Forked, SingleThreaded, exit_now, other_threads};
+pub use fork::{Forked, OnlyThese, SingleThreaded, exit_now, other_threads};
 pub use held::{Bell, Held};
 #[cfg(not(loom))]
 pub use home::Home;
@@ -50,4 +53,5 @@ pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;
 #[cfg(loom)]
 pub use stand_in::{Home, barrier, futex};
+pub use surroundings::{Surroundings, Told, stack_limit};
 pub use words::{TextFile, restore_stderr, stderr};

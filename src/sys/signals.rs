@@ -26,6 +26,19 @@ pub fn die_with_parent(parent: i32) -> Result<bool, Errno> {
     Ok(nix::unistd::getppid().as_raw() == parent)
 }
 
+/// Makes this process the leader of a process group of its own.
+pub fn lead_group() -> bool {
+    let own = nix::unistd::Pid::from_raw(0);
+    nix::unistd::setpgid(own, own).is_ok()
+}
+
+/// Kills all processes of the group that `leader` leads, which is a child of this process and
+/// not reaped: so the number is its own.
+pub fn kill_group(leader: i32) {
+    let group = nix::unistd::Pid::from_raw(leader);
+    let _ = nix::sys::signal::killpg(group, Signal::SIGKILL);
+}
+
 /// Has the kernel kill this process when the other end of the pipe `line` is closed: when
 /// the host has ended, which alone has that end. That goes on when the process becomes
 /// another user's, while the [notice of the parent's death](die_with_parent) is dropped then.

@@ -43,6 +43,7 @@ mod outcome;
 mod payload;
 mod probe;
 mod slot;
+mod state;
 
 pub use codec::{Fault, decode, encode, untold};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};
@@ -54,6 +55,7 @@ pub use orphans::Orphans;
 pub use outcome::Outcome;
 pub use payload::{INLINE_LEN, Payload, parcels_of, put_words, split_parcels};
 pub use slot::{Head, Place, Slot, TaskState};
+pub use state::Kept;
 
 #[cfg(all(test, loom))]
 mod model;

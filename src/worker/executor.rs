@@ -8,7 +8,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Priority};
 use crate::process::WorkerOrder;
 use crate::ring::{RingView, spsc, steal};
-use crate::sys::{affinity, keeper};
+use crate::sys::{affinity, keeper, overflow};
 use crate::task::Functions;
 
 use super::nest::Nest;
@@ -165,6 +165,7 @@ impl Executor {
                 false
             }
         });
+        overflow::prepare_thread();
         let stack = Stack::default();
         stack.measure();
         let nest = Nest::settle(&self.runner, &self.nests, self.is_scarce(), stack);

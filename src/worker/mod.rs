@@ -47,8 +47,8 @@ use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
 use crate::sys::calls::explained_io;
 use crate::sys::signals::start_thread;
-use crate::sys::{Home, affinity, barrier, exit_now, title};
-use crate::task::{FunctionId, Functions, WorkerState};
+use crate::sys::{Home, OnlyThese, affinity, barrier, exit_now, overflow, stdio, title};
+use crate::task::{FunctionId, Functions, Kept};
 
 pub use child::{Child, spawn};
 pub use context::{Cancelled, Context, ProgressError, context, current_task};
@@ -56,6 +56,7 @@ pub use info::{TaskInfo, task_info, task_name, traceparent};
 
 use executor::Executor;
 use nest::Nest;
+use panics::Said;
 use stack::Stack;
 
 /// The exit status of a worker whose own code failed (not a task's).
@@ -63,7 +64,7 @@ const BROKEN: i32 = 70;
 
 static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
 static POOL: OnceLock<Pool> = OnceLock::new();
-static STATE: OnceLock<WorkerState> = OnceLock::new();
+static STATE: Kept = Kept::nothing();
 
 /// Allocates a buffer from inside a task.
 ///
@@ -101,6 +102,10 @@ pub fn alloc(len: usize) -> Result<Loan, AllocError> {
 /// [`Builder::worker_init`](crate::Builder::worker_init), and for another type. The
 /// state lives as long as its worker; a replaced worker makes its own.
 ///
+/// When a worker ends in order (the runtime was shut down, and nothing was in flight any
+/// more) its state is dropped, unless threads that tasks or `worker_init` have started still
+/// run then: one of them might use it. A worker that is killed, or dies, drops nothing.
+///
 /// ```
 /// # pinfold::test_setup!();
 /// struct Model(u64);
@@ -119,7 +124,7 @@ pub fn alloc(len: usize) -> Result<Loan, AllocError> {
 /// # }
 /// ```
 pub fn worker_state<T: Send + Sync + 'static>() -> Option<&'static T> {
-    STATE.get()?.downcast_ref()
+    STATE.get()
 }
 
 /// What all workers have in common: found out once, in the zygote.
@@ -130,8 +135,8 @@ pub fn prepare(functions: Functions) {
     let _ = Nest::here();
     // How large the first thread's stack is stands in a file.
     Stack::default().measure();
-    let _ = panics::take();
     let _ = encoding(|| ());
+    stdio::forget();
 }
 
 /// A worker's whole life, from just after the fork.
@@ -163,6 +168,11 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     if let Some(steps) = order.crash_at {
         crate::prim::counted::end_after(steps, crate::sys::kill_self);
     }
+    stack::of_size(order.stack_size, || work(start, &order, &functions))
+}
+
+/// The same, from when it is known which worker it is; on the stack of its first executor.
+fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> ! {
     let fold = start.fold.clone();
     let logs = start.logs.take();
     let logs = logs.map(|writer| logs::to_host(writer, &fold, order.worker));
@@ -172,13 +182,18 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     pool.ring_by(move || with.host_bell.force());
     let threads = fold.plan.shape.threads;
     let executors: Vec<Executor> = (0..threads)
-        .map(|thread| Executor::new(&fold, &pool, &functions, &order, thread))
+        .map(|thread| Executor::new(&fold, &pool, functions, order, thread))
         .collect();
+    let mut beats = false;
     if let Some(first) = executors.first() {
+        panics::are_here(first.number()..first.number() + executors.len());
         panics::belongs_to(first.number());
-        begin_to_beat(first, &order, &fold);
+        panics::tell_overflows(&fold, order.stack_size);
+        overflow::prepare_thread();
+        Stack::default().measure();
+        beats = begin_to_beat(first, order, &fold);
         if let Some(id) = order.init {
-            let init = || init(&functions, FunctionId(id), first);
+            let init = || init(functions, FunctionId(id), first);
             match &logs {
                 Some(logs) => dispatcher::with_default(logs, init),
                 None => init(),
@@ -194,23 +209,40 @@ pub fn run(mut start: WorkerStart) -> Infallible {
     let all_there = Arc::new(Barrier::new(executors.len()));
     let mut executors = executors.into_iter();
     let first = executors.next();
+    let mut others = Vec::new();
     for executor in executors {
         let name = format!("pinfold-{}", executor.number());
         let all_there = Arc::clone(&all_there);
-        let spawned = std::thread::Builder::new().name(name).spawn(move || {
-            all_there.wait();
-            live(executor);
-        });
-        if let Err(error) = spawned {
-            has_no_thread(first.as_ref(), &error);
+        let spawned = std::thread::Builder::new()
+            .name(name)
+            .stack_size(usize::try_from(order.stack_size).unwrap_or_default())
+            .spawn(move || {
+                all_there.wait();
+                live(executor);
+            });
+        match spawned {
+            Ok(thread) => others.push(thread),
+            Err(error) => has_no_thread(first.as_ref(), &error),
         }
     }
     if let Some(first) = first {
         all_there.wait();
         live(first);
     }
-    // The first executor left because the fold stops; the others do the same, and
-    // nothing of theirs needs an orderly end.
+    // The fold stops, and the others leave as the first one did.
+    for other in others {
+        let _ = other.join();
+    }
+    end(u64::from(beats))
+}
+
+/// The orderly end of a worker, in which no executor runs any more. Who waits for it loses
+/// patience some day, and kills it.
+fn end(threads_besides: u64) -> ! {
+    if let Some(alone) = OnlyThese::prove(1 + threads_besides) {
+        STATE.drop_it(&alone);
+    }
+    stdio::flush();
     exit_now(0)
 }
 
@@ -219,7 +251,7 @@ fn has_no_thread(first: Option<&Executor>, error: &std::io::Error) -> ! {
     let why = format!("it has no thread: {}", explained_io(error));
     tracing::error!(why, "a worker cannot start its threads");
     if let Some(first) = first {
-        first.record().last_words.write(&why);
+        first.record().last_words.write(0, &why);
     }
     exit_now(BROKEN)
 }
@@ -247,7 +279,7 @@ fn warm_up(fold: &Fold, functions: &Functions) {
 fn init(functions: &Functions, id: FunctionId, first: &Executor) {
     let words = &first.record().last_words;
     let Some(init) = functions.init(id) else {
-        words.write("its init is not a function of the program");
+        words.write(0, "its init is not a function of the program");
         exit_now(BROKEN)
     };
     let home = Home::here();
@@ -257,21 +289,36 @@ fn init(functions: &Functions, id: FunctionId, first: &Executor) {
     }
     match made {
         Ok(Ok(state)) => {
-            let _ = STATE.set(state);
+            STATE.keep(state);
+            // It may have caught a panic of its own.
+            words.clear();
         }
         Ok(Err(error)) => {
-            words.write(&format!("worker_init failed: {error}"));
+            words.write(0, &format!("worker_init failed: {error}"));
             exit_now(BROKEN)
         }
-        // The panic's own words are there.
-        Err(_) => exit_now(BROKEN),
+        Err(panic) => {
+            let said = panics::said(&*panic, first.record());
+            let Said {
+                message, location, ..
+            } = said;
+            words.write(
+                0,
+                &match &*location {
+                    "" => format!("worker_init panicked: {message}"),
+                    _ => format!("worker_init panicked at {location}: {message}"),
+                },
+            );
+            exit_now(BROKEN)
+        }
     }
 }
 
-/// Starts the thread that shows that this process lives, if the order says so.
-fn begin_to_beat(first: &Executor, order: &WorkerOrder, fold: &Fold) {
+/// Starts the thread that shows that this process lives, if the order says so; whether it
+/// does.
+fn begin_to_beat(first: &Executor, order: &WorkerOrder, fold: &Fold) -> bool {
     if order.beat_ms == 0 {
-        return;
+        return false;
     }
     let number = first.number();
     let (fold, period) = (fold.clone(), Duration::from_millis(order.beat_ms));
@@ -288,6 +335,7 @@ fn begin_to_beat(first: &Executor, order: &WorkerOrder, fold: &Fold) {
     if let Err(error) = beating {
         has_no_thread(Some(first), &error);
     }
+    true
 }
 
 /// Runs one executor; a panic of our own code ends the worker, and the host mends.

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU64;
 
+use crate::background::{Caught, discard};
 use crate::layout::{ExecutorRecord, Fold, Measured};
 use crate::pool::{AllocError, Parcel, Pool, Transfer};
 use crate::prim::atomic::Ordering;
@@ -426,17 +427,31 @@ impl Runner {
         let outcome = match ran {
             Ok(outcome) => outcome,
             Err(panic) => {
-                // A panic value whose drop panics again is left alone.
-                std::mem::forget(panic);
-                self.record().last_words.clear();
-                note_panic(call.result);
-                call.outgoing.clear();
+                self.note_panic(panic, call);
                 Outcome::Panicked
             }
         };
         // What was not picked from them.
         call.incoming.clear();
         outcome
+    }
+
+    #[cold]
+    fn note_panic(&self, panic: Caught, call: &mut Call<'_>) {
+        let record = self.record();
+        let said = panics::said(&*panic, record);
+        discard(panic);
+        record.last_words.clear();
+        said.log();
+        let panics = &record.status.task_panics;
+        // Relaxed: a counter with one writer.
+        panics.store(panics.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        call.result.clear();
+        let encoded = call.result.encode(&(said.message, said.location));
+        if encoded.is_err() {
+            call.result.clear();
+        }
+        call.outgoing.clear();
     }
 
     /// Hands buffers over to the result, and moves a long result into a block.
@@ -581,14 +596,4 @@ fn refuse(payload: &mut Payload, function: u32, why: &str) -> (u32, Outcome) {
     payload.clear();
     payload.extend(why.as_bytes());
     (function, Outcome::Damaged)
-}
-
-#[cold]
-fn note_panic(payload: &mut Payload) {
-    let said = panics::take();
-    let said = said.map(|s| (s.message, s.location)).unwrap_or_default();
-    payload.clear();
-    if payload.encode(&said).is_err() {
-        payload.clear();
-    }
 }

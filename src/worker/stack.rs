@@ -1,6 +1,9 @@
-//! How much of the stack is left for what is run on top of a task.
+//! How large an executor's stack is, and how much of it is left for what is run on top of a task.
 
 use std::cell::Cell;
+use std::ops::Range;
+
+use crate::sys::{overflow, stack_limit};
 
 /// Stack that must be left when a spawned task is run on top of the one that waits
 /// for it, and what is added when there is less.
@@ -9,6 +12,15 @@ const STACK_MORE: usize = 4 * 1024 * 1024;
 /// What may lie above the place where a stack was measured, and is part of it still: no more
 /// than a page, which lies between any two.
 const ABOVE: usize = 4 * 1024;
+
+/// Runs `run` on a stack of `size` bytes, on this thread, the first one of its process. Most
+/// often that is the one which it has.
+pub(super) fn of_size<T>(size: u64, run: impl FnOnce() -> T) -> T {
+    if stack_limit() == Some(size) {
+        return run();
+    }
+    stacker::grow(usize::try_from(size).unwrap_or(STACK_MORE), run)
+}
 
 /// What is known of the stack that a thread uses; used by that thread alone.
 #[derive(Debug, Default)]
@@ -24,7 +36,9 @@ impl Stack {
     pub fn measure(&self) {
         let here = place();
         let left = stacker::remaining_stack().unwrap_or(0);
-        let low = here.saturating_sub(left) + STACK_LEFT;
+        let end = here.saturating_sub(left);
+        overflow::watch(end);
+        let low = end + STACK_LEFT;
         self.low.set(low);
         self.extent.set((here + ABOVE).saturating_sub(low));
     }
@@ -43,13 +57,33 @@ impl Stack {
             return run();
         }
         stacker::grow(STACK_MORE, || {
-            let below = (self.low.get(), self.extent.get());
+            let below = Below {
+                stack: self,
+                low: self.low.get(),
+                extent: self.extent.get(),
+                end: overflow::rewatch(0..0),
+            };
             self.measure();
             let value = run();
-            self.low.set(below.0);
-            self.extent.set(below.1);
+            drop(below);
             value
         })
+    }
+}
+
+/// The stack below one that was added: it is the one in use again when this is dropped.
+struct Below<'a> {
+    stack: &'a Stack,
+    low: usize,
+    extent: usize,
+    end: Range<usize>,
+}
+
+impl Drop for Below<'_> {
+    fn drop(&mut self) {
+        self.stack.low.set(self.low);
+        self.stack.extent.set(self.extent);
+        overflow::rewatch(self.end.clone());
     }
 }
 

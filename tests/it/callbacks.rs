@@ -149,7 +149,7 @@ fn what_panics_with_anything_is_logged() {
         let expected = [
             "on_complete",
             &name_of(named_one),
-            "(a panic value that is not a string)",
+            "a payload that is not text",
         ];
         assert_eq!(errors.wait_for(1), [expected]);
         // Whoever says what counts as a failure: then it was none.

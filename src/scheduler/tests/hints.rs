@@ -174,7 +174,7 @@ fn trap_13_a_record_is_swept_before_it_is_used_again() {
     let mut dead = Hand::new(&scheduler, 0);
     record.status.online.store(1, Ordering::Relaxed);
     record.status.grain_ns.store(99, Ordering::Relaxed);
-    record.last_words.write("the first one's");
+    record.last_words.write(0, "the first one's");
     scheduler.fold.crowd.sleeping.insert(0);
     scheduler.fold.crowd.searching.insert(0);
     assert!(dead.dies(4));

@@ -217,7 +217,7 @@ fn all_is_ended_while_a_status_is_awaited() {
 fn last_words_are_kept_until_the_cause_is_told() {
     let scheduler = scheduler(1, SLOTS);
     let ticket = submit(&scheduler, job(&scheduler, square, 3));
-    scheduler.fold.executors[0].last_words.write("said so");
+    scheduler.fold.executors[0].last_words.write(0, "said so");
     let dead = dies_running(&scheduler, 0, PID);
     assert_eq!(scheduler.fold.executors[0].last_words.read(), None);
     scheduler.told(PID, SEGFAULT);

@@ -7,7 +7,7 @@ use crate::background;
 use crate::prim::Death;
 use crate::prim::atomic::Ordering;
 use crate::supervise::statuses::Expected;
-use crate::sys::reap;
+use crate::sys::{pidfd, reap};
 
 use super::{Alive, Life, Nest, Supervisor};
 
@@ -33,6 +33,12 @@ impl Supervisor {
                 return;
             }
         };
+        if self.host.ends_programs
+            && let Some(pidfd) = &alive.pidfd
+        {
+            // The zygote does so too, if it lives.
+            pidfd::kill_group(pidfd.as_fd());
+        }
         let number = worker as u32;
         self.commands.set_pid(number, 0);
         #[cfg(feature = "crash-points")]
