@@ -204,7 +204,7 @@ macro_rules! mortal {
                 self.compare_exchange(current, new, success, failure)
             }
 
-            mortal!(@fetch $value: swap fetch_add fetch_or fetch_and fetch_min fetch_max);
+            mortal!(@fetch $value: swap fetch_add fetch_sub fetch_or fetch_and fetch_min fetch_max);
         }
     };
     (@fetch $value:ty: $($method:ident)*) => {
