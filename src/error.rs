@@ -177,8 +177,10 @@ pub enum TaskError {
     DeadlineExceeded {
         /// How long after it was queued the deadline was.
         limit: Duration,
-        /// Whether it had begun; its worker was killed then, if it still ran.
+        /// Whether an attempt had begun; its worker was killed then, if it still ran.
         begun: bool,
+        /// If it came between two attempts: how the last one had ended.
+        last: Option<String>,
     },
     /// The arguments could not be encoded for, or decoded in, the worker.
     Arguments {
@@ -277,9 +279,16 @@ impl TaskError {
             }
             Outcome::BadArguments => TaskError::Arguments { message },
             Outcome::BadResult => TaskError::Result { message },
-            Outcome::NoMemory => TaskError::OutOfMemory {
-                message: format!("no room for the task's result: {message}"),
-            },
+            Outcome::NoMemory => {
+                let message = match postcard::from_bytes(bytes) {
+                    Ok(packed) => format!(
+                        "there is no memory for the task's result: {}",
+                        AllocError::unpack(packed)
+                    ),
+                    Err(_) => "there is no memory for the task's result".into(),
+                };
+                TaskError::OutOfMemory { message }
+            }
             Outcome::Damaged => TaskError::Corrupted { message },
             Outcome::None
             | Outcome::Value
@@ -330,7 +339,15 @@ impl fmt::Display for TaskError {
             TaskError::DeadlineExceeded { limit, .. } if limit.is_zero() => f.write_str(
                 "the task's deadline of 0ns had passed when it was submitted: give it some time",
             ),
-            TaskError::DeadlineExceeded { limit, begun } => {
+            TaskError::DeadlineExceeded {
+                limit,
+                last: Some(last),
+                ..
+            } => write!(
+                f,
+                "the task's deadline of {limit:?} came between two attempts; the last one: {last}"
+            ),
+            TaskError::DeadlineExceeded { limit, begun, .. } => {
                 let when = if *begun { "after" } else { "before" };
                 write!(f, "the task's deadline of {limit:?} came {when} it had begun")
             }

@@ -118,6 +118,40 @@ pub enum AllocError {
     NoPool,
 }
 
+impl AllocError {
+    /// As a few bytes can carry it: which one, and its two numbers.
+    pub(crate) fn pack(&self) -> (u8, usize, usize) {
+        match *self {
+            AllocError::TooLarge {
+                requested,
+                capacity,
+            } => (0, requested, capacity),
+            AllocError::Exhausted {
+                requested,
+                capacity,
+            } => (1, requested, capacity),
+            AllocError::Forked => (2, 0, 0),
+            AllocError::NoPool => (3, 0, 0),
+        }
+    }
+
+    /// What was packed.
+    pub(crate) fn unpack((which, requested, capacity): (u8, usize, usize)) -> Self {
+        match which {
+            0 => AllocError::TooLarge {
+                requested,
+                capacity,
+            },
+            1 => AllocError::Exhausted {
+                requested,
+                capacity,
+            },
+            2 => AllocError::Forked,
+            _ => AllocError::NoPool,
+        }
+    }
+}
+
 /// A process's side of the pool. Cloning is cheap.
 #[derive(Debug)]
 pub struct Pool(Arc<Inner>);

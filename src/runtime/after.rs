@@ -236,7 +236,7 @@ where
 {
     unless_it_panics(|| {
         let args: A = decode(args, are_marked).map_err(|fault| TaskError::Arguments {
-            message: untold::<A>(&fault),
+            message: untold::<A>(&fault, (job.name)()),
         })?;
         let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
         encode(&(args, inputs), job).map(drop)

@@ -9,7 +9,7 @@ use crate::error::{Refusal, TaskError};
 use crate::scheduler::{NotAccepted, Outcome, Scheduler, Ticket, Value};
 
 use super::Task;
-use super::task::error_of;
+use super::task::{drop_with, error_of};
 
 /// What came of it.
 pub(super) struct Fed {
@@ -45,7 +45,10 @@ where
         missing -= 1;
         match items.next() {
             Some(args) => {
-                task.encode(&args, job)?;
+                if let Err(error) = task.encode(&args, job) {
+                    drop_with(args, &error);
+                    return Err(error);
+                }
                 if task.settings.is_some() {
                     task.admit(scheduler, job, None)
                         .map_err(|refused| *error_of(scheduler, refused))?;

@@ -107,7 +107,7 @@ where
     /// let stuck = rt.task(endless).hard_deadline(limit).spawn(());
     /// assert_eq!(
     ///     stuck.join(),
-    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: true }),
+    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: true, .. }),
     /// );
     /// assert_eq!(rt.spawn(|n: u32| n + 1, 1).join()?, 2); // and it goes on
     /// # Ok(())
@@ -134,7 +134,7 @@ where
     /// let late = rt.task(|n: u32| n).start_deadline(limit).spawn(1);
     /// assert_eq!(
     ///     late.join(),
-    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: false }),
+    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: false, .. }),
     /// );
     /// # busy.join()?;
     /// # Ok(())

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Settings, Ticket};
-use crate::task::{FunctionId, Payload, encode as encode_value, entry_of, untold};
+use crate::task::{FunctionId, Payload, drop_refused, encode as encode_value, entry_of, untold};
 
 use super::core::Core;
 use super::memo::Known;
@@ -221,7 +221,10 @@ where
                 Err(error) => Err(NotAccepted::Failed(error)),
             };
             if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
-                drop(args);
+                match &submitted {
+                    Err(NotAccepted::Failed(error)) => drop_with(args, error),
+                    _ => drop(args),
+                }
                 let ticket = submitted.map_err(|refused| refuse(&scheduler, refused));
                 return Submitted {
                     scheduler,
@@ -289,6 +292,7 @@ where
     ) -> Result<Handle<R>, TrySpawnError<A>> {
         let mut job = self.job();
         if let Err(error) = self.encode(&args, &mut job) {
+            drop_with(args, &error);
             return Ok(handle(
                 scheduler,
                 Err(NotAccepted::Failed(error)),
@@ -419,8 +423,11 @@ where
     ) -> Result<(), NotAccepted> {
         job.permits.clear();
         if let Some(limit) = self.settings.as_ref().and_then(|s| s.has_passed()) {
-            let begun = false;
-            let late = TaskError::DeadlineExceeded { limit, begun };
+            let late = TaskError::DeadlineExceeded {
+                limit,
+                begun: false,
+                last: None,
+            };
             return Err(NotAccepted::Failed(late));
         }
         if let Some(settings) = self.settings.as_ref().filter(|s| s.limits.any()) {
@@ -500,6 +507,14 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
     Err(Some((payload, buffers)))
 }
 
+/// Drops arguments that were refused.
+#[cold]
+pub(super) fn drop_with<A>(args: A, error: &TaskError) {
+    if let TaskError::Arguments { message } = error {
+        drop_refused(args, message);
+    }
+}
+
 #[cold]
 pub(super) fn foreign() -> TaskError {
     TaskError::Arguments {
@@ -525,7 +540,7 @@ pub(super) fn encode<A: Serialize + DeserializeOwned>(
     match encoded {
         Ok(()) => Ok(args_at),
         Err(fault) => Err(TaskError::Arguments {
-            message: untold::<A>(&fault),
+            message: untold::<A>(&fault, (job.name)()),
         }),
     }
 }

@@ -388,7 +388,7 @@ impl Scheduler {
         let (head, _) = self.fold.slots[slot as usize]
             .read()
             .filter(|_| is_unwanted)?;
-        matches!(head.outcome, Ran::Value | Ran::ReturnedErr).then_some(head.outcome)
+        head.outcome.is_value().then_some(head.outcome)
     }
 }
 

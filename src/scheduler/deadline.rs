@@ -91,10 +91,11 @@ impl Scheduler {
         if cell.cancel(generation) || is_waiting() {
             let extra = state.inflight[slot as usize].extra.as_ref();
             let deadline = extra.and_then(|extra| extra.deadline);
-            let begun = extra.is_some_and(|extra| !extra.attempts.is_empty());
+            let begun = extra.is_some_and(|extra| extra.has_kin || !extra.attempts.is_empty());
+            let last = extra.and_then(|extra| extra.last_end());
             let error = match deadline {
                 _ if self.was_cancelled(state, slot) => TaskError::Cancelled,
-                Some(Deadline { limit, .. }) => TaskError::DeadlineExceeded { limit, begun },
+                Some(Deadline { limit, .. }) => TaskError::DeadlineExceeded { limit, begun, last },
                 None => return None,
             };
             self.end_early(state, slot, error);
@@ -124,8 +125,12 @@ impl Scheduler {
         };
         // One that has begun and waits for another attempt has begun in time.
         if self.fold.slots[slot as usize].cancel(inflight.generation) {
-            let begun = false;
-            self.end_early(state, slot, TaskError::DeadlineExceeded { limit, begun });
+            let error = TaskError::DeadlineExceeded {
+                limit,
+                begun: false,
+                last: None,
+            };
+            self.end_early(state, slot, error);
         }
     }
 

@@ -244,6 +244,7 @@ impl Scheduler {
             let error = TaskError::DeadlineExceeded {
                 limit: deadline.limit,
                 begun: true,
+                last: None,
             };
             self.end_early(state, index, error);
             return;

@@ -172,6 +172,8 @@ pub struct Retries {
     pub judge: Option<Judge>,
     /// Attempts that have failed.
     pub failures: u32,
+    /// How the last of them has ended.
+    pub last: Option<String>,
 }
 
 impl std::fmt::Debug for Retries {
@@ -210,7 +212,7 @@ impl Scheduler {
         let has_failed = ran.is_err() || ran == Ran::Panicked;
         match &retries.judge {
             None if has_failed => {
-                self.put_off(state, slot);
+                self.put_off(state, slot, &outcome);
                 None
             }
             None => Some(outcome),
@@ -235,7 +237,7 @@ impl Scheduler {
     }
 
     /// The task in `slot` has failed: has it tried again, after a while.
-    fn put_off(&self, state: &mut State, slot: u32) {
+    fn put_off(&self, state: &mut State, slot: u32, outcome: &Outcome) {
         let inflight = &mut state.inflight[slot as usize];
         let generation = inflight.generation;
         let Some(extra) = inflight.extra.as_mut() else {
@@ -246,6 +248,10 @@ impl Scheduler {
             return;
         };
         retries.failures += 1;
+        retries.last = Some(match outcome {
+            Ok(value) => value.words(),
+            Err(error) => error.to_string(),
+        });
         let delay = retries.retry.delay(retries.failures);
         self.fold.slots[slot as usize].hold(generation);
         if delay.is_zero() {
@@ -264,7 +270,7 @@ impl Scheduler {
             return; // cancelled meanwhile, or late
         }
         if has_failed {
-            self.put_off(&mut state, task.slot.0);
+            self.put_off(&mut state, task.slot.0, &outcome);
         } else {
             self.count_and_settle(&mut state, task.slot.0, ran, outcome);
         }

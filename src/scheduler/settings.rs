@@ -85,6 +85,7 @@ impl Settings {
             retry: self.retry?,
             judge: self.judge.clone(),
             failures: 0,
+            last: None,
         })
     }
 }

@@ -122,6 +122,13 @@ pub struct Extra {
 }
 
 impl Extra {
+    /// How the last attempt has ended that has, in words.
+    pub fn last_end(&self) -> Option<String> {
+        let retries = self.retries.as_ref();
+        let own = retries.and_then(|retries| retries.last.clone());
+        own.or_else(|| Some(format!("its worker {}", self.attempts.last()?)))
+    }
+
     /// Whether the task ends before its time if it ends like this, and may leave tasks that
     /// it spawned.
     pub fn ends_early(&self, error: Option<&TaskError>) -> bool {

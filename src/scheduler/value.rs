@@ -89,6 +89,28 @@ impl Value {
         }
     }
 
+    /// What it is, as far as that can be told without its type: the text of an `Err` that is
+    /// one.
+    pub fn words(&self) -> String {
+        let bytes = match self {
+            Value::Small { len, words, .. } => {
+                let bytes: &[u8] = bytemuck::cast_slice(words);
+                Some(&bytes[..usize::from(*len).min(SMALL)])
+            }
+            Value::Large(finished) => finished.plain_bytes(),
+            Value::Shared(_) | Value::HandleOnly { .. } => None,
+        };
+        let text = bytes
+            .and_then(|bytes| bytes.split_first())
+            .and_then(|(_, text)| postcard::take_from_bytes::<&str>(text).ok())
+            .filter(|(text, rest)| self.is_err() && rest.is_empty() && !text.is_empty());
+        match text {
+            Some((text, _)) => format!("it returned the error {text:?}"),
+            None if self.is_err() => "it returned an error".into(),
+            None => "it returned a value that was judged to be a failure".into(),
+        }
+    }
+
     /// Whether others may have it too.
     pub fn is_for_all(&self) -> bool {
         !matches!(self, Value::HandleOnly { .. })
@@ -187,6 +209,6 @@ pub fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R
 #[cold]
 fn undecodable<R>(fault: Fault) -> TaskError {
     TaskError::Result {
-        message: untold::<R>(&fault),
+        message: untold::<R>(&fault, ""),
     }
 }

@@ -32,7 +32,7 @@ use serde::de::DeserializeOwned;
 use crate::pool::{Transfer, decoding, encoding};
 use crate::sys::{BuildId, Executable};
 
-use super::codec::{decode, drop_deep, encode};
+use super::codec::{decode, drop_refused, encode};
 use super::probe::is_err;
 use super::{Fault, Outcome, Payload, untold};
 
@@ -128,7 +128,7 @@ where
     let (bytes, is_marked) = (call.arguments, call.is_marked);
     let arguments = match decoding(call.incoming, || decode::<A>(bytes, is_marked)) {
         Ok(arguments) => arguments,
-        Err(fault) => return say::<A>(call.result, &fault, Outcome::BadArguments),
+        Err(fault) => return say::<F, A>(call.result, &fault, Outcome::BadArguments),
     };
     // SAFETY: `entry_of` proved at compile time that F has no size, so any
     // well-aligned address will do; and F has values, because the host was given
@@ -138,8 +138,8 @@ where
     let failed = is_err(&value);
     let (encoded, outgoing) = encoding(|| encode(&value, call.result));
     if let Err(fault) = encoded {
-        drop_deep(value, &fault);
-        return say::<R>(call.result, &fault, Outcome::BadResult);
+        drop_refused(value, &fault.to_string());
+        return say::<F, R>(call.result, &fault, Outcome::BadResult);
     }
     drop(value);
     if !outgoing.is_empty() {
@@ -153,12 +153,12 @@ where
     Outcome::of_value(failed, call.result.is_marked())
 }
 
-/// Leaves what is wrong with a value of type `T`.
+/// Leaves what is wrong with a value of type `T`, to or from `F`.
 #[cold]
 #[inline(never)]
-fn say<T>(result: &mut Payload, fault: &Fault, outcome: Outcome) -> Outcome {
+fn say<F, T>(result: &mut Payload, fault: &Fault, outcome: Outcome) -> Outcome {
     result.clear();
-    result.extend(untold::<T>(fault).as_bytes());
+    result.extend(untold::<T>(fault, std::any::type_name::<F>()).as_bytes());
     outcome
 }
 

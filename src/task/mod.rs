@@ -45,7 +45,7 @@ mod probe;
 mod slot;
 mod state;
 
-pub use codec::{Fault, decode, encode, untold};
+pub use codec::{Fault, decode, drop_refused, encode, untold};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};
 pub use finished::Finished;
 pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};

@@ -214,7 +214,7 @@ fn value_of(finished: Finished, name: &'static str) -> Result<Finished, TaskErro
 #[cold]
 fn undecodable<R>(fault: Fault) -> TaskError {
     TaskError::Result {
-        message: untold::<R>(&fault),
+        message: untold::<R>(&fault, ""),
     }
 }
 

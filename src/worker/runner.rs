@@ -473,15 +473,18 @@ impl Runner {
         if scratch.outgoing.is_empty() && scratch.payload.is_inline() {
             return head;
         }
+        if scratch.outgoing.len() > usize::from(u8::MAX) {
+            scratch.outgoing.clear();
+            scratch.payload.clear();
+            let words = "more than 255 buffers in one result";
+            scratch.payload.extend(words.as_bytes());
+            head.outcome = Outcome::BadResult;
+            head.place = Place::Inline(words.len());
+            return head;
+        }
         if let Err(error) = self.move_out(slot, &mut head, scratch) {
             let payload = &mut scratch.payload;
-            payload.clear();
-            payload.extend(error.to_string().as_bytes());
-            // The message itself must fit into the slot now.
-            let end = payload.len().min(INLINE_LEN);
-            let short = payload.bytes()[..end].to_vec();
-            *payload = Payload::from_vec(short);
-            head.outcome = Outcome::NoMemory;
+            head.outcome = shorten(outcome, &error, payload);
             head.parcels = 0;
             head.place = Place::Inline(payload.len());
         }
@@ -496,12 +499,6 @@ impl Runner {
         scratch: &mut Scratch,
     ) -> Result<(), AllocError> {
         let outgoing = std::mem::take(&mut scratch.outgoing);
-        if outgoing.len() > usize::from(u8::MAX) {
-            return Err(AllocError::TooLarge {
-                requested: outgoing.len(),
-                capacity: u8::MAX.into(),
-            });
-        }
         let Scratch {
             payload, arguments, ..
         } = scratch;
@@ -579,8 +576,44 @@ pub(super) fn set_apart(
 #[cold]
 fn no_memory(error: &AllocError, payload: &mut Payload) -> Outcome {
     payload.clear();
-    payload.extend(error.to_string().as_bytes());
+    let _ = payload.encode(&error.pack());
     Outcome::NoMemory
+}
+
+/// What is left in the slot of a run whose result, or words, found no room elsewhere.
+#[cold]
+fn shorten(outcome: Outcome, error: &AllocError, payload: &mut Payload) -> Outcome {
+    match outcome {
+        Outcome::Panicked => {
+            let said = postcard::from_bytes::<(String, String)>(payload.bytes());
+            let (message, location) = said.unwrap_or_default();
+            // Two bytes are the lengths.
+            let location = first_of(&location, 20, true);
+            let message = first_of(&message, INLINE_LEN - 2 - location.len(), false);
+            payload.clear();
+            let _ = payload.encode(&(message, location));
+        }
+        Outcome::BadArguments | Outcome::BadResult | Outcome::Damaged => {
+            payload.clear();
+            payload.extend(b"it fails, and memory is too full to tell why");
+        }
+        _ => return no_memory(error, payload),
+    }
+    outcome
+}
+
+/// At most `len` bytes of a text, from its beginning or its end; "…" is where the rest was.
+fn first_of(text: &str, len: usize, from_the_end: bool) -> String {
+    if text.len() <= len {
+        return text.to_owned();
+    }
+    let len = len - "…".len();
+    if from_the_end {
+        let from = text.ceil_char_boundary(text.len() - len);
+        format!("…{}", &text[from..])
+    } else {
+        format!("{}…", &text[..text.floor_char_boundary(len)])
+    }
 }
 
 /// Who may have the arguments of a task that `from` has submitted: `from`, or the host,

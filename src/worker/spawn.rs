@@ -21,8 +21,8 @@ use crate::pool::{Transfer, encoding};
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
 use crate::task::{
-    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, TaskState, encode,
-    entry_of, untold,
+    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, TaskState,
+    drop_refused, encode, entry_of, untold,
 };
 
 use super::nest::Nest;
@@ -44,9 +44,12 @@ impl Nest {
         if encoded.is_ok() && holds.is_empty() && payload.is_plain() {
             return child(self.queue_plain(entry, &mut payload));
         }
-        let encoded = encoded.map_err(|fault| untold::<A>(&fault));
+        let encoded = encoded.map_err(|fault| untold::<A>(&fault, entry.name()));
         // Then it shows whether others have the loans among them.
-        drop(args);
+        match &encoded {
+            Ok(()) => drop(args),
+            Err(words) => drop_refused(args, words),
+        }
         child(self.queue_any(entry, encoded, &mut payload, holds))
     }
 

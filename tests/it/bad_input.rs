@@ -208,6 +208,7 @@ fn a_deadline_that_has_passed() {
     let late = TaskError::DeadlineExceeded {
         limit: zero,
         begun: false,
+        last: None,
     };
     let told = "the task's deadline of 0ns had passed when it was submitted: give it some time";
     assert_eq!(late.to_string(), told);
@@ -238,6 +239,7 @@ fn a_deadline_that_has_passed() {
     let missed = TaskError::DeadlineExceeded {
         limit,
         begun: false,
+        last: None,
     };
     assert!(
         outcome == Ok(1) || outcome == Err(missed.clone()),

@@ -195,6 +195,7 @@ fn a_task_between_two_attempts_can_be_cancelled() {
     let late = TaskError::DeadlineExceeded {
         limit,
         begun: false,
+        last: None,
     };
     assert_eq!(task.spawn(()).join(), Err(late));
     assert_eq!(rt.audit().orphans, Vec::<String>::new());

@@ -176,7 +176,11 @@ fn a_hard_deadline_ends_what_runs_and_what_waits() {
         .hard_deadline(Duration::from_millis(1))
         .spawn(3);
     let patient = rt.task(square).hard_deadline(Duration::MAX).spawn(4);
-    let late = TaskError::DeadlineExceeded { limit, begun: true };
+    let late = TaskError::DeadlineExceeded {
+        limit,
+        begun: true,
+        last: None,
+    };
     assert_eq!(stuck.join(), Err(late));
     let behind = behind.join();
     assert!(
@@ -202,7 +206,11 @@ fn a_task_past_its_deadline_is_not_tried_again() {
     }
     let limit = Duration::from_millis(50);
     let task = rt.task(hang).at_least_once().hard_deadline(limit);
-    let late = TaskError::DeadlineExceeded { limit, begun: true };
+    let late = TaskError::DeadlineExceeded {
+        limit,
+        begun: true,
+        last: None,
+    };
     assert_eq!(task.spawn(diary.path()).join(), Err(late));
     assert_eq!(diary.lines(), 1);
     is_clean(&rt);
@@ -238,7 +246,11 @@ fn sigterm_is_not_trusted() {
     let limit = Duration::from_millis(50);
     // Ignores the signal and goes on: killed after the grace.
     let stuck = rt.task(stubborn).hard_deadline(limit).spawn(600_000);
-    let late = TaskError::DeadlineExceeded { limit, begun: true };
+    let late = TaskError::DeadlineExceeded {
+        limit,
+        begun: true,
+        last: None,
+    };
     assert_eq!(stuck.join(), Err(late));
     assert_eq!(rt.stats().restarts, 1);
     is_clean(&rt);

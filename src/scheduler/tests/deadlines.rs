@@ -116,6 +116,7 @@ fn comes_at(kind: &Kind, (attempts, backoff): (u32, Duration), comes: Comes, ste
         let expected = TaskError::DeadlineExceeded {
             limit,
             begun: had_begun || comes == Comes::AfterClaim,
+            last: None,
         };
         let error = outcome.map(drop).expect_err(&context);
         assert_eq!(*error, expected, "{context}");

@@ -54,7 +54,7 @@ impl Depth {
         Err(Fault::new(
             Kind::Beyond,
             format!(
-                "it is nested more than {} levels deep, and to drop it would overflow the stack of this thread: send it as a list, or give the thread more stack",
+                "{DEEP} {} levels deep, and to drop it would overflow the stack of this thread: send it as a list, or give the thread more stack",
                 self.most
             ),
         ))
@@ -68,8 +68,11 @@ pub fn deeper<T>(run: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(ROOM, MORE, run)
 }
 
+/// How the words about what is too deep begin.
+pub const DEEP: &str = "it is nested more than";
+
 /// For the drop of what was refused.
-const MUCH: usize = 512 * 1024 * 1024;
+const MUCH: usize = 1024 * 1024 * 1024;
 
 /// Runs `run` on a stack of its own, of which only what is used takes memory.
 #[cold]

@@ -288,17 +288,21 @@ fn decode_marked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     }
 }
 
-/// Why a value of type `T` does not travel, in words.
+/// Why a value of type `T` does not travel to or from a function, in words.
 #[cold]
-pub fn untold<T: ?Sized>(fault: &Fault) -> String {
-    format!("`{}`: {fault}", std::any::type_name::<T>())
+pub fn untold<T: ?Sized>(fault: &Fault, function: &str) -> String {
+    let name = std::any::type_name::<T>();
+    match function {
+        "" => format!("`{name}`: {fault}"),
+        function => format!("`{name}` ({function}): {fault}"),
+    }
 }
 
-/// Drops a value that was refused: if it is too deep to be sent it may be too deep for this
-/// stack.
+/// Drops a value that was refused with these words: if it is too deep to be sent it may be too
+/// deep for this stack.
 #[cold]
-pub fn drop_deep<T>(value: T, fault: &Fault) {
-    if fault.is_beyond() {
+pub fn drop_refused<T>(value: T, words: &str) {
+    if words.contains(depth::DEEP) {
         depth::on_much(|| drop(value));
     }
 }
