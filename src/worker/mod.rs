@@ -33,6 +33,7 @@ mod tell;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod turns;
+mod words;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Barrier, OnceLock};

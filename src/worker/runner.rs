@@ -15,6 +15,7 @@ use crate::task::{
     Run, TaskState, parcels_of,
 };
 
+use super::words::{no_memory, shorten};
 use super::{info, panics};
 
 /// What running takes; the same for the tasks an executor is given and for those
@@ -570,49 +571,6 @@ pub(super) fn set_apart(
             outcome
         }
         Err(error) => no_memory(&error, payload),
-    }
-}
-
-#[cold]
-fn no_memory(error: &AllocError, payload: &mut Payload) -> Outcome {
-    payload.clear();
-    let _ = payload.encode(&error.pack());
-    Outcome::NoMemory
-}
-
-/// What is left in the slot of a run whose result, or words, found no room elsewhere.
-#[cold]
-fn shorten(outcome: Outcome, error: &AllocError, payload: &mut Payload) -> Outcome {
-    match outcome {
-        Outcome::Panicked => {
-            let said = postcard::from_bytes::<(String, String)>(payload.bytes());
-            let (message, location) = said.unwrap_or_default();
-            // Two bytes are the lengths.
-            let location = first_of(&location, 20, true);
-            let message = first_of(&message, INLINE_LEN - 2 - location.len(), false);
-            payload.clear();
-            let _ = payload.encode(&(message, location));
-        }
-        Outcome::BadArguments | Outcome::BadResult | Outcome::Damaged => {
-            payload.clear();
-            payload.extend(b"it fails, and memory is too full to tell why");
-        }
-        _ => return no_memory(error, payload),
-    }
-    outcome
-}
-
-/// At most `len` bytes of a text, from its beginning or its end; "…" is where the rest was.
-fn first_of(text: &str, len: usize, from_the_end: bool) -> String {
-    if text.len() <= len {
-        return text.to_owned();
-    }
-    let len = len - "…".len();
-    if from_the_end {
-        let from = text.ceil_char_boundary(text.len() - len);
-        format!("…{}", &text[from..])
-    } else {
-        format!("{}…", &text[..text.floor_char_boundary(len)])
     }
 }
 

@@ -197,7 +197,11 @@ fn a_start_deadline_takes_back_what_has_not_begun() {
     let begun = false;
     assert_eq!(
         late.join(),
-        Err(TaskError::DeadlineExceeded { limit, begun, .. })
+        Err(TaskError::DeadlineExceeded {
+            limit,
+            begun,
+            last: None
+        })
     );
     gate.cancel();
     assert_eq!(gate.join(), Ok(7), "what has begun in time is left alone");
