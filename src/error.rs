@@ -241,6 +241,9 @@ pub enum TaskError {
         /// What the last attempt failed of.
         reason: String,
     },
+    /// The program has closed descriptors of the runtime, or opened other files by their
+    /// numbers: what ran was ended, and the fold is built anew.
+    DescriptorsClosed,
     /// Shared memory held what no correct process writes: a worker has gone wild.
     Corrupted {
         /// What was found.
@@ -371,6 +374,9 @@ impl fmt::Display for TaskError {
                 "the handle of {task}, which the task was to depend on, is of another runtime, or of this one before it was built anew: submit both to the same"
             ),
             TaskError::Forked => f.write_str(FORKED),
+            TaskError::DescriptorsClosed => f.write_str(
+                "the program has closed descriptors of the runtime (by close_range or closefrom, say), which ended its workers: do so before the runtime is started",
+            ),
             TaskError::Shutdown => f.write_str("the runtime was shut down before the task ended"),
             TaskError::NoWorkers { reason } => {
                 write!(f, "no worker can be started at the moment: {reason}")

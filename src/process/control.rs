@@ -163,7 +163,7 @@ pub fn send<M: Serialize>(
 
 /// Receives one message; `None` when the other end is closed.
 pub fn receive<M: DeserializeOwned>(
-    socket: &OwnedFd,
+    socket: &impl AsFd,
 ) -> std::io::Result<Option<(M, Vec<OwnedFd>)>> {
     let (bytes, fds) = socket::receive(socket.as_fd())?;
     if bytes.is_empty() {

@@ -1,6 +1,6 @@
 //! A zygote on its way: started, and not yet known to serve.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::layout::Fold;
 use crate::prim::Death;
 use crate::sys::calls::{errno_of, refused};
-use crate::sys::{Lifeline, TextFile, barrier, fds, pidfd, reap, socket, stderr, title};
+use crate::sys::{Held, Lifeline, TextFile, barrier, fds, pidfd, reap, socket, stderr, title};
 
 use super::control::{ENV, FromZygote, ToZygote, receive, send};
 use super::hello::{Words, ZygoteError, ended};
@@ -28,7 +28,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// process, and the number is somebody else's then.
 #[derive(Debug)]
 pub struct Started {
-    pidfd: OwnedFd,
+    pidfd: Held,
     pid: i32,
     is_buried: bool,
 }
@@ -38,7 +38,7 @@ impl Started {
         let pid = child.id() as i32;
         match pidfd::open(pid) {
             Ok(pidfd) => Ok(Started {
-                pidfd,
+                pidfd: Held::new(pidfd),
                 pid,
                 is_buried: false,
             }),
@@ -53,7 +53,9 @@ impl Started {
 
     /// Waits for its end; false: not within `timeout`.
     pub fn wait(&self, timeout: Duration) -> bool {
-        self.is_buried || pidfd::wait_ended(self.pidfd.as_fd(), timeout)
+        // What cannot be seen any more is not waited for.
+        let pidfd = self.pidfd.get();
+        self.is_buried || pidfd.map_or(true, |pidfd| pidfd::wait_ended(pidfd, timeout))
     }
 
     /// Ends and reaps it, and waits until none of its children holds `lifeline` any more.
@@ -64,13 +66,21 @@ impl Started {
         self.end();
         // The kernel has sent each worker its parent death signal by now.
         lifeline.wait(END_TIMEOUT);
-        if reap::takes_orphans() && reap::is_to_be_reaped(self.pidfd.as_fd()) {
+        let Ok(pidfd) = self.pidfd.get() else {
+            return; // the program has closed it, and may reap what it likes
+        };
+        if reap::takes_orphans() && reap::is_to_be_reaped(pidfd) {
             // Workers of which it could not tell, keepers, what tasks have started and left: all
             // are of its session, and of nobody's as long as it is not reaped itself.
             let orphans = reap::children_of_session(self.pid);
             reap::end_and_reap(&orphans, END_TIMEOUT);
         }
-        let _ = reap::reap(self.pidfd.as_fd());
+        let _ = reap::reap(pidfd);
+    }
+
+    /// Whether the program has not closed its descriptor.
+    pub fn is_ours(&self) -> bool {
+        self.is_buried || self.pidfd.is_ours()
     }
 
     /// How it has ended, if it does soon, and this process is told.
@@ -78,12 +88,14 @@ impl Started {
         if !self.wait(LEAVE_TIMEOUT) {
             return None;
         }
-        reap::reap(self.pidfd.as_fd())
+        reap::reap(self.pidfd.get().ok()?)
     }
 
     fn end(&self) {
-        let _ = pidfd::kill(self.pidfd.as_fd());
-        pidfd::wait_ended(self.pidfd.as_fd(), END_TIMEOUT);
+        if let Ok(pidfd) = self.pidfd.get() {
+            let _ = pidfd::kill(pidfd);
+            pidfd::wait_ended(pidfd, END_TIMEOUT);
+        }
     }
 }
 
@@ -91,7 +103,7 @@ impl Drop for Started {
     fn drop(&mut self) {
         if !self.is_buried {
             self.end();
-            let _ = reap::reap(self.pidfd.as_fd());
+            let _ = self.pidfd.get().map(reap::reap);
         }
     }
 }
@@ -99,11 +111,11 @@ impl Drop for Started {
 /// A process that is to become a zygote. Dropping it ends it.
 #[derive(Debug)]
 pub struct Hatching {
-    socket: OwnedFd,
+    socket: Held,
     process: Started,
     lifeline: Lifeline,
     /// Whoever is left when this is closed is killed.
-    presence: OwnedFd,
+    presence: Held,
     words: TextFile,
     until: Instant,
     /// It has come to `init`.
@@ -135,34 +147,30 @@ impl Hatching {
         // It holds the zygote's end of the socket: that is to close when the zygote ends.
         drop(command);
         let hatching = Hatching {
-            socket: ours,
+            socket: Held::new(ours),
             process: Started::new(child)
                 .map_err(refused("pidfd_open", "to hear of the zygote's end"))?,
             lifeline,
-            presence,
+            presence: Held::new(presence),
             words,
             until: Instant::now() + HELLO_TIMEOUT,
             has_begun: false,
         };
+        let logs = host.logs.as_ref().filter(|logs| logs.is_ours());
         let hello = ToZygote::Hello {
             build: host.build.clone(),
             shape: fold.plan.shape,
             plan_hash: fold.plan.hash(),
             expedited: barrier::settle(),
-            log_level: host
-                .logs
-                .as_ref()
-                .map_or(0, |logs| number_of(logs.level().into())),
+            log_level: logs.map_or(0, |logs| number_of(logs.level().into())),
             surroundings: host.surroundings.told().clone(),
             ends_programs: host.ends_programs,
         };
         let real_stderr = stderr();
-        let mut with = vec![
-            fold.segment().fd(),
-            hatching.lifeline.as_fd(),
-            their_presence.as_fd(),
-        ];
-        with.extend(host.logs.as_ref().map(AsFd::as_fd));
+        let segment = fold.segment().fd();
+        let segment = segment.map_err(refused("fstat", "to see that the segment is still open"))?;
+        let mut with = vec![segment, hatching.lifeline.as_fd(), their_presence.as_fd()];
+        with.extend(logs.map(AsFd::as_fd));
         with.extend(real_stderr.as_ref().map(AsFd::as_fd));
         with.extend(host.surroundings.directory());
         match send(&hatching.socket, &hello, &with) {
@@ -177,6 +185,11 @@ impl Hatching {
     /// Readable when it has said something.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// Whether the program has closed a descriptor of it.
+    pub fn is_lost(&self) -> bool {
+        !(self.socket.is_ours() && self.presence.is_ours() && self.process.is_ours())
     }
 
     /// Until when it may take.
@@ -211,7 +224,9 @@ impl Hatching {
                 false => ZygoteError::NotReached(silent, said()),
             });
         }
-        let message = receive(&self.socket).map_err(refused("recvmsg", "to hear its answer"))?;
+        let socket = self.socket.get();
+        let socket = socket.map_err(refused("fstat", "to see that its socket is still open"))?;
+        let message = receive(&socket).map_err(refused("recvmsg", "to hear its answer"))?;
         match message {
             Some((FromZygote::Begun, _)) => {
                 self.has_begun = true;

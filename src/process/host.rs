@@ -1,6 +1,6 @@
 //! The host's side of the control socket.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::prim::Death;
 use crate::sys::calls::{explained, is_shortage};
-use crate::sys::{BuildId, Lifeline, Surroundings, affinity, pidfd, reap};
+use crate::sys::{BuildId, Held, Lifeline, Surroundings, affinity, pidfd, reap};
 
 use super::control::{FromZygote, ToZygote, WorkerOrder, receive, send};
 use super::hatching::Started;
@@ -42,7 +42,7 @@ pub enum Notice {
         /// Its process number.
         pid: i32,
         /// A descriptor of it, if there was room for one: see [`Zygote::ask_again`].
-        pidfd: Option<OwnedFd>,
+        pidfd: Option<Held>,
     },
     /// A worker could not be forked.
     NotSpawned {
@@ -82,14 +82,14 @@ pub enum Notice {
 #[derive(Debug)]
 struct Spare {
     pid: i32,
-    pidfd: OwnedFd,
-    socket: OwnedFd,
+    pidfd: Held,
+    socket: Held,
 }
 
 /// A running zygote. Dropping it ends it, and with it all its workers.
 #[derive(Debug)]
 pub struct Zygote {
-    socket: Option<OwnedFd>,
+    socket: Option<Held>,
     process: Started,
     spares: Vec<Spare>,
     /// Why it has ended, if it said so.
@@ -97,20 +97,15 @@ pub struct Zygote {
     /// Spares that were asked for and have not come yet.
     spares_asked: u32,
     /// Of spares that have become workers: closed when there is time.
-    used: Vec<OwnedFd>,
+    used: Vec<Held>,
     /// Held by every worker that it has forked and that still lives.
     lifeline: Lifeline,
     /// Whoever is left when this is closed is killed.
-    presence: Option<OwnedFd>,
+    presence: Option<Held>,
 }
 
 impl Zygote {
-    pub(super) fn new(
-        socket: OwnedFd,
-        process: Started,
-        lifeline: Lifeline,
-        presence: OwnedFd,
-    ) -> Self {
+    pub(super) fn new(socket: Held, process: Started, lifeline: Lifeline, presence: Held) -> Self {
         Zygote {
             socket: Some(socket),
             process,
@@ -123,13 +118,20 @@ impl Zygote {
         }
     }
 
-    fn socket(&self) -> Option<&OwnedFd> {
-        self.socket.as_ref()
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref()?.get().ok()
+    }
+
+    /// Whether the program has closed a descriptor of it, or has something else by its number.
+    pub fn is_lost(&self) -> bool {
+        let own = self.socket.iter().chain(&self.presence);
+        let spares = self.spares.iter().flat_map(|s| [&s.pidfd, &s.socket]);
+        !own.chain(spares).all(Held::is_ours) || !self.process.is_ours()
     }
 
     /// Readable when there is a notice.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.socket().map(AsFd::as_fd)
+        self.socket()
     }
 
     /// Why it has closed.
@@ -148,13 +150,13 @@ impl Zygote {
         self.presence = None;
         self.process.bury(&self.lifeline);
         for spare in spares {
-            let _ = reap::reap(spare.pidfd.as_fd());
+            let _ = spare.pidfd.get().map(reap::reap);
         }
     }
 
     fn send(&self, message: &ToZygote) -> std::io::Result<()> {
         match self.socket() {
-            Some(socket) => send(socket, message, &[]),
+            Some(socket) => send(&socket, message, &[]),
             None => Err(std::io::ErrorKind::NotConnected.into()),
         }
     }
@@ -204,19 +206,22 @@ impl Zygote {
 
     /// Asks for a worker. If a spare could take its place at once, returns its
     /// process number and pidfd; else a notice will.
-    pub fn spawn(&mut self, order: &WorkerOrder) -> std::io::Result<Option<(i32, OwnedFd)>> {
+    pub fn spawn(&mut self, order: &WorkerOrder) -> std::io::Result<Option<(i32, Held)>> {
         while let Some(spare) = self.spares.pop() {
             if let Some(cpu) = order.only_cpu() {
                 affinity::place(spare.pid, cpu);
             }
-            if send(&spare.socket, order, &[]).is_ok() {
+            let socket = spare.socket.get().map_err(std::io::Error::from);
+            if socket.and_then(|socket| send(&socket, order, &[])).is_ok() {
                 self.used.push(spare.socket);
                 return Ok(Some((spare.pid, spare.pidfd)));
             }
             // It has closed its end, so it is about to end. Its descriptor would have
             // said so; to wait for that here is to wait for its last steps.
-            let _ = pidfd::kill(spare.pidfd.as_fd());
-            let _ = pidfd::wait_any(&[spare.pidfd.as_fd()], Some(END_TIMEOUT));
+            if let Ok(pidfd) = spare.pidfd.get() {
+                let _ = pidfd::kill(pidfd);
+                let _ = pidfd::wait_any(&[pidfd], Some(END_TIMEOUT));
+            }
             let _ = self.reap(spare.pid, 0);
         }
         self.send(&ToZygote::Spawn(order.clone())).map(|()| None)
@@ -227,14 +232,15 @@ impl Zygote {
         let Some(socket) = self.socket() else {
             return Notice::Closed;
         };
-        match receive(socket) {
+        match receive(&socket) {
             Ok(Some((FromZygote::Spawned { worker, pid }, mut fds))) => {
-                let pidfd = fds.pop();
+                let pidfd = fds.pop().map(Held::new);
                 Notice::Spawned { worker, pid, pidfd }
             }
             Ok(Some((FromZygote::Spare { pid }, mut fds))) => {
                 self.spares_asked = self.spares_asked.saturating_sub(1);
-                if let (Some(socket), Some(pidfd)) = (fds.pop(), fds.pop()) {
+                let mut next = || fds.pop().map(Held::new);
+                if let (Some(socket), Some(pidfd)) = (next(), next()) {
                     self.spares.push(Spare { pid, pidfd, socket });
                     return Notice::Spare;
                 }
@@ -270,12 +276,12 @@ impl Drop for Zygote {
         // It hears that it is not needed any more, and first reaps who is left.
         self.socket = None;
         let spares = std::mem::take(&mut self.spares);
-        let spares: Vec<OwnedFd> = spares.into_iter().map(|spare| spare.pidfd).collect();
+        let spares: Vec<Held> = spares.into_iter().map(|spare| spare.pidfd).collect();
         self.process.wait(END_TIMEOUT);
         self.presence = None;
         self.process.bury(&self.lifeline);
         for spare in spares {
-            let _ = reap::reap(spare.as_fd());
+            let _ = spare.get().map(reap::reap);
         }
     }
 }

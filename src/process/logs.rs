@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
-use crate::sys::socket;
+use crate::sys::{Held, socket};
 
 /// The longest event, encoded, in bytes.
 const EVENT_MAX: usize = 8 * 1024;
@@ -61,14 +61,14 @@ pub fn level_of(number: u8) -> Option<Level> {
 /// The end into which workers write.
 #[derive(Clone, Debug)]
 pub struct LogWriter {
-    socket: Arc<OwnedFd>,
+    socket: Arc<Held>,
     level: Level,
 }
 
 /// The end from which the host reads.
 #[derive(Debug)]
 pub struct LogReader {
-    socket: OwnedFd,
+    socket: Held,
     buffer: Vec<u8>,
 }
 
@@ -76,7 +76,7 @@ pub struct LogReader {
 pub fn log_channel(level: Level) -> std::io::Result<(LogReader, LogWriter)> {
     let (ours, theirs) = socket::datagrams()?;
     let reader = LogReader {
-        socket: ours,
+        socket: Held::new(ours),
         buffer: vec![0; EVENT_MAX],
     };
     Ok((reader, LogWriter::new(theirs, level)))
@@ -85,7 +85,7 @@ pub fn log_channel(level: Level) -> std::io::Result<(LogReader, LogWriter)> {
 impl LogWriter {
     pub(super) fn new(socket: OwnedFd, level: Level) -> Self {
         LogWriter {
-            socket: Arc::new(socket),
+            socket: Arc::new(Held::new(socket)),
             level,
         }
     }
@@ -95,11 +95,19 @@ impl LogWriter {
         self.level
     }
 
+    /// Whether its socket was not closed by the program.
+    pub fn is_ours(&self) -> bool {
+        self.socket.is_ours()
+    }
+
     /// Sends an event if there is room; false if it was dropped.
     pub fn send(&self, event: &LogEvent<'_>) -> bool {
         let mut buffer = [0; EVENT_MAX];
-        postcard::to_slice(event, &mut buffer)
-            .is_ok_and(|bytes| socket::send_now(self.socket.as_fd(), bytes).is_ok())
+        postcard::to_slice(event, &mut buffer).is_ok_and(|bytes| {
+            self.socket
+                .get()
+                .is_ok_and(|fd| socket::send_now(fd, bytes).is_ok())
+        })
     }
 }
 
@@ -123,7 +131,9 @@ pub enum Read<'a> {
 impl LogReader {
     /// The next event of a fold of `workers` workers, if there is one; never waits.
     pub fn next(&mut self, workers: u32) -> Read<'_> {
-        let Ok(len) = socket::receive_now(self.socket.as_fd(), &mut self.buffer) else {
+        let socket = self.socket.get();
+        let received = socket.and_then(|fd| socket::receive_now(fd, &mut self.buffer));
+        let Ok(len) = received else {
             return Read::Nothing;
         };
         let event = self
@@ -135,6 +145,13 @@ impl LogReader {
             Some((event, level)) => Read::Event(event, level),
             None => Read::Invalid,
         }
+    }
+}
+
+impl LogReader {
+    /// Whether its socket was not closed by the program.
+    pub fn is_ours(&self) -> bool {
+        self.socket.is_ours()
     }
 }
 

@@ -96,6 +96,7 @@ pub fn is_zygote() -> bool {
 pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infallible) -> ! {
     let mut children = BTreeMap::new();
     let mut keepers = Keepers::default();
+    fds::fill_standard();
     let stdin = std::io::stdin();
     title::set("zygote", "pinfold-zygote");
     // From here on whatever goes wrong is not that `init` was not called.
@@ -387,10 +388,7 @@ impl Nest {
         {
             exit_now(1);
         }
-        let mut keep = vec![
-            fds::number(&self.fold.segment().fd()),
-            fds::number(&self.lifeline),
-        ];
+        let mut keep = vec![fds::number(&self.lifeline)];
         let presence = with_host.ok().flatten();
         keep.extend(presence.as_ref().map(fds::number));
         keep.extend(self.logs.as_ref().map(fds::number));

@@ -91,6 +91,10 @@ impl Events for Rescue {
         self.0.has_work(worker)
     }
 
+    fn lost(&self) {
+        self.0.lost();
+    }
+
     fn is_condemned(&self) -> bool {
         self.0.is_condemned()
     }
@@ -174,6 +178,11 @@ impl Founder {
 
     /// A fresh fold; what was counted before goes on. Its workers are started by the supervisor.
     pub fn found(&self, counters: Counters) -> Result<(Arc<Scheduler>, Supervisor), StartError> {
+        // If the program has closed the one there was.
+        self.commands
+            .bell()
+            .renew()
+            .map_err(|error| system("a socket pair could not be made")(error.into()))?;
         let fold = create(self.shape, self.dump_memory, self.zero_memory)?;
         let mut scheduler = Scheduler::new(
             fold.clone(),

@@ -57,6 +57,23 @@ impl Scheduler {
         self.inspect(&mut self.lock());
     }
 
+    /// The program has closed descriptors that the fold's processes need. Nothing is wrong with
+    /// the memory; but all that runs ends.
+    pub fn lost(&self) {
+        let mut state = self.lock();
+        if self.is_condemned() {
+            return;
+        }
+        self.reap(&mut state);
+        tracing::error!("descriptors of the runtime were closed; the fold is built anew");
+        // ordering: Release pairs with the Acquire in `is_condemned`.
+        self.condemned.store(true, Private::Release);
+        state.closed.get_or_insert(Refusal::Rebuilding);
+        self.fail_in_flight(&mut state, &TaskError::DescriptorsClosed);
+        state.unpark_all();
+        self.fold.host_bell.force();
+    }
+
     /// Looks at everything that can be judged at any time.
     pub(super) fn inspect(&self, state: &mut State) {
         if let Some(what) = self.find_damage(state) {

@@ -13,7 +13,8 @@ use super::{Bytes, Header, ShmSafe, View, Views};
 /// A mapped segment.
 #[derive(Debug)]
 pub struct Segment {
-    file: MemFile,
+    /// Not kept by whoever attaches: there, nothing needs it any more.
+    file: Option<MemFile>,
     map: Arc<Mapping>,
 }
 
@@ -50,11 +51,12 @@ impl Segment {
         let file = MemFile::adopt(fd, len)
             .map_err(refused("fcntl and fstat", "to see what it is"))
             .map_err(|e| SegmentError::System("attach to", len, e))?;
-        let segment = Self::of(file)?;
+        let mut segment = Self::of(file)?;
         segment
             .header()
             .check(len as u64, plan_hash)
             .map_err(SegmentError::Mismatch)?;
+        segment.file = None;
         Ok(segment)
     }
 
@@ -63,7 +65,7 @@ impl Segment {
             .map_err(refused("mmap", "to see it"))
             .map_err(|e| SegmentError::System("map", file.len(), e))?;
         Ok(Segment {
-            file,
+            file: Some(file),
             map: Arc::new(map),
         })
     }
@@ -103,7 +105,9 @@ impl Segment {
     pub fn populate(&self, offset: usize, len: usize) -> Result<(), Refused> {
         // Linux 5.14 knows it; a sandbox may not.
         let populated = match self.map.populate(offset, len) {
-            Err(error) if is_unknown(error) => self.file.allocate(offset, len),
+            Err(error) if is_unknown(error) => {
+                self.file().and_then(|file| file.allocate(offset, len))
+            }
             done => done,
         };
         match populated {
@@ -138,12 +142,18 @@ impl Segment {
 
     /// Bytes of memory that back the segment now.
     pub fn resident(&self) -> Result<u64, Errno> {
-        self.file.resident()
+        self.file()?.resident()
+    }
+
+    fn file(&self) -> Result<&MemFile, Errno> {
+        self.file.as_ref().ok_or(Errno::EBADF)
     }
 
     /// The descriptor, to be sent to the zygote.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        use std::os::fd::AsFd;
-        self.file.as_fd()
+    ///
+    /// # Errors
+    /// `EBADF`: the program has closed it.
+    pub fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.file()?.fd()
     }
 }

@@ -75,16 +75,25 @@ impl Retries {
     /// Waits for the next attempt; false if the runtime is to stop meanwhile.
     pub fn wait(&mut self, commands: &Commands) -> bool {
         let until = Instant::now() + self.0.failed();
-        while commands.stop_wanted().is_none() {
+        loop {
+            // First that, or who wants it to stop rings in vain.
+            let _ = commands.bell().renew();
+            if commands.stop_wanted().is_some() {
+                return false;
+            }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
             }
             // Rung for something else, it is waited on.
-            let _ = pidfd::wait_any(&[commands.bell().as_fd()], Some(left));
+            let bell = commands.bell().ends();
+            if bell.are_lost() {
+                std::thread::sleep(left.min(FIRST));
+                continue;
+            }
+            let _ = pidfd::wait_any(&[bell.as_fd()], Some(left));
             commands.bell().hush();
         }
-        false
     }
 }
 

@@ -16,9 +16,8 @@ use tracing::{Dispatch, Level, dispatcher};
 
 use crate::background::discard;
 use crate::process::{LogEvent, LogRead, LogReader, LogWriter, log_channel};
-use crate::sys::Bell;
-use crate::sys::pidfd;
 use crate::sys::signals::start_thread;
+use crate::sys::{Bell, wait_any_of_ours};
 
 use super::commands::Commands;
 
@@ -142,8 +141,10 @@ impl Reading {
                 if is_last {
                     return;
                 }
-                let fds = [self.stop.bell.as_fd(), self.reader.as_fd()];
-                if pidfd::wait_any(&fds, None).is_err() {
+                let bell = self.stop.bell.ends();
+                let fds = [bell.as_fd(), self.reader.as_fd()];
+                let are_ours = || !bell.are_lost() && self.reader.is_ours();
+                if !matches!(wait_any_of_ours(&fds, None, are_ours), Ok(Some(_))) {
                     return; // the workers drop their events from here on
                 }
             }

@@ -1,9 +1,9 @@
 //! Descriptors kept for the time when there are no others.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use crate::sys::limits;
+use crate::sys::{Held, limits};
 
 /// As many as it takes to start a zygote, and then a worker.
 const SIZE: usize = 12;
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// has as many as it may, a worker can be replaced all the same.
 #[derive(Debug)]
 pub struct Reserve {
-    held: Vec<OwnedFd>,
+    held: Vec<Held>,
     refill_at: Instant,
 }
 
@@ -46,7 +46,7 @@ impl Reserve {
         let most = limits::descriptor_limit() / 2;
         while self.held.len() < SIZE {
             match source.as_fd().try_clone_to_owned() {
-                Ok(copy) if (copy.as_raw_fd() as u64) < most => self.held.push(copy),
+                Ok(copy) if (copy.as_raw_fd() as u64) < most => self.held.push(Held::new(copy)),
                 _ => {
                     self.refill_at = Instant::now() + PAUSE;
                     return;
@@ -63,14 +63,14 @@ mod tests {
 
     #[test]
     fn what_was_given_up_is_not_taken_again_at_once() {
-        let bell = Bell::new().expect("a bell");
-        let mut reserve = Reserve::new(&bell);
+        let bell = &*Bell::new().expect("a bell").ends();
+        let mut reserve = Reserve::new(bell);
         assert_eq!(reserve.held.len(), SIZE);
         assert!(reserve.release() && !reserve.release());
-        reserve.refill(&bell);
+        reserve.refill(bell);
         assert!(reserve.held.is_empty());
         reserve.refill_at = Instant::now();
-        reserve.refill(&bell);
+        reserve.refill(bell);
         assert_eq!(reserve.held.len(), SIZE);
     }
 }

@@ -1,9 +1,9 @@
 //! Processes that have ended, and of which the zygote has not yet said how.
 
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::process::Zygote;
+use crate::sys::Held;
 
 /// How long the zygote may take to report a status.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ pub struct Expected {
 struct Awaited {
     pid: i32,
     /// Closed when there is time.
-    _pidfd: Option<OwnedFd>,
+    _pidfd: Option<Held>,
     expected: Expected,
     was_asked: bool,
     ask_at: Instant,
@@ -49,13 +49,7 @@ pub struct Statuses {
 
 impl Statuses {
     /// Another has ended. It is urgent if somebody waits to hear how.
-    pub fn expect(
-        &mut self,
-        pid: i32,
-        pidfd: Option<OwnedFd>,
-        expected: Expected,
-        is_urgent: bool,
-    ) {
+    pub fn expect(&mut self, pid: i32, pidfd: Option<Held>, expected: Expected, is_urgent: bool) {
         let now = Instant::now();
         self.awaited.push(Awaited {
             pid,

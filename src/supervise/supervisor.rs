@@ -6,7 +6,7 @@ mod overdue;
 mod starts;
 mod stop;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{Death, Overdue};
 use crate::process::{Introduction, Notice, WorkerOrder, Zygote, ZygoteError};
 use crate::sys::calls::refused;
-use crate::sys::pidfd;
+use crate::sys::{Held, wait_any_of_ours};
 
 use super::backoff::Backoff;
 use super::commands::{Commands, Stop};
@@ -64,6 +64,9 @@ pub trait Events: Send + Sync {
     fn strike(&self, overdue: &Overdue, grace: Option<Duration>) -> bool;
     /// Whether anything waits for this worker.
     fn has_work(&self, worker: u32) -> bool;
+    /// The program has closed descriptors that the fold needs: its tasks end, and another takes
+    /// its place.
+    fn lost(&self);
     /// Whether the segment is damaged, so that nothing in it can be used any more.
     fn is_condemned(&self) -> bool;
 }
@@ -88,7 +91,7 @@ pub struct Settings {
 pub enum Ended {
     /// It was told to stop.
     Stopped,
-    /// The segment is damaged.
+    /// The segment is damaged, or descriptors were lost.
     Condemned,
 }
 
@@ -106,7 +109,7 @@ enum Life {
 struct Alive {
     pid: i32,
     /// `None`: there was no room for one more descriptor. Then the zygote watches it for us.
-    pidfd: Option<OwnedFd>,
+    pidfd: Option<Held>,
     /// When the descriptor was last asked for.
     asked_at: Instant,
     /// If it is to be killed, what for.
@@ -202,7 +205,7 @@ impl Supervisor {
             nest: Nest::Down(now),
             workers,
             statuses: Statuses::default(),
-            reserve: Reserve::new(&**commands.bell()),
+            reserve: Reserve::new(&*commands.bell().ends()),
             spare_failures: Backoff::default(),
             spares_due: now,
             commands,
@@ -258,8 +261,24 @@ impl Supervisor {
                 self.stop(Stop::Kill);
                 return Ended::Condemned;
             }
+            if self.is_lost() {
+                self.events.lost();
+                return Ended::Condemned;
+            }
             self.turn();
         }
+    }
+
+    /// Whether the program has closed a descriptor that this needs, or has something else by
+    /// its number: then nothing is known of the processes any more. All of them end when the
+    /// zygote's socket is closed.
+    fn is_lost(&self) -> bool {
+        let alive = self.workers.iter().filter_map(Worker::alive);
+        let mut pidfds = alive.filter_map(|alive| alive.pidfd.as_ref());
+        self.commands.bell().ends().are_lost()
+            || self.fold.segment().fd().is_err()
+            || self.nest.is_lost()
+            || !pidfds.all(Held::is_ours)
     }
 
     /// Waits for something to happen, and deals with it.
@@ -289,18 +308,19 @@ impl Supervisor {
         self.end_all_overdue(now);
         self.listen_to_hearts(now);
         self.look_at_starts(now);
-        self.reserve.refill(&**self.commands.bell());
+        self.reserve.refill(&*self.commands.bell().ends());
     }
 
     /// Waits; says whether the zygote has a notice, and which workers have ended.
     fn wait(&mut self, timeout: Option<Duration>) -> (bool, Vec<usize>) {
+        let bell = self.commands.bell().ends();
         let alive: Vec<(usize, BorrowedFd<'_>)> = self
             .workers
             .iter()
             .enumerate()
             .filter_map(|(i, w)| Some((i, w.alive()?.pidfd.as_ref()?.as_fd())))
             .collect();
-        let mut fds = vec![self.commands.bell().as_fd()];
+        let mut fds = vec![bell.as_fd()];
         fds.extend(self.nest.fd());
         let spares = fds.len();
         if let Nest::Up(zygote) = &self.nest {
@@ -308,8 +328,9 @@ impl Supervisor {
         }
         let first = fds.len();
         fds.extend(alive.iter().map(|(_, pidfd)| *pidfd));
-        let ready = match pidfd::wait_any(&fds, timeout) {
-            Ok(ready) => ready,
+        let ready = match wait_any_of_ours(&fds, timeout, || !self.is_lost()) {
+            Ok(Some(ready)) => ready,
+            Ok(None) => return (false, Vec::new()),
             Err(error) => {
                 background::log(move || tracing::error!(%error, "the supervisor cannot poll"));
                 std::thread::sleep(PAUSE);

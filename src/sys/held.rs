@@ -8,10 +8,13 @@
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 
+use super::pidfd;
 use super::socket::{self, datagrams};
 
 /// A descriptor, and what it led to when it was made.
@@ -72,10 +75,47 @@ impl AsFd for Held {
     }
 }
 
+/// How soon what is polled is looked at once more.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// As [`pidfd::wait_any`], of descriptors that are `ours` as long as that says so.
+///
+/// Whoever polls keeps what it polls, but not if its number has got something else between the
+/// last look and the call. Then nothing might ever happen. So the first wait is a short one.
+///
+/// Returns `None` if they are not ours any more.
+///
+/// # Errors
+/// What poll(2) reports.
+pub fn wait_any_of_ours(
+    fds: &[BorrowedFd<'_>],
+    timeout: Option<Duration>,
+    ours: impl Fn() -> bool,
+) -> Result<Option<Vec<bool>>, rustix::io::Errno> {
+    let first = timeout.map_or(LOOK_AGAIN, |timeout| timeout.min(LOOK_AGAIN));
+    let rest = timeout.map(|timeout| timeout.saturating_sub(first));
+    let mut ready = Vec::new();
+    for wait in [Some(first), rest] {
+        if !ours() {
+            return Ok(None);
+        }
+        ready = pidfd::wait_any(fds, wait)?;
+        if ready.contains(&true) || rest == Some(Duration::ZERO) {
+            break;
+        }
+    }
+    // Otherwise what is ready may be the program's.
+    Ok(ours().then_some(ready))
+}
+
 /// What one thread polls, and others ring. If the program closes it, that wakes who polls: of
 /// two ends, the one that is closed makes the other readable.
 #[derive(Debug)]
-pub struct Bell {
+pub struct Bell(Mutex<Arc<Ends>>);
+
+/// Of a bell: the one that is polled, and the other.
+#[derive(Debug)]
+pub struct Ends {
     heard: Held,
     rung: Held,
 }
@@ -83,16 +123,17 @@ pub struct Bell {
 impl Bell {
     /// A new one, silent.
     pub fn new() -> Result<Self, Errno> {
-        let (heard, rung) = datagrams()?;
-        Ok(Bell {
-            heard: Held::new(heard),
-            rung: Held::new(rung),
-        })
+        Ok(Bell(Mutex::new(Ends::new()?)))
+    }
+
+    /// What to poll.
+    pub fn ends(&self) -> Arc<Ends> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Makes it readable.
     pub fn ring(&self) {
-        if let Ok(rung) = self.rung.get() {
+        if let Ok(rung) = self.ends().rung.get() {
             // Full, it is readable already.
             let _ = socket::send_now(rung, &[1]);
         }
@@ -100,18 +141,36 @@ impl Bell {
 
     /// Makes it silent again.
     pub fn hush(&self) {
-        while let Ok(heard) = self.heard.get()
+        let ends = self.ends();
+        while let Ok(heard) = ends.heard.get()
             && matches!(socket::receive_now(heard, &mut [0]), Ok(1..))
         {}
     }
 
-    /// Whether the program has closed it, so that nobody can ring any more.
-    pub fn is_lost(&self) -> bool {
+    /// Makes it anew if it was lost. Whoever has rung it meanwhile has not been heard.
+    pub fn renew(&self) -> Result<(), Errno> {
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ends.are_lost() {
+            *ends = Ends::new()?;
+        }
+        Ok(())
+    }
+}
+
+impl Ends {
+    fn new() -> Result<Arc<Self>, Errno> {
+        let (heard, rung) = datagrams()?;
+        let (heard, rung) = (Held::new(heard), Held::new(rung));
+        Ok(Arc::new(Ends { heard, rung }))
+    }
+
+    /// Whether the program has closed one of them, so that nobody can ring any more.
+    pub fn are_lost(&self) -> bool {
         !(self.heard.is_ours() && self.rung.is_ours())
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for Ends {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.heard.as_fd()
     }
@@ -121,9 +180,7 @@ impl AsFd for Bell {
 mod tests {
     use super::*;
     use crate::sys::fds::number;
-    use crate::sys::pidfd;
     use std::os::fd::AsRawFd;
-    use std::time::Duration;
 
     /// Puts another file by the number of `held`; what was put there.
     fn replace(held: &Held) -> std::fs::File {
@@ -153,17 +210,24 @@ mod tests {
     #[test]
     fn a_bell_that_loses_its_end_wakes_and_writes_nowhere() {
         let bell = Bell::new().expect("sockets");
-        let wait = || pidfd::wait_any(&[bell.as_fd()], Some(Duration::ZERO)).expect("poll");
+        let ends = bell.ends();
+        let wait = || pidfd::wait_any(&[ends.as_fd()], Some(Duration::ZERO)).expect("poll");
         assert_eq!(wait(), [false]);
         bell.ring();
         bell.ring();
         assert_eq!(wait(), [true]);
         bell.hush();
-        assert!(wait() == [false] && !bell.is_lost());
-        let file = replace(&bell.rung);
-        assert!(bell.is_lost() && wait() == [true]);
+        assert!(wait() == [false] && !ends.are_lost());
+        let file = replace(&ends.rung);
+        assert!(ends.are_lost() && wait() == [true]);
         bell.ring();
         assert_eq!(file.metadata().expect("stat").len(), 0);
         bell.hush();
+        bell.renew().expect("sockets");
+        bell.ring();
+        let again = bell.ends();
+        assert!(!again.are_lost());
+        let woken = pidfd::wait_any(&[again.as_fd()], Some(Duration::ZERO));
+        assert_eq!(woken.expect("poll"), [true]);
     }
 }

@@ -12,37 +12,39 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::fds::above_standard;
+use super::held::Held;
 
 /// How long to wait between two looks.
 const BETWEEN: Duration = Duration::from_micros(200);
 
 /// The file, without a name, and empty.
 #[derive(Debug)]
-pub struct Lifeline(OwnedFd);
+pub struct Lifeline(Held);
 
 impl Lifeline {
     /// Of a group without a member.
     pub fn new() -> Result<Self, Errno> {
         let file = memfd_create("pinfold-lifeline", MFdFlags::MFD_CLOEXEC)?;
-        Ok(Lifeline(above_standard(file)?))
+        Ok(Lifeline(Held::new(above_standard(file)?)))
     }
 
     /// The one that came from another process as `file`.
     pub fn adopt(file: OwnedFd) -> Self {
-        Lifeline(file)
+        Lifeline(Held::new(file))
     }
 
     /// From here on this process is a member, until it ends, or closes any descriptor of
     /// the file.
     pub fn hold(&self) -> Result<(), Errno> {
         let lock = first_byte(libc::F_RDLCK);
-        fcntl(&self.0, FcntlArg::F_SETLK(&lock)).map(drop)
+        fcntl(self.0.get()?, FcntlArg::F_SETLK(&lock)).map(drop)
     }
 
     /// Whether any other process is a member.
     pub fn is_held(&self) -> bool {
         let mut lock = first_byte(libc::F_WRLCK);
-        let asked = fcntl(&self.0, FcntlArg::F_GETLK(&mut lock));
+        let file = self.0.get();
+        let asked = file.and_then(|file| fcntl(file, FcntlArg::F_GETLK(&mut lock)));
         asked.is_ok() && lock.l_type != libc::F_UNLCK as i16
     }
 

@@ -1,7 +1,6 @@
 //! A shared mapping of a whole memory file.
 
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
 use std::ptr::NonNull;
 
 use nix::errno::Errno;
@@ -33,7 +32,7 @@ impl Mapping {
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
         // SAFETY: no address is asked for, so no existing mapping is replaced.
-        let base = unsafe { mmap(None, len, prot, flags, file.as_fd(), 0)? };
+        let base = unsafe { mmap(None, len, prot, flags, file.fd()?, 0)? };
         let map = Mapping {
             base: base.cast(),
             len: len.get(),

@@ -1,6 +1,6 @@
 //! Anonymous memory files: what the fold's segment is made of.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
@@ -87,12 +87,6 @@ impl MemFile {
     }
 }
 
-impl AsFd for MemFile {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +96,7 @@ mod tests {
         let file = MemFile::create("pinfold-test", 1 << 30).expect("memfd");
         assert_eq!(file.resident().expect("stat"), 0, "a new file is sparse");
         assert_eq!(
-            nix::unistd::ftruncate(file.as_fd(), 4096),
+            nix::unistd::ftruncate(file.fd().expect("ours"), 4096),
             Err(Errno::EPERM),
             "nobody can shrink it"
         );

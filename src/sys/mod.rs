@@ -44,7 +44,7 @@ pub use executable::{BuildId, Executable, loader};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
 pub use fork::{Forked, OnlyThese, SingleThreaded, exit_now, other_threads};
-pub use held::{Bell, Held};
+pub use held::{Bell, Held, wait_any_of_ours};
 #[cfg(not(loom))]
 pub use home::Home;
 pub use lifeline::Lifeline;

@@ -195,6 +195,7 @@ mod tests {
         let now = Some(Duration::ZERO);
         let timespec = rustix::time::Timespec::default();
         let check = |is_closed: bool| {
+            let (silent, rung) = (silent.ends(), rung.ends());
             let fds = [silent.as_fd(), rung.as_fd(), ours.as_fd()];
             let expected = [false, true, is_closed];
             assert_eq!(wait_any(&fds, now).expect("poll"), expected);

@@ -1,6 +1,5 @@
 //! Workers that have ended.
 
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use crate::background;
@@ -102,7 +101,7 @@ impl Supervisor {
             ..
         } = alive;
         if is_orphan {
-            let death = pidfd.and_then(|pidfd| reap::reap(pidfd.as_fd()));
+            let death = pidfd.and_then(|pidfd| reap::reap(pidfd.get().ok()?));
             self.tell(pid, expected, death.unwrap_or(Death::Unknown), None);
         } else {
             self.statuses.expect(pid, pidfd, expected, is_urgent);

@@ -1,6 +1,6 @@
 //! The zygote: started, lost, and started again.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use crate::background;
@@ -41,6 +41,15 @@ impl Nest {
         }
     }
 
+    /// Whether the program has closed a descriptor of it.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Nest::Up(zygote) => zygote.is_lost(),
+            Nest::Hatching(hatching) => hatching.is_lost(),
+            Nest::Down(_) => false,
+        }
+    }
+
     /// The next notice, if there is one within `timeout`.
     pub fn notice_within(&mut self, timeout: Duration) -> Option<Notice> {
         let Nest::Up(zygote) = self else {
@@ -57,7 +66,10 @@ impl Nest {
     /// Kills a worker.
     pub fn kill(&self, alive: &Alive) {
         let sent = match (&alive.pidfd, self) {
-            (Some(pidfd), _) => pidfd::kill(pidfd.as_fd()).map_err(Into::into),
+            (Some(held), _) => match held.get() {
+                Ok(pidfd) => pidfd::kill(pidfd).map_err(Into::into),
+                Err(error) => Err(error.into()),
+            },
             (None, Nest::Up(zygote)) => zygote.kill(alive.pid),
             // It has ended with its zygote.
             (None, _) => Ok(()),
@@ -217,7 +229,7 @@ impl Supervisor {
                     // The kernel kills it; do not depend on it. Its descriptor says when it is
                     // dead; where there is none, the lifeline has said so.
                     match &alive.pidfd {
-                        Some(pidfd) => drop(pidfd::kill(pidfd.as_fd())),
+                        Some(pidfd) => drop(pidfd.get().map(pidfd::kill)),
                         None => self.gone(worker),
                     }
                 }

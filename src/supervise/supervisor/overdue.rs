@@ -1,6 +1,5 @@
 //! Ending tasks that are past their deadlines, with their workers.
 
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use crate::background;
@@ -42,7 +41,10 @@ impl Supervisor {
             self.overdue.push(overdue);
             return;
         };
-        let stopped = match pidfd::Stopped::stop(pidfd.as_fd(), pid) {
+        let Ok(pidfd) = pidfd.get() else {
+            return; // it is lost with the fold: see `Supervisor::is_lost`
+        };
+        let stopped = match pidfd::Stopped::stop(pidfd, pid) {
             Ok(stopped) => stopped,
             Err(error) => {
                 background::log(move || {
@@ -62,8 +64,8 @@ impl Supervisor {
                 );
             });
             let sent = match grace {
-                Some(_) => pidfd::terminate(pidfd.as_fd()),
-                None => pidfd::kill(pidfd.as_fd()),
+                Some(_) => pidfd::terminate(pidfd),
+                None => pidfd::kill(pidfd),
             };
             if let Err(error) = sent {
                 background::log(move || {

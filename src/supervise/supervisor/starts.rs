@@ -6,7 +6,6 @@
 //! rest: nobody runs anything, so nothing is taken from anybody by ending all tasks with
 //! `NoWorkers`. From then on one worker at a time is tried ([`Outage`]), until one works.
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use crate::background;
@@ -14,7 +13,7 @@ use crate::prim::atomic::Ordering;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::outage::Outage;
 use crate::supervise::statuses::LATER;
-use crate::sys::pidfd;
+use crate::sys::{Held, pidfd};
 
 use super::{ASK_AGAIN, Alive, LOOK_AGAIN, Life, Nest, Supervisor, Worker};
 
@@ -80,7 +79,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn has_spawned(&mut self, worker: u32, pid: i32, pidfd: Option<OwnedFd>) {
+    pub(super) fn has_spawned(&mut self, worker: u32, pid: i32, pidfd: Option<Held>) {
         background::log(move || tracing::debug!(worker, pid, "worker started"));
         let begun_by = Instant::now() + self.settings.start_limit;
         let Some(slot) = self.workers.get_mut(worker as usize) else {
@@ -141,7 +140,7 @@ impl Supervisor {
                 );
             });
             // It must not begin just before it dies: so it stands still and is looked at first.
-            let pidfd = alive.pidfd.as_ref().map(OwnedFd::as_fd);
+            let pidfd = alive.pidfd.as_ref().and_then(|pidfd| pidfd.get().ok());
             let stopped = pidfd.and_then(|pidfd| pidfd::Stopped::stop(pidfd, alive.pid).ok());
             let threads = self.fold.plan.shape.threads as usize;
             let online = &self.fold.executors[number * threads].status.online;
@@ -267,7 +266,7 @@ impl Supervisor {
 }
 
 impl Alive {
-    fn new(pid: i32, pidfd: Option<OwnedFd>, begun_by: Instant) -> Self {
+    fn new(pid: i32, pidfd: Option<Held>, begun_by: Instant) -> Self {
         Alive {
             pid,
             pidfd,

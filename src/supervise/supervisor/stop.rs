@@ -28,6 +28,9 @@ impl Supervisor {
                 stop = Stop::Kill;
                 self.kill_all();
             }
+            if self.is_lost() {
+                break; // nobody can be seen any more; all end with their zygote
+            }
             let left = give_up.saturating_duration_since(Instant::now());
             if left.is_zero() && self.workers.iter().any(is_alive) {
                 background::log(|| {
