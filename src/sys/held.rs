@@ -9,7 +9,7 @@
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
@@ -75,13 +75,15 @@ impl AsFd for Held {
     }
 }
 
-/// How soon what is polled is looked at once more.
+/// How soon what is polled is looked at once more; then after longer and longer.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// As [`pidfd::wait_any`], of descriptors that are `ours` as long as that says so.
 ///
 /// Whoever polls keeps what it polls, but not if its number has got something else between the
-/// last look and the call. Then nothing might ever happen. So the first wait is a short one.
+/// last look and the call. Then nothing might ever happen. So it is looked again, soon at first:
+/// a program that closes all does so at its start.
 ///
 /// Returns `None` if they are not ours any more.
 ///
@@ -92,17 +94,20 @@ pub fn wait_any_of_ours(
     timeout: Option<Duration>,
     ours: impl Fn() -> bool,
 ) -> Result<Option<Vec<bool>>, rustix::io::Errno> {
-    let first = timeout.map_or(LOOK_AGAIN, |timeout| timeout.min(LOOK_AGAIN));
-    let rest = timeout.map(|timeout| timeout.saturating_sub(first));
-    let mut ready = Vec::new();
-    for wait in [Some(first), rest] {
+    let start = Instant::now();
+    let mut look_again = LOOK_AGAIN;
+    let mut ready;
+    loop {
         if !ours() {
             return Ok(None);
         }
-        ready = pidfd::wait_any(fds, wait)?;
-        if ready.contains(&true) || rest == Some(Duration::ZERO) {
+        let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
+        let wait = left.map_or(look_again, |left| left.min(look_again));
+        ready = pidfd::wait_any(fds, Some(wait))?;
+        if ready.contains(&true) || left == Some(wait) {
             break;
         }
+        look_again = (8 * look_again).min(LOOK_AGAIN_MAX);
     }
     // Otherwise what is ready may be the program's.
     Ok(ours().then_some(ready))
