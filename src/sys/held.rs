@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::stat::fstat;
 
 use super::pidfd;
-use super::socket::{self, datagrams};
+use super::socket;
 
 /// A descriptor, and what it led to when it was made.
 #[derive(Debug)]
@@ -164,7 +164,8 @@ impl Bell {
 
 impl Ends {
     fn new() -> Result<Arc<Self>, Errno> {
-        let (heard, rung) = datagrams()?;
+        // Of this kind, of which each end hears that the other was closed.
+        let (heard, rung) = socket::pair()?;
         let (heard, rung) = (Held::new(heard), Held::new(rung));
         Ok(Arc::new(Ends { heard, rung }))
     }
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_has_another_file_by_its_number_is_not_closed() {
-        let (one, other) = datagrams().expect("sockets");
+        let (one, other) = socket::pair().expect("sockets");
         let (one, other) = (Held::new(one), Held::new(other));
         assert!(one.is_ours() && other.is_ours());
         let file = replace(&one);
@@ -206,8 +207,7 @@ mod tests {
         let number = number(&one);
         drop(one);
         // SAFETY: the number is the copy's that `replace` made, and nobody else's.
-        let copy = unsafe { std::os::fd::FromRawFd::from_raw_fd(number) };
-        let copy = std::fs::File::from(<OwnedFd as From<OwnedFd>>::from(copy));
+        let copy: std::fs::File = unsafe { std::os::fd::FromRawFd::from_raw_fd(number) };
         let same = |file: &std::fs::File| what(file.as_fd());
         assert_eq!(same(&copy), same(&file), "it is open");
     }
