@@ -56,12 +56,11 @@ const TRIALS: &[Trial] = &[
     ),
     (
         "socketpair, sendmsg, recvmsg",
-        "to give orders",
+        "to give orders, and to wake the supervisor",
         None,
         trial::messages,
     ),
     ("pipe2", "to hear of ends", None, trial::pipe),
-    ("eventfd2", "to wake the supervisor", None, trial::bell),
     ("ppoll", "to wait for ends and orders", None, trial::poll),
     (
         "pidfd_open",

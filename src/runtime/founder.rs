@@ -150,7 +150,7 @@ impl Founder {
         background::start(start_thread, start_small_thread)
             .map_err(system("a thread could not be started"))?;
         let commands = Commands::new(shape.workers as usize)
-            .map_err(system("eventfd2, to wake the supervisor"))?;
+            .map_err(system("socketpair, to wake the supervisor"))?;
         let logs = LogThread::start(shape.workers, &commands)
             .map_err(system("the workers' logs could not be connected"))?;
         Ok(Founder {
@@ -182,7 +182,7 @@ impl Founder {
         self.commands
             .bell()
             .renew()
-            .map_err(|error| system("a socket pair could not be made")(error.into()))?;
+            .map_err(|error| system("socketpair, to wake the supervisor")(error.into()))?;
         let fold = create(self.shape, self.dump_memory, self.zero_memory)?;
         let mut scheduler = Scheduler::new(
             fold.clone(),

@@ -139,17 +139,15 @@ impl Bell {
     /// Makes it readable.
     pub fn ring(&self) {
         if let Ok(rung) = self.ends().rung.get() {
-            // Full, it is readable already.
-            let _ = socket::send_now(rung, &[1]);
+            socket::ring(rung);
         }
     }
 
     /// Makes it silent again.
     pub fn hush(&self) {
-        let ends = self.ends();
-        while let Ok(heard) = ends.heard.get()
-            && matches!(socket::receive_now(heard, &mut [0]), Ok(1..))
-        {}
+        if let Ok(heard) = self.ends().heard.get() {
+            socket::hush(heard);
+        }
     }
 
     /// Makes it anew if it was lost. Whoever has rung it meanwhile has not been heard.

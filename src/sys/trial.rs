@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::calls::{again, errno_of};
-use super::{Bell, Mapping, MemFile, fds, pidfd, signals, socket};
+use super::{Mapping, MemFile, fds, pidfd, signals, socket};
 
 /// What has come of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +84,6 @@ pub fn messages() -> Result<(), Errno> {
 /// A pipe.
 pub fn pipe() -> Result<(), Errno> {
     fds::line().map(drop).map_err(|error| errno_of(&error))
-}
-
-/// A descriptor that is rung.
-pub fn bell() -> Result<(), Errno> {
-    Bell::new().map(drop)
 }
 
 /// Waiting for descriptors.

@@ -161,7 +161,6 @@ pub const CALLS: &[(&str, libc::c_long, What)] = &[
     ("sendmsg", libc::SYS_sendmsg, Needed),
     ("recvmsg", libc::SYS_recvmsg, Needed),
     ("ppoll", libc::SYS_ppoll, Needed),
-    ("eventfd2", libc::SYS_eventfd2, Needed),
     ("pipe2", libc::SYS_pipe2, Needed),
     ("pidfd_open", libc::SYS_pidfd_open, Needed),
     ("clone", libc::SYS_clone, Needed),
