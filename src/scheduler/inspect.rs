@@ -65,7 +65,9 @@ impl Scheduler {
             return;
         }
         self.reap(&mut state);
-        tracing::error!("descriptors of the runtime were closed; the fold is built anew");
+        background::log(|| {
+            tracing::error!("descriptors of the runtime were closed; the fold is built anew");
+        });
         // ordering: Release pairs with the Acquire in `is_condemned`.
         self.condemned.store(true, Private::Release);
         state.closed.get_or_insert(Refusal::Rebuilding);
