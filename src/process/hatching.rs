@@ -163,7 +163,7 @@ impl Hatching {
             plan_hash: fold.plan.hash(),
             expedited: barrier::settle(),
             log_level: logs.map_or(0, |logs| number_of(logs.level().into())),
-            surroundings: host.surroundings.told().clone(),
+            surroundings: host.surroundings.told(),
             ends_programs: host.ends_programs,
         };
         let real_stderr = stderr();

@@ -4,9 +4,11 @@
 //! had, so that a task sees the same before and after.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::Command;
 
+use super::fds::above_standard;
+use super::held::Held;
 use nix::fcntl::{OFlag, open};
 use nix::libc::rlim_t;
 use nix::sys::stat::Mode;
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub struct Surroundings {
     environment: Vec<(OsString, OsString)>,
-    directory: Option<OwnedFd>,
+    directory: Option<Held>,
     told: Told,
 }
 
@@ -37,7 +39,8 @@ impl Surroundings {
     /// Those of this process now. What cannot be known is left as it will be.
     pub fn now() -> Self {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = open(".", flags, Mode::empty()).ok();
+        let directory = open(".", flags, Mode::empty()).and_then(above_standard);
+        let directory = directory.ok().map(Held::new);
         let told = Told {
             umask: umask(),
             limits: (0..RESOURCES).map_while(soft_limit).collect(),
@@ -57,13 +60,16 @@ impl Surroundings {
     }
 
     /// What is to be sent.
-    pub fn told(&self) -> &Told {
-        &self.told
+    pub fn told(&self) -> Told {
+        Told {
+            has_directory: self.directory().is_some(),
+            ..self.told.clone()
+        }
     }
 
-    /// The working directory, to be sent with it.
+    /// The working directory, to be sent with it; unless the program has closed it.
     pub fn directory(&self) -> Option<BorrowedFd<'_>> {
-        self.directory.as_ref().map(AsFd::as_fd)
+        self.directory.as_ref()?.get().ok()
     }
 }
 

@@ -33,10 +33,10 @@ impl Supervisor {
             }
         };
         if self.host.ends_programs
-            && let Some(pidfd) = &alive.pidfd
+            && let Some(pidfd) = alive.pidfd.as_ref().and_then(|held| held.get().ok())
         {
             // The zygote does so too, if it lives.
-            pidfd::kill_group(pidfd.as_fd());
+            pidfd::kill_group(pidfd);
         }
         let number = worker as u32;
         self.commands.set_pid(number, 0);
