@@ -359,7 +359,12 @@ static MAY_GO_ON: AtomicBool = AtomicBool::new(false);
 
 impl serde::Serialize for Stops {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if IN_TRANSIT.fetch_add(1, Ordering::SeqCst) == 1 {
+        // Whoever submits encodes it, perhaps more than once; then a thread of the library does.
+        if std::thread::current()
+            .name()
+            .is_some_and(|name| name.starts_with("pinfold-"))
+        {
+            IN_TRANSIT.store(1, Ordering::SeqCst);
             until("it may go on", || MAY_GO_ON.load(Ordering::SeqCst));
         }
         serializer.serialize_unit_struct("Stops")
@@ -381,7 +386,7 @@ fn what_is_in_transit_is_cancelled_too() {
             let after = |((_, _, arg), _): (Args, u64)| pass(arg);
             let handle = s.spawn_after(&before, after, (Stops, shared, door.arg("after")));
             door.open();
-            until("in transit", || IN_TRANSIT.load(Ordering::SeqCst) == 2);
+            until("in transit", || IN_TRANSIT.load(Ordering::SeqCst) == 1);
             s.cancel();
             MAY_GO_ON.store(true, Ordering::SeqCst);
             handle
