@@ -20,7 +20,7 @@ const NOT_LOADED: i32 = 127;
 #[non_exhaustive]
 pub enum ZygoteError {
     /// The program could not be started again.
-    #[error("cannot start the zygote (`/proc/self/exe`: this program, once more, by clone and execve): {}", explained_io(.0))]
+    #[error("cannot start the zygote (`/proc/self/exe`, by clone and execve): {}", not_started(.0))]
     Start(std::io::Error),
     /// A system call for it was refused.
     #[error("cannot start the zygote: {0}")]
@@ -60,6 +60,13 @@ impl ZygoteError {
     /// It has ended without a reason that is known.
     pub fn ended_while(what: &str) -> Self {
         ZygoteError::Ended(format!("ended while {what}"), Words(None))
+    }
+}
+
+fn not_started(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => format!("{error} (/proc must be mounted)"),
+        _ => explained_io(error),
     }
 }
 

@@ -9,6 +9,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use super::calls::{Refused, again, refused};
 use super::fds::above_standard;
 use super::held::Held;
+use super::limits::file_size_limit;
 use super::signals::without_sigxfsz;
 
 /// An anonymous, sparse, sealed memory file.
@@ -34,9 +35,13 @@ impl MemFile {
         let fd = memfd_create(name, flags)
             .and_then(above_standard)
             .map_err(refused("memfd_create", "to make it"))?;
-        let sized = i64::try_from(len)
-            .map_err(|_| Errno::EFBIG)
-            .and_then(|size| without_sigxfsz(|| again(|| nix::unistd::ftruncate(&fd, size))));
+        let sized = match file_size_limit() {
+            Some(limit) if limit < len as u64 => Err(Errno::EFBIG),
+            // A sandbox may hide the limit.
+            _ => i64::try_from(len)
+                .map_err(|_| Errno::EFBIG)
+                .and_then(|size| without_sigxfsz(|| again(|| nix::unistd::ftruncate(&fd, size)))),
+        };
         sized.map_err(refused("ftruncate", "to give it its size"))?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))
