@@ -147,6 +147,8 @@ impl Founder {
         if let Some(first) = orders.first_mut() {
             first.crash_at = config.crash_at;
         }
+        // Before the first thread: to register takes the kernel some ms once there are several.
+        barrier::settle();
         background::start(start_thread, start_small_thread)
             .map_err(system("a thread could not be started"))?;
         let commands = Commands::new(shape.workers as usize)

@@ -13,7 +13,7 @@ use crate::error::{Attempt, Refusal, TaskError};
 use crate::layout::{Fold, LANES};
 use crate::notify::Key;
 use crate::pool::Transfer;
-use crate::prim::{Generation, Priority};
+use crate::prim::{Death, Generation, Priority};
 use crate::ring::{spsc, steal};
 use crate::task::{Head, INLINE_LEN, Label};
 
@@ -126,7 +126,10 @@ impl Extra {
     pub fn last_end(&self) -> Option<String> {
         let retries = self.retries.as_ref();
         let own = retries.and_then(|retries| retries.last.clone());
-        own.or_else(|| Some(format!("its worker {}", self.attempts.last()?)))
+        // How the worker has ended may not have been told yet.
+        let attempts = self.attempts.last();
+        let told = attempts.filter(|attempt| attempt.death != Death::Unknown);
+        own.or_else(|| Some(format!("its worker {}", told?)))
     }
 
     /// Whether the task ends before its time if it ends like this, and may leave tasks that

@@ -1,5 +1,7 @@
 //! `pinfold index` as a user meets it: the same bytes whatever happens.
 
+#![allow(unsafe_code)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -13,10 +15,20 @@ use serde_json::Value;
 use crate::processes::{catches, children, grandchildren, runs, send, until, workers};
 use crate::tree::{Expected, Tree};
 
-/// The program with these arguments.
+/// The program with these arguments, and with the signals that end it as they are at first: whoever started these tests
+/// may have them ignored (a shell does that in the background).
 fn pinfold(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pinfold"));
     command.args(args);
+    let defaults = || {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            // SAFETY: the default is no function that could be wrong.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: it makes system calls only.
+    unsafe { command.pre_exec(defaults) };
     command
 }
 
