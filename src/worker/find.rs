@@ -163,7 +163,7 @@ impl Executor {
         let stolen = &self.record().status.stolen;
         // Relaxed: a counter with one writer.
         stolen.store(
-            stolen.load(Ordering::Relaxed) + count as u64,
+            stolen.load(Ordering::Relaxed).wrapping_add(count as u64),
             Ordering::Relaxed,
         );
     }

@@ -168,9 +168,12 @@ impl Executor {
         let record = &self.fold.executors[me as usize];
         let key = self.fold.crowd.lie_down(me, &record.bell);
         if !(self.look() || nest.is_untidy() || self.fold.header.is_stopping()) {
-            // Relaxed: a counter with one writer.
+            // Relaxed: a counter with one writer; whatever somebody else has written there counts on.
             let sleeps = record.status.sleeps.load(Ordering::Relaxed);
-            record.status.sleeps.store(sleeps + 1, Ordering::Relaxed);
+            record
+                .status
+                .sleeps
+                .store(sleeps.wrapping_add(1), Ordering::Relaxed);
             record.bell.wait(key, self.nap(patience));
         }
         record.bell.cancel();

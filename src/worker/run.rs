@@ -124,7 +124,10 @@ impl Executor {
         let status = &self.fold.executors[self.me.0 as usize].status;
         // Relaxed: here and below, counters with one writer, read as hints.
         let add = |to: &crate::prim::atomic::AtomicU64, n: u64| {
-            to.store(to.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+            to.store(
+                to.load(Ordering::Relaxed).wrapping_add(n),
+                Ordering::Relaxed,
+            );
         };
         if ran < count as u64 {
             add(&status.stale, count as u64 - ran);
@@ -202,7 +205,10 @@ impl Executor {
             // is told to look at all words.
             let overflows = &self.record().status.overflows;
             // ordering: Release pairs with the host's Acquire when it compares.
-            overflows.store(overflows.load(Ordering::Relaxed) + 1, Ordering::Release);
+            overflows.store(
+                overflows.load(Ordering::Relaxed).wrapping_add(1),
+                Ordering::Release,
+            );
         }
         Some(ran.readied)
     }

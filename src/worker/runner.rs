@@ -446,7 +446,10 @@ impl Runner {
         said.log();
         let panics = &record.status.task_panics;
         // Relaxed: a counter with one writer.
-        panics.store(panics.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        panics.store(
+            panics.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
         call.result.clear();
         let encoded = call.result.encode(&(said.message, said.location));
         if encoded.is_err() {

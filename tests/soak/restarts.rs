@@ -126,7 +126,7 @@ fn held(rt: &Runtime, watch: &Watch, spares: usize) -> [Holdings; 2] {
         let living = rt.stats().workers.len() + spares;
         // Not one that has ended and was not closed yet, in place of one that is to come.
         let watches = |pid, count: usize| watched(pid) == vec![true; count];
-        zygote.is_some_and(|zygote| watches(me, living) && watches(zygote, living + 1))
+        zygote.is_some_and(|zygote| watches(me, living + 1) && watches(zygote, living + 1))
     });
     watch.check(settled, || {
         "there are not all workers and spares".to_owned()
@@ -135,7 +135,7 @@ fn held(rt: &Runtime, watch: &Watch, spares: usize) -> [Holdings; 2] {
     [Holdings::of(me), zygote.unwrap_or_default()]
 }
 
-/// Of each process that a process watches, whether it lives; the zygote watches the host too.
+/// Of each process that a process watches, whether it lives. Host and zygote watch each other, too.
 fn watched(pid: u32) -> Vec<bool> {
     let open = std::fs::read_dir(format!("/proc/{pid}/fdinfo"))
         .into_iter()
