@@ -105,10 +105,11 @@ where
     /// }
     /// let limit = Duration::from_millis(50);
     /// let stuck = rt.task(endless).hard_deadline(limit).spawn(());
-    /// assert_eq!(
-    ///     stuck.join(),
-    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: true, .. }),
-    /// );
+    /// let outcome = stuck.join();
+    /// assert!(matches!(
+    ///     outcome,
+    ///     Err(pinfold::TaskError::DeadlineExceeded { begun: true, .. }),
+    /// ));
     /// assert_eq!(rt.spawn(|n: u32| n + 1, 1).join()?, 2); // and it goes on
     /// # Ok(())
     /// # }
@@ -132,10 +133,11 @@ where
     /// let busy = rt.spawn(|ms| std::thread::sleep(Duration::from_millis(ms)), 300);
     /// let limit = Duration::from_millis(10);
     /// let late = rt.task(|n: u32| n).start_deadline(limit).spawn(1);
-    /// assert_eq!(
-    ///     late.join(),
-    ///     Err(pinfold::TaskError::DeadlineExceeded { limit, begun: false, .. }),
-    /// );
+    /// let outcome = late.join();
+    /// assert!(matches!(
+    ///     outcome,
+    ///     Err(pinfold::TaskError::DeadlineExceeded { begun: false, .. }),
+    /// ));
     /// # busy.join()?;
     /// # Ok(())
     /// # }

@@ -15,7 +15,7 @@
 //! | who | has | does from then on |
 //! | --- | --- | --- |
 //! | host | workers that count on it being interrupted | is interrupted as before: that needs no call of its own |
-//! | host | to interrupt those workers | waits until what they have stored is seen ([`DRAIN`]) |
+//! | host | to interrupt those workers | waits until what they have stored is seen (`DRAIN`) |
 //! | host | a new zygote | full fences on both sides, as it tells the zygote |
 
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
