@@ -13,7 +13,6 @@
     reason = "unfriendly programs fork, close and overwrite what they can"
 )]
 
-#[allow(dead_code, reason = "areas use what they need")]
 mod host;
 
 mod children;
