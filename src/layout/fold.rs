@@ -8,6 +8,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Line, ProcessId};
 use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
+use crate::sys::barrier;
 use crate::task::{Edges, Note, Slot};
 
 use super::measure::Measure;
@@ -153,6 +154,20 @@ impl Fold {
 
     fn bell(&self, executor: u32) -> &Doorbell {
         &self.executors[executor as usize].bell
+    }
+
+    /// Wakes those of a worker's executors that sleep: the caller has changed something that
+    /// they look at before.
+    pub fn wake_worker(&self, worker: ProcessId) {
+        let threads = self.plan.shape.threads as usize;
+        let Some(number) = worker.worker() else {
+            return;
+        };
+        barrier::light();
+        let executors = self.executors.iter().skip(number as usize * threads);
+        for record in executors.take(threads) {
+            record.bell.ring();
+        }
     }
 
     /// Wakes everybody, whatever their marks say: to stop, for one.

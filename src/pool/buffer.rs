@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use crate::prim::Word;
 
-use super::BlockState;
 use super::hold::HoldRef;
+use super::{BlockState, Pool};
 
 /// A buffer in shared memory that one owner may write.
 ///
@@ -180,6 +180,18 @@ impl DerefMut for Loan {
 pub struct Shared {
     pub(super) hold: HoldRef,
     pub(super) len: usize,
+}
+
+impl Shared {
+    /// Whether it is of this pool.
+    pub(crate) fn is_of(&self, pool: &Pool) -> bool {
+        self.hold.pool().is_same(pool)
+    }
+
+    /// Whether this process is not a copy of the one whose it is.
+    pub(crate) fn is_here(&self) -> bool {
+        self.hold.pool().is_here()
+    }
 }
 
 impl Deref for Shared {

@@ -41,6 +41,8 @@ pub(crate) struct Hold {
     /// Set once another process may have been told of the block, and may change its
     /// word. Until then a loan's word changes by stores of this process alone.
     told: AtomicBool,
+    /// Set once somebody may keep what it has made of the block.
+    pub(super) known: AtomicBool,
 }
 
 /// A reference to a record; the last one releases the block.
@@ -129,6 +131,7 @@ impl HoldRef {
             moved: AtomicBool::new(false),
             going: Goings::default(),
             told: AtomicBool::new(false),
+            known: AtomicBool::new(false),
         };
         HoldRef(shard.take_record(&pool.0, record))
     }
@@ -152,7 +155,9 @@ impl HoldRef {
             true => None,
             false if is_loan => inner.free_loan(self),
             false => {
-                inner.release(self.block.index, self.block.generation);
+                if inner.release(self.block.index, self.block.generation) {
+                    self.is_freed();
+                }
                 None
             }
         };
@@ -348,13 +353,14 @@ impl Inner {
         true
     }
 
-    fn release(&self, block: BlockIndex, generation: Generation) {
+    /// One hold less; whether that has freed the block.
+    fn release(&self, block: BlockIndex, generation: Generation) -> bool {
         let (at, bit) = self.own_bit();
         let mut held = lock(self.shard(block));
         match held.get_mut(&block) {
             Some(count) if *count > 1 => {
                 *count -= 1;
-                return;
+                return false;
             }
             _ => held.remove(&block),
         };
@@ -362,16 +368,16 @@ impl Inner {
         // gone; Acquire: who clears the last bit has seen the others' reads done.
         self.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
         drop(held);
-        self.free_if_unheld(block, generation);
+        self.free_if_unheld(block, generation)
     }
 
     /// Frees a shared block nobody holds. Of several who see that, the
-    /// compare-and-swap chooses one.
+    /// compare-and-swap chooses one, for which this is true.
     ///
     /// In two steps, because a holder may come whose giver has died meanwhile: first
     /// the block becomes ours, then the bits are looked at again; if there is one now,
     /// it is shared again, and all is as before.
-    pub(super) fn free_if_unheld(&self, block: BlockIndex, generation: Generation) {
+    pub(super) fn free_if_unheld(&self, block: BlockIndex, generation: Generation) -> bool {
         let holders = self.holders(block);
         let shared = Word::new(BlockState::Shared as u8, 0, generation);
         let ours = Word::new(BlockState::Loaned as u8, self.me.0, generation);
@@ -382,16 +388,15 @@ impl Inner {
             // different words, and look at the other's, one sees both clear.
             fence(Ordering::SeqCst);
             if !is_unheld() || !self.change(block, shared, ours) {
-                return;
+                return false;
             }
             // ordering: pairs with the fence in `acquire`.
             fence(Ordering::SeqCst);
             if is_unheld() {
-                self.free(block, ours);
-                return;
+                return self.free(block, ours);
             }
             if !self.change(block, ours, shared) {
-                return;
+                return false;
             }
         }
     }

@@ -39,6 +39,7 @@ mod buffer;
 mod classes;
 mod going;
 mod hold;
+mod known;
 mod plan;
 mod recover;
 mod shard;
@@ -198,6 +199,9 @@ struct Inner {
     damage: PrivateU64,
     /// How the host is told of something about memory.
     ring: OnceLock<short::Ring>,
+    /// What this process has made of shared blocks, and how others that have are told.
+    known: known::Known,
+    tell: OnceLock<known::Tell>,
 }
 
 const HELD_SHARDS: usize = 16;
@@ -206,6 +210,7 @@ const HELD_SHARDS: usize = 16;
 ///   0  span_end   no span at or above this was ever used
 ///   8  span_low   probably no free span below this
 ///  64  short      who waits for memory
+///  84  keepers    who keeps what it has made of shared blocks: a bit for each process
 /// ```
 ///
 /// Low spans are used first, by all processes: memory that was touched before is
@@ -217,6 +222,7 @@ struct PoolHeader {
     span_low: AtomicU64,
     _free: [AtomicU64; 6],
     short: Short,
+    keepers: [AtomicU64; known::KEEPERS],
 }
 
 // SAFETY: atomics only, repr(C).
@@ -256,6 +262,8 @@ impl Pool {
             pools: AtomicUsize::new(1),
             damage: PrivateU64::new(0),
             ring: OnceLock::new(),
+            known: known::Known::default(),
+            tell: OnceLock::new(),
         }))
     }
 

@@ -26,6 +26,7 @@ impl Pool {
     pub fn recover(&self, dead: ProcessId, lives_on: impl Fn(SlotIndex) -> bool) -> Recovered {
         let pool = &self.0;
         let mut found = Recovered::default();
+        pool.keeps_nothing(dead);
         let mut head = 0;
         while head < pool.span_end() {
             match pool.span(head) {

@@ -209,6 +209,17 @@ impl Transfer {
         Transfer::new(self.hold.clone(), self.len)
     }
 
+    /// The shared buffer that it is; `None` if it is a loan.
+    pub fn to_shared(&self) -> Option<Shared> {
+        let (hold, len) = (self.hold.clone(), self.len);
+        (!self.is_loan()).then_some(Shared { hold, len })
+    }
+
+    /// A shared buffer as it travels.
+    pub fn of_shared(shared: &Shared) -> Self {
+        Transfer::new(shared.hold.clone(), shared.len)
+    }
+
     pub(super) fn new(hold: HoldRef, len: usize) -> Self {
         let turn = Turn::None;
         Transfer { hold, len, turn }

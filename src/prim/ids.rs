@@ -19,6 +19,11 @@ impl ProcessId {
     pub const fn of_worker(index: u32) -> ProcessId {
         ProcessId(index + 1)
     }
+
+    /// Which worker it is; `None` for the host.
+    pub const fn worker(self) -> Option<u32> {
+        self.0.checked_sub(1)
+    }
 }
 
 /// Which task slot.

@@ -8,6 +8,7 @@ mod builder;
 mod callbacks;
 mod chunks;
 mod closing;
+mod constant;
 mod core;
 mod ends;
 mod feed;
@@ -103,7 +104,8 @@ impl Runtime {
     /// Runs `f(args)` in a worker.
     ///
     /// `f` is a function item or a closure that captures nothing: what it needs
-    /// comes in `args` (several arguments as a tuple). Arguments and result are
+    /// comes in `args` (several arguments as a tuple; what is large, and the same for many tasks,
+    /// as a [`Constant`](crate::Constant)). Arguments and result are
     /// serde values; large data travel as [`Shared`](crate::Shared) or
     /// [`Loan`](crate::Loan), without a copy.
     ///

@@ -195,7 +195,13 @@ where
         let mut args = Some(args);
         loop {
             let scheduler = self.core.sound();
-            let encoded = match (encoded.take(), &args) {
+            let is_home = |buffers: &[Transfer]| {
+                let mut all = buffers.iter();
+                all.all(|buffer| buffer.is_of_pool(scheduler.pool()))
+            };
+            // Constants are encoded for the fold that there was just before.
+            let before = encoded.take().filter(|(_, buffers)| is_home(buffers));
+            let encoded = match (before, &args) {
                 (Some((payload, buffers)), _) => {
                     (job.payload, job.buffers) = (payload, buffers);
                     Ok(0)
@@ -211,6 +217,9 @@ where
                     };
                 }
             };
+            if !is_home(&job.buffers) && !Arc::ptr_eq(&scheduler, &self.core.present()) {
+                continue;
+            }
             let has_buffers = !job.buffers.is_empty();
             if has_buffers && job.buffers.iter().any(Transfer::is_loan) {
                 // Then it shows whether others have them.

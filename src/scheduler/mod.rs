@@ -151,6 +151,8 @@ impl Scheduler {
         let pool = fold.pool(ProcessId::HOST);
         let with = fold.clone();
         pool.ring_by(move || with.host_bell.force());
+        let with = fold.clone();
+        pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
         let state = State::new(&fold, capacity, counters);
         let state = CachePadded::new(Biased::new(state));
         Scheduler {

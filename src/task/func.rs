@@ -113,7 +113,9 @@ where
     const {
         assert!(
             size_of::<F>() == 0,
-            "a task must be a function item or a closure that captures nothing: pass what it needs as its argument"
+            "this closure captures something, and a task may run in another process: \
+             pass what it needs in the argument (`rt.spawn(|(a, b)| .., (a, b))`), \
+             and what is large and the same for many tasks as `rt.constant(value)`"
         );
     }
     const { &Of::<F, A, R>::GATE }
@@ -194,7 +196,8 @@ where
     const {
         assert!(
             size_of::<F>() == 0,
-            "a worker's init must be a function item or a closure that captures nothing"
+            "this closure captures something, and `worker_init` runs in other processes: \
+             pass what it needs by `worker_init_with(f, args)`"
         );
     }
     const { &Of::<F, T, E>::INIT }

@@ -33,6 +33,7 @@
 #![allow(unsafe_code)]
 
 mod codec;
+mod constant;
 mod edges;
 mod finished;
 mod func;
@@ -46,6 +47,7 @@ mod slot;
 mod state;
 
 pub use codec::{Fault, decode, drop_refused, encode, untold};
+pub use constant::{Constant, ConstantError, Home};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};
 pub use finished::Finished;
 pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};

@@ -76,6 +76,8 @@ pub struct Executor {
     pub(super) gives_way: bool,
     /// Batches of one task since one was measured.
     pub(super) unmeasured: u32,
+    /// Batches since it was looked whether constants are gone.
+    unforgotten: usize,
     /// How long a task takes, as last measured.
     pub(super) grain_ns: u64,
     pub(super) allowed_cpus: usize,
@@ -133,6 +135,7 @@ impl Executor {
             host_seen_before: 0,
             gives_way: false,
             unmeasured: 0,
+            unforgotten: 0,
             grain_ns: 0,
             allowed_cpus: order.allowed_cpus as usize,
             cpu: order.cpus.get(thread as usize).copied().flatten(),
@@ -186,6 +189,7 @@ impl Executor {
                 patience = super::idle::Patience::default();
                 self.run_batch(found);
                 self.find_keeper();
+                self.forget_some();
                 let is_submitted = !(self.was_ready || self.robbed.is_some());
                 if found < FEW && self.level == Priority::Normal && is_submitted {
                     // The submitter is just ahead of us: let it write a few more
@@ -220,6 +224,25 @@ impl Executor {
         {
             tracing::debug!(%error, "nobody keeps a worker's memory: its end is told later");
         }
+    }
+
+    /// Now and then, drops what was made of constants that are gone.
+    #[inline]
+    fn forget_some(&mut self) {
+        let kept = self.runner.pool.kept();
+        if kept > 0 {
+            self.unforgotten += 1;
+            if self.unforgotten >= kept {
+                self.forget();
+            }
+        }
+    }
+
+    /// Drops what was made of constants that are gone.
+    #[cold]
+    pub(super) fn forget(&mut self) {
+        self.unforgotten = 0;
+        self.runner.pool.drop_gone();
     }
 
     /// How many hints to take at a time: one while tasks are long or their length

@@ -164,10 +164,14 @@ impl Executor {
         self.in_the_way = 0;
         self.ring_at_last();
         self.find_keeper();
+        if self.runner.pool.kept() > 0 {
+            self.forget();
+        }
         let me = self.me.0;
         let record = &self.fold.executors[me as usize];
         let key = self.fold.crowd.lie_down(me, &record.bell);
-        if !(self.look() || nest.is_untidy() || self.fold.header.is_stopping()) {
+        let keeps_gone = || self.runner.pool.kept() > 0 && self.runner.pool.keeps_gone();
+        if !(self.look() || nest.is_untidy() || self.fold.header.is_stopping() || keeps_gone()) {
             // Relaxed: a counter with one writer; whatever somebody else has written there counts on.
             let sleeps = record.status.sleeps.load(Ordering::Relaxed);
             record

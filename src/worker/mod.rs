@@ -181,6 +181,8 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
     let pool = POOL.get_or_init(|| pool).clone();
     let with = fold.clone();
     pool.ring_by(move || with.host_bell.force());
+    let with = fold.clone();
+    pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
     let threads = fold.plan.shape.threads;
     let executors: Vec<Executor> = (0..threads)
         .map(|thread| Executor::new(&fold, &pool, functions, order, thread))
@@ -240,6 +242,9 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
 /// The orderly end of a worker, in which no executor runs any more. Who waits for it loses
 /// patience some day, and kills it.
 fn end(threads_besides: u64) -> ! {
+    if let Some(pool) = POOL.get() {
+        pool.drop_all_kept();
+    }
     if let Some(alone) = OnlyThese::prove(1 + threads_besides) {
         STATE.drop_it(&alone);
     }

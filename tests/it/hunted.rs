@@ -186,7 +186,7 @@ fn a_refused_loan_comes_back_whole() {
 
 /// Writes over the tables of the pool, which lie before its arena.
 #[allow(unsafe_code)]
-fn wreck(arena: usize) {
+pub fn wreck(arena: usize) {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
     let line = maps
         .lines()

@@ -1,7 +1,8 @@
 //! A large buffer goes to another process and comes back: does its size matter?
 //!
 //! Serves the decision whether large data may be passed at all. The buffer is made once;
-//! the other side reads its first and last byte. 1 KiB and 64 MiB take turns.
+//! the other side reads its first and last byte. 1 KiB and 64 MiB take turns. And: does it
+//! matter how many tasks have the same value?
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -24,6 +25,10 @@ fn look(buffer: pinfold::Loan) -> (pinfold::Loan, u8) {
 /// The same for a buffer that only is read.
 fn look_at(buffer: pinfold::Shared) -> u8 {
     ends(&buffer)
+}
+
+fn look_at_constant(constant: pinfold::Constant<Vec<u8>>) -> u8 {
+    ends(&constant)
 }
 
 fn ends(bytes: &[u8]) -> u8 {
@@ -98,6 +103,35 @@ fn main() {
         })
     });
     bench.run(race, rounds);
+
+    drop((loans, shared));
+    let value = vec![3u8; LARGE];
+    let text = "a constant of 64 MiB for 1,000 tasks: how many times as long as for one";
+    let mut race = Race::new([
+        Question::lower(
+            "handover.constant.1",
+            "a constant of 64 MiB for one task",
+            "ms",
+        ),
+        Question::lower("handover.constant.1000", "the same for 1,000 tasks", "ms"),
+        Question::lower("handover.constant.ratio", text, "×").bar(Against::Value("once", 1.0), 2.0),
+    ]);
+    race.ours("Constant", || {
+        let [one, many] = [1, 1000].map(|tasks| {
+            let value = value.clone();
+            let start = now();
+            let constant = rt.constant(value).expect("room");
+            let looks: Vec<_> = (0..tasks)
+                .map(|_| rt.spawn(look_at_constant, constant.clone()))
+                .collect();
+            for look in looks {
+                assert_eq!(look.join(), Ok(6));
+            }
+            (now() - start) as f64 / 1e6
+        });
+        [one, many, many / one]
+    });
+    bench.run(race, bench.rounds(5, 3));
     bench.finish();
 }
 

@@ -1,0 +1,242 @@
+//! What a process has made of the bytes of shared blocks, so that it is made once.
+//!
+//! A worker *keeps* what it has made until the block is gone; it does not hold the block for
+//! it. The host only *sees* what it has, as long as somebody there has it.
+//!
+//! ```text
+//!   first use        last user here drops its hold      the block is freed, by whomever
+//!  ───────────▶ kept ─────────────────────────────▶ kept ──────────────────▶ gone ──▶ dropped
+//!                 ▲                                   │                        when its worker
+//!                 └──────────── used again ───────────┘                        looks for work
+//! ```
+//!
+//! Whether it is gone says the block's word: it is no more `Shared` in this generation.
+//! Whoever frees such a block tells the workers that keep anything, so that one that sleeps
+//! looks too. Which these are says a bit for each process, set and cleared by itself.
+//!
+//! | a death between | leaves | mended by |
+//! | --- | --- | --- |
+//! | first use and the bit | nothing: what was made died too | – |
+//! | the block freed, and sleepers told | copies that sleepers keep | all are woken after a death |
+//! | at any time, of who keeps | its bit | the recovery of the dead clears it |
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::background::discard;
+use crate::prim::atomic::Ordering;
+use crate::prim::{BlockIndex, Generation, ProcessId, Word};
+
+use super::hold::Hold;
+use super::{BlockState, Inner, Pool, Shared, lock};
+
+/// Words of the set of processes that keep something.
+pub(super) const KEEPERS: usize = 17;
+
+type Made = Arc<dyn Any + Send + Sync>;
+
+#[derive(Debug)]
+enum Entry {
+    Kept(Made),
+    Seen(Weak<dyn Any + Send + Sync>),
+}
+
+impl Entry {
+    fn made(&self) -> Option<Made> {
+        match self {
+            Entry::Kept(made) => Some(Arc::clone(made)),
+            Entry::Seen(made) => made.upgrade(),
+        }
+    }
+}
+
+/// By block: in which generation it was, and what was made of it.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    entries: Mutex<HashMap<BlockIndex, (Generation, Entry)>>,
+    /// How many are kept; a hint.
+    kept: AtomicUsize,
+}
+
+/// How whoever keeps something is told to look.
+pub(super) struct Tell(Box<dyn Fn(ProcessId) + Send + Sync>);
+
+// It changes nothing but words in shared memory, each at once.
+impl std::panic::UnwindSafe for Tell {}
+impl std::panic::RefUnwindSafe for Tell {}
+
+impl std::fmt::Debug for Tell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tell")
+    }
+}
+
+impl Shared {
+    /// What this process has made of the block as a `V`, or else `make`, which is known from
+    /// now on. `make` calls nothing of the user's.
+    pub(crate) fn known_as<V: Any + Send + Sync>(&self, make: impl FnOnce() -> Arc<V>) -> Arc<V> {
+        let (pool, block) = (self.hold.pool(), self.hold.block());
+        if !pool.is_here() {
+            return make(); // nobody here unlocks what the parent has locked
+        }
+        self.hold.set_known();
+        let pool = &pool.0;
+        let mut entries = lock(&pool.known.entries);
+        if let Some((generation, entry)) = entries.get(&block.index)
+            && *generation == block.generation
+            && let Some(made) = entry.made()
+        {
+            drop(entries);
+            // If it is of another type, somebody has spoilt what said which block.
+            return made.downcast().unwrap_or_else(|_| make());
+        }
+        let made = make();
+        let (entry, is_kept) = match pool.me {
+            ProcessId::HOST => {
+                let seen: Weak<V> = Arc::downgrade(&made);
+                (Entry::Seen(seen), false)
+            }
+            _ => (Entry::Kept(Arc::clone(&made) as Made), true),
+        };
+        if !is_kept && entries.len() == entries.capacity() {
+            entries.retain(|_, (_, entry)| entry.made().is_some());
+        }
+        let former = entries.insert(block.index, (block.generation, entry));
+        if is_kept {
+            pool.keeps(entries.len());
+        }
+        drop(entries);
+        let_go(former.into_iter().map(|(_, entry)| entry).collect());
+        made
+    }
+}
+
+impl Hold {
+    /// Somebody may keep what it has made of the block.
+    fn set_known(&self) {
+        // Relaxed: the reference count orders the drop.
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// The last reference has freed the block.
+    pub(super) fn is_freed(&self) {
+        // Relaxed: the only reference.
+        if self.known.load(Ordering::Relaxed) {
+            self.pool().0.tell_keepers();
+        }
+    }
+}
+
+impl Inner {
+    /// This process keeps so much from now on. Called with the lock of what it is.
+    fn keeps(&self, count: usize) {
+        // Relaxed: changed under the lock; read as a hint.
+        let before = self.known.kept.swap(count, Ordering::Relaxed);
+        let (at, bit) = (self.me.0 as usize / 64, 1 << (self.me.0 % 64));
+        let Some(word) = self.header.keepers.get(at) else {
+            return;
+        };
+        match (before, count) {
+            (0, 1..) => {
+                // Relaxed: before this process gives its hold back (Release), which who
+                // frees the block has seen.
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+            (1.., 0) => {
+                // Relaxed: who is told in vain looks in vain.
+                word.fetch_and(!bit, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Process `dead` keeps nothing any more.
+    pub(super) fn keeps_nothing(&self, dead: ProcessId) {
+        let (at, bit) = (dead.0 as usize / 64, 1 << (dead.0 % 64));
+        // Relaxed: as in `keeps`.
+        if let Some(word) = self.header.keepers.get(at)
+            && word.load(Ordering::Relaxed) & bit != 0
+        {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
+    /// A block was freed of which somebody may keep what it made.
+    #[cold]
+    pub(super) fn tell_keepers(&self) {
+        let Some(Tell(tell)) = self.tell.get() else {
+            return;
+        };
+        for (at, word) in self.header.keepers.iter().enumerate() {
+            // Relaxed: see `keeps`.
+            let mut bits = word.load(Ordering::Relaxed);
+            while bits != 0 {
+                let bit = bits.trailing_zeros();
+                bits &= bits - 1;
+                tell(ProcessId(at as u32 * 64 + bit));
+            }
+        }
+    }
+
+    fn is_gone(&self, block: BlockIndex, generation: Generation) -> bool {
+        self.load(block) != Word::new(BlockState::Shared as u8, 0, generation)
+    }
+}
+
+impl Pool {
+    /// Who keeps something is told by `tell` when it may be gone.
+    pub fn tell_keepers_by(&self, tell: impl Fn(ProcessId) + Send + Sync + 'static) {
+        let _ = self.0.tell.set(Tell(Box::new(tell)));
+    }
+
+    /// How much this process keeps; a hint.
+    #[inline]
+    pub fn kept(&self) -> usize {
+        // Relaxed: a hint.
+        self.0.known.kept.load(Ordering::Relaxed)
+    }
+
+    /// Whether some of what this process keeps is gone.
+    #[cold]
+    pub fn keeps_gone(&self) -> bool {
+        let entries = lock(&self.0.known.entries);
+        let mut all = entries.iter();
+        all.any(|(block, (generation, _))| self.0.is_gone(*block, *generation))
+    }
+
+    /// Drops what this process keeps of blocks that are gone.
+    #[cold]
+    pub fn drop_gone(&self) {
+        self.drop_kept(|block, generation| self.0.is_gone(block, generation));
+    }
+
+    /// Drops all that this process keeps.
+    #[cold]
+    pub fn drop_all_kept(&self) {
+        self.drop_kept(|_, _| true);
+    }
+
+    fn drop_kept(&self, is_to_go: impl Fn(BlockIndex, Generation) -> bool) {
+        if !self.is_here() {
+            return;
+        }
+        let mut entries = lock(&self.0.known.entries);
+        let gone = entries.extract_if(|block, (generation, _)| is_to_go(*block, *generation));
+        let gone: Vec<Entry> = gone.map(|(_, (_, entry))| entry).collect();
+        self.0.keeps(entries.len());
+        drop(entries);
+        let_go(gone);
+    }
+}
+
+/// Drops what may be the user's; without locks.
+fn let_go(entries: Vec<Entry>) {
+    for entry in entries {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(entry))) {
+            discard(panic);
+        }
+    }
+}
