@@ -25,8 +25,8 @@ type Outcomes<'a> = Iter<'a, Arc<Outcome>>;
 type Lists<'a> = Iter<'a, List>;
 
 /// Tasks that another one depends on, for [`Task::spawn_after`](crate::Task::spawn_after):
-/// a handle's reference (whose value is then the input), a slice or vector of such
-/// references (a `Vec` of values), a tuple of up to six (a tuple), or `()`.
+/// a handle's reference (whose value is then the input), a slice, array or vector of handles,
+/// or of references to such (a `Vec` of values), a tuple of up to six (a tuple), or `()`.
 ///
 /// ```
 /// # pinfold::test_setup!();
@@ -37,6 +37,7 @@ type Lists<'a> = Iter<'a, List>;
 /// take(&a); // u32
 /// take(vec![&a, &a]); // Vec<u32>
 /// take((&a, &b)); // (u32, String)
+/// take(&[a, rt.spawn(|n: u32| n, 2)]); // Vec<u32>
 /// # Ok(())
 /// # }
 /// ```
@@ -91,58 +92,59 @@ impl<R: DeserializeOwned + 'static> Sealed for &Handle<R> {
     }
 }
 
-impl<R: Serialize + DeserializeOwned + Send + 'static> Dependencies for &[&Handle<R>] {
-    type Inputs = Vec<R>;
+/// Lists of handles, or of references to such: each is one input, a `Vec` of their values.
+macro_rules! lists {
+    ($($List:ty $(, $N:ident)?;)+) => {$(
+        impl<R: Serialize + DeserializeOwned + Send + 'static $(, const $N: usize)?> Dependencies
+            for $List
+        {
+            type Inputs = Vec<R>;
+        }
+
+        impl<R: DeserializeOwned + 'static $(, const $N: usize)?> Sealed for $List {
+            type Values = Vec<R>;
+
+            fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
+                all.extend(self.iter().map(|handle| handle.dependency(fold)));
+            }
+
+            #[inline]
+            fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
+                few.push_list(self.iter().map(|handle| handle.ticket_of(fold)));
+            }
+
+            fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
+                let len = self.len() as u32;
+                lists.push(List { at: *next, len });
+                *next += len;
+            }
+
+            fn decode(
+                outcomes: &mut Outcomes<'_>,
+                lists: &mut Lists<'_>,
+            ) -> Result<Vec<R>, TaskError> {
+                decode_list(outcomes, lists)
+            }
+        }
+    )+};
 }
 
-impl<R: DeserializeOwned + 'static> Sealed for &[&Handle<R>] {
-    type Values = Vec<R>;
-
-    fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
-        all.extend(self.iter().map(|handle| handle.dependency(fold)));
-    }
-
-    #[inline]
-    fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
-        few.push_list(self.iter().map(|handle| handle.ticket_of(fold)));
-    }
-
-    fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
-        let len = self.len() as u32;
-        lists.push(List { at: *next, len });
-        *next += len;
-    }
-
-    fn decode(outcomes: &mut Outcomes<'_>, lists: &mut Lists<'_>) -> Result<Vec<R>, TaskError> {
-        let len = lists.next().ok_or(TaskError::Shutdown)?.len;
-        let own = outcomes.take(len as usize);
-        own.map(|outcome| decode_again(outcome)).collect()
-    }
+lists! {
+    &[Handle<R>];
+    &[&Handle<R>];
+    &Vec<Handle<R>>;
+    Vec<&Handle<R>>;
+    &[Handle<R>; N], N;
+    &[&Handle<R>; N], N;
 }
 
-impl<R: Serialize + DeserializeOwned + Send + 'static> Dependencies for Vec<&Handle<R>> {
-    type Inputs = Vec<R>;
-}
-
-impl<R: DeserializeOwned + 'static> Sealed for Vec<&Handle<R>> {
-    type Values = Vec<R>;
-
-    fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
-        all.extend(self.iter().map(|handle| handle.dependency(fold)));
-    }
-
-    #[inline]
-    fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
-        few.push_list(self.iter().map(|handle| handle.ticket_of(fold)));
-    }
-
-    fn lists(&self, next: &mut u32, lists: &mut Vec<List>) {
-        self.as_slice().lists(next, lists);
-    }
-
-    fn decode(outcomes: &mut Outcomes<'_>, lists: &mut Lists<'_>) -> Result<Vec<R>, TaskError> {
-        <&[&Handle<R>]>::decode(outcomes, lists)
-    }
+fn decode_list<R: DeserializeOwned>(
+    outcomes: &mut Outcomes<'_>,
+    lists: &mut Lists<'_>,
+) -> Result<Vec<R>, TaskError> {
+    let len = lists.next().ok_or(TaskError::Shutdown)?.len;
+    let own = outcomes.take(len as usize);
+    own.map(|outcome| decode_again(outcome)).collect()
 }
 
 impl<R> Handle<R> {
