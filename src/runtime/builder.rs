@@ -39,6 +39,9 @@ impl Builder {
     /// Worker processes (`workerProcesses`), 1 to 1024. Default: one per CPU that
     /// this process may use (affinity mask and cgroup quota).
     ///
+    /// A worker stays until it dies or the runtime ends: it is not replaced after a number of
+    /// tasks, nor for the memory that it has.
+    ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

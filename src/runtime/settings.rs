@@ -269,7 +269,8 @@ where
 
     /// Remembers its values in `memo`: a call with the same arguments, as they are
     /// encoded, is not run again, and one that is in flight is joined (and ends as that
-    /// does, also if that is cancelled; to cancel the one that has joined does nothing). For functions whose value depends on nothing but
+    /// does, also if that is cancelled; to cancel the one that has joined does nothing; for a moment
+    /// after its end it still counts as in flight). For functions whose value depends on nothing but
     /// their arguments. Applies to `spawn`; calls with buffers in their arguments, `map`
     /// and the others run each call. A value with a [`Loan`](crate::Loan) in it has one owner:
     /// it is not remembered, and a call that has joined another gets

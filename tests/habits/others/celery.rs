@@ -1,0 +1,235 @@
+//! Celery.
+
+use std::time::Duration;
+
+use pinfold::Retry;
+
+use crate::habit::{Habit, Library, README, SETTINGS, differs, habits, same};
+use crate::stage::*;
+
+pub fn library() -> Library {
+    Library {
+        short: "celery",
+        title: "Celery",
+        first: "There is no broker: tasks are in this program's memory, and end with it. `f.delay(x)` is \
+                `rt.spawn(f, x)`.",
+        habits: habits![
+            a_hard_time_limit,
+            a_soft_time_limit,
+            expires,
+            autoretry_with_backoff,
+            retries_that_fail,
+            acks_late,
+            revoke,
+            revoke_terminate,
+            a_chain,
+            a_chord,
+            ignore_result,
+            update_state,
+        ],
+    }
+}
+
+fn a_hard_time_limit() -> Habit {
+    same(
+        "`time_limit`: the worker of a task that takes longer is killed, and replaced",
+        "`hard_deadline`, counted from when the task is queued",
+        || {
+            let rt = one();
+            assert!(is_late(
+                &rt.task(deaf).hard_deadline(ms(50)).spawn(()).join()
+            ));
+            assert_eq!(rt.spawn(double, 4).join(), Ok(8));
+        },
+    )
+}
+
+fn a_soft_time_limit() -> Habit {
+    differs(
+        "`soft_time_limit` raises an exception in the task, which can tidy up",
+        "`soft_deadline`: the task looks, by `context().deadline()` or `time_left()`",
+        (SETTINGS, "it sees so itself, with [`Context::deadline`]"),
+        || {
+            let tidies = |(): ()| {
+                while pinfold::context().time_left() != Some(Duration::ZERO) {
+                    std::thread::sleep(ms(1));
+                }
+                "tidy".to_owned()
+            };
+            let task = two().task(tidies).soft_deadline(ms(20)).spawn(());
+            assert_eq!(task.join().as_deref(), Ok("tidy"));
+        },
+    )
+}
+
+fn expires() -> Habit {
+    same(
+        "`expires=t`: a task that has not begun by then never does",
+        "`start_deadline(t)`",
+        || {
+            let (rt, door) = (one(), Door::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let late = rt.task(pass).start_deadline(ms(10)).spawn(door.at("late"));
+            assert!(is_late(&late.join()));
+            door.open();
+            assert!(busy.join().is_ok());
+            assert_eq!(rt.spawn(double, 4).join(), Ok(8));
+            assert!(!door.has_come("late"));
+        },
+    )
+}
+
+fn autoretry_with_backoff() -> Habit {
+    same(
+        "`autoretry_for`, `retry_backoff`, `retry_jitter`",
+        "`retry(Retry::exponential(n, first, longest))`, `with_jitter()`",
+        || {
+            let retry = Retry::exponential(4, ms(1), ms(4));
+            let delays: Vec<_> = (1..4).map(|failures| retry.delay(failures)).collect();
+            assert_eq!(delays, [ms(1), ms(2), ms(4)]);
+            let (rt, door) = (one(), Door::new());
+            let third_time = |(own, _): Place| {
+                let tries = std::fs::read(&own).map_or(0, |marks| marks.len());
+                std::fs::write(own, vec![b'+'; tries + 1]).unwrap();
+                assert!(tries == 2, "not yet");
+                tries
+            };
+            let task = rt.task(third_time).retry(retry);
+            assert_eq!(task.spawn(door.at("tries")).join(), Ok(2));
+        },
+    )
+}
+
+fn retries_that_fail() -> Habit {
+    same(
+        "after `max_retries` the task has the last exception",
+        "the last attempt's outcome is the task's",
+        || {
+            let task = two().task(inverse).retry(Retry::fixed(3, ms(1))).spawn(0);
+            assert_eq!(panic_of(&task.join()), "attempt to divide by zero");
+        },
+    )
+}
+
+fn acks_late() -> Habit {
+    same(
+        "`acks_late`: a task whose worker was lost is run again; without it, it is not",
+        "`at_least_once()`, or at most once without it",
+        || {
+            let (rt, door) = (one(), Door::new());
+            let first_dies = |(own, _): Place| {
+                let is_second = own.exists();
+                std::fs::write(own, "").unwrap();
+                if !is_second {
+                    std::process::abort();
+                }
+            };
+            assert!(has_died(&rt.spawn(first_dies, door.at("once")).join()));
+            let task = rt.task(first_dies).at_least_once();
+            assert_eq!(task.spawn(door.at("again")).join(), Ok(()));
+        },
+    )
+}
+
+fn revoke() -> Habit {
+    same(
+        "`revoke()`: a task that has not begun never does",
+        "`cancel()`",
+        || {
+            let (rt, door) = (one(), Door::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let queued = rt.spawn(pass, door.at("queued"));
+            assert!(queued.cancel());
+            door.open();
+            assert!(busy.join().is_ok() && is_cancelled(&queued.join()));
+            assert!(!door.has_come("queued"));
+        },
+    )
+}
+
+fn revoke_terminate() -> Habit {
+    same(
+        "`revoke(terminate=True)` kills the worker that runs it",
+        "`cancel_within(grace)`; no other task is hit",
+        || {
+            let (rt, door) = (two(), Door::new());
+            let beside = rt.spawn(wait_at, door.at("beside"));
+            door.wait_for("beside");
+            let stuck = rt.spawn(deaf, ());
+            assert!(stuck.cancel_within(ms(1)));
+            assert!(is_cancelled(&stuck.join()));
+            door.open();
+            assert!(beside.join().is_ok());
+        },
+    )
+}
+
+fn a_chain() -> Habit {
+    same(
+        "`chain(a.s(x), b.s())` passes the value on",
+        "`let b = rt.spawn_after(&a, b, ())`",
+        || {
+            let rt = two();
+            let a = rt.spawn(double, 4);
+            let b = rt.spawn_after(&a, |((), n): ((), u64)| n + 1, ());
+            assert_eq!(b.join(), Ok(9));
+        },
+    )
+}
+
+fn a_chord() -> Habit {
+    same(
+        "`chord(group, callback)` gets the list of all values",
+        "`rt.spawn_after(&handles, f, ())` with a `Vec` of handles: `f` gets a `Vec` of values",
+        || {
+            let rt = two();
+            let group: Vec<_> = (0..10).map(|n| rt.spawn(double, n)).collect();
+            let sum = |((), all): ((), Vec<u64>)| all.into_iter().sum::<u64>();
+            assert_eq!(rt.spawn_after(&group, sum, ()).join(), Ok(90));
+        },
+    )
+}
+
+fn ignore_result() -> Habit {
+    differs(
+        "a result that nobody takes stays in the back end until it expires",
+        "it is let go of when the handle is dropped",
+        (README, "detached tasks' results take all memory"),
+        || {
+            let rt = of(1).memory_cap(8 << 20).start().unwrap();
+            let long = |n: usize| vec![7_u8; n];
+            for _ in 0..20 {
+                drop(rt.spawn(long, 1 << 20));
+            }
+            assert_eq!(
+                rt.spawn(long, 1 << 20).join().map(|it| it.len()),
+                Ok(1 << 20)
+            );
+        },
+    )
+}
+
+fn update_state() -> Habit {
+    same(
+        "`self.update_state(meta={…})`, and `result.info`",
+        "`context().report_progress(0.5, \"half\")`, and `handle.progress()`",
+        || {
+            let (tell, told) = std::sync::mpsc::channel();
+            let (rt, door) = (two(), Door::new());
+            let reports = |place: Place| {
+                wait_at(place);
+                let told = pinfold::context().report_progress(0.5, "half");
+                told.is_ok()
+            };
+            let mut handle = rt.spawn(reports, door.at("it"));
+            let tell = move |it: pinfold::Progress| drop(tell.send(it.message));
+            handle.on_progress(tell).unwrap();
+            door.open();
+            assert_eq!(handle.join(), Ok(true));
+            // It may have ended before anybody has asked.
+            assert!(told.recv().is_err() || told.recv().is_err());
+        },
+    )
+}
