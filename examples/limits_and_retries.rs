@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Retry::exponential(10, Duration::from_millis(1), Duration::from_millis(8))
                 .with_jitter(),
         )
-        .retry_when(|answer| matches!(answer, Err(why) if why == "busy"));
+        .retry_if(|outcome| matches!(outcome, Ok(Err(why)) if why == "busy"));
 
     for round in 0..2 {
         let handles: Vec<_> = (0..20).map(|question| ask.spawn(question)).collect();

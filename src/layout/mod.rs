@@ -27,7 +27,7 @@
 //! | nest, ready | tail: its executor; head: any executor | |
 //! | slots | by state, see [`crate::task`] | |
 //! | edges | host; who has run what a task depends on, see [`crate::task`] | who runs the task |
-//! | measures | who runs the slot's task, if a profile is wanted | host |
+//! | measures | who runs the slot's task, if a profile is wanted or it is timed; its limit: host | host |
 #![allow(unsafe_code)]
 
 mod fold;

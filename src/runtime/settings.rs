@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{TaskError, TraceparentError};
 use crate::prim::Priority;
-use crate::scheduler::{Backoff, Judge, Limit, Outcome, Retry, Settings, look_at};
+use crate::scheduler::{Backoff, Limit, Outcome, Retry, Settings, look_at};
 use crate::task::Label;
 
 use super::{Memo, Task};
@@ -86,7 +86,50 @@ where
         self
     }
 
-    /// The task must have ended `limit` after it is queued, whatever it does. If it
+    /// The task may run for `limit`, from when it begins; how long it waits does not count.
+    /// One that runs for longer ends with
+    /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded), and its worker is
+    /// killed (after [`Builder::kill_grace`](crate::Builder::kill_grace), which lets it end by
+    /// itself) and replaced. The worker is stopped and looked at first, so it is not killed for a
+    /// task that it has finished; what its other threads run, and what it runs for others while
+    /// it waits for tasks of its own, dies along.
+    ///
+    /// Each attempt has the whole limit. One that was ended by it is not repeated because the
+    /// task is [safe to repeat](Task::safe_to_repeat), but [`Task::retry_if`] can say so.
+    ///
+    /// What the task spawns ([`spawn`](crate::spawn())) is part of it: the limit goes on while it
+    /// waits for that, and while it runs some of that, or of another task's, in the meantime. The task sees
+    /// the end of its time by [`Context::deadline`](crate::Context::deadline). In
+    /// [`chunked`](Task::chunked) and [`reduce`](Task::reduce) the limit is for a chunk of items.
+    ///
+    /// Limits are looked at each millisecond at the most: a task may run longer than it should
+    /// by as much, and by what the machine makes the host wait for a CPU. A limit of zero has
+    /// passed at once: such a task is not accepted.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// fn work(n: u32) -> u32 {
+    ///     while n == 3 {} // a task that hangs
+    ///     n + 1
+    /// }
+    /// let limit = Duration::from_millis(50);
+    /// let outcomes: Vec<_> = rt.task(work).run_limit(limit).map(0..100).collect();
+    /// let lost = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    /// assert_eq!(lost, 1); // those that wait behind it are none the worse
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_limit(mut self, limit: Duration) -> Self {
+        self.settings().run_limit = Some(limit);
+        self
+    }
+
+    /// The task must have ended `limit` after it is submitted, whatever it does, and however
+    /// long it has waited: for a limit on the time that it runs there is [`Task::run_limit`].
+    /// ([`map`](Task::map) submits far ahead: most of a deadline may pass in the queue.) If it
     /// has not, it ends with
     /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded): before it
     /// has begun it is taken back; while it runs its worker is killed (after
@@ -119,7 +162,7 @@ where
         self
     }
 
-    /// The task must have begun `limit` after it is queued; if it has not, it is taken
+    /// The task must have begun `limit` after it is submitted; if it has not, it is taken
     /// back and ends with
     /// [`TaskError::DeadlineExceeded`](crate::TaskError::DeadlineExceeded). One that has
     /// begun is left alone. A limit of zero has passed at once: such a task is not
@@ -147,7 +190,7 @@ where
         self
     }
 
-    /// The task should have ended `limit` after it is queued; it sees so itself, with
+    /// The task should have ended `limit` after it is submitted; it sees so itself, with
     /// [`Context::deadline`](crate::Context::deadline), and nobody else does anything
     /// about it.
     ///
@@ -175,9 +218,9 @@ where
     }
 
     /// Runs it again if its value is an `Err` or it panics, as `retry` says; the last
-    /// attempt's outcome is the task's. This is apart from what happens when its worker
-    /// dies: see [`Task::safe_to_repeat`]. Its arguments must not contain a
-    /// [`Loan`](crate::Loan).
+    /// attempt's outcome is the task's. What else is a failure [`Task::retry_if`] can say. This
+    /// is apart from what happens when its worker dies: see [`Task::safe_to_repeat`]. Its
+    /// arguments must not contain a [`Loan`](crate::Loan).
     ///
     /// It holds however the task is submitted. [`chunked`](Task::chunked) and
     /// [`reduce`](Task::reduce) give each item a task of its own then, so that each is tried
@@ -206,33 +249,63 @@ where
         self
     }
 
-    /// With [`Task::retry`]: which values count as failures, instead of every `Err`; a
-    /// panic always does. `judge` is called in the host.
+    /// What counts as a failure, and is tried again as [`Task::retry`] says (without one: up to
+    /// three attempts, one right after the other). `judge` is asked of whatever the task would
+    /// end in: a value, an `Err`, a panic, a passed [run limit](Task::run_limit), a death of its
+    /// worker. Without a `judge` each `Err` and each panic is a failure.
+    ///
+    /// To say so of a death is to declare that running the task again does no harm: a task that
+    /// is [safe to repeat](Task::safe_to_repeat) has the attempts that this gives it first, and
+    /// `judge` is asked of what they have come to. It is not asked when the task was cancelled or
+    /// has never begun, when its [hard deadline](Task::hard_deadline) has come, and when the
+    /// runtime shuts down.
+    ///
+    /// It runs in the host, on a thread of the library, and may have captures. If it panics, that
+    /// is logged, and the outcome is the task's. Meanwhile the task keeps its place in the queue.
+    /// How the attempts before have ended, the last error says
+    /// ([`FailedTask::attempts`](crate::FailedTask)). Of a task that is judged
+    /// [`chunked`](Task::chunked) and [`reduce`](Task::reduce) run each item by itself, as with
+    /// `retry`.
     ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let retry = pinfold::Retry::fixed(3, std::time::Duration::ZERO);
-    /// let task = rt
-    ///     .task(|n: u32| match n {
-    ///         0 => Err("busy".to_owned()),
-    ///         1 => Err("wrong".to_owned()),
+    /// use pinfold::{Retry, TaskError};
+    /// use std::time::Duration;
+    /// fn fetch(n: u32) -> Result<u32, String> {
+    ///     match n {
+    ///         0 => Err("busy".into()),
+    ///         1 => Err("wrong".into()),
+    ///         2 => std::process::abort(),
     ///         _ => Ok(n),
-    ///     })
-    ///     .retry(retry)
-    ///     .retry_when(|value| matches!(value, Err(why) if why == "busy"));
-    /// let _ = task.spawn(0).join()?; // three attempts
-    /// let _ = task.spawn(1).join()?; // one
-    /// assert_eq!(rt.stats().tasks.repeated, 2);
+    ///     }
+    /// }
+    /// let curable = "busy".to_owned();
+    /// let task = rt
+    ///     .task(fetch)
+    ///     .retry(Retry::fixed(3, Duration::ZERO))
+    ///     .retry_if(move |outcome| match outcome {
+    ///         Ok(Err(why)) => *why == curable,
+    ///         Err(error) => matches!(error, TaskError::WorkerDied { .. }),
+    ///         Ok(Ok(_)) => false,
+    ///     });
+    /// assert!(task.spawn(0).join()?.is_err()); // three attempts
+    /// assert!(task.spawn(1).join()?.is_err()); // one
+    /// assert!(task.spawn(2).join().is_err()); // three, and as many workers
+    /// assert_eq!(rt.stats().tasks.repeated, 4);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn retry_when(mut self, judge: fn(&R) -> bool) -> Self
+    pub fn retry_if<J>(mut self, judge: J) -> Self
     where
-        R: 'static,
+        J: Fn(&Result<R, TaskError>) -> bool + Send + Sync + 'static,
     {
-        self.settings().judge = Some(judgement::<R>(judge));
+        let settings = self.settings();
+        settings.judge = Some(Arc::new(move |outcome: &mut Outcome| {
+            look_at(outcome, |outcome| judge(outcome))
+        }));
+        settings.retry.get_or_insert(Retry::fixed(3, Duration::ZERO));
         self
     }
 
@@ -402,11 +475,4 @@ where
         self.in_flight = Some(items.max(1));
         self
     }
-}
-
-fn judgement<R: Serialize + DeserializeOwned + 'static>(judge: fn(&R) -> bool) -> Judge {
-    Arc::new(move |outcome: &mut Outcome| match outcome {
-        Ok(_) => look_at(outcome, judge).unwrap_or(false),
-        Err(error) => matches!(**error, TaskError::Panicked { .. }),
-    })
 }

@@ -25,8 +25,8 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 ///
 /// | setting | where it differs |
 /// | --- | --- |
-/// | [`retry`](Task::retry), [`retry_when`](Task::retry_when) | [`chunked`](Task::chunked) and [`reduce`](Task::reduce) run each item by itself then; what combines is not tried again |
-/// | [`safe_to_repeat`](Task::safe_to_repeat), deadlines, [`limited`](Task::limited) | in `chunked` and `reduce` they are said of a chunk of items; in `reduce` of what combines, too |
+/// | [`retry`](Task::retry), [`retry_if`](Task::retry_if) | [`chunked`](Task::chunked) and [`reduce`](Task::reduce) run each item by itself then; what combines is not tried again |
+/// | [`run_limit`](Task::run_limit), deadlines, [`safe_to_repeat`](Task::safe_to_repeat), [`limited`](Task::limited) | in `chunked` and `reduce` they are said of a chunk of items; in `reduce` of what combines, too |
 /// | deadlines | after [`spawn_after`](Task::spawn_after) they count from when the task is queued |
 /// | [`memoized`](Task::memoized) | [`spawn`](Task::spawn) alone, without buffers among the arguments |
 /// | [`in_flight`](Task::in_flight) | `map` and what is made of it |

@@ -129,7 +129,7 @@ impl Duty {
             News::ToJudge {
                 task,
                 name,
-                ran,
+                end,
                 mut outcome,
                 judge,
             } => {
@@ -137,10 +137,10 @@ impl Duty {
                 let scheduler = Arc::clone(&self.scheduler);
                 background::run(move || {
                     let mut has_failed = false;
-                    alone(&log, "retry_when", name(), || {
+                    alone(&log, "retry_if", name(), || {
                         has_failed = judge(&mut outcome);
                     });
-                    scheduler.judged(task, ran, outcome, has_failed);
+                    scheduler.judged(task, end, outcome, has_failed);
                 });
             }
         }

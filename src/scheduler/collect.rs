@@ -8,6 +8,7 @@ use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
 use super::Scheduler;
 use super::group::Watchers;
+use super::retry::End;
 use super::state::{Awaited, Inflight, State};
 use super::value::{Outcome, Value};
 
@@ -220,9 +221,7 @@ impl Scheduler {
             // The task has listened, and what it says is that it was cancelled.
             outcome = Err(Box::new(TaskError::Cancelled));
         }
-        if let Some(outcome) = self.retry(state, slot, ran, outcome) {
-            self.count_and_settle(state, slot, ran, outcome);
-        }
+        self.conclude(state, slot, End::Ran(ran), outcome);
         true
     }
 
@@ -267,6 +266,9 @@ impl Scheduler {
         let Some(ticket) = inflight.ticket.take() else {
             return;
         };
+        if inflight.extra.is_some() {
+            Self::attempt_is_over(state, slot);
+        }
         if state.profiling.is_some() {
             self.note_end(state, slot, outcome.is_ok());
         }

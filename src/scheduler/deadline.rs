@@ -1,8 +1,9 @@
-//! Timers that have come: attempts that are due, deadlines that have passed.
+//! Timers that have come: attempts that are due, deadlines and limits that have passed.
 //!
 //! A task that is past its hard deadline and was not begun is cancelled: the
 //! compare-and-swap that does so competes with the claim. One that runs can only be
-//! ended with its worker. The supervisor does that; here is decided whether:
+//! ended with its worker, and so can one that is past its run limit ([`run_limits`]). The
+//! supervisor does that; here is decided whether:
 //!
 //! ```text
 //!   deadline ─▶ Overdue ─▶ worker stopped ─▶ still running this task?
@@ -10,9 +11,12 @@
 //!                                             yes: SIGTERM, grace, SIGKILL
 //! ```
 //!
-//! It is asked while the worker is stopped, so that no other task that it may have
-//! begun meanwhile pays for this one. Whatever the worker then dies of, no further
-//! attempt is begun: the deadline has come, and comes only once.
+//! The worker is stopped first, and then it is checked what it runs: so it is never killed for
+//! a task, or for an attempt, that it has already finished. Whatever the worker then dies of
+//! after a hard deadline, no further attempt is begun: the deadline has come, and comes only
+//! once. After a run limit there may be another, if the user says so.
+//!
+//! [`run_limits`]: super::run_limits
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +43,7 @@ impl Scheduler {
         let state = self.lock();
         let strays = state.strays.iter().map(|stray| stray.at);
         (state.timers.next().into_iter())
+            .chain(state.run_limits.next())
             .chain(state.watch)
             .chain(strays)
             .min()
@@ -61,12 +66,11 @@ impl Scheduler {
                     }
                 }
                 Due::Start => self.expire_start(&mut state, timer.slot),
-                Due::Deadline | Due::Grace => {
-                    let was_asked = timer.due == Due::Grace;
-                    overdue.extend(self.expire(&mut state, timer.slot, was_asked));
-                }
+                Due::Deadline => overdue.extend(self.expire(&mut state, timer.slot)),
+                Due::Grace => overdue.extend(self.grace_is_over(&mut state, timer.slot, now)),
             }
         }
+        self.look_at_limits(&mut state, now, &mut overdue);
         if !state.strays.is_empty() {
             overdue.extend(self.strays_due(&mut state, now));
         }
@@ -81,17 +85,14 @@ impl Scheduler {
     }
 
     /// The deadline of the task in `slot` has come.
-    fn expire(&self, state: &mut State, slot: u32, was_asked: bool) -> Option<Overdue> {
-        if self.collect(state, slot) {
-            return None;
-        }
-        let generation = state.inflight[slot as usize].generation;
+    fn expire(&self, state: &mut State, slot: u32) -> Option<Overdue> {
+        let generation = self.is_still_there(state, slot)?;
         let cell = &self.fold.slots[slot as usize];
         let is_waiting = || TaskState::of(cell.word()) == Some(TaskState::Waiting);
         if cell.cancel(generation) || is_waiting() {
             let extra = state.inflight[slot as usize].extra.as_ref();
             let deadline = extra.and_then(|extra| extra.deadline);
-            let begun = extra.is_some_and(|extra| extra.has_kin || !extra.attempts.is_empty());
+            let begun = extra.is_some_and(|extra| extra.has_kin || !extra.tried.is_empty());
             let last = extra.and_then(|extra| extra.last_end());
             let error = match deadline {
                 _ if self.was_cancelled(state, slot) => TaskError::Cancelled,
@@ -108,7 +109,34 @@ impl Scheduler {
         }
         Some(Overdue {
             worker,
-            was_asked,
+            was_asked: false,
+            task: Hint {
+                slot: SlotIndex(slot),
+                generation,
+            },
+        })
+    }
+
+    /// Collects the task in `slot`; its generation, if it has not ended. One that has failed and
+    /// is tried again has not.
+    fn is_still_there(&self, state: &mut State, slot: u32) -> Option<Generation> {
+        let before = state.inflight[slot as usize].generation;
+        self.collect(state, slot);
+        let inflight = &state.inflight[slot as usize];
+        (inflight.ticket.is_some() && inflight.generation == before).then_some(before)
+    }
+
+    /// The task in `slot` was asked to end, and had time enough.
+    fn grace_is_over(&self, state: &mut State, slot: u32, now: Instant) -> Option<Overdue> {
+        let generation = self.is_still_there(state, slot)?;
+        let worker = self.runner(slot, generation)?;
+        let extra = state.inflight[slot as usize].extra.as_ref()?;
+        let grace_ends = extra.timing.and_then(|timing| timing.grace_ends);
+        // The grace may have been that of an attempt before.
+        let is_meant = extra.is_due() && grace_ends.is_none_or(|at| at <= now);
+        is_meant.then_some(Overdue {
+            worker,
+            was_asked: true,
             task: Hint {
                 slot: SlotIndex(slot),
                 generation,
@@ -155,26 +183,31 @@ impl Scheduler {
         runs.then(|| shape.worker_of(word.owner as usize) as u32)
     }
 
-    /// Whether its worker, which stands still, is in the middle of the task. If so
-    /// the task ends when the worker does; with a `grace`, it is looked at again
-    /// after that time. What it has spawned is told.
+    /// Whether its worker, which stands still, is in the middle of the task, and of the
+    /// attempt that was overdue. If so that ends when the worker does; with a `grace`, it is
+    /// looked at again after that time. What it has spawned is told.
     pub fn strike(&self, overdue: &Overdue, grace: Option<Duration>) -> bool {
         let Hint { slot, generation } = overdue.task;
         let mut state = self.lock();
         if self.runner(slot.0, generation) != Some(overdue.worker) {
             return false;
         }
-        let Some(inflight) = state.inflight.get(slot.at()) else {
+        let Some(inflight) = state.inflight.get_mut(slot.at()) else {
             return true; // a stray
         };
-        if inflight.ticket.is_none() || inflight.generation != generation {
+        let is_there = inflight.ticket.is_some() && inflight.generation == generation;
+        let extra = inflight.extra.as_mut().filter(|_| is_there);
+        let Some(extra) = extra.filter(|extra| extra.is_due()) else {
             return false;
+        };
+        let grace_ends = grace.and_then(|grace| Instant::now().checked_add(grace));
+        if let Some(timing) = &mut extra.timing {
+            timing.grace_ends = grace_ends;
         }
         self.fold.notes[slot.at()].cancel(generation);
         self.fold.header.cancels();
         self.tell_kin(overdue.task);
-        if let Some(grace) = grace {
-            let at = Instant::now() + grace;
+        if let Some(at) = grace_ends {
             self.add_timer(&mut state, at, slot.0, Due::Grace);
         }
         true

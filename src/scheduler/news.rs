@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::prim::Hint;
-use crate::task::Outcome as Ran;
 
 use super::pending::NodeId;
-use super::retry::Judge;
+use super::retry::{End, Judge};
 use super::value::Outcome;
 
 /// What is to be done with the outcome of a task; called by the attendant, without locks. It
@@ -37,7 +36,7 @@ pub enum News {
         task: Hint,
         /// What its function is called.
         name: fn() -> &'static str,
-        ran: Ran,
+        end: End,
         outcome: Outcome,
         judge: Judge,
     },

@@ -23,6 +23,7 @@ use crate::task::{Orphans, TaskState};
 
 use super::Scheduler;
 use super::locations::Location;
+use super::retry::{End, Tried};
 use super::state::State;
 use super::timers::{Due, Timer};
 
@@ -157,8 +158,8 @@ impl Scheduler {
             let Some(extra) = inflight.extra.as_mut().filter(|_| is_live) else {
                 continue; // tried again meanwhile, and ended
             };
-            if let Some(attempt) = extra.attempts.get_mut(dying.attempt) {
-                attempt.death = death;
+            if let Some(tried) = extra.tried.get_mut(dying.attempt) {
+                tried.set_death(death);
             }
             if !dying.is_last {
                 continue;
@@ -232,6 +233,8 @@ impl Scheduler {
         last_words: Option<String>,
         is_innocent: bool,
     ) {
+        let ran = self.spent(state, index).ran;
+        Self::attempt_is_over(state, index);
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
         let extra = inflight.extra.get_or_insert_default();
@@ -249,24 +252,34 @@ impl Scheduler {
             self.end_early(state, index, error);
             return;
         }
+        if extra.is_over_limit() {
+            let limit = extra.timing.and_then(|timing| timing.limit);
+            let error = TaskError::DeadlineExceeded {
+                limit: limit.unwrap_or_default(),
+                begun: true,
+                last: None,
+            };
+            self.conclude(state, index, End::Late, Err(Box::new(error)));
+            return;
+        }
         if is_innocent && extra.again.is_some() {
             self.try_again(state, index);
             return;
         }
-        extra
-            .attempts
-            .push(Attempt::new(Death::Unknown, last_words));
-        let attempt = extra.attempts.len();
+        let attempt = Attempt::new(Death::Unknown, last_words);
+        extra.tried.push(Tried::died(attempt, ran));
+        let deaths = extra.deaths().count();
         let next = extra
             .again
             .as_ref()
-            .filter(|again| attempt < again.limit as usize)
-            .map(|again| again.backoff.delay(attempt));
+            .filter(|again| deaths < again.limit as usize)
+            .map(|again| again.backoff.delay(deaths));
+        let attempt = extra.tried.len() - 1;
         state.dying.push(Dying {
             pid,
             slot: index,
             generation,
-            attempt: attempt - 1,
+            attempt,
             is_last: next.is_none(),
         });
         match next {
@@ -290,6 +303,7 @@ impl Scheduler {
         };
         let slot = &self.fold.slots[index as usize];
         slot.write(again.head, &again.words);
+        self.expect_attempt(state, index);
         slot.queue(generation);
         state.counters.repeated += 1;
         let hint = Hint {
@@ -299,14 +313,14 @@ impl Scheduler {
         self.place(state, hint.pack());
     }
 
-    /// The task in slot `index` has no attempt left.
+    /// The task in slot `index` has no attempt left, unless the user says that it has.
     fn end_by_death(&self, state: &mut State, index: u32) {
         let inflight = &mut state.inflight[index as usize];
         let task = (inflight.name)();
         let Some(extra) = &mut inflight.extra else {
             return;
         };
-        let mut attempts = std::mem::take(&mut extra.attempts);
+        let mut attempts: Vec<Attempt> = extra.deaths().cloned().collect();
         let name = extra.label.as_ref().and_then(|label| label.name.clone());
         let error = match (&extra.again, attempts.pop()) {
             (again, Some(Attempt { death, last_words }))
@@ -329,8 +343,7 @@ impl Scheduler {
             }
         };
         // A breaker for functions that keep killing workers would count here.
-        state.counters.died += 1;
-        self.settle(state, index, Err(Box::new(error)));
+        self.conclude(state, index, End::Died, Err(Box::new(error)));
     }
 
     pub(super) fn add_timer(&self, state: &mut State, at: Instant, slot: u32, due: Due) {

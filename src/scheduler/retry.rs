@@ -1,10 +1,15 @@
-//! Trying again what has failed by itself: an `Err`, a panic.
+//! Trying again what has failed: by an `Err` or a panic; or by whatever the user's judge takes
+//! for a failure, which may be the death of the worker, or a run limit.
 //!
 //! ```text
-//!   Done ──collected──▶ Waiting ──delay──▶ Queued      a failure, attempts are left
-//!                          │
-//!                          └─ judged by the attendant first, if the user wants to judge
+//!   Done, collected ──────────────────▶ Waiting ──delay──▶ Queued      a failure, attempts are left
+//!   Running by the dead, and all told ─▶   │
+//!                                          └─ judged on a thread of `background` first, if
+//!                                             the user wants to judge
 //! ```
+//!
+//! This is around what a task that is safe to repeat does by itself when its worker dies
+//! (`super::rescue`): judged is what the task would end in.
 //!
 //! The slot is kept in between, so that the task keeps its arguments; its result is
 //! dropped. The user's judgement is called without the lock: meanwhile the task is
@@ -15,15 +20,15 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder};
 
-use crate::prim::Hint;
-use crate::prim::SlotIndex;
+use crate::error::{Attempt, Death, TaskError};
+use crate::prim::{Hint, SlotIndex};
 use crate::task::Outcome as Ran;
 
 use super::Scheduler;
 use super::news::News;
 use super::state::State;
 use super::timers::Due;
-use super::value::Outcome;
+use super::value::{Outcome, error_of};
 
 /// However long the user wants to wait.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -172,8 +177,6 @@ pub struct Retries {
     pub judge: Option<Judge>,
     /// Attempts that have failed.
     pub failures: u32,
-    /// How the last of them has ended.
-    pub last: Option<String>,
 }
 
 impl std::fmt::Debug for Retries {
@@ -185,17 +188,84 @@ impl std::fmt::Debug for Retries {
     }
 }
 
+/// How an attempt has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By itself.
+    Ran(Ran),
+    /// With its worker.
+    Died,
+    /// With its worker, as it had run for too long.
+    Late,
+}
+
+/// An attempt that has ended.
+#[derive(Debug)]
+pub struct Tried {
+    how: How,
+    /// How long it ran, if that is known.
+    pub ran: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum How {
+    Died(Attempt),
+    Failed(String),
+}
+
+impl Tried {
+    /// With its worker.
+    pub fn died(attempt: Attempt, ran: Option<Duration>) -> Self {
+        let how = How::Died(attempt);
+        Tried { how, ran }
+    }
+
+    /// How its worker has ended, if it ended with that.
+    pub fn death(&self) -> Option<&Attempt> {
+        match &self.how {
+            How::Died(attempt) => Some(attempt),
+            How::Failed(_) => None,
+        }
+    }
+
+    /// By now it is known how its worker has ended.
+    pub fn set_death(&mut self, death: Death) {
+        if let How::Died(attempt) = &mut self.how {
+            attempt.death = death;
+        }
+    }
+
+    /// How it has ended. How its worker has may not have been told yet.
+    pub fn words(&self) -> Option<String> {
+        match &self.how {
+            How::Died(attempt) if attempt.death == Death::Unknown => None,
+            How::Died(attempt) => Some(format!("its worker {attempt}")),
+            How::Failed(words) => Some(words.clone()),
+        }
+    }
+}
+
 impl Scheduler {
-    /// The task in `slot` is done; if it is to be tried again, sees to it, and returns
-    /// `None`.
+    /// An attempt of the task in `slot` has ended: ends the task, unless it is tried again.
+    pub(super) fn conclude(&self, state: &mut State, slot: u32, end: End, outcome: Outcome) {
+        if let Some(outcome) = self.retry(state, slot, end, outcome) {
+            self.end_as(state, slot, end, outcome);
+        }
+    }
+
+    /// The task in `slot` has ended as its last attempt has.
+    fn end_as(&self, state: &mut State, slot: u32, end: End, outcome: Outcome) {
+        match end {
+            End::Ran(ran) => return self.count_and_settle(state, slot, ran, outcome),
+            End::Died => state.counters.died += 1,
+            End::Late => state.counters.late += 1,
+        }
+        self.settle(state, slot, outcome);
+    }
+
+    /// If the task in `slot` is to be tried again, sees to it, and returns `None`.
     #[inline]
-    pub(super) fn retry(
-        &self,
-        state: &mut State,
-        slot: u32,
-        ran: Ran,
-        outcome: Outcome,
-    ) -> Option<Outcome> {
+    fn retry(&self, state: &mut State, slot: u32, end: End, outcome: Outcome) -> Option<Outcome> {
         let inflight = &mut state.inflight[slot as usize];
         let Some(extra) = inflight.extra.as_mut() else {
             return Some(outcome);
@@ -209,51 +279,67 @@ impl Scheduler {
         if retries.failures + 1 >= retries.retry.attempts {
             return Some(outcome);
         }
-        let has_failed = ran.is_err() || ran == Ran::Panicked;
-        match &retries.judge {
-            None if has_failed => {
-                self.put_off(state, slot, &outcome);
-                None
+        let Some(judge) = &retries.judge else {
+            let has_failed = |ran: Ran| ran.is_err() || ran == Ran::Panicked;
+            if !matches!(end, End::Ran(ran) if has_failed(ran)) {
+                return Some(outcome);
             }
-            None => Some(outcome),
-            Some(judge) => {
-                let (judge, name) = (Arc::clone(judge), inflight.name);
-                let task = Hint {
-                    slot: SlotIndex(slot),
-                    generation: inflight.generation,
-                };
-                self.fold.slots[slot as usize].hold(task.generation);
-                let news = News::ToJudge {
-                    task,
-                    name,
-                    ran,
-                    outcome,
-                    judge,
-                };
-                self.send_attendant(state, news);
-                None
-            }
+            self.put_off(state, slot, end, &outcome);
+            return None;
+        };
+        // Then the whole fold is ended.
+        if matches!(error_of(&outcome), Some(TaskError::Corrupted { .. })) {
+            return Some(outcome);
         }
+        let (judge, name) = (Arc::clone(judge), inflight.name);
+        let task = Hint {
+            slot: SlotIndex(slot),
+            generation: inflight.generation,
+        };
+        self.fold.slots[slot as usize].hold(task.generation);
+        Self::attempt_is_over(state, slot);
+        let news = News::ToJudge {
+            task,
+            name,
+            end,
+            outcome,
+            judge,
+        };
+        self.send_attendant(state, news);
+        None
     }
 
     /// The task in `slot` has failed: has it tried again, after a while.
-    fn put_off(&self, state: &mut State, slot: u32, outcome: &Outcome) {
+    fn put_off(&self, state: &mut State, slot: u32, end: End, outcome: &Outcome) {
+        let ran = self.spent(state, slot).ran;
+        Self::attempt_is_over(state, slot);
         let inflight = &mut state.inflight[slot as usize];
-        let generation = inflight.generation;
+        let root = Hint {
+            slot: SlotIndex(slot),
+            generation: inflight.generation,
+        };
         let Some(extra) = inflight.extra.as_mut() else {
             return;
         };
         extra.has_kin = true;
+        if end != End::Died {
+            let how = How::Failed(match outcome {
+                Ok(value) => value.words(),
+                Err(error) => error.to_string(),
+            });
+            extra.tried.push(Tried { how, ran });
+        }
+        let is_over_limit = extra.is_over_limit();
         let Some(retries) = extra.retries.as_mut() else {
             return;
         };
         retries.failures += 1;
-        retries.last = Some(match outcome {
-            Ok(value) => value.words(),
-            Err(error) => error.to_string(),
-        });
         let delay = retries.retry.delay(retries.failures);
-        self.fold.slots[slot as usize].hold(generation);
+        self.fold.slots[slot as usize].hold(root.generation);
+        if is_over_limit {
+            // Before there is any of the next attempt's.
+            self.end_kin(state, root);
+        }
         if delay.is_zero() {
             self.try_again(state, slot);
             self.publish(state);
@@ -263,16 +349,16 @@ impl Scheduler {
     }
 
     /// The attendant has had it judged whether `outcome` is a failure.
-    pub fn judged(&self, task: Hint, ran: Ran, outcome: Outcome, has_failed: bool) {
+    pub fn judged(&self, task: Hint, end: End, outcome: Outcome, has_failed: bool) {
         let mut state = self.lock();
         let inflight = &state.inflight[task.slot.at()];
         if inflight.ticket.is_none() || inflight.generation != task.generation {
             return; // cancelled meanwhile, or late
         }
         if has_failed {
-            self.put_off(&mut state, task.slot.0, &outcome);
+            self.put_off(&mut state, task.slot.0, end, &outcome);
         } else {
-            self.count_and_settle(&mut state, task.slot.0, ran, outcome);
+            self.end_as(&mut state, task.slot.0, end, outcome);
         }
         drop(state);
         self.fold.host_bell.force();

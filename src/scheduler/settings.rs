@@ -17,13 +17,15 @@ pub struct Settings {
     pub attempts: u32,
     /// How long to wait between attempts.
     pub backoff: Backoff,
-    /// How long after it is queued it must have ended.
+    /// How long after it is submitted (queued first) it must have ended.
     pub deadline: Option<Duration>,
-    /// How long after it is queued it must have begun.
+    /// How long after that it must have begun.
     pub start_limit: Option<Duration>,
-    /// How long after it is queued it should have ended.
+    /// How long after that it should have ended.
     pub soft_limit: Option<Duration>,
-    /// When it is tried again if it fails by itself.
+    /// How long each attempt may run.
+    pub run_limit: Option<Duration>,
+    /// When it is tried again if it fails.
     pub retry: Option<Retry>,
     /// What counts as failing.
     pub judge: Option<Judge>,
@@ -43,6 +45,7 @@ impl Default for Settings {
             deadline: None,
             start_limit: None,
             soft_limit: None,
+            run_limit: None,
             retry: None,
             judge: None,
             limits: Needs::default(),
@@ -59,6 +62,7 @@ impl std::fmt::Debug for Settings {
             .field("deadline", &self.deadline)
             .field("start_limit", &self.start_limit)
             .field("soft_limit", &self.soft_limit)
+            .field("run_limit", &self.run_limit)
             .field("retry", &self.retry)
             .field("limits", &self.limits)
             .field("priority", &self.priority)
@@ -73,10 +77,15 @@ impl Settings {
         self.attempts > 1 || self.retry.is_some()
     }
 
+    /// Whether it is to be known when it begins and ends.
+    pub fn is_timed(&self) -> bool {
+        self.run_limit.is_some() || self.deadline.is_some() || self.is_repeated()
+    }
+
     /// A deadline that has passed before the task is submitted.
     pub fn has_passed(&self) -> Option<Duration> {
-        let limits = self.deadline.into_iter().chain(self.start_limit);
-        limits.into_iter().find(Duration::is_zero)
+        let limits = [self.deadline, self.start_limit, self.run_limit];
+        limits.into_iter().flatten().find(Duration::is_zero)
     }
 
     /// What it needs to be tried again if it fails by itself.
@@ -85,7 +94,6 @@ impl Settings {
             retry: self.retry?,
             judge: self.judge.clone(),
             failures: 0,
-            last: None,
         })
     }
 }

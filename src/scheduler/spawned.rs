@@ -72,6 +72,7 @@ impl Scheduler {
             outcome: Outcome::Lost,
             parcels: 0,
             is_labelled: false,
+            is_timed: false,
             place: Place::Inline(payload.len()),
         };
         cell.write(head, payload.words());

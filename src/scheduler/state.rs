@@ -13,7 +13,7 @@ use crate::error::{Attempt, Refusal, TaskError};
 use crate::layout::{Fold, LANES};
 use crate::notify::Key;
 use crate::pool::Transfer;
-use crate::prim::{Death, Generation, Priority};
+use crate::prim::{Generation, Priority};
 use crate::ring::{spsc, steal};
 use crate::task::{Head, INLINE_LEN, Label};
 
@@ -26,7 +26,8 @@ use super::orphans::Adopted;
 use super::pending::{NodeId, Nodes};
 use super::profile::Profiling;
 use super::rescue::Dying;
-use super::retry::Retries;
+use super::retry::{Retries, Tried};
+use super::run_limits::{RunLimits, Timing};
 use super::tickets::Tickets;
 use super::timers::Timers;
 use super::watch::Listening;
@@ -104,8 +105,10 @@ pub struct Extra {
     pub deadline: Option<Deadline>,
     /// Which level it waits at.
     pub priority: Priority,
-    /// The attempts that ended with the worker.
-    pub attempts: Vec<Attempt>,
+    /// The attempts that have ended, but for those that died for others.
+    pub tried: Vec<Tried>,
+    /// When it waits and runs, if it is timed.
+    pub timing: Option<Timing>,
     /// Whether it is tried again when it fails by itself.
     pub retries: Option<Retries>,
     /// Its shares of limits.
@@ -124,21 +127,31 @@ pub struct Extra {
 impl Extra {
     /// How the last attempt has ended that has, in words.
     pub fn last_end(&self) -> Option<String> {
-        let retries = self.retries.as_ref();
-        let own = retries.and_then(|retries| retries.last.clone());
-        // How the worker has ended may not have been told yet.
-        let attempts = self.attempts.last();
-        let told = attempts.filter(|attempt| attempt.death != Death::Unknown);
-        own.or_else(|| Some(format!("its worker {}", told?)))
+        self.tried.last().and_then(Tried::words)
+    }
+
+    /// Attempts that have ended with the worker.
+    pub fn deaths(&self) -> impl Iterator<Item = &Attempt> {
+        self.tried.iter().filter_map(Tried::death)
+    }
+
+    /// Its present attempt has run for longer than it may.
+    pub fn is_over_limit(&self) -> bool {
+        self.timing.as_ref().is_some_and(|timing| timing.is_over)
+    }
+
+    /// Whether the attempt that runs is to be ended with its worker.
+    pub fn is_due(&self) -> bool {
+        let has_come = self.deadline.is_some_and(|deadline| deadline.has_come);
+        has_come || self.is_cancelled || self.is_over_limit()
     }
 
     /// Whether the task ends before its time if it ends like this, and may leave tasks that
     /// it spawned.
     pub fn ends_early(&self, error: Option<&TaskError>) -> bool {
         use TaskError::{Cancelled, DeadlineExceeded};
-        let has_come = self.deadline.is_some_and(|deadline| deadline.has_come);
         let is_early = || matches!(error, Some(Cancelled | DeadlineExceeded { .. }));
-        self.is_cancelled || has_come || (self.has_kin && is_early())
+        self.is_due() || (self.has_kin && is_early())
     }
 }
 
@@ -313,6 +326,8 @@ pub struct State {
     /// Spawned tasks that are to end, and run although nobody waits for them any more.
     pub strays: Vec<Stray>,
     pub timers: Timers,
+    /// Tasks that may run for so long.
+    pub run_limits: RunLimits,
     /// When to look whether work waits behind a long task while somebody sleeps.
     pub watch: Option<Instant>,
     /// Tasks that had ended when it was last decided to look.
@@ -422,6 +437,7 @@ impl State {
             adopted: Vec::new(),
             strays: Vec::new(),
             timers: Timers::default(),
+            run_limits: RunLimits::default(),
             watch: None,
             ended_before: 0,
             listeners: Vec::new(),

@@ -15,6 +15,7 @@ use super::Scheduler;
 use super::deadline::Deadline;
 use super::limit::{Needs, Permit};
 use super::locations::Location;
+use super::run_limits::Timing;
 use super::settings::Settings;
 use super::state::{Again, Awaited, Extra, State};
 use super::ticket::Ticket;
@@ -274,6 +275,7 @@ impl Scheduler {
             outcome: Outcome::of_arguments(job.payload.is_marked()),
             parcels,
             is_labelled: job.settings.as_ref().is_some_and(|s| s.label.is_some()),
+            is_timed: job.settings.as_ref().is_some_and(|s| s.is_timed()),
             place,
         };
         let needs_nothing =
@@ -388,6 +390,7 @@ impl Scheduler {
     /// Starts the timers of the task in slot `index`, and tells it how long it has.
     #[cold]
     fn set_limits(&self, state: &mut State, index: u32) {
+        self.expect_attempt(state, index);
         let inflight = &state.inflight[index as usize];
         let generation = inflight.generation;
         let Some(extra) = &inflight.extra else {
@@ -429,6 +432,7 @@ impl Scheduler {
             deadline,
             start_limit: settings.start_limit,
             soft_limit: settings.soft_limit,
+            timing: head.is_timed.then(|| Timing::new(settings.run_limit)),
             retries: settings.retries(),
             permits: std::mem::take(&mut job.permits),
             priority: settings.priority,

@@ -117,41 +117,37 @@ impl Value {
     }
 }
 
-/// Has a value looked at that is nobody else's; it is the same afterwards. `None` if there is
-/// none, or it does not decode.
-pub fn look_at<R, T>(outcome: &mut Outcome, look: impl FnOnce(&R) -> T) -> Option<T>
+/// Has an outcome looked at that is nobody else's; it is the same afterwards, but for a value
+/// that does not decode, which is an error.
+pub fn look_at<R, T>(outcome: &mut Outcome, look: impl FnOnce(&Result<R, TaskError>) -> T) -> T
 where
     R: Serialize + DeserializeOwned,
 {
     if !has_loan(outcome) {
-        return decode_again(outcome).ok().map(|value| look(&value));
+        return look(&decode_again(outcome));
     }
     // It can be decoded only once: so it is encoded again.
-    let Ok(Value::Large(finished)) = std::mem::replace(outcome, only_one(outcome)) else {
-        return None;
+    let taken = std::mem::replace(outcome, only_one(outcome));
+    let Ok(Value::Large(finished)) = taken else {
+        *outcome = taken;
+        return look(&decode_again(outcome));
     };
     let ran = finished.outcome;
-    let value: R = match finished.decode() {
-        Ok(value) => value,
-        Err(error) => {
-            *outcome = Err(Box::new(undecodable::<R>(error)));
-            return None;
-        }
-    };
+    let value: Result<R, TaskError> = finished.decode().map_err(undecodable::<R>);
     let seen = catch_unwind(AssertUnwindSafe(|| look(&value)));
-    let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| encode(&value, &mut payload));
-    drop(value);
-    *outcome = match encoded {
-        Ok(()) => Ok(Value::large(Finished {
+    *outcome = value.map_err(Box::new).and_then(|value| {
+        let mut payload = Payload::new();
+        let (encoded, buffers) = encoding(|| encode(&value, &mut payload));
+        drop(value);
+        encoded.map_err(|error| Box::new(undecodable::<R>(error)))?;
+        Ok(Value::large(Finished {
             outcome: Ran::of_value(ran.is_err(), payload.is_marked()),
             payload,
             parcels: 0,
             buffers,
-        })),
-        Err(error) => Err(Box::new(undecodable::<R>(error))),
-    };
-    Some(seen.unwrap_or_else(|panic| resume_unwind(panic)))
+        }))
+    });
+    seen.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Decodes an outcome that others look at too.

@@ -21,6 +21,7 @@ fn head(outcome: Outcome) -> Head {
         outcome,
         parcels: 0,
         is_labelled: false,
+        is_timed: false,
         place: Place::Inline(8),
     }
 }

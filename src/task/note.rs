@@ -29,6 +29,7 @@ pub const MESSAGE_MAX: usize = 8 * MESSAGE_WORDS;
 const CANCEL: u64 = 1;
 const DEADLINE: u64 = 2;
 const LISTENING: u64 = 4;
+const RUN_LIMIT: u64 = 8;
 
 /// How often a reader tries again that meets a writer.
 const TRIES: usize = 64;
@@ -90,6 +91,28 @@ impl Note {
     /// Whether the task is to end.
     pub fn is_cancelled(&self, generation: Generation) -> bool {
         self.is_asked(generation, CANCEL)
+    }
+
+    /// What the task was told of its last attempt's end is not about the next one: by the
+    /// host, which has ended the last one.
+    pub fn forget_cancel(&self, generation: Generation) {
+        // Relaxed: as in `ask`.
+        let old = self.asked.load(Ordering::Relaxed);
+        if old >> 8 == generation.raw() {
+            // ordering: Release as in `ask`.
+            self.asked.store(old & !CANCEL, Ordering::Release);
+        }
+    }
+
+    /// The task has a limit on its running time, which lies in its slot's measures: by the
+    /// host, before the task is queued.
+    pub fn set_run_limit(&self, generation: Generation) {
+        self.ask(generation, RUN_LIMIT);
+    }
+
+    /// Whether it has one.
+    pub fn has_run_limit(&self, generation: Generation) -> bool {
+        self.is_asked(generation, RUN_LIMIT)
     }
 
     /// When the task should have ended, in ns of the monotonic clock: by the host, before
@@ -220,6 +243,12 @@ mod tests {
         assert!(note.is_cancelled(NOW) && !note.is_listening(NOW));
         assert_eq!(note.deadline(NOW), Some(123));
         assert!(!note.is_cancelled(NOW.next()));
+        note.set_run_limit(NOW);
+        note.forget_cancel(NOW.next());
+        assert!(note.is_cancelled(NOW) && note.has_run_limit(NOW));
+        note.forget_cancel(NOW);
+        assert!(!note.is_cancelled(NOW) && note.has_run_limit(NOW));
+        note.cancel(NOW);
         note.listen(NOW.next());
         assert!(!note.is_cancelled(NOW) && !note.is_cancelled(NOW.next()));
         assert_eq!(note.deadline(NOW.next()), None);

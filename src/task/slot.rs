@@ -6,16 +6,17 @@
 //!   |  word  |  head   |  payload: 48 bytes, or where the block is      |
 //!   +--------+---------+------------------------------------------------+
 //!
-//!   head   63 … 32    31      30         29        28     27 … 24   23 … 16   15 … 8   7 … 0
-//!          function   label?  followed?  awaited?  place  outcome   parcels   edges    bytes
-//!                                                                                      (inline)
+//!   head   63 … 32    31      30         29        28     27 … 24   23 … 16   15 … 8   7       6 … 0
+//!          function   label?  followed?  awaited?  place  outcome   parcels   edges    timed?  bytes
+//!                                                                                              (inline)
 //! ```
 //!
 //! Arguments and result share the payload: the arguments are decoded before the
 //! task runs, the result is written after it. `edges`: of arguments, how many inputs
 //! lie beside the slot ([`Edges`](super::Edges)); of a result, how many of the dependents
 //! that lie there its executor has told. `followed` and `awaited` are set by the host at
-//! any time until the result is written, and mean nothing after that.
+//! any time until the result is written, and mean nothing after that. `timed`: of arguments,
+//! that whoever runs the task leaves beside the slot when it begins and ends.
 
 use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{BlockIndex, ExecutorId, Generation, Word};
@@ -88,6 +89,8 @@ pub struct Head {
     pub parcels: u8,
     /// Whether a label stands in front of the arguments.
     pub is_labelled: bool,
+    /// Whether whoever runs it says when it begins and ends.
+    pub is_timed: bool,
     /// Where the bytes are.
     pub place: Place,
 }
@@ -98,6 +101,10 @@ const PLACE_BLOCK: u64 = 1;
 const FOLLOWED: u64 = 1 << 30;
 /// A head's bit: somebody in the host sleeps until it ends, and for nothing else.
 const AWAITED: u64 = 1 << 29;
+/// A head's bit: whoever runs the task says when.
+const TIMED: u64 = 1 << 7;
+/// A head's bits: the bytes of an inline payload.
+const LEN: u64 = TIMED - 1;
 /// Where the number of edges is in a head.
 const EDGES_SHIFT: u32 = 8;
 
@@ -110,6 +117,7 @@ impl Head {
             outcome: Outcome::None,
             parcels: 0,
             is_labelled: false,
+            is_timed: false,
             place: Place::Inline(len),
         }
     }
@@ -124,6 +132,7 @@ impl Head {
             | place << 28
             | (self.outcome as u64) << 24
             | u64::from(self.parcels) << 16
+            | if self.is_timed { TIMED } else { 0 }
             | len
     }
 
@@ -146,7 +155,7 @@ impl Head {
             _ => return None,
         };
         let place = match (raw >> 28) & 1 {
-            PLACE_INLINE => Place::Inline((raw & 0xff) as usize),
+            PLACE_INLINE => Place::Inline((raw & LEN) as usize),
             _ => Place::Block {
                 index: BlockIndex(u32::try_from(payload[0]).ok()?),
                 generation: Generation::new(payload[1]),
@@ -161,6 +170,7 @@ impl Head {
             outcome,
             parcels: (raw >> 16) as u8,
             is_labelled: raw >> 31 & 1 == 1,
+            is_timed: raw & TIMED != 0,
             place,
         })
     }
@@ -249,6 +259,13 @@ impl Slot {
         Head::unpack(self.head.load(Ordering::Relaxed), &words).map(|head| (head, words))
     }
 
+    /// Whether whoever runs the task says when it begins and ends.
+    #[inline]
+    pub fn is_timed(&self) -> bool {
+        // Relaxed: as in `read`.
+        self.head.load(Ordering::Relaxed) & TIMED != 0
+    }
+
     /// The length of the value, if that is what the slot has, in at most `most` bytes of the
     /// slot itself, and no parcels.
     #[inline]
@@ -260,8 +277,8 @@ impl Slot {
         (raw & 0x1fff_0000 == value && len <= most).then_some(len)
     }
 
-    /// The length of the arguments, if they are in the slot itself, and there is neither a
-    /// label nor a parcel nor an input with them.
+    /// The length of the arguments, if they are in the slot itself, there is neither a label
+    /// nor a parcel nor an input with them, and nobody wants to know when they are used.
     #[inline]
     pub fn plain_arguments(&self) -> Option<usize> {
         // Relaxed: as in `read`.
@@ -460,6 +477,7 @@ mod tests {
                 outcome: Outcome::NoMemory,
                 parcels: 255,
                 is_labelled: matches!(place, Place::Inline(48)),
+                is_timed: !matches!(place, Place::Inline(0)),
                 place,
             };
             let payload = [77, 1 << 39, 1 << 33, 0, 0, 0];
@@ -475,6 +493,7 @@ mod tests {
             outcome: Outcome::Value,
             parcels: 0,
             is_labelled: false,
+            is_timed: false,
             place: Place::Inline(9),
         };
         slot.write(head, &[1, 2]);
@@ -514,6 +533,10 @@ mod tests {
             },
             Head {
                 is_labelled: true,
+                ..plain
+            },
+            Head {
+                is_timed: true,
                 ..plain
             },
             Head {

@@ -18,6 +18,7 @@ fn a_task_goes_round_once() {
         outcome: Outcome::None,
         parcels: 0,
         is_labelled: false,
+        is_timed: false,
         place: Place::Inline(8),
     };
     slot.write(head, &[42]);
@@ -143,6 +144,7 @@ const HEAD: Head = Head {
     outcome: Outcome::None,
     parcels: 0,
     is_labelled: false,
+    is_timed: false,
     place: Place::Inline(48),
 };
 

@@ -30,6 +30,7 @@ mod runner;
 mod spawn;
 mod stack;
 mod tell;
+mod timed;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod turns;

@@ -157,7 +157,7 @@ impl Runner {
         self.root.store(root, Ordering::Relaxed);
     }
 
-    fn root_of(&self, hint: Hint) -> Option<Hint> {
+    pub(super) fn root_of(&self, hint: Hint) -> Option<Hint> {
         let shape = &self.fold.plan.shape;
         if hint.slot.0 < shape.host_slots() {
             return Some(hint);
@@ -187,12 +187,6 @@ impl Runner {
     /// ended by then, so this one was detached.
     pub(super) fn is_left_behind(&self, hint: Hint) -> bool {
         self.fold.header.is_stopping() && hint.slot.0 >= self.fold.plan.shape.host_slots()
-    }
-
-    /// When the task of the host that `hint` is part of should have ended.
-    pub(super) fn deadline(&self, hint: Hint) -> Option<u64> {
-        let root = self.root_of(hint)?;
-        self.fold.notes[root.slot.at()].deadline(root.generation)
     }
 
     /// The task that this executor is in the middle of, if any.
@@ -293,11 +287,15 @@ impl Runner {
         scratch.payload.clear();
         scratch.arguments.clear();
         let is_cancelled = from != ProcessId::HOST && self.is_cancelled(hint);
+        let is_timed = self.begins(hint.slot);
         let (function, outcome) = if is_cancelled {
             (0, Outcome::Cancelled)
         } else {
             self.call(hint.slot.at(), from, scratch)
         };
+        if is_timed {
+            self.ends(hint.slot);
+        }
         let head = self.settle(hint.slot, function, outcome, scratch);
         let slot = &self.fold.slots[hint.slot.at()];
         let (is_followed, is_awaited) = slot.wishes();
@@ -472,6 +470,7 @@ impl Runner {
             outcome,
             parcels: 0,
             is_labelled: false,
+            is_timed: false,
             place: Place::Inline(scratch.payload.len()),
         };
         if scratch.outgoing.is_empty() && scratch.payload.is_inline() {

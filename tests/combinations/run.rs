@@ -157,7 +157,10 @@ where
         Retries::Four => task.retry(Retry::exponential(4, ms(1), ms(2)).with_jitter()),
     };
     if case.judge == Judge::Errors {
-        task = task.retry_when(Result::is_err);
+        task = task.retry_if(|outcome| match outcome {
+            Ok(value) => value.is_err(),
+            Err(error) => matches!(error, TaskError::Panicked { .. }),
+        });
     }
     task = match case.repeats {
         Repeats::None => task,

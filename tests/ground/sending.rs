@@ -137,7 +137,7 @@ fn retries() {
         let task = rt.task(|v: Vec<u8>| fails_twice(v.len())).retry(retry);
         assert_eq!(task.spawn(vec![1; len]).join(), Ok(Ok(len)), "{len}");
         let judged = task
-            .retry_when(Result::is_err)
+            .retry_if(|outcome| matches!(outcome, Ok(Err(_))))
             .named("a name")
             .tag("a", "b");
         assert_eq!(judged.spawn(vec![1; len]).join(), Ok(Ok(len)), "{len}");
@@ -403,12 +403,12 @@ fn judged() {
     let task = world.rt.task(make_loan).retry(retry);
     let all_fail = task
         .clone()
-        .retry_when(|loan| loan.as_ref().is_ok_and(|l| l[99] == 7));
+        .retry_if(|outcome| matches!(outcome, Ok(Ok(loan)) if loan[99] == 7));
     let last = all_fail.spawn(7).join().expect("a value").expect("Ok");
     assert_eq!((last[99], world.rt.stats().tasks.repeated), (7, 2));
     let kept = all_fail.spawn(8).join().expect("a value").expect("Ok");
     assert_eq!((kept[99], world.rt.stats().tasks.repeated), (8, 2));
-    let own_judge_panics = task.retry_when(|_| panic!("on purpose"));
+    let own_judge_panics = task.retry_if(|_| panic!("on purpose"));
     let kept_too = own_judge_panics
         .spawn(9)
         .join()

@@ -156,10 +156,10 @@ fn what_panics_with_anything_is_logged() {
         let judged = rt
             .task(named_one)
             .retry(Retry::fixed(3, Duration::ZERO))
-            .retry_when(|value| panic!("not {value}"));
+            .retry_if(|outcome| panic!("not {outcome:?}"));
         assert_eq!(judged.spawn(5).join(), Ok(5));
         let told = errors.wait_for(2);
-        assert_eq!(told[1], ["retry_when", &name_of(named_one), "not 5"]);
+        assert_eq!(told[1], ["retry_if", &name_of(named_one), "not Ok(5)"]);
         // Set when the task has ended: called on the spot, on another thread.
         let mut done = rt.spawn(named_two, 1);
         until("its end", || done.is_finished());

@@ -11,6 +11,7 @@ mod naps;
 mod orphans;
 mod outage;
 mod priorities;
+mod run_limits;
 mod spawned;
 mod statuses;
 
@@ -32,7 +33,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, Priority, ProcessId};
 use crate::ring::{spsc, steal};
 use crate::shm::Segment;
-use crate::sys::Bell;
+use crate::sys::{Bell, clock};
 use crate::task::{
     Call, FunctionId, Functions, Head, Outcome as Ran, Payload, Place, TaskState, entry_of,
     split_parcels,
@@ -332,7 +333,16 @@ impl Hand {
         }
         self.step();
         let (head, words) = slot.read().expect("makes sense");
+        let line = head.is_timed.then(|| &fold.measures[hint.slot.at()]);
+        if let Some(line) = line {
+            line.begins(clock::now());
+            self.step();
+        }
         let ran = self.call(&head, words);
+        if let Some(line) = line {
+            line.ends(clock::now());
+            self.step();
+        }
         let result = self.carry(hint, head.function, ran);
         // The payload first, as `Slot::write` does it, then the head.
         slot.write(Head { ..head }, self.payload.words());
@@ -415,6 +425,7 @@ impl Hand {
             outcome,
             parcels: parcels.len() as u8,
             is_labelled: false,
+            is_timed: false,
             place,
         }
     }

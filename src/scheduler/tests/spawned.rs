@@ -17,6 +17,7 @@ pub(super) fn spawned(scheduler: &Scheduler, owner: u32, at: u32) -> Hint {
         outcome: Ran::None,
         parcels: 0,
         is_labelled: false,
+        is_timed: false,
         place: Place::Inline(1),
     };
     cell.write(head, &[u64::from(at)]);

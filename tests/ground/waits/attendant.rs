@@ -123,7 +123,7 @@ fn waker(rt: &Runtime) {
 
 fn judge(rt: &Runtime) {
     let retry = Retry::fixed(2, Duration::ZERO);
-    let task = rt.task(nap).retry(retry).retry_when(|_| {
+    let task = rt.task(nap).retry(retry).retry_if(|_| {
         drop_last();
         false
     });

@@ -242,7 +242,7 @@ fn everywhere(_: &[String]) {
     let judged = rt
         .task(pass)
         .retry(Retry::fixed(2, Duration::ZERO))
-        .retry_when(|_| {
+        .retry_if(|_| {
             call_all("judge");
             true
         });
