@@ -305,7 +305,9 @@ where
         settings.judge = Some(Arc::new(move |outcome: &mut Outcome| {
             look_at(outcome, |outcome| judge(outcome))
         }));
-        settings.retry.get_or_insert(Retry::fixed(3, Duration::ZERO));
+        settings
+            .retry
+            .get_or_insert(Retry::fixed(3, Duration::ZERO));
         self
     }
 

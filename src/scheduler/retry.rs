@@ -204,7 +204,8 @@ pub enum End {
 pub struct Tried {
     how: How,
     /// How long it ran, if that is known.
-    pub ran: Option<Duration>,
+    #[expect(dead_code, reason = "errors are to tell it")]
+    ran: Option<Duration>,
 }
 
 #[derive(Debug)]

@@ -289,7 +289,9 @@ mod tests {
         limits.look_by(now + ms(35));
         limits.look_by(now + ms(45));
         assert_eq!(limits.next(), Some(now + ms(35)));
-        [20, 50, 50].into_iter().for_each(|limit| limits.let_go(ms(limit)));
+        [20, 50, 50]
+            .into_iter()
+            .for_each(|limit| limits.let_go(ms(limit)));
         assert_eq!(limits.look(now + ms(35)), Some(now + ms(30)));
         assert_eq!(limits.next(), Some(now + ms(125)));
         limits.let_go(ms(90));

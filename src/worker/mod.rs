@@ -30,9 +30,9 @@ mod runner;
 mod spawn;
 mod stack;
 mod tell;
-mod timed;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod timed;
 mod turns;
 mod words;
 

@@ -43,6 +43,9 @@ impl Runner {
         let by_limit = note.has_run_limit(root.generation);
         let line = self.fold.measures.get(root.slot.at()).filter(|_| by_limit);
         let run_ends = line.and_then(|line| line.run_ends());
-        run_ends.into_iter().chain(note.deadline(root.generation)).min()
+        run_ends
+            .into_iter()
+            .chain(note.deadline(root.generation))
+            .min()
     }
 }

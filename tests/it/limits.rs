@@ -164,7 +164,10 @@ fn the_user_judges_what_is_a_failure() {
     }
     let rt = runtime(1);
     let retry = Retry::fixed(100, Duration::ZERO);
-    let task = rt.task(number).retry(retry).retry_if(|outcome| matches!(outcome, Ok(..7)));
+    let task = rt
+        .task(number)
+        .retry(retry)
+        .retry_if(|outcome| matches!(outcome, Ok(..7)));
     assert_eq!(task.spawn(0).join(), Ok(7), "seven are too small");
     assert_eq!(
         task.map(0..3).collect::<Result<Vec<_>, _>>(),

@@ -26,6 +26,7 @@ mod recovery;
 #[path = "../soak/rng.rs"]
 #[allow(dead_code, reason = "others use the rest")]
 mod rng;
+mod run_limits;
 mod slow_sources;
 mod telemetry;
 mod told;

@@ -17,18 +17,18 @@ fn exit_with(status: i32) {
 }
 
 /// A file whose lines count what tasks did, whichever process they ran in.
-struct Diary(tempfile::NamedTempFile);
+pub struct Diary(tempfile::NamedTempFile);
 
 impl Diary {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Diary(tempfile::NamedTempFile::new().expect("file"))
     }
 
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         self.0.path().to_str().expect("text").to_owned()
     }
 
-    fn lines(&self) -> usize {
+    pub fn lines(&self) -> usize {
         std::fs::read_to_string(self.0.path())
             .expect("readable")
             .lines()
@@ -36,7 +36,7 @@ impl Diary {
     }
 }
 
-fn note(path: &str) {
+pub fn note(path: &str) {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new()
         .append(true)
@@ -45,7 +45,7 @@ fn note(path: &str) {
     file.write_all(b"ran\n").expect("writes");
 }
 
-fn is_clean(rt: &Runtime) {
+pub fn is_clean(rt: &Runtime) {
     let audit = rt.audit();
     assert!(audit.orphans.is_empty(), "{:#?}", audit.orphans);
     let used = [

@@ -93,12 +93,7 @@ fn a_run_limit_passes_in_each_state() {
     }
 }
 
-fn passes_at(
-    kind: &Kind,
-    (attempts, is_judged): (u32, bool),
-    passes: Passes,
-    step: u32,
-) -> bool {
+fn passes_at(kind: &Kind, (attempts, is_judged): (u32, bool), passes: Passes, step: u32) -> bool {
     let context = format!(
         "{}, {attempts} attempts, judged: {is_judged}, {passes:?}, step {step}",
         kind.name
@@ -143,7 +138,11 @@ fn passes_at(
     let mut second = Hand::new(&scheduler, 1);
     second.run_all();
     // With no attempt left it is not asked any more.
-    assert_eq!(judge(&scheduler), usize::from(is_judged && judged == 0), "{context}");
+    assert_eq!(
+        judge(&scheduler),
+        usize::from(is_judged && judged == 0),
+        "{context}"
+    );
     second.run_all();
 
     let outcome = scheduler.poll(&ticket).expect(&context);
@@ -163,7 +162,11 @@ fn passes_at(
     check_not_suspected(&scheduler);
     scheduler.tick(late + 3 * HOUR);
     scheduler.tick(late + 6 * HOUR);
-    assert_eq!(scheduler.next_timer(), None, "{context}: nobody is looked at");
+    assert_eq!(
+        scheduler.next_timer(),
+        None,
+        "{context}: nobody is looked at"
+    );
     check_whole(&scheduler);
     drop((dead, second));
     died

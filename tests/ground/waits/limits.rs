@@ -88,7 +88,9 @@ fn judged(_: &[String]) {
                 scope.spawn(|| {
                     let fails = rt.task(|_: u64| Err::<u64, _>("no".to_owned()));
                     let retry = Retry::fixed(2, Duration::ZERO);
-                    let fails = fails.retry(retry).retry_if(|outcome| matches!(outcome, Ok(Err(_))));
+                    let fails = fails
+                        .retry(retry)
+                        .retry_if(|outcome| matches!(outcome, Ok(Err(_))));
                     let all: Vec<_> = (0..capacity as u64).map(|n| fails.spawn(n)).collect();
                     for handle in all {
                         assert_eq!(handle.join(), Ok(Err("no".into())));
