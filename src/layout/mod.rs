@@ -31,11 +31,13 @@
 #![allow(unsafe_code)]
 
 mod fold;
+mod kin;
 mod measure;
 mod plan;
 mod record;
 
 pub use fold::Fold;
+pub use kin::Spawned;
 pub use measure::Measured;
 pub use plan::{
     EXECUTORS_MAX, LANES, NEST_RING, NEST_SLOTS, PENDING_SLOTS_MAX, Plan, SLOTS_MAX, Shape,

@@ -22,11 +22,11 @@
 //! queued after the barrier never runs. What somebody has begun before its parent passed it on
 //! is found when the time of the parent is over ([`Scheduler::strays_due`]), if not before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use crate::layout::Spawned;
 use crate::prim::{Generation, Hint, Overdue, SlotIndex, Word};
-use crate::sys::barrier;
 use crate::task::TaskState;
 
 use super::Scheduler;
@@ -36,9 +36,6 @@ use super::state::State;
 /// [`Builder::kill_grace`](crate::Builder::kill_grace) is not longer: it may look seldom.
 pub const STRAY_GRACE: Duration = Duration::from_secs(1);
 
-/// How often the slots are looked through: twice, but for what a wild worker writes.
-const PASSES_MAX: usize = 64;
-
 /// A spawned task that runs although its root is over, or its parent is.
 #[derive(Clone, Copy, Debug)]
 pub struct Stray {
@@ -47,33 +44,23 @@ pub struct Stray {
     pub(super) at: Instant,
 }
 
-/// What a task and whatever it has spawned look like in their slots.
-#[derive(Clone, Copy)]
-struct Spawned {
-    hint: Hint,
-    root: Hint,
-    parent: Hint,
-    /// Who runs it, if it runs.
-    runner: Option<u32>,
-}
-
 impl Scheduler {
     /// The host's task `root` ends early, or is to: tells all that is part of it.
     pub(super) fn tell_kin(&self, root: Hint) {
-        self.tell_spawned(|spawned| spawned.root == root);
+        self.fold.tell_spawned(|spawned| spawned.root == root);
     }
 
     /// The host's task `root` has ended early: tells all that is part of it, and gives what
     /// of it runs a grace.
     #[cold]
     pub(super) fn end_kin(&self, state: &mut State, root: Hint) {
-        let running = self.tell_spawned(|spawned| spawned.root == root);
+        let running = self.fold.tell_spawned(|spawned| spawned.root == root);
         self.go_astray(state, running, |_| false);
     }
 
     /// Tells every spawned task.
     pub(super) fn tell_all_spawned(&self) {
-        self.tell_spawned(|_| true);
+        self.fold.tell_spawned(|_| true);
     }
 
     /// The worker dies whose executors `is_dead` says: the kin of what they run. Before any of
@@ -93,83 +80,17 @@ impl Scheduler {
             return;
         }
         let is_lost = |hint: Hint| lost.contains(&hint.pack());
-        let running = self.tell_spawned(|spawned| is_lost(spawned.root) || is_lost(spawned.parent));
+        let running = self
+            .fold
+            .tell_spawned(|spawned| is_lost(spawned.root) || is_lost(spawned.parent));
         self.go_astray(state, running, is_dead);
     }
 
     /// The spawned tasks that those executors run.
     fn run_by(&self, is_dead: impl Fn(u32) -> bool) -> Vec<u64> {
-        let open = self.open().into_iter();
+        let open = self.fold.spawned().into_iter();
         let theirs = open.filter(|spawned| spawned.runner.is_some_and(&is_dead));
         theirs.map(|spawned| spawned.hint.pack()).collect()
-    }
-
-    /// All spawned tasks that wait to be run, or run.
-    fn open(&self) -> Vec<Spawned> {
-        let shape = &self.fold.plan.shape;
-        let mut open = Vec::new();
-        for owner in 0..shape.executors() {
-            let start = shape.nest_start(owner);
-            for slot in start..start + self.fold.nest_used(owner) as u32 {
-                let word = self.fold.slots[slot as usize].word();
-                let runner = match TaskState::of(word) {
-                    Some(TaskState::Queued) => None,
-                    Some(TaskState::Running) => Some(word.owner),
-                    _ => continue,
-                };
-                let note = &self.fold.notes[slot as usize];
-                open.push(Spawned {
-                    hint: Hint {
-                        slot: SlotIndex(slot),
-                        generation: word.generation,
-                    },
-                    root: note.root(),
-                    parent: note.parent(),
-                    runner,
-                });
-            }
-        }
-        open
-    }
-
-    /// Tells those that `is_meant` names, and all below them, that they are to end; returns
-    /// those that run. The caller has told whoever is above them, or it is dead.
-    fn tell_spawned(&self, is_meant: impl Fn(&Spawned) -> bool) -> Vec<Spawned> {
-        let mut executors = 0..self.fold.plan.shape.executors();
-        if executors.all(|executor| self.fold.nest_used(executor) == 0) {
-            return Vec::new();
-        }
-        self.fold.header.cancels();
-        let mut told = HashSet::new();
-        for _ in 0..PASSES_MAX {
-            barrier::heavy();
-            let open = self.open();
-            let mut below: HashMap<u64, Vec<Hint>> = HashMap::new();
-            for spawned in &open {
-                let parent = spawned.parent.pack();
-                below.entry(parent).or_default().push(spawned.hint);
-            }
-            let known = told.len();
-            let seeds = open.iter().filter(|spawned| is_meant(spawned));
-            let mut next: Vec<Hint> = seeds.map(|spawned| spawned.hint).collect();
-            // Those below one that is known may be new.
-            let of_known = below.iter().filter(|(parent, _)| told.contains(*parent));
-            next.extend(of_known.flat_map(|(_, children)| children));
-            while let Some(hint) = next.pop() {
-                if told.insert(hint.pack()) {
-                    self.fold.notes[hint.slot.at()].cancel(hint.generation);
-                    next.extend(below.get(&hint.pack()).into_iter().flatten());
-                }
-            }
-            if told.len() == known {
-                let is_told = |spawned: &Spawned| told.contains(&spawned.hint.pack());
-                let is_running = |spawned: &Spawned| spawned.runner.is_some();
-                return (open.into_iter())
-                    .filter(|spawned| is_running(spawned) && is_told(spawned))
-                    .collect();
-            }
-        }
-        Vec::new()
     }
 
     /// Gives what runs and was told a grace; but for what the dead run.
@@ -199,7 +120,9 @@ impl Scheduler {
             return Vec::new();
         }
         let over: HashSet<u64> = due.iter().map(|stray| stray.hint.pack()).collect();
-        let mut below = self.tell_spawned(|spawned| over.contains(&spawned.parent.pack()));
+        let mut below = self
+            .fold
+            .tell_spawned(|spawned| over.contains(&spawned.parent.pack()));
         below.retain(|spawned| !over.contains(&spawned.hint.pack()));
         self.go_astray(state, below, |_| false);
         let overdue = due.into_iter().filter_map(|Stray { hint, .. }| {

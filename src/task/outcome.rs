@@ -49,6 +49,11 @@ impl Outcome {
         matches!(self, Outcome::ReturnedErr | Outcome::MarkedErr)
     }
 
+    /// Whether a task that was told to end counts as cancelled if it ends so.
+    pub fn is_end_of_cancelled(self) -> bool {
+        self.is_err() || self == Outcome::Lost
+    }
+
     /// Whether the last byte of the arguments, or of the value, says in which form they are.
     #[inline]
     pub fn is_marked(self) -> bool {

@@ -1,6 +1,7 @@
 //! A spawned task, as the task sees it that has spawned it.
 
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,17 +66,9 @@ where
     R: Serialize + DeserializeOwned,
 {
     let Some(nest) = Nest::here() else {
-        return Child {
-            nest: None,
-            task: 0,
-            types: PhantomData,
-        };
+        return Child::nobody(NOT_THERE);
     };
-    nest.submit::<F, A, R, _>(args, |task| Child {
-        nest: Some(nest),
-        task: task.pack(),
-        types: PhantomData,
-    })
+    nest.submit::<F, A, R, _>(args, |task| Child::new(nest, task))
 }
 
 /// A task that was spawned by a task; see [`spawn`].
@@ -103,10 +96,15 @@ where
 pub struct Child<R> {
     /// Whose child it is; `None` outside of tasks, and once it was joined.
     nest: Option<&'static Nest>,
-    /// Which one: its hint.
+    /// Which one: its hint. Of nobody: why.
     task: u64,
     types: PhantomData<*const R>,
 }
+
+/// Instead of a hint: it was never spawned.
+const NOT_THERE: u64 = 0;
+/// Instead of a hint: its outcome was taken.
+const TAKEN: u64 = 1;
 
 // As with the host's handles: two registers.
 const _: () = assert!(size_of::<Child<()>>() == 16);
@@ -147,7 +145,7 @@ impl<R: DeserializeOwned> Child<R> {
     /// ```
     pub fn join(mut self) -> Result<R, TaskError> {
         let Some(nest) = self.nest.take() else {
-            return Err(Nest::missing());
+            return Err(self.why_not());
         };
         if !nest.is_here() {
             return Err(TaskError::Forked);
@@ -161,7 +159,189 @@ impl<R: DeserializeOwned> Child<R> {
         if outcome == Outcome::Value && buffers.is_empty() {
             return decode(payload.bytes(), false).map_err(undecodable::<R>);
         }
-        decode_any(outcome, payload, buffers)
+        decode_any(nest, child, outcome, payload, buffers)
+    }
+
+    /// Waits at most `timeout`; `None` when the task has not ended by then (it goes on, and can
+    /// be joined again).
+    ///
+    /// If nobody has begun the task it is run here, as by [`Child::join`], and that is not
+    /// cut short: the time is for what others run. To leave it to them altogether, look by
+    /// [`Child::try_join`], which runs nothing.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let parent = |(): ()| {
+    ///     let mut child = pinfold::spawn(|n: u32| n + 1, 1);
+    ///     loop {
+    ///         match child.join_timeout(Duration::from_secs(1)) {
+    ///             Some(value) => return value.unwrap(),
+    ///             None => pinfold::context().report_progress(0.5, "waiting").unwrap(),
+    ///         }
+    ///     }
+    /// };
+    /// assert_eq!(rt.spawn(parent, ()).join()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<R, TaskError>> {
+        let deadline = Instant::now().checked_add(timeout);
+        let is_over = match self.here() {
+            Some((nest, child)) => nest.wait_until(child, deadline),
+            None => true,
+        };
+        is_over.then(|| self.take())
+    }
+
+    /// The outcome, if the task has ended; never waits, and never runs it. As long as nobody
+    /// else has time for it, it has not begun: whoever looks again and again sleeps in between,
+    /// or calls [`Child::join_timeout`] in the end.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let parent = |(): ()| {
+    ///     let mut child = pinfold::spawn(|n: u32| n + 1, 1);
+    ///     let early = child.try_join(); // the only worker is busy: with this
+    ///     (early.is_none(), child.join().unwrap())
+    /// };
+    /// assert_eq!(rt.spawn(parent, ()).join()?, (true, 2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn try_join(&mut self) -> Option<Result<R, TaskError>> {
+        self.is_finished().then(|| self.take())
+    }
+
+    /// The outcome of one that has ended, which this is no more.
+    fn take(&mut self) -> Result<R, TaskError> {
+        match self.nest {
+            Some(_) => std::mem::replace(self, Child::nobody(TAKEN)).join(),
+            None => Err(self.why_not()),
+        }
+    }
+
+    /// Waits for every task; the outcomes are in the order of the children. What nobody has
+    /// begun is run here, the last one first.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// use pinfold::Child;
+    /// let parent = |numbers: Vec<u64>| {
+    ///     let children = numbers.iter().map(|n| pinfold::spawn(|n: u64| n * n, *n));
+    ///     let squares = Child::join_all(children);
+    ///     squares.into_iter().map(Result::unwrap).collect::<Vec<u64>>()
+    /// };
+    /// assert_eq!(rt.spawn(parent, vec![1, 2, 3]).join()?, [1, 4, 9]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn join_all(children: impl IntoIterator<Item = Child<R>>) -> Vec<Result<R, TaskError>> {
+        let children: Vec<_> = children.into_iter().collect();
+        let mut outcomes: Vec<_> = children.into_iter().rev().map(Child::join).collect();
+        outcomes.reverse();
+        outcomes
+    }
+}
+
+impl<R> Child<R> {
+    #[inline]
+    pub(super) fn new(nest: &'static Nest, task: Hint) -> Self {
+        Child {
+            nest: Some(nest),
+            task: task.pack(),
+            types: PhantomData,
+        }
+    }
+
+    /// That of no task.
+    fn nobody(why: u64) -> Self {
+        Child {
+            nest: None,
+            task: why,
+            types: PhantomData,
+        }
+    }
+
+    /// That of no task, because there is none here.
+    pub(super) fn missing() -> Self {
+        Self::nobody(NOT_THERE)
+    }
+
+    /// Whether there is one.
+    #[inline]
+    pub(super) fn is_there(&self) -> bool {
+        self.nest.is_some()
+    }
+
+    /// Whose it is, and which.
+    fn here(&self) -> Option<(&'static Nest, Hint)> {
+        let nest = self.nest.filter(|nest| nest.is_here())?;
+        Some((nest, Hint::unpack(self.task)))
+    }
+
+    #[cold]
+    fn why_not(&self) -> TaskError {
+        match self.task {
+            TAKEN => TaskError::AlreadyJoined,
+            _ => Nest::missing(),
+        }
+    }
+
+    /// Whether the task has ended, with a value or without.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let parent = |(): ()| {
+    ///     let child = pinfold::spawn(|n: u32| n + 1, 1);
+    ///     let before = child.is_finished();
+    ///     child.cancel();
+    ///     (before, child.is_finished())
+    /// };
+    /// assert_eq!(rt.spawn(parent, ()).join()?, (false, true));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        self.here().is_none_or(|(nest, child)| !nest.is_open(child))
+    }
+
+    /// Cancels the task, and all that it has spawned, wherever they run: what nobody has begun
+    /// never runs, and what runs hears of it by
+    /// [`Context::is_cancelled`](crate::Context::is_cancelled). The outcome is
+    /// [`TaskError::Cancelled`], unless the task ends with a value all the same that is no
+    /// `Err`.
+    ///
+    /// One that does not listen goes on until it has ended: nobody kills its worker for it.
+    /// Only the task of the host that all these are part of can have a limit that does
+    /// ([`Task::hard_deadline`](crate::Task::hard_deadline),
+    /// [`Handle::cancel_within`](crate::Handle::cancel_within)), and then takes them with it.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let parent = |(): ()| {
+    ///     let child = pinfold::spawn(|n: u32| n + 1, 1);
+    ///     child.cancel();
+    ///     child.join() == Err(pinfold::TaskError::Cancelled)
+    /// };
+    /// assert!(rt.spawn(parent, ()).join()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel(&self) {
+        if let Some((nest, child)) = self.here() {
+            nest.cancel(&[child]);
+        }
     }
 }
 
@@ -169,6 +349,8 @@ impl<R: DeserializeOwned> Child<R> {
 #[cold]
 #[inline(never)]
 fn decode_any<R: DeserializeOwned>(
+    nest: &Nest,
+    child: Hint,
     outcome: Outcome,
     payload: Payload,
     buffers: Vec<Transfer>,
@@ -179,7 +361,9 @@ fn decode_any<R: DeserializeOwned>(
         parcels: 0,
         buffers,
     };
-    value_of(finished, "")?.decode().map_err(undecodable::<R>)
+    let value = value_of(finished, "");
+    nest.was_joined(child, value.as_ref().err());
+    value?.decode().map_err(undecodable::<R>)
 }
 
 /// The value of a child that is run elsewhere, or was, or has more than a few bytes.
@@ -191,24 +375,32 @@ fn wait<R: DeserializeOwned>(nest: &Nest, child: Hint) -> Result<R, TaskError> {
         return decode(&bytes[..len], false).map_err(undecodable::<R>);
     }
     let name = nest.name(child).unwrap_or_default();
-    let finished = value_of(nest.wait(child)?, name)?;
-    finished.decode().map_err(undecodable::<R>)
+    let value = (nest.wait(child)).and_then(|finished| value_of(finished, name));
+    nest.was_joined(child, value.as_ref().err());
+    value?.decode().map_err(undecodable::<R>)
 }
 
 /// What has come of the run of a function of that name, if it has a value.
 #[cold]
-fn value_of(finished: Finished, name: &'static str) -> Result<Finished, TaskError> {
-    match finished.outcome {
-        outcome if outcome.is_value() => Ok(finished),
-        Outcome::Lost => Err(TaskError::WorkerDied {
+pub(super) fn value_of(finished: Finished, name: &'static str) -> Result<Finished, TaskError> {
+    error_of(&finished, name).map_or(Ok(finished), Err)
+}
+
+/// Why there is none.
+#[cold]
+pub(super) fn error_of(finished: &Finished, name: &'static str) -> Option<TaskError> {
+    let error = match finished.outcome {
+        outcome if outcome.is_value() => return None,
+        Outcome::Lost => TaskError::WorkerDied {
             task: name,
             name: None,
             death: postcard::from_bytes(finished.payload.bytes()).unwrap_or(Death::Unknown),
             last_words: None,
-        }),
-        Outcome::Cancelled => Err(TaskError::Cancelled),
-        outcome => Err(TaskError::of_run(outcome, finished.payload.bytes())),
-    }
+        },
+        Outcome::Cancelled => TaskError::Cancelled,
+        outcome => TaskError::of_run(outcome, finished.payload.bytes()),
+    };
+    Some(error)
 }
 
 #[cold]

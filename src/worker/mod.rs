@@ -17,9 +17,11 @@
 mod child;
 mod context;
 mod executor;
+mod family;
 mod find;
 mod idle;
 mod info;
+mod join;
 mod linger;
 mod logs;
 mod nest;
@@ -27,6 +29,7 @@ mod own;
 mod panics;
 mod run;
 mod runner;
+mod scope;
 mod spawn;
 mod stack;
 mod tell;
@@ -55,6 +58,8 @@ use crate::task::{FunctionId, Functions, Kept};
 pub use child::{Child, spawn};
 pub use context::{Cancelled, Context, ProgressError, context, current_task};
 pub use info::{TaskInfo, task_info, task_name, traceparent};
+pub use join::join;
+pub use scope::{TaskScope, scope, scope_collect};
 
 use executor::Executor;
 use nest::Nest;

@@ -37,8 +37,9 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::ring::steal;
 use crate::sys::barrier;
-use crate::task::{Entry, Finished, Note, Slot, TaskState};
+use crate::task::{Entry, Finished, Note, Outcome, Slot, TaskState};
 
+use super::family::Watched;
 use super::find::is_worth_waking;
 use super::idle::SPIN;
 use super::own::Owns;
@@ -46,7 +47,7 @@ use super::runner::{Runner, Scratch};
 use super::stack::Stack;
 
 /// How long a sleeper trusts that it will be woken: who should may have been stopped.
-const TRUST: Duration = Duration::from_secs(1);
+pub(super) const TRUST: Duration = Duration::from_secs(1);
 
 /// Bytes of a result that is read straight from its slot.
 pub(super) const SMALL: usize = 24;
@@ -77,7 +78,9 @@ pub struct Nest {
     /// Slots of which nobody wants the result.
     forsaken: RefCell<Vec<Hint>>,
     /// Children that are in no slot, or no more.
-    aside: RefCell<HashMap<u64, Aside>>,
+    pub(super) aside: RefCell<HashMap<u64, Aside>>,
+    /// Children that a scope waits for.
+    pub(super) watched: RefCell<HashMap<u64, Watched>>,
     /// How many never were.
     slotless: Cell<u64>,
     #[expect(clippy::vec_box, reason = "they are taken and put back for each task")]
@@ -89,9 +92,20 @@ pub struct Nest {
 
 /// What has come of a child whose slot was needed for another; or why it cannot be had.
 #[derive(Debug)]
-struct Aside {
-    entry: Option<Entry>,
-    finished: Result<Finished, TaskError>,
+pub(super) struct Aside {
+    pub entry: Option<Entry>,
+    pub finished: Result<Finished, TaskError>,
+}
+
+/// How it stands with what is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stands {
+    /// It has ended.
+    Over,
+    /// Nobody has begun this.
+    Queued(Hint),
+    /// Others run it.
+    Elsewhere,
 }
 
 impl Nest {
@@ -146,6 +160,7 @@ impl Nest {
             owns,
             forsaken: RefCell::new(forsaken),
             aside: RefCell::default(),
+            watched: RefCell::default(),
             slotless: Cell::new(0),
             scratches: RefCell::default(),
             stack,
@@ -194,9 +209,14 @@ impl Nest {
         }
     }
 
-    fn state(&self, child: Hint) -> Option<TaskState> {
+    pub(super) fn state(&self, child: Hint) -> Option<TaskState> {
         let word = self.cells[self.place(child)?].word();
         TaskState::of(word).filter(|_| word.generation == child.generation)
+    }
+
+    /// Whether a child was itself told to end.
+    fn was_told(&self, place: usize, generation: Generation) -> bool {
+        self.runner.fold.header.has_cancelled() && self.notes[place].is_cancelled(generation)
     }
 
     /// Whether `tidy` would find anything.
@@ -281,7 +301,7 @@ impl Nest {
     }
 
     /// Takes what has come of a child out of its slot.
-    fn collect(&self, child: Hint) -> Result<Finished, TaskError> {
+    pub(super) fn collect(&self, child: Hint) -> Result<Finished, TaskError> {
         let corrupted = |what: &str| TaskError::Corrupted {
             message: what.into(),
         };
@@ -289,13 +309,18 @@ impl Nest {
         let place = self.place(child).filter(is_there);
         let place = place.ok_or_else(|| corrupted("a spawned task has no slot"))?;
         let holds = self.owns.let_go(place);
+        let was_told = self.was_told(place, child.generation);
         let finished = if self.state(child) == Some(TaskState::Done) {
             Finished::take(&self.cells[place], child.slot, &self.runner.pool, &holds)
         } else {
             Err("the slot of a spawned task says that it was never spawned")
         };
         self.free(place, child.generation);
-        finished.map_err(corrupted)
+        let mut finished = finished.map_err(corrupted)?;
+        if was_told && finished.outcome.is_end_of_cancelled() {
+            finished.outcome = Outcome::Cancelled;
+        }
+        Ok(finished)
     }
 
     /// The task of this generation in this slot is over.
@@ -449,45 +474,55 @@ impl Nest {
     }
 
     fn wait_for(&self, child: Hint) {
+        self.wait_while(|| self.stands(child));
+    }
+
+    /// How it stands with a child.
+    #[inline]
+    pub(super) fn stands(&self, child: Hint) -> Stands {
+        match self.state(child) {
+            Some(TaskState::Queued) => Stands::Queued(child),
+            Some(TaskState::Running | TaskState::Waiting) => Stands::Elsewhere,
+            // It may have been moved while others ran on top of us. The other states are
+            // none of a spawned task.
+            Some(TaskState::Done | TaskState::Free | TaskState::Pending | TaskState::Finishing)
+            | None => Stands::Over,
+        }
+    }
+
+    /// Waits until what `look` looks at is over: runs it, or others, or sleeps. Returns a child
+    /// that nobody can claim, if there is one: its word is spoilt.
+    pub(super) fn wait_while(&self, look: impl Fn() -> Stands) -> Option<Hint> {
         let bell = &self.runner.record().bell;
         let (crowd, me) = (&self.runner.fold.crowd, self.runner.me.0);
         let mut was_asleep = false;
         // By somebody who has offered a task.
         let mut was_called = false;
-        loop {
-            match self.state(child) {
-                Some(TaskState::Done) => break,
-                Some(TaskState::Queued) => {
-                    let ran = self.run_here(child, self.runner.me.0 as usize);
-                    if !ran && self.state(child) == Some(TaskState::Queued) {
-                        // Nobody can claim it: its word is spoilt.
-                        break;
+        let spoilt = loop {
+            match look() {
+                Stands::Over => break None,
+                Stands::Queued(child) => {
+                    if !self.runs_queued(child) {
+                        break Some(child);
                     }
                 }
-                Some(TaskState::Running | TaskState::Waiting) => {
+                Stands::Elsewhere => {
                     if self.help(was_called) {
                         was_called = false;
                         continue;
                     }
-                    if self.spin(child) {
+                    if self.spin(&look) {
                         continue;
                     }
                     let key = crowd.lie_down_to_help(me, bell);
                     was_asleep = true;
-                    let is_over = !matches!(
-                        self.state(child),
-                        Some(TaskState::Running | TaskState::Waiting)
-                    );
-                    if !is_over && !self.is_help_wanted() {
+                    if matches!(look(), Stands::Elsewhere) && !self.is_help_wanted() {
                         bell.wait(key, Some(Instant::now() + TRUST));
                     }
                     was_called |= crowd.get_up_from_help(me);
                 }
-                // It may have been moved while others ran on top of us. The other states are
-                // none of a spawned task.
-                Some(TaskState::Free | TaskState::Pending | TaskState::Finishing) | None => break,
             }
-        }
+        };
         if was_asleep {
             bell.cancel();
         }
@@ -495,15 +530,23 @@ impl Nest {
             barrier::light();
             self.runner.fold.wake_for_spawned(self.runner.me);
         }
+        spoilt
     }
 
-    /// Others' tasks are often short: looks a little before it sleeps. True when the
-    /// child has ended, or there may be something to help with.
-    fn spin(&self, child: Hint) -> bool {
+    /// Runs a child that was queued a moment ago, if it is still to be had. False: nobody can
+    /// claim it.
+    pub(super) fn runs_queued(&self, child: Hint) -> bool {
+        self.run_here(child, self.runner.me.0 as usize)
+            || self.state(child) != Some(TaskState::Queued)
+    }
+
+    /// Others' tasks are often short: looks a little before it sleeps. True when there is
+    /// something to do: with what is waited for, or to help with.
+    fn spin(&self, look: impl Fn() -> Stands) -> bool {
         let start = Instant::now();
         loop {
             for _ in 0..32 {
-                if self.state(child) == Some(TaskState::Done) || self.is_help_wanted() {
+                if !matches!(look(), Stands::Elsewhere) || self.is_help_wanted() {
                     return true;
                 }
                 std::hint::spin_loop();
@@ -524,6 +567,9 @@ impl Nest {
 
     /// Nobody will ask for this child's outcome.
     pub(super) fn forsake(&self, child: Hint) {
+        if self.is_left_to_scope(child) {
+            return;
+        }
         let aside = self.aside.borrow_mut().remove(&child.pack());
         if aside.is_none() {
             self.forsaken.borrow_mut().push(child);

@@ -435,6 +435,26 @@ impl Runner {
         outcome
     }
 
+    /// What a call on this stack counts as that was no task, and has panicked.
+    #[cold]
+    pub(super) fn panicked(&self, panic: Caught) -> Finished {
+        let (mut payload, mut buffers) = (Payload::new(), Vec::new());
+        let mut call = Call {
+            arguments: &[],
+            is_marked: false,
+            incoming: &mut Vec::new(),
+            result: &mut payload,
+            outgoing: &mut buffers,
+        };
+        self.note_panic(panic, &mut call);
+        Finished {
+            outcome: Outcome::Panicked,
+            payload,
+            parcels: 0,
+            buffers,
+        }
+    }
+
     #[cold]
     fn note_panic(&self, panic: Caught, call: &mut Call<'_>) {
         let record = self.record();

@@ -6,6 +6,7 @@ mod after;
 mod api;
 mod bad_input;
 mod callbacks;
+mod children;
 mod constants;
 mod control;
 mod death;

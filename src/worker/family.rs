@@ -1,0 +1,246 @@
+//! Children that are cancelled, looked at, or waited for together.
+//!
+//! A scope's children are *watched*: the scope hears of the end of each, whoever takes its
+//! outcome. All of it is this executor's own memory, like the handles: if it dies, so does the
+//! scope, and its children are the kin of one that died (`src/scheduler/kin.rs`).
+//!
+//! ```text
+//!   spawned ──▶ watched ──joined──────────────▶ the scope is told why there is no value
+//!                  │ └────handle dropped──────▶ the scope alone waits; nobody wants the value
+//!                  └──────scope sees its end──▶ put aside for the handle, or dropped
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::error::TaskError;
+use crate::prim::Hint;
+use crate::task::TaskState;
+
+use super::child::error_of;
+use super::nest::{Aside, Nest, Stands, TRUST};
+
+/// The children of one scope.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// Whether the first error cancels the rest.
+    stops: bool,
+    is_cancelled: Cell<bool>,
+    /// So many were spawned.
+    spawned: Cell<usize>,
+    /// Those whose end was not seen yet.
+    open: RefCell<Vec<Hint>>,
+    /// Of which child, and what.
+    errors: RefCell<Vec<(usize, TaskError)>>,
+}
+
+/// A child of a scope.
+#[derive(Debug)]
+pub(super) struct Watched {
+    family: Rc<Family>,
+    number: usize,
+    /// Nobody wants its value.
+    is_dropped: bool,
+}
+
+impl Family {
+    /// Of nobody yet.
+    pub fn new(stops: bool) -> Rc<Self> {
+        Rc::new(Family {
+            stops,
+            is_cancelled: Cell::new(false),
+            spawned: Cell::new(0),
+            open: RefCell::default(),
+            errors: RefCell::default(),
+        })
+    }
+
+    /// Whether no more are accepted.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.get()
+    }
+
+    /// The number of the next child.
+    pub fn next(&self) -> usize {
+        self.spawned.replace(self.spawned.get() + 1)
+    }
+
+    /// Notes why a child has no value. That it was cancelled somebody wanted.
+    pub fn fail(&self, number: usize, error: TaskError) {
+        if error != TaskError::Cancelled {
+            self.errors.borrow_mut().push((number, error));
+        }
+    }
+
+    /// All that was noted.
+    pub fn take_errors(&self) -> Vec<(usize, TaskError)> {
+        self.errors.take()
+    }
+}
+
+impl Nest {
+    /// Whether a child is still to end.
+    pub(super) fn is_open(&self, child: Hint) -> bool {
+        !matches!(self.stands(child), Stands::Over)
+    }
+
+    /// Tells children of this executor, and all below them, that they are to end. What nobody
+    /// has begun ends here, unrun.
+    pub(super) fn cancel(&self, children: &[Hint]) {
+        let open = children.iter().filter(|child| self.is_open(**child));
+        let open: HashSet<u64> = open.map(|child| child.pack()).collect();
+        if open.is_empty() {
+            return;
+        }
+        let fold = &self.runner.fold;
+        fold.tell_spawned(|spawned| open.contains(&spawned.hint.pack()));
+        for child in open.into_iter().map(Hint::unpack) {
+            if self.state(child) == Some(TaskState::Queued) {
+                self.runs_queued(child);
+            }
+        }
+    }
+
+    /// Waits for a child until `deadline`, and runs it here if nobody has begun it, but nothing
+    /// else. False: it has not ended.
+    pub(super) fn wait_until(&self, child: Hint, deadline: Option<Instant>) -> bool {
+        let bell = &self.runner.record().bell;
+        let is_over = loop {
+            match self.stands(child) {
+                Stands::Over => break true,
+                // Whoever joins is told if nobody can claim it.
+                Stands::Queued(child) if !self.runs_queued(child) => break true,
+                Stands::Queued(_) => {}
+                Stands::Elsewhere => {
+                    let now = Instant::now();
+                    if deadline.is_some_and(|deadline| deadline <= now) {
+                        break false;
+                    }
+                    let key = bell.prepare();
+                    if matches!(self.stands(child), Stands::Elsewhere) {
+                        let trust = now + TRUST;
+                        let until = deadline.map_or(trust, |deadline| deadline.min(trust));
+                        bell.wait(key, Some(until));
+                    }
+                }
+            }
+        };
+        bell.cancel();
+        is_over
+    }
+
+    /// The scope waits for this child from now on.
+    pub(super) fn watch(&self, family: &Rc<Family>, child: Hint) {
+        let watched = Watched {
+            family: Rc::clone(family),
+            number: family.next(),
+            is_dropped: false,
+        };
+        self.watched.borrow_mut().insert(child.pack(), watched);
+        family.open.borrow_mut().push(child);
+    }
+
+    /// The handle of a child is gone. True: a scope waits for it.
+    pub(super) fn is_left_to_scope(&self, child: Hint) -> bool {
+        let mut watched = self.watched.borrow_mut();
+        if watched.is_empty() {
+            return false;
+        }
+        let watched = watched.get_mut(&child.pack());
+        watched.map(|watched| watched.is_dropped = true).is_some()
+    }
+
+    /// The outcome of a child was taken, which had this error.
+    pub(super) fn was_joined(&self, child: Hint, error: Option<&TaskError>) {
+        if self.watched.borrow().is_empty() {
+            return;
+        }
+        let watched = self.watched.borrow_mut().remove(&child.pack());
+        if let Some((watched, error)) = watched.zip(error) {
+            watched.family.fail(watched.number, error.clone());
+            self.stop_if_failed(&watched.family);
+        }
+    }
+
+    fn stop_if_failed(&self, family: &Family) {
+        if family.stops && !family.is_cancelled() && !family.errors.borrow().is_empty() {
+            self.cancel_family(family);
+        }
+    }
+
+    /// Cancels what is left of a scope, which accepts no more.
+    pub(super) fn cancel_family(&self, family: &Family) {
+        family.is_cancelled.set(true);
+        let open = family.open.borrow().clone();
+        self.cancel(&open);
+    }
+
+    /// Looks who of a scope's children has ended.
+    pub(super) fn look_after(&self, family: &Family) {
+        let (open, over): (Vec<Hint>, Vec<Hint>) =
+            (family.open.take().into_iter()).partition(|child| self.is_open(*child));
+        *family.open.borrow_mut() = open;
+        over.into_iter().for_each(|child| self.see_end(child));
+        self.stop_if_failed(family);
+    }
+
+    /// A child has ended: its scope is told, and its slot is free. Whoever has its handle finds
+    /// the outcome aside.
+    fn see_end(&self, child: Hint) {
+        let watched = self.watched.borrow_mut().remove(&child.pack());
+        let Some(watched) = watched else {
+            return; // it was joined
+        };
+        let name = self.name(child).unwrap_or_default();
+        let known = self.aside.borrow_mut().remove(&child.pack());
+        let is_in_slot = |place| self.owns.is_of(place, child.generation);
+        let aside = match known {
+            Some(aside) => aside,
+            None if self.place(child).is_some_and(is_in_slot) => Aside {
+                entry: self.place(child).and_then(|at| self.owns.entries[at].get()),
+                finished: self.collect(child),
+            },
+            // It was joined, and had a value.
+            None => return,
+        };
+        let error = match &aside.finished {
+            Ok(finished) => error_of(finished, name),
+            Err(error) => Some(error.clone()),
+        };
+        if let Some(error) = error {
+            watched.family.fail(watched.number, error);
+        }
+        if !watched.is_dropped {
+            self.aside.borrow_mut().insert(child.pack(), aside);
+        }
+    }
+
+    /// Waits until all children of a scope have ended.
+    pub(super) fn finish(&self, family: &Family) {
+        loop {
+            self.look_after(family);
+            let open = family.open.borrow().clone();
+            if open.is_empty() {
+                return;
+            }
+            // The last one first: those that were spawned first others find first.
+            let look = || {
+                let mut queued = None;
+                for child in open.iter().rev() {
+                    match self.stands(*child) {
+                        Stands::Over => return Stands::Over,
+                        Stands::Queued(child) => queued = queued.or(Some(child)),
+                        Stands::Elsewhere => {}
+                    }
+                }
+                queued.map_or(Stands::Elsewhere, Stands::Queued)
+            };
+            if let Some(spoilt) = self.wait_while(look) {
+                family.open.borrow_mut().retain(|child| *child != spoilt);
+                self.see_end(spoilt);
+            }
+        }
+    }
+}
