@@ -18,7 +18,7 @@
 //!
 //! | zone | written by | read by |
 //! | --- | --- | --- |
-//! | header | host | all |
+//! | header | host; `cancels` also by who cancels a child | all |
 //! | searching, sleeping | each executor its own bit; a waker moves it | submitters |
 //! | executor record | its executor (bell: whoever rings) | host, thieves |
 //! | lane, one per priority but the normal one | tail: host; head: any executor | |

@@ -20,7 +20,8 @@
 //! sees that it was told, and passes it on. The same for each that is told here, until nobody
 //! new is found. And whoever claims looks afterwards whether it was told: a child that is still
 //! queued after the barrier never runs. What somebody has begun before its parent passed it on
-//! is found when the time of the parent is over ([`Scheduler::strays_due`]), if not before.
+//! is found when the time of the parent is over ([`Scheduler::strays_due`]), if not before. The
+//! steps themselves are in `src/layout/kin.rs`: a task takes them too, to cancel a child.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

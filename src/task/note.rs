@@ -8,7 +8,8 @@
 //!   |       | parent   |      |          |          |                       |
 //!   +-------+----------+------+----------+----------+-----------------------+
 //!
-//!   asked      47 … 8 generation          7 … 0  flags          by the host
+//!   asked      47 … 8 generation          7 … 0  flags          by the host; that a spawned
+//!              task is cancelled, also by its parent, or whoever is above that
 //!   deadline   ns of the monotonic clock                        by the host
 //!   parent     of a spawned task, which has no deadline of its own: hint of the task
 //!              that has spawned it
@@ -83,7 +84,7 @@ impl Note {
         asked >> 8 == generation.raw() && asked & flag != 0
     }
 
-    /// The task is to end: by the host; of a spawned one, also by who spawns it.
+    /// The task is to end: by the host; of a spawned one, also by who spawns or cancels it.
     pub fn cancel(&self, generation: Generation) {
         self.ask(generation, CANCEL);
     }

@@ -21,11 +21,17 @@ use super::nest::Nest;
 /// What a task may be, and how arguments and results travel, is as for
 /// [`Runtime::spawn`](crate::Runtime::spawn). It is run at most once.
 ///
+/// It is for the thread that the task runs on: on another one that the task has started it is
+/// [`TaskError::NotInTask`], as outside of tasks.
+///
+/// Of two things at a time there is [`join`](crate::join()), of many that all end before the
+/// task goes on [`scope`](crate::scope()).
+///
 /// # What it has of its parent
 ///
 /// It is part of the host's task that its parent is part of: its root.
 ///
-/// - *Cancellation.* If the root is [cancelled](crate::Handle::cancel) or its
+/// - *Cancellation.* Its parent may cancel it ([`Child::cancel`]). If the root is [cancelled](crate::Handle::cancel) or its
 ///   [hard deadline](crate::Task::hard_deadline) passes, or if the root or the parent dies with
 ///   its worker, the task is to end too: not begun, it never runs; running, it hears of it by
 ///   [`Context::is_cancelled`](crate::Context::is_cancelled), wherever it runs, detached or

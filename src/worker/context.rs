@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use crate::prim::{Hint, TaskId};
 use crate::sys::{barrier, clock};
 
+use super::handed::ContextHandle;
 use super::nest::Nest;
+use super::runner::Runner;
 use super::worker_state;
 
 /// The task was cancelled; [`Context::check`] says so.
@@ -48,7 +50,8 @@ pub struct ProgressError {
 /// The task that runs on this thread, as it sees itself; made by [`context`].
 ///
 /// Outside of a task (in the host, or on another thread that a task has started) there
-/// is none: nothing is cancelled, there is no deadline, and progress goes nowhere.
+/// is none: nothing is cancelled, there is no deadline, and progress goes nowhere. For other
+/// threads of the task there is [`Context::handle`].
 ///
 /// ```
 /// # pinfold::test_setup!();
@@ -124,9 +127,8 @@ impl Context {
     /// assert!(!pinfold::context().is_cancelled()); // in the host
     /// ```
     pub fn is_cancelled(self) -> bool {
-        self.running().is_some_and(|(nest, hint)| {
-            nest.runner.is_cancelled(hint) || nest.runner.is_left_behind(hint)
-        })
+        self.running()
+            .is_some_and(|(nest, hint)| nest.runner.is_to_end(hint))
     }
 
     /// For `?`: an error if the task was cancelled.
@@ -212,15 +214,40 @@ impl Context {
         let Some((nest, hint)) = self.running() else {
             return Ok(());
         };
-        let runner = nest.runner;
-        let note = &runner.fold.notes[hint.slot.at()];
-        note.report(hint.generation, fraction, message);
-        if note.is_listening(hint.generation) {
-            // The host, before it sleeps, passes the heavy barrier.
-            barrier::light();
-            runner.fold.host_bell.ring();
+        if nest.runner.has_any_handed()
+            && let Some(handed) = nest.handed(hint)
+        {
+            // Other threads may be about to report too.
+            let _writing = handed.lock();
+            report(nest.runner, hint, fraction, message);
+        } else {
+            report(nest.runner, hint, fraction, message);
         }
         Ok(())
+    }
+
+    /// The same for other threads, which the task has started, or which work for it: see
+    /// [`ContextHandle`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let work = |(): ()| {
+    ///     let ctx = pinfold::context().handle();
+    ///     let other = std::thread::spawn(move || {
+    ///         ctx.report_progress(0.5, "half").unwrap();
+    ///         ctx.task()
+    ///     });
+    ///     other.join().unwrap() == pinfold::current_task()
+    /// };
+    /// assert!(rt.spawn(work, ()).join()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn handle(self) -> ContextHandle {
+        self.running()
+            .map_or_else(ContextHandle::of_none, |(nest, hint)| nest.hand(hint))
     }
 
     /// What `worker_init` made in this worker: see
@@ -231,5 +258,16 @@ impl Context {
     /// ```
     pub fn state<T: Any + Send + Sync>(self) -> Option<&'static T> {
         worker_state::<T>()
+    }
+}
+
+/// Says beside the slot of `task`, which runs, how far it is. One at a time.
+pub(super) fn report(runner: &Runner, task: Hint, fraction: f64, message: &str) {
+    let note = &runner.fold.notes[task.slot.at()];
+    note.report(task.generation, fraction, message);
+    if note.is_listening(task.generation) {
+        // The host, before it sleeps, passes the heavy barrier.
+        barrier::light();
+        runner.fold.host_bell.ring();
     }
 }

@@ -19,6 +19,8 @@ mod context;
 mod executor;
 mod family;
 mod find;
+mod handed;
+mod heard;
 mod idle;
 mod info;
 mod join;
@@ -57,6 +59,7 @@ use crate::task::{FunctionId, Functions, Kept};
 
 pub use child::{Child, spawn};
 pub use context::{Cancelled, Context, ProgressError, context, current_task};
+pub use handed::ContextHandle;
 pub use info::{TaskInfo, task_info, task_name, traceparent};
 pub use join::join;
 pub use scope::{TaskScope, scope, scope_collect};

@@ -41,6 +41,7 @@ use crate::task::{Entry, Finished, Note, Outcome, Slot, TaskState};
 
 use super::family::Watched;
 use super::find::is_worth_waking;
+use super::handed::Handed;
 use super::idle::SPIN;
 use super::own::Owns;
 use super::runner::{Runner, Scratch};
@@ -81,6 +82,8 @@ pub struct Nest {
     pub(super) aside: RefCell<HashMap<u64, Aside>>,
     /// Children that a scope waits for.
     pub(super) watched: RefCell<HashMap<u64, Watched>>,
+    /// Of the tasks on this stack that have handed their context to other threads.
+    pub(super) handed: RefCell<Vec<Arc<Handed>>>,
     /// How many never were.
     slotless: Cell<u64>,
     #[expect(clippy::vec_box, reason = "they are taken and put back for each task")]
@@ -161,6 +164,7 @@ impl Nest {
             forsaken: RefCell::new(forsaken),
             aside: RefCell::default(),
             watched: RefCell::default(),
+            handed: RefCell::default(),
             slotless: Cell::new(0),
             scratches: RefCell::default(),
             stack,

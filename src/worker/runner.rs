@@ -1,7 +1,7 @@
 //! Running one task: claim its slot, call its function, leave the result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::background::{Caught, discard};
 use crate::layout::{ExecutorRecord, Fold, Measured};
@@ -32,7 +32,9 @@ pub struct Runner {
     pub(super) is_profiling: bool,
     /// While a spawned task runs: the hint of the host's task that it is part of. This
     /// process's own: not what deaths are counted by.
-    root: AtomicU64,
+    pub(super) root: AtomicU64,
+    /// Whether a task that runs has handed its context to other threads.
+    pub(super) has_handed: AtomicBool,
 }
 
 /// Memory that is used again for each task.
@@ -74,6 +76,7 @@ impl Runner {
             home: Home::here(),
             is_profiling,
             root: AtomicU64::new(0),
+            has_handed: AtomicBool::new(false),
         }
     }
 
@@ -143,52 +146,6 @@ impl Runner {
         is_there.then_some(hint)
     }
 
-    /// While a spawned task runs: the hint of the host's task that it is part of; not checked.
-    #[inline]
-    pub(super) fn root(&self) -> u64 {
-        // Relaxed: this thread's own word.
-        self.root.load(Ordering::Relaxed)
-    }
-
-    /// What runs here from now on is part of this one.
-    #[inline]
-    pub(super) fn set_root(&self, root: u64) {
-        // Relaxed: as above.
-        self.root.store(root, Ordering::Relaxed);
-    }
-
-    pub(super) fn root_of(&self, hint: Hint) -> Option<Hint> {
-        let shape = &self.fold.plan.shape;
-        if hint.slot.0 < shape.host_slots() {
-            return Some(hint);
-        }
-        let root = self.fold.notes.get(hint.slot.at())?.root();
-        (root.slot.0 < shape.host_slots()).then_some(root)
-    }
-
-    /// Whether the task of `hint` was told to end, or the task of the host that it is part of.
-    #[inline]
-    pub(super) fn is_cancelled(&self, hint: Hint) -> bool {
-        self.fold.header.has_cancelled() && self.is_told(hint)
-    }
-
-    /// Its own note counts as well as its root's: that may have ended, and its slot may have
-    /// another task (`scheduler/kin.rs`).
-    #[inline(never)]
-    fn is_told(&self, hint: Hint) -> bool {
-        let is_told = |hint: Hint| {
-            let note = self.fold.notes.get(hint.slot.at());
-            note.is_some_and(|note| note.is_cancelled(hint.generation))
-        };
-        is_told(hint) || self.root_of(hint).is_some_and(is_told)
-    }
-
-    /// Whether everything stops, and `hint` is a spawned task: all that are waited for have
-    /// ended by then, so this one was detached.
-    pub(super) fn is_left_behind(&self, hint: Hint) -> bool {
-        self.fold.header.is_stopping() && hint.slot.0 >= self.fold.plan.shape.host_slots()
-    }
-
     /// The task that this executor is in the middle of, if any.
     pub(super) fn running(&self) -> Option<(Hint, Head)> {
         let doing = &self.record().doing;
@@ -253,6 +210,7 @@ impl Runner {
         } else {
             self.run_unmeasured(hint, from, scratch)
         };
+        self.wind_up(hint);
         if let Some(ready) = ready.filter(|_| is_followed) {
             self.tell(hint, ready, &mut ran);
         }

@@ -38,7 +38,11 @@ impl Runner {
     /// When the task of the host that `hint` is part of should have ended: by its deadlines,
     /// and by its limit on running time.
     pub(super) fn deadline(&self, hint: Hint) -> Option<u64> {
-        let root = self.root_of(hint)?;
+        self.deadline_of(self.root_of(hint)?)
+    }
+
+    /// When this task of the host should have ended.
+    pub(super) fn deadline_of(&self, root: Hint) -> Option<u64> {
         let note = &self.fold.notes[root.slot.at()];
         let by_limit = note.has_run_limit(root.generation);
         let line = self.fold.measures.get(root.slot.at()).filter(|_| by_limit);

@@ -8,6 +8,7 @@ mod bad_input;
 mod callbacks;
 mod children;
 mod constants;
+mod contexts;
 mod control;
 mod death;
 mod graphs;

@@ -1,0 +1,89 @@
+//! What a task that runs hears: whose it is, whether it is to end, and by when.
+
+use crate::prim::Hint;
+use crate::prim::atomic::Ordering;
+
+use super::nest::Nest;
+use super::runner::Runner;
+
+impl Runner {
+    /// While a spawned task runs: the hint of the host's task that it is part of; not checked.
+    #[inline]
+    pub(super) fn root(&self) -> u64 {
+        // Relaxed: this thread's own word.
+        self.root.load(Ordering::Relaxed)
+    }
+
+    /// What runs here from now on is part of this one.
+    #[inline]
+    pub(super) fn set_root(&self, root: u64) {
+        // Relaxed: as above.
+        self.root.store(root, Ordering::Relaxed);
+    }
+
+    /// From now on, whether a task that runs has handed its context to other threads.
+    pub(super) fn has_handed(&self, any: bool) {
+        // Relaxed: this thread's own word.
+        self.has_handed.store(any, Ordering::Relaxed);
+    }
+
+    /// Whether a task that runs has done so.
+    #[inline]
+    pub(super) fn has_any_handed(&self) -> bool {
+        // Relaxed: as above.
+        self.has_handed.load(Ordering::Relaxed)
+    }
+
+    /// The task of `hint` has run, and nothing says so yet: what it has given to others ends.
+    #[inline]
+    pub(super) fn wind_up(&self, hint: Hint) {
+        if self.has_any_handed() {
+            end_handles(hint);
+        }
+    }
+
+    pub(super) fn root_of(&self, hint: Hint) -> Option<Hint> {
+        let shape = &self.fold.plan.shape;
+        if hint.slot.0 < shape.host_slots() {
+            return Some(hint);
+        }
+        let root = self.fold.notes.get(hint.slot.at())?.root();
+        (root.slot.0 < shape.host_slots()).then_some(root)
+    }
+
+    /// Whether the task of `hint` was told to end, or the task of the host that it is part of.
+    #[inline]
+    pub(super) fn is_cancelled(&self, hint: Hint) -> bool {
+        self.fold.header.has_cancelled() && self.is_told(hint)
+    }
+
+    /// Its own note counts as well as its root's: that may have ended, and its slot may have
+    /// another task (`scheduler/kin.rs`).
+    #[inline(never)]
+    fn is_told(&self, hint: Hint) -> bool {
+        let is_told = |hint: Hint| {
+            let note = self.fold.notes.get(hint.slot.at());
+            note.is_some_and(|note| note.is_cancelled(hint.generation))
+        };
+        is_told(hint) || self.root_of(hint).is_some_and(is_told)
+    }
+
+    /// Whether everything stops, and `hint` is a spawned task: all that are waited for have
+    /// ended by then, so this one was detached.
+    pub(super) fn is_left_behind(&self, hint: Hint) -> bool {
+        self.fold.header.is_stopping() && hint.slot.0 >= self.fold.plan.shape.host_slots()
+    }
+
+    /// Whether the task of `hint`, which runs, is to end for any reason.
+    pub(super) fn is_to_end(&self, hint: Hint) -> bool {
+        self.is_cancelled(hint) || self.is_left_behind(hint)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn end_handles(task: Hint) {
+    if let Some(nest) = Nest::here() {
+        nest.end_handles(task);
+    }
+}
