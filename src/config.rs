@@ -1,11 +1,12 @@
 //! A runtime's settings: one plain struct, checked once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::StartError;
 use crate::layout::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
 use crate::sys::limits;
-use crate::task::{Init, Orphans};
+use crate::task::{ExecutorInit, Init, Orphans};
 use crate::topology;
 
 /// When [`Runtime::shutdown`](crate::Runtime::shutdown) ends what is in flight.
@@ -50,6 +51,11 @@ pub(crate) struct Config {
     pub queue_capacity: usize,
     pub on_drop: Shutdown,
     pub worker_init: Option<Init>,
+    /// What that is called with, encoded; or why it cannot be.
+    pub init_args: Option<Result<Arc<[u8]>, String>>,
+    pub executor_init: Option<ExecutorInit>,
+    /// Whoever starts it wants to hear of the first start of each worker.
+    pub is_checked: bool,
     pub start_attempts: u32,
     pub worker_init_timeout: Duration,
     pub kill_grace: Duration,
@@ -76,6 +82,9 @@ impl Default for Config {
             queue_capacity: 8192,
             on_drop: Shutdown::DrainFor(Duration::from_secs(5)),
             worker_init: None,
+            init_args: None,
+            executor_init: None,
+            is_checked: false,
             start_attempts: 10,
             worker_init_timeout: Duration::from_secs(120),
             kill_grace: Duration::ZERO,

@@ -58,7 +58,11 @@ pub enum StartError {
         "the function given to `worker_init` is not part of the main program (a shared library's?)"
     )]
     ForeignInit,
-    /// A worker could not be forked.
+    /// What `worker_init_with` was given as arguments does not travel.
+    #[error("the arguments of `worker_init_with` cannot be sent to the workers: {0}")]
+    InitArguments(String),
+    /// A worker could not be forked, or, with [`start_checked`](crate::Builder::start_checked),
+    /// ended before it had begun to work.
     #[error("worker {worker} could not be started: {reason}")]
     Worker {
         /// Which.

@@ -102,7 +102,7 @@ pub use scheduler::{
 pub use task::{Constant, ConstantError, Orphans};
 #[cfg(not(loom))]
 pub use worker::{
-    Cancelled, Child, Context, ContextHandle, ProgressError, TaskInfo, TaskScope, alloc, context,
-    current_task, join, scope, scope_collect, spawn, task_info, task_name, traceparent,
-    worker_state,
+    Cancelled, Child, Context, ContextHandle, ProgressError, StateError, TaskInfo, TaskScope,
+    alloc, context, current_task, join, scope, scope_collect, spawn, task_info, task_name,
+    traceparent, worker_state,
 };

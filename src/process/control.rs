@@ -26,6 +26,8 @@ pub struct WorkerOrder {
     pub allowed_cpus: u32,
     /// What it calls before it works: a function's name, if any.
     pub init: Option<u32>,
+    /// What each of its executors calls after that, if anything.
+    pub executor_init: Option<u32>,
     /// How often it shows that it lives, in ms; 0: never.
     pub beat_ms: u64,
     /// Whether it measures each task.
@@ -58,7 +60,8 @@ impl WorkerOrder {
 pub enum ToZygote {
     /// The first message; carries the memory file, the lifeline, one that is closed when the
     /// host has ended, the socket for log events if any are wanted, the real standard error if
-    /// there is one, and the working directory if the surroundings say so.
+    /// there is one, the working directory if the surroundings say so, and the arguments of the
+    /// workers' init if there are any.
     Hello {
         /// The host's build.
         build: BuildId,
@@ -74,6 +77,8 @@ pub enum ToZygote {
         surroundings: Told,
         /// Whether the programs that its workers start end with them.
         ends_programs: bool,
+        /// How many bytes the arguments of the workers' init are, if it has any.
+        init_args: Option<u64>,
     },
     /// Fork a worker.
     Spawn(WorkerOrder),

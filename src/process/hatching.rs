@@ -10,7 +10,9 @@ use nix::errno::Errno;
 use crate::layout::Fold;
 use crate::prim::Death;
 use crate::sys::calls::{errno_of, refused};
-use crate::sys::{Held, Lifeline, TextFile, barrier, fds, pidfd, reap, socket, stderr, title};
+use crate::sys::{
+    Held, Lifeline, TextFile, barrier, fds, hand_over, pidfd, reap, socket, stderr, title,
+};
 
 use super::control::{ENV, FromZygote, ToZygote, receive, send};
 use super::hello::{Words, ZygoteError, ended};
@@ -165,7 +167,9 @@ impl Hatching {
             log_level: logs.map_or(0, |logs| number_of(logs.level().into())),
             surroundings: host.surroundings.told(),
             ends_programs: host.ends_programs,
+            init_args: host.init_args.as_ref().map(|args| args.len() as u64),
         };
+        let init_args = host.init_args.as_deref().map(hand_over).transpose()?;
         let real_stderr = stderr();
         let segment = fold.segment().fd();
         let segment = segment.map_err(refused("fstat", "to see that the segment is still open"))?;
@@ -173,6 +177,7 @@ impl Hatching {
         with.extend(logs.map(AsFd::as_fd));
         with.extend(real_stderr.as_ref().map(AsFd::as_fd));
         with.extend(host.surroundings.directory());
+        with.extend(init_args.as_ref().map(AsFd::as_fd));
         match send(&hatching.socket, &hello, &with) {
             // One that has ended may have said why.
             Err(error) if !matches!(errno_of(&error), Errno::EPIPE | Errno::ECONNRESET) => {

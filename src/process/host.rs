@@ -30,6 +30,8 @@ pub struct Introduction {
     pub surroundings: Arc<Surroundings>,
     /// Whether the programs that workers start end with them.
     pub ends_programs: bool,
+    /// What the workers' init is called with, encoded; every zygote has it, for all its workers.
+    pub init_args: Option<Arc<[u8]>>,
 }
 
 /// What the zygote says.

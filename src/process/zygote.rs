@@ -16,7 +16,7 @@ use crate::shm::Segment;
 use crate::sys::calls::{self, again, refused};
 use crate::sys::{
     BuildId, Forked, Lifeline, SingleThreaded, TextFile, affinity, exit_now, fds, pidfd,
-    privileges, restore_stderr, signals, socket, stderr, title,
+    privileges, restore_stderr, signals, socket, stderr, take_over, title,
 };
 
 use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send};
@@ -33,6 +33,8 @@ pub struct WorkerStart {
     pub fold: Fold,
     /// Where its log events go, if anybody wants them.
     pub logs: Option<LogWriter>,
+    /// What its init is called with, encoded.
+    pub init_args: &'static [u8],
     orders: Orders,
     real_stderr: Option<OwnedFd>,
 }
@@ -157,6 +159,7 @@ fn serve(
         lifeline,
         presence,
         logs,
+        init_args,
     }) = handshake(socket, build)?
     else {
         return Ok(());
@@ -168,6 +171,7 @@ fn serve(
         lifeline,
         presence,
         logs,
+        init_args,
         zygote: getpid().as_raw(),
         ends_programs,
         alone: SingleThreaded::prove(),
@@ -214,6 +218,7 @@ struct Agreed {
     lifeline: Lifeline,
     presence: OwnedFd,
     logs: Option<LogWriter>,
+    init_args: &'static [u8],
 }
 
 /// Agrees with the host on build and layout, and attaches to the segment: workers
@@ -234,6 +239,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         log_level,
         surroundings,
         ends_programs,
+        init_args,
     } = message
     else {
         return refuse("the first message was not a hello");
@@ -262,6 +268,12 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         }
         Err(error) => return refuse(&error.to_string()),
     };
+    let init_args = match (init_args, fds.len()) {
+        (None, _) => &[][..],
+        // Workers inherit it.
+        (Some(len), 1..) => Vec::leak(take_over(fds.remove(fds.len() - 1), len)?),
+        (Some(_), 0) => return refuse("too few descriptors have arrived (`ulimit -n`?)"),
+    };
     let directory = fds.pop_if(|_| surroundings.has_directory);
     surroundings.apply(directory.as_ref());
     // Until now it was kept for the host, in case we did not come so far.
@@ -277,6 +289,7 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         lifeline,
         presence,
         logs,
+        init_args,
     }))
 }
 
@@ -289,6 +302,7 @@ pub(super) struct Nest {
     /// The other end is open for as long as the host lives.
     presence: OwnedFd,
     logs: Option<LogWriter>,
+    init_args: &'static [u8],
     zygote: i32,
     /// Whether each worker leads a process group, which ends with it.
     pub(super) ends_programs: bool,
@@ -403,6 +417,7 @@ impl Nest {
             expedited: self.expedited,
             fold: self.fold.clone(),
             logs: self.logs.clone(),
+            init_args: self.init_args,
             orders,
             real_stderr,
         }) {}

@@ -1,13 +1,12 @@
 //! Settings, and the order of a start.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, Shutdown};
 use crate::error::StartError;
 use crate::process::Role;
-use crate::task::{Orphans, init_of};
+use crate::task::Orphans;
 
 use super::Runtime;
 use super::core::Core;
@@ -32,7 +31,7 @@ use super::founder::{Founder, system};
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing runs before `start`"]
 pub struct Builder {
-    config: Config,
+    pub(super) config: Config,
 }
 
 impl Builder {
@@ -149,88 +148,6 @@ impl Builder {
     /// ```
     pub fn on_drop(mut self, how: Shutdown) -> Self {
         self.config.on_drop = how;
-        self
-    }
-
-    /// What each worker does once, before its first task: open a model, a connection.
-    /// Tasks reach what it returns by [`worker_state`](crate::worker_state). `f` is a
-    /// function item or a closure that captures nothing. A worker whose init fails,
-    /// panics or dies counts as one that could not be started
-    /// ([`Builder::start_attempts`]). When a worker ends in order, what `f` returned is
-    /// dropped; see [`worker_state`](crate::worker_state).
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let rt = pinfold::Runtime::builder()
-    ///     .workers(1)
-    ///     .worker_init(|| std::fs::read_to_string("/proc/self/comm"))
-    ///     .start()?;
-    /// let known = rt.spawn(|(): ()| pinfold::worker_state::<String>().is_some(), ());
-    /// assert_eq!(known.join()?, true);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn worker_init<F, T, E>(mut self, _: F) -> Self
-    where
-        F: Fn() -> Result<T, E> + Copy + Send + 'static,
-        T: Send + Sync + 'static,
-        E: Display,
-    {
-        self.config.worker_init = Some(init_of::<F, T, E>());
-        self
-    }
-
-    /// How often in a row workers may end before they have begun to work, 1 to 1000.
-    /// Default 10. Between attempts the runtime waits, from 10 ms to 10 s
-    /// (exponential back-off; 5 s for ten in all). If by then no worker has begun, every task
-    /// ends with [`TaskError::NoWorkers`](crate::TaskError::NoWorkers), which carries what the
-    /// last worker wrote to its standard error, or the limit that is in the way; and so does each
-    /// that is submitted. The same holds if the process that makes workers cannot be started.
-    ///
-    /// The runtime goes on trying, with one worker at a time: at first after 100 ms, then less and
-    /// less often, down to every 10 s, but 1 s after the last attempt if a task was refused
-    /// meanwhile. When one has begun, all is as before.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let rt = pinfold::Runtime::builder()
-    ///     .workers(1)
-    ///     .worker_init(|| -> Result<(), &str> { Err("no model here") })
-    ///     .start_attempts(2)
-    ///     .start()?;
-    /// let error = rt.spawn(|n: u32| n, 1).join().unwrap_err();
-    /// assert!(error.to_string().contains("no model here"), "{error}");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn start_attempts(mut self, attempts: u32) -> Self {
-        self.config.start_attempts = attempts;
-        self
-    }
-
-    /// How long a worker may take from its start until it works, which is mostly how long
-    /// [`worker_init`](Builder::worker_init) takes: from 10 ms to a day. Default: 2 minutes. A
-    /// worker that takes longer is killed, and counts as one whose start came to nothing
-    /// ([`start_attempts`](Builder::start_attempts)).
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let rt = pinfold::Runtime::builder()
-    ///     .workers(1)
-    ///     .worker_init(|| -> Result<(), &str> { loop { std::thread::park() } })
-    ///     .worker_init_timeout(std::time::Duration::from_millis(50))
-    ///     .start_attempts(1)
-    ///     .start()?;
-    /// let error = rt.spawn(|n: u32| n, 1).join().unwrap_err();
-    /// assert!(error.to_string().contains("had not begun to work within 50ms"), "{error}");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn worker_init_timeout(mut self, limit: Duration) -> Self {
-        self.config.worker_init_timeout = limit;
         self
     }
 

@@ -37,6 +37,7 @@ pub struct Founder {
     logs: Option<LogThread>,
     surroundings: Arc<Surroundings>,
     ends_programs: bool,
+    init_args: Option<Arc<[u8]>>,
     orphans: Orphans,
     profile: Option<Arc<Book>>,
 }
@@ -113,6 +114,15 @@ impl Founder {
                 None => return Err(StartError::ForeignInit),
             },
         };
+        let executor_init = match config.executor_init {
+            None => None,
+            Some(init) => match functions.executor_init_id(init) {
+                Some(id) => Some(id),
+                None => return Err(StartError::ForeignInit),
+            },
+        };
+        let init_args = config.init_args.clone().transpose();
+        let init_args = init_args.map_err(StartError::InitArguments)?;
         let cpus = topology::allowed_cpus();
         let allowed_cpus = cpus.len();
         // With two CPUs there is nothing to choose, and reading the machine takes
@@ -128,6 +138,7 @@ impl Founder {
             grace: config.kill_grace,
             heartbeat: config.heartbeat,
             spares: config.spares as u32,
+            is_checked: config.is_checked,
         };
         let mut orders = orders(shape, &topology, config.pin, allowed_cpus);
         // A keeper takes one of the processes that may be.
@@ -139,6 +150,7 @@ impl Founder {
             order.keeper = has_keepers;
             order.stack_size = config.stack_size as u64;
             order.init = init.map(|FunctionId(id)| id);
+            order.executor_init = executor_init.map(|FunctionId(id)| id);
             order.beat_ms = config
                 .heartbeat
                 .map_or(0, |threshold| (threshold / BEATS).as_millis().max(1) as u64);
@@ -168,6 +180,7 @@ impl Founder {
             logs,
             surroundings: Arc::new(Surroundings::now()),
             ends_programs: config.end_programs,
+            init_args,
             orphans: config.orphans,
             profile: config.profile.then(Arc::default),
         })
@@ -211,6 +224,7 @@ impl Founder {
                 logs: self.logs.as_ref().map(|logs| logs.writer().clone()),
                 surroundings: Arc::clone(&self.surroundings),
                 ends_programs: self.ends_programs,
+                init_args: self.init_args.clone(),
             },
             self.orders.clone(),
             self.settings,
@@ -279,6 +293,7 @@ fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<W
                 victims,
                 allowed_cpus: allowed as u32,
                 init: None,
+                executor_init: None,
                 beat_ms: 0,
                 keeper: false,
                 stack_size: 0,

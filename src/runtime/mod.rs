@@ -18,6 +18,7 @@ mod future;
 mod gather;
 mod grain;
 mod handle;
+mod inits;
 mod map;
 mod memo;
 mod race;

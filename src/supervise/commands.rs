@@ -19,6 +19,8 @@ struct Told {
     stop: Option<Stop>,
     workers: Vec<WorkerInfo>,
     restarts: u64,
+    /// Workers that have ended before they had begun, and how, the first time.
+    failed_starts: Vec<(u32, String)>,
 }
 
 /// How the workers are to end.
@@ -92,6 +94,19 @@ impl Commands {
     /// How often any worker was started again.
     pub fn restarts(&self) -> u64 {
         self.shared().restarts
+    }
+
+    /// Which workers have ended before they had begun, and how, the first time; the first one
+    /// first. Known if it was asked for at the start.
+    pub fn failed_starts(&self) -> Vec<(u32, String)> {
+        self.shared().failed_starts.clone()
+    }
+
+    pub(super) fn start_failed(&self, worker: u32, why: &str) {
+        let failed = &mut self.shared().failed_starts;
+        if failed.iter().all(|(known, _)| *known != worker) {
+            failed.push((worker, why.to_owned()));
+        }
     }
 
     pub(super) fn set_pid(&self, worker: u32, pid: i32) {

@@ -17,6 +17,8 @@ pub const LATER: Duration = Duration::from_millis(2);
 /// What there is to do with a status.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
+    /// Which worker it was.
+    pub worker: u32,
     /// The process ended before it had begun to work.
     pub is_failed_start: bool,
     /// Why it was ended then, if we have ended it.

@@ -84,6 +84,8 @@ pub struct Settings {
     pub heartbeat: Option<Duration>,
     /// Processes that wait to become a worker.
     pub spares: u32,
+    /// Somebody waits for the first start of each worker, and wants to hear why it fails.
+    pub is_checked: bool,
 }
 
 /// Why the supervisor's loop has ended. No process of the fold is left.

@@ -13,6 +13,7 @@ pub mod fds;
 mod fork;
 #[cfg(not(loom))]
 pub mod futex;
+mod handed;
 mod held;
 #[cfg(not(loom))]
 mod home;
@@ -44,6 +45,7 @@ pub use executable::{BuildId, Executable, loader};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
 pub use fork::{Forked, OnlyThese, SingleThreaded, exit_now, other_threads};
+pub use handed::{hand_over, take_over};
 pub use held::{Bell, Held, wait_any_of_ours};
 #[cfg(not(loom))]
 pub use home::Home;

@@ -16,7 +16,7 @@ use super::fds::above_standard;
 /// The longest message, in bytes.
 pub const MESSAGE_MAX: usize = 16 * 1024;
 /// The most descriptors one message carries.
-pub const FDS_MAX: usize = 6;
+pub const FDS_MAX: usize = 7;
 
 /// Two connected ends that keep message boundaries, both close-on-exec.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {

@@ -68,6 +68,7 @@ pub struct Gate<C> {
 const SEAL: u64 = 0x9d1c_6c0b_f27a_53e4;
 const TASK: u64 = 1;
 const INIT: u64 = 2;
+const EXECUTOR_INIT: u64 = 3;
 
 /// Decodes, calls, encodes.
 pub type Run = fn(&mut Call<'_>) -> Outcome;
@@ -167,10 +168,14 @@ fn say<F, T>(result: &mut Payload, fault: &Fault, outcome: Outcome) -> Outcome {
 /// What a worker keeps for its tasks.
 pub type WorkerState = Box<dyn Any + Send + Sync>;
 
-/// Makes a worker's state, or says why it cannot.
-pub type MakeState = fn() -> Result<WorkerState, String>;
+/// Makes a worker's state of the encoded arguments, or says why it cannot.
+pub type MakeState = fn(&[u8]) -> Result<WorkerState, String>;
+/// Makes an executor's own state, or says why it cannot.
+pub type MakeOwn = fn() -> Result<Box<dyn Any>, String>;
 /// The gate of a worker's init.
 pub type Init = &'static Gate<MakeState>;
+/// The gate of an executor's init.
+pub type ExecutorInit = &'static Gate<MakeOwn>;
 
 impl<F, T, E> Of<F, T, E>
 where
@@ -182,6 +187,35 @@ where
         seal: SEAL,
         kind: INIT,
         call: init::<F, T, E>,
+        name: std::any::type_name::<F>,
+    };
+}
+
+impl<F, T, E> Of<F, T, E>
+where
+    F: Fn() -> Result<T, E> + 'static,
+    T: 'static,
+    E: std::fmt::Display,
+{
+    const EXECUTOR_INIT: Gate<MakeOwn> = Gate {
+        seal: SEAL,
+        kind: EXECUTOR_INIT,
+        call: executor_init::<F, T, E>,
+        name: std::any::type_name::<F>,
+    };
+}
+
+impl<F, A, T, E> Of<F, A, (T, E)>
+where
+    F: Fn(A) -> Result<T, E> + 'static,
+    A: DeserializeOwned,
+    T: Send + Sync + 'static,
+    E: std::fmt::Display,
+{
+    const INIT_WITH: Gate<MakeState> = Gate {
+        seal: SEAL,
+        kind: INIT,
+        call: init_with::<F, A, T, E>,
         name: std::any::type_name::<F>,
     };
 }
@@ -203,10 +237,96 @@ where
     const { &Of::<F, T, E>::INIT }
 }
 
-fn init<F, T, E>() -> Result<WorkerState, String>
+fn init<F, T, E>(_: &[u8]) -> Result<WorkerState, String>
 where
     F: Fn() -> Result<T, E> + 'static,
     T: Send + Sync + 'static,
+    E: std::fmt::Display,
+{
+    // SAFETY: as in `entry`: F has no size, and the host was given a value of it.
+    let function = unsafe { NonNull::<F>::dangling().as_ref() };
+    match function() {
+        Ok(state) => Ok(Box::new(state)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The init of function type `F`, which is called with arguments.
+pub fn init_with_of<F, A, T, E>() -> Init
+where
+    F: Fn(A) -> Result<T, E> + 'static,
+    A: DeserializeOwned,
+    T: Send + Sync + 'static,
+    E: std::fmt::Display,
+{
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "this closure captures something, and `worker_init_with` runs in other processes: \
+             pass what it needs in its arguments"
+        );
+    }
+    const { &Of::<F, A, (T, E)>::INIT_WITH }
+}
+
+fn init_with<F, A, T, E>(args: &[u8]) -> Result<WorkerState, String>
+where
+    F: Fn(A) -> Result<T, E> + 'static,
+    A: DeserializeOwned,
+    T: Send + Sync + 'static,
+    E: std::fmt::Display,
+{
+    // As `init_args` has made them.
+    let (marked, bytes) = args.split_last().unwrap_or((&0, &[]));
+    let args = decoding(&mut Vec::new(), || decode::<A>(bytes, *marked != 0))
+        .map_err(|fault| untold::<A>(&fault, std::any::type_name::<F>()))?;
+    // SAFETY: as in `entry`: F has no size, and the host was given a value of it.
+    let function = unsafe { NonNull::<F>::dangling().as_ref() };
+    match function(args) {
+        Ok(state) => Ok(Box::new(state)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The arguments of an init, encoded; why they do not travel.
+pub fn init_args<A: Serialize + DeserializeOwned>(
+    args: &A,
+    function: &str,
+) -> Result<Vec<u8>, String> {
+    let mut payload = Payload::new();
+    let (encoded, buffers) = encoding(|| encode(args, &mut payload));
+    encoded.map_err(|fault| untold::<A>(&fault, function))?;
+    if !buffers.is_empty() {
+        return Err(
+            "a buffer or a constant is among them, which belongs to a runtime that runs".into(),
+        );
+    }
+    let mut bytes = payload.bytes().to_vec();
+    bytes.push(u8::from(payload.is_marked()));
+    Ok(bytes)
+}
+
+/// The executor's init of function type `F`.
+pub fn executor_init_of<F, T, E>() -> ExecutorInit
+where
+    F: Fn() -> Result<T, E> + 'static,
+    T: 'static,
+    E: std::fmt::Display,
+{
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "this closure captures something, and `executor_init` runs in other processes: \
+             have `worker_init_with` make a state of it, and ask for that by `worker_state`"
+        );
+    }
+    const { &Of::<F, T, E>::EXECUTOR_INIT }
+}
+
+fn executor_init<F, T, E>() -> Result<Box<dyn Any>, String>
+where
+    F: Fn() -> Result<T, E> + 'static,
+    T: 'static,
     E: std::fmt::Display,
 {
     // SAFETY: as in `entry`: F has no size, and the host was given a value of it.
@@ -251,6 +371,11 @@ impl Functions {
         self.id_of(init)
     }
 
+    /// The name of an executor's init; `None` if it is not in the same program.
+    pub fn executor_init_id(&self, init: ExecutorInit) -> Option<FunctionId> {
+        self.id_of(init)
+    }
+
     #[inline]
     fn id_of<C>(&self, gate: &'static Gate<C>) -> Option<FunctionId> {
         let address = std::ptr::from_ref(gate).addr();
@@ -290,6 +415,11 @@ impl Functions {
     /// The init of that name; `None` if there is none.
     pub fn init(&self, id: FunctionId) -> Option<MakeState> {
         Some(self.gate::<MakeState>(id, INIT)?.call)
+    }
+
+    /// The executor's init of that name; `None` if there is none.
+    pub fn executor_init(&self, id: FunctionId) -> Option<MakeOwn> {
+        Some(self.gate::<MakeOwn>(id, EXECUTOR_INIT)?.call)
     }
 
     /// The entry of that name; `None` if there is none.

@@ -50,7 +50,10 @@ pub use codec::{Fault, decode, drop_refused, encode, untold};
 pub use constant::{Constant, ConstantError, Home};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};
 pub use finished::Finished;
-pub use func::{Call, Entry, FunctionId, Functions, Init, Run, WorkerState, entry_of, init_of};
+pub use func::{
+    Call, Entry, ExecutorInit, FunctionId, Functions, Init, Run, WorkerState, entry_of,
+    executor_init_of, init_args, init_of, init_with_of,
+};
 pub use label::{Label, fault_of_traceparent};
 pub use note::{Note, Reported};
 pub use orphans::Orphans;

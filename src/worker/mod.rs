@@ -14,6 +14,7 @@
 //! An executor meets the host in shared memory only; this module and
 //! [`crate::scheduler`] never import each other.
 
+mod begin;
 mod child;
 mod context;
 mod executor;
@@ -54,9 +55,10 @@ use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
 use crate::sys::calls::explained_io;
 use crate::sys::signals::start_thread;
-use crate::sys::{Home, OnlyThese, affinity, barrier, exit_now, overflow, stdio, title};
-use crate::task::{FunctionId, Functions, Kept};
+use crate::sys::{OnlyThese, affinity, barrier, exit_now, overflow, stdio, title};
+use crate::task::{Functions, Kept};
 
+pub use begin::StateError;
 pub use child::{Child, spawn};
 pub use context::{Cancelled, Context, ProgressError, context, current_task};
 pub use handed::ContextHandle;
@@ -66,7 +68,6 @@ pub use scope::{TaskScope, scope, scope_collect};
 
 use executor::Executor;
 use nest::Nest;
-use panics::Said;
 use stack::Stack;
 
 /// The exit status of a worker whose own code failed (not a task's).
@@ -205,7 +206,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
         Stack::default().measure();
         beats = begin_to_beat(first, order, &fold);
         if let Some(id) = order.init {
-            let init = || init(functions, FunctionId(id), first);
+            let init = || begin::worker(functions, id, start.init_args, &fold, order);
             match &logs {
                 Some(logs) => dispatcher::with_default(logs, init),
                 None => init(),
@@ -216,19 +217,22 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
         // Unless the program's own code has installed a subscriber by now.
         let _ = dispatcher::set_global_default(logs);
     }
-    start.is_at_work();
     // None takes a task before all are there: that one may be missing ends them all.
     let all_there = Arc::new(Barrier::new(executors.len()));
+    let order = Arc::new(order.clone());
     let mut executors = executors.into_iter();
     let first = executors.next();
     let mut others = Vec::new();
     for executor in executors {
         let name = format!("pinfold-{}", executor.number());
         let all_there = Arc::clone(&all_there);
+        let (functions, fold, order) = (functions.clone(), fold.clone(), Arc::clone(&order));
         let spawned = std::thread::Builder::new()
             .name(name)
             .stack_size(usize::try_from(order.stack_size).unwrap_or_default())
             .spawn(move || {
+                panics::belongs_to(executor.number());
+                begin::executor(&functions, &fold, &order, executor.number());
                 all_there.wait();
                 live(executor);
             });
@@ -238,6 +242,8 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
         }
     }
     if let Some(first) = first {
+        begin::executor(functions, &fold, &order, first.number());
+        start.is_at_work();
         all_there.wait();
         live(first);
     }
@@ -290,45 +296,6 @@ fn warm_up(fold: &Fold, functions: &Functions) {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(HEAP_TO_COME)));
 }
 
-/// Makes the worker's state; without it the worker is of no use, and ends.
-fn init(functions: &Functions, id: FunctionId, first: &Executor) {
-    let words = &first.record().last_words;
-    let Some(init) = functions.init(id) else {
-        words.write(0, "its init is not a function of the program");
-        exit_now(BROKEN)
-    };
-    let home = Home::here();
-    let made = std::panic::catch_unwind(init);
-    if !home.is_here() {
-        runner::end_of_forked(made.is_ok());
-    }
-    match made {
-        Ok(Ok(state)) => {
-            STATE.keep(state);
-            // It may have caught a panic of its own.
-            words.clear();
-        }
-        Ok(Err(error)) => {
-            words.write(0, &format!("worker_init failed: {error}"));
-            exit_now(BROKEN)
-        }
-        Err(panic) => {
-            let said = panics::said(&*panic, first.record());
-            let Said {
-                message, location, ..
-            } = said;
-            words.write(
-                0,
-                &match &*location {
-                    "" => format!("worker_init panicked: {message}"),
-                    _ => format!("worker_init panicked at {location}: {message}"),
-                },
-            );
-            exit_now(BROKEN)
-        }
-    }
-}
-
 /// Starts the thread that shows that this process lives, if the order says so; whether it
 /// does.
 fn begin_to_beat(first: &Executor, order: &WorkerOrder, fold: &Fold) -> bool {
@@ -359,6 +326,7 @@ fn live(mut executor: Executor) {
     if lived.is_err() {
         exit_now(BROKEN);
     }
+    begin::drop_own();
 }
 
 fn executor_count(fold: &Fold) -> usize {

@@ -33,3 +33,4 @@ mod slow_sources;
 mod telemetry;
 mod told;
 mod tree;
+mod worker_state;

@@ -49,6 +49,7 @@ impl Supervisor {
         // Relaxed: it is dead. A number that is not true does no harm.
         let keeper = record.status.keeper.swap(0, Ordering::Relaxed) as i32;
         let mut expected = Expected {
+            worker: number,
             keeper,
             ..Expected::default()
         };
@@ -125,6 +126,9 @@ impl Supervisor {
             if let Some(said) = said.filter(|said| !said.trim().is_empty()) {
                 failure.push_str("; its last words: ");
                 failure.push_str(said.trim_end());
+            }
+            if self.settings.is_checked {
+                self.commands.start_failed(awaited.worker, &failure);
             }
             self.last_failure = failure.clone();
             background::log(move || tracing::warn!(pid, failure, "a worker ended at its start"));

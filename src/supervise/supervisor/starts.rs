@@ -61,7 +61,8 @@ impl Supervisor {
             let number = worker.order.worker;
             self.events.starting(number);
             let failures = worker.backoff.failures();
-            let capture = failures > 0 || self.settings.start_failures_max == 1 || is_outage;
+            let is_checked = self.settings.is_checked || self.settings.start_failures_max == 1;
+            let capture = failures > 0 || is_checked || is_outage;
             worker.order.capture_stderr = capture;
             room -= 1;
             match zygote.spawn(&worker.order) {
