@@ -37,7 +37,8 @@ fn a_worker_for_each_cpu() -> Habit {
             let builder = pinfold::Runtime::builder().memory_cap(64 << 20);
             let rt = builder.on_drop(Shutdown::Abort).start().unwrap();
             let cpus = std::thread::available_parallelism().unwrap().get();
-            assert_eq!(rt.stats().workers.len(), cpus);
+            // Of a quota that is no whole number Rust takes the smaller, the runtime the larger.
+            assert!((cpus..=cpus + 1).contains(&rt.stats().workers.len()));
         },
     )
 }

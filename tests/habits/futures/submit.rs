@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use pinfold::TaskError;
+use pinfold::{Constant, TaskError};
 use serde::{Deserialize, Serialize};
 
-use crate::habit::{ERROR, Habit, README, RUNTIME, differs, habits, same};
+use crate::habit::{AROUND, ERROR, Habit, README, RUNTIME, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -30,6 +30,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         the_environment_is_the_programs,
         the_directory_is_the_programs,
         a_large_argument,
+        partial_of_something_large,
     ]
 }
 
@@ -322,6 +323,22 @@ fn a_large_argument() -> Habit {
             let back = two().spawn(|bytes: Vec<u8>| bytes, bytes.clone()).join();
             assert!(back.as_ref() == Ok(&bytes));
             assert!(start.elapsed() < LONG);
+        },
+    )
+}
+
+fn partial_of_something_large() -> Habit {
+    differs(
+        "`partial(f, table)` pickles the table once for each call",
+        "a `Constant` of the runtime is encoded once, and decoded once in each worker that looks at it",
+        (AROUND, "and decoded once in each worker that looks at it"),
+        || {
+            let rt = two();
+            let table: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+            let table = rt.constant(table).unwrap();
+            let finds = |(table, at): (Constant<Vec<String>>, usize)| table[at].clone();
+            let found = rt.map(finds, (0..100).map(|n| (table.clone(), n)));
+            assert!(found.eq((0..100).map(|n| Ok(n.to_string()))));
         },
     )
 }

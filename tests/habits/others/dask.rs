@@ -1,6 +1,6 @@
 //! Dask's `Client`.
 
-use pinfold::{Memo, Priority, TaskError, gather, on_error};
+use pinfold::{Constant, Memo, Priority, TaskError, gather, on_error};
 
 use crate::habit::{HANDLE, Habit, Library, RUNTIME, SETTINGS, differs, habits, same};
 use crate::stage::*;
@@ -12,6 +12,7 @@ pub fn library() -> Library {
         first: "`client.submit(f, x)` is `rt.spawn(f, x)`; a graph is written with `spawn_after`.",
         habits: habits![
             futures_as_arguments,
+            scatter,
             gather_of_futures,
             gather_that_skips,
             the_same_call_twice,
@@ -43,6 +44,23 @@ fn futures_as_arguments() -> Habit {
                 .collect();
             let sums = pairs.into_iter().map(|it| it.join().unwrap());
             assert_eq!(sums.sum::<u64>(), 56);
+        },
+    )
+}
+
+fn scatter() -> Habit {
+    same(
+        "`client.scatter(value, broadcast=True)`, and then a future of it as argument",
+        "`rt.constant(value)?`, a clone of it as argument; it is dropped when nobody has it any more",
+        || {
+            let rt = two();
+            let blocks = rt.audit().blocks_shared;
+            let table = rt.constant((0..100).collect::<Vec<u64>>()).unwrap();
+            let at = |(table, n): (Constant<Vec<u64>>, usize)| table[n];
+            let all = rt.map(at, (0..100).map(|n| (table.clone(), n)));
+            assert_eq!(all.sum::<Result<u64, _>>(), Ok(4950));
+            drop(table);
+            until("nobody has it", || rt.audit().blocks_shared == blocks);
         },
     )
 }

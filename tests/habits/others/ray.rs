@@ -1,6 +1,6 @@
 //! Ray.
 
-use pinfold::{Shared, TaskError};
+use pinfold::{Constant, Shared, TaskError};
 
 use crate::habit::{Habit, Library, README, SETTINGS, differs, habits, same};
 use crate::stage::*;
@@ -18,6 +18,7 @@ pub fn library() -> Library {
             a_reference_that_has_failed,
             a_reference_that_is_read_twice,
             put,
+            put_of_any_value,
             cancel,
             cancel_by_force,
             cancel_of_children,
@@ -114,6 +115,23 @@ fn put() -> Habit {
             let looks = |(data, at): (Shared, usize)| data[at];
             let handles = (0..10).map(|n| rt.spawn(looks, (data.clone(), n)));
             assert!(pinfold::join_all(handles).into_iter().all(|it| it == Ok(9)));
+        },
+    )
+}
+
+fn put_of_any_value() -> Habit {
+    same(
+        "`ray.put(value)` of a large value: it is sent once, and any number of tasks have it",
+        "`rt.constant(value)?`",
+        || {
+            let rt = two();
+            let words = rt
+                .constant(vec!["one".to_owned(), "two".to_owned()])
+                .unwrap();
+            let counts = |words: Constant<Vec<String>>| words.len();
+            let handles = (0..10).map(|_| rt.spawn(counts, words.clone()));
+            assert!(pinfold::join_all(handles).into_iter().all(|it| it == Ok(2)));
+            assert_eq!(words[1], "two", "here too");
         },
     )
 }
