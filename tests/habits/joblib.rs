@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use pinfold::{Constant, Memo, Shared, on_error};
 
-use crate::habit::{BUILDER, Habit, Library, README, RUNTIME, TASK, differs, habits, same};
+use crate::habit::{
+    BUILDER, Habit, Library, README, RUNTIME, SETTINGS, TASK, differs, habits, same,
+};
 use crate::stage::*;
 
 pub fn libraries() -> Vec<Library> {
@@ -170,17 +172,27 @@ fn an_exception_as_a_value() -> Habit {
 fn a_timeout() -> Habit {
     differs(
         "`timeout=t`: a call that takes longer ends the whole `Parallel`",
-        "a task that is past its deadline ends with its worker; the others go on",
+        "`run_limit(t)`: it ends with its worker; the others go on",
         (
-            README,
-            "its worker is killed and replaced; `TaskError::DeadlineExceeded`; no other task pays for it",
+            SETTINGS,
+            "The task may run for `limit`, from when it begins; how long it waits does not count",
         ),
         || {
             let (rt, door) = (two(), Door::new());
             let beside = rt.spawn(wait_at, door.at("beside"));
             door.wait_for("beside");
-            let late = rt.task(deaf).hard_deadline(ms(50)).spawn(());
-            assert!(is_late(&late.join()));
+            let works = |n: u64| {
+                if n == 3 {
+                    deaf(())
+                }
+            };
+            let outcomes = rt.task(works).run_limit(ms(200)).map(0..20);
+            let late: Vec<usize> = (0..)
+                .zip(outcomes)
+                .filter(|(_, it)| is_late(it))
+                .map(|(n, _)| n)
+                .collect();
+            assert!(late.contains(&3), "{late:?}");
             door.open();
             assert!(beside.join().is_ok());
         },

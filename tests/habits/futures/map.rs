@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pinfold::{gather, on_error};
+
 use crate::habit::{Habit, RUNTIME, TASK, differs, habits, same};
 use crate::stage::*;
 
@@ -20,6 +22,8 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         chunksize,
         a_source_that_raises,
         two_maps_at_a_time,
+        run_in_executor,
+        gather_with_exceptions,
     ]
 }
 
@@ -212,6 +216,32 @@ fn two_maps_at_a_time() -> Habit {
             let rt = two();
             let (small, large) = (rt.map(double, 0..300), rt.map(inverse, 1..301));
             assert!(small.zip(large).all(|(a, b)| a.is_ok() && b.is_ok()));
+        },
+    )
+}
+
+fn run_in_executor() -> Habit {
+    same(
+        "`await loop.run_in_executor(pool, f, x)` of asyncio",
+        "`rt.spawn(f, x).await`, under any executor",
+        || {
+            let rt = two();
+            let both = async { (rt.spawn(double, 1).await, rt.spawn(double, 2).await) };
+            assert_eq!(block_on(both), (Ok(2), Ok(4)));
+        },
+    )
+}
+
+fn gather_with_exceptions() -> Habit {
+    same(
+        "`asyncio.gather(*fs, return_exceptions=True)`",
+        "`gather(handles, on_error::Keep)`, or `join_all(handles)`",
+        || {
+            let rt = two();
+            let handles = [1, 0].map(|n| rt.spawn(inverse, n));
+            let all = gather(handles, on_error::Keep);
+            assert_eq!(all[0], Ok(1000));
+            assert_eq!(panic_of(&all[1]), "attempt to divide by zero");
         },
     )
 }

@@ -15,9 +15,12 @@ pub fn library() -> Library {
                 `rt.spawn(f, x)`.",
         habits: habits![
             a_hard_time_limit,
+            a_time_limit_and_a_long_queue,
             a_soft_time_limit,
             expires,
             autoretry_with_backoff,
+            autoretry_for,
+            retry_of_what_took_too_long,
             retries_that_fail,
             acks_late,
             revoke,
@@ -32,14 +35,73 @@ pub fn library() -> Library {
 
 fn a_hard_time_limit() -> Habit {
     same(
-        "`time_limit`: the worker of a task that takes longer is killed, and replaced",
-        "`hard_deadline`, counted from when the task is queued",
+        "`time_limit`: the worker of a task that runs longer is killed, and replaced",
+        "`run_limit`; for a time that counts from the submission there is `hard_deadline`",
         || {
             let rt = one();
-            assert!(is_late(
-                &rt.task(deaf).hard_deadline(ms(50)).spawn(()).join()
-            ));
+            assert!(is_late(&rt.task(deaf).run_limit(ms(50)).spawn(()).join()));
             assert_eq!(rt.spawn(double, 4).join(), Ok(8));
+            let late = rt.task(deaf).hard_deadline(ms(50)).spawn(());
+            assert!(is_late(&late.join()));
+        },
+    )
+}
+
+fn a_time_limit_and_a_long_queue() -> Habit {
+    same(
+        "what waits in the queue uses up no `time_limit`",
+        "nor `run_limit`",
+        || {
+            let (rt, door) = (one(), Door::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let mut queued = rt.task(double).run_limit(ms(1000)).spawn(4);
+            assert!(
+                queued.join_timeout(ms(1100)).is_none(),
+                "its time has not begun"
+            );
+            door.open();
+            assert!(busy.join().is_ok());
+            assert!(queued.join().is_ok());
+        },
+    )
+}
+
+fn autoretry_for() -> Habit {
+    same(
+        "`autoretry_for=(ConnectionError,)`: only what is named is tried again",
+        "`retry_if(|outcome| …)`, of any outcome: a value, an `Err`, a panic, a passed limit, a death",
+        || {
+            let rt = one();
+            let before = rt.stats().tasks.repeated;
+            let curable = "7 is odd".to_owned();
+            let task = rt.task(half).retry(Retry::fixed(3, ms(0)));
+            let task = task.retry_if(move |outcome| *outcome == Ok(Err(curable.clone())));
+            assert!(task.spawn(7).join().unwrap().is_err());
+            assert!(task.spawn(9).join().unwrap().is_err());
+            assert_eq!(rt.stats().tasks.repeated, before + 2);
+        },
+    )
+}
+
+fn retry_of_what_took_too_long() -> Habit {
+    same(
+        "a task that has hit its time limit may be tried again",
+        "`retry_if` sees `TaskError::DeadlineExceeded`",
+        || {
+            let (rt, door) = (one(), Door::new());
+            let hangs_once = |(own, _): Place| {
+                if !own.exists() {
+                    std::fs::write(own, "").unwrap();
+                    deaf(());
+                }
+            };
+            let task = rt
+                .task(hangs_once)
+                .run_limit(ms(200))
+                .retry(Retry::fixed(9, ms(0)));
+            let task = task.retry_if(|outcome| is_late(outcome));
+            assert_eq!(task.spawn(door.at("it")).join(), Ok(()));
         },
     )
 }

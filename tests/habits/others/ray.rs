@@ -24,6 +24,7 @@ pub fn library() -> Library {
             cancel_of_children,
             max_retries,
             retry_exceptions,
+            retry_of_some_exceptions,
             remote_in_remote,
             num_cpus,
             an_actor,
@@ -224,6 +225,26 @@ fn retry_exceptions() -> Habit {
             );
             let again = task.retry(pinfold::Retry::fixed(2, ms(1)));
             assert_eq!(again.spawn(door.at("twice")).join(), Ok(Ok(())));
+        },
+    )
+}
+
+fn retry_of_some_exceptions() -> Habit {
+    same(
+        "`retry_exceptions=[Busy]` tries only those again; `max_retries` is for deaths",
+        "`retry_if` is asked of both",
+        || {
+            let (rt, door) = (one(), Door::new());
+            let first_dies = |(own, _): Place| {
+                let is_second = own.exists();
+                std::fs::write(own, "").unwrap();
+                if !is_second {
+                    std::process::abort();
+                }
+                Err::<(), _>("wrong".to_owned())
+            };
+            let task = rt.task(first_dies).retry_if(|outcome| has_died(outcome));
+            assert_eq!(task.spawn(door.at("it")).join(), Ok(Err("wrong".into())));
         },
     )
 }

@@ -342,11 +342,11 @@ fn timeout_of_no_time() -> Habit {
 fn timeout_that_ends_the_work() -> Habit {
     differs(
         "a timeout cannot end a blocking task",
-        "`hard_deadline` can: its worker is killed, and replaced",
-        (SETTINGS, "while it runs its worker is killed"),
+        "`run_limit` can: the worker is killed, and replaced",
+        (SETTINGS, "One that runs for longer ends with"),
         || {
             let rt = one();
-            let late = rt.task(deaf).hard_deadline(ms(50)).spawn(());
+            let late = rt.task(deaf).run_limit(ms(50)).spawn(());
             assert!(is_late(&block_on(late)));
             assert_eq!(rt.spawn(double, 4).join(), Ok(8));
         },
