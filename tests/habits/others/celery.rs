@@ -100,7 +100,7 @@ fn retry_of_what_took_too_long() -> Habit {
                 .task(hangs_once)
                 .run_limit(ms(200))
                 .retry(Retry::fixed(9, ms(0)));
-            let task = task.retry_if(|outcome| is_late(outcome));
+            let task = task.retry_if(is_late);
             assert_eq!(task.spawn(door.at("it")).join(), Ok(()));
         },
     )

@@ -243,7 +243,7 @@ fn retry_of_some_exceptions() -> Habit {
                 }
                 Err::<(), _>("wrong".to_owned())
             };
-            let task = rt.task(first_dies).retry_if(|outcome| has_died(outcome));
+            let task = rt.task(first_dies).retry_if(has_died);
             assert_eq!(task.spawn(door.at("it")).join(), Ok(Err("wrong".into())));
         },
     )
