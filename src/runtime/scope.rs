@@ -4,6 +4,7 @@
 //! it sees every end, also when the handle was dropped or joined.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -41,6 +42,8 @@ pub struct Scope<'rt> {
     core: &'rt Arc<Core>,
     /// Whether the first error cancels the rest.
     stops: bool,
+    /// Whether it waits for what its tasks have spawned, too.
+    awaits_kin: AtomicBool,
     children: Mutex<Children>,
 }
 
@@ -129,6 +132,8 @@ impl<'rt> Scope<'rt> {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
+        let kin = self.with_kin(task);
+        let task = kin.as_ref().unwrap_or(task);
         self.enter(task.name, || task.submit(args))
     }
 
@@ -192,7 +197,53 @@ impl<'rt> Scope<'rt> {
         I: Serialize + DeserializeOwned + Send + 'static,
         R: Serialize + DeserializeOwned,
     {
+        let kin = self.with_kin(task);
+        let task = kin.as_ref().unwrap_or(task);
         self.enter(task.name, || task.submit_after(&after, args, None))
+    }
+
+    /// From here on a task of this scope counts as ended only when whatever it has spawned, and
+    /// dropped the handle of, has ended too, and so on for what is below those. So nothing of
+    /// them runs any more when the scope ends.
+    ///
+    /// Their errors nobody sees, as always. What a task has left behind that dies with its
+    /// worker is told to end ([`spawn`](crate::spawn())), and not waited for.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// fn tree(depth: u32) {
+    ///     for _ in 0..2 * depth.min(1) {
+    ///         drop(pinfold::spawn(tree, depth - 1));
+    ///     }
+    /// }
+    /// rt.scope(|s| {
+    ///     s.and_descendants();
+    ///     drop(s.spawn(tree, 5));
+    /// })?; // all 63 have ended
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn and_descendants(&self) -> &Self {
+        // Relaxed: whoever spawns on another thread has been told by other means.
+        self.awaits_kin.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// The task as it is submitted here, if that is not as it is.
+    fn with_kin<'t, F, A, R>(&self, task: &Task<'t, F, A, R>) -> Option<Task<'t, F, A, R>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        // Relaxed: as above.
+        self.awaits_kin.load(Ordering::Relaxed).then(|| {
+            let mut task = task.clone();
+            task.settings().awaits_kin = true;
+            task
+        })
     }
 
     /// Submits a task, unless this scope was cancelled, and watches it.
@@ -306,6 +357,7 @@ pub(super) fn scope<T>(
     let scope = Scope {
         core,
         stops,
+        awaits_kin: AtomicBool::new(false),
         children: Mutex::default(),
     };
     let ran = catch_unwind(AssertUnwindSafe(|| body(&scope)));

@@ -453,7 +453,7 @@ where
         Ok(self)
     }
 
-    fn settings(&mut self) -> &mut Settings {
+    pub(super) fn settings(&mut self) -> &mut Settings {
         Arc::make_mut(self.settings.get_or_insert_default())
     }
 

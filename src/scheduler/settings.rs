@@ -33,6 +33,8 @@ pub struct Settings {
     pub limits: Needs,
     /// Which level it waits at.
     pub priority: Priority,
+    /// Whether it ends only when whatever it has spawned has ended.
+    pub awaits_kin: bool,
     /// What it is called, and more to know it by; encoded before the arguments.
     pub label: Option<Arc<Label>>,
 }
@@ -50,6 +52,7 @@ impl Default for Settings {
             judge: None,
             limits: Needs::default(),
             priority: Priority::Normal,
+            awaits_kin: false,
             label: None,
         }
     }

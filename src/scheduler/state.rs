@@ -122,6 +122,8 @@ pub struct Extra {
     pub start_limit: Option<Duration>,
     /// How long after it is queued it should have ended.
     pub soft_limit: Option<Duration>,
+    /// Whether it ends only when whatever it has spawned has ended.
+    pub awaits_kin: bool,
 }
 
 impl Extra {

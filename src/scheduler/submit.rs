@@ -396,6 +396,10 @@ impl Scheduler {
         let Some(extra) = &inflight.extra else {
             return;
         };
+        if extra.awaits_kin {
+            self.fold.header.awaits_kin();
+            self.fold.notes[index as usize].await_kin(generation);
+        }
         let (start, end) = (extra.start_limit, extra.deadline.map(|d| d.limit));
         if let Some(limit) = extra.soft_limit.into_iter().chain(end).min() {
             let at = clock::now().saturating_add(limit.as_nanos().try_into().unwrap_or(u64::MAX));
@@ -432,6 +436,7 @@ impl Scheduler {
             deadline,
             start_limit: settings.start_limit,
             soft_limit: settings.soft_limit,
+            awaits_kin: settings.awaits_kin,
             timing: head.is_timed.then(|| Timing::new(settings.run_limit)),
             retries: settings.retries(),
             permits: std::mem::take(&mut job.permits),

@@ -17,7 +17,7 @@ const VERSION: u64 = 1;
 ///  32  stopping     1: executors leave when they find nothing to do
 ///  40  ready        magic again, stored last
 ///  48  cancels      1: some running task was asked to end
-///  56  free
+///  56  kin          1: some scope waits for whatever its tasks have spawned
 ///  64  spins on     a CPU, and 1, on which a thread of the host looks for a result; 0: none
 ///  72  works on     a CPU, and 1, on which a thread of the host has collected tasks, in the
 ///                   lower half; in the upper one how often one has
@@ -35,7 +35,7 @@ pub struct Header {
     stopping: AtomicU64,
     ready: AtomicU64,
     cancels: AtomicU64,
-    _left: AtomicU64,
+    kin: AtomicU64,
     /// In a line of its own: the others hardly ever change.
     spins_on: AtomicU64,
     works_on: AtomicU64,
@@ -115,6 +115,20 @@ impl Header {
     pub fn has_cancelled(&self) -> bool {
         // Relaxed: as above.
         self.cancels.load(Ordering::Relaxed) != 0
+    }
+
+    /// Some scope waits for whatever its tasks have spawned: from here on executors look, at a
+    /// task's end, whether it has left anything.
+    pub fn awaits_kin(&self) {
+        // Relaxed: queueing a task of the scope publishes it.
+        self.kin.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether any scope ever did.
+    #[inline]
+    pub fn has_awaited_kin(&self) -> bool {
+        // Relaxed: claiming a task of the scope has acquired it.
+        self.kin.load(Ordering::Relaxed) != 0
     }
 
     /// A thread of the host looks for a result on this CPU; or no longer does.

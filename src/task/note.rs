@@ -8,8 +8,8 @@
 //!   |       | parent   |      |          |          |                       |
 //!   +-------+----------+------+----------+----------+-----------------------+
 //!
-//!   asked      47 … 8 generation          7 … 0  flags          by the host; that a spawned
-//!              task is cancelled, also by its parent, or whoever is above that
+//!   asked      47 … 8 generation          7 … 0  flags          by the host; of a spawned task,
+//!              by who spawns it, and by who cancels it (its parent, or whoever is above)
 //!   deadline   ns of the monotonic clock                        by the host
 //!   parent     of a spawned task, which has no deadline of its own: hint of the task
 //!              that has spawned it
@@ -31,6 +31,7 @@ const CANCEL: u64 = 1;
 const DEADLINE: u64 = 2;
 const LISTENING: u64 = 4;
 const RUN_LIMIT: u64 = 8;
+const KIN: u64 = 16;
 
 /// How often a reader tries again that meets a writer.
 const TRIES: usize = 64;
@@ -67,8 +68,8 @@ pub struct Reported {
 
 impl Note {
     fn ask(&self, generation: Generation, flag: u64) {
-        // Relaxed: only the host writes it, under its lock; but for `cancel` of a spawned
-        // task, of which nothing else is asked: all who write it write the same.
+        // Relaxed: only the host writes it, under its lock; but of a spawned task who spawns it,
+        // before it is queued, and after that `cancel` alone: all who write it write the same.
         let old = self.asked.load(Ordering::Relaxed);
         let same = old >> 8 == generation.raw();
         let flags = if same { old & 0xff } else { 0 };
@@ -129,6 +130,17 @@ impl Note {
         // Relaxed: `is_asked` has acquired it.
         self.is_asked(generation, DEADLINE)
             .then(|| self.deadline.load(Ordering::Relaxed))
+    }
+
+    /// The task is to end only when what it has detached has ended, and so is whatever is below
+    /// it: by the host, or who spawns it, before it is queued.
+    pub fn await_kin(&self, generation: Generation) {
+        self.ask(generation, KIN);
+    }
+
+    /// Whether it is.
+    pub fn awaits_kin(&self, generation: Generation) -> bool {
+        self.is_asked(generation, KIN)
     }
 
     /// Somebody in the host wants to be woken when there is progress.

@@ -28,12 +28,27 @@ pub(super) struct Family {
     /// Whether the first error cancels the rest.
     stops: bool,
     is_cancelled: Cell<bool>,
+    /// Whether it waits for what its tasks have spawned, too.
+    pub awaits_kin: Cell<bool>,
     /// So many were spawned.
     spawned: Cell<usize>,
     /// Those whose end was not seen yet.
     open: RefCell<Vec<Hint>>,
     /// Of which child, and what.
     errors: RefCell<Vec<(usize, TaskError)>>,
+}
+
+/// While it is held what is spawned waits for what it detaches.
+#[derive(Debug)]
+pub(super) struct WithKin<'nest> {
+    nest: &'nest Nest,
+    before: bool,
+}
+
+impl Drop for WithKin<'_> {
+    fn drop(&mut self) {
+        self.nest.spawns_with_kin.set(self.before);
+    }
 }
 
 /// A child of a scope.
@@ -51,6 +66,7 @@ impl Family {
         Rc::new(Family {
             stops,
             is_cancelled: Cell::new(false),
+            awaits_kin: Cell::new(false),
             spawned: Cell::new(0),
             open: RefCell::default(),
             errors: RefCell::default(),
@@ -223,24 +239,98 @@ impl Nest {
             self.look_after(family);
             let open = family.open.borrow().clone();
             if open.is_empty() {
-                return;
+                break;
             }
-            // The last one first: those that were spawned first others find first.
-            let look = || {
-                let mut queued = None;
-                for child in open.iter().rev() {
-                    match self.stands(*child) {
-                        Stands::Over => return Stands::Over,
-                        Stands::Queued(child) => queued = queued.or(Some(child)),
-                        Stands::Elsewhere => {}
-                    }
-                }
-                queued.map_or(Stands::Elsewhere, Stands::Queued)
-            };
-            if let Some(spoilt) = self.wait_while(look) {
+            if let Some(spoilt) = self.wait_for_any(&open) {
                 family.open.borrow_mut().retain(|child| *child != spoilt);
                 self.see_end(spoilt);
             }
+        }
+        if family.awaits_kin.get()
+            && let Some(task) = self.runner.current()
+        {
+            self.wait_for_detached(task);
+        }
+    }
+
+    /// Waits until one of these has ended; returns one that nobody can claim.
+    fn wait_for_any(&self, open: &[Hint]) -> Option<Hint> {
+        self.wait_while(|| {
+            let mut queued = None;
+            // The last one first: those that were spawned first others find first.
+            for child in open.iter().rev() {
+                match self.stands(*child) {
+                    Stands::Over => return Stands::Over,
+                    Stands::Queued(child) => queued = queued.or(Some(child)),
+                    Stands::Elsewhere => {}
+                }
+            }
+            queued.map_or(Stands::Elsewhere, Stands::Queued)
+        })
+    }
+
+    /// From now on, while this is held, what is spawned here waits for what it detaches.
+    pub(super) fn spawn_with_kin(&self) -> WithKin<'_> {
+        self.runner.fold.header.awaits_kin();
+        WithKin {
+            nest: self,
+            before: self.spawns_with_kin.replace(true),
+        }
+    }
+
+    /// The function of this task has returned, here. If a scope waits for what it has detached,
+    /// it is to end only after that.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn await_kin(&self, task: Hint) {
+        if !self.forsaken.borrow().is_empty() && self.is_kin_awaited(task) {
+            self.wait_for_detached(task);
+        }
+    }
+
+    /// Whether this task, or one above it, is one that a scope waits for with its kin. As long as
+    /// that is so those above it have not ended.
+    fn is_kin_awaited(&self, mut task: Hint) -> bool {
+        let fold = &self.runner.fold;
+        // No longer than there are slots, whatever a wild worker writes.
+        for _ in 0..fold.slots.len() {
+            let (Some(slot), Some(note)) = (
+                fold.slots.get(task.slot.at()),
+                fold.notes.get(task.slot.at()),
+            ) else {
+                return false;
+            };
+            if note.awaits_kin(task.generation) {
+                return true;
+            }
+            let is_over = slot.word().generation != task.generation;
+            if is_over || task.slot.0 < fold.plan.shape.host_slots() {
+                return false;
+            }
+            task = note.parent();
+        }
+        false
+    }
+
+    /// Waits for the children of a task that it has dropped the handles of.
+    fn wait_for_detached(&self, task: Hint) {
+        let is_its = |child: &Hint| {
+            let place = self.place(*child);
+            place.is_some_and(|place| self.notes[place].parent() == task)
+        };
+        let mut spoilt = HashSet::new();
+        loop {
+            let forsaken = self.forsaken.borrow();
+            let theirs = forsaken.iter().filter(|child| is_its(child));
+            let open: Vec<Hint> = theirs
+                .filter(|child| self.is_open(**child) && !spoilt.contains(&child.pack()))
+                .copied()
+                .collect();
+            drop(forsaken);
+            if open.is_empty() {
+                return;
+            }
+            spoilt.extend(self.wait_for_any(&open).map(Hint::pack));
         }
     }
 }

@@ -34,6 +34,17 @@ impl Runner {
         self.has_handed.load(Ordering::Relaxed)
     }
 
+    /// The function of the task of `hint` has returned: waits for what it has detached, if a
+    /// scope does.
+    #[inline]
+    pub(super) fn await_kin(&self, hint: Hint) {
+        if self.fold.header.has_awaited_kin()
+            && let Some(nest) = Nest::here()
+        {
+            nest.await_kin(hint);
+        }
+    }
+
     /// The task of `hint` has run, and nothing says so yet: what it has given to others ends.
     #[inline]
     pub(super) fn wind_up(&self, hint: Hint) {

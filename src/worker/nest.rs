@@ -77,7 +77,9 @@ pub struct Nest {
     used: Cell<usize>,
     pub(super) owns: Owns,
     /// Slots of which nobody wants the result.
-    forsaken: RefCell<Vec<Hint>>,
+    pub(super) forsaken: RefCell<Vec<Hint>>,
+    /// What is spawned now is to wait for what it detaches.
+    pub(super) spawns_with_kin: Cell<bool>,
     /// Children that are in no slot, or no more.
     pub(super) aside: RefCell<HashMap<u64, Aside>>,
     /// Children that a scope waits for.
@@ -162,6 +164,7 @@ impl Nest {
             used: Cell::new(used),
             owns,
             forsaken: RefCell::new(forsaken),
+            spawns_with_kin: Cell::new(false),
             aside: RefCell::default(),
             watched: RefCell::default(),
             handed: RefCell::default(),

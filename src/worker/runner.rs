@@ -251,6 +251,7 @@ impl Runner {
         } else {
             self.call(hint.slot.at(), from, scratch)
         };
+        self.await_kin(hint);
         if is_timed {
             self.ends(hint.slot);
         }

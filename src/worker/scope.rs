@@ -173,10 +173,44 @@ impl TaskScope {
             let cancelled = nest.put_aside(entry_of::<F, A, R>(), Err(TaskError::Cancelled));
             return Child::new(nest, cancelled);
         }
+        let _with_kin = self.family.awaits_kin.get().then(|| nest.spawn_with_kin());
         nest.submit::<F, A, R, _>(args, |task| {
             nest.watch(&self.family, task);
             Child::new(nest, task)
         })
+    }
+
+    /// From here on a task of this scope counts as ended only when whatever it has spawned, and
+    /// dropped the handle of, has ended too, and so on for what is below those; and the scope
+    /// waits for what this very task has spawned and dropped the handle of. So nothing of them
+    /// runs any more when the scope ends.
+    ///
+    /// Their errors nobody sees, as always. What a task has left behind that dies with its
+    /// worker is told to end ([`spawn`](crate::spawn())), and not waited for.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// fn tree(depth: u32) {
+    ///     for _ in 0..2 * depth.min(1) {
+    ///         drop(pinfold::spawn(tree, depth - 1));
+    ///     }
+    /// }
+    /// let parent = |depth: u32| {
+    ///     let scoped = pinfold::scope(|s| {
+    ///         s.and_descendants();
+    ///         drop(s.spawn(tree, depth));
+    ///     });
+    ///     scoped.is_ok() // all 63 have ended
+    /// };
+    /// assert!(rt.spawn(parent, 5).join()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn and_descendants(&self) -> &Self {
+        self.family.awaits_kin.set(true);
+        self
     }
 
     /// Cancels the tasks of this scope: those that nobody has begun never are, those that run

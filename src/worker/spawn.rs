@@ -74,6 +74,9 @@ impl Nest {
         write(cell);
         let (root, parent) = self.kin();
         self.notes[place].set_kin(root, parent);
+        if self.spawns_with_kin.get() {
+            self.notes[place].await_kin(child.generation);
+        }
         cell.queue(child.generation);
         self.offer(child, parent);
         child
@@ -234,6 +237,7 @@ impl Nest {
         let top = &self.doing.top;
         top.store(child.pack(), Ordering::Relaxed);
         let outcome = runner.enter(entry.run(), &mut call);
+        runner.await_kin(child);
         runner.wind_up(child);
         top.store(below, Ordering::Relaxed);
         self.free(place, child.generation);

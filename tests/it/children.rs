@@ -13,11 +13,11 @@ use crate::nested::becomes_clean;
 /// Who waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-fn mark(dir: &Path, name: &str) {
+pub(crate) fn mark(dir: &Path, name: &str) {
     std::fs::write(dir.join(name), b"").expect("writes");
 }
 
-fn wait_for(dir: &Path, name: &str) {
+pub(crate) fn wait_for(dir: &Path, name: &str) {
     let give_up = Instant::now() + PATIENCE;
     while !dir.join(name).exists() {
         assert!(Instant::now() < give_up, "no sign: {name}");
@@ -26,7 +26,7 @@ fn wait_for(dir: &Path, name: &str) {
 }
 
 /// Says that it has begun, and ends when it is told to.
-fn listens(dir: PathBuf) -> Result<(), String> {
+pub(crate) fn listens(dir: PathBuf) -> Result<(), String> {
     mark(&dir, "begun");
     let give_up = Instant::now() + PATIENCE;
     while Instant::now() < give_up {
@@ -46,7 +46,7 @@ fn waits(dir: PathBuf) -> u32 {
     7
 }
 
-fn directory() -> tempfile::TempDir {
+pub(crate) fn directory() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory")
 }
 

@@ -11,6 +11,7 @@ mod constants;
 mod contexts;
 mod control;
 mod death;
+mod descendants;
 mod graphs;
 mod groups;
 mod hunted;
