@@ -1,8 +1,8 @@
-//! Four ways to say how long something may take.
+//! Ways to say how long something may take.
 
 use std::time::Duration;
 
-use pinfold::TaskError;
+use pinfold::{Retry, TaskError};
 
 /// Counts until its time is nearly up, and returns what it has.
 fn count_while_there_is_time((): ()) -> u64 {
@@ -12,6 +12,15 @@ fn count_while_there_is_time((): ()) -> u64 {
         count += 1;
     }
     count
+}
+
+/// Of the pages of a book one cannot be read.
+fn read(page: u32) -> u32 {
+    if page == 13 {
+        hang(())
+    }
+    std::thread::sleep(Duration::from_millis(5));
+    page
 }
 
 fn hang((): ()) {
@@ -24,13 +33,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     pinfold::init();
     let rt = pinfold::Runtime::builder().workers(1).start()?;
 
+    // Of running: how long a task waits behind others does not count. One that takes longer ends
+    // with its worker, which is replaced; here it may try once more.
+    let pages = rt
+        .task(read)
+        .run_limit(Duration::from_millis(300))
+        .retry(Retry::fixed(2, Duration::ZERO))
+        .retry_if(|outcome| matches!(outcome, Err(TaskError::DeadlineExceeded { .. })));
+    for (page, outcome) in pages.map_unordered(0..100) {
+        match outcome {
+            Ok(read) => assert_eq!(read as usize, page),
+            Err(error @ TaskError::DeadlineExceeded { .. }) => println!("page {page}: {error}"),
+            Err(other) => return Err(other.into()),
+        }
+    }
+
     // Soft: the task looks, and makes do with what it has by then.
     let count = rt
         .task(count_while_there_is_time)
         .soft_deadline(Duration::from_millis(20));
     println!("counted to {}", count.spawn(()).join()?);
 
-    // Hard: whatever it does, it ends; its worker is replaced.
+    // Hard: from when it is submitted, whatever happens, it ends.
     let stuck = rt.task(hang).hard_deadline(Duration::from_millis(50));
     match stuck.spawn(()).join() {
         Err(error @ TaskError::DeadlineExceeded { begun: true, .. }) => println!("{error}"),
@@ -38,9 +62,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // To start: an answer that comes too late need not be looked for at all.
-    let blocker = rt
+    let mut blocker = rt
         .task(hang)
-        .hard_deadline(Duration::from_millis(200))
+        .run_limit(Duration::from_millis(200))
         .spawn(());
     let late = rt
         .task(count_while_there_is_time)
@@ -51,7 +75,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // The caller's patience alone: the task goes on.
-    let mut blocker = blocker;
     assert!(blocker.join_timeout(Duration::from_millis(1)).is_none());
     assert!(matches!(
         blocker.join(),

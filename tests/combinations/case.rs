@@ -29,8 +29,9 @@ dimension!(
 );
 
 dimension!(
-    /// What comes of its runs: of each, or of the first ones.
-    Does { Value, Err, Panic, Die, ErrOnce, ErrTwice, PanicOnce, DieOnce, ErrThenDie, Late, Cancelled }
+    /// What comes of its runs: of each, or of the first ones. `Late`: its hard deadline comes;
+    /// `Hangs`: its run limit passes.
+    Does { Value, Err, Panic, Die, ErrOnce, ErrTwice, PanicOnce, DieOnce, ErrThenDie, Late, Hangs, Cancelled }
 );
 
 dimension!(Level {
@@ -44,6 +45,7 @@ dimension!(Deadlines {
     Hard,
     Start,
     Soft,
+    Run,
     Each
 });
 dimension!(Retries {
@@ -52,7 +54,10 @@ dimension!(Retries {
     Three,
     Four
 });
-dimension!(Judge { None, Errors });
+dimension!(
+    /// What is tried again: an `Err` and a panic; so it is said; whatever has no value.
+    Judge { None, Errors, All }
+);
 dimension!(Repeats { None, Two, Three });
 dimension!(Limits { None, One, Two });
 dimension!(Label {
@@ -139,7 +144,7 @@ impl Case {
         // where no deadline reaches it.
         let is_cancelled = case.does == Does::Cancelled;
         if (is_cancelled && !case.has_handle())
-            || (case.does == Does::Late && case.way == Way::Nested)
+            || (matches!(case.does, Does::Late | Does::Hangs) && case.way == Way::Nested)
         {
             case.does = Does::Value;
         }
@@ -157,9 +162,10 @@ impl Case {
         )
     }
 
-    /// The most attempts when it fails by itself.
+    /// The most attempts when it fails, but for those of the next.
     pub fn attempts(&self) -> usize {
         match self.retries {
+            Retries::None if self.judge != Judge::None => 3,
             Retries::None => 1,
             Retries::Two => 2,
             Retries::Three => 3,
@@ -174,6 +180,11 @@ impl Case {
             Repeats::Two => 2,
             Repeats::Three => 3,
         }
+    }
+
+    /// Whether its deadline or its run limit passes.
+    pub fn may_be_late(&self) -> bool {
+        matches!(self.does, Does::Late | Does::Hangs)
     }
 
     pub fn is_repeated(&self) -> bool {

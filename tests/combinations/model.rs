@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::case::{Case, Does, Way};
+use crate::case::{Case, Does, Judge, Way};
 
 /// How a task ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,7 @@ pub enum Step {
     Panic,
     Die,
     Late,
+    Hangs,
     Cancelled,
 }
 
@@ -45,6 +46,7 @@ pub fn step(does: Does, run: usize) -> Step {
         Does::ErrThenDie if run == 1 => Step::Die,
         Does::ErrThenDie => Step::Value,
         Does::Late => Step::Late,
+        Does::Hangs => Step::Hangs,
         Does::Cancelled => Step::Cancelled,
     }
 }
@@ -90,8 +92,11 @@ fn follow(
                 // By another worker: the parent lives, and is told.
                 fails(End::Err);
             }
+            let is_judged = case.judge == Judge::All && failures + 1 < case.attempts();
             if deaths + 1 < case.lives() {
                 follow(case, ran, failures, deaths + 1, ends);
+            } else if is_judged {
+                follow(case, ran, failures + 1, deaths + 1, ends);
             } else if case.lives() > 1 {
                 ends.insert((End::Poison, ran));
             } else {
@@ -103,6 +108,14 @@ fn follow(
             if run == 0 {
                 // The machine was busy.
                 ends.insert((End::Late, 0));
+            }
+        }
+        Step::Hangs => {
+            if case.judge == Judge::All && failures + 1 < case.attempts() {
+                follow(case, ran, failures + 1, deaths, ends);
+            } else {
+                // The machine may be busy: then an attempt's time is over before it has counted.
+                ends.extend((0..=ran).map(|ran| (End::Late, ran)));
             }
         }
         Step::Cancelled => {

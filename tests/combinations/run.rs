@@ -147,8 +147,14 @@ where
     if matches!(case.deadlines, Deadlines::Soft | Deadlines::Each) {
         task = task.soft_deadline(LONG);
     }
+    if matches!(case.deadlines, Deadlines::Run | Deadlines::Each) {
+        task = task.run_limit(LONG);
+    }
     if case.does == Does::Late {
         task = task.hard_deadline(ms(100));
+    }
+    if case.does == Does::Hangs {
+        task = task.run_limit(ms(100));
     }
     task = match case.retries {
         Retries::None => task,
@@ -156,12 +162,14 @@ where
         Retries::Three => task.retry(Retry::linear(3, ms(1))),
         Retries::Four => task.retry(Retry::exponential(4, ms(1), ms(2)).with_jitter()),
     };
-    if case.judge == Judge::Errors {
-        task = task.retry_if(|outcome| match outcome {
+    task = match case.judge {
+        Judge::None => task,
+        Judge::Errors => task.retry_if(|outcome| match outcome {
             Ok(value) => value.is_err(),
             Err(error) => matches!(error, TaskError::Panicked { .. }),
-        });
-    }
+        }),
+        Judge::All => task.retry_if(|outcome| !matches!(outcome, Ok(Ok(_)))),
+    };
     task = match case.repeats {
         Repeats::None => task,
         Repeats::Two => task.safe_to_repeat(2),
@@ -340,7 +348,7 @@ impl World<'_> {
             match (outcome, &own) {
                 (Ok(Ok(out)), _) if out.number == FILLER => {}
                 // They have the same deadline, and the machine may be busy.
-                (Err(TaskError::DeadlineExceeded { .. }), _) if self.case.does == Does::Late => {}
+                (Err(TaskError::DeadlineExceeded { .. }), _) if self.case.may_be_late() => {}
                 (Err(error), Err(own)) if is_chunked && error == *own => {}
                 (outcome, _) => return Err(format!("another item ended in {outcome:?}")),
             }
@@ -505,11 +513,11 @@ impl World<'_> {
             Ok(Err(out)) if out.number == self.number => End::Err,
             Err(TaskError::Panicked { message, .. }) if message == "as it is told" => End::Panicked,
             Err(TaskError::WorkerDied { .. }) => End::Died,
-            Err(TaskError::Poison { attempts, .. }) if attempts.len() == self.case.lives() => {
+            Err(TaskError::Poison { attempts, .. }) if attempts.len() >= self.case.lives() => {
                 End::Poison
             }
             // Of several items another may have been late.
-            Err(TaskError::DeadlineExceeded { .. }) if self.case.does == Does::Late => End::Late,
+            Err(TaskError::DeadlineExceeded { .. }) if self.case.may_be_late() => End::Late,
             Err(TaskError::Cancelled) => End::Cancelled,
             Err(TaskError::Arguments { message }) if message.contains("Loan") => End::Arguments,
             other => return Err(format!("{other:?}")),

@@ -116,7 +116,7 @@ pub fn run(arg: Arg) -> Value {
         Step::Err => Err(make(arg)),
         Step::Panic => panic!("as it is told"),
         Step::Die => std::process::abort(),
-        Step::Late => {
+        Step::Late | Step::Hangs => {
             std::thread::sleep(LONG);
             Ok(make(arg))
         }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use super::graph;
 use pinfold::{Handle, Loan, Orphans, Priority, Runtime, Shared, Shutdown, TaskError};
 
+/// No run takes as long.
+const LONG: Duration = Duration::from_secs(600);
+
 /// What a task of at most once leaves behind: one byte in the file, its number.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Once {
@@ -216,6 +219,16 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     let sums: Vec<_> = (0..3)
         .map(|_| rt.task(keep).at_least_once().spawn(shared.clone()))
         .collect();
+    // These say when they begin and end; and these are judged when their worker dies.
+    let limited: Vec<_> = (0..4)
+        .map(|n| rt.task(slow).at_least_once().run_limit(LONG).spawn(n))
+        .collect();
+    let judged: Vec<_> = (0..4)
+        .map(|n| {
+            let task = rt.task(slow).run_limit(LONG);
+            task.retry_if(|outcome| outcome.is_err()).spawn(n)
+        })
+        .collect();
     let made = [50, 3_000, 150_000].map(|len| (len, rt.task(make).at_least_once().spawn(len)));
     let tree = rt.task(fib).at_least_once().spawn(7);
     let spawned = rt.task(spawns).at_least_once().spawn(shared.clone());
@@ -262,6 +275,9 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     for (n, handle) in (0..).zip(once_at_levels) {
         let value = deaths.once("at most once, of any level", handle)?;
         check("its value", value.is_none_or(|value| value == n * 2))?;
+    }
+    for (n, handle) in (0..4).chain(0..4).zip(limited.into_iter().chain(judged)) {
+        check("with a limit", handle.join() == Ok(n))?;
     }
     check("the long one", long.join() == Ok(9))?;
     for (n, after) in sums_after {
