@@ -151,7 +151,7 @@ impl Builder {
         self
     }
 
-    /// How long a task that is past its
+    /// How long a task that is past its [run limit](crate::Task::run_limit) or its
     /// [hard deadline](crate::Task::hard_deadline) may take to end by itself: its
     /// worker gets SIGTERM, and after this time SIGKILL. Default: none, SIGKILL at
     /// once. Only a task that handles SIGTERM gains by it. What it has
@@ -218,7 +218,7 @@ impl Builder {
 
     /// Replaces a worker that has work and gives no sign of life for `threshold` (at
     /// least 10 ms): it was stopped, or the machine swaps it. A task that merely
-    /// takes long does not count; see [`hard_deadline`](crate::Task::hard_deadline).
+    /// takes long does not count; see [`run_limit`](crate::Task::run_limit).
     /// Its tasks move on as after any death. Default: off, so that a worker can be
     /// looked at with a debugger. Costs each worker a thread that wakes four times
     /// per threshold.

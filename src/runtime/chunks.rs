@@ -195,7 +195,7 @@ where
     ///
     /// Each item has its outcome; an `Err` that the function returns is its item's
     /// alone. What ends the task, though, is the outcome of all items of the chunk: a
-    /// panic, a death of the worker, a hard deadline (which is for the chunk). What the
+    /// panic, a death of the worker, a run limit or a hard deadline (which are for the chunk). What the
     /// settings say of a task is said of a chunk, and [`Stats`](crate::Stats) count
     /// chunks. Of a task that is [tried again](Task::retry) each item is a task of its own,
     /// so that it is tried again by itself.

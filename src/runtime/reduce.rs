@@ -214,7 +214,7 @@ where
     /// numbers is the same in each run, whatever the workers.
     ///
     /// Short functions are given several items at a time, as by
-    /// [`Task::chunked`]; a [hard deadline](Task::hard_deadline) is for so many.
+    /// [`Task::chunked`]; a [run limit](Task::run_limit) is for so many.
     /// If the task may be repeated, `combine` may. Of a task that is
     /// [tried again](Task::retry) each item is a task of its own; `combine` is not tried
     /// again.

@@ -31,8 +31,8 @@ use super::nest::Nest;
 ///
 /// It is part of the host's task that its parent is part of: its root.
 ///
-/// - *Cancellation.* Its parent may cancel it ([`Child::cancel`]). If the root is [cancelled](crate::Handle::cancel) or its
-///   [hard deadline](crate::Task::hard_deadline) passes, or if the root or the parent dies with
+/// - *Cancellation.* Its parent may cancel it ([`Child::cancel`]). If the root is [cancelled](crate::Handle::cancel), or its
+///   [hard deadline](crate::Task::hard_deadline) or [run limit](crate::Task::run_limit) passes, or if the root or the parent dies with
 ///   its worker, the task is to end too: not begun, it never runs; running, it hears of it by
 ///   [`Context::is_cancelled`](crate::Context::is_cancelled), wherever it runs, detached or
 ///   not, and so do the tasks it has spawned. If it still runs a second after its root (or its
@@ -40,7 +40,8 @@ use super::nest::Nest;
 ///   longer, its worker is killed and replaced. With
 ///   [`Orphans::Finish`](crate::Orphans::Finish) a death alone ends nobody: see there. A task
 ///   that ends in order, even by a panic, ends none of those that it has detached.
-/// - *Deadline.* [`Context::deadline`](crate::Context::deadline) is that of the root.
+/// - *Deadline.* [`Context::deadline`](crate::Context::deadline) is that of the root. What the
+///   root's executor runs while it waits in `join` counts towards the root's run limit.
 /// - *Nothing else.* It waits at the normal [priority](crate::Task::priority), has no name,
 ///   tags or trace context ([`task_info`](crate::task_info())), takes no share of its root's
 ///   [limits](crate::Task::limited) (the root keeps its own until it ends itself), no place in

@@ -114,7 +114,8 @@ impl Context {
         self.running().map(|(_, hint)| TaskId::of(hint))
     }
 
-    /// Whether the task was told to end: it was cancelled, or its hard deadline has passed.
+    /// Whether the task was told to end: it was cancelled, or its hard deadline or its run limit
+    /// has passed.
     ///
     /// A task that another has spawned hears the same of the task of the host that it is part
     /// of, wherever it runs, and also that this one, or its own parent, has died with its
@@ -147,8 +148,9 @@ impl Context {
         Ok(())
     }
 
-    /// When the task should have ended: the earlier of its soft and its hard deadline.
-    /// A task that another has spawned has that of the task of the host it is part of.
+    /// When the task should have ended: the earliest of its soft deadline, its hard deadline and
+    /// the end of its [run limit](crate::Task::run_limit). A task that another has spawned has
+    /// that of the task of the host it is part of.
     ///
     /// ```
     /// assert_eq!(pinfold::context().deadline(), None); // in the host
