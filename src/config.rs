@@ -7,7 +7,7 @@ use crate::error::StartError;
 use crate::layout::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
 use crate::sys::limits;
 use crate::task::{ExecutorInit, Init, Orphans};
-use crate::topology;
+use crate::topology::Share;
 
 /// When [`Runtime::shutdown`](crate::Runtime::shutdown) ends what is in flight.
 ///
@@ -108,12 +108,12 @@ const MEMORY_MIN: u64 = 1 << 20;
 const MEMORY_MAX: u64 = 1 << 38;
 
 impl Config {
-    /// The fold's shape, if every setting is within its bounds.
-    pub fn shape(&self) -> Result<Shape, StartError> {
-        let workers = self.workers.unwrap_or_else(topology::default_workers);
+    /// The fold's shape, with `share` of the machine, if every setting is within its bounds.
+    pub fn shape(&self, share: &Share) -> Result<Shape, StartError> {
+        let workers = self.workers.unwrap_or_else(|| share.default_workers());
         let threads = self.threads_per_worker;
         let executors = workers as u64 * threads as u64;
-        let memory = self.memory_cap.unwrap_or_else(default_memory);
+        let memory = self.memory_cap.unwrap_or_else(|| default_memory(share));
         check(
             "workers",
             workers as u64,
@@ -192,8 +192,8 @@ impl Config {
 
 /// Half of what this process may use: the segment is sparse, so a high cap costs
 /// nothing until it is used.
-fn default_memory() -> u64 {
-    let limit = topology::memory_limit_bytes().unwrap_or(4 << 30);
+fn default_memory(share: &Share) -> u64 {
+    let limit = share.memory_limit_bytes().unwrap_or(4 << 30);
     (limit / 2).clamp(64 << 20, 256 << 30)
 }
 
@@ -240,7 +240,9 @@ mod tests {
 
     #[test]
     fn a_default_fits_into_what_there_is_room_for() {
-        let all = Config::default().shape().expect("defaults");
+        let all = Config::default()
+            .shape(&Share::default())
+            .expect("defaults");
         for room in [u64::MAX, 1 << 30, 100 << 20, 64 << 20] {
             let shape = fitting(all, room);
             assert!(Plan::new(shape).len as u64 <= room, "{room}");
@@ -251,7 +253,9 @@ mod tests {
 
     #[test]
     fn defaults_are_sane() {
-        let shape = Config::default().shape().expect("defaults");
+        let shape = Config::default()
+            .shape(&Share::default())
+            .expect("defaults");
         assert!(shape.is_sane());
     }
 
@@ -260,7 +264,10 @@ mod tests {
         let bad = |change: fn(&mut Config)| {
             let mut config = Config::default();
             change(&mut config);
-            config.shape().expect_err("out of bounds").to_string()
+            config
+                .shape(&Share::default())
+                .expect_err("out of bounds")
+                .to_string()
         };
         assert!(bad(|c| c.workers = Some(0)).starts_with("workers is 0"));
         assert!(bad(|c| c.workers = Some(2000)).contains("from 1 to 1024"));

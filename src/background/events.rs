@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, dispatcher};
 
@@ -80,6 +81,14 @@ impl Log {
 /// inside a lock, or on a thread that must not wait. `tests/tidy` sees to it.
 pub fn log(event: impl FnOnce() + Send + 'static) {
     Log::of_this_thread().later(event);
+}
+
+/// As [`log`], of an event of level DEBUG: if no subscriber wants to hear of such, no other thread
+/// is woken for it.
+pub fn detail(event: impl FnOnce() + Send + 'static) {
+    if LevelFilter::current() >= LevelFilter::DEBUG {
+        log(event);
+    }
 }
 
 /// Waits until all events have been told that have come by now, but no longer than `limit`;

@@ -34,7 +34,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use events::Events;
-pub use events::{Log, flush, log};
+pub use events::{Log, detail, flush, log};
 pub use panic::{Caught, NOT_TEXT, discard, text_in};
 
 /// So many runners are started without a look at how the others get on.

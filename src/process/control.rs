@@ -153,17 +153,26 @@ pub enum FromZygote {
     },
 }
 
+/// Sends one message without descriptors, if there is room for it now.
+pub fn send_now<M: Serialize>(socket: BorrowedFd<'_>, message: &M) -> std::io::Result<()> {
+    Ok(socket::send_now(socket, &encoded(message)?)?)
+}
+
 /// Sends one message.
 pub fn send<M: Serialize>(
     socket: &impl AsFd,
     message: &M,
     fds: &[BorrowedFd<'_>],
 ) -> std::io::Result<()> {
+    Ok(socket::send(socket.as_fd(), &encoded(message)?, fds)?)
+}
+
+fn encoded<M: Serialize>(message: &M) -> std::io::Result<Vec<u8>> {
     let bytes = postcard::to_stdvec(message).map_err(std::io::Error::other)?;
     if bytes.len() > socket::MESSAGE_MAX {
         return Err(std::io::Error::other("control message too long"));
     }
-    Ok(socket::send(socket.as_fd(), &bytes, fds)?)
+    Ok(bytes)
 }
 
 /// Receives one message; `None` when the other end is closed.

@@ -1,6 +1,6 @@
 //! A zygote on its way: started, and not yet known to serve.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,10 +11,11 @@ use crate::layout::Fold;
 use crate::prim::Death;
 use crate::sys::calls::{errno_of, refused};
 use crate::sys::{
-    Held, Lifeline, TextFile, barrier, fds, hand_over, pidfd, reap, socket, stderr, title,
+    Held, Lifeline, Surroundings, TextFile, barrier, fds, hand_over, pidfd, reap, socket, stderr,
+    title,
 };
 
-use super::control::{ENV, FromZygote, ToZygote, receive, send};
+use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send, send_now};
 use super::hello::{Words, ZygoteError, ended};
 use super::host::{END_TIMEOUT, Introduction, Zygote};
 use super::logs::number_of;
@@ -118,6 +119,8 @@ pub struct Hatching {
     lifeline: Lifeline,
     /// Whoever is left when this is closed is killed.
     presence: Held,
+    /// The other end, until it is sent.
+    their_presence: Option<OwnedFd>,
     words: TextFile,
     until: Instant,
     /// It has come to `init`.
@@ -125,8 +128,9 @@ pub struct Hatching {
 }
 
 impl Hatching {
-    /// Starts this program again, and tells it what it is.
-    pub fn begin(fold: &Fold, host: &Introduction) -> Result<Self, ZygoteError> {
+    /// Starts this program again. What it is to serve it hears by [`Hatching::introduce`]: until
+    /// then it is loaded, and comes to `init`, while its host does something else.
+    pub fn begin(surroundings: &Surroundings) -> Result<Self, ZygoteError> {
         let (ours, theirs) = socket::pair().map_err(refused("socketpair", "to talk to it"))?;
         let (their_presence, presence) =
             fds::line().map_err(refused("pipe2", "to have them end with the host"))?;
@@ -138,7 +142,7 @@ impl Hatching {
         // The socket goes as standard input: the one descriptor that can be passed
         // without a moment in which another thread's child might inherit it.
         let mut command = Command::new("/proc/self/exe");
-        host.surroundings.place(&mut command);
+        surroundings.place(&mut command);
         let child = command
             .arg0(title::argument())
             .env(ENV, "1")
@@ -148,16 +152,22 @@ impl Hatching {
             .map_err(ZygoteError::Start)?;
         // It holds the zygote's end of the socket: that is to close when the zygote ends.
         drop(command);
-        let hatching = Hatching {
+        Ok(Hatching {
             socket: Held::new(ours),
             process: Started::new(child)
                 .map_err(refused("pidfd_open", "to hear of the zygote's end"))?,
             lifeline,
             presence: Held::new(presence),
+            their_presence: Some(their_presence),
             words,
             until: Instant::now() + HELLO_TIMEOUT,
             has_begun: false,
-        };
+        })
+    }
+
+    /// Tells it what it is, and of which fold. From here on its time runs.
+    pub fn introduce(&mut self, fold: &Fold, host: &Introduction) -> Result<(), ZygoteError> {
+        self.until = Instant::now() + HELLO_TIMEOUT;
         let logs = host.logs.as_ref().filter(|logs| logs.is_ours());
         let hello = ToZygote::Hello {
             build: host.build.clone(),
@@ -173,23 +183,33 @@ impl Hatching {
         let real_stderr = stderr();
         let segment = fold.segment().fd();
         let segment = segment.map_err(refused("fstat", "to see that the segment is still open"))?;
-        let mut with = vec![segment, hatching.lifeline.as_fd(), their_presence.as_fd()];
+        let their_presence = self.their_presence.take();
+        let mut with = vec![segment, self.lifeline.as_fd()];
+        with.extend(their_presence.as_ref().map(AsFd::as_fd));
         with.extend(logs.map(AsFd::as_fd));
         with.extend(real_stderr.as_ref().map(AsFd::as_fd));
         with.extend(host.surroundings.directory());
         with.extend(init_args.as_ref().map(AsFd::as_fd));
-        match send(&hatching.socket, &hello, &with) {
+        match send(&self.socket, &hello, &with) {
             // One that has ended may have said why.
             Err(error) if !matches!(errno_of(&error), Errno::EPIPE | Errno::ECONNRESET) => {
                 Err(refused("sendmsg", "to talk to it")(error).into())
             }
-            _ => Ok(hatching),
+            _ => Ok(()),
         }
     }
 
+    /// Orders a worker from it, for when it serves; false: it has no room for that now.
+    pub fn order(&self, order: &WorkerOrder) -> bool {
+        let order = ToZygote::Spawn(order.clone());
+        self.socket
+            .get()
+            .is_ok_and(|socket| send_now(socket, &order).is_ok())
+    }
+
     /// Readable when it has said something.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    pub fn heard(&self) -> &Held {
+        &self.socket
     }
 
     /// Whether the program has closed a descriptor of it.
@@ -206,7 +226,7 @@ impl Hatching {
     pub fn answer(mut self) -> Result<Zygote, ZygoteError> {
         loop {
             let left = self.until.saturating_duration_since(Instant::now());
-            pidfd::wait_any(&[self.fd()], Some(left))
+            pidfd::wait_any(&[self.socket.as_fd()], Some(left))
                 .map_err(refused("ppoll", "to wait for its answer"))?;
             if self.hear()? {
                 return Ok(self.serves());
@@ -217,7 +237,7 @@ impl Hatching {
     /// Hears what it has said, or that it is late; whether it serves.
     pub fn hear(&mut self) -> Result<bool, ZygoteError> {
         let said = || Words(self.words.tail());
-        let answered = pidfd::wait_any(&[self.fd()], Some(Duration::ZERO))
+        let answered = pidfd::wait_any(&[self.socket.as_fd()], Some(Duration::ZERO))
             .map_err(refused("ppoll", "to wait for its answer"))?;
         if !answered[0] {
             if Instant::now() < self.until {

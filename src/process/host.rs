@@ -1,6 +1,6 @@
 //! The host's side of the control socket.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,8 +132,8 @@ impl Zygote {
     }
 
     /// Readable when there is a notice.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.socket()
+    pub fn heard(&self) -> Option<&Held> {
+        self.socket.as_ref()
     }
 
     /// Why it has closed.
@@ -177,8 +177,8 @@ impl Zygote {
     }
 
     /// Descriptors of the spares.
-    pub fn spares(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.spares.iter().map(|spare| spare.pidfd.as_fd())
+    pub fn spares(&self) -> impl Iterator<Item = &Held> {
+        self.spares.iter().map(|spare| &spare.pidfd)
     }
 
     /// Spares that have ended, as their descriptors say, are not used any more.

@@ -155,9 +155,9 @@ impl LogReader {
     }
 }
 
-impl AsFd for LogReader {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+impl AsRef<Held> for LogReader {
+    fn as_ref(&self) -> &Held {
+        &self.socket
     }
 }
 

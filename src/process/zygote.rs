@@ -337,6 +337,8 @@ impl Nest {
             .map_err(|error| {
                 refused("pidfd_open", "to hear of a worker's end")(error).to_string()
             })?;
+        // Here the path to it is known already; in a new process it takes ten times as long.
+        let line = signals::open_anew(self.presence.as_fd());
         let mut forked = alone.fork();
         if matches!(forked, Err(Errno::EAGAIN)) && make_room() {
             forked = alone.fork();
@@ -344,7 +346,7 @@ impl Nest {
         match forked {
             Ok(Forked::Child) => {
                 drop(room);
-                self.become_worker(orders, words)
+                self.become_worker(orders, words, line)
             }
             Ok(Forked::Parent(pid)) => {
                 if let Some(cpu) = cpu {
@@ -352,7 +354,7 @@ impl Nest {
                 }
                 // The child first: somebody waits for what it will do.
                 std::thread::yield_now();
-                drop(room);
+                drop((room, line));
                 let pidfd = pidfd::open(pid).map_err(|error| {
                     // Nobody would hear of its end.
                     let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -376,10 +378,15 @@ impl Nest {
         exit_now(1)
     }
 
-    fn become_worker(&self, orders: Orders, words: Option<&TextFile>) -> ! {
+    fn become_worker(
+        &self,
+        orders: Orders,
+        words: Option<&TextFile>,
+        line: Result<OwnedFd, Errno>,
+    ) -> ! {
         // Either suffices: the one is the quicker, the other goes on for another user too.
         let with_zygote = signals::die_with_parent(self.zygote);
-        let with_host = signals::die_with_line(self.presence.as_fd());
+        let with_host = line.and_then(signals::die_with_line);
         if with_zygote == Ok(false) || matches!(with_host, Ok(None)) {
             exit_now(0); // they are gone already
         }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::config::{Config, Shutdown};
 use crate::error::StartError;
 use crate::process::Role;
+use crate::scheduler::Counters;
 use crate::task::Orphans;
 
 use super::Runtime;
 use super::core::Core;
-use super::founder::{Founder, system};
+use super::founder::{Founder, no_zygote, system};
 
 /// Settings of a [`Runtime`]; every one has a default.
 ///
@@ -439,15 +440,25 @@ impl Builder {
             Role::Worker => return Err(StartError::InsideWorker),
             Role::Unknown => return Err(StartError::NotInitialized),
         }
-        let founder = Founder::new(&self.config)?;
-        let (scheduler, supervisor) = founder.begin()?;
-        let core = Arc::new(Core::new(
-            scheduler,
-            Arc::clone(founder.commands()),
-            self.config.on_drop,
-        ));
-        core.supervise(founder, supervisor)
-            .map_err(system("the supervisor thread could not be started"))?;
-        Ok(Runtime { core })
+        let (founder, hatching) = Founder::new(&self.config)?;
+        let (scheduler, supervisor) = founder.found(Counters::default())?;
+        let commands = Arc::clone(founder.commands());
+        let core = Arc::new(Core::new(scheduler, commands, self.config.on_drop));
+        let begun = core
+            .supervise(founder)
+            .map_err(system("the supervisor thread could not be started"))
+            .and_then(|thread| Ok((thread, supervisor.start(hatching).map_err(no_zygote)?)));
+        match begun {
+            Ok((thread, supervisor)) => {
+                // It waits for just that.
+                let _ = thread.send(supervisor);
+                Ok(Runtime { core })
+            }
+            Err(error) => {
+                core.present().finish(); // its attendant ends
+                core.join_supervisor();
+                Err(error)
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -139,28 +140,24 @@ impl Core {
         self.rebuilds.load(Ordering::Relaxed)
     }
 
-    /// Starts the thread that supervises this fold and those that follow it.
+    /// Starts the thread that supervises this fold and those that follow it. It begins when it
+    /// is sent its first supervisor, and ends if it is sent none.
     pub(super) fn supervise(
         self: &Arc<Self>,
         founder: Founder,
-        first: Supervisor,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<SyncSender<Supervisor>> {
         let core = Arc::clone(self);
+        let (sender, first) = sync_channel::<Supervisor>(1);
         let thread = start_thread("pinfold-super", move || {
+            let Ok(first) = first.recv() else { return };
             let ran = catch_unwind(AssertUnwindSafe(|| core.run(&founder, first)));
             if ran.is_err() {
                 // Its zygote was dropped, and the workers with it.
                 core.give_up("the supervisor panicked");
             }
         });
-        match thread {
-            Ok(thread) => *lock(&self.supervisor) = Some(thread),
-            Err(error) => {
-                self.present().finish(); // its attendant ends
-                return Err(error);
-            }
-        }
-        Ok(())
+        *lock(&self.supervisor) = Some(thread?);
+        Ok(sender)
     }
 
     fn run(&self, founder: &Founder, mut supervisor: Supervisor) {

@@ -9,14 +9,14 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::layout::{Fold, Plan, Shape};
 use crate::prim::{Death, Overdue};
-use crate::process::{Introduction, WorkerOrder};
+use crate::process::{Hatching, Introduction, WorkerOrder, ZygoteError};
 use crate::scheduler::{Book, Counters, STRAY_GRACE, Scheduler};
 use crate::shm::Segment;
 use crate::supervise::{BEATS, Commands, Events, LogThread, Settings, Supervisor};
 use crate::sys::signals::{start_small_thread, start_thread};
 use crate::sys::{Surroundings, barrier};
 use crate::task::{FunctionId, Functions, Orphans};
-use crate::topology::{self, Topology};
+use crate::topology::{self, Share, Topology};
 
 /// Keepers take no more than this part of the processes that may be; else there are none.
 const KEEPER_SHARE: u64 = 8;
@@ -52,7 +52,7 @@ impl Events for Rescue {
 
     fn gone(&self, worker: u32, pid: i32) -> bool {
         let tasks = self.0.rescue(worker, pid);
-        background::log(move || tracing::debug!(worker, pid, tasks, "worker's tasks moved on"));
+        background::detail(move || tracing::debug!(worker, pid, tasks, "worker's tasks moved on"));
         self.0.awaits(pid)
     }
 
@@ -102,9 +102,9 @@ impl Events for Rescue {
 }
 
 impl Founder {
-    /// With checked settings.
-    pub fn new(config: &Config) -> Result<Self, StartError> {
-        let shape = config.shape()?;
+    /// With checked settings; and the first zygote. To load a program takes longer than all that
+    /// the host has to do meanwhile, and needs nothing of it.
+    pub fn new(config: &Config) -> Result<(Self, Hatching), StartError> {
         let functions =
             Functions::of_this_program().map_err(system("the program's own code was not found"))?;
         let init = match config.worker_init {
@@ -123,6 +123,12 @@ impl Founder {
         };
         let init_args = config.init_args.clone().transpose();
         let init_args = init_args.map_err(StartError::InitArguments)?;
+        // Before the first thread: to register takes the kernel some ms once there are several.
+        barrier::settle();
+        let surroundings = Arc::new(Surroundings::now());
+        let hatching = Hatching::begin(&surroundings).map_err(no_zygote)?;
+        let share = Share::default();
+        let shape = config.shape(&share)?;
         let cpus = topology::allowed_cpus();
         let allowed_cpus = cpus.len();
         // With two CPUs there is nothing to choose, and reading the machine takes
@@ -144,7 +150,7 @@ impl Founder {
         // A keeper takes one of the processes that may be.
         let enough = KEEPER_SHARE * u64::from(shape.workers);
         let has_keepers =
-            config.keepers && topology::process_limit().is_none_or(|limit| limit >= enough);
+            config.keepers && share.process_limit().is_none_or(|limit| limit >= enough);
         for order in &mut orders {
             order.profile = config.profile;
             order.keeper = has_keepers;
@@ -159,15 +165,13 @@ impl Founder {
         if let Some(first) = orders.first_mut() {
             first.crash_at = config.crash_at;
         }
-        // Before the first thread: to register takes the kernel some ms once there are several.
-        barrier::settle();
         background::start(start_thread, start_small_thread)
             .map_err(system("a thread could not be started"))?;
         let commands = Commands::new(shape.workers as usize)
             .map_err(system("socketpair, to wake the supervisor"))?;
         let logs = LogThread::start(shape.workers, &commands)
             .map_err(system("the workers' logs could not be connected"))?;
-        Ok(Founder {
+        let founder = Founder {
             shape,
             queue_capacity: config.queue_capacity,
             dump_memory: config.dump_memory,
@@ -178,12 +182,13 @@ impl Founder {
             settings,
             commands,
             logs,
-            surroundings: Arc::new(Surroundings::now()),
+            surroundings,
             ends_programs: config.end_programs,
             init_args,
             orphans: config.orphans,
             profile: config.profile.then(Arc::default),
-        })
+        };
+        Ok((founder, hatching))
     }
 
     /// What others may ask of the supervisor.
@@ -233,23 +238,16 @@ impl Founder {
         );
         Ok((scheduler, supervisor))
     }
-
-    /// The first fold, with workers.
-    pub fn begin(&self) -> Result<(Arc<Scheduler>, Supervisor), StartError> {
-        let (scheduler, supervisor) = self.found(Counters::default())?;
-        match supervisor.start() {
-            Ok(supervisor) => Ok((scheduler, supervisor)),
-            Err(error) => {
-                scheduler.finish();
-                Err(StartError::Zygote(error.to_string()))
-            }
-        }
-    }
 }
 
 /// An error of the system, with what it was asked for.
 pub fn system(what: &'static str) -> impl Fn(std::io::Error) -> StartError {
     move |source| StartError::System { what, source }
+}
+
+/// The error of a start that a zygote does not take part in.
+pub fn no_zygote(error: ZygoteError) -> StartError {
+    StartError::Zygote(error.to_string())
 }
 
 fn create(shape: Shape, dump_memory: bool, zero_memory: bool) -> Result<Fold, StartError> {

@@ -3,7 +3,6 @@
 //! A thread of its own, because a subscriber may take its time: it writes to a terminal,
 //! say. No repair waits for that.
 
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -142,9 +141,9 @@ impl Reading {
                     return;
                 }
                 let bell = self.stop.bell.ends();
-                let fds = [bell.as_fd(), self.reader.as_fd()];
+                let polled = [(*bell).as_ref(), self.reader.as_ref()];
                 let are_ours = || !bell.are_lost() && self.reader.is_ours();
-                if !matches!(wait_any_of_ours(&fds, None, are_ours), Ok(Some(_))) {
+                if !matches!(wait_any_of_ours(&polled, None, are_ours), Ok(Some(_))) {
                     return; // the workers drop their events from here on
                 }
             }

@@ -10,8 +10,9 @@ const SIZE: usize = 12;
 /// How long after they were given up they are taken again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Open descriptors without a use, as long as no more than half of those that may be are open. To close them makes room for as many others: in a program that
-/// has as many as it may, a worker can be replaced all the same.
+/// Open descriptors without a use, as long as no more than half of those that may be are open. To
+/// close them makes room for as many others: in a program that has as many as it may, a worker can
+/// be replaced all the same.
 #[derive(Debug)]
 pub struct Reserve {
     held: Vec<Held>,
@@ -19,14 +20,12 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Made of copies of `source`, as far as there is room.
-    pub fn new(source: &impl AsFd) -> Self {
-        let mut reserve = Reserve {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Reserve {
             held: Vec::with_capacity(SIZE),
             refill_at: Instant::now(),
-        };
-        reserve.refill(source);
-        reserve
+        }
     }
 
     /// Gives all up, for something that is tried at once; false if there were none.
@@ -37,7 +36,7 @@ impl Reserve {
         had_any
     }
 
-    /// Takes what is missing, if it is time for it and there is room.
+    /// Takes what is missing, copies of `source`, if it is time for it and there is room.
     pub fn refill(&mut self, source: &impl AsFd) {
         if self.held.len() == SIZE || Instant::now() < self.refill_at {
             return;
@@ -64,7 +63,8 @@ mod tests {
     #[test]
     fn what_was_given_up_is_not_taken_again_at_once() {
         let bell = &*Bell::new().expect("a bell").ends();
-        let mut reserve = Reserve::new(bell);
+        let mut reserve = Reserve::new();
+        reserve.refill(bell);
         assert_eq!(reserve.held.len(), SIZE);
         assert!(reserve.release() && !reserve.release());
         reserve.refill(bell);

@@ -6,7 +6,6 @@ mod overdue;
 mod starts;
 mod stop;
 
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use crate::background;
 use crate::layout::Fold;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Death, Overdue};
-use crate::process::{Introduction, Notice, WorkerOrder, Zygote, ZygoteError};
+use crate::process::{Hatching, Introduction, Notice, WorkerOrder, Zygote, ZygoteError};
 use crate::sys::calls::refused;
 use crate::sys::{Held, wait_any_of_ours};
 
@@ -177,6 +176,8 @@ pub struct Supervisor {
     outage: Option<Outage>,
     /// Told to stop: the dead are only counted out.
     stopping: bool,
+    /// Descriptors were lost, as `is_lost` has found.
+    has_lost: bool,
 }
 
 impl Supervisor {
@@ -207,7 +208,7 @@ impl Supervisor {
             nest: Nest::Down(now),
             workers,
             statuses: Statuses::default(),
-            reserve: Reserve::new(&*commands.bell().ends()),
+            reserve: Reserve::new(),
             spare_failures: Backoff::default(),
             spares_due: now,
             commands,
@@ -221,12 +222,13 @@ impl Supervisor {
             last_failure: String::new(),
             outage: None,
             stopping: false,
+            has_lost: false,
         }
     }
 
-    /// Starts the zygote and all workers; returns when each has been forked.
-    pub fn start(mut self) -> Result<Self, ZygoteError> {
-        self.hatch()?;
+    /// Starts all workers, by a zygote that is on its way; returns when each has been forked.
+    pub fn start(mut self, hatching: Hatching) -> Result<Self, ZygoteError> {
+        self.hatch_with_workers(hatching)?;
         let is_alive = |w: &Worker| w.alive().is_some();
         while !self.workers.iter().all(is_alive) {
             self.spawn_due();
@@ -263,7 +265,7 @@ impl Supervisor {
                 self.stop(Stop::Kill);
                 return Ended::Condemned;
             }
-            if self.is_lost() {
+            if self.has_lost {
                 self.events.lost();
                 return Ended::Condemned;
             }
@@ -285,6 +287,7 @@ impl Supervisor {
 
     /// Waits for something to happen, and deals with it.
     fn turn(&mut self) {
+        self.reserve.refill(&*self.commands.bell().ends());
         self.see_to_nest();
         self.spawn_due();
         self.ask_for_missing();
@@ -310,29 +313,31 @@ impl Supervisor {
         self.end_all_overdue(now);
         self.listen_to_hearts(now);
         self.look_at_starts(now);
-        self.reserve.refill(&*self.commands.bell().ends());
     }
 
     /// Waits; says whether the zygote has a notice, and which workers have ended.
     fn wait(&mut self, timeout: Option<Duration>) -> (bool, Vec<usize>) {
         let bell = self.commands.bell().ends();
-        let alive: Vec<(usize, BorrowedFd<'_>)> = self
+        let alive: Vec<(usize, &Held)> = self
             .workers
             .iter()
             .enumerate()
-            .filter_map(|(i, w)| Some((i, w.alive()?.pidfd.as_ref()?.as_fd())))
+            .filter_map(|(i, w)| Some((i, w.alive()?.pidfd.as_ref()?)))
             .collect();
-        let mut fds = vec![bell.as_fd()];
-        fds.extend(self.nest.fd());
-        let spares = fds.len();
+        let mut polled = vec![(*bell).as_ref()];
+        polled.extend(self.nest.heard());
+        let spares = polled.len();
         if let Nest::Up(zygote) = &self.nest {
-            fds.extend(zygote.spares());
+            polled.extend(zygote.spares());
         }
-        let first = fds.len();
-        fds.extend(alive.iter().map(|(_, pidfd)| *pidfd));
-        let ready = match wait_any_of_ours(&fds, timeout, || !self.is_lost()) {
+        let first = polled.len();
+        polled.extend(alive.iter().map(|(_, pidfd)| *pidfd));
+        let ready = match wait_any_of_ours(&polled, timeout, || !self.is_lost()) {
             Ok(Some(ready)) => ready,
-            Ok(None) => return (false, Vec::new()),
+            Ok(None) => {
+                self.has_lost = true;
+                return (false, Vec::new());
+            }
             Err(error) => {
                 background::log(move || tracing::error!(%error, "the supervisor cannot poll"));
                 std::thread::sleep(PAUSE);

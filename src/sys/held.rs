@@ -79,7 +79,9 @@ impl AsFd for Held {
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
 
-/// As [`pidfd::wait_any`], of descriptors that are `ours` as long as that says so.
+/// As [`pidfd::wait_any`], of descriptors that are ours as long as `are_ours` says so, which
+/// looks at these and whatever else there is to look at. It is asked before each wait; after it
+/// only what is ready is looked at: of the others nothing is believed.
 ///
 /// Whoever polls keeps what it polls, but not if its number has got something else between the
 /// last look and the call. Then nothing might ever happen. So it is looked again, soon at first:
@@ -90,27 +92,29 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
 /// # Errors
 /// What poll(2) reports.
 pub fn wait_any_of_ours(
-    fds: &[BorrowedFd<'_>],
+    held: &[&Held],
     timeout: Option<Duration>,
-    ours: impl Fn() -> bool,
+    are_ours: impl Fn() -> bool,
 ) -> Result<Option<Vec<bool>>, rustix::io::Errno> {
     let start = Instant::now();
+    let fds: Vec<BorrowedFd<'_>> = held.iter().map(|held| held.as_fd()).collect();
     let mut look_again = LOOK_AGAIN;
     let mut ready;
     loop {
-        if !ours() {
+        if !are_ours() {
             return Ok(None);
         }
         let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
         let wait = left.map_or(look_again, |left| left.min(look_again));
-        ready = pidfd::wait_any(fds, Some(wait))?;
+        ready = pidfd::wait_any(&fds, Some(wait))?;
         if ready.contains(&true) || left == Some(wait) {
             break;
         }
         look_again = (8 * look_again).min(LOOK_AGAIN_MAX);
     }
-    // Otherwise what is ready may be the program's.
-    Ok(ours().then_some(ready))
+    // Otherwise it may be the program's.
+    let is_ours = |(held, is_ready): (&&Held, &bool)| !is_ready || held.is_ours();
+    Ok(held.iter().zip(&ready).all(is_ours).then_some(ready))
 }
 
 /// What one thread polls, and others ring. If the program closes it, that wakes who polls: of
@@ -177,6 +181,13 @@ impl Ends {
 impl AsFd for Ends {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.heard.as_fd()
+    }
+}
+
+impl AsRef<Held> for Ends {
+    /// The end that is polled.
+    fn as_ref(&self) -> &Held {
+        &self.heard
     }
 }
 

@@ -34,6 +34,7 @@ pub mod socket;
 mod stand_in;
 pub mod stdio;
 mod surroundings;
+mod text;
 pub mod title;
 #[cfg(not(loom))]
 pub mod trial;
@@ -56,4 +57,5 @@ pub use prefetch::prefetch_for_write;
 #[cfg(loom)]
 pub use stand_in::{Home, barrier, futex};
 pub use surroundings::{Surroundings, Told, stack_limit};
+pub use text::read_text;
 pub use words::{TextFile, restore_stderr, stderr};

@@ -9,6 +9,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use super::text::read_text;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::{Gid, ResGid, ResUid, Uid, getresgid, getresuid, setresgid, setresuid};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
@@ -36,7 +37,7 @@ pub fn keep_those_of(parent: i32, socket: BorrowedFd<'_>) -> Result<(), String> 
     if !is_raised && ![own.real, own.effective, own.saved].contains(&Uid::from_raw(0)) {
         return Ok(()); // the start has given nothing
     }
-    let status = std::fs::read_to_string(format!("/proc/{parent}/status")).ok();
+    let status = read_text(format!("/proc/{parent}/status")).ok();
     let theirs = match status.as_deref().and_then(read) {
         Some(theirs) => theirs,
         None if !is_raised => return Ok(()),

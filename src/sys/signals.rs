@@ -39,21 +39,29 @@ pub fn kill_group(leader: i32) {
     let _ = nix::sys::signal::killpg(group, Signal::SIGKILL);
 }
 
-/// Has the kernel kill this process when the other end of the pipe `line` is closed: when
-/// the host has ended, which alone has that end. That goes on when the process becomes
-/// another user's, while the [notice of the parent's death](die_with_parent) is dropped then.
+/// The end of a pipe that `line` is, opened once more, for [`die_with_line`]: whom to tell belongs
+/// to the open file, so each process needs its own.
+///
+/// # Errors
+/// What open(2) reports; without /proc it fails.
+pub fn open_anew(line: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    above_standard(open(
+        format!("/proc/self/fd/{}", line.as_raw_fd()).as_str(),
+        OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// Has the kernel kill this process when the other end of the pipe that `own` is, which was
+/// [opened](open_anew) for it alone, is closed: when the host has ended, which alone has that end.
+/// That goes on when the process becomes another user's, while the [notice of the parent's
+/// death](die_with_parent) is dropped then.
 ///
 /// Returns what must stay open for that; `None` if the other end is closed already.
 ///
 /// # Errors
-/// The call that was refused; without /proc it is the first.
-pub fn die_with_line(line: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
-    // Whom to tell belongs to the open file, which all workers share: so each opens its own.
-    let own = above_standard(open(
-        format!("/proc/self/fd/{}", line.as_raw_fd()).as_str(),
-        OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?)?;
+/// The call that was refused.
+pub fn die_with_line(own: OwnedFd) -> Result<Option<OwnedFd>, Errno> {
     for (command, value) in [
         (F_SETSIG, libc::SIGKILL),
         (libc::F_SETOWN, nix::unistd::getpid().as_raw()),

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use super::fds::above_standard;
 use super::held::Held;
+use super::text::read_text;
 use nix::fcntl::{OFlag, open};
 use nix::libc::rlim_t;
 use nix::sys::stat::Mode;
@@ -91,7 +92,7 @@ impl Told {
 
 /// Without changing it, which other threads would see.
 fn umask() -> Option<u32> {
-    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+    let status = read_text("/proc/thread-self/status").ok()?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("Umask:"))?;

@@ -139,7 +139,8 @@ pub fn parent_death_signal() -> Result<(), Errno> {
 /// A signal when a pipe is closed.
 pub fn line_signal() -> Result<(), Errno> {
     let (one, _other) = fds::line().map_err(|error| errno_of(&error))?;
-    signals::die_with_line(one.as_fd()).map(drop)
+    let own = signals::open_anew(one.as_fd())?;
+    signals::die_with_line(own).map(drop)
 }
 
 /// CPUs of a thread, set to what they are.

@@ -15,8 +15,9 @@
 //! A machine may have both versions mounted, with a controller in either: both
 //! are asked, and files that do not exist limit nothing.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
+
+use crate::sys::read_text;
 
 /// The two texts that say where this process's groups are.
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ pub(super) enum Version {
 impl Cgroups {
     /// Reads the two texts; a text that cannot be read is empty: no limits.
     pub fn of_this_process() -> Cgroups {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let read = |path| read_text(path).unwrap_or_default();
         Cgroups {
             groups: read("/proc/self/cgroup"),
             mounts: read("/proc/self/mountinfo"),
@@ -113,7 +114,7 @@ impl Cgroups {
 }
 
 fn read(dir: &Path, file: &str) -> Option<String> {
-    fs::read_to_string(dir.join(file)).ok()
+    read_text(dir.join(file)).ok()
 }
 
 struct Mount {

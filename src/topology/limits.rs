@@ -1,9 +1,43 @@
 //! How much of the machine this process may use, beyond which CPUs.
 
-use std::fs;
+use std::cell::OnceCell;
+
+use crate::sys::{limits, read_text};
 
 use super::allowed::allowed_cpus;
 use super::cgroup::Cgroups;
+
+/// This process's share of the machine, found out once, as far as it is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Share {
+    groups: OnceCell<Cgroups>,
+}
+
+impl Share {
+    fn groups(&self) -> &Cgroups {
+        self.groups.get_or_init(Cgroups::of_this_process)
+    }
+
+    /// See [`default_workers`].
+    pub fn default_workers(&self) -> usize {
+        worker_count(allowed_cpus().len(), self.groups().cpu_quota())
+    }
+
+    /// See [`memory_limit_bytes`].
+    pub fn memory_limit_bytes(&self) -> Option<u64> {
+        let machine = read_text("/proc/meminfo").ok();
+        let machine = machine.as_deref().and_then(parse_mem_total);
+        let group = self.groups().memory_limit_bytes();
+        machine.into_iter().chain(group).min()
+    }
+
+    /// How many processes and threads there may be here, with those of others of the same user
+    /// or control group. `None` when nothing limits them, or it cannot be read.
+    pub fn process_limit(&self) -> Option<u64> {
+        let group = self.groups().process_limit();
+        limits::process_limit().into_iter().chain(group).min()
+    }
+}
 
 /// The CPU time this process may use, in CPUs: 1.5 is one and a half. `None`
 /// when no control group limits it or none can be read.
@@ -30,20 +64,7 @@ pub fn cpu_quota() -> Option<f64> {
 /// ```
 #[must_use]
 pub fn memory_limit_bytes() -> Option<u64> {
-    let machine = fs::read_to_string("/proc/meminfo").ok();
-    let machine = machine.as_deref().and_then(parse_mem_total);
-    let group = Cgroups::of_this_process().memory_limit_bytes();
-    machine.into_iter().chain(group).min()
-}
-
-/// How many processes and threads there may be here, with those of others of the same user or
-/// control group. `None` when nothing limits them, or it cannot be read.
-pub(crate) fn process_limit() -> Option<u64> {
-    let group = Cgroups::of_this_process().process_limit();
-    crate::sys::limits::process_limit()
-        .into_iter()
-        .chain(group)
-        .min()
+    Share::default().memory_limit_bytes()
 }
 
 /// Number of workers that fills this process's share of the machine: one per
@@ -57,7 +78,7 @@ pub(crate) fn process_limit() -> Option<u64> {
 /// ```
 #[must_use]
 pub fn default_workers() -> usize {
-    worker_count(allowed_cpus().len(), cpu_quota())
+    Share::default().default_workers()
 }
 
 /// The arithmetic of [`default_workers`]. A part of a CPU counts as a whole

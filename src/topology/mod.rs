@@ -46,7 +46,7 @@ mod tests;
 
 pub use allowed::allowed_cpus;
 pub use distance::{Proximity, proximity, steal_order};
-pub(crate) use limits::process_limit;
+pub(crate) use limits::Share;
 pub use limits::{cpu_quota, default_workers, memory_limit_bytes, worker_count};
 pub use model::{Source, Topology};
 pub use parts::{Cache, CacheKind, Core, CpuId, Node, NodeId};

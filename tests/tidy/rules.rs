@@ -74,7 +74,8 @@ const IN_THE_HOST: &[&str] = &[
 ];
 
 /// Log events of the host are told by way of `background`, where no lock is held: a subscriber
-/// is the user's code. So each macro of `tracing` is in a closure for `log`, `later` or `with`.
+/// is the user's code. So each macro of `tracing` is in a closure for `log`, `detail`, `later` or
+/// `with`.
 pub fn events_are_told_elsewhere(source: &Source) -> Vec<Violation> {
     if !module_of(&source.path).is_some_and(|module| IN_THE_HOST.contains(&module)) {
         return Vec::new();
@@ -90,7 +91,7 @@ pub fn events_are_told_elsewhere(source: &Source) -> Vec<Violation> {
         // `log ( move | | {`: so far back it begins at most.
         let before = index.saturating_sub(6)..index;
         let is_handed_on = before.clone().any(|at| {
-            matches!(source.at(at), "log" | "later" | "with") && source.at(at + 1) == "("
+            matches!(source.at(at), "log" | "detail" | "later" | "with") && source.at(at + 1) == "("
         });
         if is_event && !is_handed_on && !source.is_test_code(token.line) {
             let what = "an event that is told on the spot: a subscriber may call the runtime, so hand it to `background::log`";

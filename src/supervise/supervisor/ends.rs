@@ -119,7 +119,7 @@ impl Supervisor {
         if awaited.is_told {
             return;
         }
-        background::log(move || tracing::debug!(pid, %death, "worker's status"));
+        background::detail(move || tracing::debug!(pid, %death, "worker's status"));
         if awaited.is_failed_start {
             let said = words.or(awaited.last_words);
             let mut failure = awaited.reason.unwrap_or_else(|| death.to_string());

@@ -1,12 +1,11 @@
 //! The zygote: started, lost, and started again.
 
-use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use crate::background;
 use crate::prim::Death;
 use crate::process::{Hatching, Notice, Zygote, ZygoteError};
-use crate::sys::pidfd;
+use crate::sys::{Held, pidfd};
 
 use super::{ASK_AGAIN, Alive, Life, PAUSE, Supervisor, UNHEARD_OF};
 
@@ -33,10 +32,10 @@ impl Nest {
     }
 
     /// Readable when it has something to say.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+    pub fn heard(&self) -> Option<&Held> {
         match self {
-            Nest::Up(zygote) => zygote.fd(),
-            Nest::Hatching(hatching) => Some(hatching.fd()),
+            Nest::Up(zygote) => zygote.heard(),
+            Nest::Hatching(hatching) => Some(hatching.heard()),
             Nest::Down(_) => None,
         }
     }
@@ -55,7 +54,7 @@ impl Nest {
         let Nest::Up(zygote) = self else {
             return Some(Notice::Closed);
         };
-        if let Some(fd) = zygote.fd()
+        if let Some(Ok(fd)) = zygote.heard().map(Held::get)
             && !pidfd::wait_ended(fd, timeout)
         {
             return None;
@@ -82,12 +81,18 @@ impl Nest {
 }
 
 impl Supervisor {
-    /// Starts a zygote, and waits for it.
-    pub(super) fn hatch(&mut self) -> Result<(), ZygoteError> {
-        let hatching = Hatching::begin(&self.fold, &self.host)?;
-        let zygote = hatching.answer()?;
-        self.is_up(zygote);
+    /// Waits for a zygote that was started; it finds its first orders when it serves.
+    pub(super) fn hatch_with_workers(&mut self, mut hatching: Hatching) -> Result<(), ZygoteError> {
+        hatching.introduce(&self.fold, &self.host)?;
+        self.order_first(&hatching);
+        self.is_up(hatching.answer()?);
         Ok(())
+    }
+
+    fn begin_to_hatch(&self) -> Result<Hatching, ZygoteError> {
+        let mut hatching = Hatching::begin(&self.host.surroundings)?;
+        hatching.introduce(&self.fold, &self.host)?;
+        Ok(hatching)
     }
 
     /// Starts a zygote if there is none, and it is time for it.
@@ -109,9 +114,9 @@ impl Supervisor {
                 if !is_due {
                     return;
                 }
-                let mut begun = Hatching::begin(&self.fold, &self.host);
+                let mut begun = self.begin_to_hatch();
                 if begun.as_ref().is_err_and(ZygoteError::is_shortage) && self.reserve.release() {
-                    begun = Hatching::begin(&self.fold, &self.host);
+                    begun = self.begin_to_hatch();
                 }
                 match begun {
                     Ok(hatching) => self.nest = Nest::Hatching(hatching),

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use crate::background;
 use crate::prim::atomic::Ordering;
+use crate::process::Hatching;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::outage::Outage;
 use crate::supervise::statuses::LATER;
@@ -31,6 +32,19 @@ impl Supervisor {
         let is_outage = self.outage.is_some();
         let most = self.settings.start_failures_max;
         move |worker| is_any_at_work || is_outage || worker.backoff.failures() < most
+    }
+
+    /// Orders the first workers from a zygote that does not serve yet. What it has no room for is
+    /// ordered when it does.
+    pub(super) fn order_first(&mut self, hatching: &Hatching) {
+        for worker in self.workers.iter_mut().take(STARTING_MAX) {
+            self.events.starting(worker.order.worker);
+            worker.order.capture_stderr = self.settings.start_failures_max == 1;
+            if !hatching.order(&worker.order) {
+                return;
+            }
+            worker.life = Life::Starting;
+        }
     }
 
     pub(super) fn spawn_due(&mut self) {
@@ -81,7 +95,7 @@ impl Supervisor {
     }
 
     pub(super) fn has_spawned(&mut self, worker: u32, pid: i32, pidfd: Option<Held>) {
-        background::log(move || tracing::debug!(worker, pid, "worker started"));
+        background::detail(move || tracing::debug!(worker, pid, "worker started"));
         let begun_by = Instant::now() + self.settings.start_limit;
         let Some(slot) = self.workers.get_mut(worker as usize) else {
             return;

@@ -28,7 +28,7 @@ impl Supervisor {
                 stop = Stop::Kill;
                 self.kill_all();
             }
-            if self.is_lost() {
+            if self.has_lost {
                 break; // nobody can be seen any more; all end with their zygote
             }
             let left = give_up.saturating_duration_since(Instant::now());
