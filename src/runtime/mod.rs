@@ -226,7 +226,9 @@ impl Runtime {
     ///
     /// The first task that ends with an error cancels the rest: what nobody has begun
     /// never is. What is running is asked to end ([`Handle::cancel`]), and waited for; if
-    /// that may take for ever, give the tasks a [run limit](Task::run_limit). An error is noticed when
+    /// that may take for ever, give the tasks a [run limit](Task::run_limit). What these have
+    /// spawned themselves, and detached, it does not wait for, unless it is told to
+    /// ([`Scope::and_descendants`]). An error is noticed when
     /// the scope is used next, or when `body` has ended; also if its handle was joined
     /// or dropped. An `Err` that a task returns is its value, and cancels nothing;
     /// neither does a task that was cancelled.

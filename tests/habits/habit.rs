@@ -68,6 +68,7 @@ pub const AROUND: &str = "docs/AROUND.md";
 pub const RUNTIME: &str = "src/runtime/mod.rs";
 pub const HANDLE: &str = "src/runtime/handle.rs";
 pub const BUILDER: &str = "src/runtime/builder.rs";
+pub const INITS: &str = "src/runtime/inits.rs";
 pub const TASK: &str = "src/runtime/task.rs";
 pub const SETTINGS: &str = "src/runtime/settings.rs";
 pub const ERROR: &str = "src/error.rs";

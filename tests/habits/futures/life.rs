@@ -5,7 +5,7 @@ use std::fs;
 
 use pinfold::{Refusal, Shutdown, StartError, TaskError};
 
-use crate::habit::{BUILDER, ERROR, Habit, RUNTIME, differs, habits, same};
+use crate::habit::{BUILDER, ERROR, Habit, INITS, RUNTIME, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -15,7 +15,9 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         workers_start_when_needed,
         workers_are_forks_of_a_server,
         an_initializer,
+        initargs,
         an_initializer_that_fails,
+        when_an_initializer_fails,
         max_tasks_per_child,
         shutdown_waits,
         submit_after_the_shutdown,
@@ -111,7 +113,7 @@ fn an_initializer_that_fails() -> Habit {
         "an initializer that raises breaks the pool",
         "every task ends with `NoWorkers`, which says why; the runtime goes on trying, and works when the cause is gone",
         (
-            BUILDER,
+            INITS,
             "The runtime goes on trying, with one worker at a time",
         ),
         || {
@@ -119,6 +121,42 @@ fn an_initializer_that_fails() -> Habit {
             let rt = of(1).worker_init(fails).start_attempts(1).start().unwrap();
             let error = rt.spawn(double, 1).join().unwrap_err();
             assert!(matches!(error, TaskError::NoWorkers { .. }), "{error:?}");
+            assert!(error.to_string().contains("no model here"), "{error}");
+        },
+    )
+}
+
+fn initargs() -> Habit {
+    same(
+        "`initializer=f, initargs=(x,)`",
+        "`worker_init_with(f, x)`; a worker that takes another's place has the same argument",
+        || {
+            let made = |name: String| Ok::<_, String>(name + "!");
+            let rt = of(1)
+                .worker_init_with(made, "model".to_owned())
+                .start()
+                .unwrap();
+            let state = |(): ()| pinfold::worker_state::<String>().cloned();
+            assert_eq!(rt.spawn(state, ()).join(), Ok(Some("model!".into())));
+            assert!(has_died(&rt.spawn(dies, 1).join()));
+            assert_eq!(rt.spawn(state, ()).join(), Ok(Some("model!".into())));
+        },
+    )
+}
+
+fn when_an_initializer_fails() -> Habit {
+    differs(
+        "that an initializer fails is seen at the first `result()`",
+        "or at the start already, by `start_checked()`",
+        (
+            INITS,
+            "waits until all workers have begun to work, or have failed to at their first attempt",
+        ),
+        || {
+            let fails = |name: String| Err::<(), _>(format!("no {name} here"));
+            let builder = of(2).worker_init_with(fails, "model".to_owned());
+            let error = builder.start_checked().unwrap_err();
+            assert!(matches!(error, StartError::Worker { .. }));
             assert!(error.to_string().contains("no model here"), "{error}");
         },
     )

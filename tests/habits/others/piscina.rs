@@ -22,6 +22,7 @@ pub fn library() -> Library {
             a_move_twice,
             resource_limits,
             process_exit,
+            worker_data,
             concurrent_tasks_per_worker,
             an_unhandled_rejection,
             completed_and_times,
@@ -149,6 +150,19 @@ fn process_exit() -> Habit {
             let exits = |status: i32| -> () { std::process::exit(status) };
             assert!(has_died(&rt.spawn(exits, 0).join()));
             assert_eq!(rt.spawn(double, 4).join(), Ok(8));
+        },
+    )
+}
+
+fn worker_data() -> Habit {
+    same(
+        "`workerData` is each worker's at its start",
+        "`worker_init_with(f, data)`",
+        || {
+            let kept = |data: Vec<u64>| Ok::<_, String>(data);
+            let rt = of(2).worker_init_with(kept, vec![7, 8]).start().unwrap();
+            let sum = |_: u64| pinfold::worker_state::<Vec<u64>>().map(|all| all.iter().sum());
+            assert!(rt.map(sum, 0..20).all(|it| it == Ok(Some(15_u64))));
         },
     )
 }

@@ -286,8 +286,11 @@ fn num_cpus() -> Habit {
 fn an_actor() -> Habit {
     differs(
         "an actor keeps state, and its methods are called one after the other",
-        "there are no actors: any worker takes any task, and each has its `worker_state`",
-        (README, "`worker_init(f)`, `context().state::<T>()`"),
+        "there are no actors: any worker takes any task, and each has its `worker_state`, and a state of its own to write to",
+        (
+            README,
+            "each executor's own, for writing: `executor_init(f)`",
+        ),
         || {
             let rt = of(2)
                 .worker_init(|| Ok::<_, String>(std::process::id()))

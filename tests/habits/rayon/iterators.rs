@@ -23,6 +23,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         with_min_len,
         enumerate,
         map_init,
+        map_init_that_is_changed,
         borrowed_items,
     ]
 }
@@ -269,6 +270,33 @@ fn map_init() -> Habit {
                     .or_insert(count);
             }
             assert_eq!(last.values().sum::<u64>(), 100);
+        },
+    )
+}
+
+fn map_init_that_is_changed() -> Habit {
+    same(
+        "`for_each_init(init, |state, item| …)` gets its state to change it: a buffer, a generator",
+        "`executor_init(init)`, and `context().with_state_mut(|state| …)` in the task",
+        || {
+            let rt = of(2)
+                .executor_init(|| Ok::<_, String>(Vec::<u64>::new()))
+                .start()
+                .unwrap();
+            let pushes = |n: u64| {
+                let len = pinfold::context().with_state_mut(|all: &mut Vec<u64>| {
+                    all.push(n);
+                    all.len()
+                });
+                (std::process::id(), len.unwrap())
+            };
+            let mut most = std::collections::BTreeMap::new();
+            for it in rt.map(pushes, 0..100) {
+                let (worker, len) = it.unwrap();
+                let known = most.entry(worker).or_insert(0);
+                *known = len.max(*known);
+            }
+            assert_eq!(most.values().sum::<usize>(), 100);
         },
     )
 }

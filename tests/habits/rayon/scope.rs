@@ -14,6 +14,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         a_scope_in_a_scope,
         the_body_of_a_scope_panics,
         in_place_scope,
+        what_a_task_of_a_scope_spawns,
     ]
 }
 
@@ -133,6 +134,40 @@ fn in_place_scope() -> Habit {
             let here = std::thread::current().id();
             let there = two().scope(|_| std::thread::current().id());
             assert_eq!(there, Ok(here));
+        },
+    )
+}
+
+fn what_a_task_of_a_scope_spawns() -> Habit {
+    differs(
+        "what a task of the scope spawns into it the scope waits for, too",
+        "it waits for what its tasks join; with `s.and_descendants()` for what they have detached, too",
+        (
+            RUNTIME,
+            "What these have spawned themselves, and detached, it does not wait for, unless it is told to",
+        ),
+        || {
+            let (rt, door) = (two(), Door::new());
+            let detaches = |place: Place| drop(pinfold::spawn(wait_at, place));
+            let outcome = rt.scope(|s| drop(s.spawn(detaches, door.at("below"))));
+            assert_eq!(outcome, Ok(()), "it returns, though the door is closed");
+            door.wait_for("below");
+            door.open();
+
+            fn tree((depth, place): (u32, Place)) {
+                for n in 0..2 * depth.min(1) {
+                    let below = place.0.with_extension(format!("{depth}{n}"));
+                    drop(pinfold::spawn(tree, (depth - 1, (below, place.1.clone()))));
+                }
+                pass(place);
+            }
+            let outcome = rt.scope(|s| {
+                s.and_descendants();
+                drop(s.spawn(tree, (3, door.at("tree"))));
+            });
+            assert_eq!(outcome, Ok(()));
+            let last = ["10", "11"].map(|name| door.has_come(format!("tree.{name}")));
+            assert_eq!(last, [true; 2]);
         },
     )
 }

@@ -35,6 +35,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         try_join_of_two,
         a_cancellation_token,
         a_child_token,
+        a_token_on_another_thread,
         names_of_tasks,
         a_task_that_reports,
     ]
@@ -407,6 +408,31 @@ fn a_child_token() -> Habit {
             let handle = rt.spawn(parent, (door.at("child"), door.at("parent")));
             door.wait_for("child");
             door.wait_for("parent");
+            handle.cancel();
+            assert!(is_cancelled(&handle.join()));
+        },
+    )
+}
+
+fn a_token_on_another_thread() -> Habit {
+    same(
+        "a clone of the token on another thread",
+        "`context().handle()` on threads that the task has started",
+        || {
+            let (rt, door) = (two(), Door::new());
+            let parent = |place: Place| {
+                pass(place);
+                let context = pinfold::context().handle();
+                let hears = std::thread::spawn(move || {
+                    while !context.is_cancelled() {
+                        std::thread::sleep(ms(1));
+                    }
+                });
+                hears.join().map_err(|_| "panicked".to_owned())?;
+                Err::<(), _>("it was cancelled".to_owned())
+            };
+            let handle = rt.spawn(parent, door.at("it"));
+            door.wait_for("it");
             handle.cancel();
             assert!(is_cancelled(&handle.join()));
         },
