@@ -401,7 +401,7 @@ fn parallel_in_parallel() -> Habit {
 
 fn files_of_the_pool() -> Habit {
     differs(
-        "loky leaves semaphores and maps in `/dev/shm` when it is killed",
+        "loky has semaphores and maps in `/dev/shm`, which may stay there when it is killed",
         "nothing of ours has a name there, at any time",
         (README, "nothing stays in `/dev/shm` or `/tmp`"),
         || {

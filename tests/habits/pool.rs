@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::mpsc::channel;
 
-use pinfold::{Shared, Shutdown};
+use pinfold::{Shared, Shutdown, TaskError};
 
 use crate::habit::{AROUND, BUILDER, HANDLE, Habit, Library, README, TASK, differs, habits, same};
 use crate::stage::*;
@@ -41,6 +41,11 @@ pub fn libraries() -> Vec<Library> {
             shared_memory_is_unlinked,
             locks_of_the_program,
             a_pool_of_threads,
+            the_keyboard_interrupts,
+            standard_input,
+            what_a_call_changes,
+            calls_begin_in_order,
+            results_of_any_length,
         ],
     }]
 }
@@ -163,7 +168,7 @@ fn map_of_nothing() -> Habit {
 
 fn imap_takes_the_whole_input() -> Habit {
     differs(
-        "`imap` takes the whole input as fast as it can, however slowly its results are taken",
+        "`imap` takes its input as fast as the workers can, however slowly its results are taken",
         "`map` takes a bounded number ahead (`in_flight`)",
         (TASK, "and keeps a bounded number"),
         || {
@@ -485,6 +490,90 @@ fn a_pool_of_threads() -> Habit {
         || {
             let task = two().spawn(pid, ()).join().unwrap();
             assert_ne!(task, std::process::id());
+        },
+    )
+}
+
+fn the_keyboard_interrupts() -> Habit {
+    differs(
+        "Ctrl-C reaches each worker too, and each prints a traceback",
+        "it reaches the program alone, which says what is to become of the tasks",
+        (AROUND, "Ctrl-C reaches the host alone."),
+        || {
+            let session = |(): ()| nix::unistd::getsid(None).map_or(0, |it| it.as_raw());
+            let group = |(): ()| nix::unistd::getpgrp().as_raw();
+            let rt = two();
+            assert_ne!(rt.spawn(session, ()).join(), Ok(session(())));
+            assert_ne!(rt.spawn(group, ()).join(), Ok(group(())));
+        },
+    )
+}
+
+fn standard_input() -> Habit {
+    same(
+        "a call that reads from standard input finds nothing there",
+        "nor does a task",
+        || {
+            let reads = |(): ()| std::io::read_to_string(std::io::stdin()).ok();
+            assert_eq!(two().spawn(reads, ()).join(), Ok(Some(String::new())));
+        },
+    )
+}
+
+fn what_a_call_changes() -> Habit {
+    same(
+        "a call that changes its process (directory, umask) changes it for the next calls there",
+        "so does a task, until its worker ends",
+        || {
+            let rt = of(1).start().unwrap();
+            let moves = |(): ()| std::env::set_current_dir("/").is_ok();
+            assert_eq!(rt.spawn(moves, ()).join(), Ok(true));
+            let there = |(): ()| std::env::current_dir().unwrap();
+            assert_eq!(rt.spawn(there, ()).join(), Ok("/".into()));
+            assert!(has_died(&rt.spawn(dies, 1).join()));
+            assert_eq!(rt.spawn(there, ()).join(), Ok(there(())));
+        },
+    )
+}
+
+fn calls_begin_in_order() -> Habit {
+    same(
+        "calls begin in the order in which they were submitted",
+        "of one priority, with one worker, so do tasks",
+        || {
+            let (rt, door) = (of(1).start().unwrap(), Door::new());
+            static SEEN: std::sync::Mutex<Vec<u32>> = std::sync::Mutex::new(Vec::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let notes = |n: u32| SEEN.lock().unwrap().push(n);
+            let all: Vec<_> = (0..5000).map(|n| rt.spawn(notes, n)).collect();
+            let last = rt.spawn_after(&all, |_: ((), Vec<()>)| SEEN.lock().unwrap().clone(), ());
+            door.open();
+            assert!(busy.join().is_ok());
+            assert!(last.join().unwrap().into_iter().eq(0..5000));
+        },
+    )
+}
+
+fn results_of_any_length() -> Habit {
+    differs(
+        "results of any length are sent, as long as there is memory",
+        "arguments, results and buffers have `memory_cap` bytes together: beyond that there is a wait or an error",
+        (
+            README,
+            "The segment has a fixed upper size, which you choose. Reaching it is an error or a wait",
+        ),
+        || {
+            let rt = of(1).memory_cap(1 << 20).start().unwrap();
+            let long = |n: usize| vec![7_u8; n];
+            let error = rt.spawn(long, 8 << 20).join().unwrap_err();
+            assert!(matches!(error, TaskError::OutOfMemory { .. }), "{error:?}");
+            let error = rt
+                .spawn(|it: Vec<u8>| it.len(), long(8 << 20))
+                .join()
+                .unwrap_err();
+            assert!(error.to_string().contains("memory_cap"), "{error}");
+            assert_eq!(rt.spawn(double, 4).join(), Ok(8));
         },
     )
 }

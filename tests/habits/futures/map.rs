@@ -65,7 +65,7 @@ fn map_of_nothing() -> Habit {
 
 fn map_takes_all_items_at_once() -> Habit {
     differs(
-        "`map` takes all items and submits them before it returns (up to Python 3.13)",
+        "`map` takes all items and submits them before it returns, if no `buffersize` is given",
         "it takes some ahead of what was asked for",
         (
             TASK,

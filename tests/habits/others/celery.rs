@@ -29,6 +29,8 @@ pub fn library() -> Library {
             a_chord,
             ignore_result,
             update_state,
+            a_broker,
+            countdown,
         ],
     }
 }
@@ -176,7 +178,7 @@ fn retries_that_fail() -> Habit {
 
 fn acks_late() -> Habit {
     same(
-        "`acks_late`: a task whose worker was lost is run again; without it, it is not",
+        "`acks_late` and `reject_on_worker_lost`: a task whose worker was lost is run again; otherwise it is not",
         "`at_least_once()`, or at most once without it",
         || {
             let (rt, door) = (one(), Door::new());
@@ -294,6 +296,46 @@ fn update_state() -> Habit {
             until("it is seen", || handle.progress().is_some());
             door.open();
             assert_eq!(handle.join(), Ok(()));
+        },
+    )
+}
+
+fn a_broker() -> Habit {
+    differs(
+        "tasks are in a broker, and outlive the program",
+        "they end with it: every handle is told",
+        (
+            README,
+            "Tasks are in memory: what has not ended when the program ends is lost",
+        ),
+        || {
+            let rt = of(1).start().unwrap();
+            let handles = [0, 1, 2].map(|_| rt.spawn(deaf, ()));
+            drop(rt); // by `on_drop(Shutdown::Abort)`
+            assert!(
+                handles
+                    .into_iter()
+                    .all(|handle| is_shut_down(&handle.join()))
+            );
+        },
+    )
+}
+
+fn countdown() -> Habit {
+    differs(
+        "`apply_async(countdown=10)`, `crontab(…)`: a task is begun later, or regularly",
+        "a task is begun when a worker is free; whoever wants it later submits it later",
+        (README, "None is begun at a set time or again and again"),
+        || {
+            let rt = two();
+            let timer = std::thread::scope(|threads| {
+                let later = threads.spawn(|| {
+                    std::thread::sleep(ms(1));
+                    rt.spawn(double, 4).join()
+                });
+                later.join().unwrap()
+            });
+            assert_eq!(timer, Ok(8));
         },
     )
 }
