@@ -91,8 +91,8 @@ pub use prim::{Priority, PriorityError, TaskId};
 #[cfg(not(loom))]
 pub use runtime::{
     Activity, Builder, CallbackError, Chunked, ClassStats, Dependencies, Handle, LogStats, Map,
-    MapUnordered, Memo, Progress, QueueStats, Runtime, Scope, Stats, Task, Totals, WorkerStats,
-    gather, join_all, join_any, on_error, wait_for_termination,
+    MapUnordered, Memo, Progress, QueueStats, Runtime, Scope, Stats, StoredTask, Task, Totals,
+    WorkerStats, gather, join_all, join_any, on_error, wait_for_termination,
 };
 #[cfg(not(loom))]
 pub use scheduler::{

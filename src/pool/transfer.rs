@@ -1,7 +1,8 @@
 //! Buffers as arguments and results: what travels instead of their bytes.
 //!
 //! While a value is encoded, each `Shared` or `Loan` in it writes a number and
-//! leaves its hold on a list of this thread; the list becomes *parcels*, three
+//! leaves its hold on a list of this thread (a `Shared` that was met just before its number
+//! there alone); the list becomes *parcels*, three
 //! words each, behind the encoded bytes. Before a value is decoded, its parcels
 //! are accepted; decoding picks them by number. What becomes of a `Loan` that others refer to
 //! besides is in [`super::going`].
@@ -292,6 +293,14 @@ impl Transfer {
         self.hold.pool().is_same(pool)
     }
 
+    fn is_same(&self, hold: &HoldRef, len: usize) -> bool {
+        let (own, other) = (self.hold.block(), hold.block());
+        self.len == len
+            && (own.index, own.generation) == (other.index, other.generation)
+            && self.hold.pool().is_same(hold.pool())
+            && !self.is_loan()
+    }
+
     /// Whether `parcel` speaks of this very block.
     pub fn is_of(&self, parcel: &Parcel) -> bool {
         let block = self.hold.block();
@@ -406,6 +415,10 @@ impl Transfer {
     }
 }
 
+/// A shared buffer that is one of so many that were met last is not met once more: the items of
+/// a chunk have it in common, say.
+const LATEST: usize = 8;
+
 const OUTSIDE: &str = "a pinfold buffer can only be an argument or result of a task; to store its bytes, serialize the slice";
 
 const TWICE: &str = "a `Loan` is in them twice, or is being passed to another task just now; a buffer has one owner: publish it, and pass the `Shared`";
@@ -426,6 +439,11 @@ fn serialize<S: Serializer>(
     }
     MODE.set(Mode::Met);
     let number = OUTGOING.with_borrow_mut(|list| {
+        let is_it = |met: &Transfer| !as_loan && met.is_same(hold, len);
+        let latest = list.iter().rev().take(LATEST).position(is_it);
+        if let Some(back) = latest {
+            return list.len() - 1 - back;
+        }
         list.push(Transfer {
             hold: hold.clone(),
             len,
@@ -446,7 +464,12 @@ fn deserialize<'de, D: Deserializer<'de>>(
     }
     let picked = INCOMING.with_borrow_mut(|list| {
         let slot = list.get_mut(number)?;
-        (slot.as_ref()?.is_loan() == as_loan).then(|| slot.take())?
+        match (slot.as_ref()?.is_loan(), as_loan) {
+            // Others may name it too.
+            (false, false) => slot.as_ref().map(Transfer::share),
+            (true, true) => slot.take(),
+            _ => None,
+        }
     });
     picked.ok_or_else(|| serde::de::Error::custom("the buffer did not arrive"))
 }

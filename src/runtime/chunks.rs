@@ -43,12 +43,14 @@ type Values<R> = (u64, Vec<R>);
 #[must_use = "nothing runs before `map` or `for_each`"]
 pub struct Chunked<'rt, F, A, R> {
     task: Task<'rt, F, A, R>,
+    size: Option<usize>,
 }
 
 impl<F: Copy, A, R> Clone for Chunked<'_, F, A, R> {
     fn clone(&self) -> Self {
         Chunked {
             task: self.task.clone(),
+            size: self.size,
         }
     }
 }
@@ -189,7 +191,8 @@ where
     R: Serialize + DeserializeOwned,
 {
     /// For a very short function: puts several items into one task, as many as take
-    /// about 100 µs together, by what was measured for those before; at most 1024. The
+    /// about 100 µs together, by what was measured for those before; at most 1024
+    /// ([`Chunked::chunk_size`] says how many instead). The
     /// first items travel one by one, and so do all when an item or a value holds a
     /// [`Shared`](crate::Shared) or [`Loan`](crate::Loan).
     ///
@@ -212,7 +215,10 @@ where
     /// # }
     /// ```
     pub fn chunked(self) -> Chunked<'rt, F, A, R> {
-        Chunked { task: self }
+        Chunked {
+            task: self,
+            size: None,
+        }
     }
 }
 
@@ -262,11 +268,32 @@ where
     {
         Chunks {
             items: items.into_iter(),
-            grain: Grain::new(),
+            grain: Grain::new().or_fixed(self.size),
             pulled: 0,
             made: 0,
             out: BTreeMap::new(),
         }
+    }
+
+    /// Puts `items` items into each task (at least 1), but the last, whatever they take and
+    /// whatever they hold: for functions of which that is known, or that are better at many at
+    /// once. Buffers are limited to 255 in the items of a task, and in its values; one that
+    /// several items have in common (a [`Constant`](crate::Constant), say) is one of them. More
+    /// are [`TaskError::Arguments`] or [`TaskError::Result`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.task(|n: u64| n + 1).chunked().chunk_size(100);
+    /// assert_eq!(task.map(0..1000).sum::<Result<u64, _>>()?, 500_500);
+    /// assert_eq!(rt.stats().tasks.submitted, 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn chunk_size(mut self, items: usize) -> Self {
+        self.size = Some(items.max(1));
+        self
     }
 
     /// As [`Task::map`]: the outcomes are in the order of the items.

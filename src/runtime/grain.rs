@@ -16,6 +16,8 @@ pub(super) struct Grain {
     /// The largest chunk that was measured.
     measured: usize,
     is_alone: bool,
+    /// If that was said.
+    fixed: Option<usize>,
 }
 
 impl Grain {
@@ -25,6 +27,15 @@ impl Grain {
             item_ns: None,
             measured: 0,
             is_alone: false,
+            fixed: None,
+        }
+    }
+
+    /// So many items in each task, whatever is measured, if that is said.
+    pub fn or_fixed(self, items: Option<usize>) -> Self {
+        Grain {
+            fixed: items,
+            ..self
         }
     }
 
@@ -48,6 +59,9 @@ impl Grain {
 
     /// How many items the next task should have.
     pub fn size(&self) -> usize {
+        if let Some(items) = self.fixed {
+            return items.max(1);
+        }
         match self.item_ns {
             Some(item_ns) if !self.is_alone => {
                 let wanted = (WANTED_NS / item_ns.max(1)) as usize;

@@ -27,6 +27,7 @@ mod scope;
 mod settings;
 mod signals;
 mod stats;
+mod stored;
 mod task;
 mod unordered;
 
@@ -41,6 +42,7 @@ pub use memo::Memo;
 pub use scope::Scope;
 pub use signals::wait_for_termination;
 pub use stats::{Activity, ClassStats, LogStats, QueueStats, Stats, Totals, WorkerStats};
+pub use stored::StoredTask;
 pub use task::Task;
 pub use unordered::MapUnordered;
 

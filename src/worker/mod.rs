@@ -30,6 +30,7 @@ mod logs;
 mod nest;
 mod own;
 mod panics;
+mod place;
 mod run;
 mod runner;
 mod scope;
@@ -199,6 +200,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
         .collect();
     let mut beats = false;
     if let Some(first) = executors.first() {
+        place::set(order.worker, fold.plan.shape);
         panics::are_here(first.number()..first.number() + executors.len());
         panics::belongs_to(first.number());
         panics::tell_overflows(&fold, order.stack_size);

@@ -203,6 +203,11 @@ fn constants_go_with_every_way_to_submit() {
         in_order(task.clone().chunked().map(items()).collect()),
         expected
     );
+    let before = rt.stats().tasks.submitted;
+    let chunked = task.clone().chunked().chunk_size(400);
+    assert_eq!(in_order(chunked.map(items()).collect()), expected);
+    let tasks = rt.stats().tasks.submitted - before;
+    assert_eq!(tasks, 3, "the items of a chunk have it in common");
     let mut sorted: Vec<u64> = task
         .map_unordered(items())
         .map(|(_, v)| v.unwrap())

@@ -31,6 +31,7 @@ mod recovery;
 mod rng;
 mod run_limits;
 mod slow_sources;
+mod stored;
 mod telemetry;
 mod told;
 mod tree;

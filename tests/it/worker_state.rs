@@ -245,3 +245,37 @@ fn an_executors_state_is_given_out_once_at_a_time() {
     let read = |_: ()| pinfold::context().with_state_mut(|n: &mut u64| *n).ok();
     assert_eq!(rt.spawn(read, ()).join(), Ok(Some(9)));
 }
+
+/// Each thread knows where it is, from `worker_init` on.
+#[test]
+fn a_task_knows_its_worker_and_executor() {
+    type Place = (Option<usize>, Option<usize>, Option<usize>);
+    fn place() -> Place {
+        let context = pinfold::context();
+        (context.worker(), context.executor(), context.worker_count())
+    }
+    let rt = Runtime::builder()
+        .workers(2)
+        .threads_per_worker(2)
+        .worker_init(|| Ok::<_, String>(place()))
+        .executor_init(|| Ok::<_, String>(place()))
+        .start_checked()
+        .unwrap();
+    let places = |_: ()| {
+        let own = pinfold::context().with_state_mut(|place: &mut Place| *place);
+        let elsewhere = std::thread::spawn(place).join().unwrap();
+        let by_init = *pinfold::worker_state::<Place>().unwrap();
+        (place(), own.ok(), by_init, elsewhere)
+    };
+    for of in rt.map(places, (0..50).map(|_| ())) {
+        let (here, own, by_init, elsewhere) = of.unwrap();
+        let (Some(worker), Some(executor), Some(2)) = here else {
+            panic!("{here:?}");
+        };
+        assert!(worker < 2 && executor / 2 == worker, "{here:?}");
+        assert_eq!(own, Some(here));
+        assert_eq!(by_init, (Some(worker), Some(2 * worker), Some(2)));
+        assert_eq!(elsewhere, (Some(worker), None, Some(2)));
+    }
+    assert_eq!(place(), (None, None, None), "in the host");
+}
