@@ -99,7 +99,7 @@ pub use scheduler::{
     Audit, Counters, FunctionProfile, Limit, Owned, Profile, ProfileSummary, Retry, Times,
 };
 #[cfg(not(loom))]
-pub use task::{Constant, ConstantError, Orphans};
+pub use task::{Constant, ConstantError, NoCapture, Orphans};
 #[cfg(not(loom))]
 pub use worker::{
     Cancelled, Child, Context, ContextHandle, ProgressError, StateError, TaskInfo, TaskScope,

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Shutdown;
 use crate::error::StartError;
-use crate::task::{executor_init_of, init_args, init_of, init_with_of};
+use crate::task::{NoCapture, executor_init_of, init_args, init_of, init_with_of};
 
 use super::core::Core;
 use super::{Builder, Runtime};
@@ -38,7 +38,7 @@ impl Builder {
     /// ```
     pub fn worker_init<F, T, E>(mut self, _: F) -> Self
     where
-        F: Fn() -> Result<T, E> + Copy + Send + 'static,
+        F: Fn() -> Result<T, E> + NoCapture,
         T: Send + Sync + 'static,
         E: Display,
     {
@@ -75,7 +75,7 @@ impl Builder {
     /// ```
     pub fn worker_init_with<F, A, T, E>(mut self, _: F, args: A) -> Self
     where
-        F: Fn(A) -> Result<T, E> + Copy + Send + 'static,
+        F: Fn(A) -> Result<T, E> + NoCapture,
         A: Serialize + DeserializeOwned,
         T: Send + Sync + 'static,
         E: Display,
@@ -118,7 +118,7 @@ impl Builder {
     /// ```
     pub fn executor_init<F, T, E>(mut self, _: F) -> Self
     where
-        F: Fn() -> Result<T, E> + Copy + Send + 'static,
+        F: Fn() -> Result<T, E> + NoCapture,
         T: 'static,
         E: Display,
     {

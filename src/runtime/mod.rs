@@ -56,7 +56,7 @@ use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError, TrySpawnError};
 use crate::pool::{AllocError, Loan};
 use crate::scheduler::{Audit, Profile};
-use crate::task::entry_of;
+use crate::task::{NoCapture, entry_of};
 
 use self::after::spawn_after_quickly;
 use self::core::Core;
@@ -135,7 +135,7 @@ impl Runtime {
     #[inline]
     pub fn spawn<F, A, R>(&self, f: F, args: A) -> Handle<R>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -163,7 +163,7 @@ impl Runtime {
     pub fn spawn_after<D, F, A, I, R>(&self, after: D, f: F, args: A) -> Handle<R>
     where
         D: Dependencies<Inputs = I> + after::Sealed<Values = I>,
-        F: Fn((A, I)) -> R + Copy + Send + 'static,
+        F: Fn((A, I)) -> R + NoCapture,
         A: Serialize + DeserializeOwned + Send + 'static,
         I: Serialize + DeserializeOwned + Send + 'static,
         R: Serialize + DeserializeOwned,
@@ -193,7 +193,7 @@ impl Runtime {
     /// ```
     pub fn try_spawn<F, A, R>(&self, f: F, args: A) -> Result<Handle<R>, TrySpawnError<A>>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -215,7 +215,7 @@ impl Runtime {
     /// ```
     pub fn map<F, A, R, I>(&self, f: F, items: I) -> Map<'_, I::IntoIter, F, A, R>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
@@ -303,7 +303,7 @@ impl Runtime {
     #[inline]
     pub fn task<F, A, R>(&self, f: F) -> Task<'_, F, A, R>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::scheduler::Ended;
+use crate::task::NoCapture;
 
 use super::after::{Dependencies, Sealed};
 use super::core::Core;
@@ -107,7 +108,7 @@ impl<'rt> Scope<'rt> {
     /// ```
     pub fn spawn<F, A, R>(&self, f: F, args: A) -> Handle<R>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -128,7 +129,7 @@ impl<'rt> Scope<'rt> {
     /// ```
     pub fn spawn_task<F, A, R>(&self, task: &Task<'_, F, A, R>, args: A) -> Handle<R>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -161,7 +162,7 @@ impl<'rt> Scope<'rt> {
     pub fn spawn_after<D, F, A, I, R>(&self, after: D, f: F, args: A) -> Handle<R>
     where
         D: Dependencies<Inputs = I> + Sealed<Values = I>,
-        F: Fn((A, I)) -> R + Copy + Send + 'static,
+        F: Fn((A, I)) -> R + NoCapture,
         A: Serialize + DeserializeOwned + Send + 'static,
         I: Serialize + DeserializeOwned + Send + 'static,
         R: Serialize + DeserializeOwned,
@@ -192,7 +193,7 @@ impl<'rt> Scope<'rt> {
     ) -> Handle<R>
     where
         D: Dependencies<Inputs = I> + Sealed<Values = I>,
-        F: Fn((A, I)) -> R + Copy + Send + 'static,
+        F: Fn((A, I)) -> R + NoCapture,
         A: Serialize + DeserializeOwned + Send + 'static,
         I: Serialize + DeserializeOwned + Send + 'static,
         R: Serialize + DeserializeOwned,
@@ -234,7 +235,7 @@ impl<'rt> Scope<'rt> {
     /// The task as it is submitted here, if that is not as it is.
     fn with_kin<'t, F, A, R>(&self, task: &Task<'t, F, A, R>) -> Option<Task<'t, F, A, R>>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {

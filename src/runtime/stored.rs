@@ -114,6 +114,9 @@ where
     }
 }
 
+/// In the place of the function's own type.
+type Named<A, R> = fn(A) -> R;
+
 /// Stands for a function that is known by its name alone: it is called in workers.
 fn elsewhere<A, R>(_: A) -> R {
     unreachable!("a task's function is called by its name, in a worker")
@@ -124,7 +127,7 @@ where
     A: Serialize + DeserializeOwned + 'static,
     R: Serialize + DeserializeOwned + 'static,
 {
-    fn task(&self) -> Task<'_, fn(A) -> R, A, R> {
+    fn task(&self) -> Task<'_, Named<A, R>, A, R> {
         Task {
             core: &self.core,
             call: elsewhere,
@@ -198,7 +201,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn map<I>(&self, items: I) -> Map<'_, I::IntoIter, fn(A) -> R, A, R>
+    pub fn map<I>(&self, items: I) -> Map<'_, I::IntoIter, Named<A, R>, A, R>
     where
         I: IntoIterator<Item = A>,
     {
@@ -217,7 +220,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn map_unordered<I>(&self, items: I) -> MapUnordered<'_, I::IntoIter, fn(A) -> R, A, R>
+    pub fn map_unordered<I>(&self, items: I) -> MapUnordered<'_, I::IntoIter, Named<A, R>, A, R>
     where
         I: IntoIterator<Item = A>,
     {

@@ -87,6 +87,13 @@ pub struct Settings {
     pub is_checked: bool,
 }
 
+impl Settings {
+    /// Whether what a worker says at its first start is kept: usually it begins.
+    fn hears_the_first(&self) -> bool {
+        self.is_checked || self.start_failures_max == 1
+    }
+}
+
 /// Why the supervisor's loop has ended. No process of the fold is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {

@@ -32,6 +32,7 @@
 //! looks at every word the dead might have left `Done`.
 #![allow(unsafe_code)]
 
+mod captures;
 mod codec;
 mod constant;
 mod edges;
@@ -46,6 +47,7 @@ mod probe;
 mod slot;
 mod state;
 
+pub use captures::NoCapture;
 pub use codec::{Fault, decode, drop_refused, encode, untold};
 pub use constant::{Constant, ConstantError, Home};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};

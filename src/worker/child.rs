@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Death, TaskError};
 use crate::pool::Transfer;
 use crate::prim::Hint;
-use crate::task::{Fault, Finished, Outcome, Payload, decode, untold};
+use crate::task::{Fault, Finished, NoCapture, Outcome, Payload, decode, untold};
 
 use super::nest::Nest;
 
@@ -68,7 +68,7 @@ use super::nest::Nest;
 /// ```
 pub fn spawn<F, A, R>(_: F, args: A) -> Child<R>
 where
-    F: Fn(A) -> R + Copy + Send + 'static,
+    F: Fn(A) -> R + NoCapture,
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
+use crate::task::NoCapture;
 
 use super::child::{spawn, value_of};
 use super::nest::Nest;
@@ -50,7 +51,7 @@ pub fn join<F, A, RA, G, B, RB>(
 ) -> (Result<RA, TaskError>, Result<RB, TaskError>)
 where
     F: FnOnce(A) -> RA,
-    G: Fn(B) -> RB + Copy + Send + 'static,
+    G: Fn(B) -> RB + NoCapture,
     B: Serialize + DeserializeOwned,
     RB: Serialize + DeserializeOwned,
 {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::task::entry_of;
+use crate::task::{NoCapture, entry_of};
 
 use super::child::Child;
 use super::family::Family;
@@ -160,7 +160,7 @@ impl TaskScope {
     /// ```
     pub fn spawn<F, A, R>(&self, _: F, args: A) -> Child<R>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {

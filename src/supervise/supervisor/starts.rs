@@ -39,7 +39,7 @@ impl Supervisor {
     pub(super) fn order_first(&mut self, hatching: &Hatching) {
         for worker in self.workers.iter_mut().take(STARTING_MAX) {
             self.events.starting(worker.order.worker);
-            worker.order.capture_stderr = self.settings.start_failures_max == 1;
+            worker.order.capture_stderr = self.settings.hears_the_first();
             if !hatching.order(&worker.order) {
                 return;
             }
@@ -75,8 +75,7 @@ impl Supervisor {
             let number = worker.order.worker;
             self.events.starting(number);
             let failures = worker.backoff.failures();
-            let is_checked = self.settings.is_checked || self.settings.start_failures_max == 1;
-            let capture = failures > 0 || is_checked || is_outage;
+            let capture = failures > 0 || self.settings.hears_the_first() || is_outage;
             worker.order.capture_stderr = capture;
             room -= 1;
             match zygote.spawn(&worker.order) {
