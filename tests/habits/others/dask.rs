@@ -29,7 +29,7 @@ pub fn library() -> Library {
 fn futures_as_arguments() -> Habit {
     differs(
         "`client.submit(add, a, b)` with futures waits for them on the workers",
-        "`rt.spawn_after((&a, &b), add, ())`; the values do not pass through the program",
+        "`rt.spawn_after((&a, &b), add, ())`, which gets the values beside its argument",
         (
             RUNTIME,
             "when the tasks of `after` have ended, with their values as inputs",

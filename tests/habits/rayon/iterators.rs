@@ -42,7 +42,7 @@ fn map_and_collect() -> Habit {
 fn collect_a_result() -> Habit {
     same(
         "`collect::<Result<Vec<_>, E>>()` of what returns `Result` stops at an error",
-        "`rt.map(f, items).map(|it| it?)`: `TaskError` and `E` become one error of yours",
+        "`rt.map(f, items).map(|it| it.map_err(…)?)`: `TaskError` becomes an `E`",
         || {
             let taken = Cell::new(0);
             let items = (0..100_000).inspect(|_| taken.set(taken.get() + 1));
@@ -304,7 +304,7 @@ fn map_init_that_is_changed() -> Habit {
 fn borrowed_items() -> Habit {
     differs(
         "items and closures borrow from the stack",
-        "items are sent to another process: owned, or written to shared memory (`Shared`)",
+        "items are sent to another process: owned (`iter().cloned()`), or written to shared memory (`Shared`)",
         (
             README,
             "A closure that captures something cannot be a task.",
