@@ -83,12 +83,16 @@ fn one_job() -> Habit {
 
 fn batch_size() -> Habit {
     same(
-        "`batch_size=\"auto\"` puts short calls together",
-        "`rt.task(f).chunked()`",
+        "`batch_size=\"auto\"` puts short calls together, `batch_size=n` so many",
+        "`rt.task(f).chunked()`, and `chunk_size(n)`",
         || {
             let rt = of(1).start().unwrap();
-            assert_eq!(rt.task(double).chunked().map(0..4000).count(), 4000);
-            assert!(rt.stats().tasks.submitted < 4000);
+            let task = rt.task(double).chunked();
+            assert_eq!(task.map(0..4000).count(), 4000);
+            let tasks = rt.stats().tasks.submitted;
+            assert!(tasks < 4000);
+            assert_eq!(task.chunk_size(50).map(0..100).count(), 100);
+            assert_eq!(rt.stats().tasks.submitted, tasks + 2);
         },
     )
 }

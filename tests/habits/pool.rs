@@ -28,6 +28,7 @@ pub fn libraries() -> Vec<Library> {
             imap_unordered_yields_what_ends,
             imap_goes_on_after_what_raises,
             starmap,
+            imap_with_a_chunksize,
             a_worker_that_is_killed,
             close_and_join,
             apply_after_close,
@@ -230,6 +231,25 @@ fn starmap() -> Habit {
                 .map(power, [(2, 10), (3, 2)])
                 .collect::<Result<Vec<_>, _>>();
             assert_eq!(powers, Ok(vec![1024, 9]));
+        },
+    )
+}
+
+fn imap_with_a_chunksize() -> Habit {
+    same(
+        "`imap_unordered(f, items, chunksize=n)`",
+        "`chunked().chunk_size(n).map_unordered(items)`",
+        || {
+            let rt = two();
+            let before = rt.stats().tasks.submitted;
+            let mut seen = vec![false; 100];
+            let task = rt.task(double).chunked().chunk_size(7);
+            for (n, outcome) in task.map_unordered(0..100) {
+                assert_eq!(outcome, Ok(2 * n as u64));
+                seen[n] = true;
+            }
+            assert!(seen.into_iter().all(|it| it));
+            assert_eq!(rt.stats().tasks.submitted, before + 15);
         },
     )
 }

@@ -20,6 +20,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         an_item_that_raises_ends_the_map,
         a_chunk_with_a_bad_item,
         chunksize,
+        chunksize_by_trying,
         a_source_that_raises,
         two_maps_at_a_time,
         run_in_executor,
@@ -172,8 +173,22 @@ fn a_chunk_with_a_bad_item() -> Habit {
 }
 
 fn chunksize() -> Habit {
+    same(
+        "`map(f, items, chunksize=n)` puts n items into one call",
+        "`rt.task(f).chunked().chunk_size(n).map(items)`",
+        || {
+            let rt = two();
+            let before = rt.stats().tasks.submitted;
+            let all = rt.task(double).chunked().chunk_size(100).map(0..1000);
+            assert!(all.eq((0..1000).map(|n| Ok(2 * n))));
+            assert_eq!(rt.stats().tasks.submitted, before + 10);
+        },
+    )
+}
+
+fn chunksize_by_trying() -> Habit {
     differs(
-        "`chunksize=n` has to be found for each function by trying",
+        "a good `chunksize` has to be found for each function by trying",
         "`chunked()` finds it, by how long the items before took",
         (
             "src/runtime/chunks.rs",

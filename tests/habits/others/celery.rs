@@ -1,5 +1,6 @@
 //! Celery.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use pinfold::Retry;
@@ -25,6 +26,7 @@ pub fn library() -> Library {
             acks_late,
             revoke,
             revoke_terminate,
+            tasks_by_name,
             a_chain,
             a_chord,
             ignore_result,
@@ -226,6 +228,21 @@ fn revoke_terminate() -> Habit {
             assert!(is_cancelled(&stuck.join()));
             door.open();
             assert!(beside.join().is_ok());
+        },
+    )
+}
+
+fn tasks_by_name() -> Habit {
+    same(
+        "a task is an object with its settings; it is found by its name, and called by `delay`",
+        "`rt.task(f)…stored()`, a `StoredTask<A, R>` in a map or a struct",
+        || {
+            let rt = two();
+            let mut tasks = HashMap::new();
+            tasks.insert("double", rt.task(double).run_limit(LONG).stored());
+            tasks.insert("inverse", rt.task(inverse).at_least_once().stored());
+            assert_eq!(tasks["double"].spawn(4).join(), Ok(8));
+            assert_eq!(tasks["inverse"].spawn(4).join(), Ok(250));
         },
     )
 }

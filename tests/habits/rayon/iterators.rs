@@ -21,6 +21,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         par_bridge,
         find_any,
         with_min_len,
+        par_chunks,
         enumerate,
         map_init,
         map_init_that_is_changed,
@@ -224,6 +225,20 @@ fn with_min_len() -> Habit {
             let rt = of(1).start().unwrap();
             assert_eq!(rt.task(double).chunked().map(0..4000).count(), 4000);
             assert!(rt.stats().tasks.submitted < 4000);
+        },
+    )
+}
+
+fn par_chunks() -> Habit {
+    same(
+        "`with_max_len(n)`, `par_chunks(n)`: n items at a time",
+        "`chunked().chunk_size(n)`",
+        || {
+            let rt = two();
+            let before = rt.stats().tasks.submitted;
+            let task = rt.task(|_: u64| ()).chunked().chunk_size(25);
+            assert_eq!(task.for_each(0..100), Ok(()));
+            assert_eq!(rt.stats().tasks.submitted, before + 4);
         },
     )
 }

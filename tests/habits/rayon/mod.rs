@@ -21,6 +21,7 @@ pub fn libraries() -> Vec<Library> {
             spawn_and_forget,
             a_panic_in_spawn,
             the_number_of_threads,
+            current_thread_index,
             the_global_pool,
             the_size_of_stacks,
             start_handler,
@@ -79,6 +80,29 @@ fn the_number_of_threads() -> Habit {
             let workers = rt.stats().workers;
             assert_eq!(workers.len(), 2);
             assert!(workers.iter().all(|worker| worker.cpus.len() == 2));
+        },
+    )
+}
+
+fn current_thread_index() -> Habit {
+    same(
+        "`current_thread_index()` is below `current_num_threads()`, and `None` outside",
+        "`context().worker()` and `worker_count()`",
+        || {
+            let (rt, door) = (two(), Door::new());
+            let place = |place: Place| {
+                wait_at(place);
+                let here = pinfold::context();
+                (here.worker(), here.worker_count())
+            };
+            let both = [0, 1].map(|n| rt.spawn(place, door.at(n)));
+            door.wait_for(0);
+            door.wait_for(1);
+            door.open();
+            let mut places = both.map(|it| it.join().unwrap());
+            places.sort();
+            assert_eq!(places, [(Some(0), Some(2)), (Some(1), Some(2))]);
+            assert_eq!(pinfold::context().worker(), None);
         },
     )
 }
