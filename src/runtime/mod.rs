@@ -235,6 +235,10 @@ impl Runtime {
     /// or dropped. An `Err` that a task returns is its value, and cancels nothing;
     /// neither does a task that was cancelled.
     ///
+    /// What a task of the scope has spawned itself ([`spawn`](crate::spawn()) in a task) is
+    /// waited for if it has joined it; what it has detached, too, after
+    /// [`Scope::and_descendants`].
+    ///
     /// If `body` panics, its tasks are cancelled and waited for, and the panic goes on.
     /// Scopes may be nested.
     ///
