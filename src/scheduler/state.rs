@@ -59,7 +59,7 @@ pub struct Counters {
     pub died: u64,
     /// Runs repeated, because a worker died or by [`Retry`](crate::Retry).
     pub repeated: u64,
-    /// Tasks that ended because a deadline of theirs had come.
+    /// Tasks that ended because a deadline of theirs had come, or their run limit had passed.
     pub late: u64,
     /// Tasks that ended because they were cancelled, or a task they depend on had no value.
     pub cancelled: u64,

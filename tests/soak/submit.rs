@@ -316,6 +316,9 @@ impl<'a> Submitter<'a> {
         if self.rng.once_in(10) {
             task = task.hard_deadline(NEVER);
         }
+        if self.rng.once_in(10) {
+            task = task.run_limit(NEVER);
+        }
         if self.rng.once_in(3) {
             let level = self.rng.below(4) as u8;
             task = task.priority(Priority::from_level(level).expect("a level"));
