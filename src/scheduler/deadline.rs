@@ -53,6 +53,8 @@ impl Scheduler {
     pub fn tick(&self, now: Instant) -> Vec<Overdue> {
         let mut overdue = Vec::new();
         let mut state = self.lock();
+        // A look at run limits alone changes nothing that anybody waits for.
+        let mut has_come = state.timers.next().is_some_and(|at| at <= now);
         while let Some(timer) = state.timers.pop_due(now) {
             let inflight = &state.inflight[timer.slot as usize];
             if inflight.ticket.is_none() || inflight.generation != timer.generation {
@@ -72,15 +74,19 @@ impl Scheduler {
         }
         self.look_at_limits(&mut state, now, &mut overdue);
         if !state.strays.is_empty() {
+            has_come = true;
             overdue.extend(self.strays_due(&mut state, now));
         }
         if state.watch.is_some_and(|at| at <= now) {
+            has_come = true;
             self.look_behind(&mut state);
         }
         self.publish(&mut state);
         drop(state);
-        // Whoever sleeps for all waiters is not told by `settle`.
-        self.fold.host_bell.force();
+        if has_come {
+            // Whoever sleeps for all waiters is not told by `settle`.
+            self.fold.host_bell.force();
+        }
         overdue
     }
 
