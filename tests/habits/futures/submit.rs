@@ -318,7 +318,7 @@ fn a_large_argument() -> Habit {
         "bytes of any length are an argument, and a result",
         "`Vec<u8>`; in place and without a copy as `Shared`",
         || {
-            let bytes: Vec<u8> = (0..3 << 20).map(|n| (n % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..1 << 20).map(|n| (n % 251) as u8).collect();
             let start = Instant::now();
             let back = two().spawn(|bytes: Vec<u8>| bytes, bytes.clone()).join();
             assert!(back.as_ref() == Ok(&bytes));

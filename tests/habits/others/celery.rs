@@ -279,14 +279,14 @@ fn ignore_result() -> Habit {
         "it is let go of when the handle is dropped",
         (README, "detached tasks' results take all memory"),
         || {
-            let rt = of(1).memory_cap(8 << 20).start().unwrap();
+            let rt = of(1).memory_cap(2 << 20).start().unwrap();
             let long = |n: usize| vec![7_u8; n];
             for _ in 0..20 {
-                drop(rt.spawn(long, 1 << 20));
+                drop(rt.spawn(long, 256 << 10));
             }
             assert_eq!(
-                rt.spawn(long, 1 << 20).join().map(|it| it.len()),
-                Ok(1 << 20)
+                rt.spawn(long, 256 << 10).join().map(|it| it.len()),
+                Ok(256 << 10)
             );
         },
     )

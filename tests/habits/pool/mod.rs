@@ -371,10 +371,10 @@ fn results_of_any_length() -> Habit {
         || {
             let rt = of(1).memory_cap(1 << 20).start().unwrap();
             let long = |n: usize| vec![7_u8; n];
-            let error = rt.spawn(long, 8 << 20).join().unwrap_err();
+            let error = rt.spawn(long, 2 << 20).join().unwrap_err();
             assert!(matches!(error, TaskError::OutOfMemory { .. }), "{error:?}");
             let error = rt
-                .spawn(|it: Vec<u8>| it.len(), long(8 << 20))
+                .spawn(|it: Vec<u8>| it.len(), long(2 << 20))
                 .join()
                 .unwrap_err();
             assert!(error.to_string().contains("memory_cap"), "{error}");
