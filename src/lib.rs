@@ -81,7 +81,8 @@ mod worker;
 pub use config::Shutdown;
 #[cfg(not(loom))]
 pub use error::{
-    Attempt, Death, Refusal, ShutdownError, StartError, TaskError, TraceparentError, TrySpawnError,
+    Attempt, Death, FailedTask, Refusal, ShutdownError, StartError, TaskError, TraceparentError,
+    TrySpawnError,
 };
 #[cfg(not(loom))]
 pub use init::init;

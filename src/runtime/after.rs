@@ -17,7 +17,7 @@ use crate::task::{FunctionId, decode, untold};
 use super::Task;
 use super::core::Core;
 use super::handle::Handle;
-use super::task::{Encoded, Submitted, encode, foreign, refuse, spawn_encoded};
+use super::task::{Encoded, Submitted, encode, foreign, spawn_encoded};
 
 /// The outcomes of what was depended on, in order.
 type Outcomes<'a> = Iter<'a, Arc<Outcome>>;
@@ -88,7 +88,7 @@ impl<R: DeserializeOwned + 'static> Sealed for &Handle<R> {
     }
 
     fn decode(outcomes: &mut Outcomes<'_>, _: &mut Lists<'_>) -> Result<R, TaskError> {
-        decode_again(outcomes.next().ok_or(TaskError::Shutdown)?)
+        decode_again(outcomes.next().ok_or(TaskError::shutdown())?)
     }
 }
 
@@ -142,7 +142,7 @@ fn decode_list<R: DeserializeOwned>(
     outcomes: &mut Outcomes<'_>,
     lists: &mut Lists<'_>,
 ) -> Result<Vec<R>, TaskError> {
-    let len = lists.next().ok_or(TaskError::Shutdown)?.len;
+    let len = lists.next().ok_or(TaskError::shutdown())?.len;
     let own = outcomes.take(len as usize);
     own.map(|outcome| decode_again(outcome)).collect()
 }
@@ -237,12 +237,19 @@ where
     D: Sealed<Values: Serialize + DeserializeOwned>,
 {
     unless_it_panics(|| {
-        let args: A = decode(args, are_marked).map_err(|fault| TaskError::Arguments {
-            message: untold::<A>(&fault, (job.name)()),
-        })?;
-        let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
+        let args: A =
+            decode(args, are_marked).map_err(|fault| TaskError::arguments(untold::<A>(&fault)))?;
+        let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter()).map_err(of_input)?;
         encode(&(args, inputs), job).map(drop)
     })
+}
+
+/// An error of an input is one of the arguments, for the task that it is an input of.
+fn of_input(error: TaskError) -> TaskError {
+    match error {
+        TaskError::Result { message, .. } => TaskError::arguments(format!("an input: {message}")),
+        error => error,
+    }
 }
 
 /// Calls code of the user's types for the attendant: that of a task which panics there
@@ -251,9 +258,9 @@ fn unless_it_panics(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), Tas
     let mut done = Ok(());
     match caught(|| done = f()) {
         Ok(()) => done,
-        Err(what) => Err(TaskError::Arguments {
-            message: format!("to put inputs behind them panicked in the host: {what}"),
-        }),
+        Err(what) => Err(TaskError::arguments(format!(
+            "to put inputs behind them panicked in the host: {what}"
+        ))),
     }
 }
 
@@ -353,7 +360,7 @@ where
         let scheduler = self.core().sound();
         let submitted = self.submit_after_to(&scheduler, after, args, encoded);
         Submitted {
-            ticket: submitted.map_err(|refused| refuse(&scheduler, refused)),
+            ticket: submitted.map_err(|refused| self.refuse(&scheduler, refused)),
             scheduler,
             // Whoever wants to know submits none that wait.
             has_buffers: false,
@@ -395,7 +402,8 @@ where
             let lists = lists.clone();
             Build::Whole(Box::new(move |outcomes, job| {
                 unless_it_panics(|| {
-                    let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter())?;
+                    let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter());
+                    let inputs = inputs.map_err(of_input)?;
                     encode(&(args, inputs), job).map(drop)
                 })
             }))

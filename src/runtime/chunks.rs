@@ -42,7 +42,7 @@ type Values<R> = (u64, Vec<R>);
 #[derive(Debug)]
 #[must_use = "nothing runs before `map` or `for_each`"]
 pub struct Chunked<'rt, F, A, R> {
-    task: Task<'rt, F, A, R>,
+    pub(super) task: Task<'rt, F, A, R>,
     size: Option<usize>,
 }
 
@@ -103,10 +103,13 @@ impl<I> Chunks<I> {
                 let message = format!("{} values of {len} items", values.len());
                 ready.extend(items.map(|n| {
                     let message = message.clone();
-                    (n, Err(TaskError::Result { message }))
+                    (n, Err(TaskError::result(message)))
                 }));
             }
-            Err(error) => ready.extend(items.map(|n| (n, Err(error.clone())))),
+            Err(error) => {
+                let error = error.of_items(items.clone());
+                ready.extend(items.map(|n| (n, Err(error.clone()))));
+            }
         }
     }
 }
@@ -136,7 +139,8 @@ where
                 chunks.grain.stay_alone();
             }
         }
-        self.ready.pop_front()
+        let (n, outcome) = self.ready.pop_front()?;
+        Some((n, outcome.map_err(|error| self.chunks.of_item(error, n))))
     }
 }
 
@@ -180,7 +184,8 @@ where
                 chunks.grain.stay_alone();
             }
         }
-        self.ready.pop_front().map(|(_, outcome)| outcome)
+        let (n, outcome) = self.ready.pop_front()?;
+        Some(outcome.map_err(|error| self.chunks.told(error, n)))
     }
 }
 

@@ -219,7 +219,7 @@ impl Core {
         let killed_at = Instant::now();
         self.commands.stop(kills);
         self.join_supervisor();
-        let aborted = self.present().fail_all(&TaskError::Shutdown);
+        let aborted = self.present().fail_all(&TaskError::shutdown());
         self.present().finish();
         let mut plan = self.closing.lock();
         plan.killed = Some((killed_at, aborted));

@@ -9,7 +9,7 @@ use crate::error::{Refusal, TaskError};
 use crate::scheduler::{NotAccepted, Outcome, Scheduler, Ticket, Value};
 
 use super::Task;
-use super::task::{drop_with, error_of};
+use super::task::drop_with;
 
 /// What came of it.
 pub(super) struct Fed {
@@ -51,7 +51,7 @@ where
                 }
                 if task.settings.is_some() {
                     task.admit(scheduler, job, None)
-                        .map_err(|refused| *error_of(scheduler, refused))?;
+                        .map_err(|refused| *task.error_of(scheduler, refused))?;
                 }
                 has_buffers |= !job.buffers.is_empty();
                 Ok(true)
@@ -75,7 +75,7 @@ where
                 NotAccepted::Refused(refusal) if *refusal != Refusal::NoWorkers
             );
         }
-        each(submitted.map_err(|error| error_of(scheduler, error)));
+        each(submitted.map_err(|refused| task.error_of(scheduler, refused)));
     });
     Fed {
         is_over: is_over || is_closed,

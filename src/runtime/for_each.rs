@@ -15,16 +15,22 @@ pub(super) trait Cancel<R>: Iterator<Item = (usize, Result<R, TaskError>)> {
     fn cancel(&mut self);
 }
 
-/// Runs through all; the first thing that `judge` finds wrong cancels the rest.
-fn run<R>(
+/// Runs `task` on all; the first thing that `judge` finds wrong cancels the rest.
+fn run<F, A, R>(
+    task: &Task<'_, F, A, R>,
     mut outcomes: impl Cancel<R>,
     judge: impl Fn(R) -> Result<(), TaskError>,
-) -> Result<(), TaskError> {
+) -> Result<(), TaskError>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
     let mut first = Ok(());
-    while let Some((_, outcome)) = outcomes.next() {
+    while let Some((item, outcome)) = outcomes.next() {
         let judged = outcome.and_then(&judge);
-        if first.is_ok() && judged.is_err() {
-            first = judged;
+        if let (Ok(()), Err(error)) = (&first, judged) {
+            first = Err(task.of_item(error, item));
             outcomes.cancel();
         }
     }
@@ -32,9 +38,7 @@ fn run<R>(
 }
 
 fn returned<E: Display>(value: Result<(), E>) -> Result<(), TaskError> {
-    value.map_err(|error| TaskError::Returned {
-        message: error.to_string(),
-    })
+    value.map_err(|error| TaskError::returned(error.to_string()))
 }
 
 impl<F, A> Task<'_, F, A, ()>
@@ -65,7 +69,7 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(self.map_unordered(items), Ok)
+        run(self, self.map_unordered(items), Ok)
     }
 }
 
@@ -98,7 +102,7 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(self.map_unordered(items), returned)
+        run(self, self.map_unordered(items), returned)
     }
 }
 
@@ -124,7 +128,7 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(self.outcomes(items), Ok)
+        run(&self.task, self.outcomes(items), Ok)
     }
 }
 
@@ -155,6 +159,6 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(self.outcomes(items), returned)
+        run(&self.task, self.outcomes(items), returned)
     }
 }

@@ -53,6 +53,6 @@ impl<R: DeserializeOwned> Future for Handle<R> {
             return Poll::Pending;
         }
         // It has ended in between.
-        Poll::Ready(self.try_join().unwrap_or(Err(TaskError::Shutdown)))
+        Poll::Ready(self.try_join().unwrap_or(Err(TaskError::shutdown())))
     }
 }

@@ -113,16 +113,25 @@ impl<R: DeserializeOwned> Handle<R> {
     /// # }
     /// ```
     #[inline]
-    pub fn join(mut self) -> Result<R, TaskError> {
+    pub fn join(self) -> Result<R, TaskError> {
+        self.join_as(Ok)
+    }
+
+    /// The same, and makes something else of the value.
+    #[inline(always)]
+    fn join_as<T>(mut self, of: impl FnOnce(R) -> Result<T, TaskError>) -> Result<T, TaskError> {
         let mut words = [0; _];
         if let Some(ticket) = &self.ticket
-            && let Some(len) = self.scheduler.take_small(ticket, &mut words)
+            && let Some((len, function)) = self.scheduler.take_small(ticket, &mut words)
         {
             self.ticket = None;
-            return small(len, &words);
+            let value = small(len, &words).and_then(of);
+            return value.map_err(|error| error.told_of(function()));
         }
         self.take(|scheduler, ticket| scheduler.wait(ticket, None))
-            .unwrap_or(Err(TaskError::Shutdown))
+            .unwrap_or_else(|| Err(TaskError::shutdown()))
+            .and_then(of)
+            .map_err(|error| self.told_of(error))
     }
 
     /// Waits at most `timeout`; `None` when the task has not ended by then (it
@@ -171,9 +180,10 @@ impl<R: DeserializeOwned> Handle<R> {
         get: impl FnOnce(&Scheduler, &Ticket) -> Option<Outcome>,
     ) -> Option<Result<R, TaskError>> {
         let Some(ticket) = &self.ticket else {
-            return Some(Err(TaskError::AlreadyJoined));
+            return Some(Err(TaskError::already_joined()));
         };
-        get(&self.scheduler, ticket).map(decode)
+        let decoded = decode(get(&self.scheduler, ticket)?);
+        Some(decoded.map_err(|error| self.told_of(error)))
     }
 }
 
@@ -232,15 +242,15 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl FnOnce(Result<R, TaskError>) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_complete";
-        let decoded = |outcome: &Outcome| {
+        let decoded = |outcome: &Outcome, function: fn() -> &'static str| {
             let mut decoded = None;
             // Its decoding is the user's own code too.
             let panicked = caught(|| decoded = Some(decode_again(outcome)));
-            decoded.or_else(|| {
+            let decoded = decoded.unwrap_or_else(|| {
                 let what = panicked.err().unwrap_or_default();
-                let message = format!("its decoding panicked: {what}");
-                Some(Err(TaskError::Result { message }))
-            })
+                Err(TaskError::result(format!("its decoding panicked: {what}")))
+            });
+            Some(decoded.map_err(|error| error.told_of(function())))
         };
         self.call_back(which, Mark::OnComplete, decoded, callback)
     }
@@ -266,7 +276,9 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl FnOnce(TaskError) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_error";
-        let error = |outcome: &Outcome| outcome.as_ref().err().map(|error| (**error).clone());
+        let error = |outcome: &Outcome, _: fn() -> &'static str| {
+            outcome.as_ref().err().map(|error| (**error).clone())
+        };
         self.call_back(which, Mark::OnError, error, callback)
     }
 
@@ -319,15 +331,16 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         &mut self,
         which: &'static str,
         mark: Mark,
-        of: fn(&Outcome) -> Option<T>,
+        of: fn(&Outcome, fn() -> &'static str) -> Option<T>,
         callback: impl FnOnce(T) + Send + 'static,
     ) -> Result<(), CallbackError> {
-        let origin = callbacks::Origin::new(which, self.name());
+        let function = self.name();
+        let origin = callbacks::Origin::new(which, function);
         let ticket = self.to_mark(which, mark)?;
         let follower = move |outcome: &Arc<Outcome>| {
             let outcome = Arc::clone(outcome);
             origin.run(move || {
-                let of_interest = of(&outcome);
+                let of_interest = of(&outcome, function);
                 drop(outcome);
                 if let Some(it) = of_interest {
                     callback(it);
@@ -347,6 +360,15 @@ impl<R> Handle<R> {
     pub(super) fn name(&self) -> fn() -> &'static str {
         let ticket = self.ticket.as_ref();
         ticket.map_or(|| "", |ticket| self.scheduler.name_of(ticket))
+    }
+
+    /// An error that was made of its value.
+    #[cold]
+    fn told_of(&self, mut error: TaskError) -> TaskError {
+        if let Some(ticket) = &self.ticket {
+            self.scheduler.tell_of(ticket, &mut error);
+        }
+        error
     }
 
     /// The ticket, if the callback `which` can be set.
@@ -407,7 +429,7 @@ impl<R> Handle<R> {
     /// let busy = rt.spawn(|ms| std::thread::sleep(std::time::Duration::from_millis(ms)), 200);
     /// let queued = rt.spawn(|n: u32| n, 1);
     /// assert!(queued.cancel());
-    /// assert_eq!(queued.join(), Err(pinfold::TaskError::Cancelled));
+    /// assert!(matches!(queued.join(), Err(pinfold::TaskError::Cancelled { .. })));
     /// # busy.join()?;
     /// # Ok(())
     /// # }
@@ -430,7 +452,7 @@ impl<R> Handle<R> {
     /// }
     /// let task = rt.spawn(deaf, ());
     /// task.cancel_within(std::time::Duration::from_millis(20));
-    /// assert_eq!(task.join(), Err(pinfold::TaskError::Cancelled));
+    /// assert!(matches!(task.join(), Err(pinfold::TaskError::Cancelled { .. })));
     /// # Ok(())
     /// # }
     /// ```
@@ -520,8 +542,6 @@ impl<T: DeserializeOwned, E: DeserializeOwned + Display> Handle<Result<T, E>> {
     /// # Errors
     /// [`TaskError`].
     pub fn join_flat(self) -> Result<T, TaskError> {
-        self.join()?.map_err(|error| TaskError::Returned {
-            message: error.to_string(),
-        })
+        self.join_as(|value| value.map_err(|error| TaskError::returned(error.to_string())))
     }
 }

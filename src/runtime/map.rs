@@ -42,6 +42,8 @@ pub struct Map<'rt, I, F, A, R> {
     ready: VecDeque<Outcome>,
     /// Of an item that could not be submitted: its place is behind all tickets.
     failed: Option<TaskError>,
+    /// The number of the item whose outcome is the next.
+    next: usize,
     in_flight: usize,
     exhausted: bool,
     has_buffers: bool,
@@ -73,6 +75,7 @@ where
             tickets: VecDeque::with_capacity(in_flight.min(1024)),
             ready: VecDeque::new(),
             failed: None,
+            next: 0,
             in_flight,
             exhausted: false,
             has_buffers: false,
@@ -116,6 +119,20 @@ where
         self.has_buffers |= fed.has_buffers;
     }
 
+    /// The outcome of the next item.
+    #[inline]
+    fn of_item(&mut self, outcome: Result<R, TaskError>) -> Result<R, TaskError> {
+        let item = self.next;
+        self.next += 1;
+        outcome.map_err(|error| self.told(error, item))
+    }
+
+    /// An error of the task of this item.
+    #[cold]
+    pub(super) fn told(&self, error: TaskError, item: usize) -> TaskError {
+        self.task.of_item(error, item)
+    }
+
     /// Where the items come from.
     pub(super) fn items(&mut self) -> &mut I {
         &mut self.items
@@ -149,10 +166,10 @@ where
         let mut words = [0; _];
         if self.ready.is_empty()
             && let Some(next) = self.tickets.front()
-            && let Some(len) = self.scheduler.take_small(next, &mut words)
+            && let Some((len, _)) = self.scheduler.take_small(next, &mut words)
         {
             self.tickets.pop_front();
-            return Some(small(len, &words));
+            return Some(self.of_item(small(len, &words)));
         }
         if self.ready.is_empty() {
             let ready = &mut self.ready;
@@ -162,9 +179,12 @@ where
         match self.ready.pop_front() {
             Some(outcome) => {
                 self.has_buffers |= has_buffers(&outcome);
-                Some(decode(outcome))
+                Some(self.of_item(decode(outcome)))
             }
-            None => self.failed.take().map(Err),
+            None => {
+                let failed = self.failed.take()?;
+                Some(self.of_item(Err(failed)))
+            }
         }
     }
 }

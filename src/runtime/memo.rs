@@ -191,7 +191,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
             self.memo
-                .ended(key, &Arc::new(Err(Box::new(TaskError::Cancelled))));
+                .ended(key, &Arc::new(Err(Box::new(TaskError::cancelled()))));
         }
     }
 }

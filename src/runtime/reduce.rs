@@ -13,6 +13,7 @@
 //! on who runs what.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -73,12 +74,13 @@ where
     fn start<T: DeserializeOwned>(
         &mut self,
         submitted: Submitted,
+        items: Range<usize>,
         run: impl FnOnce(Handle<T>) -> Run<R>,
     ) -> bool {
         let ticket = match submitted.ticket {
             Ok(ticket) => ticket,
             Err(error) => {
-                self.fail(*error);
+                self.fail(*error, items);
                 return false;
             }
         };
@@ -93,9 +95,10 @@ where
     }
 
     /// The first error cancels the rest.
-    fn fail(&mut self, error: TaskError) {
+    fn fail(&mut self, mut error: TaskError, items: Range<usize>) {
         if self.error.is_none() {
-            self.error = Some(error);
+            error.tell_of((self.combine.name)(), self.combine.label(), None);
+            self.error = Some(error.of_items(items));
             self.ends.cancel();
         }
     }
@@ -112,19 +115,19 @@ where
                     self.items_out -= 1;
                     match handle.join() {
                         Ok((ns, values)) => self.add_items(start, len, ns, values),
-                        Err(error) => self.fail(error),
+                        Err(error) => self.fail(error, start..start + len),
                     }
                 }
                 Some(Run::Item(start, handle)) => {
                     self.items_out -= 1;
                     match handle.join() {
                         Ok(value) => self.add(start, 1, value),
-                        Err(error) => self.fail(error),
+                        Err(error) => self.fail(error, start..start + 1),
                     }
                 }
                 Some(Run::Pair(start, len, handle)) => match handle.join() {
                     Ok(value) => self.add(start, len, value),
-                    Err(error) => self.fail(error),
+                    Err(error) => self.fail(error, start..start + len),
                 },
                 None => {}
             }
@@ -136,7 +139,7 @@ where
     fn add_items(&mut self, start: usize, len: usize, ns: u64, values: Vec<R>) {
         if values.len() != len.count_ones() as usize {
             let message = format!("{} blocks of {len} items", values.len());
-            return self.fail(TaskError::Result { message });
+            return self.fail(TaskError::result(message), start..start + len);
         }
         self.grain.learn(len, ns);
         let (mut start, mut left) = (start, len);
@@ -177,7 +180,9 @@ where
 
     fn combine_pair(&mut self, start: usize, len: usize, pair: (R, R)) {
         let submitted = self.combine.submit(pair);
-        self.start(submitted, |handle| Run::Pair(start, len, handle));
+        self.start(submitted, start..start + len, |handle| {
+            Run::Pair(start, len, handle)
+        });
     }
 
     /// All items are blocks: combines what has no neighbour, from the right.
@@ -269,7 +274,9 @@ where
             if self.is_tried_again() {
                 let Some(item) = items.next() else { break };
                 let submitted = self.submit(item);
-                let started = reduction.start(submitted, |handle| Run::Item(start, handle));
+                let started = reduction.start(submitted, start..start + 1, |handle| {
+                    Run::Item(start, handle)
+                });
                 reduction.items_out += usize::from(started);
                 start += 1;
                 continue;
@@ -284,7 +291,9 @@ where
             if submitted.has_buffers {
                 reduction.grain.stay_alone();
             }
-            let started = reduction.start(submitted, |handle| Run::Items(start, len, handle));
+            let started = reduction.start(submitted, start..start + len, |handle| {
+                Run::Items(start, len, handle)
+            });
             reduction.items_out += usize::from(started);
             start += len;
         }

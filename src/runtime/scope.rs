@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::scheduler::Ended;
-use crate::task::NoCapture;
+use crate::task::{Label, NoCapture};
 
 use super::after::{Dependencies, Sealed};
 use super::core::Core;
@@ -74,7 +74,7 @@ impl Children {
 
     fn fail(&mut self, child: u32, error: TaskError, stops: bool) {
         // Somebody wanted that.
-        let is_cancelled = |error: &TaskError| *error == TaskError::Cancelled;
+        let is_cancelled = |error: &TaskError| matches!(error, TaskError::Cancelled { .. });
         match &error {
             TaskError::DependencyFailed { cause, .. } if is_cancelled(cause) => return,
             error if is_cancelled(error) => return,
@@ -135,7 +135,7 @@ impl<'rt> Scope<'rt> {
     {
         let kin = self.with_kin(task);
         let task = kin.as_ref().unwrap_or(task);
-        self.enter(task.name, || task.submit(args))
+        self.enter(task.name, task.label(), || task.submit(args))
     }
 
     /// Runs `f((args, inputs))` in a worker when the tasks of `after` have ended, with their
@@ -200,7 +200,9 @@ impl<'rt> Scope<'rt> {
     {
         let kin = self.with_kin(task);
         let task = kin.as_ref().unwrap_or(task);
-        self.enter(task.name, || task.submit_after(&after, args, None))
+        self.enter(task.name, task.label(), || {
+            task.submit_after(&after, args, None)
+        })
     }
 
     /// From here on a task of this scope counts as ended only when whatever it has spawned, and
@@ -251,12 +253,14 @@ impl<'rt> Scope<'rt> {
     fn enter<R: DeserializeOwned>(
         &self,
         name: fn() -> &'static str,
+        label: Option<&Label>,
         submit: impl FnOnce() -> Submitted,
     ) -> Handle<R> {
         let child = {
             let mut children = self.look();
             if children.is_cancelled {
-                let cancelled = Box::new(TaskError::Cancelled);
+                let mut cancelled = Box::new(TaskError::cancelled());
+                cancelled.tell_of(name(), label, None);
                 return Handle::failed(self.core.present(), name, cancelled);
             }
             children.spawned += 1;
@@ -291,7 +295,7 @@ impl<'rt> Scope<'rt> {
     ///     s.cancel();
     ///     s.spawn(|n: u32| n + 1, 1).join()
     /// })?;
-    /// assert_eq!(late, Err(pinfold::TaskError::Cancelled));
+    /// assert!(matches!(late, Err(pinfold::TaskError::Cancelled { .. })));
     /// # Ok(())
     /// # }
     /// ```

@@ -407,7 +407,7 @@ where
     /// # }
     /// ```
     pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.label().name = Some(name.into());
+        self.label_mut().name = Some(name.into());
         self
     }
 
@@ -426,7 +426,7 @@ where
     /// # }
     /// ```
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.label().tags.push((key.into(), value.into()));
+        self.label_mut().tags.push((key.into(), value.into()));
         self
     }
 
@@ -449,7 +449,7 @@ where
     /// ```
     pub fn traceparent(mut self, value: &str) -> Result<Self, TraceparentError> {
         TraceparentError::check(value)?;
-        self.label().traceparent = Some(value.to_owned());
+        self.label_mut().traceparent = Some(value.to_owned());
         Ok(self)
     }
 
@@ -457,7 +457,7 @@ where
         Arc::make_mut(self.settings.get_or_insert_default())
     }
 
-    fn label(&mut self) -> &mut Label {
+    fn label_mut(&mut self) -> &mut Label {
         Arc::make_mut(self.settings().label.get_or_insert_default())
     }
 

@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Settings, Ticket};
-use crate::task::{FunctionId, Payload, drop_refused, encode as encode_value, entry_of, untold};
+use crate::task::{
+    FunctionId, Label, Payload, drop_refused, encode as encode_value, entry_of, untold,
+};
 
 use super::core::Core;
 use super::memo::Known;
@@ -210,7 +212,7 @@ where
                 // Loans were among them, of the fold that is damaged.
                 (None, None) => {
                     return Submitted {
-                        ticket: Ok(scheduler.stillborn(self.name)),
+                        ticket: Ok(scheduler.stillborn(self.name, self.label())),
                         scheduler,
                         has_buffers: true,
                         name: self.name,
@@ -234,7 +236,7 @@ where
                     Err(NotAccepted::Failed(error)) => drop_with(args, error),
                     _ => drop(args),
                 }
-                let ticket = submitted.map_err(|refused| refuse(&scheduler, refused));
+                let ticket = submitted.map_err(|refused| self.refuse(&scheduler, refused));
                 return Submitted {
                     scheduler,
                     ticket,
@@ -302,11 +304,8 @@ where
         let mut job = self.job();
         if let Err(error) = self.encode(&args, &mut job) {
             drop_with(args, &error);
-            return Ok(handle(
-                scheduler,
-                Err(NotAccepted::Failed(error)),
-                self.name,
-            ));
+            let refused = self.refuse(&scheduler, NotAccepted::Failed(error));
+            return Ok(Handle::failed(scheduler, self.name, refused));
         }
         let mut args = Some(args);
         let admitted = match &self.settings {
@@ -326,7 +325,11 @@ where
                 scheduler.count_refusal();
                 Err(TrySpawnError { refusal, args })
             }
-            (submitted, _) => Ok(handle(scheduler, submitted, self.name)),
+            (Ok(ticket), _) => Ok(Handle::new(scheduler, ticket)),
+            (Err(refused), _) => {
+                let error = self.refuse(&scheduler, refused);
+                Ok(Handle::failed(scheduler, self.name, error))
+            }
         }
     }
 
@@ -436,6 +439,7 @@ where
         job.permits.clear();
         if let Some(limit) = self.settings.as_ref().and_then(|s| s.has_passed()) {
             let late = TaskError::DeadlineExceeded {
+                task: Box::default(),
                 limit,
                 begun: false,
                 last: None,
@@ -446,6 +450,33 @@ where
             job.permits = scheduler.take(&settings.limits, deadline)?;
         }
         Ok(())
+    }
+
+    /// What it was given to know it by.
+    pub(super) fn label(&self) -> Option<&Label> {
+        self.settings.as_ref()?.label.as_deref()
+    }
+
+    /// An error of the task of one item.
+    #[cold]
+    pub(super) fn of_item(&self, mut error: TaskError, item: usize) -> TaskError {
+        error.tell_of((self.name)(), self.label(), None);
+        error.of_item(item)
+    }
+
+    /// Counts a task that was not accepted; what its handle says.
+    #[cold]
+    pub(super) fn refuse(&self, scheduler: &Scheduler, refused: NotAccepted) -> Box<TaskError> {
+        scheduler.count_refusal();
+        self.error_of(scheduler, refused)
+    }
+
+    /// What the handle of a task says that was not accepted.
+    #[cold]
+    pub(super) fn error_of(&self, scheduler: &Scheduler, refused: NotAccepted) -> Box<TaskError> {
+        let mut error = error_of(scheduler, refused);
+        error.tell_of((self.name)(), self.label(), None);
+        error
     }
 
     pub(super) fn core(&self) -> &'rt Arc<Core> {
@@ -522,16 +553,14 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
 /// Drops arguments that were refused.
 #[cold]
 pub(super) fn drop_with<A>(args: A, error: &TaskError) {
-    if let TaskError::Arguments { message } = error {
+    if let TaskError::Arguments { message, .. } = error {
         drop_refused(args, message);
     }
 }
 
 #[cold]
 pub(super) fn foreign() -> TaskError {
-    TaskError::Arguments {
-        message: "the function is not part of the main program (a shared library's?)".into(),
-    }
+    TaskError::arguments("the function is not part of the main program (a shared library's?)")
 }
 
 /// Encodes `args` into `job`, whose former contents are forgotten; returns where they
@@ -551,50 +580,25 @@ pub(super) fn encode<A: Serialize + DeserializeOwned>(
     job.buffers = buffers;
     match encoded {
         Ok(()) => Ok(args_at),
-        Err(fault) => Err(TaskError::Arguments {
-            message: untold::<A>(&fault, (job.name)()),
-        }),
+        Err(fault) => Err(TaskError::arguments(untold::<A>(&fault))),
     }
 }
 
-#[inline]
-pub(super) fn handle<R: DeserializeOwned>(
-    scheduler: Arc<Scheduler>,
-    submitted: Result<Ticket, NotAccepted>,
-    name: fn() -> &'static str,
-) -> Handle<R> {
-    match submitted {
-        Ok(ticket) => Handle::new(scheduler, ticket),
-        Err(refused) => {
-            let error = refuse(&scheduler, refused);
-            Handle::failed(scheduler, name, error)
-        }
-    }
-}
-
-/// Counts a task that was not accepted; what its handle says.
-#[cold]
-pub(super) fn refuse(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
-    scheduler.count_refusal();
-    error_of(scheduler, not_accepted)
-}
-
-#[cold]
-pub(super) fn error_of(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
+fn error_of(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
     Box::new(match not_accepted {
         NotAccepted::Failed(error) => error,
-        NotAccepted::Refused(Refusal::Shutdown) => TaskError::Shutdown,
+        NotAccepted::Refused(Refusal::Shutdown) => TaskError::shutdown(),
         NotAccepted::Refused(Refusal::Forked) => TaskError::Forked,
         NotAccepted::Refused(Refusal::NoWorkers) => scheduler.no_workers(),
-        NotAccepted::Refused(refusal @ Refusal::Rebuilding) => TaskError::Corrupted {
-            message: refusal.to_string(),
-        },
-        // Nobody waits for less than there is in all.
-        NotAccepted::Refused(Refusal::Limited { units, total }) => {
-            TaskError::BeyondLimit { units, total }
+        NotAccepted::Refused(refusal @ Refusal::Rebuilding) => {
+            TaskError::corrupted(refusal.to_string())
         }
-        NotAccepted::Refused(refusal) => TaskError::OutOfMemory {
-            message: refusal.to_string(),
+        // Nobody waits for less than there is in all.
+        NotAccepted::Refused(Refusal::Limited { units, total }) => TaskError::BeyondLimit {
+            task: Box::default(),
+            units,
+            total,
         },
+        NotAccepted::Refused(refusal) => TaskError::out_of_memory(refusal.to_string()),
     })
 }

@@ -150,6 +150,12 @@ where
             });
     }
 
+    /// An error of the task of item `number`.
+    #[cold]
+    pub(super) fn of_item(&self, error: TaskError, number: usize) -> TaskError {
+        self.task.of_item(error, number)
+    }
+
     /// Where the items come from.
     pub(super) fn items(&mut self) -> &mut I {
         &mut self.items
@@ -187,7 +193,8 @@ where
         }
         let (number, outcome) = self.ready.pop_front()?;
         self.has_buffers |= has_buffers(&outcome);
-        Some((number, decode(outcome)))
+        let decoded = decode(outcome);
+        Some((number, decoded.map_err(|error| self.of_item(error, number))))
     }
 }
 
@@ -295,9 +302,10 @@ where
             progress(done, total);
         }
         // After a shutdown no more items were pulled.
-        let outcomes = outcomes.into_iter();
+        let not_run = |item| Err(self.of_item(TaskError::shutdown(), item));
+        let outcomes = outcomes.into_iter().enumerate();
         outcomes
-            .map(|outcome| outcome.unwrap_or(Err(TaskError::Shutdown)))
+            .map(|(item, outcome)| outcome.unwrap_or_else(|| not_run(item)))
             .collect()
     }
 }

@@ -38,7 +38,7 @@ impl Scheduler {
     pub fn cancel_all(&self) {
         let mut state = self.lock();
         self.reap(&mut state);
-        self.fail_pending(&mut state, &TaskError::Cancelled);
+        self.fail_pending(&mut state, &TaskError::cancelled());
         // Detached ones too.
         self.tell_all_spawned();
         for slot in state.slots() {
@@ -57,7 +57,7 @@ impl Scheduler {
             Location::Nowhere => return false,
             Location::Node(at) => {
                 let node = state.nodes.of(at, id);
-                return node.is_some_and(|node| self.end_node(state, node, TaskError::Cancelled));
+                return node.is_some_and(|node| self.end_node(state, node, TaskError::cancelled()));
             }
         };
         let is_here = |state: &State| {
@@ -101,7 +101,7 @@ impl Scheduler {
         self.cancel_orphans(state, root);
         // In this order: it may be queued in between, but never the other way round.
         if cell.withdraw(generation) || cell.cancel(generation) || is_waiting() {
-            self.end_early(state, slot, TaskError::Cancelled);
+            self.end_early(state, slot, TaskError::cancelled());
             return true;
         }
         let extra = state.inflight[slot as usize].extra.get_or_insert_default();

@@ -1,8 +1,10 @@
 //! Collecting what is done: from slot to ticket.
 
+use std::sync::Arc;
+
 use crate::error::TaskError;
 use crate::prim::atomic::Ordering;
-use crate::prim::{Hint, SlotIndex};
+use crate::prim::{Hint, SlotIndex, TaskId};
 use crate::sys::{affinity, prefetch_for_write};
 use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
@@ -219,7 +221,7 @@ impl Scheduler {
         let (ran, mut outcome) = self.take_outcome(state, slot);
         if ran.is_err() && self.was_cancelled(state, slot) {
             // The task has listened, and what it says is that it was cancelled.
-            outcome = Err(Box::new(TaskError::Cancelled));
+            outcome = Err(Box::new(TaskError::cancelled()));
         }
         self.conclude(state, slot, End::Ran(ran), outcome);
         true
@@ -245,7 +247,7 @@ impl Scheduler {
             (Ran::ReturnedErr | Ran::MarkedErr, _) => counters.cancelled += 1,
             (_, Err(error)) => {
                 counters.failed += 1;
-                if let TaskError::Corrupted { message } = &**error {
+                if let TaskError::Corrupted { message, .. } = &**error {
                     damage = Some(message.clone());
                 }
             }
@@ -262,6 +264,12 @@ impl Scheduler {
     /// Ends the task in `slot`: frees the slot, tells who waits.
     #[inline]
     pub(super) fn settle(&self, state: &mut State, slot: u32, outcome: Outcome) {
+        let is_plain = outcome.is_ok() && state.inflight[slot as usize].extra.is_none();
+        let outcome = if is_plain {
+            outcome
+        } else {
+            self.with_its_task(state, slot, outcome)
+        };
         let inflight = &mut state.inflight[slot as usize];
         let Some(ticket) = inflight.ticket.take() else {
             return;
@@ -303,6 +311,35 @@ impl Scheduler {
         }
     }
 
+    /// An outcome of the task in `slot`, which may be or become an error: that says which task
+    /// it is.
+    #[cold]
+    pub(super) fn with_its_task(
+        &self,
+        state: &mut State,
+        slot: u32,
+        mut outcome: Outcome,
+    ) -> Outcome {
+        let inflight = &state.inflight[slot as usize];
+        let label = inflight.extra.as_ref().and_then(|e| e.label.as_ref());
+        let id = TaskId::of(Hint {
+            slot: SlotIndex(slot),
+            generation: inflight.generation,
+        });
+        match (&mut outcome, label, inflight.ticket) {
+            (Err(error), label, _) => {
+                error.tell_of((inflight.name)(), label.map(|label| &**label), Some(id));
+            }
+            (Ok(value), Some(label), Some(ticket)) if value.is_err() => {
+                state.tickets.keep_label(ticket, Arc::clone(label), id);
+                // Then the ticket is there until the value was decoded.
+                value.grow();
+            }
+            _ => {}
+        }
+        outcome
+    }
+
     #[cold]
     fn note_end(&self, state: &mut State, slot: u32, is_ok: bool) {
         let inflight = &state.inflight[slot as usize];
@@ -315,7 +352,10 @@ impl Scheduler {
 
     /// The task of `ticket` has ended, and is in no slot any more: tells who waits.
     #[inline]
-    pub(super) fn end(&self, state: &mut State, ticket: u32, outcome: Outcome) {
+    pub(super) fn end(&self, state: &mut State, ticket: u32, mut outcome: Outcome) {
+        if let Err(error) = &mut outcome {
+            error.tell_of(state.tickets.name(ticket)(), None, None);
+        }
         let (watchers, was_followed) = state.tickets.settle(ticket, outcome);
         if was_followed {
             self.tell(state);
@@ -397,5 +437,5 @@ impl Scheduler {
 #[cold]
 fn corrupted(slot: u32, what: &str) -> (Ran, Outcome) {
     let message = format!("{what} (slot {slot})");
-    (Ran::None, Err(Box::new(TaskError::Corrupted { message })))
+    (Ran::None, Err(Box::new(TaskError::corrupted(message))))
 }

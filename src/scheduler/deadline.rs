@@ -101,8 +101,13 @@ impl Scheduler {
             let begun = extra.is_some_and(|extra| extra.has_kin || !extra.tried.is_empty());
             let last = extra.and_then(|extra| extra.last_end());
             let error = match deadline {
-                _ if self.was_cancelled(state, slot) => TaskError::Cancelled,
-                Some(Deadline { limit, .. }) => TaskError::DeadlineExceeded { limit, begun, last },
+                _ if self.was_cancelled(state, slot) => TaskError::cancelled(),
+                Some(Deadline { limit, .. }) => TaskError::DeadlineExceeded {
+                    task: Box::default(),
+                    limit,
+                    begun,
+                    last,
+                },
                 None => return None,
             };
             self.end_early(state, slot, error);
@@ -160,6 +165,7 @@ impl Scheduler {
         // One that has begun and waits for another attempt has begun in time.
         if self.fold.slots[slot as usize].cancel(inflight.generation) {
             let error = TaskError::DeadlineExceeded {
+                task: Box::default(),
                 limit,
                 begun: false,
                 last: None,
@@ -171,7 +177,7 @@ impl Scheduler {
     /// Ends the task in `slot`, which is not running, before it has a value.
     pub(super) fn end_early(&self, state: &mut State, slot: u32, error: TaskError) {
         match error {
-            TaskError::Cancelled => state.counters.cancelled += 1,
+            TaskError::Cancelled { .. } => state.counters.cancelled += 1,
             _ => state.counters.late += 1,
         }
         self.settle(state, slot, Err(Box::new(error)));

@@ -113,15 +113,16 @@ pub enum Dependent {
 /// What a task that has ended means for one that depends on it.
 pub type Arrival = (Dependent, Result<Input, TaskError>);
 
-/// What a task ends in that depends on one that is called `task`, and has no value.
-pub(super) fn unmet(task: fn() -> &'static str, cause: TaskError) -> TaskError {
-    match cause {
+/// What a task ends in that depends on one of this function, which has no value.
+pub(super) fn unmet(function: fn() -> &'static str, cause: TaskError) -> TaskError {
+    let cause = match cause {
         // It was not the first.
-        TaskError::DependencyFailed { .. } => cause,
-        cause => TaskError::DependencyFailed {
-            task: task(),
-            cause: Box::new(cause),
-        },
+        TaskError::DependencyFailed { cause, .. } => cause,
+        cause => Box::new(cause.told_of(function())),
+    };
+    TaskError::DependencyFailed {
+        task: Box::default(),
+        cause,
     }
 }
 
@@ -154,7 +155,7 @@ impl Scheduler {
                     (tickets.input(ticket.id()), tickets.name(ticket.id()))
                 }
                 Dependency::Foreign(name) => {
-                    let task = name();
+                    let task = Box::default();
                     (Some(Err(TaskError::ForeignHandle { task })), *name)
                 }
             };
@@ -162,7 +163,9 @@ impl Scheduler {
                 Some(Ok(input)) => inputs.push(input),
                 Some(Err(cause)) => {
                     let id = self.open_nowhere(&mut state, unfinished.job.name);
-                    self.end_unqueued(&mut state, id, unmet(name, cause));
+                    let mut error = unmet(name, cause);
+                    error.tell_of((unfinished.job.name)(), unfinished.job.label(), None);
+                    self.end_unqueued(&mut state, id, error);
                     return Ok(Ticket::new(id));
                 }
                 None => {
@@ -178,11 +181,14 @@ impl Scheduler {
         }
         let id = self.open_nowhere(&mut state, unfinished.job.name);
         let is_urgent = unfinished.is_urgent();
+        let settings = unfinished.job.settings.as_ref();
+        let label = settings.and_then(|settings| settings.label.clone());
         let node = state.nodes.add(Node {
             ticket: id,
             missing,
             inputs,
             is_urgent,
+            label,
             work: Work::Unfinished(unfinished),
             slot: None,
         });
@@ -204,7 +210,7 @@ impl Scheduler {
                 // The fold was found damaged while this was looked at.
                 None => {
                     let arrival = state.tickets.input(ticket.id());
-                    let arrival = arrival.unwrap_or(Err(TaskError::Shutdown));
+                    let arrival = arrival.unwrap_or(Err(TaskError::shutdown()));
                     state.tickets.arrivals.push((dependent, arrival));
                 }
             }
@@ -288,12 +294,16 @@ impl Scheduler {
     }
 
     /// Ends a pending task; false if it is none any more.
-    pub(super) fn end_node(&self, state: &mut State, id: NodeId, error: TaskError) -> bool {
-        let Some((ticket, slot, build)) = state.nodes.end(id) else {
+    pub(super) fn end_node(&self, state: &mut State, id: NodeId, mut error: TaskError) -> bool {
+        let Some((node, build)) = state.nodes.end(id) else {
             return false;
         };
-        match slot {
-            None => self.end_unqueued(state, ticket, error),
+        match node.slot {
+            None => {
+                let function = state.tickets.name(node.ticket);
+                error.tell_of(function(), node.label.as_deref(), None);
+                self.end_unqueued(state, node.ticket, error);
+            }
             Some(slot) => self.end_in_slot(state, slot, error),
         }
         if let Some(Build::Whole(arguments)) = build {
@@ -306,7 +316,7 @@ impl Scheduler {
     pub(super) fn end_unqueued(&self, state: &mut State, ticket: u32, error: TaskError) {
         state.counters.submitted += 1;
         match error {
-            TaskError::Cancelled | TaskError::DependencyFailed { .. } => {
+            TaskError::Cancelled { .. } | TaskError::DependencyFailed { .. } => {
                 state.counters.cancelled += 1;
             }
             _ => state.counters.failed += 1,
@@ -317,7 +327,7 @@ impl Scheduler {
     /// Cancels the pending tasks that `group` watches.
     pub(super) fn cancel_pending_of(&self, state: &mut State, group: u32) {
         let is_meant = |state: &State, ticket| state.tickets.is_watched_by(ticket, group);
-        self.end_all_in_slots(state, &TaskError::Cancelled, is_meant);
+        self.end_all_in_slots(state, &TaskError::cancelled(), is_meant);
         let ids: Vec<NodeId> = state
             .nodes
             .all()
@@ -325,7 +335,7 @@ impl Scheduler {
             .map(|(id, _)| id)
             .collect();
         for id in ids {
-            self.end_node(state, id, TaskError::Cancelled);
+            self.end_node(state, id, TaskError::cancelled());
         }
     }
 

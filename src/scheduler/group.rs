@@ -291,7 +291,7 @@ impl Scheduler {
         };
         for ticket in tickets {
             let outcome = state.tickets.take(ticket.id());
-            each(outcome.unwrap_or_else(|| Err(Box::new(TaskError::AlreadyJoined))));
+            each(outcome.unwrap_or_else(|| Err(Box::new(TaskError::already_joined()))));
         }
     }
 }

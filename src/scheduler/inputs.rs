@@ -112,10 +112,8 @@ fn bytes_of(outcome: &Outcome) -> Option<&[u8]> {
 }
 
 /// Why a value that is an `Err` is no input.
-pub fn returned() -> TaskError {
-    TaskError::Returned {
-        message: "its value is an `Err`".into(),
-    }
+fn returned() -> TaskError {
+    TaskError::returned("its value is an `Err`")
 }
 
 /// Several inputs.
@@ -144,7 +142,7 @@ impl Unfinished {
             build => {
                 let outcomes: Option<Vec<_>> =
                     inputs.into_iter().map(Input::into_outcome).collect();
-                let outcomes = outcomes.ok_or(TaskError::Shutdown)?;
+                let outcomes = outcomes.ok_or(TaskError::shutdown())?;
                 match build {
                     Build::Append(rebuild) => {
                         let payload = std::mem::take(&mut self.job.payload);

@@ -43,9 +43,7 @@ impl Scheduler {
         self.condemned.store(true, Private::Release);
         state.closed.get_or_insert(Refusal::Rebuilding);
         state.counters.damage += 1;
-        let error = TaskError::Corrupted {
-            message: what.to_owned(),
-        };
+        let error = TaskError::corrupted(what);
         self.fail_in_flight(state, &error);
         state.unpark_all();
         self.fold.host_bell.force();
@@ -71,7 +69,12 @@ impl Scheduler {
         // ordering: Release pairs with the Acquire in `is_condemned`.
         self.condemned.store(true, Private::Release);
         state.closed.get_or_insert(Refusal::Rebuilding);
-        self.fail_in_flight(&mut state, &TaskError::DescriptorsClosed);
+        self.fail_in_flight(
+            &mut state,
+            &TaskError::DescriptorsClosed {
+                task: Box::default(),
+            },
+        );
         state.unpark_all();
         self.fold.host_bell.force();
     }

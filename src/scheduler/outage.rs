@@ -21,7 +21,7 @@ impl Scheduler {
             state.closed = Some(Refusal::NoWorkers);
         }
         let reason = reason.to_owned();
-        self.fail_in_flight(&mut state, &TaskError::NoWorkers { reason });
+        self.fail_in_flight(&mut state, &TaskError::no_workers(reason));
         state.unpark_all();
         drop(state);
         self.fold.host_bell.force();
@@ -41,7 +41,7 @@ impl Scheduler {
     pub fn why_no_workers(&self) -> Option<String> {
         let state = self.lock();
         match (state.closed, &state.failed) {
-            (Some(Refusal::NoWorkers), Some(TaskError::NoWorkers { reason })) => {
+            (Some(Refusal::NoWorkers), Some(TaskError::NoWorkers { reason, .. })) => {
                 Some(reason.clone())
             }
             _ => None,
@@ -56,9 +56,9 @@ impl Scheduler {
     /// What a task ends with that was refused because there were no workers just now.
     pub fn no_workers(&self) -> TaskError {
         let reason = self.why_no_workers();
-        TaskError::NoWorkers {
-            reason: reason.unwrap_or_else(|| "but by now one was: submit it again".into()),
-        }
+        TaskError::no_workers(
+            reason.unwrap_or_else(|| "but by now one was: submit it again".into()),
+        )
     }
 
     /// Whether a task was refused since this was last asked, because there are no workers.

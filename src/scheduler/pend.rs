@@ -426,6 +426,7 @@ impl Scheduler {
             }),
             is_urgent: false,
             slot: Some(hint),
+            label: None,
         });
         self.send_attendant(state, News::Ready(node));
     }
@@ -452,7 +453,7 @@ impl Scheduler {
     /// The task in `slot` was withdrawn.
     fn has_ended_in_slot(&self, state: &mut State, slot: u32, error: TaskError) {
         match error {
-            TaskError::Cancelled | TaskError::DependencyFailed { .. } => {
+            TaskError::Cancelled { .. } | TaskError::DependencyFailed { .. } => {
                 state.counters.cancelled += 1;
             }
             _ => state.counters.failed += 1,

@@ -1,7 +1,10 @@
 //! Pending tasks that are more than plain, or for which there is no slot: in the host's own
 //! memory until they have all they need. Those in slots: `super::pend`.
 
+use std::sync::Arc;
+
 use crate::prim::Hint;
+use crate::task::Label;
 
 use super::inputs::{Build, Input, Inputs, Unfinished};
 use super::submit::{Job, Prepared};
@@ -29,6 +32,8 @@ pub struct Node {
     pub is_urgent: bool,
     /// The slot that it has already.
     pub slot: Option<Hint>,
+    /// What it was given to know it by.
+    pub label: Option<Arc<Label>>,
 }
 
 /// Names a pending task; for none any more when it was submitted or has ended.
@@ -129,15 +134,15 @@ impl Nodes {
         Some(node)
     }
 
-    /// Takes it out, because it ends: returns its ticket, the slot that it has, and what its
-    /// arguments are built by, if that is still there.
-    pub fn end(&mut self, id: NodeId) -> Option<(u32, Option<Hint>, Option<Build>)> {
-        let node = self.remove(id)?;
-        let build = match node.work {
+    /// Takes it out, because it ends: returns it, and what its arguments are built by, if that
+    /// is still there.
+    pub fn end(&mut self, id: NodeId) -> Option<(Box<Node>, Option<Build>)> {
+        let mut node = self.remove(id)?;
+        let build = match std::mem::replace(&mut node.work, Work::InHand) {
             Work::Unfinished(unfinished) => Some(unfinished.build),
             Work::InHand | Work::Finished(_) | Work::Prepared(_) => None,
         };
-        Some((node.ticket, node.slot, build))
+        Some((node, build))
     }
 }
 

@@ -56,7 +56,7 @@ impl Scheduler {
                 self.enqueue_as(state, prepared, ticket);
             }
             // It is quick: nothing in it can fail.
-            Err(_) => self.end_unqueued(state, ticket, TaskError::Shutdown),
+            Err(_) => self.end_unqueued(state, ticket, TaskError::shutdown()),
         }
     }
 
@@ -82,9 +82,7 @@ impl Scheduler {
 
     /// The same by code of the user's.
     fn finish_by_user(&self, id: NodeId, unfinished: Unfinished, inputs: Inputs) {
-        let panicked = || TaskError::Arguments {
-            message: "to put inputs behind them panicked in the host".into(),
-        };
+        let panicked = || TaskError::arguments("to put inputs behind them panicked in the host");
         let mut finished = Err(panicked());
         let _ = background::caught(|| finished = unfinished.finish(inputs));
         self.finished(id, finished);
@@ -130,7 +128,7 @@ impl Scheduler {
                 if ended == 0 && !self.may_any_end(&state) {
                     // Nothing in flight will ever free any.
                     let message = refusal.to_string();
-                    self.end_node(&mut state, id, TaskError::OutOfMemory { message });
+                    self.end_node(&mut state, id, TaskError::out_of_memory(message));
                 } else if state.nodes.get(id).is_some() {
                     state.thirsty.push_back(id);
                 }

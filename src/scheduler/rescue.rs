@@ -240,11 +240,12 @@ impl Scheduler {
         let extra = inflight.extra.get_or_insert_default();
         extra.has_kin = true;
         if extra.is_cancelled {
-            self.end_early(state, index, TaskError::Cancelled);
+            self.end_early(state, index, TaskError::cancelled());
             return;
         }
         if let Some(deadline) = extra.deadline.as_ref().filter(|d| d.has_come) {
             let error = TaskError::DeadlineExceeded {
+                task: Box::default(),
                 limit: deadline.limit,
                 begun: true,
                 last: None,
@@ -255,6 +256,7 @@ impl Scheduler {
         if extra.is_over_limit() {
             let limit = extra.timing.and_then(|timing| timing.limit);
             let error = TaskError::DeadlineExceeded {
+                task: Box::default(),
                 limit: limit.unwrap_or_default(),
                 begun: true,
                 last: None,
@@ -316,30 +318,24 @@ impl Scheduler {
     /// The task in slot `index` has no attempt left, unless the user says that it has.
     fn end_by_death(&self, state: &mut State, index: u32) {
         let inflight = &mut state.inflight[index as usize];
-        let task = (inflight.name)();
         let Some(extra) = &mut inflight.extra else {
             return;
         };
         let mut attempts: Vec<Attempt> = extra.deaths().cloned().collect();
-        let name = extra.label.as_ref().and_then(|label| label.name.clone());
+        let task = Box::default();
         let error = match (&extra.again, attempts.pop()) {
             (again, Some(Attempt { death, last_words }))
                 if again.as_ref().is_none_or(|again| again.limit == 1) =>
             {
                 TaskError::WorkerDied {
                     task,
-                    name,
                     death,
                     last_words,
                 }
             }
             (_, last) => {
                 attempts.extend(last);
-                TaskError::Poison {
-                    task,
-                    name,
-                    attempts,
-                }
+                TaskError::Poison { task, attempts }
             }
         };
         // A breaker for functions that keep killing workers would count here.

@@ -249,6 +249,8 @@ impl Tried {
 impl Scheduler {
     /// An attempt of the task in `slot` has ended: ends the task, unless it is tried again.
     pub(super) fn conclude(&self, state: &mut State, slot: u32, end: End, outcome: Outcome) {
+        // Who judges it is told which task it is.
+        let outcome = self.with_its_task(state, slot, outcome);
         if let Some(outcome) = self.retry(state, slot, end, outcome) {
             self.end_as(state, slot, end, outcome);
         }
@@ -326,7 +328,7 @@ impl Scheduler {
         if end != End::Died {
             let how = How::Failed(match outcome {
                 Ok(value) => value.words(),
-                Err(error) => error.to_string(),
+                Err(error) => error.why().to_string(),
             });
             extra.tried.push(Tried { how, ran });
         }

@@ -89,7 +89,7 @@ impl Scheduler {
             }
             Some(Refusal::Rebuilding) => {
                 drop(state);
-                Ok(self.stillborn(prepared.name))
+                Ok(self.stillborn(prepared.name, job.label()))
             }
             Some(refusal) => {
                 drop(state);
@@ -153,9 +153,7 @@ impl Scheduler {
     /// Why its buffers cannot be arguments of the job, if they cannot.
     #[cold]
     pub(super) fn check_buffers(&self, job: &Job) -> Result<(), TaskError> {
-        let wrong = |message: &str| TaskError::Arguments {
-            message: message.into(),
-        };
+        let wrong = |message: &str| TaskError::arguments(message);
         let settings = job.settings.as_deref();
         let is_repeated = settings.is_some_and(Settings::is_repeated);
         if job.buffers.len() > usize::from(u8::MAX) {
@@ -200,7 +198,7 @@ impl Scheduler {
         let transfer = Transfer::of_loan(loan);
         let parcel = transfer
             .argument(&self.pool)
-            .ok_or(NotAccepted::Failed(TaskError::Shutdown))?;
+            .ok_or(NotAccepted::Failed(TaskError::shutdown()))?;
         holds.push(transfer);
         Ok(Place::Block {
             index: parcel.index,
@@ -303,11 +301,11 @@ impl Scheduler {
     #[cold]
     fn without_arguments(&self, why: NotAccepted) -> NotAccepted {
         match why {
-            NotAccepted::Refused(Refusal::Shutdown) => NotAccepted::Failed(TaskError::Shutdown),
+            NotAccepted::Refused(Refusal::Shutdown) => NotAccepted::Failed(TaskError::shutdown()),
             NotAccepted::Refused(Refusal::NoWorkers) => NotAccepted::Failed(self.no_workers()),
-            NotAccepted::Refused(refusal) => NotAccepted::Failed(TaskError::OutOfMemory {
-                message: refusal.to_string(),
-            }),
+            NotAccepted::Refused(refusal) => {
+                NotAccepted::Failed(TaskError::out_of_memory(refusal.to_string()))
+            }
             failed => failed,
         }
     }

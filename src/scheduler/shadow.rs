@@ -23,7 +23,7 @@ impl Scheduler {
         let id = self.open_nowhere(&mut state, name);
         if state.closed.is_some() {
             // Nothing is accepted any more, and nobody may be left who would end this.
-            let error = state.failed.clone().unwrap_or(TaskError::Shutdown);
+            let error = state.failed.clone().unwrap_or_else(TaskError::shutdown);
             self.end(&mut state, id, Err(Box::new(error)));
             return (Ticket::new(id), Box::new(|_| ()));
         }

@@ -152,7 +152,7 @@ impl Extra {
     /// it spawned.
     pub fn ends_early(&self, error: Option<&TaskError>) -> bool {
         use TaskError::{Cancelled, DeadlineExceeded};
-        let is_early = || matches!(error, Some(Cancelled | DeadlineExceeded { .. }));
+        let is_early = || matches!(error, Some(Cancelled { .. } | DeadlineExceeded { .. }));
         self.is_due() || (self.has_kin && is_early())
     }
 }

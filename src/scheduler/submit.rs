@@ -9,7 +9,7 @@ use crate::lock::Guard;
 use crate::pool::Transfer;
 use crate::prim::{Hint, SlotIndex};
 use crate::sys::clock;
-use crate::task::{FunctionId, Head, INLINE_LEN, Outcome, Payload, Place};
+use crate::task::{FunctionId, Head, INLINE_LEN, Label, Outcome, Payload, Place};
 
 use super::Scheduler;
 use super::deadline::Deadline;
@@ -39,6 +39,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// What it was given to know it by.
+    pub fn label(&self) -> Option<&Label> {
+        self.settings.as_ref()?.label.as_deref()
+    }
+
     /// Whether it is no more than a function and a few bytes of arguments.
     #[inline]
     fn is_plain(&self) -> bool {
@@ -185,7 +190,7 @@ impl Scheduler {
                 // the fate of what is in it.
                 Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
                     drop(prepared);
-                    each(Ok(self.stillborn(job.name)));
+                    each(Ok(self.stillborn(job.name, job.label())));
                 }
                 Err(error) => {
                     drop(prepared);
@@ -198,13 +203,14 @@ impl Scheduler {
 
     /// A ticket that has ended already.
     #[cold]
-    pub fn stillborn(&self, name: fn() -> &'static str) -> Ticket {
-        let message = "the segment was found damaged before the task was queued".into();
+    pub fn stillborn(&self, name: fn() -> &'static str, label: Option<&Label>) -> Ticket {
+        let message = "the segment was found damaged before the task was queued";
         let mut state = self.lock();
         state.counters.submitted += 1;
         state.counters.failed += 1;
         drop(state);
-        let error = TaskError::Corrupted { message };
+        let mut error = TaskError::corrupted(message);
+        error.tell_of(name(), label, None);
         self.ended(name, Arc::new(Err(Box::new(error))))
     }
 

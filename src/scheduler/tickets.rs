@@ -1,16 +1,19 @@
 //! What handles wait on, under the scheduler's lock.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 
 use crate::error::TaskError;
+use crate::prim::TaskId;
 use crate::sys::prefetch_for_write;
+use crate::task::Label;
 
 use super::depend::{Arrival, Dependent};
 use super::following::Following;
 use super::graph::SlotEdge;
 use super::group::{Groups, Watch, Watchers};
-use super::inputs::{Input, returned};
+use super::inputs::Input;
 use super::news::{Follower, News};
 use super::value::{Outcome, SMALL, Small, Value, error_of, has_loan, of_shared, only_one};
 
@@ -21,6 +24,9 @@ pub struct Tickets {
     /// What the function of each one's task is called.
     names: Vec<fn() -> &'static str>,
     vacant: Vec<u32>,
+    /// More about each task that has ended with an `Err` as its value, and had a label: that may
+    /// become an error yet. By ticket; of one that is gone until its number is used again.
+    labels: HashMap<u32, (Arc<Label>, TaskId)>,
     pub(super) groups: Groups,
     /// For the attendant.
     pub(super) news: Vec<News>,
@@ -85,6 +91,9 @@ impl Tickets {
     pub fn open(&mut self, name: fn() -> &'static str) -> u32 {
         match self.vacant.pop() {
             Some(id) => {
+                if !self.labels.is_empty() {
+                    self.labels.remove(&id);
+                }
                 let entry = &mut self.entries[id as usize];
                 debug_assert!(matches!(entry, Entry::Vacant), "a vacant ticket is in use");
                 // Nothing to drop: to look for it takes its time.
@@ -111,6 +120,28 @@ impl Tickets {
     #[inline]
     pub fn name(&self, id: u32) -> fn() -> &'static str {
         self.names[id as usize]
+    }
+
+    /// The task of ticket `id` is about to end with an `Err`.
+    #[cold]
+    pub fn keep_label(&mut self, id: u32, label: Arc<Label>, task: TaskId) {
+        self.labels.insert(id, (label, task));
+    }
+
+    /// An error is that of the task of ticket `id`.
+    #[cold]
+    pub fn tell_of(&self, id: u32, error: &mut TaskError) {
+        let known = self.labels.get(&id);
+        let label = known.map(|(label, _)| &**label);
+        error.tell_of(self.name(id)(), label, known.map(|(_, task)| *task));
+    }
+
+    /// What a task gets of the outcome of ticket `id`.
+    fn input_of(&self, id: u32, outcome: &Arc<Outcome>) -> Result<Input, TaskError> {
+        Input::of(outcome).map_err(|mut error| {
+            self.tell_of(id, &mut error);
+            error
+        })
     }
 
     /// The task of ticket `id` has ended; returns the groups that watched it, and whether
@@ -206,10 +237,14 @@ impl Tickets {
         matches!(self.entries[id as usize], Entry::Detached(_))
     }
 
-    /// The value's length, if it is there and of a few bytes, which go to `to`; the ticket is
-    /// gone then.
+    /// The value's length, if it is there and of a few bytes, which go to `to`, and what its
+    /// function is called; the ticket is gone then.
     #[inline(always)]
-    pub fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> Option<u8> {
+    pub fn take_small(
+        &mut self,
+        id: u32,
+        to: &mut [u64; SMALL / 8],
+    ) -> Option<(u8, fn() -> &'static str)> {
         let entry = &mut self.entries[id as usize];
         let Entry::Settled(Ok(Value::Small { len, words, .. })) = entry else {
             return None;
@@ -219,7 +254,7 @@ impl Tickets {
         // Nothing to drop.
         std::mem::forget(std::mem::replace(entry, Entry::Vacant));
         self.vacant.push(id);
-        Some(len)
+        Some((len, self.names[id as usize]))
     }
 
     /// The value, if it is there and of a few bytes, and no `Err`; it stays.
@@ -314,8 +349,10 @@ impl Tickets {
                 let outcome = Arc::new(outcome);
                 (Arc::clone(&outcome), Entry::Shared(outcome))
             };
-            self.arrivals
-                .extend(dependents.iter().map(|d| (*d, Input::of(&outcome))));
+            for dependent in &dependents {
+                let input = self.input_of(id, &outcome);
+                self.arrivals.push((*dependent, input));
+            }
             if is_told {
                 self.followed -= 1;
                 self.news.extend(waker.map(News::Wake));
@@ -410,14 +447,18 @@ impl Tickets {
             | Entry::Detached(_)
             | Entry::Needed(..)
             | Entry::Followed(_) => return None,
-            Entry::Settled(Ok(Value::Small { is_err: true, .. })) => return Some(Err(returned())),
-            Entry::Settled(Ok(Value::Small { len, words, .. })) => {
+            Entry::Settled(Ok(Value::Small {
+                is_err: false,
+                len,
+                words,
+            })) => {
                 return Some(Ok(Input::small(*len, *words)));
             }
             Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) | Entry::Taken => {}
         }
         let outcome = self.share(id);
-        Some(outcome.map_or(Err(TaskError::AlreadyJoined), |outcome| Input::of(&outcome)))
+        let input = outcome.map(|outcome| self.input_of(id, &outcome));
+        Some(input.unwrap_or_else(|| Err(TaskError::already_joined())))
     }
 
     /// Who wants to know of the end of ticket `id`; `None` if that is past.
@@ -528,7 +569,7 @@ impl Tickets {
                 Entry::Shared(outcome) => Some(of_shared(outcome)),
                 _ => None,
             },
-            Entry::Taken => Some(Err(Box::new(TaskError::AlreadyJoined))),
+            Entry::Taken => Some(Err(Box::new(TaskError::already_joined()))),
             _ => None,
         }
     }

@@ -78,6 +78,20 @@ impl Value {
         Value::Large(Box::new(finished))
     }
 
+    /// The same value, not as one of a few bytes.
+    pub(super) fn grow(&mut self) {
+        if let &mut Value::Small { len, is_err, words } = self {
+            let mut all = [0; 6];
+            all[..words.len()].copy_from_slice(&words);
+            *self = Value::large(Finished {
+                outcome: Ran::of_value(is_err, false),
+                payload: Payload::from_words(all, len.into()),
+                parcels: 0,
+                buffers: Vec::new(),
+            });
+        }
+    }
+
     /// Decodes it.
     #[inline]
     pub fn decode<R: DeserializeOwned>(self) -> Result<R, TaskError> {
@@ -179,9 +193,9 @@ pub(super) fn only_one(outcome: &Outcome) -> Outcome {
 }
 
 pub(super) fn loan_in_it() -> TaskError {
-    TaskError::Result {
-        message: "there is a `Loan` in it, which only the handle can have: publish it in the task, and return the `Shared`".into(),
-    }
+    TaskError::result(
+        "there is a `Loan` in it, which only the handle can have: publish it in the task, and return the `Shared`",
+    )
 }
 
 /// The outcome for the handle; the only one left, if it is.
@@ -204,7 +218,5 @@ pub fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R
 
 #[cold]
 fn undecodable<R>(fault: Fault) -> TaskError {
-    TaskError::Result {
-        message: untold::<R>(&fault, ""),
-    }
+    TaskError::result(untold::<R>(&fault))
 }

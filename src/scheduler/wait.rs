@@ -139,7 +139,11 @@ impl Scheduler {
     /// ticket is gone then. Mostly it is there, when many are in flight and were collected
     /// together; of one that is alone it may come in a moment.
     #[inline]
-    pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<u8> {
+    pub fn take_small(
+        &self,
+        ticket: &Ticket,
+        to: &mut [u64; SMALL / 8],
+    ) -> Option<(u8, fn() -> &'static str)> {
         let id = ticket.id();
         let mut state = self.state.lock_at_home()?;
         let len = state.tickets.take_small(id, to);
@@ -159,7 +163,12 @@ impl Scheduler {
 
     /// The same of a plain task that has just ended in this slot.
     #[inline]
-    fn take_small_from(&self, slot: u32, id: u32, to: &mut [u64; SMALL / 8]) -> Option<u8> {
+    fn take_small_from(
+        &self,
+        slot: u32,
+        id: u32,
+        to: &mut [u64; SMALL / 8],
+    ) -> Option<(u8, fn() -> &'static str)> {
         let mut state = self.lock();
         let inflight = state.inflight.get(slot as usize);
         let is_here = inflight.is_some_and(|inflight| inflight.ticket == Some(id));
@@ -210,7 +219,7 @@ impl Scheduler {
         }
         match self.wait_and_nap(&first, None, false) {
             Some(outcome) => each(outcome),
-            None => each(Err(Box::new(TaskError::Shutdown))),
+            None => each(Err(Box::new(TaskError::shutdown()))),
         }
         let mut state = self.lock();
         state.tickets.detach(first.id());

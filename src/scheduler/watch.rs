@@ -50,7 +50,10 @@ impl Scheduler {
             }
             Err(follower) => match state.tickets.share(ticket.id()) {
                 Some(outcome) => Err((follower, outcome)),
-                None => Err((follower, Arc::new(Err(Box::new(TaskError::AlreadyJoined))))),
+                None => Err((
+                    follower,
+                    Arc::new(Err(Box::new(TaskError::already_joined()))),
+                )),
             },
         }
     }
@@ -107,6 +110,14 @@ impl Scheduler {
     pub fn name_of(&self, ticket: &Ticket) -> fn() -> &'static str {
         let state = self.state.lock_at_home();
         state.map_or(|| "", |state| state.tickets.name(ticket.id()))
+    }
+
+    /// An error is that of the task of `ticket`.
+    #[cold]
+    pub fn tell_of(&self, ticket: &Ticket, error: &mut TaskError) {
+        if let Some(state) = self.state.lock_at_home() {
+            state.tickets.tell_of(ticket.id(), error);
+        }
     }
 
     /// Which task it is; `None` while it waits for others without a slot, if it never was in

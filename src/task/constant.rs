@@ -286,7 +286,7 @@ where
     let mut payload = Payload::new();
     let (encoded, buffers) = encoding(|| encode(value, &mut payload));
     if let Err(fault) = encoded {
-        return refuse(untold::<T>(&fault, ""));
+        return refuse(untold::<T>(&fault));
     }
     let shared: Option<Vec<Shared>> = buffers.iter().map(Transfer::to_shared).collect();
     let Some(buffers) = shared else {
@@ -312,6 +312,6 @@ fn read<T: DeserializeOwned>(parts: &Parts) -> Result<T, ConstantError> {
     let mut buffers = parts.buffers.iter().map(Transfer::of_shared).collect();
     let value = decoding(&mut buffers, || decode::<T>(bytes, *marked != 0));
     value.map_err(|fault| ConstantError::Decode {
-        message: untold::<T>(&fault, ""),
+        message: untold::<T>(&fault),
     })
 }

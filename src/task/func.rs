@@ -131,7 +131,7 @@ where
     let (bytes, is_marked) = (call.arguments, call.is_marked);
     let arguments = match decoding(call.incoming, || decode::<A>(bytes, is_marked)) {
         Ok(arguments) => arguments,
-        Err(fault) => return say::<F, A>(call.result, &fault, Outcome::BadArguments),
+        Err(fault) => return say::<A>(call.result, &fault, Outcome::BadArguments),
     };
     // SAFETY: `entry_of` proved at compile time that F has no size, so any
     // well-aligned address will do; and F has values, because the host was given
@@ -142,7 +142,7 @@ where
     let (encoded, outgoing) = encoding(|| encode(&value, call.result));
     if let Err(fault) = encoded {
         drop_refused(value, &fault.to_string());
-        return say::<F, R>(call.result, &fault, Outcome::BadResult);
+        return say::<R>(call.result, &fault, Outcome::BadResult);
     }
     drop(value);
     if !outgoing.is_empty() {
@@ -156,12 +156,12 @@ where
     Outcome::of_value(failed, call.result.is_marked())
 }
 
-/// Leaves what is wrong with a value of type `T`, to or from `F`.
+/// Leaves what is wrong with a value of type `T`.
 #[cold]
 #[inline(never)]
-fn say<F, T>(result: &mut Payload, fault: &Fault, outcome: Outcome) -> Outcome {
+fn say<T>(result: &mut Payload, fault: &Fault, outcome: Outcome) -> Outcome {
     result.clear();
-    result.extend(untold::<T>(fault, std::any::type_name::<F>()).as_bytes());
+    result.extend(untold::<T>(fault).as_bytes());
     outcome
 }
 
@@ -279,7 +279,7 @@ where
     // As `init_args` has made them.
     let (marked, bytes) = args.split_last().unwrap_or((&0, &[]));
     let args = decoding(&mut Vec::new(), || decode::<A>(bytes, *marked != 0))
-        .map_err(|fault| untold::<A>(&fault, std::any::type_name::<F>()))?;
+        .map_err(|fault| format!("{}: {}", std::any::type_name::<F>(), untold::<A>(&fault)))?;
     // SAFETY: as in `entry`: F has no size, and the host was given a value of it.
     let function = unsafe { NonNull::<F>::dangling().as_ref() };
     match function(args) {
@@ -295,7 +295,7 @@ pub fn init_args<A: Serialize + DeserializeOwned>(
 ) -> Result<Vec<u8>, String> {
     let mut payload = Payload::new();
     let (encoded, buffers) = encoding(|| encode(args, &mut payload));
-    encoded.map_err(|fault| untold::<A>(&fault, function))?;
+    encoded.map_err(|fault| format!("{function}: {}", untold::<A>(&fault)))?;
     if !buffers.is_empty() {
         return Err(
             "a buffer or a constant is among them, which belongs to a runtime that runs".into(),

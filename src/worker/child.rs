@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Death, TaskError};
 use crate::pool::Transfer;
-use crate::prim::Hint;
+use crate::prim::{Hint, TaskId};
 use crate::task::{Fault, Finished, NoCapture, Outcome, Payload, decode, untold};
 
 use super::nest::Nest;
@@ -164,7 +164,8 @@ impl<R: DeserializeOwned> Child<R> {
             return wait(nest, child);
         };
         if outcome == Outcome::Value && buffers.is_empty() {
-            return decode(payload.bytes(), false).map_err(undecodable::<R>);
+            return decode(payload.bytes(), false)
+                .map_err(|fault| undecodable::<R>(nest.name(child), child, &fault));
         }
         decode_any(nest, child, outcome, payload, buffers)
     }
@@ -296,7 +297,7 @@ impl<R> Child<R> {
     #[cold]
     fn why_not(&self) -> TaskError {
         match self.task {
-            TAKEN => TaskError::AlreadyJoined,
+            TAKEN => TaskError::already_joined(),
             _ => Nest::missing(),
         }
     }
@@ -339,7 +340,7 @@ impl<R> Child<R> {
     /// let parent = |(): ()| {
     ///     let child = pinfold::spawn(|n: u32| n + 1, 1);
     ///     child.cancel();
-    ///     child.join() == Err(pinfold::TaskError::Cancelled)
+    ///     matches!(child.join(), Err(pinfold::TaskError::Cancelled { .. }))
     /// };
     /// assert!(rt.spawn(parent, ()).join()?);
     /// # Ok(())
@@ -368,9 +369,8 @@ fn decode_any<R: DeserializeOwned>(
         parcels: 0,
         buffers,
     };
-    let value = value_of(finished, "");
-    nest.was_joined(child, value.as_ref().err());
-    value?.decode().map_err(undecodable::<R>)
+    let name = nest.name(child);
+    value_of(nest, Ok(finished), name, child)
 }
 
 /// The value of a child that is run elsewhere, or was, or has more than a few bytes.
@@ -379,42 +379,55 @@ fn wait<R: DeserializeOwned>(nest: &Nest, child: Hint) -> Result<R, TaskError> {
     let mut words = [0; _];
     if let Some(len) = nest.wait_briefly(child, &mut words) {
         let bytes: &[u8] = bytemuck::cast_slice(&words);
-        return decode(&bytes[..len], false).map_err(undecodable::<R>);
+        return decode(&bytes[..len], false)
+            .map_err(|fault| undecodable::<R>(nest.name(child), child, &fault));
     }
-    let name = nest.name(child).unwrap_or_default();
-    let value = (nest.wait(child)).and_then(|finished| value_of(finished, name));
+    // Once it was waited for nobody knows it any more.
+    let name = nest.name(child);
+    value_of(nest, nest.wait(child), name, child)
+}
+
+/// The value of a child that has ended, or was refused, and is called `name`.
+#[cold]
+fn value_of<R: DeserializeOwned>(
+    nest: &Nest,
+    ended: Result<Finished, TaskError>,
+    name: Option<&'static str>,
+    child: Hint,
+) -> Result<R, TaskError> {
+    let value = ended.and_then(|finished| error_of(&finished).map_or(Ok(finished), Err));
+    let value = value.map_err(|error| told_of(name, child, error));
     nest.was_joined(child, value.as_ref().err());
-    value?.decode().map_err(undecodable::<R>)
+    let decoded = value?.decode();
+    decoded.map_err(|fault| undecodable::<R>(name, child, &fault))
 }
 
-/// What has come of the run of a function of that name, if it has a value.
+/// Why a run has no value.
 #[cold]
-pub(super) fn value_of(finished: Finished, name: &'static str) -> Result<Finished, TaskError> {
-    error_of(&finished, name).map_or(Ok(finished), Err)
-}
-
-/// Why there is none.
-#[cold]
-pub(super) fn error_of(finished: &Finished, name: &'static str) -> Option<TaskError> {
+pub(super) fn error_of(finished: &Finished) -> Option<TaskError> {
     let error = match finished.outcome {
         outcome if outcome.is_value() => return None,
         Outcome::Lost => TaskError::WorkerDied {
-            task: name,
-            name: None,
+            task: Box::default(),
             death: postcard::from_bytes(finished.payload.bytes()).unwrap_or(Death::Unknown),
             last_words: None,
         },
-        Outcome::Cancelled => TaskError::Cancelled,
+        Outcome::Cancelled => TaskError::cancelled(),
         outcome => TaskError::of_run(outcome, finished.payload.bytes()),
     };
     Some(error)
 }
 
 #[cold]
-fn undecodable<R>(fault: Fault) -> TaskError {
-    TaskError::Result {
-        message: untold::<R>(&fault, ""),
-    }
+fn undecodable<R>(name: Option<&'static str>, child: Hint, fault: &Fault) -> TaskError {
+    told_of(name, child, TaskError::result(untold::<R>(fault)))
+}
+
+/// An error of a child.
+pub(super) fn told_of(name: Option<&'static str>, child: Hint, mut error: TaskError) -> TaskError {
+    let id = Nest::has_slot(child).then(|| TaskId::of(child));
+    error.tell_of(name.unwrap_or_default(), None, id);
+    error
 }
 
 impl<R> Drop for Child<R> {

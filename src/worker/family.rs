@@ -19,7 +19,7 @@ use crate::error::TaskError;
 use crate::prim::Hint;
 use crate::task::TaskState;
 
-use super::child::error_of;
+use super::child::{error_of, told_of};
 use super::nest::{Aside, Nest, Stands, TRUST};
 
 /// The children of one scope.
@@ -85,7 +85,7 @@ impl Family {
 
     /// Notes why a child has no value. That it was cancelled somebody wanted.
     pub fn fail(&self, number: usize, error: TaskError) {
-        if error != TaskError::Cancelled {
+        if !matches!(error, TaskError::Cancelled { .. }) {
             self.errors.borrow_mut().push((number, error));
         }
     }
@@ -209,7 +209,7 @@ impl Nest {
         let Some(watched) = watched else {
             return; // it was joined
         };
-        let name = self.name(child).unwrap_or_default();
+        let name = self.name(child);
         let known = self.aside.borrow_mut().remove(&child.pack());
         let is_in_slot = |place| self.owns.is_of(place, child.generation);
         let aside = match known {
@@ -222,10 +222,10 @@ impl Nest {
             None => return,
         };
         let error = match &aside.finished {
-            Ok(finished) => error_of(finished, name),
+            Ok(finished) => error_of(finished),
             Err(error) => Some(error.clone()),
         };
-        if let Some(error) = error {
+        if let Some(error) = error.map(|error| told_of(name, child, error)) {
             watched.family.fail(watched.number, error);
         }
         if !watched.is_dropped {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::TaskError;
 use crate::task::NoCapture;
 
-use super::child::{spawn, value_of};
+use super::child::{error_of, spawn};
 use super::nest::Nest;
 
 /// Runs `f(a)` on the spot and `g(b)` beside it, and returns both outcomes; for use inside of
@@ -57,7 +57,8 @@ where
 {
     let other = spawn(g, b);
     let first = if other.is_there() {
-        catch_unwind(AssertUnwindSafe(|| f(a))).or_else(panicked)
+        catch_unwind(AssertUnwindSafe(|| f(a)))
+            .or_else(|panic| panicked(panic, std::any::type_name::<F>()))
     } else {
         Err(Nest::missing())
     };
@@ -66,10 +67,11 @@ where
 
 /// Why a call on the spot has no value.
 #[cold]
-fn panicked<R>(panic: Box<dyn std::any::Any + Send>) -> Result<R, TaskError> {
+fn panicked<R>(
+    panic: Box<dyn std::any::Any + Send>,
+    function: &'static str,
+) -> Result<R, TaskError> {
     let nest = Nest::here().ok_or(TaskError::Forked)?;
-    Err(match value_of(nest.runner.panicked(panic), "") {
-        Err(error) => error,
-        Ok(_) => TaskError::Forked,
-    })
+    let error = error_of(&nest.runner.panicked(panic)).unwrap_or(TaskError::Forked);
+    Err(error.told_of(function))
 }

@@ -309,9 +309,7 @@ impl Nest {
 
     /// Takes what has come of a child out of its slot.
     pub(super) fn collect(&self, child: Hint) -> Result<Finished, TaskError> {
-        let corrupted = |what: &str| TaskError::Corrupted {
-            message: what.into(),
-        };
+        let corrupted = |what: &str| TaskError::corrupted(what);
         let is_there = |place: &usize| self.owns.is_of(*place, child.generation);
         let place = self.place(child).filter(is_there);
         let place = place.ok_or_else(|| corrupted("a spawned task has no slot"))?;
@@ -444,6 +442,11 @@ impl Nest {
         };
         self.aside.borrow_mut().insert(child.pack(), aside);
         child
+    }
+
+    /// Whether a child ever was in a slot, or was refused or run at once.
+    pub(super) fn has_slot(child: Hint) -> bool {
+        child.slot != NO_SLOT
     }
 
     /// What the function of a child is called.

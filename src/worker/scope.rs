@@ -170,7 +170,7 @@ impl TaskScope {
         };
         if self.is_cancelled() {
             self.family.next();
-            let cancelled = nest.put_aside(entry_of::<F, A, R>(), Err(TaskError::Cancelled));
+            let cancelled = nest.put_aside(entry_of::<F, A, R>(), Err(TaskError::cancelled()));
             return Child::new(nest, cancelled);
         }
         let _with_kin = self.family.awaits_kin.get().then(|| nest.spawn_with_kin());
@@ -225,7 +225,7 @@ impl TaskScope {
     ///         s.cancel();
     ///         s.spawn(|n: u32| n + 1, 1).join()
     ///     });
-    ///     late == Ok(Err(pinfold::TaskError::Cancelled))
+    ///     matches!(late, Ok(Err(pinfold::TaskError::Cancelled { .. })))
     /// };
     /// assert!(rt.spawn(parent, ()).join()?);
     /// # Ok(())

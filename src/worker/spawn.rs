@@ -44,7 +44,7 @@ impl Nest {
         if encoded.is_ok() && holds.is_empty() && payload.is_plain() {
             return child(self.queue_plain(entry, &mut payload));
         }
-        let encoded = encoded.map_err(|fault| untold::<A>(&fault, entry.name()));
+        let encoded = encoded.map_err(|fault| untold::<A>(&fault));
         // Then it shows whether others have the loans among them.
         match &encoded {
             Ok(()) => drop(args),
@@ -124,7 +124,7 @@ impl Nest {
         payload: &mut Payload,
         mut holds: Vec<Transfer>,
     ) -> Result<Hint, TaskError> {
-        let wrong = |message: String| TaskError::Arguments { message };
+        let wrong = |message: String| TaskError::arguments(message);
         let Some(FunctionId(function)) = self.runner.functions.id(entry) else {
             return Err(wrong("the function is not part of the main program".into()));
         };
@@ -138,7 +138,7 @@ impl Nest {
         let Some(place) = self.free_slot() else {
             let (_, parent) = self.kin();
             if self.runner.is_cancelled(Hint::unpack(parent)) {
-                return Err(TaskError::Cancelled);
+                return Err(TaskError::cancelled());
             }
             // All slots are taken, by tasks on this very stack perhaps: one that is so
             // deep is run at once, without a slot.
@@ -162,9 +162,7 @@ impl Nest {
         payload: &mut Payload,
         holds: &mut Vec<Transfer>,
     ) -> Result<Head, TaskError> {
-        let wrong = |message: &str| TaskError::Arguments {
-            message: message.into(),
-        };
+        let wrong = |message: &str| TaskError::arguments(message);
         let mut head = Head::of_arguments(function, 0);
         head.outcome = Outcome::of_arguments(payload.is_marked());
         head.parcels = holds.len() as u8;

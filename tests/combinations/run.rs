@@ -283,7 +283,7 @@ impl World<'_> {
                     self.join(handle)
                 });
                 let seen = seen?;
-                let is_error = matches!(&seen.outcome, Some(Err(e)) if *e != TaskError::Cancelled);
+                let is_error = matches!(&seen.outcome, Some(Err(e)) if !matches!(e, TaskError::Cancelled { .. }));
                 if seen.outcome.is_some() && errors.len() != usize::from(is_error) {
                     return Err(format!("the scope's errors are {errors:?}"));
                 }
@@ -518,8 +518,8 @@ impl World<'_> {
             }
             // Of several items another may have been late.
             Err(TaskError::DeadlineExceeded { .. }) if self.case.may_be_late() => End::Late,
-            Err(TaskError::Cancelled) => End::Cancelled,
-            Err(TaskError::Arguments { message }) if message.contains("Loan") => End::Arguments,
+            Err(TaskError::Cancelled { .. }) => End::Cancelled,
+            Err(TaskError::Arguments { message, .. }) if message.contains("Loan") => End::Arguments,
             other => return Err(format!("{other:?}")),
         })
     }

@@ -288,7 +288,7 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     check("what depends on a failure", unmet)?;
     for (n, handle) in (0..).zip(cancelled) {
         let ended = handle.join();
-        let is_allowed = ended == Ok(n) || ended == Err(TaskError::Cancelled);
+        let is_allowed = ended == Ok(n) || matches!(ended, Err(TaskError::Cancelled { .. }));
         check("what was cancelled", is_allowed)?;
     }
     let mut told = Vec::new();

@@ -230,7 +230,7 @@ fn closes_all(arguments: &[String]) {
     rt.trim_memory();
     for handle in running {
         let outcome = handle.join();
-        let is_clear = matches!(outcome, Ok(()) | Err(TaskError::DescriptorsClosed));
+        let is_clear = matches!(outcome, Ok(()) | Err(TaskError::DescriptorsClosed { .. }));
         assert!(is_clear, "{outcome:?}");
     }
     let until = Instant::now() + Duration::from_secs(20);
@@ -254,7 +254,7 @@ fn closes_all_and_leaves(arguments: &[String]) {
     let outcome = running.join();
     let is_clear = matches!(
         outcome,
-        Ok(()) | Err(TaskError::DescriptorsClosed | TaskError::Shutdown)
+        Ok(()) | Err(TaskError::DescriptorsClosed { .. } | TaskError::Shutdown { .. })
     );
     assert!(is_clear, "{outcome:?}");
     assert!(opened.iter_mut().all(Opened::is_untouched));

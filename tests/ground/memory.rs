@@ -165,7 +165,7 @@ fn at_shutdown() {
     let told = world.spawn_long();
     world.rt.shutdown(Shutdown::Abort).expect("ends");
     let told = told.recv_timeout(LIMIT).expect("the wait ends");
-    assert!(matches!(told, Err(TaskError::Shutdown)), "{told:?}");
+    assert!(matches!(told, Err(TaskError::Shutdown { .. })), "{told:?}");
     assert!(running.join().is_err());
     drop(kept);
 }

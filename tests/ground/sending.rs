@@ -256,7 +256,7 @@ fn recall() {
 fn twice() {
     let world = World::new(2, 1);
     let rt = &world.rt;
-    let is_mistake = |outcome: &Result<usize, TaskError>| matches!(outcome, Err(TaskError::Arguments { message }) if message.contains("Loan"));
+    let is_mistake = |outcome: &Result<usize, TaskError>| matches!(outcome, Err(TaskError::Arguments { message, .. }) if message.contains("Loan"));
     let one = W(Arc::new(world.loan(1)));
     let both = rt.spawn(|(v, w): (W, W)| v.0.len() + w.0.len(), (one.clone(), one));
     let both = both.join();

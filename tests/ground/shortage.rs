@@ -114,7 +114,7 @@ fn works(rt: &Runtime) {
 #[track_caller]
 fn cause<T: std::fmt::Debug>(ended: Result<T, TaskError>) -> String {
     match ended {
-        Err(TaskError::NoWorkers { reason }) => reason,
+        Err(TaskError::NoWorkers { reason, .. }) => reason,
         other => panic!("{other:?}"),
     }
 }

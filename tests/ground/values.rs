@@ -367,7 +367,9 @@ fn whole_words() {
     }
     let panics = |(): ()| -> () { panic!("{}", "too many words ".repeat(50)) };
     match rt.spawn(panics, ()).join() {
-        Err(TaskError::Panicked { message, location }) => {
+        Err(TaskError::Panicked {
+            message, location, ..
+        }) => {
             assert!(
                 message.starts_with("too many") && message.ends_with('…'),
                 "{message}"

@@ -198,11 +198,11 @@ pub fn deaf(_: ()) {
 }
 
 pub fn is_cancelled<T>(outcome: &Result<T, TaskError>) -> bool {
-    matches!(outcome, Err(TaskError::Cancelled))
+    matches!(outcome, Err(TaskError::Cancelled { .. }))
 }
 
 pub fn is_shut_down<T>(outcome: &Result<T, TaskError>) -> bool {
-    matches!(outcome, Err(TaskError::Shutdown))
+    matches!(outcome, Err(TaskError::Shutdown { .. }))
 }
 
 pub fn is_late<T>(outcome: &Result<T, TaskError>) -> bool {

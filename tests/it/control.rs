@@ -73,7 +73,7 @@ fn a_queued_task_that_is_cancelled_never_starts() {
     assert!(queued.cancel(), "it had not ended");
     assert!(queued.is_finished());
     assert!(!queued.cancel(), "now it has");
-    assert_eq!(queued.join(), Err(TaskError::Cancelled));
+    assert!(matches!(queued.join(), Err(TaskError::Cancelled { .. })));
     assert!(gate.cancel());
     assert_eq!(gate.join(), Ok(7), "a value stays a value");
     rt.spawn(|n: u32| n, 1).join().expect("the runtime goes on");
@@ -89,7 +89,7 @@ fn a_running_task_is_asked_to_end() {
     let task = rt.spawn(listens, path.clone());
     begun(&path);
     assert!(task.cancel());
-    assert_eq!(task.join(), Err(TaskError::Cancelled));
+    assert!(matches!(task.join(), Err(TaskError::Cancelled { .. })));
     assert_eq!(rt.stats().restarts, 0, "no worker paid for it");
     nothing_is_left(&rt);
 }
@@ -100,7 +100,10 @@ fn a_task_that_does_not_listen_is_killed_after_the_grace() {
     let task = rt.task(endless).safe_to_repeat(5).spawn(());
     until("a running task", || rt.audit().slots_running == 1);
     assert!(task.cancel_within(Duration::from_millis(10)));
-    assert_eq!(task.join(), Err(TaskError::Cancelled), "and not run again");
+    assert!(
+        matches!(task.join(), Err(TaskError::Cancelled { .. })),
+        "and not run again"
+    );
     assert_eq!(rt.spawn(|n: u32| n, 1).join(), Ok(1));
     let stats = rt.stats();
     assert_eq!((stats.restarts, stats.tasks.repeated), (1, 0));
@@ -175,7 +178,7 @@ fn cancelling_is_safe_whenever_it_comes() {
         for handle in handles {
             match handle.join() {
                 Ok(n) if n == round => ended[0] += 1,
-                Err(TaskError::Cancelled) => ended[1] += 1,
+                Err(TaskError::Cancelled { .. }) => ended[1] += 1,
                 other => panic!("{other:?}"),
             }
         }
@@ -194,14 +197,14 @@ fn a_start_deadline_takes_back_what_has_not_begun() {
     let gate = rt.task(finishes).start_deadline(LONG).spawn(path.clone());
     begun(&path);
     let late = rt.task(|n: u32| n).start_deadline(limit).spawn(1);
-    let begun = false;
-    assert_eq!(
-        late.join(),
-        Err(TaskError::DeadlineExceeded {
-            limit,
-            begun,
-            last: None
-        })
+    let late = late.join();
+    assert!(
+        matches!(
+            late,
+            Err(TaskError::DeadlineExceeded { limit: of, begun: false, last: None, .. })
+                if of == limit
+        ),
+        "{late:?}"
     );
     gate.cancel();
     assert_eq!(gate.join(), Ok(7), "what has begun in time is left alone");
@@ -384,7 +387,10 @@ fn a_future_ends_with_its_runtime() {
     let waits = thread::spawn(move || block_on(task));
     until("a running task", || rt.audit().slots_running == 1);
     rt.shutdown(pinfold::Shutdown::Abort).expect("shut down");
-    assert_eq!(waits.join().expect("no panic"), Err(TaskError::Shutdown));
+    assert!(matches!(
+        waits.join().expect("no panic"),
+        Err(TaskError::Shutdown { .. })
+    ));
 }
 
 #[test]
@@ -473,7 +479,10 @@ fn a_handle_whose_outcome_was_taken_has_nothing_more() {
         assert_eq!(task.id(), None);
         assert_eq!(task.progress(), None);
         assert!(task.is_finished() && !task.cancel());
-        assert_eq!(task.try_join(), Some(Err(TaskError::AlreadyJoined)));
+        assert!(matches!(
+            task.try_join(),
+            Some(Err(TaskError::AlreadyJoined { .. }))
+        ));
         let late = task
             .on_complete(|_| ())
             .expect_err("there is nothing to tell");

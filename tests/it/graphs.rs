@@ -175,7 +175,7 @@ fn kind(outcome: &Outcome) -> Kind {
         Ok(Err(_)) => Kind::Returned,
         Err(TaskError::Panicked { message, .. }) if message == "on purpose" => Kind::Panicked,
         Err(TaskError::WorkerDied { .. } | TaskError::Poison { .. }) => Kind::Died,
-        Err(TaskError::Cancelled) => Kind::Cancelled,
+        Err(TaskError::Cancelled { .. }) => Kind::Cancelled,
         Err(TaskError::DeadlineExceeded { .. }) => Kind::Late,
         Err(TaskError::DependencyFailed { .. }) => Kind::Unmet,
         other => panic!("{other:?}"),
@@ -272,15 +272,22 @@ fn cancel(handle: &Handle<Result<u64, String>>, grace: Option<Duration>) {
 
 /// Whether a task that depends on one with that outcome may have ended in `own` by it.
 fn is_cause(of: &Outcome, own: &TaskError) -> bool {
-    let TaskError::DependencyFailed { task, cause } = own else {
+    let TaskError::DependencyFailed { cause, .. } = own else {
         return false;
     };
+    let is_named = |error: &TaskError| {
+        let task = error.task();
+        task.is_some_and(|task| task.function.ends_with("work"))
+    };
+    if !is_named(own) || !is_named(cause) {
+        return false;
+    }
     match of {
         Ok(Ok(_)) => false,
-        Ok(Err(_)) => matches!(**cause, TaskError::Returned { .. }) && task.ends_with("work"),
+        Ok(Err(_)) => matches!(**cause, TaskError::Returned { .. }),
         // It was not the first.
-        Err(first @ TaskError::DependencyFailed { .. }) => first == own,
-        Err(first) => **cause == *first && task.ends_with("work"),
+        Err(TaskError::DependencyFailed { cause: first, .. }) => first == cause,
+        Err(first) => **cause == *first,
     }
 }
 

@@ -291,7 +291,7 @@ fn arguments_that_panic_when_inputs_are_put_behind_them_end_their_task() {
     std::fs::write(&gate, "").expect("a file");
     let outcome = after.join_timeout(SOON).expect("it ends");
     assert!(
-        matches!(&outcome, Err(TaskError::Arguments { message }) if message.contains("panicked")),
+        matches!(&outcome, Err(TaskError::Arguments { message, .. }) if message.contains("panicked")),
         "{outcome:?}"
     );
     drop(made);

@@ -12,6 +12,7 @@ mod contexts;
 mod control;
 mod death;
 mod descendants;
+mod errors;
 mod graphs;
 mod groups;
 mod hunted;

@@ -193,9 +193,9 @@ fn any_of_a_graph_may_be_cancelled_or_let_go_at_any_time() {
         gate.open();
         for handle in all.into_iter().flatten() {
             match handle.join() {
-                Ok(_) | Err(TaskError::Cancelled) => {}
+                Ok(_) | Err(TaskError::Cancelled { .. }) => {}
                 Err(TaskError::DependencyFailed { cause, .. })
-                    if *cause == TaskError::Cancelled => {}
+                    if matches!(*cause, TaskError::Cancelled { .. }) => {}
                 other => panic!("seed {seed}: {other:?}"),
             }
         }

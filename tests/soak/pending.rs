@@ -124,7 +124,7 @@ pub fn judge<R>(
     outcome: Result<R, TaskError>,
     record: &Record,
 ) -> Told {
-    let is_cancelled = matches!(&outcome, Err(TaskError::Cancelled)) && also.cancelled;
+    let is_cancelled = matches!(&outcome, Err(TaskError::Cancelled { .. })) && also.cancelled;
     let is_unmet = matches!(&outcome, Err(TaskError::DependencyFailed { .. })) && also.unmet;
     if is_cancelled || is_unmet {
         return Ok(if is_repeated {

@@ -108,7 +108,9 @@ fn leaves(depth: u32) -> u64 {
         Ok(there) => here + there,
         Err(TaskError::WorkerDied { .. }) => here + leaves(depth - 1),
         // Children are cancelled with their parent, which here pays no heed to it.
-        Err(TaskError::Cancelled) if pinfold::context().is_cancelled() => here + leaves(depth - 1),
+        Err(TaskError::Cancelled { .. }) if pinfold::context().is_cancelled() => {
+            here + leaves(depth - 1)
+        }
         Err(error) => panic!("a leaf: {error}"),
     }
 }
@@ -140,13 +142,13 @@ pub fn forks_shared((me, of, shared): (Me, u64, Shared)) -> u64 {
         match reads.join() {
             Ok(right) => assert!(right, "the shared bytes, read by another"),
             Err(TaskError::WorkerDied { .. }) => {}
-            Err(TaskError::Cancelled) if pinfold::context().is_cancelled() => {}
+            Err(TaskError::Cancelled { .. }) if pinfold::context().is_cancelled() => {}
             Err(error) => panic!("reads: {error}"),
         }
         match makes.join() {
             Ok(loan) => assert!(is_filled(&loan, me.id), "bytes that another has made"),
             Err(TaskError::WorkerDied { .. }) => {}
-            Err(TaskError::Cancelled) if pinfold::context().is_cancelled() => {}
+            Err(TaskError::Cancelled { .. }) if pinfold::context().is_cancelled() => {}
             Err(error) => panic!("makes: {error}"),
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn is_cancelled(outcome: Option<Outcome>) -> bool {
-    matches!(outcome, Some(Err(error)) if *error == TaskError::Cancelled)
+    matches!(outcome, Some(Err(error)) if matches!(*error, TaskError::Cancelled { .. }))
 }
 
 /// Cancelled before it is begun it never runs; afterwards it is asked, and goes on.
@@ -65,7 +65,7 @@ fn a_task_is_cancelled_after_a_death() {
                         assert!(!says, "{context}");
                         (kind.check)(value);
                     }
-                    Err(error) if *error == TaskError::Cancelled => {
+                    Err(error) if matches!(*error, TaskError::Cancelled { .. }) => {
                         assert!(says, "{context}");
                         assert_ne!(before, None, "{context}");
                     }

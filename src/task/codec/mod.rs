@@ -290,12 +290,8 @@ fn decode_marked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
 
 /// Why a value of type `T` does not travel to or from a function, in words.
 #[cold]
-pub fn untold<T: ?Sized>(fault: &Fault, function: &str) -> String {
-    let name = std::any::type_name::<T>();
-    match function {
-        "" => format!("`{name}`: {fault}"),
-        function => format!("`{name}` ({function}): {fault}"),
-    }
+pub fn untold<T: ?Sized>(fault: &Fault) -> String {
+    format!("`{}`: {fault}", std::any::type_name::<T>())
 }
 
 /// Drops a value that was refused with these words: if it is too deep to be sent it may be too

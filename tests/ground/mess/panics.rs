@@ -142,10 +142,12 @@ fn words(_: &[String]) {
         );
         let _ = catch_unwind(|| panic!("of the parent"));
         if let Err(error) = child.join() {
-            resume_unwind(Box::new(error.to_string()));
+            let said = error.to_string();
+            let (_, why) = said.split_once("}}: ").expect("its function, and why");
+            resume_unwind(Box::new(why.to_owned()));
         }
     };
-    assert_eq!(said(&rt, child), unknown("the task panicked: of the child"));
+    assert_eq!(said(&rt, child), unknown("panicked: of the child"));
     assert_eq!(rt.stats().restarts, 0);
 }
 

@@ -92,7 +92,7 @@ fn init(_: &[String]) {
     told(cause(first.join()));
     match after.join() {
         Err(TaskError::DependencyFailed { cause: why, .. }) => told(cause(Err::<(), _>(*why))),
-        Err(TaskError::NoWorkers { reason }) => told(reason),
+        Err(TaskError::NoWorkers { reason, .. }) => told(reason),
         other => panic!("{other:?}"),
     }
     // And those that come, in every way.

@@ -128,7 +128,7 @@ fn panics_in_decoding(_: &[String]) {
     task.on_complete(move |outcome| drop(tell.send(outcome)))
         .expect("set");
     match told.recv().expect("it is called") {
-        Err(TaskError::Result { message }) => {
+        Err(TaskError::Result { message, .. }) => {
             assert!(message.contains("not this one"), "{message}")
         }
         other => panic!("{other:?}"),

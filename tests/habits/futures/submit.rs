@@ -140,7 +140,7 @@ fn result_may_be_asked_again() -> Habit {
             let mut handle = two().spawn(double, 4);
             assert_eq!(handle.join_timeout(LONG), Some(Ok(8)));
             let again = handle.join_timeout(LONG);
-            assert!(matches!(again, Some(Err(TaskError::AlreadyJoined))));
+            assert!(matches!(again, Some(Err(TaskError::AlreadyJoined { .. }))));
         },
     )
 }

@@ -231,7 +231,7 @@ fn a_handle_that_is_polled_again() -> Habit {
             let mut handle = two().spawn(double, 4);
             assert_eq!(block_on(&mut handle), Ok(8));
             let again = block_on(&mut handle);
-            assert!(matches!(again, Err(TaskError::AlreadyJoined)));
+            assert!(matches!(again, Err(TaskError::AlreadyJoined { .. })));
         },
     )
 }

@@ -103,7 +103,7 @@ impl Parallel {
     ) -> Result<Outcome<Records>, String> {
         match outcome {
             Ok(outcome) => Ok(outcome.with_records(Records::Shared)),
-            Err(error @ (TaskError::NoWorkers { .. } | TaskError::Shutdown)) => {
+            Err(error @ (TaskError::NoWorkers { .. } | TaskError::Shutdown { .. })) => {
                 let mut trouble = self.trouble.borrow_mut();
                 trouble.get_or_insert_with(|| error.to_string());
                 self.here(group)

@@ -1,0 +1,355 @@
+//! Each error of a task says which task that is, however it was submitted and however it ended;
+//! once, in front, whole. And it can travel.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use pinfold::{
+    Attempt, Death, FailedTask, Handle, Limit, Memo, Refusal, Runtime, Shutdown, TaskError,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::processes::until;
+
+const NAME: &str = "nightly";
+const LONG: Duration = Duration::from_secs(60);
+
+fn runtime() -> Runtime {
+    let builder = Runtime::builder().workers(1).memory_cap(8 << 20);
+    builder.on_drop(Shutdown::Abort).start().expect("starts")
+}
+
+/// How a task is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum How {
+    Panic,
+    Err,
+    Exit,
+    Result,
+    Undecodable,
+    Arguments,
+}
+
+const ALL: [How; 6] = [
+    How::Panic,
+    How::Err,
+    How::Exit,
+    How::Result,
+    How::Undecodable,
+    How::Arguments,
+];
+
+/// What is told of it.
+impl How {
+    fn fits(self, error: &TaskError) -> bool {
+        let (error, how) = (error, self);
+        matches!(
+            (how, error),
+            (How::Panic, TaskError::Panicked { .. })
+                | (How::Err, TaskError::Returned { .. })
+                | (How::Exit, TaskError::WorkerDied { .. })
+                | (How::Result | How::Undecodable, TaskError::Result { .. })
+                | (How::Arguments, TaskError::Arguments { .. })
+        )
+    }
+}
+
+/// Arguments that may refuse to be sent.
+#[derive(Clone, Debug)]
+struct Asked(How);
+
+impl Serialize for Asked {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.0 == How::Arguments {
+            return Err(serde::ser::Error::custom("they stay here"));
+        }
+        self.0.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Asked {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        How::deserialize(from).map(Asked)
+    }
+}
+
+/// A value that may refuse to be sent, or to be read.
+#[derive(Debug)]
+struct Answer(How);
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.0 == How::Result {
+            return Err(serde::ser::Error::custom("it stays here"));
+        }
+        self.0.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match How::deserialize(from)? {
+            How::Undecodable => Err(serde::de::Error::custom("unreadable")),
+            how => Ok(Answer(how)),
+        }
+    }
+}
+
+fn ends(Asked(how): Asked) -> Result<Answer, String> {
+    match how {
+        How::Panic => panic!("as it was told"),
+        How::Err => Err("as it was told".into()),
+        How::Exit => std::process::exit(3),
+        how => Ok(Answer(how)),
+    }
+}
+
+/// The error names the task of `function` once, in front.
+fn is_named(error: &TaskError, function: &str, name: Option<&str>, item: Option<usize>) {
+    let task = error.task().expect("it is a task's");
+    assert!(task.function.ends_with(function), "{error:?}");
+    assert_eq!((task.name.as_deref(), task.item), (name, item), "{error:?}");
+    let text = error.to_string();
+    let own = match name {
+        Some(name) => format!("`{name}` ({})", task.function),
+        None => task.function.to_string(),
+    };
+    assert!(text.starts_with(&own), "{text}");
+    assert!(text[own.len()..].contains(": "), "{text}");
+    assert_eq!(text.matches(&*task.function).count(), 1, "{text}");
+}
+
+fn is_ours(how: How, error: &TaskError, item: Option<usize>) {
+    assert!(how.fits(error), "{how:?}: {error:?}");
+    is_named(error, "ends", Some(NAME), item);
+}
+
+#[test]
+fn every_error_names_its_task() {
+    let rt = runtime();
+    let task = rt.task(ends).named(NAME);
+    let flat = |handle: Handle<Result<Answer, String>>| handle.join_flat().map(drop);
+    for how in ALL {
+        let ask = || Asked(how);
+        let spawned = task.spawn(ask());
+        let id = spawned.id();
+        let error = flat(spawned).expect_err("no value");
+        is_ours(how, &error, None);
+        // That of which the handle's value is made in the host has no slot any more.
+        if !matches!(how, How::Undecodable | How::Arguments) {
+            assert_eq!(error.task().and_then(|task| task.id), id, "{error:?}");
+        }
+        let tried = task.try_spawn(ask()).expect("room");
+        is_ours(how, &flat(tried).expect_err("no value"), None);
+        let patient = task.spawn_timeout(ask(), LONG).expect("room");
+        is_ours(how, &flat(patient).expect_err("no value"), None);
+        let scoped = rt.scope_collect(|scope| flat(scope.spawn_task(&task, ask())));
+        is_ours(how, &scoped.0.expect_err("no value"), None);
+        if how == How::Err {
+            continue; // a value for all others
+        }
+        for (item, outcome) in task.map([ask(), ask()]).enumerate() {
+            // The second one is not pulled when the first cannot be sent.
+            is_ours(how, &outcome.map(drop).expect_err("no value"), Some(item));
+        }
+        for (item, outcome) in task.map_unordered([ask(), ask()]) {
+            is_ours(how, &outcome.map(drop).expect_err("no value"), Some(item));
+        }
+        for (item, outcome) in (0..).zip(task.execute_all([ask()], |_, _| ())) {
+            is_ours(how, &outcome.map(drop).expect_err("no value"), Some(item));
+        }
+        for (item, outcome) in (0..).zip(task.clone().chunked().map([ask(), ask()])) {
+            is_ours(how, &outcome.map(drop).expect_err("no value"), Some(item));
+        }
+        let reduced = task.reduce([ask()], |(a, _)| a).map(drop);
+        is_ours(how, &reduced.expect_err("no value"), Some(0));
+        let (tell, told) = channel();
+        let mut handle = task.spawn(ask());
+        let told_all =
+            handle.on_complete(move |outcome| tell.send(outcome.map(drop)).expect("a test"));
+        told_all.expect("the first callback");
+        let error = told
+            .recv_timeout(LONG)
+            .expect("told")
+            .expect_err("no value");
+        assert!(how.fits(&error), "{error:?}");
+        is_named(
+            &error,
+            "ends",
+            error.task().and_then(|t| t.name.as_deref()),
+            None,
+        );
+        drop(handle);
+    }
+    let each = |asked: Asked| ends(asked).map(drop);
+    let error = rt.task(each).named(NAME).try_for_each([Asked(How::Err)]);
+    is_named(&error.expect_err("one"), "{{closure}}", Some(NAME), Some(0));
+}
+
+/// Those that wait for others say who they are, and who has failed first.
+#[test]
+fn dependents_name_themselves_and_the_cause() {
+    fn next((_, _): (u8, Result<Answer, String>)) -> u8 {
+        0
+    }
+    fn last((_, n): (u8, u8)) -> u8 {
+        n
+    }
+    let rt = runtime();
+    for how in ALL {
+        let first = rt.task(ends).named(NAME).spawn(Asked(how));
+        let plain = rt.spawn_after(&first, next, 0);
+        let named = rt.task(next).named("next").spawn_after(&first, 0);
+        let after_it = rt.spawn_after(&plain, last, 0);
+        for (error, function, name) in [
+            (plain.join().expect_err("no value"), "next", None),
+            (named.join().expect_err("no value"), "next", Some("next")),
+            (after_it.join().expect_err("no value"), "last", None),
+        ] {
+            // What is wrong with a value is known only when somebody reads it.
+            if how == How::Undecodable {
+                let cause = match &error {
+                    TaskError::DependencyFailed { cause, .. } => cause,
+                    error => error,
+                };
+                assert!(!matches!(cause, TaskError::Result { .. }), "{error}");
+                continue;
+            }
+            is_named(&error, function, name, None);
+            let TaskError::DependencyFailed { cause, .. } = &error else {
+                panic!("{error:?}");
+            };
+            is_ours(how, cause, None);
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_or_ended_early_names_its_task() {
+    let rt = Runtime::builder().workers(1).memory_cap(1 << 20);
+    let rt = rt.on_drop(Shutdown::Abort).start().expect("starts");
+    let wait = |_: String| -> () {
+        loop {
+            std::thread::park();
+        }
+    };
+    let task = rt.task(wait).named(NAME);
+    let is_ours = |outcome: Result<(), TaskError>| {
+        let error = outcome.expect_err("no value");
+        is_named(&error, "{{closure}}", Some(NAME), None);
+        error
+    };
+    let text = String::new;
+    let late = task.clone().hard_deadline(Duration::ZERO).spawn(text());
+    is_ours(late.join());
+    let beyond = task.clone().limited(&Limit::new(1), 2).spawn(text());
+    is_ours(beyond.join());
+    is_ours(task.spawn("x".repeat(2 << 20)).join());
+    let running = task.spawn(text());
+    let late = task
+        .clone()
+        .hard_deadline(Duration::from_millis(1))
+        .spawn(text());
+    is_ours(late.join());
+    let queued = task.spawn(text());
+    assert!(queued.cancel());
+    is_ours(queued.join());
+    until("it runs", || rt.stats().tasks.in_flight == 1);
+    assert!(running.cancel_within(Duration::from_millis(1)));
+    is_ours(running.join());
+    let cancelled = rt.scope(|scope| {
+        scope.cancel();
+        scope.spawn_task(&task, text()).join()
+    });
+    is_ours(cancelled.expect("no other error"));
+    let memo = Memo::new(1);
+    let memoized = task.clone().memoized(&memo);
+    let (first, joined) = (memoized.spawn(text()), memoized.spawn(text()));
+    let mut taken = rt.task(|n: u8| n).named(NAME).spawn(1);
+    let pending = rt
+        .task(|_: ((), ())| ())
+        .named(NAME)
+        .spawn_after(&first, ());
+    rt.shutdown(Shutdown::Abort).expect("ends");
+    is_ours(first.join());
+    is_named(
+        &joined.join().expect_err("no value"),
+        "{{closure}}",
+        None,
+        None,
+    );
+    is_ours(pending.join());
+    is_ours(task.spawn(text()).join());
+    assert!(matches!(
+        taken.try_join(),
+        Some(Err(TaskError::Shutdown { .. }))
+    ));
+    let again = taken.try_join().expect("ended").expect_err("taken");
+    is_named(&again, "{{closure}}", None, None);
+    let refused = task.try_spawn(text()).map(drop).expect_err("shut down");
+    assert_eq!(refused.refusal, Refusal::Shutdown);
+}
+
+/// A chunk's error is that of each of its items, and says which they are.
+#[test]
+fn a_chunk_says_which_items_it_had() {
+    let rt = runtime();
+    let task = rt.task(|n: u64| assert_ne!(n, 9_999)).chunked();
+    let mut failed = task
+        .map(0..20_000)
+        .enumerate()
+        .filter_map(|(item, outcome)| {
+            let error = outcome.err()?;
+            let task = error.task().expect("a task's").clone();
+            assert_eq!(task.item, Some(item), "{error}");
+            Some(task)
+        });
+    let first: FailedTask = failed.next().expect("one has failed");
+    let items = first.items.clone().unwrap_or(9_999..10_000);
+    assert!(items.contains(&9_999) && items.start == first.item.expect("an item"));
+    assert_eq!(failed.count(), items.len() - 1);
+}
+
+/// So a task may return what its child has ended with.
+#[test]
+fn an_error_travels() {
+    fn child(asked: Asked) -> Result<Answer, String> {
+        ends(asked)
+    }
+    fn parent(asked: Asked) -> Result<u32, TaskError> {
+        let child = pinfold::spawn(child, asked);
+        child.join().map(|_| 1)
+    }
+    let rt = runtime();
+    for how in [How::Panic, How::Result, How::Undecodable] {
+        let told: Result<u32, TaskError> = rt.spawn(parent, Asked(how)).join().expect("a value");
+        let error = told.expect_err("no value");
+        assert!(how.fits(&error), "{error:?}");
+        is_named(&error, "child", None, None);
+        assert!(error.task().is_some_and(|task| task.id.is_some()));
+        // There and back.
+        let back = rt.spawn(|error: TaskError| error, error.clone()).join();
+        assert_eq!(back, Ok(error));
+    }
+    let rest = rt
+        .task(ends)
+        .named(NAME)
+        .safe_to_repeat(2)
+        .spawn(Asked(How::Exit));
+    let poison = rest.join().map(drop).expect_err("poison");
+    let TaskError::Poison { attempts, .. } = &poison else {
+        panic!("{poison:?}");
+    };
+    assert_eq!(attempts[0].death, Death::Exited { status: 3 });
+    let wrapped = TaskError::DependencyFailed {
+        task: Box::new(FailedTask::default()),
+        cause: Box::new(poison),
+    };
+    type All = (TaskError, Vec<Attempt>);
+    let sent: All = (wrapped, vec![]);
+    assert_eq!(rt.spawn(|all: All| all, sent.clone()).join(), Ok(sent));
+    let unnamed = TaskError::Cancelled {
+        task: Box::default(),
+    };
+    assert_eq!(unnamed.to_string(), "a task: it was cancelled");
+}
