@@ -246,7 +246,7 @@ impl TaskError {
         task_of!(self)
     }
 
-    /// Says that it is about this task, unless it has been said before.
+    /// Says that it is about this task, as far as that has not been said before.
     #[cold]
     pub(crate) fn tell_of(
         &mut self,
@@ -254,10 +254,17 @@ impl TaskError {
         label: Option<&Label>,
         id: Option<TaskId>,
     ) {
-        if let Some(task) = self.task_mut().filter(|task| !task.is_known()) {
+        let Some(task) = self.task_mut() else {
+            return;
+        };
+        if !task.is_known() {
             task.function = Cow::Borrowed(function);
+        } else if task.function != function {
+            return;
+        }
+        task.id = task.id.or(id);
+        if task.name.is_none() {
             task.name = label.and_then(|label| label.name.clone());
-            task.id = id;
         }
     }
 

@@ -89,7 +89,7 @@ fn a_failure_ends_what_depends_on_it_and_names_the_first_cause() {
     let last = rt.spawn_after(&other, |(n, _): (u64, u64)| n, 1);
     match last.join() {
         Err(TaskError::DependencyFailed { task, cause, .. }) => {
-            assert!(task.function.contains("inputs"), "{task}");
+            assert!(task.function.contains("names_the_first_cause"), "{task}");
             assert!(matches!(*cause, TaskError::Panicked { .. }), "{cause}");
             let first = cause.task().map(|task| &*task.function);
             assert!(
