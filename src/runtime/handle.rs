@@ -78,6 +78,9 @@ impl From<Reported> for Progress {
     }
 }
 
+/// What a function is called.
+type Name = fn() -> &'static str;
+
 impl<R: DeserializeOwned> Handle<R> {
     #[inline]
     pub(super) fn new(scheduler: Arc<Scheduler>, ticket: Ticket) -> Self {
@@ -242,7 +245,7 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl FnOnce(Result<R, TaskError>) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_complete";
-        let decoded = |outcome: &Outcome, function: fn() -> &'static str| {
+        let decoded = |outcome: &Outcome, function: Name| {
             let mut decoded = None;
             // Its decoding is the user's own code too.
             let panicked = caught(|| decoded = Some(decode_again(outcome)));
@@ -276,9 +279,8 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         callback: impl FnOnce(TaskError) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let which = "on_error";
-        let error = |outcome: &Outcome, _: fn() -> &'static str| {
-            outcome.as_ref().err().map(|error| (**error).clone())
-        };
+        let error =
+            |outcome: &Outcome, _: Name| outcome.as_ref().err().map(|error| (**error).clone());
         self.call_back(which, Mark::OnError, error, callback)
     }
 
@@ -331,7 +333,7 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         &mut self,
         which: &'static str,
         mark: Mark,
-        of: fn(&Outcome, fn() -> &'static str) -> Option<T>,
+        of: fn(&Outcome, Name) -> Option<T>,
         callback: impl FnOnce(T) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let function = self.name();

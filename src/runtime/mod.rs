@@ -23,6 +23,7 @@ mod map;
 mod memo;
 mod race;
 mod reduce;
+mod refused;
 mod scope;
 mod settings;
 mod signals;

@@ -10,9 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Refusal, TaskError, TrySpawnError};
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Settings, Ticket};
-use crate::task::{
-    FunctionId, Label, Payload, drop_refused, encode as encode_value, entry_of, untold,
-};
+use crate::task::{FunctionId, Payload, drop_refused, encode as encode_value, entry_of, untold};
 
 use super::core::Core;
 use super::memo::Known;
@@ -452,33 +450,6 @@ where
         Ok(())
     }
 
-    /// What it was given to know it by.
-    pub(super) fn label(&self) -> Option<&Label> {
-        self.settings.as_ref()?.label.as_deref()
-    }
-
-    /// An error of the task of one item.
-    #[cold]
-    pub(super) fn of_item(&self, mut error: TaskError, item: usize) -> TaskError {
-        error.tell_of((self.name)(), self.label(), None);
-        error.of_item(item)
-    }
-
-    /// Counts a task that was not accepted; what its handle says.
-    #[cold]
-    pub(super) fn refuse(&self, scheduler: &Scheduler, refused: NotAccepted) -> Box<TaskError> {
-        scheduler.count_refusal();
-        self.error_of(scheduler, refused)
-    }
-
-    /// What the handle of a task says that was not accepted.
-    #[cold]
-    pub(super) fn error_of(&self, scheduler: &Scheduler, refused: NotAccepted) -> Box<TaskError> {
-        let mut error = error_of(scheduler, refused);
-        error.tell_of((self.name)(), self.label(), None);
-        error
-    }
-
     pub(super) fn core(&self) -> &'rt Arc<Core> {
         self.core
     }
@@ -582,23 +553,4 @@ pub(super) fn encode<A: Serialize + DeserializeOwned>(
         Ok(()) => Ok(args_at),
         Err(fault) => Err(TaskError::arguments(untold::<A>(&fault))),
     }
-}
-
-fn error_of(scheduler: &Scheduler, not_accepted: NotAccepted) -> Box<TaskError> {
-    Box::new(match not_accepted {
-        NotAccepted::Failed(error) => error,
-        NotAccepted::Refused(Refusal::Shutdown) => TaskError::shutdown(),
-        NotAccepted::Refused(Refusal::Forked) => TaskError::Forked,
-        NotAccepted::Refused(Refusal::NoWorkers) => scheduler.no_workers(),
-        NotAccepted::Refused(refusal @ Refusal::Rebuilding) => {
-            TaskError::corrupted(refusal.to_string())
-        }
-        // Nobody waits for less than there is in all.
-        NotAccepted::Refused(Refusal::Limited { units, total }) => TaskError::BeyondLimit {
-            task: Box::default(),
-            units,
-            total,
-        },
-        NotAccepted::Refused(refusal) => TaskError::out_of_memory(refusal.to_string()),
-    })
 }

@@ -331,7 +331,7 @@ impl Scheduler {
                 error.tell_of((inflight.name)(), label.map(|label| &**label), Some(id));
             }
             (Ok(value), Some(label), Some(ticket)) if value.is_err() => {
-                state.tickets.keep_label(ticket, Arc::clone(label), id);
+                state.tickets.labels.keep(ticket, Arc::clone(label), id);
                 // Then the ticket is there until the value was decoded.
                 value.grow();
             }

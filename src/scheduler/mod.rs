@@ -31,6 +31,7 @@ mod group;
 mod inputs;
 mod inspect;
 mod kin;
+mod labels;
 mod lead;
 mod limit;
 mod locations;

@@ -1,21 +1,19 @@
 //! What handles wait on, under the scheduler's lock.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 
 use crate::error::TaskError;
-use crate::prim::TaskId;
 use crate::sys::prefetch_for_write;
-use crate::task::Label;
 
 use super::depend::{Arrival, Dependent};
 use super::following::Following;
 use super::graph::SlotEdge;
 use super::group::{Groups, Watch, Watchers};
 use super::inputs::Input;
+use super::labels::Labels;
 use super::news::{Follower, News};
-use super::value::{Outcome, SMALL, Small, Value, error_of, has_loan, of_shared, only_one};
+use super::value::{Outcome, SMALL, Small, Taken, Value, error_of, has_loan, of_shared, only_one};
 
 /// All tickets, under the scheduler's lock.
 #[derive(Default)]
@@ -24,9 +22,7 @@ pub struct Tickets {
     /// What the function of each one's task is called.
     names: Vec<fn() -> &'static str>,
     vacant: Vec<u32>,
-    /// More about each task that has ended with an `Err` as its value, and had a label: that may
-    /// become an error yet. By ticket; of one that is gone until its number is used again.
-    labels: HashMap<u32, (Arc<Label>, TaskId)>,
+    pub(super) labels: Labels,
     pub(super) groups: Groups,
     /// For the attendant.
     pub(super) news: Vec<News>,
@@ -91,9 +87,7 @@ impl Tickets {
     pub fn open(&mut self, name: fn() -> &'static str) -> u32 {
         match self.vacant.pop() {
             Some(id) => {
-                if !self.labels.is_empty() {
-                    self.labels.remove(&id);
-                }
+                self.labels.forget(id);
                 let entry = &mut self.entries[id as usize];
                 debug_assert!(matches!(entry, Entry::Vacant), "a vacant ticket is in use");
                 // Nothing to drop: to look for it takes its time.
@@ -120,28 +114,6 @@ impl Tickets {
     #[inline]
     pub fn name(&self, id: u32) -> fn() -> &'static str {
         self.names[id as usize]
-    }
-
-    /// The task of ticket `id` is about to end with an `Err`.
-    #[cold]
-    pub fn keep_label(&mut self, id: u32, label: Arc<Label>, task: TaskId) {
-        self.labels.insert(id, (label, task));
-    }
-
-    /// An error is that of the task of ticket `id`.
-    #[cold]
-    pub fn tell_of(&self, id: u32, error: &mut TaskError) {
-        let known = self.labels.get(&id);
-        let label = known.map(|(label, _)| &**label);
-        error.tell_of(self.name(id)(), label, known.map(|(_, task)| *task));
-    }
-
-    /// What a task gets of the outcome of ticket `id`.
-    fn input_of(&self, id: u32, outcome: &Arc<Outcome>) -> Result<Input, TaskError> {
-        Input::of(outcome).map_err(|mut error| {
-            self.tell_of(id, &mut error);
-            error
-        })
     }
 
     /// The task of ticket `id` has ended; returns the groups that watched it, and whether
@@ -240,11 +212,7 @@ impl Tickets {
     /// The value's length, if it is there and of a few bytes, which go to `to`, and what its
     /// function is called; the ticket is gone then.
     #[inline(always)]
-    pub fn take_small(
-        &mut self,
-        id: u32,
-        to: &mut [u64; SMALL / 8],
-    ) -> Option<(u8, fn() -> &'static str)> {
+    pub fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
         let entry = &mut self.entries[id as usize];
         let Entry::Settled(Ok(Value::Small { len, words, .. })) = entry else {
             return None;

@@ -30,7 +30,7 @@ use super::lead;
 use super::locations::{Location, is_nowhere};
 use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
-use super::value::{Outcome, SMALL};
+use super::value::{Outcome, SMALL, Taken};
 use crate::error::TaskError;
 use crate::prim::Priority;
 use crate::sys::affinity;
@@ -139,11 +139,7 @@ impl Scheduler {
     /// ticket is gone then. Mostly it is there, when many are in flight and were collected
     /// together; of one that is alone it may come in a moment.
     #[inline]
-    pub fn take_small(
-        &self,
-        ticket: &Ticket,
-        to: &mut [u64; SMALL / 8],
-    ) -> Option<(u8, fn() -> &'static str)> {
+    pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
         let id = ticket.id();
         let mut state = self.state.lock_at_home()?;
         let len = state.tickets.take_small(id, to);
@@ -163,12 +159,7 @@ impl Scheduler {
 
     /// The same of a plain task that has just ended in this slot.
     #[inline]
-    fn take_small_from(
-        &self,
-        slot: u32,
-        id: u32,
-        to: &mut [u64; SMALL / 8],
-    ) -> Option<(u8, fn() -> &'static str)> {
+    fn take_small_from(&self, slot: u32, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
         let mut state = self.lock();
         let inflight = state.inflight.get(slot as usize);
         let is_here = inflight.is_some_and(|inflight| inflight.ticket == Some(id));
