@@ -87,7 +87,7 @@ fn run(from: &Path, to: &Path, limit: Duration) -> Result<usize, Box<dyn std::er
                 continue;
             }
             // After Ctrl-C: not done, but nothing is wrong with it.
-            Err(TaskError::Cancelled | TaskError::Shutdown) => None,
+            Err(TaskError::Cancelled { .. } | TaskError::Shutdown { .. }) => None,
             Ok(Err(why)) => Some(why),
             Err(error) => Some(error.to_string()),
         };
