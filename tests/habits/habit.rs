@@ -72,4 +72,5 @@ pub const INITS: &str = "src/runtime/inits.rs";
 pub const TASK: &str = "src/runtime/task.rs";
 pub const SETTINGS: &str = "src/runtime/settings.rs";
 pub const ERROR: &str = "src/error.rs";
+pub const TASK_ERROR: &str = "src/error/task.rs";
 pub const CHILD: &str = "src/worker/child.rs";

@@ -5,7 +5,7 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::habit::{AROUND, ERROR, Habit, README, differs, habits, same};
+use crate::habit::{AROUND, Habit, README, TASK_ERROR, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -24,6 +24,8 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         exit_in_a_call,
         recursion_without_end,
         a_call_that_kills_every_worker,
+        which_item_raised,
+        an_exception_of_a_call_of_a_call,
     ]
 }
 
@@ -212,7 +214,7 @@ fn a_dead_worker_is_a_cause() -> Habit {
     differs(
         "`BrokenProcessPool` does not say how the worker ended",
         "the error has the signal or the status, and the task's name",
-        (ERROR, "How it ended."),
+        (TASK_ERROR, "How it ended."),
         || {
             let error = one().task(dies).named("nightly").spawn(1).join();
             let words = error.unwrap_err().to_string();
@@ -271,6 +273,38 @@ fn a_call_that_kills_every_worker() -> Habit {
                 other => panic!("{other:?}"),
             }
             assert_eq!(rt.spawn(double, 4).join(), Ok(8));
+        },
+    )
+}
+
+fn which_item_raised() -> Habit {
+    differs(
+        "which item of a `map` has raised only the function could have said",
+        "the error says: `error.task()` has the number of the item, and so has its text",
+        (
+            "src/error/failed.rs",
+            "The number of its item, the first is 0",
+        ),
+        || {
+            let rt = two();
+            let error = rt.map(inverse, [1, 2, 0]).last().unwrap().unwrap_err();
+            assert_eq!(error.task().unwrap().item, Some(2));
+            assert!(error.to_string().contains("item 2"), "{error}");
+        },
+    )
+}
+
+fn an_exception_of_a_call_of_a_call() -> Habit {
+    same(
+        "an exception is pickled, and may be raised again elsewhere",
+        "a `TaskError` has serde's derives: it may be an argument, a result, a line of a log",
+        || {
+            let rt = two();
+            let error = rt.spawn(inverse, 0).join().unwrap_err();
+            let there = rt.spawn(|error: TaskError| error.to_string(), error.clone());
+            assert_eq!(there.join(), Ok(error.to_string()));
+            let text = serde_json::to_string(&error).unwrap();
+            assert_eq!(serde_json::from_str::<TaskError>(&text).unwrap(), error);
         },
     )
 }

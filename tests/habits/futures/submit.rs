@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pinfold::{Constant, TaskError};
 use serde::{Deserialize, Serialize};
 
-use crate::habit::{AROUND, ERROR, Habit, README, RUNTIME, differs, habits, same};
+use crate::habit::{AROUND, Habit, README, RUNTIME, TASK_ERROR, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -135,7 +135,7 @@ fn result_may_be_asked_again() -> Habit {
     differs(
         "`result()` gives the same value each time",
         "the value is moved to whoever takes it first; who asks again is told `AlreadyJoined`",
-        (ERROR, "The result was already taken by an earlier"),
+        (TASK_ERROR, "The result was already taken by an earlier"),
         || {
             let mut handle = two().spawn(double, 4);
             assert_eq!(handle.join_timeout(LONG), Some(Ok(8)));

@@ -2,7 +2,7 @@
 
 use pinfold::{Constant, Shared, TaskError};
 
-use crate::habit::{Habit, Library, README, SETTINGS, differs, habits, same};
+use crate::habit::{Habit, Library, README, SETTINGS, TASK_ERROR, differs, habits, same};
 use crate::stage::*;
 
 pub fn library() -> Library {
@@ -26,6 +26,7 @@ pub fn library() -> Library {
             retry_exceptions,
             retry_of_some_exceptions,
             remote_in_remote,
+            an_error_that_is_passed_on,
             num_cpus,
             an_actor,
         ],
@@ -92,7 +93,7 @@ fn a_reference_that_is_read_twice() -> Habit {
     differs(
         "an object may be read as often as one likes",
         "a handle's value is read by whoever joins it, and by any number of tasks that depend on it",
-        ("src/error.rs", "The result was already taken by an earlier"),
+        (TASK_ERROR, "The result was already taken by an earlier"),
         || {
             let rt = two();
             let source = rt.spawn(double, 4);
@@ -260,6 +261,20 @@ fn remote_in_remote() -> Habit {
                     .map_err(|it| it.to_string())
             };
             assert_eq!(two().spawn(outer, 4).join(), Ok(Ok(8)));
+        },
+    )
+}
+
+fn an_error_that_is_passed_on() -> Habit {
+    same(
+        "a `RayTaskError` that a task gets may be raised on: the caller sees it",
+        "a `TaskError` is a value that a task may return",
+        || {
+            let outer = |n: u64| pinfold::spawn(inverse, n).join();
+            let rt = two();
+            assert_eq!(rt.spawn(outer, 1).join(), Ok(Ok(1000)));
+            let inner = rt.spawn(outer, 0).join().unwrap();
+            assert_eq!(panic_of(&inner), "attempt to divide by zero");
         },
     )
 }

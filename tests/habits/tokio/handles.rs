@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake};
 
 use pinfold::{TaskError, gather, on_error};
 
-use crate::habit::{ERROR, HANDLE, Habit, SETTINGS, differs, habits, same};
+use crate::habit::{HANDLE, Habit, SETTINGS, TASK_ERROR, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -20,6 +20,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         a_handle_is_woken_once,
         a_panic_is_a_join_error,
         an_error_is_the_value,
+        the_id_of_an_error,
         abort_what_is_queued,
         abort_what_runs,
         abort_what_has_ended,
@@ -151,6 +152,27 @@ fn an_error_is_the_value() -> Habit {
     )
 }
 
+fn the_id_of_an_error() -> Habit {
+    same(
+        "`JoinError::id()`",
+        "`error.task()`: its id, its function, its name, its item",
+        || {
+            let (rt, door) = (two(), Door::new());
+            let fails = |place: Place| {
+                wait_at(place);
+                panic!("in vain");
+            };
+            let handle = rt.task(fails).named("nightly").spawn(door.at("it"));
+            let id = handle.id();
+            door.open();
+            let error = handle.join().map(|(): ()| ()).unwrap_err();
+            let task = error.task().unwrap();
+            assert!(id.is_some() && task.id == id);
+            assert_eq!(task.name.as_deref(), Some("nightly"));
+        },
+    )
+}
+
 fn abort_what_is_queued() -> Habit {
     same(
         "`abort()` of a blocking task that nobody has begun: it never runs, and `is_cancelled()` is true",
@@ -226,7 +248,7 @@ fn a_handle_that_is_polled_again() -> Habit {
     differs(
         "to poll a `JoinHandle` again that was ready panics",
         "it is ready again, with `TaskError::AlreadyJoined`",
-        (ERROR, "The result was already taken by an earlier"),
+        (TASK_ERROR, "The result was already taken by an earlier"),
         || {
             let mut handle = two().spawn(double, 4);
             assert_eq!(block_on(&mut handle), Ok(8));
