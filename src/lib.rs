@@ -91,9 +91,11 @@ pub use pool::{AllocError, Loan, Shared};
 pub use prim::{Priority, PriorityError, TaskId};
 #[cfg(not(loom))]
 pub use runtime::{
-    Activity, Builder, CallbackError, Chunked, ClassStats, Dependencies, Handle, LogStats, Map,
-    MapUnordered, Memo, Progress, QueueStats, Runtime, Scope, Stats, StoredTask, Task, Totals,
-    WorkerStats, gather, join_all, join_any, on_error, wait_for_termination,
+    Activity, AsCompleted, Builder, CallbackError, Canceller, Chunked, ChunkedMap, ClassStats,
+    Dependencies, Handle, JoinNext, JoinSet, LogStats, Map, MapUnordered, Memo, Progress,
+    QueueStats, Runtime, Scope, Stats, StoredTask, Task, TimedOut, Timeout, Totals, WaitFor, Waited,
+    WorkerStats, as_completed, gather, gather_timeout, join_all, join_all_timeout, join_any,
+    join_any_within, on_error, wait, wait_for_termination,
 };
 #[cfg(not(loom))]
 pub use scheduler::{

@@ -24,11 +24,11 @@ const LONG: Duration = Duration::from_secs(1);
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let rt = pinfold::Runtime::builder().workers(1).start()?;
 /// let mut task = rt.spawn(|n: u32| n, 1);
-/// task.on_complete(|_| ())?;
+/// let _ = task.join_timeout(std::time::Duration::MAX);
 /// let error: pinfold::CallbackError = task.on_complete(|_| ()).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "on_complete was set before: a task has one, so do all in it",
+///     "on_complete was set after the outcome had been taken: set it before",
 /// );
 /// # Ok(())
 /// # }
@@ -36,12 +36,6 @@ const LONG: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
-    /// There is one already.
-    #[error("{which} was set before: a task has one, so do all in it")]
-    SetTwice {
-        /// Which callback.
-        which: &'static str,
-    },
     /// The task waits for others, has no slot, and so nothing to say yet. (A plain task with
     /// few inputs has one.)
     #[error("{which} can be set when the task is queued: now it waits for others")]

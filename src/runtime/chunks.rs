@@ -11,13 +11,16 @@
 //! size, neither has the closure; so it is a task like any other.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::iter::FusedIterator;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
+use crate::scheduler::Reach;
 
-use super::for_each::Cancel;
+use super::flow::{Flow, TimedOut, flow_methods};
 use super::grain::{Grain, timed};
 use super::unordered::MapUnordered;
 use super::{Map, Task};
@@ -130,8 +133,22 @@ where
     type Item = (usize, Result<R, TaskError>);
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.next_until(None).unwrap_or(None)
+    }
+}
+
+impl<I, G, A, R> Flow for Outcomes<'_, I, G, A, R>
+where
+    I: Iterator<Item = A>,
+    G: Fn(Vec<A>) -> Values<R> + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, TimedOut> {
         while self.ready.is_empty() {
-            let (number, outcome) = self.chunks.next()?;
+            let Some((number, outcome)) = self.chunks.next_until(deadline)? else {
+                return Ok(None);
+            };
             let has_buffers = self.chunks.has_buffers();
             let chunks = self.chunks.items();
             chunks.open(number, outcome, &mut self.ready);
@@ -139,20 +156,15 @@ where
                 chunks.grain.stay_alone();
             }
         }
-        let (n, outcome) = self.ready.pop_front()?;
-        Some((n, outcome.map_err(|error| self.chunks.of_item(error, n))))
+        let Some((n, outcome)) = self.ready.pop_front() else {
+            return Ok(None);
+        };
+        let outcome = outcome.map_err(|error| self.chunks.of_item(error, n));
+        Ok(Some((n, outcome)))
     }
-}
 
-impl<I, G, A, R> Cancel<R> for Outcomes<'_, I, G, A, R>
-where
-    I: Iterator<Item = A>,
-    G: Fn(Vec<A>) -> Values<R> + Copy + Send + 'static,
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    fn cancel(&mut self) {
-        self.chunks.cancel();
+    fn cancel_rest(&mut self, reach: Reach) {
+        self.chunks.cancel_rest(reach);
     }
 }
 
@@ -174,8 +186,22 @@ where
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.next_until(None).unwrap_or(None)
+    }
+}
+
+impl<I, G, A, R> Flow for InOrder<'_, I, G, A, R>
+where
+    I: Iterator<Item = A>,
+    G: Fn(Vec<A>) -> Values<R> + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, TimedOut> {
         while self.ready.is_empty() {
-            let outcome = self.chunks.next()?;
+            let Some(outcome) = self.chunks.next_until(deadline)? else {
+                return Ok(None);
+            };
             let has_buffers = self.chunks.has_buffers();
             let chunks = self.chunks.items();
             chunks.open(self.back, outcome, &mut self.ready);
@@ -184,8 +210,14 @@ where
                 chunks.grain.stay_alone();
             }
         }
-        let (n, outcome) = self.ready.pop_front()?;
-        Some(outcome.map_err(|error| self.chunks.told(error, n)))
+        let Some((n, outcome)) = self.ready.pop_front() else {
+            return Ok(None);
+        };
+        Ok(Some(outcome.map_err(|error| self.chunks.told(error, n))))
+    }
+
+    fn cancel_rest(&mut self, reach: Reach) {
+        self.chunks.cancel_rest(reach);
     }
 }
 
@@ -244,12 +276,77 @@ impl<C: Iterator, S: Iterator<Item = C::Item>> Iterator for Either<C, S> {
     }
 }
 
-impl<R, C: Cancel<R>, S: Cancel<R>> Cancel<R> for Either<C, S> {
-    fn cancel(&mut self) {
+impl<C: Flow, S: Flow<Item = C::Item>> Flow for Either<C, S> {
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, TimedOut> {
         match self {
-            Either::Chunks(chunks) => chunks.cancel(),
-            Either::Single(single) => single.cancel(),
+            Either::Chunks(chunks) => chunks.next_until(deadline),
+            Either::Single(single) => single.next_until(deadline),
         }
+    }
+
+    fn cancel_rest(&mut self, reach: Reach) {
+        match self {
+            Either::Chunks(chunks) => chunks.cancel_rest(reach),
+            Either::Single(single) => single.cancel_rest(reach),
+        }
+    }
+}
+
+/// Outcomes of items that travel in chunks; made by [`Chunked::map`] and
+/// [`Chunked::map_unordered`]. Dropping it cancels the chunks that nobody has begun; what runs
+/// is not told, and nobody sees its outcome.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let mut squares = rt.task(|n: u64| n * n).chunked().map(0..);
+/// assert_eq!(squares.next(), Some(Ok(0)));
+/// squares.cancel();
+/// assert!(squares.count() < 1 << 20); // no more items are pulled
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is submitted before `next`"]
+pub struct ChunkedMap<T> {
+    outcomes: T,
+}
+
+impl<T: Flow> ChunkedMap<T> {
+    flow_methods!(
+        "```\n\
+         # pinfold::test_setup!();\n\
+         # fn main() -> Result<(), Box<dyn std::error::Error>> {\n\
+         # let rt = pinfold::Runtime::builder().workers(1).start()?;\n\
+         use std::time::Duration;\n\
+         let nap = |ms| std::thread::sleep(Duration::from_millis(ms));\n\
+         let mut naps = rt.task(nap).chunked().map([200]);\n\
+         assert_eq!(naps.next_timeout(Duration::ZERO), Err(pinfold::TimedOut));\n\
+         assert_eq!(naps.next_timeout(Duration::from_secs(60))?, Some(Ok(())));\n\
+         # Ok(())\n\
+         # }\n\
+         ```"
+    );
+}
+
+impl<T: Flow> Iterator for ChunkedMap<T> {
+    type Item = T::Item;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.outcomes.next()
+    }
+}
+
+impl<T: Flow> FusedIterator for ChunkedMap<T> {}
+
+impl<T: Flow> Flow for ChunkedMap<T> {
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, TimedOut> {
+        self.outcomes.next_until(deadline)
+    }
+
+    fn cancel_rest(&mut self, reach: Reach) {
+        self.outcomes.cancel_rest(reach);
     }
 }
 
@@ -316,19 +413,21 @@ where
     pub fn map<I>(
         &self,
         items: I,
-    ) -> impl Iterator<Item = Result<R, TaskError>> + use<'rt, I, F, A, R>
+    ) -> ChunkedMap<impl Flow<Item = Result<R, TaskError>> + use<'rt, I, F, A, R>>
     where
         I: IntoIterator<Item = A>,
     {
-        if self.task.is_tried_again() {
-            return Either::Single(self.task.map(items));
-        }
-        let task = self.task.with(of_chunk(self.task.call()));
-        Either::Chunks(InOrder {
-            chunks: task.map_by(self.chunks(items), CHUNKS_IN_FLIGHT),
-            back: 0,
-            ready: VecDeque::new(),
-        })
+        let outcomes = if self.task.is_tried_again() {
+            Either::Single(self.task.map(items))
+        } else {
+            let task = self.task.with(of_chunk(self.task.call()));
+            Either::Chunks(InOrder {
+                chunks: task.map_by(self.chunks(items), CHUNKS_IN_FLIGHT),
+                back: 0,
+                ready: VecDeque::new(),
+            })
+        };
+        ChunkedMap { outcomes }
     }
 
     /// As [`Task::map_unordered`]: the outcomes as they come, each with the number of
@@ -347,14 +446,19 @@ where
     pub fn map_unordered<I>(
         &self,
         items: I,
-    ) -> impl Iterator<Item = (usize, Result<R, TaskError>)> + use<'rt, I, F, A, R>
+    ) -> ChunkedMap<impl Flow<Item = (usize, Result<R, TaskError>)> + use<'rt, I, F, A, R>>
     where
         I: IntoIterator<Item = A>,
     {
-        self.outcomes(items)
+        ChunkedMap {
+            outcomes: self.outcomes(items),
+        }
     }
 
-    pub(super) fn outcomes<I>(&self, items: I) -> impl Cancel<R> + use<'rt, I, F, A, R>
+    pub(super) fn outcomes<I>(
+        &self,
+        items: I,
+    ) -> impl Flow<Item = (usize, Result<R, TaskError>)> + use<'rt, I, F, A, R>
     where
         I: IntoIterator<Item = A>,
     {

@@ -5,9 +5,10 @@
 //! runtimes is there more than one place to wait at: then a thread waits at each.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::scheduler::{Ended, Group, Scheduler, Ticket, about_to_wait};
+use crate::scheduler::{Ended, Group, Reach, Scheduler, Ticket, about_to_wait};
 use crate::sys::signals::blocked;
 
 /// How long to wait at one place when no thread can be had for another.
@@ -94,6 +95,11 @@ impl Ends {
 
     /// The same, and waits until something has ended, unless all has been told.
     pub fn wait(&mut self, ended: &mut Vec<Ended>) {
+        self.wait_until(ended, None);
+    }
+
+    /// The same, until `deadline`.
+    pub fn wait_until(&mut self, ended: &mut Vec<Ended>, deadline: Option<Instant>) {
         let before = ended.len();
         loop {
             self.poll(ended);
@@ -101,25 +107,54 @@ impl Ends {
             if ended.len() > before || waiting.is_empty() || self.are_elsewhere() {
                 return;
             }
-            wait_at_all(&waiting);
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return;
+            }
+            wait_at_all(&waiting, deadline);
         }
     }
 
-    /// Cancels those that have not ended.
-    pub fn cancel(&self) {
+    /// Adds what has ended since the last call to `ended`. If nothing has, `waker` is woken
+    /// when something does.
+    pub fn poll_ended(&mut self, ended: &mut Vec<Ended>, waker: &Waker) {
+        let before = ended.len();
+        loop {
+            self.poll(ended);
+            if ended.len() > before || self.are_elsewhere() {
+                return;
+            }
+            let mut open = self.sources.iter().filter(|source| source.open > 0);
+            let waits = |source: &Source| {
+                source.group(|scheduler, group| scheduler.wake_for_group(group, waker))
+            };
+            if open.all(|source| waits(source) == Some(true)) {
+                return;
+            }
+        }
+    }
+
+    /// Nobody is to be woken any more.
+    pub fn wake_nobody(&self) {
+        for source in &self.sources {
+            source.group(Scheduler::wake_nobody);
+        }
+    }
+
+    /// Cancels those that have not ended, as far as `reach` goes.
+    pub fn cancel(&self, reach: Reach) {
         for source in self.sources.iter().filter(|source| source.open > 0) {
-            source.group(Scheduler::cancel_group);
+            source.group(|scheduler, group| scheduler.cancel_group(group, reach));
         }
     }
 }
 
 /// Waits until something has ended in one of `sources`.
-fn wait_at_all(sources: &[&Source]) {
+fn wait_at_all(sources: &[&Source], deadline: Option<Instant>) {
     let Some((first, others)) = sources.split_first() else {
         return;
     };
     if others.is_empty() {
-        first.group(|scheduler, group| scheduler.wait_for_group(group, None));
+        first.group(|scheduler, group| scheduler.wait_for_group(group, deadline));
         return;
     }
     about_to_wait();
@@ -134,9 +169,10 @@ fn wait_at_all(sources: &[&Source]) {
         let mut has_all = true;
         for source in others {
             let builder = std::thread::Builder::new();
-            let spawned = blocked(|| builder.spawn_scoped(threads, || wait(source, None)));
+            let spawned = blocked(|| builder.spawn_scoped(threads, || wait(source, deadline)));
             has_all &= spawned.is_ok();
         }
-        wait(first, (!has_all).then(|| Instant::now() + TURN));
+        let turn = (!has_all).then(|| Instant::now() + TURN);
+        wait(first, turn.into_iter().chain(deadline).min());
     });
 }

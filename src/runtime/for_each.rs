@@ -6,19 +6,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
+use crate::scheduler::Reach;
 
+use super::flow::Flow;
 use super::{Chunked, Task};
-
-/// Outcomes as they come, of which the rest can be cancelled.
-pub(super) trait Cancel<R>: Iterator<Item = (usize, Result<R, TaskError>)> {
-    /// Pulls no more items, and cancels those that nobody has begun.
-    fn cancel(&mut self);
-}
 
 /// Runs `task` on all; the first thing that `judge` finds wrong cancels the rest.
 fn run<F, A, R>(
     task: &Task<'_, F, A, R>,
-    mut outcomes: impl Cancel<R>,
+    mut outcomes: impl Flow<Item = (usize, Result<R, TaskError>)>,
     judge: impl Fn(R) -> Result<(), TaskError>,
 ) -> Result<(), TaskError>
 where
@@ -31,7 +27,7 @@ where
         let judged = outcome.and_then(&judge);
         if let (Ok(()), Err(error)) = (&first, judged) {
             first = Err(task.of_item(error, item));
-            outcomes.cancel();
+            outcomes.cancel_rest(Reach::Running);
         }
     }
     first

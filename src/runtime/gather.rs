@@ -4,8 +4,13 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 
+use std::time::Duration;
+
+use crate::scheduler::Reach;
+
 use super::Handle;
-use super::race::Race;
+use super::members::Members;
+use super::wait::{WaitFor, wait, wait_by};
 
 /// Waits for every task; the outcomes are in the order of the handles.
 ///
@@ -30,8 +35,46 @@ where
     handles.into_iter().map(Handle::join).collect()
 }
 
+/// As [`join_all`], if all have ended within `timeout`; else `None`: all go on, and can be
+/// joined again. [`wait`] tells which have ended.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let nap = |ms| std::thread::sleep(Duration::from_millis(ms));
+/// let mut tasks = [200, 1].map(|ms| rt.spawn(nap, ms));
+/// assert_eq!(pinfold::join_all_timeout(&mut tasks, Duration::ZERO), None);
+/// let outcomes = pinfold::join_all_timeout(&mut tasks, Duration::from_secs(60));
+/// assert_eq!(outcomes, Some(vec![Ok(()), Ok(())]));
+/// # Ok(())
+/// # }
+/// ```
+pub fn join_all_timeout<R>(
+    handles: &mut [Handle<R>],
+    timeout: Duration,
+) -> Option<Vec<Result<R, TaskError>>>
+where
+    R: DeserializeOwned,
+{
+    let waited = wait(handles, WaitFor::All, Some(timeout));
+    waited.not_done.is_empty().then(|| take_all(handles))
+}
+
+/// The outcomes of tasks that have all ended.
+fn take_all<R: DeserializeOwned>(handles: &mut [Handle<R>]) -> Vec<Result<R, TaskError>> {
+    handles.iter_mut().map(take).collect()
+}
+
+/// The outcome of one that has ended.
+fn take<R: DeserializeOwned>(handle: &mut Handle<R>) -> Result<R, TaskError> {
+    handle.try_join().unwrap_or(Err(TaskError::AlreadyJoined))
+}
+
 /// Waits for the first task that ends with a value: which handle it was, and the
-/// value. The others are [cancelled](Handle::cancel), and not waited for.
+/// value. The others are [cancelled](Handle::cancel), and not waited for: what runs and does
+/// not listen runs on, unless [`join_any_within`] says for how long it may.
 ///
 /// An `Err` that a task returns is its value. The handles may be of different
 /// runtimes.
@@ -60,12 +103,50 @@ pub fn join_any<R>(
 where
     R: DeserializeOwned,
 {
-    let mut race = Race::new(handles);
-    let mut errors: Vec<Option<TaskError>> = vec![None; race.len()];
-    while let Some((index, outcome)) = race.next() {
+    any(handles, Reach::Running)
+}
+
+/// As [`join_any`]; those of the others that still run after `grace` are killed
+/// ([`Handle::cancel_within`]).
+///
+/// # Errors
+/// As [`join_any`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// let rt = pinfold::Runtime::builder().workers(2).start()?;
+/// fn race(is_deaf: bool) {
+///     while is_deaf {}
+/// }
+/// let grace = Duration::from_millis(20);
+/// let first = pinfold::join_any_within([true, false].map(|deaf| rt.spawn(race, deaf)), grace);
+/// assert_eq!(first, Ok((1, ())));
+/// rt.shutdown(pinfold::Shutdown::Drain)?; // the other one does not hold it up
+/// # Ok(())
+/// # }
+/// ```
+pub fn join_any_within<R>(
+    handles: impl IntoIterator<Item = Handle<R>>,
+    grace: Duration,
+) -> Result<(usize, R), Vec<TaskError>>
+where
+    R: DeserializeOwned,
+{
+    any(handles, Reach::Within(grace))
+}
+
+fn any<R: DeserializeOwned>(
+    handles: impl IntoIterator<Item = Handle<R>>,
+    reach: Reach,
+) -> Result<(usize, R), Vec<TaskError>> {
+    let mut race = Members::of(handles);
+    let mut errors: Vec<Option<TaskError>> = vec![None; race.numbers()];
+    while let Some((index, outcome)) = race.next(None) {
         match outcome {
             Ok(value) => {
-                race.cancel();
+                race.cancel(reach);
                 return Ok((index, value));
             }
             Err(error) => errors[index] = Some(error),
@@ -108,6 +189,35 @@ where
     on_error.gather(handles)
 }
 
+/// As [`gather`], if that is decided within `timeout`; else `None`: all go on, and can be
+/// gathered again.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pinfold::{gather_timeout, on_error};
+/// use std::time::Duration;
+/// let rt = pinfold::Runtime::builder().workers(2).start()?;
+/// let nap = |ms| std::thread::sleep(Duration::from_millis(ms));
+/// let mut naps = [200, 1].map(|ms| rt.spawn(nap, ms));
+/// assert_eq!(gather_timeout(&mut naps, on_error::Skip, Duration::ZERO), None);
+/// let all = gather_timeout(&mut naps, on_error::Raise, Duration::from_secs(60));
+/// assert_eq!(all, Some(Ok(vec![(), ()])));
+/// # Ok(())
+/// # }
+/// ```
+pub fn gather_timeout<R, E>(
+    handles: &mut [Handle<R>],
+    on_error: E,
+    timeout: Duration,
+) -> Option<E::Gathered<R>>
+where
+    R: DeserializeOwned,
+    E: on_error::OnError,
+{
+    on_error.gather_timeout(handles, timeout)
+}
+
 /// What [`gather`] makes of tasks that have no value.
 ///
 /// ```
@@ -121,7 +231,10 @@ where
 /// # }
 /// ```
 pub mod on_error {
-    use super::{DeserializeOwned, Handle, Race, TaskError, join_all};
+    use super::{
+        DeserializeOwned, Duration, Handle, Members, Reach, TaskError, WaitFor, join_all,
+        join_all_timeout, take, wait_by,
+    };
 
     /// One of [`Raise`], [`Skip`], [`Keep`].
     ///
@@ -184,7 +297,7 @@ pub mod on_error {
     pub struct Keep;
 
     mod sealed {
-        use super::{DeserializeOwned, Handle};
+        use super::{DeserializeOwned, Duration, Handle};
 
         pub trait OnError {
             /// What there is in the end.
@@ -192,6 +305,15 @@ pub mod on_error {
 
             /// Waits.
             fn gather<R>(self, handles: impl IntoIterator<Item = Handle<R>>) -> Self::Gathered<R>
+            where
+                R: DeserializeOwned;
+
+            /// The same, if it is decided in time.
+            fn gather_timeout<R>(
+                self,
+                handles: &mut [Handle<R>],
+                timeout: Duration,
+            ) -> Option<Self::Gathered<R>>
             where
                 R: DeserializeOwned;
         }
@@ -211,18 +333,39 @@ pub mod on_error {
         where
             R: DeserializeOwned,
         {
-            let mut race = Race::new(handles);
-            let mut values: Vec<Option<R>> = (0..race.len()).map(|_| None).collect();
-            while let Some((index, outcome)) = race.next() {
+            let mut race = Members::of(handles);
+            let mut values: Vec<Option<R>> = (0..race.numbers()).map(|_| None).collect();
+            while let Some((index, outcome)) = race.next(None) {
                 match outcome {
                     Ok(value) => values[index] = Some(value),
                     Err(error) => {
-                        race.cancel();
+                        race.cancel(Reach::Running);
                         return Err(error);
                     }
                 }
             }
             Ok(values.into_iter().flatten().collect())
+        }
+
+        fn gather_timeout<R>(
+            self,
+            handles: &mut [Handle<R>],
+            timeout: Duration,
+        ) -> Option<Self::Gathered<R>>
+        where
+            R: DeserializeOwned,
+        {
+            let (waited, failed) = wait_by(handles, WaitFor::FirstError, Some(timeout));
+            if let Some(failed) = failed
+                && let Err(error) = take(&mut handles[failed])
+            {
+                for late in waited.not_done {
+                    handles[late].cancel();
+                }
+                return Some(Err(error));
+            }
+            let are_all = waited.not_done.is_empty();
+            are_all.then(|| handles.iter_mut().map(take).collect())
         }
     }
 
@@ -234,6 +377,18 @@ pub mod on_error {
             R: DeserializeOwned,
         {
             join_all(handles).into_iter().flatten().collect()
+        }
+
+        fn gather_timeout<R>(
+            self,
+            handles: &mut [Handle<R>],
+            timeout: Duration,
+        ) -> Option<Self::Gathered<R>>
+        where
+            R: DeserializeOwned,
+        {
+            let outcomes = join_all_timeout(handles, timeout)?;
+            Some(outcomes.into_iter().flatten().collect())
         }
     }
 
@@ -248,6 +403,17 @@ pub mod on_error {
             R: DeserializeOwned,
         {
             join_all(handles)
+        }
+
+        fn gather_timeout<R>(
+            self,
+            handles: &mut [Handle<R>],
+            timeout: Duration,
+        ) -> Option<Self::Gathered<R>>
+        where
+            R: DeserializeOwned,
+        {
+            join_all_timeout(handles, timeout)
         }
     }
 }

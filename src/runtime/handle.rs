@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::background::caught;
 use crate::error::TaskError;
 use crate::prim::TaskId;
-use crate::scheduler::{Mark, Outcome, Scheduler, Ticket, decode_again, small};
+use crate::scheduler::{Outcome, Reach, Scheduler, Ticket, decode_again, small};
 use crate::task::Reported;
 
 use super::callbacks::{self, CallbackError};
@@ -210,8 +210,10 @@ impl<R> Drop for Handle<R> {
 /// The handle of a task is gone, whose ticket is still there.
 #[cold]
 fn abandon(scheduler: &Scheduler, ticket: &Ticket) {
-    if ticket.has(Mark::Aborts) && !scheduler.is_taken(ticket) {
-        scheduler.cancel(ticket, None);
+    if let Some(reach) = ticket.aborts()
+        && !scheduler.is_taken(ticket)
+    {
+        scheduler.cancel(ticket, reach);
     }
     scheduler.detach(ticket);
 }
@@ -222,12 +224,13 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
     /// is a `tracing` event of level ERROR with `which` callback, `task` and what the `panic`
     /// said, for the subscriber of the thread that calls this): each that does not return has a
     /// thread, and for the others there is one more. As long as the system has no more
-    /// threads, they are called one after the other. The handle may be joined or dropped as
-    /// ever. A value with a
+    /// threads, they are called one after the other. A task may have several, each of which is
+    /// called; in any order, and perhaps at the same time. The handle may be joined or dropped
+    /// as ever. A value with a
     /// [`Loan`](crate::Loan) in it is the handle's alone.
     ///
     /// # Errors
-    /// [`CallbackError`] if there is one already, or the outcome was taken.
+    /// [`CallbackError`] if the outcome was taken.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -235,8 +238,10 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
     /// let (tell, told) = std::sync::mpsc::channel();
     /// let mut task = rt.spawn(|n: u32| n + 1, 1);
-    /// task.on_complete(move |outcome| tell.send(outcome).unwrap())?;
-    /// assert_eq!(told.recv()?, Ok(2));
+    /// for tell in [tell.clone(), tell] {
+    ///     task.on_complete(move |outcome| tell.send(outcome).unwrap())?;
+    /// }
+    /// assert_eq!((told.recv()?, told.recv()?), (Ok(2), Ok(2)));
     /// # Ok(())
     /// # }
     /// ```
@@ -255,13 +260,13 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
             });
             Some(decoded.map_err(|error| error.told_of(function())))
         };
-        self.call_back(which, Mark::OnComplete, decoded, callback)
+        self.call_back(which, decoded, callback)
     }
 
     /// As [`Handle::on_complete`], but only if there is no value.
     ///
     /// # Errors
-    /// [`CallbackError`] if there is one already, or the outcome was taken.
+    /// [`CallbackError`] if the outcome was taken.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -281,16 +286,16 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         let which = "on_error";
         let error =
             |outcome: &Outcome, _: Name| outcome.as_ref().err().map(|error| (**error).clone());
-        self.call_back(which, Mark::OnError, error, callback)
+        self.call_back(which, error, callback)
     }
 
     /// Has `callback` called when the task has said how far it is
     /// ([`Context::report_progress`](crate::Context::report_progress)). Several reports
-    /// may come as one, the last; there is never more than one call at a time.
+    /// may come as one, the last; there is never more than one call at a time of each callback.
     ///
     /// # Errors
-    /// [`CallbackError`] if there is one already, the outcome was taken, or the task waits
-    /// for others: then it can be set later.
+    /// [`CallbackError`] if the outcome was taken, or the task waits for others: then it can
+    /// be set later.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -314,7 +319,7 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
     ) -> Result<(), CallbackError> {
         let which = "on_progress";
         let name = self.name();
-        let ticket = self.to_mark(which, Mark::OnProgress)?;
+        let ticket = self.to_follow(which)?;
         // Somebody must follow it, for the attendant to be awake. If it has ended, it says
         // nothing any more.
         if self.scheduler.follow(ticket, Box::new(|_| ())).is_ok() {
@@ -325,20 +330,18 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
             let listener = callbacks::listener(origin, &self.scheduler, task, callback);
             self.scheduler.listen(ticket, listener);
         }
-        self.mark(Mark::OnProgress);
         Ok(())
     }
 
     fn call_back<T: Send + 'static>(
         &mut self,
         which: &'static str,
-        mark: Mark,
         of: fn(&Outcome, Name) -> Option<T>,
         callback: impl FnOnce(T) + Send + 'static,
     ) -> Result<(), CallbackError> {
         let function = self.name();
         let origin = callbacks::Origin::new(which, function);
-        let ticket = self.to_mark(which, mark)?;
+        let ticket = self.to_follow(which)?;
         let follower = move |outcome: &Arc<Outcome>| {
             let outcome = Arc::clone(outcome);
             origin.run(move || {
@@ -352,7 +355,6 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         if let Err((follower, outcome)) = self.scheduler.follow(ticket, Box::new(follower)) {
             follower(&outcome);
         }
-        self.mark(mark);
         Ok(())
     }
 }
@@ -374,18 +376,11 @@ impl<R> Handle<R> {
     }
 
     /// The ticket, if the callback `which` can be set.
-    fn to_mark(&self, which: &'static str, mark: Mark) -> Result<&Ticket, CallbackError> {
+    fn to_follow(&self, which: &'static str) -> Result<&Ticket, CallbackError> {
         match &self.ticket {
             _ if self.scheduler.is_elsewhere() => Err(CallbackError::Forked { which }),
-            Some(ticket) if ticket.has(mark) => Err(CallbackError::SetTwice { which }),
             Some(ticket) if !self.scheduler.is_taken(ticket) => Ok(ticket),
             _ => Err(CallbackError::TooLate { which }),
-        }
-    }
-
-    fn mark(&mut self, mark: Mark) {
-        if let Some(ticket) = &mut self.ticket {
-            ticket.mark(mark);
         }
     }
 
@@ -464,11 +459,12 @@ impl<R> Handle<R> {
 
     fn cancel_by(&self, grace: Option<Duration>) -> bool {
         let ticket = self.ticket.as_ref();
-        ticket.is_some_and(|ticket| self.scheduler.cancel(ticket, grace))
+        ticket.is_some_and(|ticket| self.scheduler.cancel(ticket, Reach::with(grace)))
     }
 
     /// From here on, dropping the handle before it was joined [cancels](Handle::cancel)
-    /// the task, instead of letting it run on.
+    /// the task, instead of letting it run on. What runs and does not listen does so all the
+    /// same: see [`abort_on_drop_within`](Handle::abort_on_drop_within).
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -481,8 +477,34 @@ impl<R> Handle<R> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn abort_on_drop(mut self) -> Self {
-        self.mark(Mark::Aborts);
+    pub fn abort_on_drop(self) -> Self {
+        self.abort_by(Reach::Running)
+    }
+
+    /// From here on, dropping the handle before it was joined cancels the task; and if it
+    /// still runs after `grace` (in milliseconds, twelve days at most), its worker is killed:
+    /// [`Handle::cancel_within`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// fn deaf(_: ()) {
+    ///     loop {}
+    /// }
+    /// drop(rt.spawn(deaf, ()).abort_on_drop_within(std::time::Duration::from_millis(20)));
+    /// assert_eq!(rt.spawn(|n: u32| n, 1).join()?, 1); // there is a worker for it
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn abort_on_drop_within(self, grace: Duration) -> Self {
+        self.abort_by(Reach::Within(grace))
+    }
+
+    fn abort_by(mut self, reach: Reach) -> Self {
+        if let Some(ticket) = &mut self.ticket {
+            ticket.abort_on_drop(reach);
+        }
         self
     }
 

@@ -4,21 +4,24 @@ use std::collections::VecDeque;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Outcome, Scheduler, Ticket, small};
+use crate::scheduler::{Outcome, Reach, Scheduler, Ticket, small};
 
 use super::Task;
 use super::feed::{feed, has_buffers};
+use super::flow::{Flow, TimedOut, flow_methods};
 use super::handle::decode;
 
 /// So many outcomes are taken at a time, if there are as many.
 const TAKEN_MAX: usize = 64;
 
-/// Outcomes in the order of the items; made by [`Task::map`].
+/// Outcomes in the order of the items; made by [`Task::map`]. Dropping it cancels what nobody
+/// has begun; what runs is not told, and nobody sees its outcome.
 ///
 /// ```
 /// # pinfold::test_setup!();
@@ -133,6 +136,21 @@ where
         self.task.of_item(error, item)
     }
 
+    flow_methods!(
+        "```\n\
+         # pinfold::test_setup!();\n\
+         # fn main() -> Result<(), Box<dyn std::error::Error>> {\n\
+         # let rt = pinfold::Runtime::builder().workers(1).start()?;\n\
+         use std::time::Duration;\n\
+         let nap = |ms| std::thread::sleep(Duration::from_millis(ms));\n\
+         let mut naps = rt.map(nap, [200, 1]);\n\
+         assert_eq!(naps.next_timeout(Duration::ZERO), Err(pinfold::TimedOut));\n\
+         assert_eq!(naps.next_timeout(Duration::from_secs(60))?, Some(Ok(())));\n\
+         # Ok(())\n\
+         # }\n\
+         ```"
+    );
+
     /// Where the items come from.
     pub(super) fn items(&mut self) -> &mut I {
         &mut self.items
@@ -153,7 +171,21 @@ where
 {
     type Item = Result<R, TaskError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        self.next_until(None).unwrap_or(None)
+    }
+}
+
+impl<I, F, A, R> Flow for Map<'_, I, F, A, R>
+where
+    I: Iterator<Item = A>,
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    #[inline]
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, TimedOut> {
         // Refilled when an eighth is missing: a batch is cheaper than singles, and
         // the rest keeps the workers busy meanwhile.
         let low = self.in_flight - self.in_flight / 8;
@@ -169,14 +201,18 @@ where
             && let Some((len, _)) = self.scheduler.take_small(next, &mut words)
         {
             self.tickets.pop_front();
-            return Some(self.of_item(small(len, &words)));
+            let outcome = self.of_item(small(len, &words));
+            return Ok(Some(outcome));
         }
         if self.ready.is_empty() {
             let ready = &mut self.ready;
             let scheduler = &self.scheduler;
-            scheduler.wait_some(&mut self.tickets, TAKEN_MAX, &mut |o| ready.push_back(o));
+            let tickets = &mut self.tickets;
+            if !scheduler.wait_some(tickets, TAKEN_MAX, deadline, &mut |o| ready.push_back(o)) {
+                return Err(TimedOut);
+            }
         }
-        match self.ready.pop_front() {
+        Ok(match self.ready.pop_front() {
             Some(outcome) => {
                 self.has_buffers |= has_buffers(&outcome);
                 Some(self.of_item(decode(outcome)))
@@ -185,14 +221,19 @@ where
                 let failed = self.failed.take()?;
                 Some(self.of_item(Err(failed)))
             }
-        }
+        })
+    }
+
+    fn cancel_rest(&mut self, reach: Reach) {
+        self.exhausted = true;
+        self.scheduler.cancel_each(self.tickets.iter(), reach);
     }
 }
 
 impl<I, F, A, R> Drop for Map<'_, I, F, A, R> {
     fn drop(&mut self) {
-        for ticket in &self.tickets {
-            self.scheduler.detach(ticket);
+        if !self.tickets.is_empty() {
+            self.scheduler.abandon(self.tickets.iter());
         }
     }
 }

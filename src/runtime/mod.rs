@@ -6,12 +6,15 @@ mod after;
 mod bar;
 mod builder;
 mod callbacks;
+mod canceller;
 mod chunks;
 mod closing;
+mod completed;
 mod constant;
 mod core;
 mod ends;
 mod feed;
+mod flow;
 mod for_each;
 mod founder;
 mod future;
@@ -19,9 +22,10 @@ mod gather;
 mod grain;
 mod handle;
 mod inits;
+mod join_set;
 mod map;
+mod members;
 mod memo;
-mod race;
 mod reduce;
 mod refused;
 mod scope;
@@ -31,13 +35,20 @@ mod stats;
 mod stored;
 mod task;
 mod unordered;
+mod wait;
 
 pub use after::Dependencies;
 pub use builder::Builder;
 pub use callbacks::CallbackError;
-pub use chunks::Chunked;
-pub use gather::{gather, join_all, join_any, on_error};
+pub use canceller::Canceller;
+pub use chunks::{Chunked, ChunkedMap};
+pub use completed::{AsCompleted, as_completed};
+pub use flow::{TimedOut, Timeout};
+pub use gather::{
+    gather, gather_timeout, join_all, join_all_timeout, join_any, join_any_within, on_error,
+};
 pub use handle::{Handle, Progress};
+pub use join_set::{JoinNext, JoinSet};
 pub use map::Map;
 pub use memo::Memo;
 pub use scope::Scope;
@@ -46,6 +57,7 @@ pub use stats::{Activity, ClassStats, LogStats, QueueStats, Stats, Totals, Worke
 pub use stored::StoredTask;
 pub use task::Task;
 pub use unordered::MapUnordered;
+pub use wait::{WaitFor, Waited, wait};
 
 use std::sync::Arc;
 
@@ -229,7 +241,7 @@ impl Runtime {
     ///
     /// The first task that ends with an error cancels the rest: what nobody has begun
     /// never is. What is running is asked to end ([`Handle::cancel`]), and waited for; if
-    /// that may take for ever, give the tasks a [run limit](Task::run_limit). What these have
+    /// that may take for ever, give the scope a [grace](Scope::grace). What these have
     /// spawned themselves, and detached, it does not wait for, unless it is told to
     /// ([`Scope::and_descendants`]). An error is noticed when
     /// the scope is used next, or when `body` has ended; also if its handle was joined
@@ -411,6 +423,32 @@ impl Runtime {
     /// ```
     pub fn audit(&self) -> Audit {
         self.core.sound().audit()
+    }
+
+    /// Cancels all tasks that nobody runs: those that are queued, wait for others or for their
+    /// next attempt. They end with [`TaskError::Cancelled`]. What runs is not told, what is
+    /// spawned later is accepted. Returns how many were cancelled.
+    ///
+    /// Tasks that others run as part of themselves ([`spawn`](crate::spawn)) are not concerned.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let nap = |ms| std::thread::sleep(std::time::Duration::from_millis(ms));
+    /// let busy = rt.spawn(nap, 100);
+    /// while !busy.is_running() {
+    ///     std::thread::yield_now();
+    /// }
+    /// let queued = rt.spawn(nap, 1);
+    /// assert_eq!(rt.cancel_pending(), 1);
+    /// assert_eq!(queued.join(), Err(pinfold::TaskError::Cancelled));
+    /// busy.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel_pending(&self) -> usize {
+        self.core.present().cancel_waiting()
     }
 
     /// Takes no more tasks and ends those in flight as `how` says; returns when

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::Ended;
+use crate::scheduler::{Ended, Reach};
 
 use super::chunks::CHUNKS_IN_FLIGHT;
 use super::ends::Ends;
@@ -99,7 +99,7 @@ where
         if self.error.is_none() {
             error.tell_of((self.combine.name)(), self.combine.label(), None);
             self.error = Some(error.of_items(items));
-            self.ends.cancel();
+            self.ends.cancel(Reach::Running);
         }
     }
 

@@ -6,12 +6,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::Ended;
+use crate::scheduler::{Ended, Reach};
 use crate::task::{Label, NoCapture};
 
 use super::after::{Dependencies, Sealed};
@@ -56,12 +57,14 @@ struct Children {
     /// Of which child, and what.
     errors: Vec<(usize, TaskError)>,
     is_cancelled: bool,
+    /// How long what runs may go on when it is cancelled.
+    grace: Option<Duration>,
 }
 
 impl Children {
     fn cancel(&mut self) {
         self.is_cancelled = true;
-        self.ends.cancel();
+        self.ends.cancel(Reach::with(self.grace));
     }
 
     fn note(&mut self, ended: Vec<Ended>, stops: bool) {
@@ -275,7 +278,7 @@ impl<'rt> Scope<'rt> {
                 children.ends.watch(&submitted.scheduler, tickets);
                 if children.is_cancelled {
                     // By another thread, meanwhile.
-                    children.ends.cancel();
+                    children.ends.cancel(Reach::with(children.grace));
                 }
             }
             Err(error) => children.fail(child, (**error).clone(), self.stops),
@@ -301,6 +304,35 @@ impl<'rt> Scope<'rt> {
     /// ```
     pub fn cancel(&self) {
         self.lock().cancel();
+    }
+
+    /// From here on, whatever cancels this scope (an error, a panic of its body,
+    /// [`Scope::cancel`]) gives what runs so long to end; then its worker is killed
+    /// ([`Handle::cancel_within`]). Without this the scope waits for it, which may be for ever.
+    /// If it is cancelled already, the time begins now.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// fn deaf(_: ()) {
+    ///     loop {}
+    /// }
+    /// let failed = rt.scope(|s| {
+    ///     s.grace(std::time::Duration::from_millis(20));
+    ///     let _ = s.spawn(deaf, ());
+    ///     let _ = s.spawn(|n: u32| 1 / n, 0);
+    /// });
+    /// assert!(matches!(failed, Err(pinfold::TaskError::Panicked { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn grace(&self, grace: Duration) {
+        let mut children = self.lock();
+        children.grace = Some(grace);
+        if children.is_cancelled {
+            children.cancel();
+        }
     }
 
     /// Whether it was cancelled: by [`Scope::cancel`], or by a task's error.

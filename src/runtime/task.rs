@@ -334,7 +334,7 @@ where
     /// Runs it on every item, in parallel; yields the outcomes in the order of the
     /// items. Pulls from `items` lazily, on the calling thread, and keeps a bounded
     /// number [in flight](Task::in_flight). Nothing is submitted before the first `next`.
-    /// Dropping the iterator detaches what is in flight.
+    /// Dropping the iterator cancels what nobody has begun.
     ///
     /// An item without a value is an `Err` among the others, which go on; to stop at the first,
     /// collect into a `Result`.

@@ -4,21 +4,23 @@ use std::collections::VecDeque;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Ended, Outcome, Scheduler, Ticket};
+use crate::scheduler::{Ended, Outcome, Reach, Scheduler, Ticket};
 
 use super::Task;
 use super::ends::Ends;
 use super::feed::{feed, has_buffers};
-use super::for_each::Cancel;
+use super::flow::{Flow, TimedOut, flow_methods};
 use super::handle::decode;
 
 /// Outcomes as they come, each with the number of its item; made by
-/// [`Task::map_unordered`].
+/// [`Task::map_unordered`]. Dropping it cancels what nobody has begun; what runs is not told,
+/// and nobody sees its outcome.
 ///
 /// ```
 /// # pinfold::test_setup!();
@@ -132,10 +134,25 @@ where
         self.has_buffers |= fed.has_buffers;
     }
 
+    flow_methods!(
+        "```\n\
+         # pinfold::test_setup!();\n\
+         # fn main() -> Result<(), Box<dyn std::error::Error>> {\n\
+         # let rt = pinfold::Runtime::builder().workers(1).start()?;\n\
+         use std::time::Duration;\n\
+         let nap = |ms| std::thread::sleep(Duration::from_millis(ms));\n\
+         let mut naps = rt.task(nap).map_unordered([200]);\n\
+         assert_eq!(naps.next_timeout(Duration::ZERO), Err(pinfold::TimedOut));\n\
+         assert_eq!(naps.next_timeout(Duration::from_secs(60))?, Some((0, Ok(()))));\n\
+         # Ok(())\n\
+         # }\n\
+         ```"
+    );
+
     /// Waits for at least one outcome, if any is to come.
-    fn collect(&mut self) {
+    fn collect(&mut self, deadline: Option<Instant>) {
         let mut ended: Vec<Ended> = Vec::new();
-        self.ends.wait(&mut ended);
+        self.ends.wait_until(&mut ended, deadline);
         let mut taken = Vec::with_capacity(ended.len());
         for Ended { tag, .. } in ended {
             taken.extend(self.tickets[tag as usize].take());
@@ -176,12 +193,25 @@ where
 {
     type Item = (usize, Result<R, TaskError>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        self.next_until(None).unwrap_or(None)
+    }
+}
+
+impl<I, F, A, R> Flow for MapUnordered<'_, I, F, A, R>
+where
+    I: Iterator<Item = A>,
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Self::Item>, TimedOut> {
         if self.ends.are_elsewhere()
             && let Some((_, number)) = self.tickets.iter_mut().find_map(Option::take)
         {
             self.exhausted = true;
-            return Some((number, Err(TaskError::Forked)));
+            return Ok(Some((number, Err(TaskError::Forked))));
         }
         // Refilled when an eighth is missing: as `Map`.
         let low = self.in_flight - self.in_flight / 8;
@@ -189,32 +219,29 @@ where
             self.fill();
         }
         if self.ready.is_empty() {
-            self.collect();
+            self.collect(deadline);
         }
-        let (number, outcome) = self.ready.pop_front()?;
+        let Some((number, outcome)) = self.ready.pop_front() else {
+            let is_over = self.ends.open() == 0;
+            return if is_over { Ok(None) } else { Err(TimedOut) };
+        };
         self.has_buffers |= has_buffers(&outcome);
         let decoded = decode(outcome);
-        Some((number, decoded.map_err(|error| self.of_item(error, number))))
+        let decoded = decoded.map_err(|error| self.of_item(error, number));
+        Ok(Some((number, decoded)))
     }
-}
 
-impl<I, F, A, R> Cancel<R> for MapUnordered<'_, I, F, A, R>
-where
-    I: Iterator<Item = A>,
-    F: Fn(A) -> R + Copy + Send + 'static,
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    fn cancel(&mut self) {
+    fn cancel_rest(&mut self, reach: Reach) {
         self.exhausted = true;
-        self.ends.cancel();
+        self.ends.cancel(reach);
     }
 }
 
 impl<I, F, A, R> Drop for MapUnordered<'_, I, F, A, R> {
     fn drop(&mut self) {
-        for (ticket, _) in self.tickets.iter().flatten() {
-            self.scheduler.detach(ticket);
+        if self.ends.open() > 0 {
+            let tickets = self.tickets.iter().flatten();
+            self.scheduler.abandon(tickets.map(|(ticket, _)| ticket));
         }
     }
 }
@@ -268,8 +295,8 @@ where
     /// one that has ended `progress` is called, on this thread, with how many have
     /// ended and how many there are.
     ///
-    /// All items are pulled before the first is run. If `progress` panics, what is in
-    /// flight is detached.
+    /// All items are pulled before the first is run. If `progress` panics, what nobody
+    /// has begun is cancelled.
     ///
     /// ```
     /// # pinfold::test_setup!();

@@ -197,7 +197,7 @@ impl Scheduler {
                 state = self.lock();
                 state.is_attendant_idle = false;
             }
-            let lacks_memory = !state.thirsty.is_empty();
+            let lacks_memory = state.lacks_memory();
             let ended = state.ended();
             drop(state);
             let _waiting = lacks_memory.then(|| self.pool.wait_for_memory());

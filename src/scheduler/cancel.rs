@@ -18,14 +18,32 @@ use super::state::State;
 use super::ticket::Ticket;
 use super::timers::Due;
 
+/// How far it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What nobody runs never is; what runs is not told.
+    Waiting,
+    /// What runs is asked to end, too.
+    Running,
+    /// And killed, if it has not ended after so long.
+    Within(Duration),
+}
+
+impl Reach {
+    /// Of one that may have a grace.
+    pub fn with(grace: Option<Duration>) -> Self {
+        grace.map_or(Reach::Running, Reach::Within)
+    }
+}
+
 impl Scheduler {
-    /// Cancels the task of `ticket`; false if it had ended.
-    pub fn cancel(&self, ticket: &Ticket, grace: Option<Duration>) -> bool {
+    /// Cancels the task of `ticket`; false if it had ended, or goes on as if nothing had been.
+    pub fn cancel(&self, ticket: &Ticket, reach: Reach) -> bool {
         let Some(mut state) = self.state.lock_at_home() else {
             return false;
         };
         self.reap(&mut state);
-        let was_there = self.cancel_ticket(&mut state, ticket.id(), grace);
+        let was_there = self.cancel_ticket(&mut state, ticket.id(), reach);
         drop(state);
         if was_there {
             // Whoever sleeps for all waiters is not told by `settle`.
@@ -42,13 +60,57 @@ impl Scheduler {
         // Detached ones too.
         self.tell_all_spawned();
         for slot in state.slots() {
-            self.cancel_slot(&mut state, slot, None);
+            self.cancel_slot(&mut state, slot, Reach::Running);
         }
         drop(state);
         self.fold.host_bell.force();
     }
 
-    fn cancel_ticket(&self, state: &mut State, id: u32, grace: Option<Duration>) -> bool {
+    /// Cancels everything that nobody runs; how many tasks that were.
+    pub fn cancel_waiting(&self) -> usize {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        let mut ended = self.fail_pending(&mut state, &TaskError::Cancelled);
+        for slot in state.slots() {
+            ended += usize::from(self.cancel_slot(&mut state, slot, Reach::Waiting));
+        }
+        drop(state);
+        self.fold.host_bell.force();
+        ended
+    }
+
+    /// [Cancels](Scheduler::cancel) each of `tickets`.
+    pub fn cancel_each<'a>(&self, tickets: impl Iterator<Item = &'a Ticket>, reach: Reach) {
+        let Some(mut state) = self.state.lock_at_home() else {
+            return;
+        };
+        self.reap(&mut state);
+        for ticket in tickets {
+            self.cancel_ticket(&mut state, ticket.id(), reach);
+        }
+        drop(state);
+        self.fold.host_bell.force();
+    }
+
+    /// Cancels those of `tickets` that nobody runs. The others go on, and nobody will ask for
+    /// the outcome of any.
+    pub fn abandon<'a>(&self, tickets: impl Iterator<Item = &'a Ticket>) {
+        let Some(mut state) = self.state.lock_at_home() else {
+            return;
+        };
+        self.reap(&mut state);
+        let mut outcomes = Vec::new();
+        for ticket in tickets {
+            self.cancel_ticket(&mut state, ticket.id(), Reach::Waiting);
+            outcomes.extend(state.tickets.detach(ticket.id()));
+        }
+        drop(state);
+        // Not before: they may hold buffers.
+        drop(outcomes);
+        self.fold.host_bell.force();
+    }
+
+    pub(super) fn cancel_ticket(&self, state: &mut State, id: u32, reach: Reach) -> bool {
         if state.tickets.is_settled(id) {
             return false;
         }
@@ -67,16 +129,12 @@ impl Scheduler {
         if !is_here(state) {
             return false;
         }
-        self.cancel_slot(state, slot, grace)
+        self.cancel_slot(state, slot, reach)
     }
 
-    /// Cancels the task in `slot`; false if there is none, or it has ended.
-    pub(super) fn cancel_slot(
-        &self,
-        state: &mut State,
-        slot: u32,
-        grace: Option<Duration>,
-    ) -> bool {
+    /// Cancels the task in `slot`; false if there is none, it has ended, or goes on as if
+    /// nothing had been.
+    pub(super) fn cancel_slot(&self, state: &mut State, slot: u32, reach: Reach) -> bool {
         let before = state.inflight[slot as usize].generation;
         if state.inflight[slot as usize].ticket.is_none() {
             return false;
@@ -98,18 +156,26 @@ impl Scheduler {
         if is_waiting() && has_died() {
             return false;
         }
-        self.cancel_orphans(state, root);
+        if reach != Reach::Waiting {
+            self.cancel_orphans(state, root);
+        }
         // In this order: it may be queued in between, but never the other way round.
         if cell.withdraw(generation) || cell.cancel(generation) || is_waiting() {
+            self.cancel_orphans(state, root);
             self.end_early(state, slot, TaskError::cancelled());
             return true;
+        }
+        if reach == Reach::Waiting {
+            return false;
         }
         let extra = state.inflight[slot as usize].extra.get_or_insert_default();
         extra.is_cancelled = true;
         self.fold.notes[slot as usize].cancel(generation);
         self.fold.header.cancels();
         self.tell_kin(root);
-        if let Some(at) = grace.and_then(|grace| Instant::now().checked_add(grace)) {
+        if let Reach::Within(grace) = reach
+            && let Some(at) = Instant::now().checked_add(grace)
+        {
             self.add_timer(state, at, slot, Due::Deadline);
         }
         true

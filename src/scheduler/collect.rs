@@ -42,7 +42,7 @@ impl Scheduler {
         if !state.adopted.is_empty() {
             self.let_go(state);
         }
-        if !state.stalled.is_empty() {
+        if state.has_stalled() {
             self.queue_stalled(state);
         }
         if !state.tickets.arrivals.is_empty() {
@@ -306,7 +306,7 @@ impl Scheduler {
         if has_edges {
             self.release(state);
         }
-        if !state.stalled.is_empty() {
+        if state.has_stalled() {
             self.queue_stalled(state);
         }
     }

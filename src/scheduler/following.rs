@@ -1,5 +1,7 @@
 //! Who is told of a task's end, if that is more than its handle and one dependent.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Waker;
 
 use smallvec::SmallVec;
@@ -17,6 +19,8 @@ pub struct Following {
     pub followers: Vec<Follower>,
     /// For the future that its handle is.
     pub waker: Option<Waker>,
+    /// Set when it has ended: for who has a way to it but no handle.
+    pub ended: Option<Arc<AtomicBool>>,
     /// Inputs of pending tasks that it is.
     pub dependents: SmallVec<[Dependent; 2]>,
 }

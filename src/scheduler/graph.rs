@@ -337,18 +337,30 @@ impl State {
 
     /// Whether no end is to be told at once.
     pub fn is_nothing_followed(&self) -> bool {
-        self.followed + self.graph.sources == 0
+        self.followed + self.graph.sources == 0 && !self.tickets.groups.are_awaited()
     }
 
     /// Whether the attendant is needed: somebody follows a task, or waits for room that others
     /// are to leave.
     pub fn is_attended(&self) -> bool {
-        !self.is_nothing_followed() || self.lacks_room()
+        !self.is_nothing_followed() || self.is_pressed()
     }
 
-    /// Whether a pending task waits for a slot, or for memory.
-    pub fn lacks_room(&self) -> bool {
-        !self.stalled.is_empty() || !self.thirsty.is_empty()
+    /// Whether a pending task waits for a slot, or for memory; or somebody without a thread
+    /// waits for an end, or for room: then whoever leads is to hear of each end at once.
+    pub fn is_pressed(&self) -> bool {
+        self.has_stalled() || self.lacks_memory() || self.tickets.groups.are_awaited()
+    }
+
+    /// Whether anybody but a thread waits for memory.
+    pub fn lacks_memory(&self) -> bool {
+        !self.thirsty.is_empty() || self.guests.are_thirsty()
+    }
+
+    /// Whether anybody but a thread waits for what a task gives back that ends.
+    #[inline]
+    pub fn has_stalled(&self) -> bool {
+        !self.stalled.is_empty() || self.guests.any()
     }
 
     /// Has what the next task is written to brought here meanwhile.

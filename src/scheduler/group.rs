@@ -13,12 +13,15 @@
 //! Two are enough: the scope that a task was spawned in, and the one call that has its
 //! handle now.
 
+use std::task::Waker;
 use std::thread;
 use std::time::Instant;
 
 use crate::error::TaskError;
 
 use super::Scheduler;
+use super::cancel::Reach;
+use super::news::News;
 use super::state::{Awaited, State};
 use super::ticket::Ticket;
 use super::value::Outcome;
@@ -87,6 +90,8 @@ struct Entry {
     is_open: bool,
     /// Who waits for it should look elsewhere.
     is_poked: bool,
+    /// Woken, once, when something has ended: for who waits for it without a thread.
+    waker: Option<Waker>,
 }
 
 /// All groups, under the scheduler's lock.
@@ -95,6 +100,8 @@ pub struct Groups {
     entries: Vec<Entry>,
     /// Closed, and named by no ticket.
     vacant: Vec<u32>,
+    /// Those that have a waker.
+    awaited: usize,
 }
 
 impl Groups {
@@ -113,12 +120,31 @@ impl Groups {
         id
     }
 
-    fn close(&mut self, id: u32) {
+    /// Its waker is to be dropped without the lock.
+    #[must_use]
+    fn close(&mut self, id: u32) -> Option<Waker> {
         let entry = &mut self.entries[id as usize];
         entry.is_open = false;
         entry.is_poked = false;
         entry.ended = Vec::new();
+        let waker = self.set_waker(id, None);
         self.vacate_if_unused(id);
+        waker
+    }
+
+    /// Has `waker` woken instead of the one that is returned, which is to be dropped without
+    /// the lock.
+    fn set_waker(&mut self, id: u32, waker: Option<Waker>) -> Option<Waker> {
+        let entry = &mut self.entries[id as usize];
+        self.awaited += usize::from(waker.is_some());
+        let before = std::mem::replace(&mut entry.waker, waker);
+        self.awaited -= usize::from(before.is_some());
+        before
+    }
+
+    /// Whether the attendant is to wake somebody when a task of a group ends.
+    pub fn are_awaited(&self) -> bool {
+        self.awaited > 0
     }
 
     fn vacate_if_unused(&mut self, id: u32) {
@@ -152,23 +178,24 @@ impl Groups {
     }
 
     /// A task that `watchers` watch has ended.
-    pub fn tell(&mut self, watchers: Watchers, error: Option<&TaskError>) {
+    pub fn tell(&mut self, watchers: Watchers, error: Option<&TaskError>, news: &mut Vec<News>) {
         for watch in watchers.0 {
             if watch != Watchers::NOBODY {
-                self.tell_one(watch, error);
+                self.tell_one(watch, error, news);
                 self.forget_member(watch.group);
             }
         }
     }
 
     /// A task has ended of which only `watch` is to be told.
-    pub fn tell_one(&mut self, watch: Watch, error: Option<&TaskError>) {
+    pub fn tell_one(&mut self, watch: Watch, error: Option<&TaskError>, news: &mut Vec<News>) {
         let entry = &mut self.entries[watch.group as usize];
         if entry.is_open {
             entry.ended.push(Ended {
                 tag: watch.tag,
                 error: error.map(|error| Box::new(error.clone())),
             });
+            news.extend(self.set_waker(watch.group, None).map(News::Wake));
         }
     }
 }
@@ -182,9 +209,35 @@ impl Scheduler {
 
     /// Forgets a group. Its tasks go on.
     pub fn close_group(&self, group: Group) {
-        if let Some(mut state) = self.state.lock_at_home() {
-            state.tickets.groups.close(group.id);
+        // Dropped after the lock: it is the user's.
+        let state = self.state.lock_at_home();
+        let _waker = state.and_then(|mut state| state.tickets.groups.close(group.id));
+    }
+
+    /// Has `waker` woken by the attendant when something has ended in a group, instead of the
+    /// one before; false if something has.
+    pub fn wake_for_group(&self, group: &Group, waker: &Waker) -> bool {
+        // What wakers do is the user's own: without the lock.
+        let waker = waker.clone();
+        let Some(mut state) = self.state.lock_at_home() else {
+            return false;
+        };
+        self.reap(&mut state);
+        let entry = &state.tickets.groups.entries[group.id as usize];
+        if !entry.ended.is_empty() {
+            return false;
         }
+        let before = state.tickets.groups.set_waker(group.id, Some(waker));
+        self.presses(&mut state);
+        drop(state);
+        drop(before);
+        true
+    }
+
+    /// Nobody is to be woken for a group any more.
+    pub fn wake_nobody(&self, group: &Group) {
+        let state = self.state.lock_at_home();
+        let _waker = state.and_then(|mut state| state.tickets.groups.set_waker(group.id, None));
     }
 
     /// Adds tasks to a group, each under a tag.
@@ -262,8 +315,8 @@ impl Scheduler {
         self.fold.host_bell.force();
     }
 
-    /// [Cancels](Scheduler::cancel) every task of a group.
-    pub fn cancel_group(&self, group: &Group) {
+    /// [Cancels](Scheduler::cancel) every task of a group, as far as `reach` goes.
+    pub fn cancel_group(&self, group: &Group, reach: Reach) {
         let Some(mut state) = self.state.lock_at_home() else {
             return;
         };
@@ -272,7 +325,7 @@ impl Scheduler {
         for slot in state.slots() {
             let ticket = state.inflight[slot as usize].ticket;
             if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id)) {
-                self.cancel_slot(&mut state, slot, None);
+                self.cancel_slot(&mut state, slot, reach);
             }
         }
         drop(state);

@@ -132,7 +132,7 @@ impl Scheduler {
             Awaited::News if state.tickets.followed == 0 => Patience::UntilIdle,
             _ => Patience::None,
         };
-        if state.nodes.urgent() > 0 || state.lacks_room() {
+        if state.nodes.urgent() > 0 || state.is_pressed() {
             return Patience::None;
         }
         let own = patience(awaited);
@@ -250,7 +250,7 @@ impl Scheduler {
             && state.tickets.followed == 0
             && state.tickets.news.is_empty()
             && state.waiters.is_empty()
-            && !state.lacks_room()
+            && !state.is_pressed()
             && !state.is_over
             && state.failed.is_none()
     }

@@ -100,6 +100,17 @@ pub struct Needs {
     all: SmallVec<[(Limit, u64); 2]>,
 }
 
+impl PartialEq for Needs {
+    fn eq(&self, other: &Self) -> bool {
+        let each = |needs: &Self| -> SmallVec<[(usize, u64); 2]> {
+            let all = needs.all.iter();
+            all.map(|(limit, units)| (limit.address(), *units))
+                .collect()
+        };
+        each(self) == each(other)
+    }
+}
+
 impl Needs {
     /// So many `units` of `limit` more.
     pub fn add(&mut self, limit: &Limit, units: u64) {

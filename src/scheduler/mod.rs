@@ -28,12 +28,14 @@ mod depend;
 mod following;
 mod graph;
 mod group;
+mod guests;
 mod inputs;
 mod inspect;
 mod kin;
 mod labels;
 mod lead;
 mod limit;
+mod link;
 mod locations;
 mod news;
 mod orphans;
@@ -65,18 +67,22 @@ mod watch;
 pub use attend::about_to_wait;
 pub use audit::{Audit, Owned};
 pub use backoff::Backoff;
+pub use cancel::Reach;
 pub use depend::{Dependencies, Dependency, Few};
 pub use group::{Ended, Group};
+pub use guests::InLine;
 pub use inputs::{Build, List, Unfinished};
 pub use kin::STRAY_GRACE;
-pub use limit::Limit;
+pub use limit::{Limit, Permit};
+pub use link::Link;
 pub use news::{Follower, Listener};
 pub use profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};
 pub use retry::Retry;
+pub use send::Seat;
 pub use settings::Settings;
 pub use state::Counters;
-pub use submit::{Job, NotAccepted};
-pub use ticket::{Mark, Ticket};
+pub use submit::{Job, NotAccepted, Prepared};
+pub use ticket::Ticket;
 pub use value::{Outcome, Value, decode_again, look_at, small};
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -254,6 +260,9 @@ impl Scheduler {
         let mut state = self.lock();
         state.closed = Some(Refusal::Shutdown);
         state.unpark_all();
+        drop(state);
+        // Whoever leads may have to wake somebody.
+        self.fold.host_bell.force();
     }
 
     /// Ends every task that has not ended with `error`. Running ones may still run:

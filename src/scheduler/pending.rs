@@ -60,6 +60,19 @@ pub struct Nodes {
     urgent: usize,
 }
 
+impl Node {
+    /// What it is called, and more, if that is known at the moment.
+    pub fn label(&self) -> Option<&Arc<Label>> {
+        match &self.work {
+            Work::Unfinished(Unfinished { job, .. }) | Work::Finished(job) => {
+                job.settings.as_ref()?.label.as_ref()
+            }
+            Work::Prepared(prepared) => prepared.extra.as_ref()?.label.as_ref(),
+            Work::InHand => None,
+        }
+    }
+}
+
 impl NodeId {
     /// Where it is among the nodes.
     pub fn at(self) -> u32 {

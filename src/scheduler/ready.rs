@@ -140,6 +140,7 @@ impl Scheduler {
 
     /// Tries those again that wait for memory. False if there was none.
     pub(super) fn quench(&self) -> bool {
+        self.rouse();
         let mut state = self.lock();
         let waiting = state.thirsty.len();
         let mut jobs = Vec::new();
@@ -180,6 +181,9 @@ impl Scheduler {
         if state.stalled.len() < before {
             self.publish(state);
             self.check_patience(state);
+        }
+        if state.guests.any() {
+            self.admit(state);
         }
     }
 

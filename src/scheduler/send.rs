@@ -12,6 +12,7 @@
 //!        └──────────────┴──▶ refused, with arguments      └──▶ failed, in the handle
 //! ```
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
@@ -24,6 +25,49 @@ use super::settings::Settings;
 use super::state::{Awaited, State};
 use super::submit::{Arguments, Job, Memory, NotAccepted, Prepared};
 use super::ticket::Ticket;
+
+/// A place in the queue that somebody has reserved; given back when it is dropped.
+#[derive(Debug)]
+pub struct Seat(Option<Arc<Scheduler>>);
+
+impl Seat {
+    /// Of a place that was kept for it.
+    pub(super) fn new(scheduler: Arc<Scheduler>) -> Self {
+        Seat(Some(scheduler))
+    }
+
+    /// In whose queue it is.
+    pub fn scheduler(&self) -> Option<&Arc<Scheduler>> {
+        self.0.as_ref()
+    }
+
+    fn keep(mut self, scheduler: &Scheduler) -> Kept<'_> {
+        self.0 = None;
+        Kept(scheduler)
+    }
+
+    /// The lock, with that place.
+    pub(super) fn into_room(self, scheduler: &Scheduler) -> Guard<'_, State> {
+        self.keep(scheduler).into_room()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(scheduler) = self.0.take() {
+            drop(Kept(&scheduler));
+        }
+    }
+}
+
+impl State {
+    /// A place that was kept is free, and the next to be taken.
+    pub(super) fn give_back_place(&mut self) {
+        if let Some(place) = self.kept.pop() {
+            self.free.push(place);
+        }
+    }
+}
 
 /// A place in the queue that is kept for a task; given back when it is dropped.
 struct Kept<'a>(&'a Scheduler);
@@ -40,9 +84,7 @@ impl<'a> Kept<'a> {
     /// It is the next to be taken.
     fn give_back(&self) -> Guard<'a, State> {
         let mut state = self.0.lock();
-        if let Some(index) = state.kept.pop() {
-            state.free.push(index);
-        }
+        state.give_back_place();
         state
     }
 
@@ -56,7 +98,10 @@ impl<'a> Kept<'a> {
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
-        self.give_back().unpark_all();
+        let mut state = self.give_back();
+        self.0.admit(&mut state);
+        state.unpark_all();
+        drop(state);
         self.0.fold.host_bell.force();
     }
 }
@@ -74,8 +119,35 @@ impl Scheduler {
         if !job.buffers.iter().any(Transfer::is_loan) {
             return self.submit(job, deadline);
         }
-        let mut prepared = self.prepare(job, Memory::By(deadline), Arguments::Kept)?;
+        let prepared = self.prepare(job, Memory::By(deadline), Arguments::Kept)?;
         let kept = Kept::take(self, self.room(deadline)?);
+        self.submit_kept(kept, prepared, deadline, let_go)
+    }
+
+    /// The same with a place that was reserved: never waits.
+    pub fn submit_seated(
+        &self,
+        seat: Seat,
+        job: &mut Job,
+        let_go: impl FnOnce(),
+    ) -> Result<Ticket, NotAccepted> {
+        let now = Some(Instant::now());
+        let kept = seat.keep(self);
+        let prepared = self.prepare(job, Memory::By(now), Arguments::Kept)?;
+        self.submit_kept(kept, prepared, now, let_go)
+    }
+
+    fn submit_kept(
+        &self,
+        kept: Kept<'_>,
+        mut prepared: Prepared,
+        deadline: Option<Instant>,
+        let_go: impl FnOnce(),
+    ) -> Result<Ticket, NotAccepted> {
+        // Later nothing can refuse it that leaves the arguments to the caller.
+        if let Some(refusal) = self.refusal(&self.lock()) {
+            return Err(refusal.into());
+        }
         let_go();
         self.part_prepared(&mut prepared, deadline)
             .map_err(|why| self.without_arguments(why))?;

@@ -20,6 +20,7 @@ use crate::task::{Head, INLINE_LEN, Label};
 use super::backoff::Backoff;
 use super::deadline::Deadline;
 use super::graph::Graph;
+use super::guests::Guests;
 use super::kin::Stray;
 use super::limit::Permit;
 use super::orphans::Adopted;
@@ -352,6 +353,8 @@ pub struct State {
     /// Those of them that have all but a slot, and all but memory; some have ended meanwhile.
     pub stalled: VecDeque<NodeId>,
     pub thirsty: VecDeque<NodeId>,
+    /// Those that wait for room without a thread.
+    pub guests: Guests,
     /// Tickets that end as another task does, each with a number of its own; and the last one.
     pub shadows: HashMap<u32, u64>,
     pub shadows_opened: u64,
@@ -451,6 +454,7 @@ impl State {
             nodes: Nodes::default(),
             stalled: VecDeque::new(),
             thirsty: VecDeque::new(),
+            guests: Guests::default(),
             shadows: HashMap::new(),
             shadows_opened: 0,
             graph: Graph::new(fold),
@@ -489,6 +493,7 @@ impl State {
     }
 
     pub fn unpark_all(&mut self) {
+        self.refuse_guests();
         self.call_napper();
         for waiter in &self.waiters {
             waiter.thread.unpark();

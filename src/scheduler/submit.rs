@@ -138,7 +138,12 @@ impl Scheduler {
     /// were given back by one that was not accepted, say): all look again.
     #[cold]
     pub fn has_given_back(&self) {
-        self.lock().unpark_all();
+        let mut state = self.lock();
+        if state.guests.any() {
+            self.admit(&mut state);
+        }
+        state.unpark_all();
+        drop(state);
         self.fold.host_bell.force();
     }
 
@@ -244,12 +249,37 @@ impl Scheduler {
             if !state.free.is_empty() {
                 return Ok(state);
             }
+            if state.guests.want_places() {
+                state = self.wait_in_line(state, deadline)?;
+                continue;
+            }
             drop(state);
             if !self.wait_for_room(deadline) {
                 return Err(self.full().into());
             }
             state = self.lock();
         }
+    }
+
+    /// Stands in line behind those that wait without a thread. If it was granted a place that
+    /// is free, and the next to be taken.
+    fn wait_in_line<'a>(
+        &'a self,
+        mut state: Guard<'a, State>,
+        deadline: Option<Instant>,
+    ) -> Result<Guard<'a, State>, NotAccepted> {
+        let number = state.guests.queue_up(None);
+        drop(state);
+        self.wait_until(Awaited::Any, deadline, |state| {
+            state.guests.is_granted(number)
+        });
+        let mut state = self.lock();
+        match state.guests.leave(number) {
+            (Some(Ok(())), _) => state.give_back_place(),
+            (Some(Err(_)), _) => {} // as is seen in a moment
+            (None, _) => return Err(self.full().into()),
+        }
+        Ok(state)
     }
 
     /// Everything that needs no lock: long arguments go into a block, for which it waits as

@@ -2,30 +2,24 @@
 //! `super::locations`.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
-/// A handle's claim to an outcome, and what was asked of the handle. There is one for each
+use super::cancel::Reach;
+
+/// A handle's claim to an outcome, and whether dropping the handle cancels the task. There is one for each
 /// number in use, so that is given back once. One word: handles are moved about.
 ///
 /// ```text
-///   63      32 31    1 0
-///   [ number  | marks |1]
+///   63      32 31     2   1    0
+///   [ number  | grace | drop | 1 ]      grace in ms and one more; 0 is none
 /// ```
 #[derive(Debug)]
 pub struct Ticket(NonZeroU64);
 
-/// What was asked of a handle.
-#[derive(Clone, Copy, Debug)]
-#[repr(u64)]
-pub enum Mark {
-    /// There is a callback for its end.
-    OnComplete = 1 << 1,
-    /// There is one for its failure.
-    OnError = 1 << 2,
-    /// There is one for how far it is.
-    OnProgress = 1 << 3,
-    /// Dropping the handle cancels the task.
-    Aborts = 1 << 4,
-}
+const ABORTS: u64 = 1 << 1;
+const GRACE_AT: u32 = 2;
+/// Twelve days.
+const GRACE_MAX: u64 = (1 << 30) - 2;
 
 impl Ticket {
     #[inline]
@@ -39,16 +33,47 @@ impl Ticket {
         (self.0.get() >> 32) as u32
     }
 
-    /// From here on it has this mark.
-    pub fn mark(&mut self, mark: Mark) {
-        self.0 |= mark as u64;
+    /// From here on dropping its handle cancels the task, as far as `reach` goes.
+    pub fn abort_on_drop(&mut self, reach: Reach) {
+        let grace = match reach {
+            Reach::Within(grace) => (grace.as_millis().min(u128::from(GRACE_MAX)) as u64) + 1,
+            Reach::Waiting | Reach::Running => 0,
+        };
+        let number = u64::from(self.id()) << 32;
+        self.0 = NonZeroU64::MIN | number | ABORTS | grace << GRACE_AT;
     }
 
-    /// Whether it has this mark.
+    /// Whether dropping its handle cancels the task, and how far that goes.
     #[inline]
-    pub fn has(&self, mark: Mark) -> bool {
-        self.0.get() & mark as u64 != 0
+    pub fn aborts(&self) -> Option<Reach> {
+        let marks = self.0.get() & u64::from(u32::MAX);
+        (marks & ABORTS != 0).then(|| match marks >> GRACE_AT {
+            0 => Reach::Running,
+            grace => Reach::Within(Duration::from_millis(grace - 1)),
+        })
     }
 }
 
 const _: () = assert!(size_of::<Option<Ticket>>() == 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_at_last_holds_and_the_number_stays() {
+        let mut ticket = Ticket::new(u32::MAX);
+        assert_eq!(ticket.aborts(), None);
+        let within = |ms| Reach::Within(Duration::from_millis(ms));
+        let longest = Reach::Within(Duration::MAX);
+        for (asked, kept) in [
+            (within(0), within(0)),
+            (within(1500), within(1500)),
+            (longest, within(GRACE_MAX)),
+            (Reach::Running, Reach::Running),
+        ] {
+            ticket.abort_on_drop(asked);
+            assert_eq!((ticket.aborts(), ticket.id()), (Some(kept), u32::MAX));
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What handles wait on, under the scheduler's lock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use crate::error::TaskError;
@@ -271,7 +272,8 @@ impl Tickets {
 
     fn put(&mut self, id: u32, watchers: Watchers, outcome: Outcome, is_wanted: bool) -> Watchers {
         if watchers.any() {
-            self.groups.tell(watchers, error_of(&outcome));
+            self.groups
+                .tell(watchers, error_of(&outcome), &mut self.news);
         }
         self.entries[id as usize] = if is_wanted {
             Entry::Settled(outcome)
@@ -289,8 +291,13 @@ impl Tickets {
             return (Watchers::NONE, false);
         };
         let watchers = following.watchers;
+        if let Some(ended) = &following.ended {
+            // Release: pairs with the loads in `link.rs`.
+            ended.store(true, Ordering::Release);
+        }
         if watchers.any() {
-            self.groups.tell(watchers, error_of(&outcome));
+            self.groups
+                .tell(watchers, error_of(&outcome), &mut self.news);
         }
         let is_of_interest = following.is_of_interest();
         let Following {
@@ -351,12 +358,14 @@ impl Tickets {
             }
             Entry::Followed(following) => self.groups.enrol(&mut following.watchers, watch),
             Entry::Settled(outcome) => {
-                self.groups.tell_one(watch, error_of(outcome));
+                self.groups
+                    .tell_one(watch, error_of(outcome), &mut self.news);
             }
             Entry::Shared(outcome) => {
-                self.groups.tell_one(watch, error_of(outcome));
+                self.groups
+                    .tell_one(watch, error_of(outcome), &mut self.news);
             }
-            Entry::Taken => self.groups.tell_one(watch, None),
+            Entry::Taken => self.groups.tell_one(watch, None, &mut self.news),
             Entry::Vacant => debug_assert!(false, "a ticket that is gone is watched"),
         }
     }
@@ -494,6 +503,12 @@ impl Tickets {
         std::mem::swap(&mut following.waker, waker);
         self.followed += usize::from(!has_followers);
         Some(is_first)
+    }
+
+    /// What is set, under the lock, when the task of ticket `id` has ended; `None` if it has.
+    pub fn end_mark(&mut self, id: u32) -> Option<Arc<AtomicBool>> {
+        let ended = &mut self.following(id)?.ended;
+        Some(Arc::clone(ended.get_or_insert_default()))
     }
 
     /// Somebody looks at the outcome of ticket `id` who does not take it.

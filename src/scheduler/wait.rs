@@ -172,7 +172,7 @@ impl Scheduler {
     /// The ring's lines are its executor's: of one task alone nothing else is in them.
     #[inline]
     fn reap_along(&self, state: &mut State) {
-        if !state.stalled.is_empty() {
+        if state.has_stalled() {
             self.queue_stalled(state);
         }
         if state.in_flight > 0 || state.counters.submitted.is_multiple_of(ALONE) {
@@ -191,25 +191,31 @@ impl Scheduler {
         self.hand_out(&mut self.lock(), ticket)
     }
 
-    /// Waits for the outcome of the first of `tickets`; takes it and those of the
-    /// following ones that have ended too, up to `most`.
+    /// Waits for the outcome of the first of `tickets`, until `deadline`; takes it and those of
+    /// the following ones that have ended too, up to `most`. False: the time was up.
     pub fn wait_some(
         &self,
         tickets: &mut VecDeque<Ticket>,
         most: usize,
+        deadline: Option<Instant>,
         each: &mut dyn FnMut(Outcome),
-    ) {
+    ) -> bool {
         if self.is_elsewhere() {
-            return tickets.drain(..).for_each(|_| each(forked()));
+            tickets.drain(..).for_each(|_| each(forked()));
+            return true;
         }
         let Some(first) = tickets.pop_front() else {
-            return;
+            return true;
         };
         if !self.has_ended(self.locations.hint(first.id())) {
-            self.nap(tickets.len(), None);
+            self.nap(tickets.len(), deadline);
         }
-        match self.wait_and_nap(&first, None, false) {
+        match self.wait_and_nap(&first, deadline, false) {
             Some(outcome) => each(outcome),
+            None if deadline.is_some() => {
+                tickets.push_front(first);
+                return false;
+            }
             None => each(Err(Box::new(TaskError::shutdown()))),
         }
         let mut state = self.lock();
@@ -222,6 +228,7 @@ impl Scheduler {
             tickets.pop_front();
             each(outcome);
         }
+        true
     }
 
     /// Before it waits for one of many tasks, `behind` of which wait too: sleeps a small
@@ -417,7 +424,7 @@ impl Scheduler {
             return true;
         }
         let met = self.wait_until(Awaited::Any, deadline, |state| {
-            state.closed.is_some() || !state.free.is_empty()
+            state.closed.is_some() || !state.free.is_empty() || state.guests.want_places()
         });
         if met {
             self.spin_for_room(enough, deadline);

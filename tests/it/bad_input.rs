@@ -265,18 +265,17 @@ fn a_deadline_that_has_passed() {
 }
 
 #[test]
-fn a_callback_set_twice() {
+fn a_callback_set_too_late_or_too_early() {
     let rt = runtime(1);
     let mut task = rt.spawn(same, 1);
-    task.on_complete(|_| ()).expect("the first");
+    assert_eq!(task.join_timeout(Duration::MAX), Some(Ok(1)));
     let which = "on_complete";
-    let error = task.on_complete(|_| ()).expect_err("the second");
-    assert_eq!(error, CallbackError::SetTwice { which });
+    let error = task.on_complete(|_| ()).expect_err("it was taken");
+    assert_eq!(error, CallbackError::TooLate { which });
     assert_eq!(
         error.to_string(),
-        "on_complete was set before: a task has one, so do all in it"
+        "on_complete was set after the outcome had been taken: set it before"
     );
-    assert_eq!(task.join(), Ok(1));
     // One that came too early may be set again.
     let gate = rt.spawn(endless, ());
     // With a name of its own, it is in no slot yet.

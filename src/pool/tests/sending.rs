@@ -185,7 +185,7 @@ fn nothing_is_published_of_what_is_another_s() {
     let kept = loan(&host);
     let going = encoded(&kept);
     let empty = own(kept).publish();
-    assert_eq!(empty[..], []);
+    assert_eq!(empty.len(), 0);
     let (encoded_again, _) = encoding(|| postcard::to_stdvec(&empty));
     assert!(encoded_again.is_err(), "nor is it passed on");
     drop((going, empty));
@@ -201,7 +201,7 @@ fn nothing_is_published_of_what_is_another_s() {
         hold: there.hold,
     }
     .publish();
-    assert_eq!(own(kept).publish()[..], []);
+    assert_eq!(own(kept).publish().len(), 0);
     drop(going);
     host.recover(ProcessId(7), |_| true);
     assert_eq!(theirs[..], b"bytes"[..]);

@@ -1,6 +1,7 @@
 //! Cancelling a task in each of its states, its worker alive or dead.
 
 use super::*;
+use crate::scheduler::Reach;
 
 fn is_cancelled(outcome: Option<Outcome>) -> bool {
     matches!(outcome, Some(Err(error)) if matches!(*error, TaskError::Cancelled { .. }))
@@ -12,9 +13,9 @@ fn only_what_was_not_begun_is_cancelled() {
     for kind in &KINDS {
         let scheduler = scheduler(1, SLOTS);
         let ticket = submit(&scheduler, (kind.job)(&scheduler));
-        assert!(scheduler.cancel(&ticket, None), "{}", kind.name);
+        assert!(scheduler.cancel(&ticket, Reach::Running), "{}", kind.name);
         assert!(
-            !scheduler.cancel(&ticket, None),
+            !scheduler.cancel(&ticket, Reach::Running),
             "{}: it has ended",
             kind.name
         );
@@ -29,7 +30,10 @@ fn only_what_was_not_begun_is_cancelled() {
     let hint = hint_of(&scheduler, &ticket);
     let slot = &scheduler.fold.slots[hint.slot.at()];
     assert!(slot.claim(ExecutorId(0), hint.generation));
-    assert!(scheduler.cancel(&ticket, None), "it is asked to end");
+    assert!(
+        scheduler.cancel(&ticket, Reach::Running),
+        "it is asked to end"
+    );
     assert_eq!(state_of(&scheduler, &ticket), Some(TaskState::Running));
 }
 
@@ -57,7 +61,7 @@ fn a_task_is_cancelled_after_a_death() {
                 let has_died = dead.dies(step);
                 scheduler.rescue(0, PID);
                 let before = state_of(&scheduler, &ticket);
-                let says = scheduler.cancel(&ticket, None);
+                let says = scheduler.cancel(&ticket, Reach::Running);
                 scheduler.told(PID, KILLED);
                 let outcome = scheduler.poll(&ticket).expect(&context);
                 match outcome {

@@ -1,6 +1,7 @@
 //! Groups: who is told of which end, and what is left of them.
 
 use super::*;
+use crate::scheduler::Reach;
 use crate::scheduler::{Ended, Group};
 
 fn tags(scheduler: &Scheduler, group: &Group) -> Vec<u32> {
@@ -27,7 +28,7 @@ fn both_groups_are_told_once() {
     let (scope, race) = (scheduler.open_group(), scheduler.open_group());
     enrol(&scheduler, &scope, &tickets);
     enrol(&scheduler, &race, &tickets[2..]);
-    assert!(scheduler.cancel(&tickets[3], None));
+    assert!(scheduler.cancel(&tickets[3], Reach::Running));
     // Told all the same: nobody will ask for its outcome.
     scheduler.detach(&tickets[0]);
     Hand::new(&scheduler, 0).run_all();
@@ -53,7 +54,7 @@ fn an_error_is_told_with_the_end() {
     let ticket = submit(&scheduler, job(&scheduler, square, 1));
     let group = scheduler.open_group();
     enrol(&scheduler, &group, std::slice::from_ref(&ticket));
-    scheduler.cancel_group(&group);
+    scheduler.cancel_group(&group, Reach::Running);
     let mut ended = Vec::new();
     scheduler.take_ended(&group, &mut ended);
     let error = ended.pop().expect("told").error.expect("an error");
@@ -74,7 +75,7 @@ fn a_closed_group_is_told_nothing() {
     scheduler.close_group(first);
     let second = scheduler.open_group();
     enrol(&scheduler, &second, &tickets[..1]);
-    scheduler.cancel_group(&second);
+    scheduler.cancel_group(&second, Reach::Running);
     assert_eq!(scheduler.counters().cancelled, 1, "only its own");
     Hand::new(&scheduler, 0).run_all();
     assert_eq!(tags(&scheduler, &second), [0]);
@@ -110,7 +111,7 @@ fn waiters_of_groups_are_woken() {
                 threads.spawn(move || scheduler.wait_for_group(group, None));
             }
             scheduler.poke(&groups[3]);
-            scheduler.cancel(&tickets[0], None);
+            scheduler.cancel(&tickets[0], Reach::Running);
             Hand::new(&scheduler, 0).run_all();
         });
         for group in groups {

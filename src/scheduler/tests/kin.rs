@@ -4,6 +4,7 @@
 use super::spawned::{spawned, word_of};
 use super::*;
 use crate::prim::Overdue;
+use crate::scheduler::Reach;
 use crate::task::Orphans;
 use std::time::Instant;
 
@@ -122,7 +123,7 @@ fn root_cancelled() {
     let family = family(Orphans::Cancel, |_| ());
     let Family { scheduler, .. } = &family;
     assert_eq!(family.told(), [false; 4]);
-    assert!(scheduler.cancel(&family.ticket, None));
+    assert!(scheduler.cancel(&family.ticket, Reach::Running));
     assert_eq!(family.told(), [true, true, true, false]);
     assert!(family.strays().is_empty(), "the root runs still");
     let states = [family.queued, family.done].map(|hint| family.state(hint));
@@ -232,7 +233,7 @@ fn orphans_finish() {
     assert_eq!(family.told(), [false; 4]);
     assert_eq!(family.state(family.queued), TaskState::Queued);
     assert!(family.strays().is_empty());
-    assert!(scheduler.cancel(&family.ticket, None));
+    assert!(scheduler.cancel(&family.ticket, Reach::Running));
     assert_eq!(family.told()[1..], [true, true, false]);
     assert_eq!(family.state(family.queued), TaskState::Free);
     family.check_strays(&family.both());

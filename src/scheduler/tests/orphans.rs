@@ -3,6 +3,7 @@
 use super::spawned::{spawned, take_hints, word_of};
 use super::*;
 use crate::prim::SlotIndex;
+use crate::scheduler::Reach;
 use crate::task::Orphans;
 
 const DEAD: u32 = 0;
@@ -319,7 +320,7 @@ fn orphans_of_a_cancelled_task_do_not_begin() {
         let slot = SlotIndex(root.slot.0 + 1);
         note(of_another).set_kin(Hint { slot, ..root }.pack(), root.pack());
         if is_before {
-            assert!(scheduler.cancel(&ticket, None));
+            assert!(scheduler.cancel(&ticket, Reach::Running));
         }
         scheduler.rescue(DEAD, PID);
         let expected = if is_before {
@@ -328,7 +329,7 @@ fn orphans_of_a_cancelled_task_do_not_begin() {
             TaskState::Queued
         };
         assert_eq!(word_of(&scheduler, of_it).0, expected);
-        assert_eq!(scheduler.cancel(&ticket, None), !is_before);
+        assert_eq!(scheduler.cancel(&ticket, Reach::Running), !is_before);
         assert_eq!(word_of(&scheduler, of_it).0, TaskState::Free);
         assert_eq!(word_of(&scheduler, of_another).0, TaskState::Queued);
         assert_eq!(scheduler.poll(&ticket).map(|o| o.is_err()), Some(true));

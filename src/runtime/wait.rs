@@ -1,0 +1,128 @@
+//! Waiting for several handles without taking their outcomes.
+
+use std::time::Duration;
+
+use crate::scheduler::Ended;
+
+use super::Handle;
+use super::ends::Ends;
+use super::flow::deadline_in;
+
+/// What [`wait`] waits for.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pinfold::WaitFor;
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let tasks = [rt.spawn(|n: u32| 1 / n, 0), rt.spawn(|n: u32| n, 1)];
+/// let waited = pinfold::wait(&tasks, WaitFor::FirstError, None);
+/// assert!(waited.done.contains(&0)); // it has panicked
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// That any has ended.
+    First,
+    /// That any has ended with an error, or all have ended. An `Err` that a task returns is
+    /// its value.
+    FirstError,
+    /// That all have ended.
+    All,
+}
+
+/// How it stands when [`wait`] returns: each handle is named in one of the two, by where it
+/// is among the handles.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let tasks = [rt.spawn(|n: u32| n, 1)];
+/// let waited: pinfold::Waited = pinfold::wait(&tasks, pinfold::WaitFor::All, None);
+/// assert_eq!((&waited.done[..], &waited.not_done[..]), (&[0][..], &[][..]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// Those that have ended, in the order in which they have.
+    pub done: Vec<usize>,
+    /// Those that have not, in the order of the handles.
+    pub not_done: Vec<usize>,
+}
+
+/// Waits for tasks, as long as `until` and `timeout` say (`None`: without end); says which have
+/// ended. Their outcomes stay with the handles. One whose outcome was taken has ended.
+///
+/// The handles may be of different runtimes. To go through many as they end there is
+/// [`as_completed`](crate::as_completed): this looks at all handles each time.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pinfold::{WaitFor, wait};
+/// use std::time::Duration;
+/// let rt = pinfold::Runtime::builder().workers(2).start()?;
+/// let nap = |ms| std::thread::sleep(Duration::from_millis(ms));
+/// let tasks = [1_000, 1].map(|ms| rt.spawn(nap, ms));
+/// let waited = wait(&tasks, WaitFor::First, Some(Duration::from_secs(60)));
+/// assert_eq!(waited.done, [1]);
+/// for late in waited.not_done {
+///     tasks[late].cancel();
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn wait<R>(handles: &[Handle<R>], until: WaitFor, timeout: Option<Duration>) -> Waited {
+    wait_by(handles, until, timeout).0
+}
+
+/// The same, and the first that has ended with an error.
+pub(super) fn wait_by<R>(
+    handles: &[Handle<R>],
+    until: WaitFor,
+    timeout: Option<Duration>,
+) -> (Waited, Option<usize>) {
+    let deadline = timeout.and_then(deadline_in);
+    let mut ends = Ends::default();
+    for (tag, handle) in (0..).zip(handles) {
+        let ticket = handle.ticket.iter().map(|ticket| (tag, ticket));
+        ends.watch(&handle.scheduler, ticket);
+    }
+    let mut has_ended = vec![false; handles.len()];
+    let mut done = Vec::new();
+    let mut is_met = handles.is_empty();
+    let mut failed = None;
+    // In a process that was forked off there is no end to wait for: all have ended there.
+    while !is_met && !ends.are_elsewhere() {
+        let mut ended: Vec<Ended> = Vec::new();
+        ends.wait_until(&mut ended, deadline);
+        if ended.is_empty() {
+            break;
+        }
+        for Ended { tag, error } in ended {
+            has_ended[tag as usize] = true;
+            done.push(tag as usize);
+            if error.is_some() {
+                failed.get_or_insert(tag as usize);
+            }
+            is_met |= match until {
+                WaitFor::First => true,
+                WaitFor::FirstError => error.is_some(),
+                WaitFor::All => false,
+            };
+        }
+    }
+    let is_elsewhere = ends.are_elsewhere();
+    let mut not_done = Vec::new();
+    for at in (0..handles.len()).filter(|at| !has_ended[*at]) {
+        if is_elsewhere || handles[at].ticket.is_none() {
+            done.push(at);
+        } else {
+            not_done.push(at);
+        }
+    }
+    (Waited { done, not_done }, failed)
+}
