@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 
 use crate::background;
@@ -36,7 +37,8 @@ pub(crate) struct Core {
     pub(super) on_drop: Shutdown,
     supervisor: Mutex<Option<JoinHandle<()>>>,
     /// Held while `present` is looked at and waited for.
-    replaced: Mutex<()>,
+    /// In it: who waits without a thread.
+    replaced: Mutex<Vec<Waker>>,
     was_replaced: Condvar,
     rebuilds: AtomicU64,
     is_closing: AtomicBool,
@@ -119,6 +121,33 @@ impl Core {
         }
     }
 
+    /// The same for who waits without a thread: `waker` is woken when there is one.
+    pub(super) fn poll_sound(&self, waker: &Waker) -> Poll<Arc<Scheduler>> {
+        let scheduler = self.present();
+        if !scheduler.is_condemned() || self.is_elsewhere() {
+            return Poll::Ready(scheduler);
+        }
+        // What wakers do is the user's own: without the lock.
+        let waker = waker.clone();
+        let mut waiting = lock(&self.replaced);
+        let scheduler = self.present();
+        if !scheduler.is_condemned() || self.is_closing() || scheduler.has_given_up() {
+            return Poll::Ready(scheduler);
+        }
+        if !waiting.iter().any(|other| other.will_wake(&waker)) {
+            waiting.push(waker);
+        }
+        Poll::Pending
+    }
+
+    /// All that wait for another fold look again.
+    fn call_all(&self, mut waiting: MutexGuard<'_, Vec<Waker>>) {
+        for waker in waiting.drain(..) {
+            background::run(move || waker.wake());
+        }
+        self.was_replaced.notify_all();
+    }
+
     fn is_closing(&self) -> bool {
         // ordering: SeqCst, as the store in `close`: whoever closes and whoever
         // founds a fold cannot miss each other.
@@ -130,8 +159,7 @@ impl Core {
         // ordering: SeqCst pairs with the load in `is_closing`.
         self.is_closing.store(true, Ordering::SeqCst);
         self.present().close();
-        let _guard = lock(&self.replaced);
-        self.was_replaced.notify_all();
+        self.call_all(lock(&self.replaced));
     }
 
     /// How often the fold was built anew because its memory was damaged.
@@ -191,8 +219,7 @@ impl Core {
     /// Tasks end with `NoWorkers`, and are refused, until a fold takes the place of this one.
     fn give_up(&self, reason: &str) {
         self.present().give_up(reason);
-        let _guard = lock(&self.replaced);
-        self.was_replaced.notify_all();
+        self.call_all(lock(&self.replaced));
     }
 
     fn replace(&self, scheduler: Arc<Scheduler>) {
@@ -202,8 +229,7 @@ impl Core {
         background::run(move || drop(former));
         // Relaxed: a counter.
         self.rebuilds.fetch_add(1, Ordering::Relaxed);
-        self.was_replaced.notify_all();
-        drop(guard);
+        self.call_all(guard);
         if self.is_closing() {
             self.present().close();
         }

@@ -16,7 +16,7 @@ use super::core::Core;
 use super::memo::Known;
 use super::{Handle, Map, Memo};
 
-const YEAR: Duration = Duration::from_secs(365 * 86_400);
+pub(super) const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// A function to be run, with settings; made by
 /// [`Runtime::task`](crate::Runtime::task).
@@ -421,9 +421,20 @@ where
         submitted
     }
 
-    fn has_limits(&self) -> bool {
+    pub(super) fn has_limits(&self) -> bool {
         let settings = self.settings.as_ref();
         settings.is_some_and(|settings| settings.limits.any())
+    }
+
+    /// What it ends with if its time has passed before it is submitted.
+    pub(super) fn is_late(&self) -> Option<TaskError> {
+        let limit = self.settings.as_ref()?.has_passed()?;
+        Some(TaskError::DeadlineExceeded {
+            task: Box::default(),
+            limit,
+            begun: false,
+            last: None,
+        })
     }
 
     /// What a task with settings must pass; waits for its shares of limits.
@@ -435,13 +446,7 @@ where
         deadline: Option<Instant>,
     ) -> Result<(), NotAccepted> {
         job.permits.clear();
-        if let Some(limit) = self.settings.as_ref().and_then(|s| s.has_passed()) {
-            let late = TaskError::DeadlineExceeded {
-                task: Box::default(),
-                limit,
-                begun: false,
-                last: None,
-            };
+        if let Some(late) = self.is_late() {
             return Err(NotAccepted::Failed(late));
         }
         if let Some(settings) = self.settings.as_ref().filter(|s| s.limits.any()) {

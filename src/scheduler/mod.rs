@@ -73,7 +73,7 @@ pub use group::{Ended, Group};
 pub use guests::InLine;
 pub use inputs::{Build, List, Unfinished};
 pub use kin::STRAY_GRACE;
-pub use limit::{Limit, Permit};
+pub use limit::Limit;
 pub use link::Link;
 pub use news::{Follower, Listener};
 pub use profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};

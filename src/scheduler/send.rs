@@ -124,6 +124,18 @@ impl Scheduler {
         self.submit_kept(kept, prepared, deadline, let_go)
     }
 
+    /// A place in the queue; waits for one until `deadline`.
+    pub fn seat(self: &Arc<Self>, deadline: Instant) -> Result<Seat, Refusal> {
+        match self.room(Some(deadline)) {
+            Ok(state) => {
+                std::mem::forget(Kept::take(self, state));
+                Ok(Seat::new(Arc::clone(self)))
+            }
+            Err(NotAccepted::Refused(refusal)) => Err(refusal),
+            Err(NotAccepted::Failed(_)) => Err(Refusal::Shutdown),
+        }
+    }
+
     /// The same with a place that was reserved: never waits.
     pub fn submit_seated(
         &self,

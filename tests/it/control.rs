@@ -284,13 +284,13 @@ fn callbacks_hear_of_progress_and_end() {
     // Several of each: all are called.
     let (tell, told) = mpsc::channel();
     let (progress, complete) = (tell.clone(), tell.clone());
-    task.on_progress(move |_| drop(progress.send("progress")))
+    task.on_progress(move |_| assert!(progress.send("progress").is_ok()))
         .expect("the second");
-    task.on_complete(move |_| drop(complete.send("complete")))
+    task.on_complete(move |_| assert!(complete.send("complete").is_ok()))
         .expect("the second");
     for _ in 0..2 {
         let error = tell.clone();
-        task.on_error(move |_| drop(error.send("error")))
+        task.on_error(move |_| assert!(error.send("error").is_ok()))
             .expect("each");
     }
     drop(tell);

@@ -4,6 +4,7 @@ pinfold::test_setup!();
 
 mod after;
 mod api;
+mod asynchronous;
 mod bad_input;
 mod callbacks;
 mod children;
