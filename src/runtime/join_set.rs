@@ -262,6 +262,7 @@ impl<R: DeserializeOwned> JoinSet<R> {
     /// # Ok(())
     /// # }
     /// ```
+    #[expect(clippy::type_complexity, reason = "each part says what it is")]
     pub fn join_next_timeout(
         &mut self,
         timeout: Duration,
