@@ -125,7 +125,7 @@ macro_rules! flow_methods {
         pub fn next_timeout(
             &mut self,
             timeout: std::time::Duration,
-        ) -> Result<Option<<Self as Iterator>::Item>, crate::TimedOut> {
+        ) -> Result<Option<<Self as Iterator>::Item>, crate::runtime::TimedOut> {
             $crate::runtime::flow::Flow::next_until(
                 self,
                 $crate::runtime::flow::deadline_in(timeout),
@@ -134,8 +134,8 @@ macro_rules! flow_methods {
 
         /// The same outcomes with a time for all of them, from now on: see
         /// [`Timeout`](crate::Timeout).
-        pub fn timeout(self, timeout: std::time::Duration) -> crate::Timeout<Self> {
-            crate::Timeout::new(self, timeout)
+        pub fn timeout(self, timeout: std::time::Duration) -> crate::runtime::Timeout<Self> {
+            crate::runtime::Timeout::new(self, timeout)
         }
 
         /// Cancels what has not ended, and pulls no more items: what nobody has begun never

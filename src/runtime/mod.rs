@@ -37,6 +37,7 @@ mod stats;
 mod stored;
 mod stream;
 mod task;
+mod try_spawn;
 mod unordered;
 mod wait;
 

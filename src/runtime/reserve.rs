@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TrySpawnError};
-use crate::scheduler::{InLine, NotAccepted, Scheduler, Seat};
+use crate::scheduler::{InLine, Scheduler, Seat};
 
 use super::core::Core;
-use super::task::{drop_with, handle};
+use super::task::YEAR;
 use super::{Handle, Runtime, Task};
 
 /// A place in the queue of a runtime, reserved for one task; made by [`Runtime::reserve`].
@@ -183,7 +183,7 @@ impl Runtime {
     pub fn reserve_timeout(&self, timeout: Duration) -> Result<Permit, Refusal> {
         let now = Instant::now();
         // Beyond what the clock can say: a year, which is as good.
-        let deadline = now.checked_add(timeout).unwrap_or(now + super::task::YEAR);
+        let deadline = now.checked_add(timeout).unwrap_or(now + YEAR);
         self.reserve_by(&self.core.sound(), deadline)
     }
 
@@ -248,36 +248,6 @@ impl Permit {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let Some(scheduler) = self.seat.scheduler().map(Arc::clone) else {
-            let refusal = Refusal::Shutdown;
-            return Err(TrySpawnError { refusal, args });
-        };
-        let mut job = task.job();
-        if let Err(error) = task.encode(&args, &mut job) {
-            drop_with(args, &error);
-            let failed = Err(NotAccepted::Failed(error));
-            return Ok(handle(scheduler, failed, task.name));
-        }
-        let now = Some(Instant::now());
-        let mut args = Some(args);
-        let admitted = match &task.settings {
-            Some(_) => task.admit(&scheduler, &mut job, now),
-            None => Ok(()),
-        };
-        let seat = self.seat;
-        let submitted =
-            admitted.and_then(|()| scheduler.submit_seated(seat, &mut job, || drop(args.take())));
-        // What is not on its way is the arguments' again.
-        drop(job);
-        if submitted.is_err() && task.has_limits() {
-            scheduler.has_given_back();
-        }
-        match (submitted, args) {
-            (Err(NotAccepted::Refused(refusal)), Some(args)) => {
-                scheduler.count_refusal();
-                Err(TrySpawnError { refusal, args })
-            }
-            (submitted, _) => Ok(handle(scheduler, submitted, task.name)),
-        }
+        task.spawn_seated(self.seat, args)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Refusal, TaskError, TrySpawnError};
+use crate::error::{Refusal, TaskError};
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Settings, Ticket};
 use crate::task::{FunctionId, Payload, drop_refused, encode as encode_value, entry_of, untold};
@@ -244,90 +244,6 @@ where
             }
             // Meanwhile the fold was found damaged: once more, with its successor.
             job.buffers.clear();
-        }
-    }
-
-    /// Submits it if it can be accepted now: see
-    /// [`Runtime::try_spawn`](crate::Runtime::try_spawn).
-    ///
-    /// # Errors
-    /// [`TrySpawnError`] with the reason and the arguments.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// assert_eq!(rt.task(|n: u32| n + 1).try_spawn(1)?.join()?, 2);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn try_spawn(&self, args: A) -> Result<Handle<R>, TrySpawnError<A>> {
-        let scheduler = self.core.present();
-        if let Err(refusal) = scheduler.try_reserve() {
-            scheduler.count_refusal();
-            return Err(TrySpawnError { refusal, args });
-        }
-        self.spawn_by(scheduler, args, Instant::now())
-    }
-
-    /// Submits it if it can be accepted within `timeout`; waits for room in the queue,
-    /// for memory for long arguments, and for its [limits](Task::limited).
-    ///
-    /// # Errors
-    /// [`TrySpawnError`] with the reason and the arguments.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// use std::time::Duration;
-    /// let task = rt.task(|n: u32| n + 1);
-    /// assert_eq!(task.spawn_timeout(1, Duration::from_secs(1))?.join()?, 2);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn spawn_timeout(&self, args: A, timeout: Duration) -> Result<Handle<R>, TrySpawnError<A>> {
-        let now = Instant::now();
-        // Beyond what the clock can say: a year, which is as good.
-        let deadline = now.checked_add(timeout).unwrap_or(now + YEAR);
-        self.spawn_by(self.core.sound(), args, deadline)
-    }
-
-    fn spawn_by(
-        &self,
-        scheduler: Arc<Scheduler>,
-        args: A,
-        deadline: Instant,
-    ) -> Result<Handle<R>, TrySpawnError<A>> {
-        let mut job = self.job();
-        if let Err(error) = self.encode(&args, &mut job) {
-            drop_with(args, &error);
-            let refused = self.refuse(&scheduler, NotAccepted::Failed(error));
-            return Ok(Handle::failed(scheduler, self.name, refused));
-        }
-        let mut args = Some(args);
-        let admitted = match &self.settings {
-            Some(_) => self.admit(&scheduler, &mut job, Some(deadline)),
-            None => Ok(()),
-        };
-        let submitted = admitted.and_then(|()| {
-            scheduler.submit_keeping(&mut job, Some(deadline), || drop(args.take()))
-        });
-        // What is not on its way is the arguments' again.
-        drop(job);
-        if submitted.is_err() && self.has_limits() {
-            scheduler.has_given_back();
-        }
-        match (submitted, args) {
-            (Err(NotAccepted::Refused(refusal)), Some(args)) => {
-                scheduler.count_refusal();
-                Err(TrySpawnError { refusal, args })
-            }
-            (Ok(ticket), _) => Ok(Handle::new(scheduler, ticket)),
-            (Err(refused), _) => {
-                let error = self.refuse(&scheduler, refused);
-                Ok(Handle::failed(scheduler, self.name, error))
-            }
         }
     }
 
