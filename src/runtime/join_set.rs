@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::scheduler::Reach;
+use crate::task::NoCapture;
 
 use super::flow::{TimedOut, deadline_in};
 use super::members::Members;
@@ -197,7 +198,7 @@ impl<R: Serialize + DeserializeOwned> JoinSet<R> {
     /// ```
     pub fn spawn<F, A>(&mut self, rt: &Runtime, f: F, args: A) -> usize
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
     {
         self.insert(rt.spawn(f, args))
@@ -218,7 +219,7 @@ impl<R: Serialize + DeserializeOwned> JoinSet<R> {
     /// ```
     pub fn spawn_task<F, A>(&mut self, task: &Task<'_, F, A, R>, args: A) -> usize
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
     {
         self.insert(task.spawn(args))

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TrySpawnError};
 use crate::scheduler::{InLine, Scheduler, Seat};
+use crate::task::NoCapture;
 
 use super::core::Core;
 use super::task::YEAR;
@@ -215,7 +216,7 @@ impl Permit {
     /// ```
     pub fn spawn<F, A, R>(self, f: F, args: A) -> Result<Handle<R>, TrySpawnError<A>>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
@@ -244,7 +245,7 @@ impl Permit {
         args: A,
     ) -> Result<Handle<R>, TrySpawnError<A>>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {

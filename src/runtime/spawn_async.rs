@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Refusal;
 use crate::pool::Transfer;
 use crate::scheduler::{InLine, Job, NotAccepted, Prepared, Scheduler};
+use crate::task::NoCapture;
 
 use super::memo::{Call, Known};
 use super::task::{Encoded, drop_with, handle, spawn_quickly};
@@ -125,7 +126,7 @@ impl Runtime {
     /// As [`Runtime::spawn`], without blocking the thread: see [`Task::spawn_async`].
     pub fn spawn_async<F, A, R>(&self, f: F, args: A) -> SpawnAsync<'_, F, A, R>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::scheduler::Reach;
+use crate::task::NoCapture;
 
 use super::members::Members;
 use super::{Runtime, SpawnAsync, Task};
@@ -274,7 +275,7 @@ impl Runtime {
     /// As [`Runtime::map`] for asynchronous code: see [`Task::map_stream`].
     pub fn map_stream<F, A, R, I>(&self, f: F, items: I) -> MapStream<'_, I::IntoIter, F, A, R>
     where
-        F: Fn(A) -> R + Copy + Send + 'static,
+        F: Fn(A) -> R + NoCapture,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
