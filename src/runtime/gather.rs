@@ -69,7 +69,9 @@ fn take_all<R: DeserializeOwned>(handles: &mut [Handle<R>]) -> Vec<Result<R, Tas
 
 /// The outcome of one that has ended.
 fn take<R: DeserializeOwned>(handle: &mut Handle<R>) -> Result<R, TaskError> {
-    handle.try_join().unwrap_or(Err(TaskError::AlreadyJoined))
+    handle
+        .try_join()
+        .unwrap_or(Err(TaskError::already_joined()))
 }
 
 /// Waits for the first task that ends with a value: which handle it was, and the

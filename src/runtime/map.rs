@@ -218,8 +218,8 @@ where
                 Some(self.of_item(decode(outcome)))
             }
             None => {
-                let failed = self.failed.take()?;
-                Some(self.of_item(Err(failed)))
+                let failed = self.failed.take();
+                failed.map(|failed| self.of_item(Err(failed)))
             }
         })
     }

@@ -25,7 +25,7 @@ use crate::scheduler::{InLine, Job, NotAccepted, Prepared, Scheduler};
 use crate::task::NoCapture;
 
 use super::memo::{Call, Known};
-use super::task::{Encoded, drop_with, handle, spawn_quickly};
+use super::task::{Encoded, drop_with, spawn_quickly};
 use super::{Handle, Runtime, Task};
 
 /// Submits a task as soon as there is room, without blocking the thread; made by
@@ -222,13 +222,14 @@ where
                 return None;
             }
             // Loans were among them, of the fold that is damaged.
-            let ticket = scheduler.stillborn(name);
+            let ticket = scheduler.stillborn(name, self.task.label());
             return Some(Handle::new(Arc::clone(scheduler), ticket));
         }
         if let (NotAccepted::Failed(error), Some(args)) = (&why, self.args.take()) {
             drop_with(args, error);
         }
-        Some(handle(Arc::clone(scheduler), Err(why), name))
+        let error = self.task.refuse(scheduler, why);
+        Some(Handle::failed(Arc::clone(scheduler), name, error))
     }
 
     /// The next step. `Ready(None)`: there is another.

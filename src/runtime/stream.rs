@@ -66,7 +66,8 @@ where
             Poll::Ready(None) if self.spawning.is_some() => Poll::Pending,
             Poll::Ready(Some((number, outcome))) => {
                 // One error says so, and no more items are pulled.
-                let is_closed = matches!(outcome, Err(TaskError::Shutdown | TaskError::Forked));
+                let is_closed =
+                    matches!(outcome, Err(TaskError::Shutdown { .. } | TaskError::Forked));
                 self.exhausted |= is_closed;
                 Poll::Ready(Some((number, outcome)))
             }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Refusal, TrySpawnError};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Seat, Ticket};
 
-use super::task::{YEAR, drop_with, handle};
+use super::task::{YEAR, drop_with};
 use super::{Handle, Task};
 
 impl<F, A, R> Task<'_, F, A, R>
@@ -95,7 +95,16 @@ where
         deadline: Instant,
         submit: impl FnOnce(&mut Job, &mut dyn FnMut()) -> Result<Ticket, NotAccepted>,
     ) -> Result<Handle<R>, TrySpawnError<A>> {
-        let handle_of = |submitted| handle(Arc::clone(scheduler), submitted, self.name);
+        let handle_of = |submitted: Result<Ticket, NotAccepted>| {
+            let scheduler = Arc::clone(scheduler);
+            match submitted {
+                Ok(ticket) => Handle::new(scheduler, ticket),
+                Err(refused) => {
+                    let error = self.refuse(&scheduler, refused);
+                    Handle::failed(scheduler, self.name, error)
+                }
+            }
+        };
         let mut job = self.job();
         if let Err(error) = self.encode(&args, &mut job) {
             drop_with(args, &error);

@@ -70,7 +70,7 @@ impl Scheduler {
     pub fn cancel_waiting(&self) -> usize {
         let mut state = self.lock();
         self.reap(&mut state);
-        let mut ended = self.fail_pending(&mut state, &TaskError::Cancelled);
+        let mut ended = self.fail_pending(&mut state, &TaskError::cancelled());
         for slot in state.slots() {
             ended += usize::from(self.cancel_slot(&mut state, slot, Reach::Waiting));
         }

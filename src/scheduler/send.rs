@@ -173,7 +173,8 @@ impl Scheduler {
             }
             Some(Refusal::Rebuilding) => {
                 drop(state);
-                Ok(self.stillborn(prepared.name, job.label()))
+                let label = prepared.extra.as_ref().and_then(|e| e.label.as_deref());
+                Ok(self.stillborn(prepared.name, label))
             }
             Some(refusal) => {
                 drop(state);

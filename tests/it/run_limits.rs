@@ -255,7 +255,11 @@ fn a_task_sees_its_run_limit() {
         let child = pinfold::spawn(|()| pinfold::context().time_left(), ());
         let handle = pinfold::context().handle();
         let elsewhere = std::thread::spawn(move || handle.time_left()).join();
-        let seen = [own, child.join().expect("a value"), elsewhere.expect("a value")];
+        let seen = [
+            own,
+            child.join().expect("a value"),
+            elsewhere.expect("a value"),
+        ];
         seen.map(|left| left.expect("a limit"))
     }
     let rt = runtime(1);
