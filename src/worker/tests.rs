@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::family::Family;
 use super::nest::Nest;
 use super::runner::{Runner, Scratch};
 use super::stack::Stack;
@@ -11,7 +12,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Generation, Hint, ProcessId, SlotIndex, Word};
 use crate::ring::steal::Taker;
 use crate::shm::Segment;
-use crate::task::{Functions, TaskState};
+use crate::task::{Functions, Outcome, TaskState};
 
 /// For two executors.
 pub(super) fn fold_of_two() -> Fold {
@@ -177,4 +178,60 @@ fn a_task_is_part_of_its_own_root_again_after_it_has_helped() {
     assert_eq!(pair.other.root(), before);
     assert_eq!(pair.other.record().doing.top.load(Ordering::Relaxed), 0);
     assert_eq!(pair.join(child), Ok(2));
+}
+
+/// A scope ends whatever a wild worker writes over its children's words, and tells of these
+/// alone; what others have run, what was joined, dropped or cancelled is as it was.
+#[test]
+fn spoilt_words_end_no_other_child_of_a_scope() {
+    let pair = pair();
+    let family = Family::new(false);
+    let children: Vec<_> = (0..8).map(|n| pair.spawn(n)).collect();
+    (children.iter()).for_each(|child| pair.nest.watch(&family, *child));
+    pair.is_stolen(children[1]);
+    // Nobody can claim this; that is of another generation.
+    let generation = |at: usize| children[at].generation.raw();
+    pair.spoil(children[2], TaskState::Queued, 9, generation(2));
+    pair.spoil(children[3], TaskState::Queued, 0, generation(3) + 1);
+    pair.nest.forsake(children[4]);
+    assert_eq!(pair.join(children[5]), Ok(10));
+    pair.nest.cancel(&children[6..7]);
+    assert!(!pair.nest.is_open(children[6]) && pair.nest.is_open(children[7]));
+    pair.nest.finish(&family);
+    let errors = family.take_errors();
+    let mut spoilt: Vec<usize> = errors.iter().map(|(number, _)| *number).collect();
+    spoilt.sort_unstable();
+    assert_eq!(spoilt, [2, 3], "{errors:?}");
+    for (at, expected) in [(0, 0), (1, 2), (7, 14)] {
+        assert_eq!(pair.join(children[at]), Ok(expected));
+    }
+    let cancelled = pair.nest.wait(children[6]).expect("it has ended");
+    assert_eq!(cancelled.outcome, Outcome::Cancelled);
+    for spoilt in [children[2], children[3]] {
+        assert!(pair.nest.wait(spoilt).is_err());
+    }
+    assert!(pair.nest.watched.borrow().is_empty() && pair.nest.aside.borrow().is_empty());
+    assert!(pair.is_whole());
+}
+
+/// Who asks whether a scope waits for it finds an end, though its parents are each other's.
+#[test]
+fn notes_that_lead_in_a_circle_are_followed_to_an_end() {
+    let pair = pair();
+    let (a, b) = (pair.spawn(1), pair.spawn(2));
+    let notes = &pair.other.fold.notes;
+    notes[a.slot.at()].set_kin(0, b.pack());
+    notes[b.slot.at()].set_kin(0, a.pack());
+    let below = pair.spawn(3);
+    notes[below.slot.at()].set_kin(0, a.pack());
+    pair.nest.forsake(below);
+    pair.nest.await_kin(a);
+    assert!(pair.nest.is_open(below), "it was not waited for");
+    notes[b.slot.at()].await_kin(b.generation);
+    pair.nest.await_kin(a);
+    assert!(!pair.nest.is_open(below));
+    // Far beyond all slots.
+    notes[a.slot.at()].set_kin(0, u64::MAX);
+    pair.nest.forsake(b);
+    pair.nest.await_kin(a);
 }

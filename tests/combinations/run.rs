@@ -279,6 +279,9 @@ impl World<'_> {
             },
             Way::Scope => {
                 let (seen, errors) = self.rt.scope_collect(|scope| {
+                    if self.number % 2 == 1 {
+                        scope.and_descendants();
+                    }
                     let handle = scope.spawn_task(&task, argument);
                     self.join(handle)
                 });

@@ -142,7 +142,7 @@ pub fn run_after((arg, (number, buffers)): (Arg, (u32, Vec<Shared>))) -> Value {
     run(arg)
 }
 
-/// One whose work is done by a child.
+/// One whose work is done by a child; half of them hold it in a scope.
 pub fn run_nested(arg: Arg) -> Value {
     let number = arg.number;
     let nothing = |_| Out {
@@ -152,7 +152,16 @@ pub fn run_nested(arg: Arg) -> Value {
         shared: Vec::new(),
         loan: None,
     };
-    let child = pinfold::spawn(run, arg);
+    let child = match number % 2 {
+        0 => pinfold::spawn(run, arg),
+        _ => {
+            let (child, _errors) = pinfold::scope_collect(|scope| {
+                scope.and_descendants();
+                scope.spawn(run, arg)
+            });
+            child
+        }
+    };
     child.join().unwrap_or_else(|error| Err(nothing(error)))
 }
 

@@ -8,6 +8,7 @@
 //! `scripts/crash-points` runs all points; `cargo test` every few (the first ones
 //! all), because the whole takes some minutes.
 
+mod families;
 mod graph;
 mod scenario;
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::graph;
+use super::{families, graph};
 use pinfold::{Handle, Loan, Orphans, Priority, Runtime, Shared, Shutdown, TaskError};
 
 /// No run takes as long.
@@ -31,7 +31,7 @@ fn slow(n: u64) -> u64 {
     n
 }
 
-fn text(len: usize) -> String {
+pub fn text(len: usize) -> String {
     "x".repeat(len)
 }
 
@@ -82,7 +82,7 @@ fn both((a, b): (Shared, Shared)) -> (Shared, Shared, usize) {
     (b, a, len)
 }
 
-fn keep(shared: Shared) -> u64 {
+pub fn keep(shared: Shared) -> u64 {
     let more = shared.clone();
     more.iter().map(|byte| u64::from(*byte)).sum()
 }
@@ -232,6 +232,7 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     let made = [50, 3_000, 150_000].map(|len| (len, rt.task(make).at_least_once().spawn(len)));
     let tree = rt.task(fib).at_least_once().spawn(7);
     let spawned = rt.task(spawns).at_least_once().spawn(shared.clone());
+    let families = families::submit(rt, &shared);
     let graph_diary = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
     let graph = graph::submit(rt, graph_diary.path().to_str().expect("text"));
     let panicked = rt.spawn(fail, 3);
@@ -316,6 +317,7 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
     graph(deaths)?;
     check("fork and join", tree.join() == Ok(13))?;
     check("spawned", spawned.join() == Ok(3000))?;
+    families()?;
     let mut buffers = Vec::new();
     for (len, made) in made {
         let made = made.join().map_err(|error| format!("made: {error}"))?;
