@@ -69,7 +69,7 @@ fn holds(shared: Shared) -> Told<()> {
     let child = pinfold::spawn(lens, (text(2000), shared));
     child.cancel();
     match child.join() {
-        Ok(_) | Err(TaskError::Cancelled | TaskError::WorkerDied { .. }) => {}
+        Ok(_) | Err(TaskError::Cancelled { .. } | TaskError::WorkerDied { .. }) => {}
         Err(error) => return Err(told("a child that is cancelled", &error)),
     }
     let ctx = pinfold::context().handle();
