@@ -8,10 +8,12 @@ use crate::task::fault_of_traceparent;
 
 mod failed;
 mod task;
+mod times;
 mod words;
 
 pub use failed::{Attempt, FailedTask};
 pub use task::TaskError;
+pub use times::{EarlierAttempt, TimeLimit};
 
 /// Why a runtime did not start.
 ///

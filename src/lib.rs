@@ -81,8 +81,8 @@ mod worker;
 pub use config::Shutdown;
 #[cfg(not(loom))]
 pub use error::{
-    Attempt, Death, FailedTask, Refusal, ShutdownError, StartError, TaskError, TraceparentError,
-    TrySpawnError,
+    Attempt, Death, EarlierAttempt, FailedTask, Refusal, ShutdownError, StartError, TaskError,
+    TimeLimit, TraceparentError, TrySpawnError,
 };
 #[cfg(not(loom))]
 pub use init::init;

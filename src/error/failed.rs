@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::times::EarlierAttempt;
 use crate::prim::{Death, TaskId};
 
 /// One attempt to run a task, in which the worker ended.
@@ -94,11 +96,19 @@ pub struct FailedTask {
     /// If it was a task of several items ([`Task::chunked`](crate::Task::chunked),
     /// [`Task::reduce`](crate::Task::reduce)): which. Any of them may be the cause.
     pub items: Option<Range<usize>>,
+    /// How long the attempt that the error is about had waited to be begun, since it was
+    /// queued. This and the next is known of tasks with a [run limit](crate::Task::run_limit) or a
+    /// [hard deadline](crate::Task::hard_deadline), and of those that may be tried again.
+    pub waited: Option<Duration>,
+    /// How long it ran; `None` also if it had not begun.
+    pub ran: Option<Duration>,
+    /// The attempts before, the first one first. (Of the last one the error itself tells.)
+    pub attempts: Vec<EarlierAttempt>,
 }
 
 impl FailedTask {
     /// Whether it was told.
-    pub(super) fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         !self.function.is_empty()
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::failed::{Attempt, FailedTask};
+use super::times::TimeLimit;
 use super::words::Why;
 use crate::pool::AllocError;
 use crate::prim::{Death, TaskId};
@@ -81,19 +82,23 @@ pub enum TaskError {
         /// What each attempt died of, the first one first.
         attempts: Vec<Attempt>,
     },
-    /// The task's [hard deadline](crate::Task::hard_deadline) came first; if it was
-    /// running, its worker was killed. Or its [start deadline](crate::Task::start_deadline)
-    /// came before it had begun. One of no time at all has passed when the task is
-    /// submitted: it is never run.
+    /// The task had no more time: it ran for longer than its
+    /// [run limit](crate::Task::run_limit), and its worker was killed; or its
+    /// [hard deadline](crate::Task::hard_deadline) came, counted from its submission, and if it
+    /// was running, its worker was killed; or its [start deadline](crate::Task::start_deadline)
+    /// came before it had begun. [`FailedTask::waited`] and [`FailedTask::ran`] say what it has
+    /// spent its time with. A limit of no time at all has passed when the task is submitted: it
+    /// is never run.
     DeadlineExceeded {
         /// Which task.
         task: Box<FailedTask>,
-        /// How long after it was queued the deadline was.
+        /// Which limit it was.
+        which: TimeLimit,
+        /// How long it was: for an attempt to run; of a deadline, since the task was submitted.
         limit: Duration,
-        /// Whether an attempt had begun; its worker was killed then, if it still ran.
+        /// Whether an attempt had begun; its worker was killed then, if it still ran. A deadline
+        /// may also have come between two attempts: those are in [`FailedTask::attempts`].
         begun: bool,
-        /// If it came between two attempts: how the last one had ended.
-        last: Option<String>,
     },
     /// The arguments could not be encoded for, or decoded in, the worker.
     Arguments {
@@ -244,6 +249,16 @@ impl TaskError {
     /// The same, to be filled in.
     pub(crate) fn task_mut(&mut self) -> Option<&mut FailedTask> {
         task_of!(self)
+    }
+
+    /// The time of a task is over, which has begun or not.
+    pub(crate) fn late(which: TimeLimit, limit: Duration, begun: bool) -> Self {
+        TaskError::DeadlineExceeded {
+            task: Box::default(),
+            which,
+            limit,
+            begun,
+        }
     }
 
     /// Says that it is about this task, as far as that has not been said before.

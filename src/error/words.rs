@@ -2,17 +2,54 @@
 //! happened to it.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::FORKED;
-use super::failed::write_end;
+use super::failed::{FailedTask, write_end};
 use super::task::TaskError;
+use super::times::TimeLimit;
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(task) = self.task() {
             write!(f, "{task}: ")?;
         }
-        self.why().fmt(f)
+        self.why().fmt(f)?;
+        let before = match self {
+            TaskError::Poison { .. } => &[], // it tells them itself
+            error => error.task().map_or(&[][..], |task| &task.attempts),
+        };
+        for (number, attempt) in before.iter().enumerate() {
+            write!(f, "; attempt {}: {attempt}", number + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// Which limit has passed, and what the task did meanwhile.
+fn write_late(
+    f: &mut fmt::Formatter<'_>,
+    task: &FailedTask,
+    (which, limit): (TimeLimit, Duration),
+    begun: bool,
+) -> fmt::Result {
+    match which {
+        TimeLimit::Run => write!(f, "its {which} of {limit:?} has passed: ")?,
+        TimeLimit::Hard | TimeLimit::Start => {
+            write!(f, "its {which}, {limit:?} after it was submitted, came ")?;
+        }
+    }
+    match (which, task.ran) {
+        (TimeLimit::Run, Some(ran)) => write!(f, "it ran for {ran:.1?}")?,
+        (TimeLimit::Run, None) => f.write_str("it ran for longer")?,
+        (_, Some(ran)) => write!(f, "when it had run for {ran:.1?}")?,
+        (_, None) if !task.attempts.is_empty() => f.write_str("between two attempts")?,
+        (_, None) if begun => f.write_str("after it had begun")?,
+        (_, None) => f.write_str("before it had begun")?,
+    }
+    match task.waited {
+        Some(waited) if task.ran.is_some() => write!(f, ", and had waited for {waited:.1?}"),
+        _ => Ok(()),
     }
 }
 
@@ -43,21 +80,16 @@ impl fmt::Display for Why<'_> {
                 }
                 Ok(())
             }
-            TaskError::DeadlineExceeded { limit, .. } if limit.is_zero() => f.write_str(
-                "its deadline of 0ns had passed when it was submitted: give it some time",
+            TaskError::DeadlineExceeded { which, limit, .. } if limit.is_zero() => write!(
+                f,
+                "its {which} of 0ns had passed when it was submitted: give it some time"
             ),
             TaskError::DeadlineExceeded {
+                task,
+                which,
                 limit,
-                last: Some(last),
-                ..
-            } => write!(
-                f,
-                "its deadline of {limit:?} came between two attempts; the last one: {last}"
-            ),
-            TaskError::DeadlineExceeded { limit, begun, .. } => {
-                let when = if *begun { "after" } else { "before" };
-                write!(f, "its deadline of {limit:?} came {when} it had begun")
-            }
+                begun,
+            } => write_late(f, task, (*which, *limit), *begun),
             TaskError::Arguments { message, .. } => write!(f, "its arguments: {message}"),
             TaskError::Result { message, .. } => write!(f, "its result: {message}"),
             TaskError::ArgumentsTooLarge {

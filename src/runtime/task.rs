@@ -344,13 +344,8 @@ where
 
     /// What it ends with if its time has passed before it is submitted.
     pub(super) fn is_late(&self) -> Option<TaskError> {
-        let limit = self.settings.as_ref()?.has_passed()?;
-        Some(TaskError::DeadlineExceeded {
-            task: Box::default(),
-            limit,
-            begun: false,
-            last: None,
-        })
+        let (which, limit) = self.settings.as_ref()?.has_passed()?;
+        Some(TaskError::late(which, limit, false))
     }
 
     /// What a task with settings must pass; waits for its shares of limits.

@@ -320,6 +320,11 @@ impl Scheduler {
         slot: u32,
         mut outcome: Outcome,
     ) -> Outcome {
+        if let Err(error) = &mut outcome
+            && error.task().is_some_and(|task| !task.is_known())
+        {
+            self.tell_attempts(state, slot, error);
+        }
         let inflight = &state.inflight[slot as usize];
         let label = inflight.extra.as_ref().and_then(|e| e.label.as_ref());
         let id = TaskId::of(Hint {

@@ -20,7 +20,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::TaskError;
+use crate::error::{TaskError, TimeLimit};
 use crate::prim::{Generation, Hint, Overdue, SlotIndex};
 use crate::task::TaskState;
 
@@ -99,15 +99,9 @@ impl Scheduler {
             let extra = state.inflight[slot as usize].extra.as_ref();
             let deadline = extra.and_then(|extra| extra.deadline);
             let begun = extra.is_some_and(|extra| extra.has_kin || !extra.tried.is_empty());
-            let last = extra.and_then(|extra| extra.last_end());
             let error = match deadline {
                 _ if self.was_cancelled(state, slot) => TaskError::cancelled(),
-                Some(Deadline { limit, .. }) => TaskError::DeadlineExceeded {
-                    task: Box::default(),
-                    limit,
-                    begun,
-                    last,
-                },
+                Some(Deadline { limit, .. }) => TaskError::late(TimeLimit::Hard, limit, begun),
                 None => return None,
             };
             self.end_early(state, slot, error);
@@ -164,12 +158,7 @@ impl Scheduler {
         };
         // One that has begun and waits for another attempt has begun in time.
         if self.fold.slots[slot as usize].cancel(inflight.generation) {
-            let error = TaskError::DeadlineExceeded {
-                task: Box::default(),
-                limit,
-                begun: false,
-                last: None,
-            };
+            let error = TaskError::late(TimeLimit::Start, limit, false);
             self.end_early(state, slot, error);
         }
     }

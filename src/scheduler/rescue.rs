@@ -16,7 +16,7 @@
 
 use std::time::Instant;
 
-use crate::error::{Attempt, Death, TaskError};
+use crate::error::{Attempt, Death, TaskError, TimeLimit};
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
 use crate::task::{Orphans, TaskState};
@@ -233,7 +233,7 @@ impl Scheduler {
         last_words: Option<String>,
         is_innocent: bool,
     ) {
-        let ran = self.spent(state, index).ran;
+        let spent = self.spent(state, index);
         Self::attempt_is_over(state, index);
         let inflight = &mut state.inflight[index as usize];
         let generation = inflight.generation;
@@ -244,23 +244,13 @@ impl Scheduler {
             return;
         }
         if let Some(deadline) = extra.deadline.as_ref().filter(|d| d.has_come) {
-            let error = TaskError::DeadlineExceeded {
-                task: Box::default(),
-                limit: deadline.limit,
-                begun: true,
-                last: None,
-            };
+            let error = TaskError::late(TimeLimit::Hard, deadline.limit, true);
             self.end_early(state, index, error);
             return;
         }
         if extra.is_over_limit() {
             let limit = extra.timing.and_then(|timing| timing.limit);
-            let error = TaskError::DeadlineExceeded {
-                task: Box::default(),
-                limit: limit.unwrap_or_default(),
-                begun: true,
-                last: None,
-            };
+            let error = TaskError::late(TimeLimit::Run, limit.unwrap_or_default(), true);
             self.conclude(state, index, End::Late, Err(Box::new(error)));
             return;
         }
@@ -269,7 +259,8 @@ impl Scheduler {
             return;
         }
         let attempt = Attempt::new(Death::Unknown, last_words);
-        extra.tried.push(Tried::died(attempt, ran));
+        extra.tried.push(Tried::died(attempt, spent));
+        extra.attempt_is_told();
         let deaths = extra.deaths().count();
         let next = extra
             .again

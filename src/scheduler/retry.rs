@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder};
 
-use crate::error::{Attempt, Death, TaskError};
+use crate::error::{Attempt, Death, EarlierAttempt, TaskError};
 use crate::prim::{Hint, SlotIndex};
 use crate::task::Outcome as Ran;
 
 use super::Scheduler;
 use super::news::News;
+use super::run_limits::Spent;
 use super::state::State;
 use super::timers::Due;
 use super::value::{Outcome, error_of};
@@ -203,9 +204,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Tried {
     how: How,
-    /// How long it ran, if that is known.
-    #[expect(dead_code, reason = "errors are to tell it")]
-    ran: Option<Duration>,
+    spent: Spent,
 }
 
 #[derive(Debug)]
@@ -216,9 +215,9 @@ enum How {
 
 impl Tried {
     /// With its worker.
-    pub fn died(attempt: Attempt, ran: Option<Duration>) -> Self {
+    pub fn died(attempt: Attempt, spent: Spent) -> Self {
         let how = How::Died(attempt);
-        Tried { how, ran }
+        Tried { how, spent }
     }
 
     /// How its worker has ended, if it ended with that.
@@ -236,13 +235,14 @@ impl Tried {
         }
     }
 
-    /// How it has ended. How its worker has may not have been told yet.
-    pub fn words(&self) -> Option<String> {
-        match &self.how {
-            How::Died(attempt) if attempt.death == Death::Unknown => None,
-            How::Died(attempt) => Some(format!("its worker {attempt}")),
-            How::Failed(words) => Some(words.clone()),
-        }
+    /// For errors: how it has ended. How its worker has may not have been told yet.
+    fn tell(&self) -> EarlierAttempt {
+        let words = match &self.how {
+            How::Died(attempt) if attempt.death == Death::Unknown => "its worker was lost".into(),
+            How::Died(attempt) => format!("its worker {attempt}"),
+            How::Failed(words) => words.clone(),
+        };
+        EarlierAttempt::new(words, self.spent.ran)
     }
 }
 
@@ -253,6 +253,24 @@ impl Scheduler {
         let outcome = self.with_its_task(state, slot, outcome);
         if let Some(outcome) = self.retry(state, slot, end, outcome) {
             self.end_as(state, slot, end, outcome);
+        }
+    }
+
+    /// An error of the task in `slot` is to say what its time was spent with, and how the
+    /// attempts before have ended.
+    pub(super) fn tell_attempts(&self, state: &mut State, slot: u32, error: &mut TaskError) {
+        let mut spent = self.spent(state, slot);
+        let extra = state.inflight[slot as usize].extra.as_ref();
+        let mut before = extra.map_or(&[][..], |extra| &extra.tried);
+        // Of the attempt that has died last the error itself tells.
+        if let TaskError::WorkerDied { .. } | TaskError::Poison { .. } = error
+            && let Some((last, others)) = before.split_last()
+        {
+            (spent, before) = (last.spent, others);
+        }
+        if let Some(task) = error.task_mut() {
+            (task.waited, task.ran) = (spent.waited, spent.ran);
+            task.attempts = before.iter().map(Tried::tell).collect();
         }
     }
 
@@ -314,7 +332,7 @@ impl Scheduler {
 
     /// The task in `slot` has failed: has it tried again, after a while.
     fn put_off(&self, state: &mut State, slot: u32, end: End, outcome: &Outcome) {
-        let ran = self.spent(state, slot).ran;
+        let spent = self.spent(state, slot);
         Self::attempt_is_over(state, slot);
         let inflight = &mut state.inflight[slot as usize];
         let root = Hint {
@@ -330,7 +348,8 @@ impl Scheduler {
                 Ok(value) => value.words(),
                 Err(error) => error.why().to_string(),
             });
-            extra.tried.push(Tried { how, ran });
+            extra.tried.push(Tried { how, spent });
+            extra.attempt_is_told();
         }
         let is_over_limit = extra.is_over_limit();
         let Some(retries) = extra.retries.as_mut() else {

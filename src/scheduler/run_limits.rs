@@ -39,9 +39,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// When a timed task waits and runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// When it was queued first.
-    submitted: Option<Instant>,
-    /// When its present attempt was.
+    /// When its present attempt was queued.
     queued: Instant,
     /// When that has begun, once the host has looked.
     began: Option<Instant>,
@@ -53,12 +51,14 @@ pub struct Timing {
     pub grace_ends: Option<Instant>,
     /// Whether it is among those that are looked at.
     is_watched: bool,
+    /// Its attempt has ended, and is among what was tried: there is no present one.
+    pub is_told: bool,
 }
 
-/// How long a task has waited, and how long its present attempt has run, if it has begun.
+/// How long an attempt has waited, and how long it has run, if it has begun; as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    pub waited: Duration,
+    pub waited: Option<Duration>,
     pub ran: Option<Duration>,
 }
 
@@ -66,13 +66,13 @@ impl Timing {
     /// Of a task that was not queued yet.
     pub fn new(limit: Option<Duration>) -> Self {
         Timing {
-            submitted: None,
             queued: Instant::now(),
             began: None,
             limit,
             is_over: false,
             grace_ends: None,
             is_watched: false,
+            is_told: false,
         }
     }
 }
@@ -151,8 +151,7 @@ impl Scheduler {
         if timing.is_over {
             note.forget_cancel(generation);
         }
-        timing.submitted.get_or_insert(now);
-        timing.queued = now;
+        (timing.queued, timing.is_told) = (now, false);
         (timing.began, timing.grace_ends, timing.is_over) = (None, None, false);
         let limit = timing.limit;
         let limit_ns = limit.map_or(u64::MAX, |l| l.as_nanos().try_into().unwrap_or(u64::MAX));
@@ -179,26 +178,26 @@ impl Scheduler {
         }
     }
 
-    /// How long the task in `slot` has waited and run, as far as is known.
+    /// How long the present attempt of the task in `slot` has waited and run.
     pub(super) fn spent(&self, state: &mut State, slot: u32) -> Spent {
         let now = Instant::now();
         let extra = state.inflight[slot as usize].extra.as_mut();
-        let Some(timing) = extra.and_then(|extra| extra.timing.as_mut()) else {
+        let timing = extra.and_then(|extra| extra.timing.as_mut());
+        let Some(timing) = timing.filter(|timing| !timing.is_told) else {
             return Spent::default();
         };
-        let submitted = timing.submitted.unwrap_or(timing.queued);
         let stamps = self.fold.measures[slot as usize].stamps();
         let stamp = |ns: u64| instant_of(ns, now).unwrap_or(now);
         let seen = timing.began;
         let told = || stamps.began.map(|ns| stamp(ns).max(timing.queued));
         let Some(began) = seen.or_else(told) else {
-            let waited = now.saturating_duration_since(submitted);
+            let waited = Some(now.saturating_duration_since(timing.queued));
             return Spent { waited, ran: None };
         };
         timing.began = Some(began);
         let ended = stamps.ended.map_or(now, |ns| stamp(ns).max(began));
         Spent {
-            waited: began.saturating_duration_since(submitted),
+            waited: Some(began.saturating_duration_since(timing.queued)),
             ran: Some(ended.saturating_duration_since(began)),
         }
     }

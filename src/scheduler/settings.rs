@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::TimeLimit;
 use crate::prim::Priority;
 use crate::task::Label;
 
@@ -85,10 +86,17 @@ impl Settings {
         self.run_limit.is_some() || self.deadline.is_some() || self.is_repeated()
     }
 
-    /// A deadline that has passed before the task is submitted.
-    pub fn has_passed(&self) -> Option<Duration> {
-        let limits = [self.deadline, self.start_limit, self.run_limit];
-        limits.into_iter().flatten().find(Duration::is_zero)
+    /// A limit that has passed before the task is submitted.
+    pub fn has_passed(&self) -> Option<(TimeLimit, Duration)> {
+        let limits = [
+            (TimeLimit::Run, self.run_limit),
+            (TimeLimit::Hard, self.deadline),
+            (TimeLimit::Start, self.start_limit),
+        ];
+        let mut known = limits
+            .iter()
+            .filter_map(|(which, limit)| Some((*which, (*limit)?)));
+        known.find(|(_, limit)| limit.is_zero())
     }
 
     /// What it needs to be tried again if it fails by itself.

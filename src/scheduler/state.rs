@@ -128,14 +128,16 @@ pub struct Extra {
 }
 
 impl Extra {
-    /// How the last attempt has ended that has, in words.
-    pub fn last_end(&self) -> Option<String> {
-        self.tried.last().and_then(Tried::words)
-    }
-
     /// Attempts that have ended with the worker.
     pub fn deaths(&self) -> impl Iterator<Item = &Attempt> {
         self.tried.iter().filter_map(Tried::death)
+    }
+
+    /// How its present attempt has ended is among what was tried: there is none any more.
+    pub fn attempt_is_told(&mut self) {
+        if let Some(timing) = &mut self.timing {
+            timing.is_told = true;
+        }
     }
 
     /// Its present attempt has run for longer than it may.

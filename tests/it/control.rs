@@ -205,7 +205,7 @@ fn a_start_deadline_takes_back_what_has_not_begun() {
     assert!(
         matches!(
             late,
-            Err(TaskError::DeadlineExceeded { limit: of, begun: false, last: None, .. })
+            Err(TaskError::DeadlineExceeded { limit: of, begun: false, .. })
                 if of == limit
         ),
         "{late:?}"

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pinfold::{Limit, Memo, Refusal, Retry, Shutdown, TaskError};
+use pinfold::{Limit, Memo, Refusal, Retry, Shutdown, TaskError, TimeLimit};
 
 use crate::api::{endless, runtime};
 use crate::processes::until;
@@ -201,16 +201,25 @@ fn a_task_between_two_attempts_can_be_cancelled() {
         .hard_deadline(limit);
     let late = task.spawn(()).join();
     let Err(TaskError::DeadlineExceeded {
+        task,
+        which: TimeLimit::Hard,
         limit: of,
         begun: true,
-        last,
         ..
-    }) = late
+    }) = &late
     else {
         panic!("{late:?}");
     };
+    let [first] = &task.attempts[..] else {
+        panic!("{task:?}");
+    };
     let told = r#"it returned the error "always""#;
-    assert_eq!((of, last.as_deref()), (limit, Some(told)));
+    assert_eq!((*of, &*first.ended), (limit, told));
+    assert!(first.ran.is_some() && task.ran.is_none(), "{task:?}");
+    let words = late.expect_err("late").to_string();
+    let begins =
+        "its hard deadline, 1s after it was submitted, came between two attempts; attempt 1: ";
+    assert!(words.contains(begins) && words.contains(told), "{words}");
     assert_eq!(rt.audit().orphans, Vec::<String>::new());
 }
 

@@ -196,7 +196,7 @@ fn is_late<R: std::fmt::Debug>(outcome: Result<R, TaskError>, after: Duration) {
     assert!(
         matches!(
             outcome,
-            Err(TaskError::DeadlineExceeded { limit, begun: true, last: None, .. })
+            Err(TaskError::DeadlineExceeded { limit, begun: true, .. })
                 if limit == after
         ),
         "{outcome:?}"

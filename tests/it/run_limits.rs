@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pinfold::{Limit, Memo, Retry, Runtime, TaskError};
+use pinfold::{Limit, Memo, Retry, Runtime, TaskError, TimeLimit};
 
 use crate::api::{endless, runtime};
 use crate::processes::until;
@@ -29,8 +29,14 @@ fn maybe(hangs: bool) -> bool {
 #[track_caller]
 fn is_late<T: std::fmt::Debug>(outcome: Result<T, TaskError>) {
     match outcome {
-        Err(TaskError::DeadlineExceeded { limit, begun, .. }) => {
-            assert_eq!((limit, begun), (LIMIT, true));
+        Err(TaskError::DeadlineExceeded {
+            which,
+            limit,
+            begun,
+            ref task,
+        }) => {
+            assert_eq!((which, limit, begun), (TimeLimit::Run, LIMIT, true));
+            assert!(task.ran.is_some_and(|ran| ran >= limit), "{task:?}");
         }
         other => panic!("{other:?}"),
     }
@@ -352,7 +358,9 @@ fn the_judge_is_asked_of_whatever_ends_an_attempt() {
                 Ok(Err(why)) => format!("error {why}"),
                 Err(TaskError::Panicked { message, .. }) => format!("panic {message}"),
                 Err(TaskError::WorkerDied { death, .. }) => format!("death: {death}"),
-                Err(TaskError::DeadlineExceeded { limit, .. }) => format!("after {limit:?}"),
+                Err(TaskError::DeadlineExceeded { which, limit, .. }) => {
+                    format!("{which} {limit:?}")
+                }
                 Err(other) => panic!("{other}"),
             });
             !matches!(outcome, Ok(Ok(_)))
@@ -363,11 +371,84 @@ fn the_judge_is_asked_of_whatever_ends_an_attempt() {
         "error busy",
         "panic on purpose",
         "death: exited with status 7",
-        "after 150ms",
+        "run limit 150ms",
         "value 5",
     ];
     assert_eq!(*asked.lock().unwrap(), expected);
     assert_eq!(rt.stats().tasks.repeated, 4);
+    is_clean(&rt);
+}
+
+/// An error says which limit it was, how long the task has waited and run, and how the
+/// attempts before have ended.
+#[test]
+fn errors_tell_times_and_attempts() {
+    fn ends(path: String) -> u64 {
+        note(&path);
+        let lines = std::fs::read_to_string(&path)
+            .expect("a diary")
+            .lines()
+            .count();
+        match lines {
+            1 => panic!("on purpose"),
+            2 => {
+                nap(20);
+                std::process::exit(7)
+            }
+            _ => {
+                endless(());
+                0
+            }
+        }
+    }
+    let rt = runtime(1);
+    let ms = Duration::from_millis;
+    let task = rt
+        .task(ends)
+        .run_limit(LIMIT)
+        .retry(Retry::fixed(4, ms(1)))
+        .retry_if(|outcome| outcome.is_err());
+    let (gate, diary) = (rt.spawn(nap, 50), Diary::new());
+    let error = task.spawn(diary.path()).join().expect_err("it hangs");
+    gate.join().expect("a value");
+    let told = error.task().expect("a task");
+    let ended: Vec<&str> = told.attempts.iter().map(|before| &*before.ended).collect();
+    assert_eq!(ended.len(), 3, "{ended:?}");
+    assert!(ended[0].ends_with("on purpose"), "{ended:?}");
+    assert_eq!(ended[1], "its worker exited with status 7");
+    assert!(ended[2].starts_with("its run limit of 150ms has passed: it ran for "));
+    let ran: Vec<_> = told.attempts.iter().map(|before| before.ran).collect();
+    assert!(ran.iter().all(Option::is_some), "{ran:?}");
+    assert!(ran[1] >= Some(ms(20)) && ran[2] >= Some(LIMIT), "{ran:?}");
+    assert!(told.ran >= Some(LIMIT) && told.waited.is_some(), "{told:?}");
+    let words = error.to_string();
+    let all = [
+        ": its run limit of 150ms",
+        "; attempt 1: ",
+        "; attempt 3: its run limit",
+    ];
+    assert!(all.iter().all(|part| words.contains(part)), "{words}");
+
+    // Of a hard deadline: that it counts from the submission, and where the time went.
+    let limit = ms(200);
+    let gate = rt.spawn(nap, 60);
+    let stuck = rt.task(endless).hard_deadline(limit).spawn(());
+    let error = stuck.join().expect_err("it hangs");
+    gate.join().expect("a value");
+    let (task, words) = (error.task().expect("a task"), error.to_string());
+    let spent = (task.waited.expect("waited"), task.ran.expect("ran"));
+    assert!(spent.0 + spent.1 >= limit, "{spent:?}");
+    let begins = ": its hard deadline, 200ms after it was submitted, came when it had run for ";
+    assert!(words.contains(begins), "{words}");
+    let gate = rt.spawn(nap, 300);
+    let behind = rt.task(endless).hard_deadline(ms(20)).spawn(());
+    let error = behind.join().expect_err("it waits");
+    gate.join().expect("a value");
+    let task = error.task().expect("a task");
+    assert!(
+        task.waited >= Some(ms(20)) && task.ran.is_none(),
+        "{task:?}"
+    );
     is_clean(&rt);
 }
 
