@@ -12,7 +12,7 @@ use crate::sys::barrier;
 use crate::task::{Edges, Note, Slot};
 
 use super::measure::Measure;
-use super::plan::{LANES, NEST_RING, NEST_SLOTS, Plan, READY_RING};
+use super::plan::{ERRAND_RING, LANES, NEST_RING, NEST_SLOTS, Plan, READY_RING};
 use super::record::ExecutorRecord;
 
 /// A process's view of the segment.
@@ -95,6 +95,13 @@ impl Fold {
         assert!(executor < self.plan.shape.executors());
         let at = self.plan.nests + executor * self.plan.nest_stride;
         RingView::attach(&self.segment, at, NEST_RING)
+    }
+
+    /// The ring through which `worker` gets what it alone may run.
+    pub fn errands(&self, worker: usize) -> RingView {
+        assert!(worker < self.plan.shape.workers as usize);
+        let at = self.plan.errands + worker * self.plan.errand_stride;
+        RingView::attach(&self.segment, at, ERRAND_RING)
     }
 
     /// The ring in which `executor` shows tasks of which it brought the last input.

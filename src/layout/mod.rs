@@ -22,6 +22,7 @@
 //! | searching, sleeping | each executor its own bit; a waker moves it | submitters |
 //! | executor record | its executor (bell: whoever rings) | host, thieves |
 //! | lane, one per priority but the normal one | tail: host; head: any executor | |
+//! | errands, one per worker | tail: host; head: the worker's executors | |
 //! | inbox | tail: host; head: any executor | |
 //! | completions | tail: its executor; head: host | |
 //! | nest, ready | tail: its executor; head: any executor | |

@@ -24,6 +24,9 @@ pub const NEST_SLOTS: usize = 256;
 /// Words of the ring in which an executor offers them to others.
 pub const NEST_RING: usize = 2 * NEST_SLOTS;
 
+/// Words of the ring of what one worker alone may run. If it is full, the host keeps the hints.
+pub const ERRAND_RING: usize = 256;
+
 /// Slots for tasks that wait for others: so many times as many as for others, ...
 const PENDING_SLOTS: u32 = 4;
 /// ... but not more than this.
@@ -129,6 +132,10 @@ pub struct Plan {
     /// Heads and tails of the lanes: apart from their words, for everybody looks at
     /// them all the time, and they seldom change.
     pub lanes: usize,
+    /// Rings of what one worker alone may run.
+    pub errands: usize,
+    /// Bytes from one of these to the next.
+    pub errand_stride: usize,
     /// Inbox rings.
     pub inboxes: usize,
     /// Completion rings.
@@ -179,6 +186,8 @@ impl Plan {
         let resting = zone(2 * SET_WORDS * 8);
         let executor_records = zone(executors * size_of::<ExecutorRecord>());
         let lanes = zone(LANES * RingView::INDICES_LEN);
+        let errand_stride = RingView::len(ERRAND_RING).next_multiple_of(128);
+        let errands = zone(shape.workers as usize * errand_stride);
         let ring_stride = RingView::len(shape.ring_capacity()).next_multiple_of(128);
         let inboxes = zone(executors * ring_stride);
         let completions = zone(executors * ring_stride);
@@ -200,6 +209,8 @@ impl Plan {
             resting,
             executors: executor_records,
             lanes,
+            errands,
+            errand_stride,
             inboxes,
             completions,
             nests,
@@ -227,6 +238,8 @@ impl Plan {
             self.resting,
             self.executors,
             self.lanes,
+            self.errands,
+            self.errand_stride,
             self.inboxes,
             self.completions,
             self.nests,
@@ -279,6 +292,7 @@ mod tests {
                 (p.resting, 2 * SET_WORDS * 8),
                 (p.executors, n * size_of::<ExecutorRecord>()),
                 (p.lanes, 3 * 256),
+                (p.errands, workers as usize * p.errand_stride),
                 (p.inboxes, n * p.ring_stride),
                 (p.completions, n * p.ring_stride),
                 (p.nests, n * p.nest_stride),

@@ -4,6 +4,7 @@
 mod after;
 #[cfg(feature = "indicatif")]
 mod bar;
+mod broadcast;
 mod builder;
 mod callbacks;
 mod canceller;

@@ -233,6 +233,7 @@ impl Scheduler {
                 || state.ready[executor as usize].backlog() > 0
         });
         has_hints
+            || self.has_errand(&state, worker)
             || state.is_any_lane_full()
             || state.slots().any(|slot| {
                 let inflight = &state.inflight[slot as usize];

@@ -138,6 +138,7 @@ impl Scheduler {
         if self.is_condemned() {
             return;
         }
+        self.place_errands_again(state, None);
         let forgotten = self.forgotten(state);
         if let Some((slot, generation)) = forgotten.iter().find(|s| suspects.contains(s)) {
             let what = format!("the task in slot {slot} {generation:?} is with nobody");
@@ -189,6 +190,7 @@ impl Scheduler {
                     !may_be_shown
                         && !announced.contains(&hint.pack())
                         && !state.homeless.contains(&hint.pack())
+                        && inflight.bound().is_none()
                 }
                 // Whoever brought the last input was to queue it.
                 Some(TaskState::Pending) => state.graph.is_complete(slot),

@@ -25,6 +25,7 @@ mod cancel;
 mod collect;
 mod deadline;
 mod depend;
+mod errand;
 mod following;
 mod graph;
 mod group;

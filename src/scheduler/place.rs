@@ -35,7 +35,12 @@ impl Scheduler {
     pub(super) fn place(&self, state: &mut State, hint: u64) {
         // Tasks that tasks have spawned have no priority.
         let inflight = state.inflight.get(Hint::unpack(hint).slot.at());
-        if let Some(lane) = inflight.and_then(|inflight| inflight.priority().lane()) {
+        let extra = inflight.and_then(|inflight| inflight.extra.as_ref());
+        if let Some(worker) = extra.and_then(|extra| extra.bound) {
+            self.place_errand(state, worker, hint);
+            return;
+        }
+        if let Some(lane) = extra.and_then(|extra| extra.priority.lane()) {
             let lane = &mut state.lanes[lane];
             match lane.ring.stage(hint) {
                 Ok(true) => {
@@ -268,7 +273,10 @@ impl Scheduler {
         // As long as tasks end, those who end them look for more.
         let is_stuck = ended == state.ended_before;
         let is_queued = |slot: u32| {
-            TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
+            // What one worker alone may run nobody else can take.
+            let is_anybodys = state.inflight[slot as usize].bound().is_none();
+            is_anybodys
+                && TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
         };
         if self.fold.crowd.sleeping.any() && state.slots().any(is_queued) {
             if is_stuck {

@@ -103,6 +103,7 @@ impl Scheduler {
         }
 
         self.issue_again(&mut state);
+        self.place_errands_again(&mut state, Some(worker));
         self.rescue_spawned(&mut state, worker, pid);
         for executor in executors.clone() {
             let record = &self.fold.executors[executor as usize];

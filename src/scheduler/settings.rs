@@ -32,6 +32,8 @@ pub struct Settings {
     pub judge: Option<Judge>,
     /// What it needs of which limits.
     pub limits: Needs,
+    /// Which worker alone may run it.
+    pub bound: Option<u32>,
     /// Which level it waits at.
     pub priority: Priority,
     /// Whether it ends only when whatever it has spawned has ended.
@@ -52,6 +54,7 @@ impl Default for Settings {
             retry: None,
             judge: None,
             limits: Needs::default(),
+            bound: None,
             priority: Priority::Normal,
             awaits_kin: false,
             label: None,

@@ -104,6 +104,8 @@ pub struct Extra {
     pub again: Option<Again>,
     /// When it must have ended.
     pub deadline: Option<Deadline>,
+    /// Which worker alone may run it.
+    pub bound: Option<u32>,
     /// Which level it waits at.
     pub priority: Priority,
     /// The attempts that have ended, but for those that died for others.
@@ -281,6 +283,8 @@ pub struct State {
     pub lanes: [Lane; LANES],
     /// Whether any of them is.
     pub are_lanes_touched: bool,
+    /// Per worker: what it alone may run.
+    pub errands: Vec<steal::Producer>,
     /// Where a thread of the host was last seen at work, and how often.
     pub works_on: Option<u32>,
     pub times: u32,
@@ -414,6 +418,9 @@ impl State {
                 is_touched: false,
             }),
             are_lanes_touched: false,
+            errands: (0..executors / fold.plan.shape.threads.max(1) as usize)
+                .map(|worker| steal::Producer::attach(fold.errands(worker)))
+                .collect(),
             works_on: None,
             times: 0,
             completions: (0..executors)

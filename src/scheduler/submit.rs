@@ -476,6 +476,7 @@ impl Scheduler {
             timing: head.is_timed.then(|| Timing::new(settings.run_limit)),
             retries: settings.retries(),
             permits: std::mem::take(&mut job.permits),
+            bound: settings.bound,
             priority: settings.priority,
             ..Extra::default()
         })

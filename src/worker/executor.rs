@@ -37,6 +37,8 @@ pub struct Executor {
     pub(super) inbox: steal::Taker,
     /// The others, in the order in which they are robbed.
     pub(super) victims: Vec<(usize, steal::Taker)>,
+    /// Tasks that this worker alone may run.
+    pub(super) errands: steal::Taker,
     /// Where tasks wait whose priority is not the normal one.
     pub(super) lanes: [steal::Taker; LANES],
     pub(super) turns: Turns,
@@ -121,6 +123,7 @@ impl Executor {
             robbed: None,
             lingered: 0,
             inbox: steal::Taker::attach(fold.inbox(number)),
+            errands: steal::Taker::attach(fold.errands(fold.plan.shape.worker_of(number))),
             victims,
             lanes: std::array::from_fn(|lane| steal::Taker::attach(fold.lane(lane))),
             turns: Turns::default(),

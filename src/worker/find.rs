@@ -21,6 +21,11 @@ impl Executor {
     #[inline]
     pub(super) fn find(&mut self) -> usize {
         (self.robbed, self.lingered) = (None, 0);
+        if self.has_errand() && self.take_errand() {
+            self.level = Priority::Normal;
+            self.leave_search(0);
+            return 1;
+        }
         let mut level = self.turns.first();
         let mut taken = self.take_at(level);
         if taken.0 == 0 {
@@ -223,6 +228,7 @@ impl Executor {
     pub(super) fn glimpse(&self) -> bool {
         self.inbox.backlog() > 0
             || self.is_any_lane_full()
+            || self.has_errand()
             || self.victims.iter().any(|(number, inbox)| {
                 let is_left = || is_left(&self.fold, *number, inbox, self.grain_ns);
                 inbox.backlog() > 0 && !(self.gives_way && is_left())

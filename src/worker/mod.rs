@@ -17,6 +17,7 @@
 mod begin;
 mod child;
 mod context;
+mod errand;
 mod executor;
 mod family;
 mod find;

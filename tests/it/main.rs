@@ -6,6 +6,7 @@ mod after;
 mod api;
 mod asynchronous;
 mod bad_input;
+mod broadcast;
 mod callbacks;
 mod children;
 mod constants;
