@@ -90,7 +90,7 @@ where
     /// }
     /// rt.task(even).try_for_each([2, 4])?;
     /// let error = rt.task(even).try_for_each([2, 3, 4]).unwrap_err();
-    /// assert_eq!(error.to_string(), "the task returned an error: 3 is odd");
+    /// assert!(error.to_string().ends_with("even, item 1: returned an error: 3 is odd"));
     /// # Ok(())
     /// # }
     /// ```
