@@ -28,6 +28,9 @@ use super::{Handle, Runtime, Task};
 /// to end ([`Handle::cancel`]), and not waited for. [`detach_all`](JoinSet::detach_all) lets
 /// it run.
 ///
+/// There is no `join_all` of a set: loop over [`join_next`](JoinSet::join_next), or give the
+/// handles to [`join_all`](crate::join_all) or [`gather`](crate::gather()), which keep their order.
+///
 /// In asynchronous code: [`join_next_async`](JoinSet::join_next_async), or the set as a
 /// [`Stream`]. Any executor will do; none is needed for the rest.
 ///

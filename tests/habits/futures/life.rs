@@ -241,25 +241,16 @@ fn results_after_the_shutdown() -> Habit {
 fn shutdown_cancels_what_is_queued() -> Habit {
     same(
         "`shutdown(cancel_futures=True)` cancels what is queued, and waits for what runs",
-        "`Graceful` without `drain` does, and asks what runs to end, which has `grace` to do so",
+        "`cancel_pending()`, and then `shutdown(Shutdown::Drain)`",
         || {
             let (rt, door) = (of(1).start().unwrap(), Door::new());
             let busy = rt.spawn(wait_at, door.at("busy"));
-            let queued = rt.spawn(double, 4);
             door.wait_for("busy");
-            std::thread::scope(|threads| {
-                let how = Shutdown::Graceful {
-                    drain: ms(0),
-                    grace: LONG,
-                };
-                let waits = threads.spawn({
-                    let rt = &rt;
-                    move || rt.shutdown(how)
-                });
-                assert!(is_cancelled(&queued.join()));
-                door.open();
-                let _ = waits.join().unwrap();
-            });
+            let queued = rt.spawn(double, 4);
+            assert_eq!(rt.cancel_pending(), 1);
+            assert!(is_cancelled(&queued.join()));
+            door.open();
+            assert_eq!(rt.shutdown(Shutdown::Drain), Ok(()));
             assert!(busy.join().is_ok());
         },
     )

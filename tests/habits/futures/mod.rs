@@ -5,6 +5,7 @@ mod fail;
 mod life;
 mod map;
 mod submit;
+mod wait;
 
 use crate::habit::Library;
 
@@ -13,6 +14,7 @@ pub fn libraries() -> Vec<Library> {
         submit::habits(),
         fail::habits(),
         cancel::habits(),
+        wait::habits(),
         map::habits(),
         life::habits(),
     ];

@@ -15,6 +15,7 @@ pub fn library() -> Library {
             scatter,
             gather_of_futures,
             gather_that_skips,
+            as_completed_that_grows,
             the_same_call_twice,
             a_future_nobody_keeps,
             fire_and_forget,
@@ -89,6 +90,25 @@ fn gather_that_skips() -> Habit {
             let rt = two();
             let handles = [1, 0, 2].map(|n| rt.spawn(inverse, n));
             assert_eq!(gather(handles, on_error::Skip), [1000, 500]);
+        },
+    )
+}
+
+fn as_completed_that_grows() -> Habit {
+    same(
+        "`seq = as_completed(futures)`, and then `seq.add(future)` in the loop",
+        "`set.insert(handle)` of a `JoinSet`",
+        || {
+            let rt = two();
+            let mut set: pinfold::JoinSet<u64> = [rt.spawn(double, 1)].into_iter().collect();
+            let mut last = 0;
+            while let Some((_, outcome)) = set.join_next() {
+                last = outcome.unwrap();
+                if last < 30 {
+                    set.insert(rt.spawn(double, last));
+                }
+            }
+            assert_eq!(last, 32);
         },
     )
 }

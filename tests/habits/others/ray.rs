@@ -14,6 +14,7 @@ pub fn library() -> Library {
         habits: habits![
             get_of_a_list,
             get_with_a_timeout,
+            wait_for_some,
             a_reference_as_argument,
             a_reference_that_has_failed,
             a_reference_that_is_read_twice,
@@ -52,6 +53,25 @@ fn get_with_a_timeout() -> Habit {
             assert!(handle.join_timeout(ms(1)).is_none());
             door.open();
             assert!(handle.join().is_ok());
+        },
+    )
+}
+
+fn wait_for_some() -> Habit {
+    same(
+        "`ready, rest = ray.wait(refs, num_returns=n, timeout=t)`",
+        "`as_completed(handles).timeout(t).take(n)`, or `wait(&handles, WaitFor::First, Some(t))` for one",
+        || {
+            let (rt, door) = (two(), Door::new());
+            let slow = rt.spawn(wait_at, door.at("slow"));
+            door.wait_for("slow");
+            let mut handles = vec![slow];
+            handles.extend((0..3).map(|n| rt.spawn(pass, door.at(n))));
+            let mut ended = pinfold::as_completed(handles).timeout(LONG);
+            let ready: Vec<_> = ended.by_ref().take(3).map(|it| it.unwrap().0).collect();
+            assert!(ready.len() == 3 && !ready.contains(&0), "{ready:?}");
+            door.open();
+            assert_eq!(ended.into_inner().next().map(|(task, _)| task), Some(0));
         },
     )
 }

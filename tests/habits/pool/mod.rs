@@ -35,6 +35,8 @@ fn calls() -> Vec<(&'static str, Habit)> {
         imap_takes_the_whole_input,
         imap_unordered_yields_what_ends,
         imap_goes_on_after_what_raises,
+        imap_next_with_a_timeout,
+        imap_that_is_left,
         starmap,
         imap_with_a_chunksize,
         a_worker_that_is_killed,
@@ -213,6 +215,40 @@ fn imap_goes_on_after_what_raises() -> Habit {
             assert!(matches!(map.next(), Some(Err(_))));
             assert_eq!(map.next(), Some(Ok(1000)));
             assert_eq!(map.next(), None);
+        },
+    )
+}
+
+fn imap_next_with_a_timeout() -> Habit {
+    same(
+        "`next(timeout)` of `imap` raises `TimeoutError`, and may be called again",
+        "`next_timeout(t)` is `TimedOut` then",
+        || {
+            let (rt, door) = (two(), Door::new());
+            let mut map = rt.map(wait_at, [door.at(0)]);
+            assert!(map.next_timeout(ms(2)).is_err() && map.next_timeout(ms(2)).is_err());
+            door.open();
+            assert!(matches!(map.next_timeout(LONG), Ok(Some(Ok(_)))));
+        },
+    )
+}
+
+fn imap_that_is_left() -> Habit {
+    differs(
+        "what `imap` has in flight runs on when nobody asks for it any more",
+        "what was not begun is cancelled when the iterator is dropped",
+        (TASK, "Dropping the iterator cancels what nobody has begun."),
+        || {
+            let (rt, door) = (one(), Door::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let mut map = rt.map(pass, [door.at("never")]);
+            assert!(map.next_timeout(ms(2)).is_err());
+            drop(map);
+            door.open();
+            assert!(busy.join().is_ok());
+            assert_eq!(rt.spawn(double, 4).join(), Ok(8));
+            assert!(!door.has_come("never"));
         },
     )
 }

@@ -15,6 +15,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         the_body_of_a_scope_panics,
         in_place_scope,
         what_a_task_of_a_scope_spawns,
+        a_task_that_hangs_in_a_scope,
     ]
 }
 
@@ -168,6 +169,28 @@ fn what_a_task_of_a_scope_spawns() -> Habit {
             assert_eq!(outcome, Ok(()));
             let last = ["10", "11"].map(|name| door.has_come(format!("tree.{name}")));
             assert_eq!(last, [true; 2]);
+        },
+    )
+}
+
+fn a_task_that_hangs_in_a_scope() -> Habit {
+    differs(
+        "a task of the scope that hangs keeps the scope, for ever",
+        "if it has a `run_limit`, or if the scope has a `grace` and is cancelled, its worker is killed",
+        (
+            "src/runtime/scope.rs",
+            "Without this the scope waits for it, which may be for ever",
+        ),
+        || {
+            let rt = two();
+            let mut hangs = None;
+            let outcome = rt.scope(|s| {
+                s.grace(ms(5));
+                hangs = Some(s.spawn(deaf, ()));
+                drop(s.spawn(inverse, 0));
+            });
+            assert_eq!(panic_of(&outcome), "attempt to divide by zero");
+            assert!(is_cancelled(&hangs.unwrap().join()));
         },
     )
 }

@@ -2,11 +2,12 @@
 
 mod handles;
 mod runtime;
+mod sets;
 
 use crate::habit::Library;
 
 pub fn libraries() -> Vec<Library> {
-    let habits = [handles::habits(), runtime::habits()];
+    let habits = [handles::habits(), sets::habits(), runtime::habits()];
     vec![Library {
         short: "tokio",
         title: "tokio: spawn_blocking, JoinHandle, JoinSet",

@@ -45,7 +45,7 @@ fn max_blocking_threads() -> Habit {
 fn spawn_on_a_full_queue() -> Habit {
     differs(
         "`spawn_blocking` never blocks: its queue has no bound",
-        "`spawn` waits for room in a full queue; `try_spawn` and `spawn_timeout` do not, or not for long",
+        "`spawn` blocks while the queue is full; in asynchronous code it is `spawn_async(…).await`, or `try_spawn`",
         (
             RUNTIME,
             "Waits while [`queue_capacity`](Builder::queue_capacity) tasks are in flight",
