@@ -1,12 +1,13 @@
 //! Submitting items as they are pulled, a bounded number.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TaskError};
-use crate::scheduler::{NotAccepted, Outcome, Scheduler, Ticket, Value};
+use crate::scheduler::{Job, NotAccepted, Outcome, Scheduler, Ticket, Value};
 
 use super::Task;
 use super::task::drop_with;
@@ -19,12 +20,18 @@ pub(super) struct Fed {
     pub has_buffers: bool,
 }
 
-/// Submits up to `most` of `items`, or up to the first that cannot be submitted; `each` is
-/// told in their order, under the scheduler's lock.
-pub(super) fn feed<F, A, R>(
-    task: &Task<'_, F, A, R>,
+/// Makes of a task, for an item and its number, one with settings of its own.
+pub(super) type ByItem<'rt, F, A, R> =
+    Arc<dyn Fn(Task<'rt, F, A, R>, usize, &A) -> Task<'rt, F, A, R> + Send + Sync + 'rt>;
+
+/// Submits up to `most` of `items`, the first of which has this number, or up to the first that
+/// cannot be submitted; `each` is told in their order, under the scheduler's lock.
+pub(super) fn feed<'rt, F, A, R>(
+    task: &Task<'rt, F, A, R>,
+    by_item: Option<&ByItem<'rt, F, A, R>>,
     scheduler: &Scheduler,
     items: &mut impl Iterator<Item = A>,
+    first: usize,
     most: usize,
     mut each: impl FnMut(Result<Ticket, Box<TaskError>>),
 ) -> Fed
@@ -34,17 +41,27 @@ where
     R: Serialize + DeserializeOwned,
 {
     let mut missing = most;
+    let mut number = first;
+    // What the item is called that is submitted, if it has settings of its own.
+    let label = RefCell::new(None);
     let stop = Cell::new(false);
     let mut is_over = false;
     let mut has_buffers = false;
     let mut is_closed = false;
-    let next = |job: &mut _| {
+    let next = |job: &mut Job| {
         if missing == 0 || stop.get() {
             return Ok(false);
         }
         missing -= 1;
         match items.next() {
             Some(args) => {
+                let own = by_item.map(|by_item| by_item(task.clone(), number, &args));
+                number += 1;
+                let task = own.as_ref().unwrap_or(task);
+                if own.is_some() {
+                    own_settings(task, job);
+                    *label.borrow_mut() = task.settings.as_ref().and_then(|s| s.label.clone());
+                }
                 if let Err(error) = task.encode(&args, job) {
                     drop_with(args, &error);
                     return Err(error);
@@ -75,12 +92,21 @@ where
                 NotAccepted::Refused(refusal) if *refusal != Refusal::NoWorkers
             );
         }
-        each(submitted.map_err(|refused| task.error_of(scheduler, refused)));
+        each(submitted.map_err(|refused| {
+            let own = label.borrow();
+            task.error_called(scheduler, refused, own.as_deref().or_else(|| task.label()))
+        }));
     });
     Fed {
         is_over: is_over || is_closed,
         has_buffers,
     }
+}
+
+/// From here on the job has this task's settings.
+fn own_settings<F, A, R>(task: &Task<'_, F, A, R>, job: &mut Job) {
+    job.settings = task.settings.clone();
+    job.permits.clear();
 }
 
 /// Whether an outcome holds buffers.

@@ -11,29 +11,25 @@ use crate::scheduler::Reach;
 use super::flow::Flow;
 use super::{Chunked, Task};
 
-/// Runs `task` on all; the first thing that `judge` finds wrong cancels the rest.
-fn run<F, A, R>(
-    task: &Task<'_, F, A, R>,
+/// Runs through all; the first thing that `judge` finds wrong cancels the rest. `told` says which
+/// task it is of.
+pub(super) fn run<R>(
     mut outcomes: impl Flow<Item = (usize, Result<R, TaskError>)>,
+    told: impl Fn(TaskError, usize) -> TaskError,
     judge: impl Fn(R) -> Result<(), TaskError>,
-) -> Result<(), TaskError>
-where
-    F: Fn(A) -> R + Copy + Send + 'static,
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
+) -> Result<(), TaskError> {
     let mut first = Ok(());
     while let Some((item, outcome)) = outcomes.next() {
         let judged = outcome.and_then(&judge);
         if let (Ok(()), Err(error)) = (&first, judged) {
-            first = Err(task.of_item(error, item));
+            first = Err(told(error, item));
             outcomes.cancel_rest(Reach::Running);
         }
     }
     first
 }
 
-fn returned<E: Display>(value: Result<(), E>) -> Result<(), TaskError> {
+pub(super) fn returned<E: Display>(value: Result<(), E>) -> Result<(), TaskError> {
     value.map_err(|error| TaskError::returned(error.to_string()))
 }
 
@@ -65,7 +61,11 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(self, self.map_unordered(items), Ok)
+        run(
+            self.map_unordered(items),
+            |error, item| self.of_item(error, item),
+            Ok,
+        )
     }
 }
 
@@ -98,7 +98,11 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(self, self.map_unordered(items), returned)
+        run(
+            self.map_unordered(items),
+            |error, item| self.of_item(error, item),
+            returned,
+        )
     }
 }
 
@@ -124,7 +128,11 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(&self.task, self.outcomes(items), Ok)
+        run(
+            self.outcomes(items),
+            |error, item| self.task.of_item(error, item),
+            Ok,
+        )
     }
 }
 
@@ -155,6 +163,10 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(&self.task, self.outcomes(items), returned)
+        run(
+            self.outcomes(items),
+            |error, item| self.task.of_item(error, item),
+            returned,
+        )
     }
 }

@@ -13,7 +13,7 @@ use crate::error::TaskError;
 use crate::scheduler::{Outcome, Reach, Scheduler, Ticket, small};
 
 use super::Task;
-use super::feed::{feed, has_buffers};
+use super::feed::{ByItem, feed, has_buffers};
 use super::flow::{Flow, TimedOut, flow_methods};
 use super::handle::decode;
 
@@ -36,6 +36,7 @@ const TAKEN_MAX: usize = 64;
 #[must_use = "nothing is submitted before `next`"]
 pub struct Map<'rt, I, F, A, R> {
     task: Task<'rt, F, A, R>,
+    by_item: Option<ByItem<'rt, F, A, R>>,
     /// Whose the tickets are.
     scheduler: Arc<Scheduler>,
     items: I,
@@ -74,6 +75,7 @@ where
         Map {
             scheduler: task.core().present(),
             task,
+            by_item: None,
             items,
             tickets: VecDeque::with_capacity(in_flight.min(1024)),
             ready: VecDeque::new(),
@@ -86,6 +88,12 @@ where
         }
     }
 
+    /// The same, each with settings of its own.
+    pub(super) fn by_item(mut self, by_item: ByItem<'rt, F, A, R>) -> Self {
+        self.by_item = Some(by_item);
+        self
+    }
+
     /// Submits up to the bound, or up to the first item that cannot be submitted.
     fn fill(&mut self) {
         if self.scheduler.is_condemned() {
@@ -95,8 +103,11 @@ where
             }
             self.scheduler = self.task.core().sound();
         }
+        // All that were pulled before are told, ready or out.
+        let first = self.next + self.ready.len() + self.tickets.len();
         let Map {
             task,
+            by_item,
             scheduler,
             items,
             tickets,
@@ -108,8 +119,10 @@ where
         let missing = in_flight.saturating_sub(tickets.len() + ready.len());
         let fed = feed(
             task,
+            by_item.as_ref(),
             scheduler,
             items,
+            first,
             missing,
             |submitted| match submitted {
                 Ok(ticket) => tickets.push_back(ticket),
@@ -133,7 +146,10 @@ where
     /// An error of the task of this item.
     #[cold]
     pub(super) fn told(&self, error: TaskError, item: usize) -> TaskError {
-        self.task.of_item(error, item)
+        match self.by_item {
+            Some(_) => self.task.of_own_item(error, item),
+            None => self.task.of_item(error, item),
+        }
     }
 
     flow_methods!(

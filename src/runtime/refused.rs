@@ -27,6 +27,12 @@ where
         error.of_item(item)
     }
 
+    /// The same, if the item has settings of its own, and so perhaps another name.
+    #[cold]
+    pub(super) fn of_own_item(&self, error: TaskError, item: usize) -> TaskError {
+        error.told_of((self.name)()).of_item(item)
+    }
+
     /// Counts a task that was not accepted; what its handle says.
     #[cold]
     pub(super) fn refuse(&self, scheduler: &Scheduler, refused: NotAccepted) -> Box<TaskError> {
@@ -37,8 +43,19 @@ where
     /// What the handle of a task says that was not accepted.
     #[cold]
     pub(super) fn error_of(&self, scheduler: &Scheduler, refused: NotAccepted) -> Box<TaskError> {
+        self.error_called(scheduler, refused, self.label())
+    }
+
+    /// The same of one that has this label.
+    #[cold]
+    pub(super) fn error_called(
+        &self,
+        scheduler: &Scheduler,
+        refused: NotAccepted,
+        label: Option<&Label>,
+    ) -> Box<TaskError> {
         let mut error = error_of(scheduler, refused);
-        error.tell_of((self.name)(), self.label(), None);
+        error.tell_of((self.name)(), label, None);
         error
     }
 }

@@ -14,7 +14,7 @@ use crate::scheduler::{Ended, Outcome, Reach, Scheduler, Ticket};
 
 use super::Task;
 use super::ends::Ends;
-use super::feed::{feed, has_buffers};
+use super::feed::{ByItem, feed, has_buffers};
 use super::flow::{Flow, TimedOut, flow_methods};
 use super::handle::decode;
 
@@ -35,6 +35,7 @@ use super::handle::decode;
 #[must_use = "nothing is submitted before `next`"]
 pub struct MapUnordered<'rt, I, F, A, R> {
     task: Task<'rt, F, A, R>,
+    by_item: Option<ByItem<'rt, F, A, R>>,
     /// Whose the tickets are.
     scheduler: Arc<Scheduler>,
     items: I,
@@ -74,6 +75,7 @@ where
         MapUnordered {
             scheduler: task.core().present(),
             task,
+            by_item: None,
             items,
             tickets: Vec::new(),
             vacant: Vec::new(),
@@ -87,6 +89,12 @@ where
         }
     }
 
+    /// The same, each with settings of its own.
+    pub(super) fn by_item(mut self, by_item: ByItem<'rt, F, A, R>) -> Self {
+        self.by_item = Some(by_item);
+        self
+    }
+
     /// Submits up to the bound, or up to the first item that cannot be submitted.
     fn fill(&mut self) {
         if self.scheduler.is_condemned() {
@@ -98,6 +106,7 @@ where
         }
         let MapUnordered {
             task,
+            by_item,
             scheduler,
             items,
             tickets,
@@ -110,21 +119,31 @@ where
             .in_flight
             .saturating_sub(self.ends.open() + ready.len());
         let mut new = Vec::with_capacity(missing.min(1024));
-        let fed = feed(task, scheduler, items, missing, |submitted| {
-            let number = *next;
-            *next += 1;
-            match submitted {
-                Ok(ticket) => {
-                    let place = vacant.pop().unwrap_or_else(|| {
-                        tickets.push(None);
-                        (tickets.len() - 1) as u32
-                    });
-                    tickets[place as usize] = Some((ticket, number));
-                    new.push(place);
+        let first = *next;
+        let by_item = by_item.as_ref();
+        let fed = feed(
+            task,
+            by_item,
+            scheduler,
+            items,
+            first,
+            missing,
+            |submitted| {
+                let number = *next;
+                *next += 1;
+                match submitted {
+                    Ok(ticket) => {
+                        let place = vacant.pop().unwrap_or_else(|| {
+                            tickets.push(None);
+                            (tickets.len() - 1) as u32
+                        });
+                        tickets[place as usize] = Some((ticket, number));
+                        new.push(place);
+                    }
+                    Err(error) => ready.push_back((number, Err(error))),
                 }
-                Err(error) => ready.push_back((number, Err(error))),
-            }
-        });
+            },
+        );
         let new = new.iter().filter_map(|place| {
             let (ticket, _) = tickets[*place as usize].as_ref()?;
             Some((*place, ticket))
@@ -170,7 +189,10 @@ where
     /// An error of the task of item `number`.
     #[cold]
     pub(super) fn of_item(&self, error: TaskError, number: usize) -> TaskError {
-        self.task.of_item(error, number)
+        match self.by_item {
+            Some(_) => self.task.of_own_item(error, number),
+            None => self.task.of_item(error, number),
+        }
     }
 
     /// Where the items come from.
@@ -314,16 +336,26 @@ where
     pub fn execute_all<I>(
         &self,
         items: I,
-        mut progress: impl FnMut(usize, usize),
+        progress: impl FnMut(usize, usize),
     ) -> Vec<Result<R, TaskError>>
     where
         I: IntoIterator<Item = A>,
     {
         let items: Vec<A> = items.into_iter().collect();
         let total = items.len();
+        self.collect_all(self.map_unordered(items), total, progress)
+    }
+
+    /// The outcomes of `total` items, in their order.
+    pub(super) fn collect_all(
+        &self,
+        as_they_come: impl Iterator<Item = (usize, Result<R, TaskError>)>,
+        total: usize,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Vec<Result<R, TaskError>> {
         let mut outcomes: Vec<_> = (0..total).map(|_| None).collect();
         let mut done = 0;
-        for (number, outcome) in self.map_unordered(items) {
+        for (number, outcome) in as_they_come {
             outcomes[number] = Some(outcome);
             done += 1;
             progress(done, total);

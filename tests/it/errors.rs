@@ -349,3 +349,84 @@ fn an_error_travels() {
     };
     assert_eq!(unnamed.to_string(), "a task: it was cancelled");
 }
+
+/// Settings by item: each holds for its item, in every way to run through them.
+#[test]
+fn an_item_may_have_settings_of_its_own() {
+    type Seen = (Option<String>, Vec<(String, String)>);
+    fn seen(n: u64) -> Seen {
+        assert!(n != 2, "two");
+        if n == 3 {
+            loop {
+                std::thread::park();
+            }
+        }
+        let info = pinfold::task_info().expect("in a task");
+        (info.name, info.tags)
+    }
+    let rt = runtime();
+    let limit = Duration::from_millis(20);
+    let base = rt.task(seen).named("base").tag("all", "yes");
+    let limited = base.per_item(move |task, number, n| match *n {
+        0 => task,
+        3 => task.named("late").run_limit(limit),
+        4 => task.named("refused").start_deadline(Duration::ZERO),
+        n => task.named(format!("{number}: {n}")).tag("n", n.to_string()),
+    });
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let is_right = |number: usize, outcome: Result<Seen, TaskError>| match (number, outcome) {
+        (0, Ok((name, tags))) => {
+            assert_eq!(
+                (name.as_deref(), tags),
+                (Some("base"), vec![pair("all", "yes")])
+            );
+        }
+        (1, Ok((name, tags))) => {
+            let own = vec![pair("all", "yes"), pair("n", "1")];
+            assert_eq!((name.as_deref(), tags), (Some("1: 1"), own));
+        }
+        (2, Err(error @ TaskError::Panicked { .. })) => {
+            is_named(&error, "seen", Some("2: 2"), Some(2));
+        }
+        (3, Err(error @ TaskError::DeadlineExceeded { begun: true, .. })) => {
+            is_named(&error, "seen", Some("late"), Some(3));
+        }
+        (4, Err(error @ TaskError::DeadlineExceeded { begun: false, .. })) => {
+            is_named(&error, "seen", Some("refused"), Some(4));
+        }
+        (5, Ok((name, _))) => assert_eq!(name.as_deref(), Some("5: 5")),
+        (number, outcome) => panic!("{number}: {outcome:?}"),
+    };
+    let mut all = 0;
+    for (number, outcome) in limited.map(0..6).enumerate() {
+        is_right(number, outcome);
+        all += 1;
+    }
+    for (number, outcome) in limited.map_unordered(0..6) {
+        is_right(number, outcome);
+        all += 1;
+    }
+    for (number, outcome) in (0..).zip(limited.execute_all(0..6, |_, _| ())) {
+        is_right(number, outcome);
+        all += 1;
+    }
+    assert_eq!(all, 18);
+    // Retries, too; and the settings of one item are not those of the next.
+    fn twice((n, path): (u64, std::path::PathBuf)) -> Result<(), String> {
+        let begun = std::fs::read(&path).unwrap_or_default().len();
+        std::fs::write(&path, vec![0; begun + 1]).map_err(|error| error.to_string())?;
+        (n == 0 || begun > 0)
+            .then_some(())
+            .ok_or_else(|| format!("{n}"))
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let items = |last| (0..=last).map(|n: u64| (n, folder.path().join(n.to_string())));
+    let patient = rt.task(twice).per_item(|task, _, (n, _)| match n {
+        1 => task.retry(pinfold::Retry::fixed(2, Duration::ZERO)),
+        _ => task,
+    });
+    assert_eq!(patient.try_for_each(items(1)), Ok(()));
+    let error = patient.try_for_each(items(2)).expect_err("not tried again");
+    assert!(matches!(&error, TaskError::Returned { message, .. } if message == "2"));
+    is_named(&error, "twice", None, Some(2));
+}
