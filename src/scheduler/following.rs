@@ -10,6 +10,17 @@ use super::depend::Dependent;
 use super::group::Watchers;
 use super::news::Follower;
 
+/// What has become of a ticket.
+#[derive(Debug)]
+pub enum Settled {
+    /// It is settled.
+    ForHandle,
+    /// It is, and this task gets the value, too.
+    ForOne(Dependent),
+    /// Nothing: there is more to do.
+    Not,
+}
+
 /// Who wants to know of a task's end.
 #[derive(Default)]
 pub struct Following {

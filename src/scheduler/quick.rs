@@ -8,13 +8,13 @@ use crate::task::{FunctionId, Payload, TaskState};
 
 use super::Scheduler;
 use super::depend::{Dependent, Few};
+use super::following::Settled;
 use super::group::Watchers;
 use super::inputs::{Input, Rebuild};
 use super::pend::Plain;
 use super::place::TOGETHER;
 use super::state::State;
 use super::ticket::Ticket;
-use super::tickets::Settled;
 use super::value::SMALL;
 
 impl Scheduler {

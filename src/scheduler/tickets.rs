@@ -8,7 +8,7 @@ use crate::error::TaskError;
 use crate::sys::prefetch_for_write;
 
 use super::depend::{Arrival, Dependent};
-use super::following::Following;
+use super::following::{Following, Settled};
 use super::graph::SlotEdge;
 use super::group::{Groups, Watch, Watchers};
 use super::inputs::Input;
@@ -37,17 +37,6 @@ const _: () = assert!(size_of::<Entry>() <= 40);
 
 /// No handle will ask.
 type IsDetached = bool;
-
-/// What has become of a ticket.
-#[derive(Debug)]
-pub enum Settled {
-    /// It is settled.
-    ForHandle,
-    /// It is, and this task gets the value, too.
-    ForOne(Dependent),
-    /// Nothing: there is more to do.
-    Not,
-}
 
 #[derive(Debug)]
 enum Entry {
