@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use pinfold::Retry;
+use pinfold::{Retry, TaskError, TimeLimit};
 
 use crate::habit::{Habit, Library, README, SETTINGS, differs, habits, same};
 use crate::stage::*;
@@ -23,6 +23,8 @@ pub fn library() -> Library {
             autoretry_for,
             retry_of_what_took_too_long,
             retries_that_fail,
+            what_the_attempts_ended_in,
+            which_limit_it_was,
             acks_late,
             revoke,
             revoke_terminate,
@@ -174,6 +176,44 @@ fn retries_that_fail() -> Habit {
         || {
             let task = two().task(inverse).retry(Retry::fixed(3, ms(1))).spawn(0);
             assert_eq!(panic_of(&task.join()), "attempt to divide by zero");
+        },
+    )
+}
+
+fn what_the_attempts_ended_in() -> Habit {
+    differs(
+        "of a task that was tried again only the last exception is in the result",
+        "the error has all attempts: `error.task()`'s `attempts`, and its text",
+        (
+            "src/error/failed.rs",
+            "The attempts before, the first one first.",
+        ),
+        || {
+            let task = two().task(inverse).retry(Retry::fixed(3, ms(1))).spawn(0);
+            let error = task.join().unwrap_err();
+            let attempts = &error.task().unwrap().attempts;
+            assert_eq!(attempts.len(), 2);
+            assert!(
+                attempts
+                    .iter()
+                    .all(|it| it.ended.contains("divide by zero"))
+            );
+        },
+    )
+}
+
+fn which_limit_it_was() -> Habit {
+    same(
+        "`TimeLimitExceeded` says which limit it was",
+        "`TaskError::DeadlineExceeded { which, limit, .. }`, and how long it has waited and run",
+        || match one().task(deaf).run_limit(ms(50)).spawn(()).join() {
+            Err(TaskError::DeadlineExceeded {
+                which, limit, task, ..
+            }) => {
+                assert_eq!((which, limit), (TimeLimit::Run, ms(50)));
+                assert!(task.ran.is_some_and(|ran| ran >= ms(50)));
+            }
+            other => panic!("{other:?}"),
         },
     )
 }

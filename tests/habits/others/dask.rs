@@ -16,6 +16,7 @@ pub fn library() -> Library {
             gather_of_futures,
             gather_that_skips,
             as_completed_that_grows,
+            client_run,
             the_same_call_twice,
             a_future_nobody_keeps,
             fire_and_forget,
@@ -109,6 +110,27 @@ fn as_completed_that_grows() -> Habit {
                 }
             }
             assert_eq!(last, 32);
+        },
+    )
+}
+
+fn client_run() -> Habit {
+    differs(
+        "`client.run(f)` runs on every worker, beside the tasks that run there",
+        "`rt.broadcast(f, ())` runs once in each worker, when it has nothing under way",
+        (
+            "src/runtime/broadcast.rs",
+            "It is nobody else's: behind a long task it waits.",
+        ),
+        || {
+            let (rt, door) = (one(), Door::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let mut all = rt.broadcast(double, 4);
+            assert!(all[0].join_timeout(ms(5)).is_none());
+            door.open();
+            assert!(busy.join().is_ok());
+            assert_eq!(all.pop().map(|it| it.join()), Some(Ok(8)));
         },
     )
 }

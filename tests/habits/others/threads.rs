@@ -3,7 +3,7 @@
 use std::panic::panic_any;
 
 use crate::habit::{
-    AROUND, BUILDER, HANDLE, Habit, Library, README, RUNTIME, differs, habits, same,
+    AROUND, BUILDER, HANDLE, Habit, Library, RUNTIME, differs, habits, same,
 };
 use crate::stage::*;
 
@@ -138,7 +138,7 @@ fn as_many_threads_as_calls() -> Habit {
     differs(
         "a thousand threads run at a time, each with a stack of its own",
         "a thousand tasks wait in a queue; so many run as there are workers",
-        (README, "a bounded number in flight"),
+        (BUILDER, "Default: one per CPU"),
         || {
             let (rt, door) = (two(), Door::new());
             let tasks: Vec<_> = (0..1000).map(|n| rt.spawn(wait_at, door.at(n))).collect();

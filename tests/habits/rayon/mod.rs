@@ -22,6 +22,8 @@ pub fn libraries() -> Vec<Library> {
             a_panic_in_spawn,
             the_number_of_threads,
             current_thread_index,
+            broadcast,
+            spawn_broadcast,
             the_global_pool,
             the_size_of_stacks,
             start_handler,
@@ -107,11 +109,42 @@ fn current_thread_index() -> Habit {
     )
 }
 
+fn broadcast() -> Habit {
+    same(
+        "`broadcast(f)` runs once on each thread, and gives the values in their order",
+        "`rt.broadcast(f, args)` runs once in each worker; `gather(handles, on_error::Raise)?`",
+        || {
+            let handles = two().broadcast(|()| pinfold::context().worker(), ());
+            let workers = pinfold::gather(handles, pinfold::on_error::Raise);
+            assert_eq!(workers, Ok(vec![Some(0), Some(1)]));
+        },
+    )
+}
+
+fn spawn_broadcast() -> Habit {
+    same(
+        "`spawn_broadcast(f)` does not wait; a thread runs it when it has nothing else",
+        "`broadcast` gives handles; behind a long task it waits",
+        || {
+            let (rt, door) = (two(), Door::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let all = rt.broadcast(pid, ());
+            let waited = pinfold::wait(&all, pinfold::WaitFor::First, None);
+            assert_eq!((waited.done.len(), waited.not_done.len()), (1, 1));
+            door.open();
+            let first = busy.join().unwrap();
+            let pids: Vec<u32> = all.into_iter().map(|it| it.join().unwrap()).collect();
+            assert!(pids.contains(&first) && pids[0] != pids[1]);
+        },
+    )
+}
+
 fn the_global_pool() -> Habit {
     differs(
         "nothing need be set up: there is a global pool",
         "`pinfold::init()` comes first in `main`, and a `Runtime` is made and passed on",
-        (README, "first: in a worker process it does not return"),
+        (README, "first thing in `main`: in a worker process it does not return"),
         || {
             let rt = two();
             assert_eq!(
