@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use pinfold::{Retry, TaskError, TimeLimit};
+use pinfold::{Priority, Retry, TaskError, TimeLimit};
 
 use crate::habit::{Habit, Library, README, SETTINGS, differs, habits, same};
 use crate::stage::*;
@@ -31,6 +31,7 @@ pub fn library() -> Library {
             tasks_by_name,
             a_chain,
             a_chord,
+            a_group_with_settings_of_each,
             ignore_result,
             update_state,
             a_broker,
@@ -309,6 +310,24 @@ fn a_chord() -> Habit {
             let group: Vec<_> = (0..10).map(|n| rt.spawn(double, n)).collect();
             let sum = |((), all): ((), Vec<u64>)| all.into_iter().sum::<u64>();
             assert_eq!(rt.spawn_after(&group, sum, ()).join(), Ok(90));
+        },
+    )
+}
+
+fn a_group_with_settings_of_each() -> Habit {
+    same(
+        "`group(f.s(x).set(priority=9, time_limit=t) for x in xs)`: each has settings of its own",
+        "`rt.task(f).per_item(|task, number, item| task.priority(…).run_limit(…)).map(xs)`",
+        || {
+            let rt = two();
+            let named = rt.task(|_: u64| pinfold::task_name());
+            let named = named.per_item(|task, number, item| {
+                let task = task.priority(Priority::Low).run_limit(LONG);
+                task.named(format!("{number} of {item}"))
+            });
+            let names: Vec<_> = named.map([7, 8]).collect();
+            let expected = ["0 of 7", "1 of 8"].map(|name| Ok(Some(name.to_owned())));
+            assert_eq!(names, expected);
         },
     )
 }

@@ -15,6 +15,7 @@ pub fn library() -> Library {
             cancel_ends_what_runs,
             process_expired,
             map_with_a_timeout_each,
+            a_timeout_by_item,
             stop_and_join,
             logs_of_workers,
         ],
@@ -78,6 +79,27 @@ fn map_with_a_timeout_each() -> Habit {
             let outcomes: Vec<_> = rt.task(works).run_limit(ms(200)).map(0..10).collect();
             assert!(is_late(&outcomes[3]));
             assert_eq!(outcomes.len(), 10);
+        },
+    )
+}
+
+fn a_timeout_by_item() -> Habit {
+    same(
+        "`schedule` in a loop gives each call a timeout of its own",
+        "`per_item(|task, _, item| task.run_limit(…))` does in a `map`",
+        || {
+            let rt = two();
+            let works = |n: u64| {
+                if n == 1 {
+                    deaf(())
+                }
+            };
+            let task = rt.task(works).per_item(|task, _, n| match n {
+                1 => task.run_limit(ms(50)),
+                _ => task.run_limit(LONG),
+            });
+            let outcomes: Vec<_> = task.map([0, 1, 2]).collect();
+            assert!(outcomes[0].is_ok() && is_late(&outcomes[1]) && outcomes[2].is_ok());
         },
     )
 }

@@ -2,9 +2,7 @@
 
 use std::panic::panic_any;
 
-use crate::habit::{
-    AROUND, BUILDER, HANDLE, Habit, Library, RUNTIME, differs, habits, same,
-};
+use crate::habit::{AROUND, BUILDER, HANDLE, Habit, Library, RUNTIME, differs, habits, same};
 use crate::stage::*;
 
 pub fn library() -> Library {

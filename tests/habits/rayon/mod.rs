@@ -144,7 +144,10 @@ fn the_global_pool() -> Habit {
     differs(
         "nothing need be set up: there is a global pool",
         "`pinfold::init()` comes first in `main`, and a `Runtime` is made and passed on",
-        (README, "first thing in `main`: in a worker process it does not return"),
+        (
+            README,
+            "first thing in `main`: in a worker process it does not return",
+        ),
         || {
             let rt = two();
             assert_eq!(
