@@ -20,7 +20,7 @@ dimension!(
 
 dimension!(
     /// The shape of its argument. `Held`: somebody else has the loan as well.
-    Given { Few, Filled, PastFilled, Long, Shared, SharedFilled, ManyShared, Loan, LongLoan, Held, LongHeld }
+    Given { Few, Filled, PastFilled, Long, Shared, SharedFilled, ManyShared, Loan, LongLoan, Held, LongHeld, Constant }
 );
 
 dimension!(
@@ -198,6 +198,10 @@ impl Case {
             Given::ManyShared => 3,
             _ => 0,
         }
+    }
+
+    pub fn is_constant_given(&self) -> bool {
+        self.given == Given::Constant
     }
 
     pub fn is_loan_given(&self) -> bool {

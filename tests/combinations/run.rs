@@ -215,11 +215,15 @@ impl World<'_> {
             loan.fill(byte(self.number));
             Owned(Arc::new(loan))
         });
-        // Three numbers, two lists, and what the buffers add.
+        let constant = case.is_constant_given().then(|| {
+            let bytes = vec![byte(self.number); BUFFER];
+            self.rt.constant(bytes).expect("room")
+        });
+        // Three numbers, two lists, two options, and what the buffers add.
         let buffers = shared.len() + usize::from(loan.is_some());
-        let empty = varint(self.number) + 2 + 2 + 1 + buffers * 25;
+        let empty = varint(self.number) + 2 + 2 + 2 + buffers * 25;
         let pad = match case.given {
-            Given::Few | Given::Shared | Given::Loan | Given::Held => 1,
+            Given::Few | Given::Shared | Given::Loan | Given::Held | Given::Constant => 1,
             Given::Filled | Given::SharedFilled | Given::ManyShared => {
                 48_usize.saturating_sub(empty)
             }
@@ -233,6 +237,7 @@ impl World<'_> {
             pad: vec![byte(self.number); pad],
             shared,
             loan,
+            constant,
         }
     }
 
@@ -244,6 +249,7 @@ impl World<'_> {
             pad: Vec::new(),
             shared: Vec::new(),
             loan: None,
+            constant: None,
         }
     }
 
@@ -368,7 +374,8 @@ impl World<'_> {
         F: Fn(Arg) -> Value + Copy + Send + 'static,
     {
         let again = argument.loan.is_none().then(|| argument.clone());
-        let has_buffers = self.case.shared_given() > 0 || self.case.is_loan_given();
+        let has_shared = self.case.shared_given() > 0 || self.case.is_constant_given();
+        let has_buffers = has_shared || self.case.is_loan_given();
         let seen = self.join(task.spawn(argument))?;
         let is_value = matches!(&seen.outcome, Some(Ok(Ok(_))));
         let is_known = self.case.memoized == Memoized::Yes

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pinfold::{Loan, Shared};
+use pinfold::{Constant, Loan, Shared};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::case::{Case, Does, Made};
@@ -46,6 +46,7 @@ pub struct Arg {
     pub pad: Vec<u8>,
     pub shared: Vec<Shared>,
     pub loan: Option<Owned>,
+    pub constant: Option<Constant<Vec<u8>>>,
 }
 
 /// A value.
@@ -108,7 +109,11 @@ pub fn run(arg: Arg) -> Value {
     let byte = byte(number);
     let is_as_sent = arg.pad.iter().all(|b| *b == byte)
         && arg.shared.iter().all(|s| s[..] == [byte; BUFFER])
-        && arg.loan.as_ref().is_none_or(|l| l.0[..] == [byte; BUFFER]);
+        && arg.loan.as_ref().is_none_or(|l| l.0[..] == [byte; BUFFER])
+        && arg
+            .constant
+            .as_ref()
+            .is_none_or(|c| c[..] == [byte; BUFFER]);
     assert!(is_as_sent, "the argument of case {number} has changed");
     let does = Case::does_of(arg.does);
     match step(does, ran) {
