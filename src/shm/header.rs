@@ -7,6 +7,10 @@ use super::ShmSafe;
 const MAGIC: u64 = u64::from_le_bytes(*b"pinfold\0");
 const VERSION: u64 = 1;
 
+/// Bits of what is unusual.
+const CANCELS: u64 = 1;
+const KIN: u64 = 2;
+
 /// What a process checks before it believes anything else.
 ///
 /// ```text
@@ -16,8 +20,9 @@ const VERSION: u64 = 1;
 ///  24  len          of the segment in bytes
 ///  32  stopping     1: executors leave when they find nothing to do
 ///  40  ready        magic again, stored last
-///  48  cancels      1: some running task was asked to end
-///  56  kin          1: some scope waits for whatever its tasks have spawned
+///  48  unusual      bit 0: some running task was asked to end
+///                   bit 1: some scope waits for whatever its tasks have spawned
+///  56  free
 ///  64  spins on     a CPU, and 1, on which a thread of the host looks for a result; 0: none
 ///  72  works on     a CPU, and 1, on which a thread of the host has collected tasks, in the
 ///                   lower half; in the upper one how often one has
@@ -34,8 +39,8 @@ pub struct Header {
     len: AtomicU64,
     stopping: AtomicU64,
     ready: AtomicU64,
-    cancels: AtomicU64,
-    kin: AtomicU64,
+    unusual: AtomicU64,
+    _left: AtomicU64,
     /// In a line of its own: the others hardly ever change.
     spins_on: AtomicU64,
     works_on: AtomicU64,
@@ -107,28 +112,42 @@ impl Header {
     /// spawned task that they begin is part of such a one.
     pub fn cancels(&self) {
         // Relaxed: who sees it late begins a task that it need not.
-        self.cancels.store(1, Ordering::Relaxed);
+        self.has(CANCELS);
     }
 
     /// Whether any running task was ever asked to end.
     #[inline]
     pub fn has_cancelled(&self) -> bool {
         // Relaxed: as above.
-        self.cancels.load(Ordering::Relaxed) != 0
+        self.unusual.load(Ordering::Relaxed) & CANCELS != 0
     }
 
     /// Some scope waits for whatever its tasks have spawned: from here on executors look, at a
     /// task's end, whether it has left anything.
     pub fn awaits_kin(&self) {
         // Relaxed: queueing a task of the scope publishes it.
-        self.kin.store(1, Ordering::Relaxed);
+        self.has(KIN);
     }
 
     /// Whether any scope ever did.
     #[inline]
     pub fn has_awaited_kin(&self) -> bool {
         // Relaxed: claiming a task of the scope has acquired it.
-        self.kin.load(Ordering::Relaxed) != 0
+        self.unusual.load(Ordering::Relaxed) & KIN != 0
+    }
+
+    /// Whether there never was any of these.
+    #[inline]
+    pub fn is_as_usual(&self) -> bool {
+        // Relaxed: as above, of each.
+        self.unusual.load(Ordering::Relaxed) == 0
+    }
+
+    fn has(&self, what: u64) {
+        // Relaxed: as each caller says. It is not written again and again.
+        if self.unusual.load(Ordering::Relaxed) & what == 0 {
+            self.unusual.fetch_or(what, Ordering::Relaxed);
+        }
     }
 
     /// A thread of the host looks for a result on this CPU; or no longer does.

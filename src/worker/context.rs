@@ -216,7 +216,7 @@ impl Context {
         let Some((nest, hint)) = self.running() else {
             return Ok(());
         };
-        if nest.runner.has_any_handed()
+        if nest.runner.may_anything_be_left()
             && let Some(handed) = nest.handed(hint)
         {
             // Other threads may be about to report too.

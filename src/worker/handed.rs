@@ -114,7 +114,7 @@ impl Nest {
             handed.push(Arc::clone(&one));
             one
         });
-        self.runner.has_handed(true);
+        self.runner.may_leave(true);
         ContextHandle(Some(one))
     }
 
@@ -134,7 +134,8 @@ impl Nest {
             }
             is_of_another
         });
-        self.runner.has_handed(!handed.is_empty());
+        let awaits_kin = self.runner.fold.header.has_awaited_kin();
+        self.runner.may_leave(awaits_kin || !handed.is_empty());
     }
 }
 

@@ -21,35 +21,58 @@ impl Runner {
         self.root.store(root, Ordering::Relaxed);
     }
 
-    /// From now on, whether a task that runs has handed its context to other threads.
-    pub(super) fn has_handed(&self, any: bool) {
+    /// From now on, whether what runs may leave something that is seen to at its end.
+    pub(super) fn may_leave(&self, something: bool) {
         // Relaxed: this thread's own word.
-        self.has_handed.store(any, Ordering::Relaxed);
+        self.may_leave.store(something, Ordering::Relaxed);
     }
 
-    /// Whether a task that runs has done so.
+    /// Whether a task that runs may leave something, such as its context with other threads.
     #[inline]
-    pub(super) fn has_any_handed(&self) -> bool {
+    pub(super) fn may_anything_be_left(&self) -> bool {
         // Relaxed: as above.
-        self.has_handed.load(Ordering::Relaxed)
+        self.may_leave.load(Ordering::Relaxed)
+    }
+
+    /// Whether a child that is about to run may do so the quick way: it was not told to end. What
+    /// is to be looked for at its end is known from here on.
+    #[inline]
+    pub(super) fn is_as_usual(&self, child: Hint) -> bool {
+        self.fold.header.is_as_usual() || self.is_usual_on_closer_look(child)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_usual_on_closer_look(&self, child: Hint) -> bool {
+        if self.fold.header.has_awaited_kin() {
+            self.may_leave(true);
+        }
+        !self.is_cancelled(child)
     }
 
     /// The function of the task of `hint` has returned: waits for what it has detached, if a
     /// scope does.
     #[inline]
     pub(super) fn await_kin(&self, hint: Hint) {
-        if self.fold.header.has_awaited_kin()
-            && let Some(nest) = Nest::here()
-        {
-            nest.await_kin(hint);
+        if self.fold.header.has_awaited_kin() {
+            await_kin(hint);
         }
     }
 
     /// The task of `hint` has run, and nothing says so yet: what it has given to others ends.
     #[inline]
     pub(super) fn wind_up(&self, hint: Hint) {
-        if self.has_any_handed() {
+        if self.may_anything_be_left() {
             end_handles(hint);
+        }
+    }
+
+    /// Both, for a child that was run the quick way.
+    #[inline]
+    pub(super) fn see_to_what_is_left(&self, child: Hint) {
+        if self.may_anything_be_left() {
+            await_kin(child);
+            end_handles(child);
         }
     }
 
@@ -88,6 +111,14 @@ impl Runner {
     /// Whether the task of `hint`, which runs, is to end for any reason.
     pub(super) fn is_to_end(&self, hint: Hint) -> bool {
         self.is_cancelled(hint) || self.is_left_behind(hint)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn await_kin(task: Hint) {
+    if let Some(nest) = Nest::here() {
+        nest.await_kin(task);
     }
 }
 

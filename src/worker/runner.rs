@@ -33,8 +33,8 @@ pub struct Runner {
     /// While a spawned task runs: the hint of the host's task that it is part of. This
     /// process's own: not what deaths are counted by.
     pub(super) root: AtomicU64,
-    /// Whether a task that runs has handed its context to other threads.
-    pub(super) has_handed: AtomicBool,
+    /// Whether what runs may leave something that is seen to at its end.
+    pub(super) may_leave: AtomicBool,
 }
 
 /// Memory that is used again for each task.
@@ -76,7 +76,7 @@ impl Runner {
             home: Home::here(),
             is_profiling,
             root: AtomicU64::new(0),
-            has_handed: AtomicBool::new(false),
+            may_leave: AtomicBool::new(false),
         }
     }
 

@@ -216,7 +216,7 @@ impl Nest {
         let is_usual = self.owns.is_of(place, child.generation)
             && self.notes[place].root_word() == root
             && self.stack.is_known_to_suffice()
-            && !runner.is_cancelled(child);
+            && runner.is_as_usual(child);
         let entry = self.owns.entries[place].get().filter(|_| is_usual)?;
         cell.claim(runner.me, child.generation).then_some(())?;
         let words: [u64; INLINE_LEN / 8] = cell.first_words();
@@ -235,8 +235,7 @@ impl Nest {
         let top = &self.doing.top;
         top.store(child.pack(), Ordering::Relaxed);
         let outcome = runner.enter(entry.run(), &mut call);
-        runner.await_kin(child);
-        runner.wind_up(child);
+        runner.see_to_what_is_left(child);
         top.store(below, Ordering::Relaxed);
         self.free(place, child.generation);
         let outcome = set_apart(outcome, call.result, call.outgoing);
