@@ -14,6 +14,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         as_completed_with_a_timeout,
         as_completed_of_what_raises,
         as_completed_of_several_functions,
+        as_completed_that_is_left,
         which_future_has_ended,
         wait_for_the_first,
         wait_for_the_first_exception,
@@ -107,6 +108,24 @@ fn as_completed_of_several_functions() -> Habit {
             let handles = [one.spawn(double, 1), two.spawn(double, 2), task.spawn(10)];
             let sum: u64 = as_completed(handles).map(|(_, it)| it.unwrap()).sum();
             assert_eq!(sum, 106);
+        },
+    )
+}
+
+fn as_completed_that_is_left() -> Habit {
+    same(
+        "leaving a loop over `as_completed` leaves the others running",
+        "dropping it detaches them; dropping a `JoinSet` cancels them",
+        || {
+            let (rt, door) = (one(), Door::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let mut ended = as_completed([rt.spawn(pass, door.at("it"))]).timeout(ms(2));
+            assert!(matches!(ended.next(), Some(Err(TimedOut))));
+            drop(ended.into_inner());
+            door.open();
+            assert!(busy.join().is_ok());
+            door.wait_for("it");
         },
     )
 }

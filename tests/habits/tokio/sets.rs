@@ -29,6 +29,7 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         a_panic_in_a_set,
         collect_into_a_set,
         ids_in_a_set,
+        an_abort_handle_of_a_set,
         abort_handles,
         abort_handle_is_finished,
         futures_unordered,
@@ -288,6 +289,32 @@ fn ids_in_a_set() -> Habit {
             while let Some((task, outcome)) = set.join_next() {
                 assert_eq!(outcome, Ok(2 * task as u64));
             }
+        },
+    )
+}
+
+fn an_abort_handle_of_a_set() -> Habit {
+    differs(
+        "`set.spawn(…)` returns an `AbortHandle` of the task",
+        "it returns the task's number; of one that is to be cancelled alone, `canceller()` comes before `insert`",
+        (
+            SET,
+            "Each task has a number in its set, which comes with its outcome",
+        ),
+        || {
+            let (rt, door) = (two(), Door::new());
+            let mut set = JoinSet::new();
+            let stays = set.spawn(&rt, listen_at, door.at("stays"));
+            let handle = rt.spawn(listen_at, door.at("goes"));
+            let canceller = handle.canceller();
+            let goes = set.insert(handle);
+            door.wait_for("goes");
+            assert!(canceller.cancel());
+            let (task, outcome) = set.join_next().unwrap();
+            assert!(task == goes && is_cancelled(&outcome));
+            door.open();
+            let (task, outcome) = set.join_next().unwrap();
+            assert!(task == stays && outcome.is_ok());
         },
     )
 }
