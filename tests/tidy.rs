@@ -8,6 +8,8 @@
 mod imports;
 #[path = "tidy/planted.rs"]
 mod planted;
+#[path = "tidy/promises.rs"]
+mod promises;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/source.rs"]
@@ -184,6 +186,21 @@ fn no_merge_is_left_half_done() {
         files
             .iter()
             .flat_map(|(path, text)| rules::is_merged(path, text)),
+    );
+}
+
+/// The documents whose promises name the tests that show them.
+const PROMISES: [&str; 2] = ["README.md", "docs/AROUND.md"];
+
+#[test]
+fn tests_that_promises_name_exist() {
+    let files = files();
+    let known = promises::Known::new(&files);
+    let documents = files
+        .iter()
+        .filter(|(path, _)| PROMISES.contains(&path.as_str()));
+    assert_none(
+        documents.flat_map(|(path, text)| promises::tests_that_are_named_exist(path, text, &known)),
     );
 }
 

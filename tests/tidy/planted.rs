@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::Violation;
 use crate::imports::{self, Row, parse_table};
+use crate::promises::{Known, tests_that_are_named_exist};
 use crate::rules;
 use crate::source::Source;
 
@@ -329,4 +330,23 @@ fn literals_and_comments_are_told_apart_from_code() {
     let last = source.tokens.last().expect("there are tokens");
     assert_eq!((&*last.text, last.line), ("end", 4));
     assert_eq!(source.comments(1, 1).collect::<String>(), "// x");
+}
+
+#[test]
+fn names_of_tests_that_lead_nowhere_are_found() {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let known = Known::new(&[
+        file("tests/it/values.rs", "fn what_is_sent_comes_back() {}"),
+        file(
+            "tests/ground/waits/mod.rs",
+            "test(\"waits/each_wait_ends_soon\"); format!(\"refused_by_{name}\");",
+        ),
+    ]);
+    let found = |text: &str| lines(tests_that_are_named_exist("README.md", text, &known));
+    let right = "`what_is_sent_comes_back` `waits/each_wait_…` `refused_by_EPERM_open` `waits/…` \
+                 `worker_init_timeout` `tests/it/values.rs`\n| a | shown by |\n| `stack_size` | `values/…` |";
+    assert_eq!(found(right), [0; 0]);
+    let wrong = "`what_was_sent_comes_back`\n`waits/nobody_waits`\n`wait/each_wait_ends_soon`\n`tests/it/value.rs`\n\
+                 | a | shown by |\n| `stack_size` | `no_test` |\n\n`no_test`";
+    assert_eq!(found(wrong), [1, 2, 3, 4, 6]);
 }
