@@ -52,7 +52,7 @@ impl Runner {
 
     /// The function of the task of `hint` has returned: waits for what it has detached, if a
     /// scope does.
-    #[inline]
+    #[inline(always)]
     pub(super) fn await_kin(&self, hint: Hint) {
         if self.fold.header.has_awaited_kin() {
             await_kin(hint);

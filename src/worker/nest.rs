@@ -36,7 +36,7 @@ use crate::layout::{Doing, NEST_RING, NEST_SLOTS};
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::ring::steal;
-use crate::sys::barrier;
+use crate::sys::{Home, barrier};
 use crate::task::{Entry, Finished, Note, Outcome, Slot, TaskState};
 
 use super::family::Watched;
@@ -64,6 +64,8 @@ thread_local! {
 #[derive(Debug)]
 pub struct Nest {
     pub(super) runner: &'static Runner,
+    /// The runner's, without the way to it.
+    home: Home,
     /// The executor's first slot.
     start: u32,
     /// Its slots, and what is said beside them.
@@ -155,6 +157,7 @@ impl Nest {
         }
         let nest: &'static Nest = Box::leak(Box::new(Nest {
             runner,
+            home: runner.home,
             start,
             cells,
             notes,
@@ -187,7 +190,7 @@ impl Nest {
     /// to be touched.
     #[inline]
     pub(super) fn is_here(&self) -> bool {
-        self.runner.home.is_here()
+        self.home.is_here()
     }
 
     /// Why there is none.

@@ -545,6 +545,12 @@ pub(super) fn set_apart(
     if buffers.is_empty() {
         return outcome;
     }
+    set_all_apart(outcome, payload, buffers)
+}
+
+#[cold]
+#[inline(never)]
+fn set_all_apart(outcome: Outcome, payload: &mut Payload, buffers: &mut Vec<Transfer>) -> Outcome {
     let apart: Result<Vec<_>, _> = buffers.drain(..).map(Transfer::alone).collect();
     match apart {
         Ok(apart) => {
