@@ -1,11 +1,12 @@
 //! pinfold: a worker is killed in the middle of a task that may be repeated.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use pinfold::{Builder, Runtime};
 
 use crate::floor::{SETTLE, busy, micros, ran_at};
-use crate::machine::{Victim, board, is_asleep, now, until};
+use crate::machine::{Victim, board, is_asleep, no_core_files, now, until, write_cores};
 
 /// Uses so many MiB and is busy for ever in its first attempt; the second says when it
 /// ran.
@@ -32,6 +33,38 @@ pub struct Wounded {
     rounds: u32,
     /// What the one that is killed has used of memory.
     mib: usize,
+    /// It aborts instead of being killed.
+    crashes: bool,
+    /// Where its cores go.
+    cores: Option<Folder>,
+}
+
+/// A folder of this process's own, which is removed with this.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let name = format!("pinfold-cores-{}", std::process::id());
+        let folder = Folder(std::env::temp_dir().join(name));
+        std::fs::create_dir(&folder.0).expect("a folder");
+        folder
+    }
+
+    /// Removes what is in it; how many files.
+    fn empty(&self) -> usize {
+        let files = std::fs::read_dir(&self.0).expect("a folder");
+        let files = files
+            .flatten()
+            .map(|file| std::fs::remove_file(file.path()));
+        files.filter(Result::is_ok).count()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.empty();
+        let _ = std::fs::remove_dir(&self.0);
+    }
 }
 
 /// What the other workers have done when one is killed.
@@ -52,9 +85,33 @@ impl Wounded {
             others,
             rounds: 0,
             mib: 0,
+            crashes: false,
+            cores: None,
         };
         wounded.heal();
         wounded
+    }
+
+    /// As (a), but they abort; with cores to files of a folder of their own, or without.
+    pub fn crashing(with_cores: bool) -> Result<Self, String> {
+        if with_cores && let Some(why) = no_core_files() {
+            return Err(why);
+        }
+        // Workers have the limits and the folder that the host has when it starts them.
+        let folder = with_cores.then(Folder::new);
+        let before = std::env::current_dir().expect("a folder");
+        if let Some(folder) = &folder {
+            std::env::set_current_dir(&folder.0).expect("a folder");
+        }
+        write_cores(with_cores);
+        let wounded = Wounded::start(Runtime::builder(), 2, Others::HaveWorked);
+        write_cores(false);
+        std::env::set_current_dir(before).expect("a folder");
+        Ok(Wounded {
+            crashes: true,
+            cores: folder,
+            ..wounded
+        })
     }
 
     /// The same, but those that are killed have used so much memory.
@@ -75,13 +132,20 @@ impl Wounded {
         until("the task", || board.ready.load(Ordering::Acquire) != 0);
         let victim = Victim::of(board.ready.load(Ordering::Acquire));
         std::thread::sleep(SETTLE);
-        let start = victim.kill();
+        let start = if self.crashes {
+            victim.crash()
+        } else {
+            victim.kill()
+        };
         let value = handle.join();
         let end = now();
         assert_eq!(value, Ok(self.rounds), "the right value");
         assert_eq!(board.attempts.load(Ordering::Acquire), 2, "run again, once");
         let times = vec![micros(start, ran_at()), micros(start, end)];
         self.heal();
+        if let Some(folder) = &self.cores {
+            assert!(folder.empty() > 0, "a core was written");
+        }
         times
     }
 

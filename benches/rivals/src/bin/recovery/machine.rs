@@ -9,7 +9,9 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
+};
 use rustix::thread::{CpuSet, futex, sched_getaffinity, sched_setaffinity};
 
 /// Names the variable that says which inherited descriptor is the board.
@@ -129,8 +131,17 @@ impl Victim {
 
     /// Kills it; returns when that began, by [`now`].
     pub fn kill(&self) -> u64 {
+        self.end_by(Signal::KILL)
+    }
+
+    /// Has it end as by `abort`, with a core if it may write one; returns when that began.
+    pub fn crash(&self) -> u64 {
+        self.end_by(Signal::ABORT)
+    }
+
+    fn end_by(&self, signal: Signal) -> u64 {
         let start = now();
-        pidfd_send_signal(&self.0, Signal::KILL).expect("alive");
+        pidfd_send_signal(&self.0, signal).expect("alive");
         start
     }
 
@@ -143,6 +154,28 @@ impl Victim {
 fn readable(fd: BorrowedFd<'_>) {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     while !matches!(poll(&mut fds, None), Ok(1)) {}
+}
+
+/// Whether this process, and whoever it starts from here on, writes cores.
+pub fn write_cores(may: bool) {
+    let limit = Rlimit {
+        current: if may { None } else { Some(0) },
+        ..getrlimit(Resource::Core)
+    };
+    let _ = setrlimit(Resource::Core, limit);
+}
+
+/// Why a core that is written here does not go to a file of the working directory.
+pub fn no_core_files() -> Option<String> {
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    let hard = getrlimit(Resource::Core).maximum;
+    if pattern.starts_with(['|', '/', '@']) || pattern.trim().is_empty() {
+        return Some(format!(
+            "core_pattern is {:?}, not a file's name",
+            pattern.trim()
+        ));
+    }
+    hard.map(|hard| format!("cores may have {hard} bytes (`ulimit -c`)"))
 }
 
 /// Whether the process sleeps.

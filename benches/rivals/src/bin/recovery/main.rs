@@ -76,6 +76,7 @@ fn main() {
     let forker = std::cell::RefCell::new(Forker::start());
     let mut contestants = floors(&forker);
     contestants.extend(folds());
+    contestants.extend(crashes());
     contestants.push(python(args.sleeping));
     let mut bench = Bench::new("recovery", args.options);
     contestants.retain(|contestant| bench.wants(contestant.name));
@@ -180,6 +181,27 @@ fn folds() -> Vec<Contestant<'static>> {
                 Some(spared) => Ok(spared.recover()),
                 None => Err("there is no Builder::spares yet".into()),
             },
+        ),
+    ]
+}
+
+const NO_CORES: &str = "pinfold: a worker aborts, without a core";
+
+/// Both end in the same way; one writes what it had to a file.
+fn crashes() -> Vec<Contestant<'static>> {
+    let contestant = |name, row: Row, with_cores| {
+        let mut wounded = Wounded::crashing(with_cores);
+        Contestant::new(name, vec![row], move || {
+            let wounded = wounded.as_mut().map_err(|why| why.clone())?;
+            Ok(vec![wounded.recover()[1]])
+        })
+    };
+    vec![
+        contestant(NO_CORES, Row::new("joined"), false),
+        contestant(
+            "pinfold (core): the same, and the core goes to a file",
+            Row::new("joined").against((NO_CORES, "joined"), Some(BAR)),
+            true,
         ),
     ]
 }

@@ -179,7 +179,9 @@ fn answer(ours: &Measured, all: &[Measured]) -> Answer {
     let floor = floor(&ours.row, all);
     // Of others only that moment is comparable at which the caller has the result.
     let is_rival = |m: &&Measured| m.row.floor.is_some() && m.row.bar.is_none();
-    let is_joined = ours.row.moment == "joined";
+    // A crash is compared with a crash alone.
+    let is_crash = ours.name.contains("core");
+    let is_joined = ours.row.moment == "joined" && !is_crash;
     let rivals: Vec<&Measured> = all.iter().filter(is_rival).filter(|_| is_joined).collect();
     let mut missing = BTreeMap::new();
     for measured in rivals.iter().copied().chain([ours]) {
@@ -204,7 +206,8 @@ fn answer(ours: &Measured, all: &[Measured]) -> Answer {
     Answer {
         id: format!("recovery.{}.{moment}", letter.replace('\'', "_new")),
         question: format!(
-            "kill -9 of a worker until its task has {} elsewhere",
+            "{} of a worker until its task has {} elsewhere",
+            if is_crash { "abort" } else { "kill -9" },
             ours.row.verb()
         ),
         unit: "µs".to_owned(),
