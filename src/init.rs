@@ -21,6 +21,19 @@ use crate::worker;
 ///     // … the program
 /// }
 /// ```
+///
+/// `#[tokio::main]` starts threads before `main` does anything. Start tokio by hand instead:
+///
+/// ```ignore
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     pinfold::init();
+///     let rt = pinfold::Runtime::builder().start()?;
+///     tokio::runtime::Builder::new_multi_thread()
+///         .enable_all()
+///         .build()?
+///         .block_on(serve(rt)) // `examples/web` has the whole of it
+/// }
+/// ```
 pub fn init() {
     if Role::now() != Role::Unknown {
         return;

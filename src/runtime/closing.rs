@@ -12,14 +12,18 @@
 //! that is what they ask for, and wait for the same end. Then each is told what it has
 //! missed: whether tasks were ended that it would have let run.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::background::{self, Log};
 use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError};
 use crate::scheduler::about_to_wait;
+use crate::sys::signals::start_thread;
 
 use super::core::Core;
 
@@ -45,6 +49,8 @@ struct Plan {
     cancelled: Option<(Instant, usize)>,
     /// When tasks were killed, and how many had not ended.
     killed: Option<(Instant, usize)>,
+    /// Who waits for its end without a thread.
+    wakers: Vec<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,24 +138,67 @@ impl Core {
         about_to_wait();
         let begin = Instant::now();
         let own = Times::of(how, begin);
-        let mut plan = self.closing.lock();
-        if plan.stage == Stage::Over {
-            return Ok(());
-        }
-        plan.times.hurry(own);
-        if plan.stage == Stage::Open {
-            plan.stage = Stage::Draining;
-            drop(plan);
-            self.close_down(is_drop.then(|| begin + SILENCE));
-            background::flush(LAST_WORDS);
-        } else {
-            drop(plan);
-            // ordering: Release pairs with the Acquire in `urgency`.
-            self.closing.urgency.fetch_add(1, Ordering::Release);
-            self.present().has_given_back();
-            self.wait_for_the_end();
+        match self.ask(own) {
+            Stage::Over => return Ok(()),
+            Stage::Open => {
+                self.close_down(is_drop.then(|| begin + SILENCE));
+                background::flush(LAST_WORDS);
+            }
+            Stage::Draining | Stage::Stopping => self.wait_for_the_end(),
         }
         self.closing.lock().told(how, own, begin)
+    }
+
+    /// Has it end by these times at the latest; how far it was before. Whoever is told that it
+    /// was open closes it down.
+    fn ask(&self, own: Times) -> Stage {
+        let mut plan = self.closing.lock();
+        let stage = plan.stage;
+        if stage == Stage::Over {
+            return stage;
+        }
+        plan.times.hurry(own);
+        if stage == Stage::Open {
+            plan.stage = Stage::Draining;
+            return stage;
+        }
+        drop(plan);
+        // ordering: Release pairs with the Acquire in `urgency`.
+        self.closing.urgency.fetch_add(1, Ordering::Release);
+        self.present().has_given_back();
+        stage
+    }
+
+    /// As [`Core::shutdown`], but another thread waits.
+    pub(super) fn begin_shutdown(self: &Arc<Self>, how: Shutdown) -> ShuttingDown {
+        let begin = Instant::now();
+        let own = Times::of(how, begin);
+        let ending = ShuttingDown {
+            core: Arc::clone(self),
+            how,
+            own,
+            begin,
+        };
+        if self.is_elsewhere() {
+            return ending;
+        }
+        match self.ask(own) {
+            Stage::Open => {
+                self.close();
+                let core = Arc::clone(self);
+                let end = move || {
+                    core.close_down(None);
+                    background::flush(LAST_WORDS);
+                };
+                if start_thread("pinfold-close", end.clone()).is_err() {
+                    // There is one for this.
+                    background::run(end);
+                }
+            }
+            Stage::Stopping if is_past(own.kill) => self.commands.stop(true),
+            Stage::Draining | Stage::Stopping | Stage::Over => {}
+        }
+        ending
     }
 
     /// For those that did not begin it.
@@ -224,6 +273,9 @@ impl Core {
         let mut plan = self.closing.lock();
         plan.killed = Some((killed_at, aborted));
         plan.stage = Stage::Over;
+        for waker in plan.wakers.drain(..) {
+            background::run(move || waker.wake());
+        }
         self.closing.changed.notify_all();
     }
 }
@@ -252,5 +304,88 @@ impl Plan {
             after: begin.elapsed(),
             cut_short,
         })
+    }
+}
+
+/// A shutdown that was begun; made by [`Runtime::begin_shutdown`](crate::Runtime::begin_shutdown).
+/// Dropping it changes nothing. Also a future, for asynchronous code, which ends as
+/// [`wait`](ShuttingDown::wait) does.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let last = rt.spawn(|n: u32| n + 1, 1);
+/// let ending: pinfold::ShuttingDown = rt.begin_shutdown(pinfold::Shutdown::Drain);
+/// // … do something else meanwhile
+/// ending.wait()?;
+/// assert!(ending.is_over());
+/// assert_eq!(last.join()?, 2);
+/// # Ok(())
+/// # }
+/// ```
+pub struct ShuttingDown {
+    core: Arc<Core>,
+    how: Shutdown,
+    own: Times,
+    begin: Instant,
+}
+
+impl std::fmt::Debug for ShuttingDown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShuttingDown")
+            .field("how", &self.how)
+            .field("is_over", &self.is_over())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ShuttingDown {
+    /// Whether every handle has ended and every process is gone.
+    pub fn is_over(&self) -> bool {
+        self.core.is_elsewhere() || self.core.closing.lock().stage == Stage::Over
+    }
+
+    /// Waits for that.
+    ///
+    /// # Errors
+    /// As [`Runtime::shutdown`](crate::Runtime::shutdown).
+    pub fn wait(&self) -> Result<(), ShutdownError> {
+        if !self.core.is_elsewhere() {
+            about_to_wait();
+            self.core.wait_for_the_end();
+        }
+        self.told()
+    }
+
+    fn told(&self) -> Result<(), ShutdownError> {
+        if self.core.is_elsewhere() {
+            return Ok(()); // it is the parent's
+        }
+        self.core
+            .closing
+            .lock()
+            .told(self.how, self.own, self.begin)
+    }
+}
+
+impl Future for ShuttingDown {
+    type Output = Result<(), ShutdownError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.is_over() {
+            return Poll::Ready(self.told());
+        }
+        // What wakers do is the user's own: without the lock.
+        let waker = context.waker().clone();
+        let mut plan = self.core.closing.lock();
+        if plan.stage == Stage::Over {
+            drop(plan);
+            return Poll::Ready(self.told());
+        }
+        if !plan.wakers.iter().any(|other| other.will_wake(&waker)) {
+            plan.wakers.push(waker);
+        }
+        Poll::Pending
     }
 }

@@ -48,6 +48,7 @@ pub use builder::Builder;
 pub use callbacks::CallbackError;
 pub use canceller::Canceller;
 pub use chunks::{Chunked, ChunkedMap};
+pub use closing::ShuttingDown;
 pub use completed::{AsCompleted, as_completed};
 pub use flow::{TimedOut, Timeout};
 pub use gather::{
@@ -60,7 +61,7 @@ pub use memo::Memo;
 pub use per_item::PerItem;
 pub use reserve::{Permit, Reserve};
 pub use scope::Scope;
-pub use signals::wait_for_termination;
+pub use signals::{Termination, wait_for_termination};
 pub use spawn_async::SpawnAsync;
 pub use stats::{Activity, ClassStats, LogStats, QueueStats, Stats, Totals, WorkerStats};
 pub use stored::StoredTask;
@@ -490,6 +491,35 @@ impl Runtime {
     /// ```
     pub fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
         self.core.shutdown(how)
+    }
+
+    /// As [`Runtime::shutdown`], but does not wait: from here on no task is accepted, and
+    /// those in flight end as `how` says. What is returned says when it is over; so does
+    /// another call of `shutdown`, and dropping the runtime waits for it. It can be made more
+    /// urgent as ever, by another call of either.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// fn endless(_: ()) {
+    ///     loop {
+    ///         std::thread::park();
+    ///     }
+    /// }
+    /// let stuck = rt.spawn(endless, ());
+    /// let ending = rt.begin_shutdown(pinfold::Shutdown::Drain);
+    /// let refused = rt.try_spawn(|n: u32| n, 1).map(drop).unwrap_err();
+    /// assert_eq!(refused.refusal, pinfold::Refusal::Shutdown);
+    /// // It would take for ever:
+    /// rt.begin_shutdown(pinfold::Shutdown::Abort).wait()?;
+    /// assert!(ending.is_over() && ending.wait().is_err());
+    /// assert!(stuck.join().is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn begin_shutdown(&self, how: Shutdown) -> ShuttingDown {
+        self.core.begin_shutdown(how)
     }
 }
 

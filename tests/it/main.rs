@@ -14,6 +14,7 @@ mod contexts;
 mod control;
 mod death;
 mod descendants;
+mod ending;
 mod errors;
 mod graphs;
 mod groups;

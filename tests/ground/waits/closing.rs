@@ -423,7 +423,7 @@ fn each_wait(_: &[String]) {
 }
 
 /// The simplest of executors.
-pub fn block_on<R: serde::de::DeserializeOwned>(handle: Handle<R>) -> Result<R, TaskError> {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     use std::task::{Context, Poll, Wake, Waker};
     struct Unpark(Mutex<thread::Thread>);
     impl Wake for Unpark {
@@ -432,9 +432,9 @@ pub fn block_on<R: serde::de::DeserializeOwned>(handle: Handle<R>) -> Result<R, 
         }
     }
     let waker = Waker::from(Arc::new(Unpark(Mutex::new(thread::current()))));
-    let mut handle = std::pin::pin!(handle);
+    let mut future = std::pin::pin!(future);
     loop {
-        match handle.as_mut().poll(&mut Context::from_waker(&waker)) {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(outcome) => return outcome,
             Poll::Pending => thread::park(),
         }

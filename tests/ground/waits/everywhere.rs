@@ -4,8 +4,10 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use pinfold::{Limit, Memo, Retry, Runtime, Shutdown};
@@ -49,6 +51,14 @@ fn call_all(place: &'static str) {
     let tried = rt.try_spawn(add_one, 1).map(|handle| handle.join());
     assert!(tried.is_ok(), "{tried:?}");
     let _ = rt.spawn(nap, 1).cancel();
+    let _ = rt.spawn(nap, 1).canceller().cancel();
+    let mut set = pinfold::JoinSet::new();
+    set.spawn(rt, add_one, 1);
+    assert_eq!(set.join_next(), Some((0, Ok(2))));
+    let ended = pinfold::as_completed([rt.spawn(add_one, 1)]);
+    assert_eq!(ended.count(), 1);
+    drop(rt.try_reserve().map(|permit| permit.spawn(add_one, 1)));
+    assert_eq!(block_on(block_on(rt.spawn_async(add_one, 1))), Ok(2));
     drop(rt.spawn(nap, 1).abort_on_drop());
     drop(rt.alloc(100_000));
     assert!(rt.stats().tasks.submitted > 0);
@@ -130,11 +140,23 @@ impl tracing::Subscriber for Subscriber {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-struct Wakes;
+struct Wakes(&'static str);
+
+impl Wakes {
+    fn waker(place: &'static str) -> Waker {
+        Arc::new(Wakes(place)).into()
+    }
+}
 
 impl std::task::Wake for Wakes {
     fn wake(self: Arc<Self>) {
-        call_all("waker");
+        call_all(self.0);
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        call_all("Drop of a waker");
     }
 }
 
@@ -235,9 +257,30 @@ fn everywhere(_: &[String]) {
 
     // Wakers and judges.
     let mut polled = rt.spawn(nap, 50);
-    let waker = std::task::Waker::from(Arc::new(Wakes));
-    let mut context = std::task::Context::from_waker(&waker);
-    let is_pending = Future::poll(std::pin::Pin::new(&mut polled), &mut context).is_pending();
+    let poll_by = |polled: &mut (dyn Future<Output = _> + Unpin), place| {
+        let waker = Wakes::waker(place);
+        let mut context = Context::from_waker(&waker);
+        Pin::new(polled).poll(&mut context).is_pending()
+    };
+    let is_pending = poll_by(&mut polled, "waker");
+    let mut set: pinfold::JoinSet<u64> = [rt.spawn(nap, 50)].into_iter().collect();
+    let polled_set = set.poll_join_next(&mut Context::from_waker(&Wakes::waker("another waker")));
+    let polled_set = polled_set.is_pending()
+        && set
+            .poll_join_next(&mut Context::from_waker(&Wakes::waker("waker of a set")))
+            .is_pending();
+    let one = Limit::new(1);
+    let narrow = rt.task(nap).limited(&one, 1);
+    let holds = narrow.spawn(50);
+    let mut in_line = narrow.spawn_async(1);
+    let polled_line = Pin::new(&mut in_line)
+        .poll(&mut Context::from_waker(&Wakes::waker("waker of a line")))
+        .is_pending();
+    let stream = rt.map_stream(add_one, (0..20).inspect(|_| call_all("source of a stream")));
+    let mut stream = std::pin::pin!(stream);
+    let next =
+        std::future::poll_fn(|context| futures_core::Stream::poll_next(stream.as_mut(), context));
+    assert_eq!(block_on(next), Some(Ok(1)));
     assert!(is_pending || block_on(rt.spawn(nap, 1)).is_ok());
     let judged = rt
         .task(pass)
@@ -283,11 +326,14 @@ fn everywhere(_: &[String]) {
             .is_err()
     );
     until(|| SEEN.lock().expect("no panic").contains("event"));
-    drop((task, failing, saying, polled));
+    until(|| !polled_set || SEEN.lock().expect("no panic").contains("waker of a set"));
+    until(|| !polled_line || SEEN.lock().expect("no panic").contains("waker of a line"));
+    drop((task, failing, saying, polled, set, holds, in_line));
     until(|| rt.stats().tasks.in_flight == 0);
     let everything = [
         "Deserialize",
         "Drop of a value",
+        "Drop of a waker",
         "Drop of what a callback holds",
         "Drop of what on_progress holds",
         "Serialize",
@@ -300,6 +346,7 @@ fn everywhere(_: &[String]) {
         "progress of all",
         "scope",
         "source",
+        "source of a stream",
     ];
     until(|| {
         everything
