@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +16,8 @@ const MARK: &str = "PINFOLD_GROUND_MARK";
 /// A host program that is to be started.
 pub struct Host {
     pub command: Command,
+    /// Its temporary files: of one that is killed too they are gone when it has ended.
+    _scratch: tempfile::TempDir,
     mark: String,
     limit: Duration,
 }
@@ -45,9 +48,15 @@ impl Host {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}.{number}", std::process::id());
         let mut command = Command::new(program.into());
-        command.env(MARK, &mark).stdin(Stdio::null());
+        let scratch = tempfile::tempdir().expect("a directory");
+        // The program may be another user's.
+        let anybody = std::fs::Permissions::from_mode(0o1777);
+        std::fs::set_permissions(scratch.path(), anybody).expect("it is ours");
+        command.env(MARK, &mark).env("TMPDIR", scratch.path());
+        command.stdin(Stdio::null());
         Self {
             command,
+            _scratch: scratch,
             mark,
             limit: Duration::from_secs(60),
         }

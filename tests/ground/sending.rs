@@ -137,7 +137,7 @@ fn retries() {
         let task = rt.task(|v: Vec<u8>| fails_twice(v.len())).retry(retry);
         assert_eq!(task.spawn(vec![1; len]).join(), Ok(Ok(len)), "{len}");
         let judged = task
-            .retry_if(|outcome| matches!(outcome, Ok(Err(_))))
+            .retry_if(|outcome| !matches!(outcome, Ok(Ok(_))))
             .named("a name")
             .tag("a", "b");
         assert_eq!(judged.spawn(vec![1; len]).join(), Ok(Ok(len)), "{len}");
