@@ -8,8 +8,9 @@
 //!             only then the slot says that the task is done, and may have another
 //! ```
 //!
-//! So nothing is written beside the slot of another task, however late a thread comes. A worker
-//! that dies takes all of this along.
+//! So nothing is written beside the slot of another task, however late a thread comes. Beside the
+//! slot of a spawned task nothing is written at all, as nobody asks how far such a one is: it is
+//! over when its word says so. A worker that dies takes all of this along.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -87,7 +88,14 @@ impl Handed {
     fn is_over(&self) -> bool {
         // ordering: Acquire pairs with the Release in `end`. In a process that the task has
         // forked there is no task.
-        self.is_over.load(Ordering::Acquire) || !self.runner.home.is_here()
+        self.is_over.load(Ordering::Acquire)
+            || !self.runner.home.is_here()
+            || self.was_spawned() && !self.runner.is_run_here(self.task)
+    }
+
+    /// Whether another task has spawned it.
+    fn was_spawned(&self) -> bool {
+        self.task.slot.0 >= self.runner.fold.plan.shape.host_slots()
     }
 
     /// The task has ended: nobody writes beside its slot any more.
@@ -102,6 +110,7 @@ impl Nest {
     /// A handle of the task that runs on this thread.
     pub(super) fn hand(&self, task: Hint) -> ContextHandle {
         let mut handed = self.handed.borrow_mut();
+        handed.retain(|handed| !handed.is_over());
         let known = handed.iter().find(|handed| handed.is_of(task));
         let one = known.map(Arc::clone).unwrap_or_else(|| {
             let one = Arc::new(Handed {
@@ -132,10 +141,9 @@ impl Nest {
             if !is_of_another {
                 handed.end();
             }
-            is_of_another
+            is_of_another && !handed.is_over()
         });
-        let awaits_kin = self.runner.fold.header.has_awaited_kin();
-        self.runner.may_leave(awaits_kin || !handed.is_empty());
+        self.runner.may_leave(!handed.is_empty());
     }
 }
 
@@ -243,7 +251,7 @@ impl ContextHandle {
         }
         if let Some(handed) = &self.0 {
             let writing = handed.lock();
-            if !handed.is_over() {
+            if !handed.is_over() && !handed.was_spawned() {
                 report(handed.runner, handed.task, fraction, message);
             }
             drop(writing);

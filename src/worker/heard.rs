@@ -2,6 +2,7 @@
 
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
+use crate::task::TaskState;
 
 use super::nest::Nest;
 use super::runner::Runner;
@@ -34,20 +35,20 @@ impl Runner {
         self.may_leave.load(Ordering::Relaxed)
     }
 
-    /// Whether a child that is about to run may do so the quick way: it was not told to end. What
-    /// is to be looked for at its end is known from here on.
+    /// Whether a child that is about to run may do so the quick way: it was not told to end, and
+    /// no scope waits for what it detaches.
     #[inline]
     pub(super) fn is_as_usual(&self, child: Hint) -> bool {
-        self.fold.header.is_as_usual() || self.is_usual_on_closer_look(child)
+        let header = &self.fold.header;
+        header.is_as_usual() || !header.has_awaited_kin() && !self.is_cancelled(child)
     }
 
-    #[cold]
-    #[inline(never)]
-    fn is_usual_on_closer_look(&self, child: Hint) -> bool {
-        if self.fold.header.has_awaited_kin() {
-            self.may_leave(true);
-        }
-        !self.is_cancelled(child)
+    /// Whether a task still runs that was spawned, and that this executor has begun.
+    pub(super) fn is_run_here(&self, spawned: Hint) -> bool {
+        let word = self.fold.slots[spawned.slot.at()].word();
+        TaskState::of(word) == Some(TaskState::Running)
+            && word.owner == self.me.0
+            && word.generation == spawned.generation
     }
 
     /// The function of the task of `hint` has returned: waits for what it has detached, if a
@@ -64,15 +65,6 @@ impl Runner {
     pub(super) fn wind_up(&self, hint: Hint) {
         if self.may_anything_be_left() {
             end_handles(hint);
-        }
-    }
-
-    /// Both, for a child that was run the quick way.
-    #[inline]
-    pub(super) fn see_to_what_is_left(&self, child: Hint) {
-        if self.may_anything_be_left() {
-            await_kin(child);
-            end_handles(child);
         }
     }
 

@@ -185,6 +185,9 @@ impl TaskScope {
     /// waits for what this very task has spawned and dropped the handle of. So nothing of them
     /// runs any more when the scope ends.
     ///
+    /// From the first such scope on, `join` in this runtime looks for them, and takes a little
+    /// longer where it runs a child on the spot.
+    ///
     /// Their errors nobody sees, as always. What a task has left behind that dies with its
     /// worker is told to end ([`spawn`](crate::spawn())), and not waited for.
     ///

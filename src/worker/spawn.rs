@@ -235,7 +235,6 @@ impl Nest {
         let top = &self.doing.top;
         top.store(child.pack(), Ordering::Relaxed);
         let outcome = runner.enter(entry.run(), &mut call);
-        runner.see_to_what_is_left(child);
         top.store(below, Ordering::Relaxed);
         self.free(place, child.generation);
         let outcome = set_apart(outcome, call.result, call.outgoing);
