@@ -21,7 +21,9 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         max_tasks_per_child,
         shutdown_waits,
         submit_after_the_shutdown,
+        shutdown_that_does_not_wait,
         shutdown_twice,
+        a_keyboard_interrupt,
         results_after_the_shutdown,
         shutdown_cancels_what_is_queued,
         the_end_of_with,
@@ -212,6 +214,48 @@ fn submit_after_the_shutdown() -> Habit {
             assert!(is_shut_down(&rt.spawn(double, 1).join()));
             let refused = rt.try_spawn(double, 7).unwrap_err();
             assert_eq!((refused.refusal, refused.args), (Refusal::Shutdown, 7));
+        },
+    )
+}
+
+fn shutdown_that_does_not_wait() -> Habit {
+    same(
+        "`shutdown(wait=False)` takes no more calls, and returns; what there is ends",
+        "`begin_shutdown(Shutdown::Drain)`; its value says when it is over",
+        || {
+            let (rt, door) = (of(1).start().unwrap(), Door::new());
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let ending = rt.begin_shutdown(Shutdown::Drain);
+            assert!(rt.try_spawn(double, 1).is_err() && !ending.is_over());
+            door.open();
+            assert_eq!(ending.wait(), Ok(()));
+            assert!(busy.join().is_ok());
+        },
+    )
+}
+
+fn a_keyboard_interrupt() -> Habit {
+    differs(
+        "Ctrl-C raises `KeyboardInterrupt` in whoever waits for a result",
+        "it ends the program, unless there is a `Termination`: whoever waits for that says what comes of the tasks",
+        (
+            "src/runtime/signals.rs",
+            "From when it is made to when it is dropped they do not end the process",
+        ),
+        || {
+            use nix::sys::signal::{Signal, raise};
+            let (rt, door) = (one(), Door::new());
+            let termination = pinfold::Termination::new().unwrap();
+            let busy = rt.spawn(wait_at, door.at("busy"));
+            door.wait_for("busy");
+            let queued = rt.spawn(double, 4);
+            raise(Signal::SIGINT).unwrap();
+            assert_eq!(termination.wait(), Some(Signal::SIGINT as i32));
+            assert_eq!(rt.cancel_pending(), 1);
+            assert!(is_cancelled(&queued.join()));
+            door.open();
+            assert!(busy.join().is_ok());
         },
     )
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use pinfold::{Limit, Shutdown};
 
-use crate::habit::{BUILDER, Habit, README, RUNTIME, SETTINGS, differs, habits, same};
+use crate::habit::{AROUND, BUILDER, Habit, README, RUNTIME, SETTINGS, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -15,7 +15,9 @@ pub fn habits() -> Vec<(&'static str, Habit)> {
         try_acquire,
         acquire_many,
         shutdown_timeout,
+        shutdown_background,
         the_end_of_a_runtime,
+        a_main_of_tokio,
         a_graceful_end,
         two_runtimes,
         metrics,
@@ -136,6 +138,35 @@ fn shutdown_timeout() -> Habit {
             let error = rt.shutdown(Shutdown::DrainFor(ms(10))).unwrap_err();
             assert_eq!(error.aborted, 1);
             assert!(is_shut_down(&stays.join()));
+        },
+    )
+}
+
+fn shutdown_background() -> Habit {
+    differs(
+        "`shutdown_background()` does not wait, and what runs is left to itself",
+        "`begin_shutdown(how)` does not wait; what runs ends as `how` says, and it may be awaited",
+        (RUNTIME, "those in flight end as `how` says"),
+        || {
+            let rt = of(1).start().unwrap();
+            let stays = rt.spawn(deaf, ());
+            let ending = rt.begin_shutdown(Shutdown::Abort);
+            assert_eq!(block_on(ending), Ok(()));
+            assert!(is_shut_down(&stays.join()));
+        },
+    )
+}
+
+fn a_main_of_tokio() -> Habit {
+    differs(
+        "`#[tokio::main] async fn main()`",
+        "a `main` that calls `init`, starts the runtime, and then builds tokio's: its threads come after",
+        (AROUND, "`#[tokio::main]` starts threads before `main` runs"),
+        || {
+            // Threads that come after `init`, as those of any executor, are no harm.
+            let started =
+                std::thread::spawn(|| of(1).start().map(|rt| block_on(rt.spawn(double, 4))));
+            assert_eq!(started.join().unwrap().unwrap(), Ok(8));
         },
     )
 }
