@@ -61,7 +61,7 @@ pub(super) fn write_end(
     }
 }
 
-/// The task that an error is about: see [`TaskError::task`].
+/// The task that an error is about: see [`TaskError::task`](crate::TaskError::task).
 ///
 /// What is not known is empty or `None`.
 ///
