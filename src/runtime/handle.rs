@@ -19,7 +19,8 @@ use super::memo::Call;
 /// A task that was submitted; ends in its value or in a [`TaskError`].
 ///
 /// Dropping a handle detaches it: the task runs all the same and its outcome is
-/// counted, but nobody sees it. A handle may outlive its runtime: it has ended
+/// counted, but nobody sees it; of a failure there is a log event, and it is counted as
+/// [`unobserved`](crate::Counters::unobserved). A handle may outlive its runtime: it has ended
 /// then.
 ///
 /// ```

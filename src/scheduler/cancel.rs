@@ -102,7 +102,7 @@ impl Scheduler {
         let mut outcomes = Vec::new();
         for ticket in tickets {
             self.cancel_ticket(&mut state, ticket.id(), Reach::Waiting);
-            outcomes.extend(state.tickets.detach(ticket.id()));
+            outcomes.extend(self.let_go_of(&mut state, ticket));
         }
         drop(state);
         // Not before: they may hold buffers.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::background;
 use crate::error::TaskError;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, SlotIndex, TaskId};
@@ -12,6 +13,7 @@ use super::Scheduler;
 use super::group::Watchers;
 use super::retry::End;
 use super::state::{Awaited, Inflight, State};
+use super::tickets::is_failure;
 use super::value::{Outcome, Value};
 
 /// How many slots ahead lines are asked for.
@@ -361,11 +363,32 @@ impl Scheduler {
         if let Err(error) = &mut outcome {
             error.tell_of(state.tickets.name(ticket)(), None, None);
         }
+        if is_failure(&outcome) && state.tickets.is_unobserved(ticket) {
+            self.note_unobserved(state, ticket, &outcome);
+        }
         let (watchers, was_followed) = state.tickets.settle(ticket, outcome);
         if was_followed {
             self.tell(state);
         }
         self.call_waiters(state, ticket, watchers);
+    }
+
+    /// The task of `ticket` has failed, and nobody will ask.
+    #[cold]
+    pub(super) fn note_unobserved(&self, state: &mut State, ticket: u32, outcome: &Outcome) {
+        state.counters.unobserved += 1;
+        let error = match outcome {
+            Ok(value) => {
+                let mut error = TaskError::returned(value.words());
+                state.tickets.tell_of(ticket, &mut error);
+                let task = error.task().map(ToString::to_string).unwrap_or_default();
+                format!("{task}: {}", value.words())
+            }
+            Err(error) => error.to_string(),
+        };
+        background::log(move || {
+            tracing::warn!(error, "a task has failed that nobody waits for");
+        });
     }
 
     /// Wakes those that wait for the end of `ticket`, which `watchers` have watched.

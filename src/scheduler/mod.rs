@@ -33,7 +33,6 @@ mod guests;
 mod inputs;
 mod inspect;
 mod kin;
-mod labels;
 mod lead;
 mod limit;
 mod link;

@@ -66,6 +66,11 @@ pub struct Counters {
     pub cancelled: u64,
     /// Tasks that ended with any other error.
     pub failed: u64,
+    /// Of all these, those of which nobody was told: the handle was dropped, and no callback,
+    /// future, scope, set or dependent has heard of it either. Their errors, and values that
+    /// were an `Err`, are log events of level WARN. What was cancelled, or ended by a shutdown,
+    /// is not among them.
+    pub unobserved: u64,
     /// Tasks not accepted: no room in the queue, for their arguments or in a limit, wrong
     /// arguments or settings, or the runtime was shut down. Whoever submitted one was told.
     pub refused: u64,

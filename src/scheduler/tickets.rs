@@ -12,9 +12,15 @@ use super::following::{Following, Settled};
 use super::graph::SlotEdge;
 use super::group::{Groups, Watch, Watchers};
 use super::inputs::Input;
-use super::labels::Labels;
 use super::news::{Follower, News};
 use super::value::{Outcome, SMALL, Small, Taken, Value, error_of, has_loan, of_shared, only_one};
+
+mod labels;
+mod unobserved;
+
+use self::labels::Labels;
+use self::unobserved::ended;
+pub use self::unobserved::is_failure;
 
 /// All tickets, under the scheduler's lock.
 #[derive(Default)]
@@ -265,7 +271,7 @@ impl Tickets {
                 .tell(watchers, error_of(&outcome), &mut self.news);
         }
         self.entries[id as usize] = if is_wanted {
-            Entry::Settled(outcome)
+            ended(outcome, watchers.any())
         } else {
             self.vacant.push(id);
             Entry::Vacant
@@ -305,7 +311,7 @@ impl Tickets {
                 self.arrivals
                     .extend(dependents.iter().map(|d| (*d, input())));
             }
-            Entry::Settled(outcome)
+            ended(outcome, watchers.any() || is_of_interest)
         } else {
             let (outcome, own) = if has_loan(&outcome) {
                 (Arc::new(only_one(&outcome)), Entry::Settled(outcome))
@@ -336,6 +342,9 @@ impl Tickets {
 
     /// Has `watch` told when the task of ticket `id` ends; at once if it has.
     pub fn watch(&mut self, id: u32, watch: Watch) {
+        if self.is_unobserved(id) {
+            self.share(id); // if it has failed, somebody knows of it
+        }
         let entry = &mut self.entries[id as usize];
         if matches!(entry, Entry::Plain) {
             *entry = Entry::Pending(Watchers::NONE);
@@ -559,35 +568,5 @@ impl Tickets {
             Entry::Shared(outcome) => Some(of_shared(outcome)),
             _ => None,
         }
-    }
-
-    /// Nobody will ask for the outcome of ticket `id`.
-    pub fn detach(&mut self, id: u32) -> Option<Outcome> {
-        let entry = &mut self.entries[id as usize];
-        match entry {
-            Entry::Plain => {
-                *entry = Entry::Detached(Watchers::NONE);
-                return None;
-            }
-            Entry::Pending(watchers) => {
-                *entry = Entry::Detached(*watchers);
-                return None;
-            }
-            Entry::Followed(watch) => {
-                watch.is_detached = true;
-                return None;
-            }
-            Entry::Needed(_, _, is_detached) => {
-                *is_detached = true;
-                return None;
-            }
-            Entry::Taken => {
-                *entry = Entry::Vacant;
-                self.vacant.push(id);
-                return None;
-            }
-            Entry::Detached(_) | Entry::Vacant | Entry::Settled(_) | Entry::Shared(_) => {}
-        }
-        self.take(id)
     }
 }

@@ -342,7 +342,18 @@ impl Scheduler {
     pub fn detach(&self, ticket: &Ticket) {
         // Dropped after the lock: it may hold buffers.
         let state = self.state.lock_at_home();
-        let _outcome = state.and_then(|mut state| state.tickets.detach(ticket.id()));
+        let _outcome = state.and_then(|mut state| self.let_go_of(&mut state, ticket));
+    }
+
+    /// The same under the lock.
+    pub(super) fn let_go_of(&self, state: &mut State, ticket: &Ticket) -> Option<Outcome> {
+        let id = ticket.id();
+        let is_unobserved = state.tickets.is_unobserved(id);
+        let outcome = state.tickets.detach(id);
+        if let Some(outcome) = outcome.as_ref().filter(|_| is_unobserved) {
+            self.note_unobserved(state, id, outcome);
+        }
+        outcome
     }
 
     pub(super) fn collect_this(&self, state: &mut State, id: u32) {

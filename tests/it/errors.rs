@@ -430,3 +430,62 @@ fn an_item_may_have_settings_of_its_own() {
     assert!(matches!(&error, TaskError::Returned { message, .. } if message == "2"));
     is_named(&error, "twice", None, Some(2));
 }
+
+/// What fails when nobody is told is counted; what somebody is told of, or has asked for, is not.
+#[test]
+fn failures_that_nobody_is_told_of_are_counted() {
+    fn late((how, gate): (How, std::path::PathBuf)) -> Result<Answer, String> {
+        while !gate.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        ends(Asked(how))
+    }
+    let rt = runtime();
+    let unobserved = || rt.stats().tasks.unobserved;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut expected = 0;
+    for (number, how) in [How::Panic, How::Err, How::Exit, How::Result]
+        .into_iter()
+        .enumerate()
+    {
+        // Dropped before the end.
+        let gate = folder.path().join(number.to_string());
+        drop(rt.spawn(late, (how, gate.clone())));
+        std::fs::write(&gate, "").expect("a gate");
+        expected += 1;
+        until("it is counted", || unobserved() == expected);
+        // And after.
+        let ended = rt.task(late).named(NAME).spawn((how, gate.clone()));
+        until("it has ended", || ended.is_finished());
+        drop(ended);
+        expected += 1;
+        assert_eq!(unobserved(), expected, "{how:?}");
+        // Told in one of many ways.
+        let again = || (how, gate.clone());
+        assert!(rt.spawn(late, again()).join_flat().is_err());
+        let _ = rt.task(late).map([again(), again()]).count();
+        let scoped = rt.scope_collect(|scope| drop(scope.spawn(late, again())));
+        assert_eq!(scoped.1.is_empty(), how == How::Err);
+        let (tell, told) = channel();
+        let mut called = rt.spawn(late, again());
+        let set = called.on_complete(move |outcome| tell.send(outcome.is_ok()).expect("a test"));
+        set.expect("the first callback");
+        drop(called);
+        assert_eq!(told.recv_timeout(LONG), Ok(how == How::Err));
+        let first = rt.spawn(late, again());
+        let next = rt.spawn_after(&first, |(_, _): ((), Result<Answer, String>)| (), ());
+        drop(first);
+        assert!(next.join().is_err());
+        assert_eq!(unobserved(), expected, "{how:?}");
+    }
+    let gate = folder.path().join("never");
+    let running = rt.spawn(late, (How::Panic, gate.clone()));
+    let queued = rt.spawn(late, (How::Panic, gate));
+    assert!(queued.cancel() && running.cancel_within(Duration::ZERO));
+    drop(queued);
+    until("it is killed", || running.is_finished());
+    drop(running);
+    drop(rt.spawn(|n: u64| n, 1));
+    rt.shutdown(Shutdown::Drain).expect("ends");
+    assert_eq!(unobserved(), expected);
+}

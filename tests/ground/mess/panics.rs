@@ -251,6 +251,7 @@ fn unseen(_: &[String]) {
         (),
     ));
     log.await_line("its handle was dropped before");
+    log.await_line("a task has failed that nobody waits for");
     let late = rt.spawn(|(): ()| -> () { panic!("its handle was dropped late") }, ());
     while !late.is_finished() {
         std::thread::yield_now();

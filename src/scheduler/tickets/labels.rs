@@ -11,9 +11,9 @@ use crate::error::TaskError;
 use crate::prim::TaskId;
 use crate::task::Label;
 
-use super::inputs::Input;
-use super::tickets::Tickets;
-use super::value::Outcome;
+use super::Tickets;
+use crate::scheduler::inputs::Input;
+use crate::scheduler::value::Outcome;
 
 /// Labels by ticket; of one that is gone, until its number is used again.
 #[derive(Default)]
