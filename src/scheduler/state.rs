@@ -68,7 +68,8 @@ pub struct Counters {
     pub failed: u64,
     /// Of all these, those of which nobody was told: the handle was dropped, and no callback,
     /// future, scope, set or dependent has heard of it either. Their errors, and values that
-    /// were an `Err`, are log events of level WARN. What was cancelled, or ended by a shutdown,
+    /// were an `Err`, are log events of level WARN, as soon as anybody collects them: who submits,
+    /// waits or asks for statistics. What was cancelled, or ended by a shutdown,
     /// is not among them.
     pub unobserved: u64,
     /// Tasks not accepted: no room in the queue, for their arguments or in a limit, wrong

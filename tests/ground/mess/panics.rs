@@ -251,13 +251,14 @@ fn unseen(_: &[String]) {
         (),
     ));
     log.await_line("its handle was dropped before");
-    log.await_line("a task has failed that nobody waits for");
     let late = rt.spawn(|(): ()| -> () { panic!("its handle was dropped late") }, ());
     while !late.is_finished() {
         std::thread::yield_now();
     }
     drop(late);
     log.await_line("its handle was dropped late");
+    // Both have been collected by now.
+    log.await_line("a task has failed that nobody waits for");
     rt.spawn(
         |(): ()| {
             drop(pinfold::spawn(
