@@ -16,7 +16,7 @@ use super::times::TimeLimit;
 use super::words::Why;
 use crate::pool::AllocError;
 use crate::prim::{Death, TaskId};
-use crate::task::{Label, Outcome};
+use crate::task::{Label, Outcome, decode_own};
 
 /// Why a task has no value.
 ///
@@ -402,7 +402,7 @@ impl TaskError {
         let message = || String::from_utf8_lossy(bytes);
         match outcome {
             Outcome::Panicked => {
-                let said = postcard::from_bytes::<(String, String)>(bytes);
+                let said = decode_own::<(String, String)>(bytes);
                 let (message, location) = said.unwrap_or_default();
                 TaskError::Panicked {
                     task: Box::default(),
@@ -412,12 +412,12 @@ impl TaskError {
             }
             Outcome::BadArguments => TaskError::arguments(message()),
             Outcome::BadResult => TaskError::result(message()),
-            Outcome::NoMemory => TaskError::out_of_memory(match postcard::from_bytes(bytes) {
-                Ok(packed) => format!(
+            Outcome::NoMemory => TaskError::out_of_memory(match decode_own(bytes) {
+                Some(packed) => format!(
                     "there is no memory for its result: {}",
                     AllocError::unpack(packed)
                 ),
-                Err(_) => "there is no memory for its result".into(),
+                None => "there is no memory for its result".into(),
             }),
             Outcome::Damaged => TaskError::corrupted(message()),
             Outcome::None

@@ -76,6 +76,11 @@ impl Loan {
         self.len = self.len.min(len);
     }
 
+    /// Whether it is of this pool.
+    pub(crate) fn is_of(&self, pool: &Pool) -> bool {
+        self.hold.pool().is_same(pool)
+    }
+
     /// Ends writing: the same memory, readable by any number of holders in any
     /// process of the fold.
     ///

@@ -474,27 +474,6 @@ impl Pool {
             .then(|| HoldRef::new(self, block, BlockState::Loaned))
     }
 
-    /// Copies `len` bytes out of a block that a task's result in `slot` consists
-    /// of, and frees it. `None` if it is not what the slot says.
-    pub fn take_result(
-        &self,
-        index: BlockIndex,
-        generation: Generation,
-        slot: SlotIndex,
-        len: usize,
-    ) -> Option<Vec<u8>> {
-        let hold = self.adopt(index, generation, slot, true)?;
-        let block = *hold.block();
-        (len <= block.capacity)
-            .then(|| self.0.arena.copy_out(block.offset, len))
-            .flatten()
-    }
-
-    /// Frees such a block; nothing if it is not what the slot says.
-    pub fn free_result(&self, index: BlockIndex, generation: Generation, slot: SlotIndex) {
-        drop(self.adopt(index, generation, slot, true));
-    }
-
     /// Takes over the block of long arguments of a spawned task from the process that
     /// spawned it, which may die meanwhile.
     pub fn take_arguments(

@@ -42,6 +42,7 @@ mod hold;
 mod known;
 mod plan;
 mod recover;
+mod results;
 mod shard;
 mod short;
 mod spans;
@@ -52,6 +53,7 @@ pub use audit::Living;
 pub use blocks::{Block, BlockState};
 pub use buffer::{Loan, Shared};
 pub use plan::PoolPlan;
+pub use results::Kept;
 pub use transfer::{Parcel, Transfer, decoding, encoding, forget_met, met};
 pub use usage::ClassUse;
 
@@ -197,6 +199,8 @@ struct Inner {
     /// How many `Pool`s there are, but those in records of buffers.
     pools: AtomicUsize,
     damage: PrivateU64,
+    /// Bytes of results that were collected, and not copied out.
+    kept: AtomicUsize,
     /// How the host is told of something about memory.
     ring: OnceLock<short::Ring>,
     /// What this process has made of shared blocks, and how others that have are told.
@@ -261,6 +265,7 @@ impl Pool {
             held: std::array::from_fn(|_| Mutex::default()),
             pools: AtomicUsize::new(1),
             damage: PrivateU64::new(0),
+            kept: AtomicUsize::new(0),
             ring: OnceLock::new(),
             known: known::Known::default(),
             tell: OnceLock::new(),

@@ -12,7 +12,7 @@ use crate::scheduler::{
     Build, Dependencies as Listed, Dependency, Few, Job, List, NotAccepted, Outcome, Scheduler,
     Ticket, Unfinished, decode_again,
 };
-use crate::task::{FunctionId, decode, untold};
+use crate::task::{FunctionId, Room, decode, untold};
 
 use super::Task;
 use super::core::Core;
@@ -240,7 +240,7 @@ where
         let args: A =
             decode(args, are_marked).map_err(|fault| TaskError::arguments(untold::<A>(&fault)))?;
         let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter()).map_err(of_input)?;
-        encode(&(args, inputs), job).map(drop)
+        encode(&(args, inputs), job, Room::Heap).map(drop)
     })
 }
 
@@ -387,7 +387,7 @@ where
                 (job.payload, job.buffers) = (payload, buffers);
                 0
             }
-            None => encode(&args, &mut job).map_err(NotAccepted::Failed)?,
+            None => encode(&args, &mut job, Room::Heap).map_err(NotAccepted::Failed)?,
         };
         if self.settings.is_some() {
             self.admit(scheduler, &mut job, None)?;
@@ -404,7 +404,7 @@ where
                 unless_it_panics(|| {
                     let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter());
                     let inputs = inputs.map_err(of_input)?;
-                    encode(&(args, inputs), job).map(drop)
+                    encode(&(args, inputs), job, Room::Heap).map(drop)
                 })
             }))
         };

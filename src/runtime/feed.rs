@@ -62,7 +62,7 @@ where
                     own_settings(task, job);
                     *label.borrow_mut() = task.settings.as_ref().and_then(|s| s.label.clone());
                 }
-                if let Err(error) = task.encode(&args, job) {
+                if let Err(error) = task.encode_to_go(&args, job) {
                     drop_with(args, &error);
                     return Err(error);
                 }

@@ -10,7 +10,9 @@ use serde::de::DeserializeOwned;
 use crate::error::{Refusal, TaskError};
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Settings, Ticket};
-use crate::task::{FunctionId, Payload, drop_refused, encode as encode_value, entry_of, untold};
+use crate::task::{
+    FunctionId, Payload, Room, drop_refused, encode as encode_value, entry_of, untold,
+};
 
 use super::core::Core;
 use super::memo::Known;
@@ -206,7 +208,7 @@ where
                     (job.payload, job.buffers) = (payload, buffers);
                     Ok(0)
                 }
-                (None, Some(args)) => self.encode(args, &mut job),
+                (None, Some(args)) => self.encode_to_go(args, &mut job),
                 // Loans were among them, of the fold that is damaged.
                 (None, None) => {
                     return Submitted {
@@ -384,13 +386,29 @@ where
     }
 
     /// Encodes `args` into `job`, whose former contents are forgotten; returns where
-    /// they begin.
+    /// they begin. They may wait as long as they like.
     #[inline]
     pub(super) fn encode(&self, args: &A, job: &mut Job) -> Result<usize, TaskError> {
+        self.encode_in(args, job, Room::Heap)
+    }
+
+    /// The same for what is submitted at once: long ones are written into the pool.
+    #[inline]
+    pub(super) fn encode_to_go(&self, args: &A, job: &mut Job) -> Result<usize, TaskError> {
+        // Who waits for a share of a limit holds no memory of the pool meanwhile.
+        if self.has_limits() {
+            return self.encode(args, job);
+        }
+        let pool = || Some(self.core.present().pool().clone());
+        self.encode_in(args, job, Room::Pool(&pool))
+    }
+
+    #[inline]
+    fn encode_in(&self, args: &A, job: &mut Job, room: Room<'_>) -> Result<usize, TaskError> {
         if self.function.is_none() {
             return Err(foreign());
         }
-        encode(args, job)
+        encode(args, job, room)
     }
 }
 
@@ -418,7 +436,7 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
 ) -> Result<Handle<R>, Option<Encoded>> {
     let function = function.ok_or(None)?;
     let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| encode_value(args, &mut payload));
+    let (encoded, buffers) = encoding(|| encode_value(args, &mut payload, Room::None));
     if encoded.is_err() {
         drop(buffers);
         return Err(None); // the long way tells why
@@ -456,6 +474,7 @@ pub(super) fn foreign() -> TaskError {
 pub(super) fn encode<A: Serialize + DeserializeOwned>(
     args: &A,
     job: &mut Job,
+    room: Room<'_>,
 ) -> Result<usize, TaskError> {
     job.payload.clear();
     if let Some(label) = job.settings.as_ref().and_then(|s| s.label.as_ref()) {
@@ -463,7 +482,7 @@ pub(super) fn encode<A: Serialize + DeserializeOwned>(
         let _ = job.payload.encode(&**label);
     }
     let args_at = job.payload.len();
-    let (encoded, buffers) = encoding(|| encode_value(args, &mut job.payload));
+    let (encoded, buffers) = encoding(|| encode_value(args, &mut job.payload, room));
     job.buffers = buffers;
     match encoded {
         Ok(()) => Ok(args_at),

@@ -106,7 +106,7 @@ where
             }
         };
         let mut job = self.job();
-        if let Err(error) = self.encode(&args, &mut job) {
+        if let Err(error) = self.encode_to_go(&args, &mut job) {
             drop_with(args, &error);
             return Ok(handle_of(Err(NotAccepted::Failed(error))));
         }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::error::TaskError;
 use crate::prim::Priority;
-use crate::task::INLINE_LEN;
+use crate::task::{INLINE_LEN, encode_len};
 
 use super::submit::Job;
 use super::value::{Outcome, SMALL, Value, loan_in_it};
@@ -182,8 +182,7 @@ fn append(job: &mut Job, lists: &[List], inputs: &Inputs) {
     let mut lists = lists.iter().peekable();
     for at in 0..=inputs.len() {
         while let Some(list) = lists.next_if(|list| list.at as usize == at) {
-            // A number: nothing in it can refuse to be encoded.
-            let _ = job.payload.encode(&list.len);
+            encode_len(list.len, &mut job.payload);
         }
         let bytes = inputs.get(at).and_then(Input::bytes);
         job.payload.extend(bytes.unwrap_or_default());
@@ -210,8 +209,14 @@ mod tests {
         }
     }
 
+    fn encoded(value: &impl Serialize) -> Vec<u8> {
+        let mut payload = Payload::new();
+        payload.encode(value).expect("encodes");
+        payload.bytes().to_vec()
+    }
+
     fn input(value: &impl Serialize) -> Input {
-        let bytes = postcard::to_stdvec(value).expect("encodes");
+        let bytes = encoded(value);
         let mut payload = Payload::new();
         payload.extend(&bytes);
         if bytes.len() <= SMALL {
@@ -250,17 +255,14 @@ mod tests {
         let long = "x".repeat(100);
         let (a, b) = (300u64, [1u16, 2, 70]);
         let mine = job(&args);
-        assert_eq!(
-            bytes_of(&mine, &[], vec![input(&a)]),
-            postcard::to_stdvec(&(&args, a)).expect("encodes")
-        );
+        assert_eq!(bytes_of(&mine, &[], vec![input(&a)]), encoded(&(&args, a)));
         assert_eq!(
             bytes_of(&mine, &[], vec![input(&a), input(&long)]),
-            postcard::to_stdvec(&(&args, (a, &long))).expect("encodes")
+            encoded(&(&args, (a, &long)))
         );
         assert_eq!(
             bytes_of(&mine, &[list(0, 3)], vec![input(&a), input(&a), input(&a)]),
-            postcard::to_stdvec(&(&args, vec![a; 3])).expect("encodes")
+            encoded(&(&args, vec![a; 3]))
         );
         // Lists in front, in the middle, behind; empty ones too.
         let none: Vec<u64> = Vec::new();
@@ -270,12 +272,12 @@ mod tests {
                 &[list(0, 0), list(0, 2), list(3, 0)],
                 vec![input(&a), input(&a), input(&b)]
             ),
-            postcard::to_stdvec(&(&args, (&none, vec![a; 2], b, &none))).expect("encodes")
+            encoded(&(&args, (&none, vec![a; 2], b, &none)))
         );
         let many: Vec<_> = (0..200).map(|_| input(&long)).collect();
         assert_eq!(
             bytes_of(&mine, &[list(0, 200)], many),
-            postcard::to_stdvec(&(&args, vec![&long; 200])).expect("encodes")
+            encoded(&(&args, vec![&long; 200]))
         );
     }
 
@@ -295,10 +297,10 @@ mod tests {
             assert!(!is_quick || finished.payload.is_inline());
             is_quick
         };
-        // 1 byte for the length of the arguments, 2 for 300.
-        assert!(quick(&[1; 45], vec![], vec![input(&300u64)]));
-        assert!(!quick(&[1; 46], vec![], vec![input(&300u64)]));
-        assert!(!quick(&[1; 45], vec![list(0, 1)], vec![input(&300u64)]));
+        // 1 byte for the length of the arguments, 2 for a `u16`.
+        assert!(quick(&[1; 45], vec![], vec![input(&300u16)]));
+        assert!(!quick(&[1; 46], vec![], vec![input(&300u16)]));
+        assert!(!quick(&[1; 45], vec![list(0, 1)], vec![input(&300u16)]));
         assert!(!quick(&[], vec![], vec![input(&"x".repeat(100))]));
         let one = |_| input(&1u8);
         assert!(quick(&[], vec![list(0, 46)], (0..46).map(one).collect()));

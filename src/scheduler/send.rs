@@ -273,13 +273,20 @@ impl Scheduler {
     #[cold]
     pub(super) fn place_long(
         &self,
-        payload: &Payload,
+        payload: &mut Payload,
         holds: &mut Vec<Transfer>,
         memory: Memory,
     ) -> Result<Place, NotAccepted> {
-        let bytes = payload.bytes();
-        let mut loan = self.alloc_by(bytes.len(), memory)?;
-        loan.copy_from_slice(bytes);
+        let loan = match payload.take_block(&self.pool) {
+            Some(loan) => loan,
+            None => {
+                let bytes = payload.bytes();
+                let mut loan = self.alloc_by(bytes.len(), memory)?;
+                loan.copy_from_slice(bytes);
+                loan
+            }
+        };
+        let len = loan.len();
         let transfer = Transfer::of_loan(loan);
         let parcel = transfer
             .argument(&self.pool)
@@ -288,7 +295,7 @@ impl Scheduler {
         Ok(Place::Block {
             index: parcel.index,
             generation: parcel.generation,
-            len: bytes.len(),
+            len,
         })
     }
 

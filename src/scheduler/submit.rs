@@ -291,7 +291,7 @@ impl Scheduler {
         memory: Memory,
         arguments: Arguments,
     ) -> Result<Prepared, NotAccepted> {
-        let len = job.payload.len();
+        let (len, is_marked) = (job.payload.len(), job.payload.is_marked());
         let parcels = job.buffers.len() as u8;
         if !job.buffers.is_empty() {
             self.check_buffers(job).map_err(NotAccepted::Failed)?;
@@ -303,12 +303,12 @@ impl Scheduler {
         let place = if job.payload.is_inline() {
             Place::Inline(job.payload.len())
         } else {
-            let placed = self.place_long(&job.payload, &mut job.buffers, memory);
+            let placed = self.place_long(&mut job.payload, &mut job.buffers, memory);
             placed.inspect_err(|_| job.payload.truncate(len))?
         };
         let head = Head {
             function: job.function.0,
-            outcome: Outcome::of_arguments(job.payload.is_marked()),
+            outcome: Outcome::of_arguments(is_marked),
             parcels,
             is_labelled: job.settings.as_ref().is_some_and(|s| s.label.is_some()),
             is_timed: job.settings.as_ref().is_some_and(|s| s.is_timed()),

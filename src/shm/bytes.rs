@@ -1,5 +1,6 @@
 //! Raw user bytes in a mapping.
 
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -58,12 +59,15 @@ impl Bytes {
         // SAFETY: in the zone and aligned, checked just above; atomics tolerate
         // concurrent stores by a peer.
         let source = unsafe { std::slice::from_raw_parts(at.as_ptr(), words) };
-        let mut copy = Vec::with_capacity(words * 8);
-        for word in source {
+        let mut copy = Vec::<u8>::with_capacity(words * 8);
+        let room = copy.spare_capacity_mut().chunks_exact_mut(8);
+        for (word, room) in source.iter().zip(room) {
             // Relaxed: what makes the bytes ours was read before (a truth word).
-            copy.extend_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
+            let word = word.load(Ordering::Relaxed).to_ne_bytes();
+            room.copy_from_slice(&word.map(MaybeUninit::new));
         }
-        copy.truncate(len);
+        // SAFETY: `words * 8` bytes were just written, which is `len` or more.
+        unsafe { copy.set_len(len) };
         Some(copy)
     }
 }

@@ -1,5 +1,6 @@
 //! A shared mapping of a whole memory file.
 
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
@@ -102,6 +103,18 @@ pub fn leave_out_of_dumps() -> std::io::Result<()> {
     let before = std::fs::read_to_string(file)?;
     let before = u32::from_str_radix(before.trim(), 16).map_err(std::io::Error::other)?;
     std::fs::write(file, format!("{:#x}", before & !SHARED_WITHOUT_NAME))
+}
+
+/// Asks for large pages where memory of this process is that was not used yet; a hint.
+pub fn advise_huge<T>(room: &mut [MaybeUninit<T>]) {
+    const HUGE: usize = 2 * 1024 * 1024;
+    let first = room.as_mut_ptr().cast::<u8>();
+    let ahead = first.align_offset(HUGE);
+    let len = size_of_val(room).saturating_sub(ahead) / HUGE * HUGE;
+    if let Some(at) = NonNull::new(first.wrapping_add(ahead)).filter(|_| len > 0) {
+        // SAFETY: inside of `room`; the contents, of which there are none yet, stay.
+        let _ = unsafe { madvise(at.cast(), len, MmapAdvise::MADV_HUGEPAGE) };
+    }
 }
 
 impl Drop for Mapping {

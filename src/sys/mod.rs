@@ -51,7 +51,7 @@ pub use held::{Bell, Held, wait_any_of_ours};
 #[cfg(not(loom))]
 pub use home::Home;
 pub use lifeline::Lifeline;
-pub use map::{Mapping, leave_out_of_dumps};
+pub use map::{Mapping, advise_huge, leave_out_of_dumps};
 pub use memfd::MemFile;
 pub use prefetch::prefetch_for_write;
 #[cfg(loom)]

@@ -24,7 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::pool::{AllocError, Loan, Shared, Transfer, decoding, encoding};
 
-use super::{Payload, decode, encode, untold};
+use super::{Payload, Room, decode, encode, untold};
 
 /// Why there is no [`Constant`], or not its value.
 ///
@@ -284,7 +284,7 @@ where
 {
     let refuse = |message: String| Err(ConstantError::Encode { message });
     let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| encode(value, &mut payload));
+    let (encoded, buffers) = encoding(|| encode(value, &mut payload, Room::Heap));
     if let Err(fault) = encoded {
         return refuse(untold::<T>(&fault));
     }

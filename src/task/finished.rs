@@ -6,6 +6,7 @@ use crate::pool::{Pool, Transfer, decoding};
 use crate::prim::SlotIndex;
 
 use super::codec::decode;
+use super::payload::LONG;
 use super::slot::PAYLOAD_WORDS;
 use super::{Fault, Head, Outcome, Payload, Place, Slot, parcels_of, split_parcels};
 
@@ -123,6 +124,14 @@ fn taken(
 ) -> Option<Payload> {
     match head.place {
         Place::Inline(len) => Some(Payload::from_words(words, len)),
+        Place::Block {
+            index: block,
+            generation,
+            len,
+        } if len >= LONG => Some(match pool.keep_result(block, generation, index, len)? {
+            Ok(kept) => Payload::from_kept(kept),
+            Err(bytes) => Payload::from_vec(bytes),
+        }),
         Place::Block {
             index: block,
             generation,

@@ -29,10 +29,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::pool::{Transfer, decoding, encoding};
+use crate::pool::{Pool, Transfer, decoding, encoding};
 use crate::sys::{BuildId, Executable};
 
-use super::codec::{decode, drop_refused, encode};
+use super::codec::{Room, decode, drop_refused, encode};
 use super::probe::is_err;
 use super::{Fault, Outcome, Payload, untold};
 
@@ -51,6 +51,8 @@ pub struct Call<'a> {
     pub incoming: &'a mut Vec<Transfer>,
     /// Where the encoded value, or a message, goes.
     pub result: &'a mut Payload,
+    /// Where a long value goes.
+    pub pool: Option<&'a Pool>,
     /// The buffers that are in it.
     pub outgoing: &'a mut Vec<Transfer>,
 }
@@ -139,7 +141,9 @@ where
     let function = unsafe { NonNull::<F>::dangling().as_ref() };
     let value = function(arguments);
     let failed = is_err(&value);
-    let (encoded, outgoing) = encoding(|| encode(&value, call.result));
+    let pool = call.pool;
+    let pool = || pool.cloned();
+    let (encoded, outgoing) = encoding(|| encode(&value, call.result, Room::Pool(&pool)));
     if let Err(fault) = encoded {
         drop_refused(value, &fault.to_string());
         return say::<R>(call.result, &fault, Outcome::BadResult);
@@ -294,7 +298,7 @@ pub fn init_args<A: Serialize + DeserializeOwned>(
     function: &str,
 ) -> Result<Vec<u8>, String> {
     let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| encode(args, &mut payload));
+    let (encoded, buffers) = encoding(|| encode(args, &mut payload, Room::Heap));
     encoded.map_err(|fault| format!("{function}: {}", untold::<A>(&fault)))?;
     if !buffers.is_empty() {
         return Err(

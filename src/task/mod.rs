@@ -48,7 +48,7 @@ mod slot;
 mod state;
 
 pub use captures::NoCapture;
-pub use codec::{Fault, decode, drop_refused, encode, untold};
+pub use codec::{Fault, Room, decode, decode_own, drop_refused, encode, encode_len, untold};
 pub use constant::{Constant, ConstantError, Home};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};
 pub use finished::Finished;

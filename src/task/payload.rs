@@ -1,11 +1,15 @@
-//! Encoded values on their way into a slot: 48 bytes in place, more on the heap.
+//! Encoded values on their way into a slot: 48 bytes in place, more on the heap, or in the block
+//! of the pool in which they are to travel.
 
-use crate::pool::{Parcel, Pool};
+use crate::pool::{Kept, Loan, Parcel, Pool};
 
 use super::slot::{Head, PAYLOAD_WORDS, Place};
 
 /// Bytes that fit into a slot.
 pub const INLINE_LEN: usize = 48;
+
+/// Values of so many bytes are written into the block in which they travel, if there is one.
+pub const LONG: usize = 64 * 1024;
 
 /// Most pieces are no longer: an integer, encoded, has ten bytes at most.
 const A_LITTLE: usize = 16;
@@ -18,7 +22,25 @@ pub struct Payload {
     /// The last byte says in which form the rest is ([`super::codec`]).
     is_marked: bool,
     /// Holds all bytes once they are more than [`INLINE_LEN`].
-    spill: Vec<u8>,
+    spill: Spill,
+}
+
+/// Where bytes are that do not fit into a slot.
+#[derive(Debug)]
+enum Spill {
+    Heap(Vec<u8>),
+    /// The first bytes of it.
+    Block(Loan),
+    /// As they were collected.
+    Kept(Kept),
+    /// Nowhere: they are counted.
+    Counted,
+}
+
+impl Default for Spill {
+    fn default() -> Self {
+        Spill::Heap(Vec::new())
+    }
 }
 
 impl Payload {
@@ -34,7 +56,7 @@ impl Payload {
             inline: words,
             len: len.min(INLINE_LEN),
             is_marked: false,
-            spill: Vec::new(),
+            spill: Spill::default(),
         }
     }
 
@@ -43,11 +65,58 @@ impl Payload {
         let mut payload = Payload::new();
         if bytes.len() > INLINE_LEN {
             payload.len = bytes.len();
-            payload.spill = bytes;
+            payload.spill = Spill::Heap(bytes);
         } else {
             payload.extend(&bytes);
         }
         payload
+    }
+
+    /// Of a long result, where it is.
+    pub fn from_kept(kept: Kept) -> Self {
+        let mut payload = Payload::new();
+        if kept.bytes().len() > INLINE_LEN {
+            payload.len = kept.bytes().len();
+            payload.spill = Spill::Kept(kept);
+        } else {
+            payload.extend(kept.bytes());
+        }
+        payload
+    }
+
+    /// One that counts what is appended, and does not keep it; as if `len` bytes were in it.
+    pub fn counting(len: usize) -> Self {
+        Payload {
+            len,
+            spill: Spill::Counted,
+            ..Payload::default()
+        }
+    }
+
+    /// Has its bytes in this block from now on.
+    pub fn move_into(&mut self, mut block: Loan) {
+        if !self.is_inline() {
+            let bytes = self.bytes();
+            match block.get_mut(..bytes.len()) {
+                Some(place) => place.copy_from_slice(bytes),
+                None => return,
+            }
+        }
+        self.spill = Spill::Block(block);
+    }
+
+    /// Takes out the block, if its bytes are in one of that pool.
+    pub fn take_block(&mut self, pool: &Pool) -> Option<Loan> {
+        match &self.spill {
+            Spill::Block(block) if !self.is_inline() && block.is_of(pool) => {}
+            _ => return None,
+        }
+        let Spill::Block(mut block) = std::mem::take(&mut self.spill) else {
+            return None;
+        };
+        block.truncate(self.len);
+        self.clear();
+        Some(block)
     }
 
     /// Has these bytes instead, which came out of a slot; keeps the memory.
@@ -56,14 +125,27 @@ impl Payload {
         self.inline = words;
         self.len = len.min(INLINE_LEN);
         self.is_marked = false;
-        self.spill.clear();
+        self.clear_spill();
     }
 
-    /// Forgets the bytes, keeps the memory.
+    /// Forgets the bytes, keeps memory of the heap.
     pub fn clear(&mut self) {
         self.len = 0;
         self.is_marked = false;
-        self.spill.clear();
+        self.clear_spill();
+    }
+
+    #[inline]
+    fn clear_spill(&mut self) {
+        match &mut self.spill {
+            Spill::Heap(bytes) => bytes.clear(),
+            _ => self.forget_block(),
+        }
+    }
+
+    #[cold]
+    fn forget_block(&mut self) {
+        self.spill = Spill::default();
     }
 
     /// Appends what says in which form a value is.
@@ -90,11 +172,16 @@ impl Payload {
         if len >= self.len {
             return;
         }
-        if len > INLINE_LEN {
-            self.spill.truncate(len);
-        } else if !self.is_inline() {
+        if let Spill::Heap(bytes) = &mut self.spill {
+            bytes.truncate(len.max(INLINE_LEN));
+        }
+        if len <= INLINE_LEN && !self.is_inline() {
             // Those that were inline once are there still; others may not be.
-            bytemuck::cast_slice_mut(&mut self.inline)[..len].copy_from_slice(&self.spill[..len]);
+            let mut inline = self.inline;
+            if let Some(bytes) = self.bytes().get(..len) {
+                bytemuck::cast_slice_mut(&mut inline)[..len].copy_from_slice(bytes);
+            }
+            self.inline = inline;
         }
         self.len = len;
     }
@@ -115,9 +202,13 @@ impl Payload {
     #[inline]
     pub fn bytes(&self) -> &[u8] {
         if self.is_inline() {
-            &bytemuck::cast_slice(&self.inline)[..self.len]
-        } else {
-            &self.spill
+            return &bytemuck::cast_slice(&self.inline)[..self.len];
+        }
+        match &self.spill {
+            Spill::Heap(bytes) => bytes,
+            Spill::Block(block) => block.get(..self.len).unwrap_or_default(),
+            Spill::Kept(kept) => kept.bytes().get(..self.len).unwrap_or_default(),
+            Spill::Counted => &[],
         }
     }
 
@@ -138,12 +229,29 @@ impl Payload {
     pub fn extend(&mut self, more: &[u8]) {
         if more.len() <= 8 && self.len + more.len() <= INLINE_LEN {
             self.extend_a_little(more);
-        } else if self.len > INLINE_LEN {
-            self.spill.extend_from_slice(more);
+        } else if self.len > INLINE_LEN
+            && let Spill::Heap(bytes) = &mut self.spill
+        {
+            bytes.extend_from_slice(more);
             self.len += more.len();
         } else {
             self.extend_much(more);
         }
+    }
+
+    /// Appends up to 8 bytes, of which the compiler knows how many.
+    #[inline(always)]
+    pub fn extend_few<const COUNT: usize>(&mut self, few: [u8; COUNT]) {
+        if COUNT <= 8 && self.len + COUNT <= INLINE_LEN {
+            self.extend_a_little(&few);
+        } else {
+            self.extend_far(&few);
+        }
+    }
+
+    #[inline(never)]
+    fn extend_far(&mut self, more: &[u8]) {
+        self.extend(more);
     }
 
     #[inline(never)]
@@ -163,10 +271,13 @@ impl Payload {
 
     /// Appends up to 8 bytes to inline ones. Whole words are written: to read one that was
     /// just written byte by byte takes until they have left the CPU.
-    #[inline]
+    #[inline(always)]
     fn extend_a_little(&mut self, few: &[u8]) {
         let piece = match few {
             [byte] => u64::from(*byte),
+            [a, b] => u16::from_le_bytes([*a, *b]).into(),
+            [a, b, c, d] => u32::from_le_bytes([*a, *b, *c, *d]).into(),
+            [a, b, c, d, e, f, g, h] => u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
             _ => {
                 let bytes = few.iter().enumerate();
                 bytes.fold(0, |piece, (at, byte)| piece | u64::from(*byte) << (8 * at))
@@ -203,14 +314,59 @@ impl Payload {
         true
     }
 
+    /// Puts more behind the bytes than fits into a slot; how many they are is the caller's.
     #[cold]
     fn spill_over(&mut self, more: &[u8]) {
-        if self.is_inline() {
-            self.spill.clear();
-            self.spill
-                .extend_from_slice(&bytemuck::cast_slice(&self.inline)[..self.len]);
+        let at = self.len;
+        let inline = match self.is_inline() {
+            true => &bytemuck::cast_slice(&self.inline)[..at],
+            false => &[],
+        };
+        match &mut self.spill {
+            Spill::Heap(bytes) => {
+                bytes.truncate(at - inline.len());
+                bytes.extend_from_slice(inline);
+                bytes.extend_from_slice(more);
+            }
+            Spill::Block(block) => {
+                if let Some(place) = block.get_mut(..at + more.len()) {
+                    let (before, behind) = place.split_at_mut(at);
+                    before[..inline.len()].copy_from_slice(inline);
+                    behind.copy_from_slice(more);
+                    return;
+                }
+                let before = match inline {
+                    [] => block.get(..at).unwrap_or_default(),
+                    inline => inline,
+                };
+                self.spill = Spill::Heap([before, more].concat());
+            }
+            Spill::Kept(kept) => {
+                let before = match inline {
+                    [] => kept.bytes().get(..at).unwrap_or_default(),
+                    inline => inline,
+                };
+                self.spill = Spill::Heap([before, more].concat());
+            }
+            Spill::Counted => {}
         }
-        self.spill.extend_from_slice(more);
+    }
+
+    /// Whether so many more bytes had better be in a block.
+    pub fn is_long_with(&self, more: usize) -> bool {
+        self.len + more >= LONG && matches!(self.spill, Spill::Heap(_))
+    }
+
+    /// Appends bytes if there is memory for them; whether there was.
+    pub fn try_extend(&mut self, more: &[u8]) -> bool {
+        let has_room = match &mut self.spill {
+            Spill::Heap(bytes) => bytes.try_reserve(INLINE_LEN + more.len()).is_ok(),
+            _ => true,
+        };
+        if has_room {
+            self.extend(more);
+        }
+        has_room
     }
 
     /// Appends a value of the library's own types; those of others by [`super::encode`].

@@ -54,6 +54,7 @@ fn call(entry: Run, arguments: &[u8]) -> (Outcome, Vec<u8>) {
         arguments,
         incoming: &mut Vec::new(),
         result: &mut result,
+        pool: None,
         outgoing: &mut Vec::new(),
     };
     let outcome = entry(&mut call);
@@ -70,24 +71,26 @@ fn entry_for<
     entry_of::<F, A, R>()
 }
 
+fn encoded(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut payload = Payload::new();
+    payload.encode(value).expect("encodes");
+    payload.bytes().to_vec()
+}
+
 #[test]
 fn functions_are_found_by_their_place() {
     let functions = Functions::of_this_program().expect("own program");
     let double = entry_for(|n: u32| n * 2);
     let shout = entry_for(|s: String| s.to_uppercase());
     for (entry, argument, expected) in [
-        (
-            double,
-            postcard::to_stdvec(&21u32),
-            postcard::to_stdvec(&42u32),
-        ),
-        (shout, postcard::to_stdvec("hi"), postcard::to_stdvec("HI")),
+        (double, encoded(&21u32), encoded(&42u32)),
+        (shout, encoded(&"hi"), encoded(&"HI")),
     ] {
         let id = functions.id(entry).expect("in this program");
         let found = functions.entry(id).expect("in the code");
-        let (outcome, result) = call(found, &argument.expect("encodes"));
+        let (outcome, result) = call(found, &argument);
         assert_eq!(outcome, Outcome::Value);
-        assert_eq!(result, expected.expect("encodes"));
+        assert_eq!(result, expected);
     }
     assert!(functions.entry(FunctionId(u32::MAX)).is_none());
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Death, TaskError};
 use crate::pool::Transfer;
 use crate::prim::{Hint, TaskId};
-use crate::task::{Fault, Finished, NoCapture, Outcome, Payload, decode, untold};
+use crate::task::{Fault, Finished, NoCapture, Outcome, Payload, decode, decode_own, untold};
 
 use super::nest::Nest;
 
@@ -409,7 +409,7 @@ pub(super) fn error_of(finished: &Finished) -> Option<TaskError> {
         outcome if outcome.is_value() => return None,
         Outcome::Lost => TaskError::WorkerDied {
             task: Box::default(),
-            death: postcard::from_bytes(finished.payload.bytes()).unwrap_or(Death::Unknown),
+            death: decode_own(finished.payload.bytes()).unwrap_or(Death::Unknown),
             last_words: None,
         },
         Outcome::Cancelled => TaskError::cancelled(),

@@ -181,6 +181,7 @@ impl Runner {
                     is_marked: arguments.is_marked(),
                     incoming: &mut incoming,
                     result: &mut payload,
+                    pool: Some(&self.pool),
                     outgoing: &mut buffers,
                 };
                 let outcome = self.enter(entry, &mut call);
@@ -342,6 +343,7 @@ impl Runner {
             is_marked: head.outcome.is_marked(),
             incoming,
             result: payload,
+            pool: Some(&self.pool),
             outgoing,
         };
         if !head.is_labelled {
@@ -403,6 +405,7 @@ impl Runner {
             is_marked: false,
             incoming: &mut Vec::new(),
             result: &mut payload,
+            pool: None,
             outgoing: &mut buffers,
         };
         self.note_panic(panic, &mut call);
@@ -499,10 +502,14 @@ impl Runner {
         head.place = if payload.is_inline() {
             Place::Inline(payload.len())
         } else {
-            let carried = self.pool.alloc(payload.len()).and_then(|mut loan| {
-                loan.copy_from_slice(payload.bytes());
-                Transfer::of_loan(loan).into_result(slot, &[])
-            });
+            let block = match payload.take_block(&self.pool) {
+                Some(block) => Ok(block),
+                None => self.pool.alloc(payload.len()).map(|mut block| {
+                    block.copy_from_slice(payload.bytes());
+                    block
+                }),
+            };
+            let carried = block.and_then(|loan| Transfer::of_loan(loan).into_result(slot, &[]));
             let carried = match carried {
                 Ok(carried) => carried,
                 Err(error) => {

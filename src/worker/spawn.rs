@@ -21,7 +21,7 @@ use crate::pool::{Transfer, encoding};
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
 use crate::task::{
-    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Slot, TaskState,
+    Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Room, Slot, TaskState,
     drop_refused, encode, entry_of, untold,
 };
 
@@ -40,7 +40,8 @@ impl Nest {
     {
         let entry = entry_of::<F, A, R>();
         let mut payload = Payload::new();
-        let (encoded, holds) = encoding(|| encode(&args, &mut payload));
+        let pool = || Some(self.runner.pool.clone());
+        let (encoded, holds) = encoding(|| encode(&args, &mut payload, Room::Pool(&pool)));
         if encoded.is_ok() && holds.is_empty() && payload.is_plain() {
             return child(self.queue_plain(entry, &mut payload));
         }
@@ -175,9 +176,16 @@ impl Nest {
         head.place = if payload.is_inline() {
             Place::Inline(payload.len())
         } else {
-            let loan = self.runner.pool.alloc(payload.len());
-            let mut loan = loan.map_err(TaskError::of_arguments)?;
-            loan.copy_from_slice(payload.bytes());
+            let loan = match payload.take_block(&self.runner.pool) {
+                Some(loan) => loan,
+                None => {
+                    let loan = self.runner.pool.alloc(payload.len());
+                    let mut loan = loan.map_err(TaskError::of_arguments)?;
+                    loan.copy_from_slice(payload.bytes());
+                    loan
+                }
+            };
+            let len = loan.len();
             let block = Transfer::of_loan(loan);
             let parcel = block.argument(&self.runner.pool);
             holds.push(block);
@@ -185,7 +193,7 @@ impl Nest {
             Place::Block {
                 index: parcel.index,
                 generation: parcel.generation,
-                len: payload.len(),
+                len,
             }
         };
         Ok(head)
@@ -227,6 +235,7 @@ impl Nest {
             is_marked: false,
             incoming: &mut incoming,
             result,
+            pool: Some(&runner.pool),
             outgoing: buffers,
         };
         if below == 0 {

@@ -1,7 +1,7 @@
 //! The words that are left in a slot when there is no room for more.
 
 use crate::pool::AllocError;
-use crate::task::{INLINE_LEN, Outcome, Payload};
+use crate::task::{INLINE_LEN, Outcome, Payload, decode_own};
 
 #[cold]
 pub fn no_memory(error: &AllocError, payload: &mut Payload) -> Outcome {
@@ -15,7 +15,7 @@ pub fn no_memory(error: &AllocError, payload: &mut Payload) -> Outcome {
 pub fn shorten(outcome: Outcome, error: &AllocError, payload: &mut Payload) -> Outcome {
     match outcome {
         Outcome::Panicked => {
-            let said = postcard::from_bytes::<(String, String)>(payload.bytes());
+            let said = decode_own::<(String, String)>(payload.bytes());
             let (message, location) = said.unwrap_or_default();
             // Two bytes are the lengths.
             let location = first_of(&location, 20, true);

@@ -7,6 +7,7 @@ mod api;
 mod asynchronous;
 mod bad_input;
 mod broadcast;
+mod bytes;
 mod callbacks;
 mod children;
 mod constants;

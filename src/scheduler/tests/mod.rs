@@ -383,6 +383,7 @@ impl Hand {
             arguments: value,
             incoming: &mut self.incoming,
             result: &mut self.payload,
+            pool: Some(&self.pool),
             outgoing: &mut self.outgoing,
         };
         RUNS.set(RUNS.get() + 1);

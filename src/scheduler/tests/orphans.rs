@@ -281,14 +281,14 @@ fn what_a_half_written_result_names_is_given_back() {
     let foreign = claim.argument(&dead_pool).expect("of this pool");
     assert!(begin(&scheduler, OTHER, given.hint));
     let (head, mut words) = cell(&scheduler, given.hint).read().expect("makes sense");
-    // The parcel's words stand behind one byte of value.
+    // The parcel's words stand behind the number of the buffer, four bytes.
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
     let parcel: Vec<u8> = foreign
         .pack()
         .into_iter()
         .flat_map(u64::to_ne_bytes)
         .collect();
-    bytes[1..25].copy_from_slice(&parcel);
+    bytes[4..28].copy_from_slice(&parcel);
     for (word, bytes) in words.iter_mut().zip(bytes.chunks(8)) {
         *word = u64::from_ne_bytes(bytes.try_into().expect("eight"));
     }

@@ -19,6 +19,12 @@
 //! the type has the named form for good. Each named value is read back, and written again:
 //! if that differs it is refused, as is what cannot be read back at all.
 //!
+//! A few types are known from the start ([`is_sure`]): numbers, and lists, options and texts.
+//!
+//! **Where it goes.** Up to 48 bytes into the slot, more onto the heap, and from there into a
+//! block. When it turns out that it is long ([`Length`]), it is begun anew: its bytes are
+//! counted, which takes no time for lists of numbers, and it is written into a block at once.
+//!
 //! What serde itself does not show cannot be seen: a field with `skip` is not sent.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::pool::{decoding, encoding, forget_met, met};
+use crate::pool::{Parcel, Pool, decoding, encoding, forget_met, met};
 
 use super::Payload;
 
@@ -43,7 +49,7 @@ pub use fault::Fault;
 
 use fault::Kind;
 use known::About;
-use plain::{Name, Names, Reader, Writer};
+use plain::{Length, Name, Names, Reader, Writer, is_sure};
 
 /// Elements that take no byte, in all of a value.
 const ZERO_MAX: u32 = 1 << 20;
@@ -67,20 +73,81 @@ pub fn encode_own<T: Serialize + ?Sized>(value: &T, out: &mut Payload) -> Result
     value.serialize(&mut Writer::new(out))
 }
 
+/// Reads what [`encode_own`] has written; `None` if the bytes are something else.
+pub fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    decode(bytes, false).ok()
+}
+
+/// Appends the length of a list, as it stands in front of its elements.
+pub fn encode_len(len: u32, out: &mut Payload) {
+    Writer::new(out).varint(len.into());
+}
+
+/// Where the bytes of a long value go.
+#[derive(Clone, Copy)]
+pub enum Room<'a> {
+    /// Onto the heap, as those of a short one that does not fit into a slot.
+    Heap,
+    /// Into a block of this pool, as far as it has room.
+    Pool(&'a dyn Fn() -> Option<Pool>),
+    /// Nowhere: that it is long is an error.
+    None,
+}
+
+/// What a block has room for behind a value: parcels, and what says in which form it is.
+const BEHIND: usize = 255 * Parcel::WORDS * 8 + 16;
+
 /// Appends a value, in one form or another; for use inside of [`encoding`].
 #[inline(always)]
-pub fn encode<T>(value: &T, out: &mut Payload) -> Result<(), Fault>
+pub fn encode<T>(value: &T, out: &mut Payload, room: Room<'_>) -> Result<(), Fault>
 where
     T: Serialize + DeserializeOwned,
 {
     let start = out.len();
     let mut writer = Writer::new(out);
-    let written = value.serialize(&mut writer);
-    let shape = writer.shape;
-    if written.is_ok() && known::is_known(id::<T>(), shape) {
+    if !matches!(room, Room::Heap) {
+        writer.length = Length::Short;
+    }
+    let mut written = value.serialize(&mut writer);
+    let mut shape = writer.shape;
+    if writer.length == Length::Long {
+        let Room::Pool(pool) = room else {
+            return Err(Fault::new(Kind::Beyond, "it is long"));
+        };
+        (written, shape) = write_long(value, out, start, pool);
+    }
+    if written.is_ok() && (is_sure::<T>() || known::is_known(id::<T>(), shape)) {
         return Ok(());
     }
     settle(value, out, start, written, shape)
+}
+
+/// Writes a value of which it turned out that it is long: counts its bytes first.
+#[cold]
+#[inline(never)]
+fn write_long<T: Serialize>(
+    value: &T,
+    out: &mut Payload,
+    start: usize,
+    pool: &dyn Fn() -> Option<Pool>,
+) -> (Result<(), Fault>, u64) {
+    rewind(out, start);
+    let mut counted = Payload::counting(start);
+    let mut counter = Writer::new(&mut counted);
+    let written = value.serialize(&mut counter);
+    let shape = counter.shape;
+    rewind(out, start);
+    if written.is_err() {
+        return (written, shape);
+    }
+    // If there is none now, whoever sends it waits for it.
+    let block = pool().and_then(|pool| pool.alloc(counted.len() + BEHIND).ok());
+    if let Some(block) = block {
+        out.move_into(block);
+    }
+    let mut writer = Writer::new(out);
+    let written = value.serialize(&mut writer);
+    (written, writer.shape)
 }
 
 /// A number of its own for each type; types with the same code may share one.

@@ -117,7 +117,7 @@ pub struct Elements<'r, 'de, 'n> {
 impl<'de> de::SeqAccess<'de> for &mut Elements<'_, 'de, '_> {
     type Error = Fault;
 
-    #[inline]
+    #[inline(always)]
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
@@ -167,7 +167,7 @@ impl Fields<'_, '_, '_> {
 impl<'de> de::SeqAccess<'de> for &mut Fields<'_, 'de, '_> {
     type Error = Fault;
 
-    #[inline]
+    #[inline(always)]
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,

@@ -1,4 +1,6 @@
-//! Reading the plain form. The bytes may be anybody's: no length in them is believed.
+//! Reading the plain form. The bytes may be anybody's: no length in them is believed. Others may
+//! write them meanwhile, where long values are read from shared memory: so each is read once, and
+//! what must be so and so (a text, say) is copied before that is looked at.
 
 use serde::de::{DeserializeSeed, Deserializer, Visitor};
 
@@ -7,6 +9,7 @@ use super::super::depth::{Depth, deeper};
 use super::super::fault::Fault;
 use super::super::shape::{self, Run, and};
 use super::parts::{Elements, Fields, List, Variant};
+use super::rows;
 use super::write::Name;
 
 /// What is done about the names of fields and variants.
@@ -58,7 +61,7 @@ impl<'de, 'n> Reader<'de, 'n> {
     }
 
     #[inline(always)]
-    fn take(&mut self, len: usize) -> Result<&'de [u8], Fault> {
+    pub(super) fn take(&mut self, len: usize) -> Result<&'de [u8], Fault> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(Fault::short)?;
         self.rest = rest;
         Ok(taken)
@@ -71,7 +74,7 @@ impl<'de, 'n> Reader<'de, 'n> {
         Ok(*taken)
     }
 
-    /// A number of up to `bits` bits.
+    /// A length, or which variant: of up to `bits` bits.
     #[inline(always)]
     fn varint(&mut self, bits: u32) -> Result<u64, Fault> {
         let first = self.byte()?;
@@ -81,7 +84,7 @@ impl<'de, 'n> Reader<'de, 'n> {
         self.varint_after(first, bits)
     }
 
-    #[inline]
+    #[inline(never)]
     fn varint_after(&mut self, first: u8, bits: u32) -> Result<u64, Fault> {
         let mut value = u64::from(first & 0x7f);
         let mut shift = 7;
@@ -98,30 +101,8 @@ impl<'de, 'n> Reader<'de, 'n> {
         }
     }
 
-    fn varint_128(&mut self) -> Result<u128, Fault> {
-        let mut value = 0;
-        let mut shift = 0;
-        loop {
-            let byte = self.byte()?;
-            if shift + 7 > 128 && byte >> (128 - shift) != 0 {
-                return Err(Fault::mismatch("a number in it is larger than its type"));
-            }
-            value |= u128::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-            shift += 7;
-        }
-    }
-
     #[inline(always)]
-    fn signed(&mut self, bits: u32) -> Result<i64, Fault> {
-        let raw = self.varint(bits)?;
-        Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
-    }
-
-    #[inline(always)]
-    fn len(&mut self) -> Result<usize, Fault> {
+    pub(super) fn len(&mut self) -> Result<usize, Fault> {
         Ok(self.varint(64)? as usize)
     }
 
@@ -132,19 +113,40 @@ impl<'de, 'n> Reader<'de, 'n> {
     }
 
     #[inline(always)]
-    fn text(&mut self) -> Result<&'de str, Fault> {
+    fn text<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Fault> {
+        let wrong = || Fault::mismatch("a text in it is not UTF-8");
+        let text = self.blob()?;
+        if let Some(copy) = Few::of(text) {
+            let text = std::str::from_utf8(copy.bytes()).map_err(|_| wrong())?;
+            return visitor.visit_str(text);
+        }
+        let text = String::from_utf8(rows::copy_of(text)?).map_err(|_| wrong())?;
+        visitor.visit_string(text)
+    }
+
+    #[inline(always)]
+    fn byte_text<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Fault> {
         let bytes = self.blob()?;
-        std::str::from_utf8(bytes).map_err(|_| Fault::mismatch("a text in it is not UTF-8"))
+        match Few::of(bytes) {
+            Some(copy) => visitor.visit_bytes(copy.bytes()),
+            None => visitor.visit_byte_buf(rows::copy_of(bytes)?),
+        }
     }
 
     /// Reads something inside of what is being read.
     #[inline(always)]
     pub(super) fn inner<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
-        if self.depth.is_eighth() {
-            self.depth.check()?;
-            return deeper(|| seed.deserialize(&mut *self));
+        if self.depth.is_eighth() && !rows::is_of_number::<S>() {
+            return self.deep(seed);
         }
         seed.deserialize(self)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn deep<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+        self.depth.check()?;
+        deeper(|| seed.deserialize(&mut *self))
     }
 
     /// Has a visitor read one level deeper.
@@ -258,6 +260,31 @@ impl<'de, 'n> Reader<'de, 'n> {
     }
 }
 
+/// A copy of a few bytes that others may be writing.
+struct Few {
+    bytes: [u8; Few::MOST],
+    len: usize,
+}
+
+impl Few {
+    const MOST: usize = 48;
+
+    #[inline(always)]
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let mut few = Few {
+            bytes: [0; Few::MOST],
+            len: bytes.len(),
+        };
+        few.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(few)
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 #[cold]
 fn not_told() -> Fault {
     Fault::unfit("it asks what was written, which the plain form does not tell")
@@ -265,7 +292,7 @@ fn not_told() -> Fault {
 
 macro_rules! numbers {
     ($($method:ident $visit:ident $token:ident |$reader:ident| $read:expr;)*) => {
-        $(#[inline]
+        $(#[inline(always)]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
             let $reader = self;
             $reader.token(shape::$token);
@@ -293,31 +320,43 @@ impl<'de, 'n> Deserializer<'de> for &mut Reader<'de, 'n> {
     untold! { deserialize_any deserialize_ignored_any deserialize_identifier }
 
     numbers! {
-        deserialize_i8 visit_i8 I8 |r| r.byte()? as i8;
-        deserialize_i16 visit_i16 I16 |r| r.signed(16)? as i16;
-        deserialize_i32 visit_i32 I32 |r| r.signed(32)? as i32;
-        deserialize_i64 visit_i64 I64 |r| r.signed(64)?;
-        deserialize_u8 visit_u8 U8 |r| r.byte()?;
-        deserialize_u16 visit_u16 U16 |r| r.varint(16)? as u16;
-        deserialize_u32 visit_u32 U32 |r| r.varint(32)? as u32;
-        deserialize_u64 visit_u64 U64 |r| r.varint(64)?;
-        deserialize_u128 visit_u128 U128 |r| r.varint_128()?;
-        deserialize_f32 visit_f32 F32 |r| f32::from_bits(u32::from_le_bytes(r.array()?));
-        deserialize_f64 visit_f64 F64 |r| f64::from_bits(u64::from_le_bytes(r.array()?));
-        deserialize_str visit_borrowed_str STR |r| r.text()?;
-        deserialize_string visit_borrowed_str STR |r| r.text()?;
-        deserialize_bytes visit_borrowed_bytes BYTES |r| r.blob()?;
-        deserialize_byte_buf visit_borrowed_bytes BYTES |r| r.blob()?;
+        deserialize_i8 visit_i8 I8 |r| i8::from_le_bytes(r.array()?);
+        deserialize_i16 visit_i16 I16 |r| i16::from_le_bytes(r.array()?);
+        deserialize_i32 visit_i32 I32 |r| i32::from_le_bytes(r.array()?);
+        deserialize_i64 visit_i64 I64 |r| i64::from_le_bytes(r.array()?);
+        deserialize_i128 visit_i128 I128 |r| i128::from_le_bytes(r.array()?);
+        deserialize_u8 visit_u8 U8 |r| u8::from_le_bytes(r.array()?);
+        deserialize_u16 visit_u16 U16 |r| u16::from_le_bytes(r.array()?);
+        deserialize_u32 visit_u32 U32 |r| u32::from_le_bytes(r.array()?);
+        deserialize_u64 visit_u64 U64 |r| u64::from_le_bytes(r.array()?);
+        deserialize_u128 visit_u128 U128 |r| u128::from_le_bytes(r.array()?);
+        deserialize_f32 visit_f32 F32 |r| f32::from_le_bytes(r.array()?);
+        deserialize_f64 visit_f64 F64 |r| f64::from_le_bytes(r.array()?);
     }
 
     #[inline]
-    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.token(shape::I128);
-        let raw = self.varint_128()?;
-        visitor.visit_i128((raw >> 1) as i128 ^ -((raw & 1) as i128))
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.token(shape::STR);
+        self.text(visitor)
     }
 
     #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_str(visitor)
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.token(shape::BYTES);
+        self.byte_text(visitor)
+    }
+
+    #[inline]
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_bytes(visitor)
+    }
+
+    #[inline(always)]
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.token(shape::BOOL);
         match self.byte()? {
@@ -327,18 +366,15 @@ impl<'de, 'n> Deserializer<'de> for &mut Reader<'de, 'n> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.token(shape::CHAR);
-        let text = self.text()?;
-        let mut characters = text.chars();
-        match (characters.next(), characters.next()) {
-            (Some(one), None) => visitor.visit_char(one),
-            _ => Err(Fault::mismatch("a character in it is not one")),
-        }
+        let number = u32::from_le_bytes(self.array()?);
+        let character = char::from_u32(number);
+        visitor.visit_char(character.ok_or_else(|| Fault::mismatch("a character in it is none"))?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.byte()? {
             0 => {
@@ -353,7 +389,7 @@ impl<'de, 'n> Deserializer<'de> for &mut Reader<'de, 'n> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.token(shape::UNIT);
         visitor.visit_unit()
@@ -368,7 +404,7 @@ impl<'de, 'n> Deserializer<'de> for &mut Reader<'de, 'n> {
         self.deserialize_unit(visitor)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -377,20 +413,23 @@ impl<'de, 'n> Deserializer<'de> for &mut Reader<'de, 'n> {
         self.wrapped(|reader| visitor.visit_newtype_struct(reader))
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        if let Some(read) = rows::read::<V>(self) {
+            return read;
+        }
         let mut list = self.list(shape::SEQ)?;
         let value = visitor.visit_seq(&mut list)?;
         list.finish()?;
         Ok(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
         self.tuple(len, visitor)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -408,7 +447,7 @@ impl<'de, 'n> Deserializer<'de> for &mut Reader<'de, 'n> {
         Ok(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,

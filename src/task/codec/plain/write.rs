@@ -8,6 +8,7 @@ use super::super::depth::{Depth, deeper};
 use super::super::fault::{Fault, Kind};
 use super::super::shape::{self, Run, and};
 use super::super::{ZERO_MAX, too_many};
+use super::rows;
 
 /// A name that was met while writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,23 @@ pub struct Writer<'a> {
     empty: u32,
     /// The names of fields and variants, if somebody wants them.
     pub names: Option<Vec<Name>>,
+    /// What is done if it gets long.
+    pub length: Length,
 }
+
+/// What is done about a value of which it turns out that it is long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Nothing.
+    Any,
+    /// It is given up, to be written elsewhere.
+    Short,
+    /// That was done.
+    Long,
+}
+
+/// A piece that had better not be moved twice.
+const PIECE: usize = 1024;
 
 type Done = Result<(), Fault>;
 
@@ -40,6 +57,7 @@ impl<'a> Writer<'a> {
             depth: Depth::default(),
             empty: 0,
             names: None,
+            length: Length::Any,
         }
     }
 
@@ -48,8 +66,17 @@ impl<'a> Writer<'a> {
         self.shape = and(self.shape, token);
     }
 
+    /// How long something is, or which variant.
     #[inline(always)]
-    fn varint(&mut self, mut value: u64) {
+    pub fn varint(&mut self, value: u64) {
+        if value < 0x80 {
+            return self.out.extend_few([value as u8]);
+        }
+        self.long_varint(value);
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self, mut value: u64) {
         let mut bytes = [0; 10];
         let mut len = 0;
         while value > 0x7f && len < 9 {
@@ -61,18 +88,35 @@ impl<'a> Writer<'a> {
         self.out.extend(&bytes[..=len]);
     }
 
-    fn varint_128(&mut self, mut value: u128) {
-        while value > 0x7f {
-            self.out.extend(&[value as u8 | 0x80]);
-            value >>= 7;
-        }
-        self.out.extend(&[value as u8]);
+    /// A number, as wide as its type.
+    #[inline(always)]
+    fn fixed<const LEN: usize>(&mut self, token: u64, bytes: [u8; LEN]) -> Done {
+        self.token(token);
+        self.out.extend_few(bytes);
+        Ok(())
     }
 
     #[inline(always)]
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.varint(bytes.len() as u64);
+    fn blob(&mut self, len: usize, bytes: &[u8]) -> Done {
+        self.varint(len as u64);
+        if bytes.len() >= PIECE {
+            return self.piece(bytes);
+        }
         self.out.extend(bytes);
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn piece(&mut self, bytes: &[u8]) -> Done {
+        if self.length != Length::Any && self.out.is_long_with(bytes.len()) {
+            self.length = Length::Long;
+            return Err(Fault::new(Kind::Beyond, "it is long"));
+        }
+        match self.out.try_extend(bytes) {
+            true => Ok(()),
+            false => Err(rows::no_memory(bytes.len())),
+        }
     }
 
     #[inline(always)]
@@ -87,11 +131,17 @@ impl<'a> Writer<'a> {
     /// Writes something inside of what is being written.
     #[inline(always)]
     fn inner<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        if self.depth.is_eighth() {
-            self.depth.check()?;
-            return deeper(|| value.serialize(&mut *self));
+        if self.depth.is_eighth() && !rows::is_number::<T>() {
+            return self.deep(value);
         }
         value.serialize(self)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn deep<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        self.depth.check()?;
+        deeper(|| value.serialize(&mut *self))
     }
 
     /// The same, which is a level of its own.
@@ -128,9 +178,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-#[inline(always)]
-fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
+macro_rules! numbers {
+    ($($method:ident $type:ident $token:ident)*) => {
+        $(#[inline(always)]
+        fn $method(self, value: $type) -> Done {
+            self.fixed(shape::$token, value.to_le_bytes())
+        })*
+    };
 }
 
 impl<'w, 'a> Serializer for &'w mut Writer<'a> {
@@ -149,133 +203,55 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         false
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_bool(self, value: bool) -> Done {
-        self.token(shape::BOOL);
-        self.out.extend(&[value.into()]);
-        Ok(())
+        self.fixed(shape::BOOL, [value.into()])
     }
 
-    #[inline]
-    fn serialize_i8(self, value: i8) -> Done {
-        self.token(shape::I8);
-        self.out.extend(&[value as u8]);
-        Ok(())
+    numbers! {
+        serialize_i8 i8 I8
+        serialize_i16 i16 I16
+        serialize_i32 i32 I32
+        serialize_i64 i64 I64
+        serialize_i128 i128 I128
+        serialize_u8 u8 U8
+        serialize_u16 u16 U16
+        serialize_u32 u32 U32
+        serialize_u64 u64 U64
+        serialize_u128 u128 U128
+        serialize_f32 f32 F32
+        serialize_f64 f64 F64
     }
 
-    #[inline]
-    fn serialize_i16(self, value: i16) -> Done {
-        self.token(shape::I16);
-        self.varint(zigzag(value.into()));
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_i32(self, value: i32) -> Done {
-        self.token(shape::I32);
-        self.varint(zigzag(value.into()));
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_i64(self, value: i64) -> Done {
-        self.token(shape::I64);
-        self.varint(zigzag(value));
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_i128(self, value: i128) -> Done {
-        self.token(shape::I128);
-        self.varint_128(((value << 1) ^ (value >> 127)) as u128);
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_u8(self, value: u8) -> Done {
-        self.token(shape::U8);
-        self.out.extend(&[value]);
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_u16(self, value: u16) -> Done {
-        self.token(shape::U16);
-        self.varint(value.into());
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_u32(self, value: u32) -> Done {
-        self.token(shape::U32);
-        self.varint(value.into());
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_u64(self, value: u64) -> Done {
-        self.token(shape::U64);
-        self.varint(value);
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_u128(self, value: u128) -> Done {
-        self.token(shape::U128);
-        self.varint_128(value);
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_f32(self, value: f32) -> Done {
-        self.token(shape::F32);
-        self.out.extend(&value.to_bits().to_le_bytes());
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_f64(self, value: f64) -> Done {
-        self.token(shape::F64);
-        self.out.extend(&value.to_bits().to_le_bytes());
-        Ok(())
-    }
-
-    #[inline]
+    #[inline(always)]
     fn serialize_char(self, value: char) -> Done {
-        self.token(shape::CHAR);
-        self.bytes(value.encode_utf8(&mut [0; 4]).as_bytes());
-        Ok(())
+        self.fixed(shape::CHAR, u32::from(value).to_le_bytes())
     }
 
     #[inline]
     fn serialize_str(self, value: &str) -> Done {
         self.token(shape::STR);
-        self.bytes(value.as_bytes());
-        Ok(())
+        self.blob(value.len(), value.as_bytes())
     }
 
     #[inline]
     fn serialize_bytes(self, value: &[u8]) -> Done {
         self.token(shape::BYTES);
-        self.bytes(value);
-        Ok(())
+        self.blob(value.len(), value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_none(self) -> Done {
-        self.token(shape::NONE);
-        self.out.extend(&[0]);
-        Ok(())
+        self.fixed(shape::NONE, [0])
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        self.token(shape::SOME);
-        self.out.extend(&[1]);
+        self.fixed(shape::SOME, [1])?;
         self.wrapped(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_unit(self) -> Done {
         self.token(shape::UNIT);
         Ok(())
@@ -286,18 +262,18 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         self.serialize_unit()
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_unit_variant(self, _: &'static str, index: u32, variant: &'static str) -> Done {
         self.variant(index, variant);
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
         self.wrapped(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
         _: &'static str,
@@ -309,18 +285,39 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         self.wrapped(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_seq(self, len: Option<usize>) -> Result<List<'w, 'a>, Fault> {
         self.list(len, shape::SEQ)
     }
 
     #[inline]
+    fn collect_seq<I>(self, list: I) -> Done
+    where
+        I: IntoIterator<Item: Serialize>,
+    {
+        if let Some(row) = rows::of(&list) {
+            self.shape = row.shape(self.shape);
+            return self.blob(row.len, row.bytes);
+        }
+        let elements = list.into_iter();
+        let len = match elements.size_hint() {
+            (least, Some(most)) if least == most => Some(least),
+            _ => None,
+        };
+        let mut list = self.list(len, shape::SEQ)?;
+        for element in elements {
+            ser::SerializeSeq::serialize_element(&mut list, &element)?;
+        }
+        list.finish()
+    }
+
+    #[inline(always)]
     fn serialize_tuple(self, len: usize) -> Result<Fields<'w, 'a>, Fault> {
         self.token(shape::TUPLE + len as u64);
         Ok(self.record())
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Fields<'w, 'a>, Fault> {
         self.serialize_tuple(len)
     }
@@ -342,7 +339,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         self.list(len, shape::MAP)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Fields<'w, 'a>, Fault> {
         self.token(shape::STRUCT);
         Ok(self.record())
@@ -413,7 +410,7 @@ impl ser::SerializeSeq for List<'_, '_> {
         self.end_element()
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Done {
         self.finish()
     }
@@ -435,7 +432,7 @@ impl ser::SerializeMap for List<'_, '_> {
         self.end_element()
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Done {
         self.finish()
     }
@@ -482,12 +479,12 @@ macro_rules! tuples {
             type Ok = ();
             type Error = Fault;
 
-            #[inline]
+            #[inline(always)]
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
                 self.field(value)
             }
 
-            #[inline]
+            #[inline(always)]
             fn end(self) -> Done {
                 self.finish()
             }
@@ -507,7 +504,7 @@ macro_rules! structs {
             type Ok = ();
             type Error = Fault;
 
-            #[inline]
+            #[inline(always)]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 key: &'static str,
@@ -521,7 +518,7 @@ macro_rules! structs {
                 Err(skipped(key))
             }
 
-            #[inline]
+            #[inline(always)]
             fn end(self) -> Done {
                 self.finish()
             }

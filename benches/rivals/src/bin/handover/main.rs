@@ -2,7 +2,9 @@
 //!
 //! Serves the decision whether large data may be passed at all. The buffer is made once;
 //! the other side reads its first and last byte. 1 KiB and 64 MiB take turns. And: does it
-//! matter how many tasks have the same value?
+//! matter how many tasks have the same value? And: what does plain data cost, which is copied?
+
+mod values;
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -132,6 +134,7 @@ fn main() {
         [one, many, many / one]
     });
     bench.run(race, bench.rounds(5, 3));
+    values::run(&mut bench, &rt);
     bench.finish();
 }
 
