@@ -114,7 +114,6 @@ impl Finished {
     }
 }
 
-/// The encoded value, without the parcels behind it.
 /// The encoded value in slot `index`; frees the block that it may be in.
 fn taken(
     head: &Head,
@@ -128,10 +127,12 @@ fn taken(
             index: block,
             generation,
             len,
-        } if len >= LONG => Some(match pool.keep_result(block, generation, index, len)? {
-            Ok(kept) => Payload::from_kept(kept),
-            Err(bytes) => Payload::from_vec(bytes),
-        }),
+        } if len >= LONG && is_read_where_it_is(head.outcome) => {
+            Some(match pool.keep_result(block, generation, index, len)? {
+                Ok(kept) => Payload::from_kept(kept),
+                Err(bytes) => Payload::from_vec(bytes),
+            })
+        }
         Place::Block {
             index: block,
             generation,
@@ -142,6 +143,12 @@ fn taken(
     }
 }
 
+/// Of what its own type decodes; that copies what it then checks. Words are read by others.
+fn is_read_where_it_is(outcome: Outcome) -> bool {
+    outcome.is_value() && !outcome.is_err()
+}
+
+/// The encoded value, without the parcels behind it.
 fn value(payload: &Payload, parcels: u8) -> &[u8] {
     let bytes = payload.bytes();
     split_parcels(bytes, parcels).map_or(bytes, |(value, _)| value)

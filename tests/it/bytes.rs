@@ -96,13 +96,13 @@ fn plain_data_of_every_length_goes_round() {
 
 #[test]
 fn arguments_and_results_of_64_mib_go_round() {
-    let rt = start(512 * MIB);
+    let rt = start(384 * MIB);
     let bytes = pattern(64 * MIB);
     goes_round(&rt, &bytes);
     goes_round(&rt, &vec![0.5_f64; 8 * MIB]);
     goes_round(&rt, &(bytes[..32 * MIB].to_vec(), vec![7_u32; 8 * MIB]));
     // Several that are not asked for lie there, or in the heap: others find room.
-    let waiting: Vec<_> = (0..4).map(|_| rt.spawn(same, bytes.clone())).collect();
+    let waiting: Vec<_> = (0..2).map(|_| rt.spawn(same, bytes.clone())).collect();
     until_finished(&waiting);
     goes_round(&rt, &bytes);
     for handle in waiting {
@@ -125,7 +125,7 @@ fn arguments_and_results_of_1_gib_go_round() {
         eprintln!("SKIPPED: less than 8 GiB of memory are available");
         return;
     }
-    let rt = start(2 * len + 64 * MIB);
+    let rt = start(4 * len + 64 * MIB);
     let bytes = vec![0xa5_u8; len];
     let came = rt.spawn(same::<Vec<u8>>, bytes).join().expect("comes");
     assert_eq!(came.len(), len);
