@@ -75,18 +75,18 @@ pub fn run(bench: &mut Bench, rt: &Runtime) {
         let question = Question::lower(&format!("handover.values.{id}"), &text, "×");
         question.bar(Against::Value("a copy", 1.0), 3.0)
     };
-    let mut race = Race::new([
-        question("u8", "`Vec<u8>`"),
-        question("f64", "`Vec<f64>`"),
-        question("both", "a struct with both"),
-        question("text", "`String`"),
-    ]);
     let numbers = vec![0.5_f64; LARGE / 8];
     let both = Both {
         bytes: bytes[..LARGE / 2].to_vec(),
         numbers: numbers[..LARGE / 16].to_vec(),
     };
     let text = "x".repeat(LARGE);
+    let mut race = Race::new([
+        question("u8", "`Vec<u8>`"),
+        question("f64", "`Vec<f64>`"),
+        question("both", "a struct with both"),
+        question("text", "`String`"),
+    ]);
     race.ours("plain data", || {
         let copy = copied_twice(times);
         [
