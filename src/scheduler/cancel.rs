@@ -34,6 +34,13 @@ impl Reach {
     pub fn with(grace: Option<Duration>) -> Self {
         grace.map_or(Reach::Running, Reach::Within)
     }
+
+    /// How several are cancelled, one step after the other: first what nobody runs. Else the
+    /// worker of one that was told could begin another before that is come to.
+    pub fn steps(self) -> impl Iterator<Item = Self> {
+        let first = (self != Reach::Waiting).then_some(Reach::Waiting);
+        first.into_iter().chain([self])
+    }
 }
 
 impl Scheduler {
@@ -57,6 +64,9 @@ impl Scheduler {
         let mut state = self.lock();
         self.reap(&mut state);
         self.fail_pending(&mut state, &TaskError::cancelled());
+        for slot in state.slots() {
+            self.cancel_slot(&mut state, slot, Reach::Waiting);
+        }
         // Detached ones too.
         self.tell_all_spawned();
         for slot in state.slots() {
@@ -80,13 +90,15 @@ impl Scheduler {
     }
 
     /// [Cancels](Scheduler::cancel) each of `tickets`.
-    pub fn cancel_each<'a>(&self, tickets: impl Iterator<Item = &'a Ticket>, reach: Reach) {
+    pub fn cancel_each<'a>(&self, tickets: impl Iterator<Item = &'a Ticket> + Clone, reach: Reach) {
         let Some(mut state) = self.state.lock_at_home() else {
             return;
         };
         self.reap(&mut state);
-        for ticket in tickets {
-            self.cancel_ticket(&mut state, ticket.id(), reach);
+        for step in reach.steps() {
+            for ticket in tickets.clone() {
+                self.cancel_ticket(&mut state, ticket.id(), step);
+            }
         }
         drop(state);
         self.fold.host_bell.force();

@@ -322,10 +322,12 @@ impl Scheduler {
         };
         // First, or the end of one of the others may have them begin where this has looked.
         self.cancel_pending_of(&mut state, group.id);
-        for slot in state.slots() {
-            let ticket = state.inflight[slot as usize].ticket;
-            if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id)) {
-                self.cancel_slot(&mut state, slot, reach);
+        for step in reach.steps() {
+            for slot in state.slots() {
+                let ticket = state.inflight[slot as usize].ticket;
+                if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id)) {
+                    self.cancel_slot(&mut state, slot, step);
+                }
             }
         }
         drop(state);
