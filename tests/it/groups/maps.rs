@@ -118,6 +118,8 @@ fn for_each_waits_for_what_is_running() {
         if is_slow {
             at_door(door)
         } else {
+            // Else the slow one may be cancelled before it has begun.
+            until("it runs", || door.0.with_file_name("slow").exists());
             fall(door)
         };
     }
