@@ -27,6 +27,7 @@ pub fn libraries() -> Vec<Library> {
             an_exception_as_a_value,
             a_timeout,
             a_worker_that_dies,
+            arrays,
             large_arrays,
             a_closure_with_a_model,
             arrays_are_read_only,
@@ -214,6 +215,26 @@ fn a_worker_that_dies() -> Habit {
             let outcomes: Vec<_> = rt.map(dies, 0..20).collect();
             assert!(has_died(&outcomes[3]));
             assert_eq!(outcomes.iter().filter(|it| it.is_ok()).count(), 19);
+        },
+    )
+}
+
+fn arrays() -> Habit {
+    same(
+        "arrays of numbers are sent as they lie in memory (pickle's protocol 5)",
+        "so are `Vec<f64>`, `Vec<u8>`, `String` and their like, also within structs",
+        || {
+            let numbers: Vec<f64> = (0..100_000).map(f64::from).collect();
+            let halves = |(name, all): (String, Vec<f64>)| {
+                let half: Vec<f64> = all.iter().map(|n| n / 2.0).collect();
+                (name, half)
+            };
+            let (name, half) = two()
+                .spawn(halves, ("x".into(), numbers.clone()))
+                .join()
+                .unwrap();
+            assert_eq!(name, "x");
+            assert!(numbers.into_iter().eq(half.into_iter().map(|n| 2.0 * n)));
         },
     )
 }
