@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::processes::until;
 use pinfold::{Loan, Runtime, Shared, TaskError};
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeSeq;
@@ -28,6 +29,11 @@ where
 }
 
 fn is_clean(rt: &Runtime) {
+    // Who follows a task (a memory) lets go of its value a moment after it has ended.
+    until("no block is held", || {
+        let audit = rt.audit();
+        audit.blocks_loaned + audit.blocks_shared == 0
+    });
     let audit = rt.audit();
     assert_eq!(audit.orphans, Vec::<String>::new());
     assert_eq!(audit.blocks_loaned + audit.blocks_shared, 0);
