@@ -21,7 +21,9 @@ impl Builder {
     /// function item or a closure that captures nothing. A worker whose init fails,
     /// panics or dies counts as one that could not be started
     /// ([`Builder::start_attempts`]). When a worker ends in order, what `f` returned is
-    /// dropped; see [`worker_state`](crate::worker_state). An init that needs arguments is given by
+    /// dropped; see [`worker_state`](crate::worker_state). Here a program sets a `tracing`
+    /// subscriber or a logger of the crate `log` of its own for workers, if it does not want what
+    /// they log to go to the host: tasks come too late for that. An init that needs arguments is given by
     /// [`Builder::worker_init_with`]; of the two the last call counts.
     ///
     /// ```

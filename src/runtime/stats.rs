@@ -234,8 +234,8 @@ pub struct ClassStats {
     pub bytes: u64,
 }
 
-/// What came of the events that tasks have logged by `tracing`; part of [`Stats`]. Of those
-/// that a worker dropped see [`WorkerStats::logs_dropped`].
+/// What came of the events that tasks have logged by `tracing` or `log`; part of [`Stats`]. Of
+/// those that a worker dropped see [`WorkerStats::logs_dropped`].
 ///
 /// ```
 /// # pinfold::test_setup!();

@@ -1,4 +1,4 @@
-//! The `tracing` subscriber of a worker: every event goes to the host.
+//! The `tracing` subscriber of a worker, and its logger: every event goes to the host.
 //!
 //! ```text
 //!   tracing::warn!(…)  ──▶ level, target, message, fields, spans, task
@@ -9,6 +9,8 @@
 //!
 //! Events that nobody wants are not even formatted: the host has said which level is
 //! the most detailed one that anybody reads.
+
+mod records;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -28,6 +30,8 @@ use crate::process::{LogEvent, LogWriter, number_of};
 use crate::sys::Home;
 
 use super::{info, panics};
+
+pub use records::take_records;
 
 /// The longest of each text, in bytes; together they fit into one datagram.
 const NAME_MAX: usize = 256;
@@ -76,6 +80,26 @@ impl Forward {
     fn path(&self, span: Option<u64>) -> Text {
         let path = span.and_then(|id| self.spans().get(&id).map(|span| span.path.clone()));
         path.unwrap_or_else(|| Text::new(SPANS_MAX))
+    }
+
+    /// Sends what belongs to the task that this thread is in.
+    fn tell(&self, level: u8, target: &str, message: &str, fields: &str, spans: &str) {
+        let mut task = Text::new(NAME_MAX);
+        if let Some(name) = info::task_name() {
+            task.add(format_args!("{name}"));
+        }
+        let sent = self.writer.send(&LogEvent {
+            worker: self.worker,
+            level,
+            task: &task.text,
+            target,
+            message,
+            fields,
+            spans,
+        });
+        if !sent {
+            self.count_dropped();
+        }
     }
 
     /// Counts an event for which there was no room.
@@ -157,24 +181,17 @@ impl Subscriber for Forward {
         let spans = self.path(around);
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut task = Text::new(NAME_MAX);
-        if let Some(name) = info::task_name() {
-            task.add(format_args!("{name}"));
-        }
         let mut target = Text::new(NAME_MAX);
         target.add(format_args!("{}", event.metadata().target()));
-        let sent = self.writer.send(&LogEvent {
-            worker: self.worker,
-            level: number_of((*event.metadata().level()).into()),
-            task: &task.text,
-            target: &target.text,
-            message: &fields.message.text,
-            fields: &fields.others.text,
-            spans: &spans.text,
-        });
-        if !sent {
-            self.count_dropped();
-        }
+        let level = number_of((*event.metadata().level()).into());
+        let Fields { message, others } = fields;
+        self.tell(
+            level,
+            &target.text,
+            &message.text,
+            &others.text,
+            &spans.text,
+        );
     }
 
     fn enter(&self, span: &Id) {

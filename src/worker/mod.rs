@@ -217,8 +217,9 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
         }
     }
     if let Some(logs) = logs {
-        // Unless the program's own code has installed a subscriber by now.
-        let _ = dispatcher::set_global_default(logs);
+        // Unless the program's own code has installed a subscriber by now; and a logger.
+        let _ = dispatcher::set_global_default(logs.clone());
+        logs::take_records(logs);
     }
     // None takes a task before all are there: that one may be missing ends them all.
     let all_there = Arc::new(Barrier::new(executors.len()));

@@ -1,5 +1,7 @@
 //! What a running fold tells of itself.
 
+mod records;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Condvar, Mutex};

@@ -1,5 +1,8 @@
 //! pebble, a pool of processes whose calls can be ended.
 
+use std::io::{Read, Seek};
+use std::sync::Mutex;
+
 use pinfold::TaskError;
 
 use crate::habit::{AROUND, HANDLE, Habit, Library, SETTINGS, differs, habits, same};
@@ -124,15 +127,25 @@ fn stop_and_join() -> Habit {
 fn logs_of_workers() -> Habit {
     differs(
         "a worker's log goes nowhere, unless a queue of records is set up",
-        "a panic of a task is an event of the program's `tracing` subscriber",
+        "what a task logs by `tracing` or `log` goes to the program's `tracing` subscriber",
         (
             AROUND,
-            "Each panic that ends a task is also a `tracing` event of level ERROR",
+            "Records of the crate `log` come out in the host as the events of `tracing` do",
         ),
         || {
-            let rt = of(1).start().unwrap();
-            drop(rt.spawn(inverse, 0));
-            until("it is counted", || rt.stats().totals.task_panics == 1);
+            let mut file = tempfile::tempfile().unwrap();
+            let writer = Mutex::new(file.try_clone().unwrap());
+            let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+            let rt = tracing::subscriber::with_default(subscriber, || of(1).start()).unwrap();
+            let says = rt.spawn(|name: String| log::warn!("{name} says it"), "log".into());
+            assert_eq!(says.join(), Ok(()));
+            let says = rt.spawn(|name: String| tracing::warn!("{name} says it"), "it".into());
+            assert_eq!(says.join(), Ok(()));
+            drop(rt);
+            let mut text = String::new();
+            file.rewind().unwrap();
+            file.read_to_string(&mut text).unwrap();
+            assert!(text.contains("log says it") && text.contains("it says it"));
         },
     )
 }
