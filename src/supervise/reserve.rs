@@ -37,15 +37,15 @@ impl Reserve {
     }
 
     /// Takes what is missing, copies of `source`, if it is time for it and there is room.
-    pub fn refill(&mut self, source: &impl AsFd) {
+    pub fn refill(&mut self, source: &Held) {
         if self.held.len() == SIZE || Instant::now() < self.refill_at {
             return;
         }
         // What is scarce already is left to others.
         let most = limits::descriptor_limit() / 2;
         while self.held.len() < SIZE {
-            match source.as_fd().try_clone_to_owned() {
-                Ok(copy) if (copy.as_raw_fd() as u64) < most => self.held.push(Held::new(copy)),
+            match source.copy() {
+                Ok(copy) if (copy.as_fd().as_raw_fd() as u64) < most => self.held.push(copy),
                 _ => {
                     self.refill_at = Instant::now() + PAUSE;
                     return;
@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn what_was_given_up_is_not_taken_again_at_once() {
-        let bell = &*Bell::new().expect("a bell").ends();
+        let ends = Bell::new().expect("a bell").ends();
+        let bell = (*ends).as_ref();
         let mut reserve = Reserve::new();
         reserve.refill(bell);
         assert_eq!(reserve.held.len(), SIZE);

@@ -258,6 +258,8 @@ impl Supervisor {
                 Some(notice) => self.hear(notice),
             }
         }
+        // Not later: a program that closes all descriptors does so when it has started.
+        self.reserve.refill((*self.commands.bell().ends()).as_ref());
         Ok(self)
     }
 
@@ -294,7 +296,7 @@ impl Supervisor {
 
     /// Waits for something to happen, and deals with it.
     fn turn(&mut self) {
-        self.reserve.refill(&*self.commands.bell().ends());
+        self.reserve.refill((*self.commands.bell().ends()).as_ref());
         self.see_to_nest();
         self.spawn_due();
         self.ask_for_missing();

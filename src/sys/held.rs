@@ -41,6 +41,19 @@ impl Held {
         Held { fd, what }
     }
 
+    /// Another descriptor of the same. If its number gets something else while it is made, that
+    /// is seen, too.
+    ///
+    /// # Errors
+    /// As [`Held::get`], and what fcntl(2) reports.
+    pub fn copy(&self) -> std::io::Result<Held> {
+        let fd = ManuallyDrop::new(self.get()?.try_clone_to_owned()?);
+        Ok(Held {
+            fd,
+            what: self.what,
+        })
+    }
+
     /// Whether its number still leads to the same.
     pub fn is_ours(&self) -> bool {
         self.what.is_some() && what(self.fd.as_fd()) == self.what
@@ -75,6 +88,9 @@ impl AsFd for Held {
     }
 }
 
+/// Who has replaced one descriptor may be about to replace the others, one after the other: for so
+/// long none of them is closed, since between a look and a close it might become the program's.
+const SETTLES: Duration = Duration::from_millis(100);
 /// How soon what is polled is looked at once more; then after longer and longer.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
@@ -102,6 +118,7 @@ pub fn wait_any_of_ours(
     let mut ready;
     loop {
         if !are_ours() {
+            std::thread::sleep(SETTLES);
             return Ok(None);
         }
         let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
@@ -114,7 +131,11 @@ pub fn wait_any_of_ours(
     }
     // Otherwise it may be the program's.
     let is_ours = |(held, is_ready): (&&Held, &bool)| !is_ready || held.is_ours();
-    Ok(held.iter().zip(&ready).all(is_ours).then_some(ready))
+    if !held.iter().zip(&ready).all(is_ours) {
+        std::thread::sleep(SETTLES);
+        return Ok(None);
+    }
+    Ok(Some(ready))
 }
 
 /// What one thread polls, and others ring. If the program closes it, that wakes who polls: of
