@@ -86,13 +86,18 @@ impl<I: Iterator> Iterator for Chunks<I> {
 }
 
 impl<I> Chunks<I> {
-    /// Chunk `number` has come back: the outcomes of its items, and which is the first.
+    /// Chunk `number` has come back: the outcomes of its items, each with which it is. With buffers
+    /// in items or values, those to come travel one by one.
     fn open<R>(
         &mut self,
         number: usize,
         outcome: Result<Values<R>, TaskError>,
+        has_buffers: bool,
         ready: &mut VecDeque<(usize, Result<R, TaskError>)>,
     ) {
+        if has_buffers {
+            self.grain.stay_alone();
+        }
         let Some((start, len)) = self.out.remove(&number) else {
             return;
         };
@@ -151,10 +156,7 @@ where
             };
             let has_buffers = self.chunks.has_buffers();
             let chunks = self.chunks.items();
-            chunks.open(number, outcome, &mut self.ready);
-            if has_buffers {
-                chunks.grain.stay_alone();
-            }
+            chunks.open(number, outcome, has_buffers, &mut self.ready);
         }
         let Some((n, outcome)) = self.ready.pop_front() else {
             return Ok(None);
@@ -204,11 +206,8 @@ where
             };
             let has_buffers = self.chunks.has_buffers();
             let chunks = self.chunks.items();
-            chunks.open(self.back, outcome, &mut self.ready);
+            chunks.open(self.back, outcome, has_buffers, &mut self.ready);
             self.back += 1;
-            if has_buffers {
-                chunks.grain.stay_alone();
-            }
         }
         let Some((n, outcome)) = self.ready.pop_front() else {
             return Ok(None);

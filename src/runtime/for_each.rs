@@ -11,18 +11,17 @@ use crate::scheduler::Reach;
 use super::flow::Flow;
 use super::{Chunked, Task};
 
-/// Runs through all; the first thing that `judge` finds wrong cancels the rest. `told` says which
-/// task it is of.
+/// Runs through all; the first error, of a task or of `judge` about the value of an item, cancels
+/// the rest.
 pub(super) fn run<R>(
     mut outcomes: impl Flow<Item = (usize, Result<R, TaskError>)>,
-    told: impl Fn(TaskError, usize) -> TaskError,
-    judge: impl Fn(R) -> Result<(), TaskError>,
+    judge: impl Fn(R, usize) -> Result<(), TaskError>,
 ) -> Result<(), TaskError> {
     let mut first = Ok(());
     while let Some((item, outcome)) = outcomes.next() {
-        let judged = outcome.and_then(&judge);
-        if let (Ok(()), Err(error)) = (&first, judged) {
-            first = Err(told(error, item));
+        let judged = outcome.and_then(|value| judge(value, item));
+        if first.is_ok() && judged.is_err() {
+            first = judged;
             outcomes.cancel_rest(Reach::Running);
         }
     }
@@ -61,11 +60,7 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(
-            self.map_unordered(items),
-            |error, item| self.of_item(error, item),
-            Ok,
-        )
+        run(self.map_unordered(items), |(), _| Ok(()))
     }
 }
 
@@ -98,11 +93,9 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(
-            self.map_unordered(items),
-            |error, item| self.of_item(error, item),
-            returned,
-        )
+        run(self.map_unordered(items), |value, item| {
+            returned(value).map_err(|error| self.of_item(error, item))
+        })
     }
 }
 
@@ -128,11 +121,7 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(
-            self.outcomes(items),
-            |error, item| self.task.of_item(error, item),
-            Ok,
-        )
+        run(self.outcomes(items), |(), _| Ok(()))
     }
 }
 
@@ -163,10 +152,8 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(
-            self.outcomes(items),
-            |error, item| self.task.of_item(error, item),
-            returned,
-        )
+        run(self.outcomes(items), |value, item| {
+            returned(value).map_err(|error| self.task.of_item(error, item))
+        })
     }
 }

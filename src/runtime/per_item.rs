@@ -188,11 +188,7 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(
-            self.map_unordered(items),
-            |error, item| self.task.of_own_item(error, item),
-            Ok,
-        )
+        run(self.map_unordered(items), |(), _| Ok(()))
     }
 }
 
@@ -226,10 +222,8 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        run(
-            self.map_unordered(items),
-            |error, item| self.task.of_own_item(error, item),
-            returned,
-        )
+        run(self.map_unordered(items), |value, item| {
+            returned(value).map_err(|error| self.task.of_own_item(error, item))
+        })
     }
 }
