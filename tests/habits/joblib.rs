@@ -406,10 +406,7 @@ fn parallel_in_parallel() -> Habit {
     differs(
         "a `Parallel` in a job runs one after the other, or on threads",
         "`pinfold::spawn` in a task: any worker that has nothing to do helps",
-        (
-            README,
-            "runs another one beside it, and `join` runs it on the spot if nobody has begun it",
-        ),
+        (README, "`join` runs it on the spot if none has begun it"),
         || {
             let sum = |n: u64| {
                 let parts: Vec<_> = (0..n).map(|n| pinfold::spawn(double, n)).collect();

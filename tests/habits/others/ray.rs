@@ -80,7 +80,10 @@ fn a_reference_as_argument() -> Habit {
     differs(
         "a reference among the arguments makes the task wait for its value",
         "`spawn_after((&a, &b), f, args)` says what it waits for",
-        (README, "their values as inputs, shared buffers in place"),
+        (
+            README,
+            "their values are inputs, shared buffers are not copied",
+        ),
         || {
             let rt = two();
             let (a, b) = (rt.spawn(double, 1), rt.spawn(double, 2));
@@ -303,7 +306,10 @@ fn num_cpus() -> Habit {
     differs(
         "`num_cpus=2`, `resources={\"gpu\": 1}`: a task waits until its share is free",
         "a worker runs one task at a time; for what else is scarce there is `Limit`",
-        (README, "`Limit` (tasks or bytes, per function or group)"),
+        (
+            README,
+            "a `Limit` (tasks or bytes, for one function or several)",
+        ),
         || {
             let (rt, door) = (two(), Door::new());
             let gpu = pinfold::Limit::new(1);
@@ -324,7 +330,7 @@ fn an_actor() -> Habit {
         "there are no actors: any worker takes any task, and each has its `worker_state`, and a state of its own to write to",
         (
             README,
-            "each executor's own, for writing: `executor_init(f)`",
+            "mutable, for each executor thread: `executor_init(f)`",
         ),
         || {
             let rt = of(2)

@@ -289,7 +289,10 @@ fn nothing_is_urgent() -> Habit {
     differs(
         "there are no priorities",
         "there are four: what is urgent is begun before what has waited longer",
-        (README, "is taken before all others"),
+        (
+            README,
+            "A worker takes from the highest level at which tasks wait",
+        ),
         || {
             let (rt, door) = (one(), Door::new());
             let busy = rt.spawn(wait_at, door.at("busy"));
