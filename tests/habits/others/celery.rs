@@ -401,7 +401,7 @@ fn countdown() -> Habit {
     differs(
         "`apply_async(countdown=10)`, `crontab(…)`: a task is begun later, or regularly",
         "a task is begun when a worker is free; whoever wants it later submits it later",
-        (README, "None is begun at a set time or again and again"),
+        (README, "no task begins at a set time, or periodically"),
         || {
             let rt = two();
             let timer = std::thread::scope(|threads| {
