@@ -1,8 +1,6 @@
-//! pinfold runs a program's work in a fold of pinned worker processes on one Linux
-//! server: the speed of an in-process thread pool with the safety of processes.
-//!
-//! A worker that segfaults, is killed, or hangs in a task with a deadline costs one
-//! attempt at one task; the program goes on. Tasks and data pass through shared memory, without a copy.
+//! pinfold runs a program's tasks in worker processes on one Linux server. It aims at the speed of an
+//! in-process thread pool with the safety of processes: a task that crashes, or exceeds its time limit,
+//! costs one attempt at that task, and the program goes on.
 //!
 //! ```
 //! # pinfold::test_setup!();
@@ -21,20 +19,28 @@
 //! }
 //! ```
 //!
-//! # The floors
+//! A task is a function, or a closure that captures nothing, with one argument (several as a tuple).
+//! Argument and result implement serde's `Serialize` and `Deserialize`, for they go to another process.
+//! A [`Handle`] always ends: in the value, or in a [`TaskError`] that says what happened. An `Err` that
+//! the function returns is a value.
 //!
-//! ```text
-//!   face      runtime  init  config  error
-//!   roles     scheduler   supervise   process   worker
-//!   memory    layout  task  pool  ring  notify  shm       (unsafe lives here …
-//!   machine   topology  sys                                … and here)
-//!   words     prim
-//! ```
+//! | to | see |
+//! | --- | --- |
+//! | start and end a program | [`init`], [`test_setup!`](test_setup), [`Runtime::builder`], [`Runtime::shutdown`], [`Termination`] |
+//! | run one task, or one for each item | [`Runtime::spawn`], [`Runtime::map`], [`Task::map_unordered`], [`Task::chunked`] |
+//! | limit, retry, prioritize, name a task | [`Runtime::task`] and the settings of [`Task`], [`Limit`], [`Retry`] |
+//! | wait for several tasks | [`JoinSet`], [`Runtime::scope`], [`as_completed`], [`wait()`], [`join_all`], [`join_any`], [`gather()`] |
+//! | run a task when others have ended | [`Runtime::spawn_after`] |
+//! | submit without blocking | [`Runtime::try_spawn`], [`Runtime::spawn_async`], [`Runtime::reserve`] |
+//! | share large data | [`Runtime::alloc`], [`Loan`], [`Shared`], [`Constant`] |
+//! | look around in a task | [`context`], [`worker_state`]; spawn further tasks: [`spawn()`], [`join()`], [`scope()`] |
+//! | observe it | [`Runtime::stats`], [`Runtime::profile`], [`Runtime::audit`]; logs of tasks reach the host's `tracing` subscriber |
 //!
-//! Imports go downwards only; `docs/ARCHITECTURE.md` has the table, and a test
-//! reads it.
-//!
-//! With `--cfg loom` only what the models need is compiled (`scripts/models`).
+//! The README says what happens when a task, a worker or the host dies, and `docs/AROUND.md` how the
+//! library treats the program around it (forks, signals, descriptors, limits).
+//
+// The modules lie on floors, and import downwards only: `docs/ARCHITECTURE.md` has the table, and a
+// test reads it. With `--cfg loom` only what the models need is compiled (`scripts/models`).
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 #[cfg(doctest)]
