@@ -7,6 +7,7 @@ use libtest_mimic::Trial;
 use pinfold::{Runtime, Shared, Shutdown, TaskError};
 
 use crate::host::Host;
+use crate::refuse::{Filter, Refusal, refusal};
 use crate::{Program, test};
 
 const MIB: u64 = 1 << 20;
@@ -25,12 +26,20 @@ pub fn tests() -> Vec<Trial> {
             Host::new("leaves_secrets").run().well();
         }),
     ];
-    let cores: [(&str, fn()); 2] = [
+    let cores: [(&str, fn()); 3] = [
         ("cores/a_crash_writes_no_shared_memory", || {
             let (on_disk, has_mark) = crash(true, false);
             // A worker's own memory, and the thread's stacks.
             assert!((1..64 * MIB).contains(&on_disk), "{on_disk} bytes");
             assert!(!has_mark, "the core has what is in a buffer");
+        }),
+        ("cores/a_crash_writes_none_if_the_advice_is_refused", || {
+            let refused = Filter::new(&[Refusal {
+                only: Some((2, libc::MADV_DONTDUMP as u32)),
+                ..refusal(libc::SYS_madvise, libc::EINVAL)
+            }]);
+            let host = crashes_in_cores(true, false).prepared(move || refused.put_on(false));
+            assert!(!crash_of(host).1, "the core has what is in a buffer");
         }),
         ("cores/shared_memory_is_written_if_asked_for", || {
             assert!(crash(true, true).1, "the core has what is in a buffer");
@@ -53,8 +62,15 @@ pub fn programs() -> Vec<Program> {
 /// Lets a worker of a fold crash; what that has written on the disk, and whether what was in a
 /// buffer is in it.
 fn crash(with_cores: bool, is_dumped: bool) -> (u64, bool) {
+    crash_of(crashes_in_cores(with_cores, is_dumped))
+}
+
+fn crashes_in_cores(with_cores: bool, is_dumped: bool) -> Host {
+    Host::new("crashes").arg(with_cores).arg(is_dumped)
+}
+
+fn crash_of(mut host: Host) -> (u64, bool) {
     let scratch = tempfile::tempdir().expect("a directory");
-    let mut host = Host::new("crashes").arg(with_cores).arg(is_dumped);
     host.command.current_dir(scratch.path());
     host.run().well();
     let files = std::fs::read_dir(scratch.path())

@@ -154,6 +154,15 @@ fn masks(_: &[String]) {
         let _ = send.send(status("/proc/thread-self/status", "SigBlk"));
     });
     assert_blocked(receive.recv().expect("it is called"), "a callback");
+    // So are they in a program that a callback starts, unless that resets them.
+    let (send, receive) = std::sync::mpsc::channel();
+    let _ = rt.spawn(square, 1).on_complete(move |_| {
+        let mut grep = std::process::Command::new("grep");
+        let grep = grep.args(["SigBlk", "/proc/self/status"]).output();
+        let _ = send.send(String::from_utf8(grep.expect("it runs").stdout).expect("text"));
+    });
+    let text = receive.recv().expect("it is called");
+    assert_blocked(mask_in(&text, "SigBlk"), "a callback's program");
     let mut seen = Vec::new();
     for thread in std::fs::read_dir("/proc/self/task").expect("threads") {
         let path = thread.expect("a thread").path();

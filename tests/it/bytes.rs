@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::processes::until;
+use nix::sys::resource::{Resource, setrlimit};
 use pinfold::{Loan, Runtime, Shared, TaskError};
 use serde::de::DeserializeOwned;
 use serde::ser::SerializeSeq;
@@ -300,5 +301,62 @@ fn results_that_nobody_takes_are_freed() {
     let panicked = rt.spawn(|_: Vec<u8>| -> Vec<u8> { panic!("no") }, pattern(MIB));
     assert!(panicked.join().is_err());
     goes_round(&rt, &1_u8);
+    is_clean(&rt);
+}
+
+/// Results that nobody has taken stay where they are, but not all of them: they are copied out of
+/// the memory before they take more than a quarter of it.
+#[test]
+fn results_that_wait_leave_most_of_the_memory_to_others() {
+    let rt = start(64 * MIB);
+    let long = |n: u8| vec![n; 4 * MIB];
+    let waiting: Vec<_> = (0..12).map(|n| rt.spawn(long, n)).collect();
+    until_finished(&waiting);
+    let others: Result<Vec<_>, _> = (0..8).map(|_| rt.alloc(4 * MIB)).collect();
+    assert!(others.is_ok(), "{others:?}");
+    drop(others);
+    for (n, handle) in waiting.into_iter().enumerate() {
+        assert!(handle.join().expect("a value") == vec![n as u8; 4 * MIB]);
+    }
+    is_clean(&rt);
+}
+
+/// Leaves this process 32 MiB more of addresses than it has.
+fn has_few_addresses() -> Result<(), String> {
+    let statm = std::fs::read_to_string("/proc/self/statm").map_err(|e| e.to_string())?;
+    let pages: u64 = statm
+        .split(' ')
+        .next()
+        .and_then(|pages| pages.parse().ok())
+        .ok_or("no number")?;
+    let most = pages * 4096 + 32 * MIB as u64;
+    setrlimit(Resource::RLIMIT_AS, most, most).map_err(|e| e.to_string())
+}
+
+/// It is an error of this task, and its worker lives.
+#[test]
+fn an_argument_that_finds_no_memory_where_it_is_decoded_is_an_error() {
+    let builder = Runtime::builder()
+        .workers(1)
+        .memory_cap(256 * MIB as u64)
+        .start_attempts(1)
+        .worker_init(has_few_addresses);
+    let rt = builder.start().expect("start");
+    let error = rt
+        .spawn(|bytes: Vec<u8>| bytes.len(), vec![1; 100 * MIB])
+        .join();
+    assert!(
+        matches!(error, Err(TaskError::Arguments { .. })),
+        "{error:?}"
+    );
+    let error = rt
+        .spawn(|floats: Vec<f64>| floats.len(), vec![1.0; 10 * MIB])
+        .join();
+    assert!(
+        matches!(error, Err(TaskError::Arguments { .. })),
+        "{error:?}"
+    );
+    goes_round(&rt, &pattern(MIB));
+    assert_eq!(rt.stats().restarts, 0);
     is_clean(&rt);
 }

@@ -29,6 +29,8 @@ fn records_of_log_arrive_as_events_do() {
     let (rt, capture) = logging(LevelFilter::INFO, 0);
     let task = rt.task(records).named("n");
     assert_eq!(task.spawn(7).join(), Ok(("INFO".into(), false)));
+    let too_late = |(): ()| log::set_logger(&Counts).is_err();
+    assert_eq!(rt.spawn(too_late, ()).join(), Ok(true));
     let stats = rt.stats().totals;
     drop(rt);
     assert_eq!(stats.logs_dropped, 0);
