@@ -36,7 +36,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Worker processes (`workerProcesses`), 1 to 1024. Default: one per CPU that
+    /// How many worker processes there are, 1 to 1024. Default: one per CPU that
     /// this process may use (affinity mask and cgroup quota).
     ///
     /// A worker stays until it dies or the runtime ends: it is not replaced after a number of
@@ -93,7 +93,7 @@ impl Builder {
     }
 
     /// The most shared memory for buffers, long arguments and long results, in
-    /// bytes (`sharedMemorySize`, `memoryPoolSize`); at least 1 MiB. Default: half
+    /// bytes; at least 1 MiB. Default: half
     /// of the memory this process may use, or what `ulimit -f` and a quarter of what
     /// `ulimit -v` leaves have room for, if that is less. Memory is taken when it is first
     /// touched, so a high cap costs nothing. What does not fit is an error or a
