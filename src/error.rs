@@ -6,12 +6,15 @@ use std::time::Duration;
 pub use crate::prim::Death;
 use crate::task::fault_of_traceparent;
 
+mod backtrace;
 mod failed;
 mod task;
 mod times;
 mod words;
 
+pub use backtrace::TaskBacktrace;
 pub use failed::{Attempt, FailedTask};
+pub(crate) use task::PanicTold;
 pub use task::TaskError;
 pub use times::{EarlierAttempt, TimeLimit};
 

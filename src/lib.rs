@@ -87,8 +87,8 @@ mod worker;
 pub use config::Shutdown;
 #[cfg(not(loom))]
 pub use error::{
-    Attempt, Death, EarlierAttempt, FailedTask, Refusal, ShutdownError, StartError, TaskError,
-    TimeLimit, TraceparentError, TrySpawnError,
+    Attempt, Death, EarlierAttempt, FailedTask, Refusal, ShutdownError, StartError, TaskBacktrace,
+    TaskError, TimeLimit, TraceparentError, TrySpawnError,
 };
 #[cfg(not(loom))]
 pub use init::init;

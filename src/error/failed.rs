@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::backtrace::TaskBacktrace;
 use super::times::EarlierAttempt;
 use crate::prim::{Death, TaskId};
 
@@ -104,6 +105,28 @@ pub struct FailedTask {
     pub ran: Option<Duration>,
     /// The attempts before, the first one first. (Of the last one the error itself tells.)
     pub attempts: Vec<EarlierAttempt>,
+    /// See [`TaskError::backtrace`](crate::TaskError::backtrace).
+    #[serde(default)]
+    pub(super) backtrace: Aside<Option<Box<TaskBacktrace>>>,
+}
+
+/// What an error carries along, and is not compared by.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Aside<T>(pub T);
+
+impl<T> PartialEq for Aside<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Aside<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for Aside<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl FailedTask {

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::failed::{Attempt, FailedTask};
+use super::backtrace::TaskBacktrace;
+use super::failed::{Aside, Attempt, FailedTask};
 use super::times::TimeLimit;
 use super::words::Why;
 use crate::pool::AllocError;
@@ -199,6 +200,9 @@ pub enum TaskError {
     },
 }
 
+/// What a worker tells of a panic: its message, its place, and how it came there.
+pub(crate) type PanicTold = (String, String, Option<TaskBacktrace>);
+
 macro_rules! task_of {
     ($error:expr) => {
         match $error {
@@ -249,6 +253,33 @@ impl TaskError {
     /// The same, to be filled in.
     pub(crate) fn task_mut(&mut self) -> Option<&mut FailedTask> {
         task_of!(self)
+    }
+
+    /// How the task came to its panic, if the environment asks for backtraces
+    /// (`RUST_LIB_BACKTRACE`, else `RUST_BACKTRACE`, as in [`std::backtrace`]): of
+    /// [`TaskError::Panicked`], and of [`TaskError::DependencyFailed`] by such a one.
+    /// What counts is the environment that the workers were started with.
+    ///
+    /// `None` also if nobody has seen the panic begin ([`TaskError::Panicked`] has no place
+    /// then), if memory was too full for it, and of a panic that aborted.
+    /// Two errors that differ in their backtraces alone are equal.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let error = rt.spawn(|n: u32| 100 / n, 0).join().unwrap_err();
+    /// let asks = std::backtrace::Backtrace::capture().status();
+    /// let is_asked_for = asks == std::backtrace::BacktraceStatus::Captured;
+    /// assert_eq!(error.backtrace().is_some(), is_asked_for);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn backtrace(&self) -> Option<&TaskBacktrace> {
+        match self {
+            TaskError::DependencyFailed { cause, .. } => cause.backtrace(),
+            error => error.task()?.backtrace.0.as_deref(),
+        }
     }
 
     /// The time of a task is over, which has begun or not.
@@ -402,10 +433,14 @@ impl TaskError {
         let message = || String::from_utf8_lossy(bytes);
         match outcome {
             Outcome::Panicked => {
-                let said = decode_own::<(String, String)>(bytes);
-                let (message, location) = said.unwrap_or_default();
+                let said = decode_own::<PanicTold>(bytes).unwrap_or_default();
+                let (message, location, backtrace) = said;
+                let backtrace = backtrace.and_then(TaskBacktrace::bounded);
                 TaskError::Panicked {
-                    task: Box::default(),
+                    task: Box::new(FailedTask {
+                        backtrace: Aside(backtrace),
+                        ..FailedTask::default()
+                    }),
                     message,
                     location,
                 }

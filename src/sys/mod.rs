@@ -11,6 +11,7 @@ pub mod env;
 mod executable;
 pub mod fds;
 mod fork;
+pub mod frames;
 #[cfg(not(loom))]
 pub mod futex;
 mod handed;
@@ -23,6 +24,7 @@ mod lifeline;
 pub mod limits;
 mod map;
 mod memfd;
+pub mod objects;
 pub mod overflow;
 pub mod pidfd;
 mod prefetch;
@@ -42,7 +44,7 @@ pub mod trial;
 pub mod usage;
 mod words;
 
-pub use executable::{BuildId, Executable, loader};
+pub use executable::{Executable, loader};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
 pub use fork::{Forked, OnlyThese, SingleThreaded, exit_now, other_threads};
@@ -53,6 +55,7 @@ pub use home::Home;
 pub use lifeline::Lifeline;
 pub use map::{Mapping, advise_huge, leave_out_of_dumps};
 pub use memfd::MemFile;
+pub use objects::BuildId;
 pub use prefetch::prefetch_for_write;
 #[cfg(loom)]
 pub use stand_in::{Home, barrier, futex};

@@ -166,6 +166,7 @@ fn make<T>(
         Ok(Err(error)) => fail(first, &format!("{what} failed: {error}")),
         Err(panic) => {
             let said = panics::said(&*panic, own);
+            said.log_backtrace_now();
             let Said {
                 message, location, ..
             } = said;

@@ -20,11 +20,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::background::{NOT_TEXT, discard, text_in};
+use crate::error::TaskBacktrace;
 use crate::layout::{ExecutorRecord, Fold};
 use crate::prim::atomic::Ordering;
+use crate::sys::frames::return_addresses;
 use crate::sys::signals::start_thread;
 use crate::sys::{Home, overflow};
 
@@ -50,7 +52,7 @@ pub struct Said {
     /// `file:line:column`; empty if nobody has seen where.
     pub location: String,
     /// How it came there, if `RUST_BACKTRACE` asks for it.
-    backtrace: Option<Arc<Backtrace>>,
+    pub backtrace: Option<TaskBacktrace>,
 }
 
 /// A panic, as the hook saw it.
@@ -61,7 +63,14 @@ struct Seen {
     kind: TypeId,
     text: Option<String>,
     location: String,
-    backtrace: Backtrace,
+    /// The return addresses of its thread, if `RUST_BACKTRACE` asks for them.
+    addresses: Vec<usize>,
+}
+
+/// Whether somebody wants to know how a panic came about.
+fn are_backtraces_wanted() -> bool {
+    static ARE: OnceLock<bool> = OnceLock::new();
+    *ARE.get_or_init(|| Backtrace::capture().status() == BacktraceStatus::Captured)
 }
 
 impl Seen {
@@ -73,7 +82,10 @@ impl Seen {
             location: info
                 .location()
                 .map_or_else(String::new, ToString::to_string),
-            backtrace: Backtrace::capture(),
+            addresses: match are_backtraces_wanted() {
+                true => return_addresses(),
+                false => Vec::new(),
+            },
         }
     }
 
@@ -85,11 +97,11 @@ impl Seen {
     }
 
     fn tell(self, message: String) -> Said {
-        let is_asked_for = self.backtrace.status() == BacktraceStatus::Captured;
+        let is_known = !self.addresses.is_empty();
         Said {
             message,
             location: self.location,
-            backtrace: is_asked_for.then(|| Arc::new(self.backtrace)),
+            backtrace: is_known.then(|| TaskBacktrace::of(&self.addresses)),
         }
     }
 }
@@ -111,16 +123,32 @@ impl Said {
             return;
         };
         // To find the names takes a good part of a second, the first time: the task does not wait.
-        let title = format!("backtrace of the panic at {location}: {panic}");
+        let title = self.title();
         let begun = start_thread("pinfold-names", move || {
-            let text = backtrace.to_string();
-            // What lies above the panic itself is no news.
-            let from = text.find("rust_begin_unwind").unwrap_or(0);
-            tracing::error!("{title}\n{}", &text[from..]);
+            tracing::error!("{title}\n{backtrace}");
         });
         if let Err(error) = begun {
             tracing::warn!(%error, "no thread for a backtrace");
         }
+    }
+
+    /// Tells the log of the backtrace before the process ends.
+    pub fn log_backtrace_now(&self) {
+        let tell = || {
+            if let Some(backtrace) = &self.backtrace {
+                tracing::error!("{}\n{backtrace}", self.title());
+            }
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(tell)) {
+            discard(panic);
+        }
+    }
+
+    fn title(&self) -> String {
+        let Said {
+            message, location, ..
+        } = self;
+        format!("backtrace of the panic at {location}: {message}")
     }
 }
 

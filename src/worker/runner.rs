@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::background::{Caught, discard};
+use crate::error::PanicTold;
 use crate::layout::{ExecutorRecord, Fold, Measured};
 use crate::pool::{AllocError, Parcel, Pool, Transfer};
 use crate::prim::atomic::Ordering;
@@ -431,7 +432,8 @@ impl Runner {
             Ordering::Relaxed,
         );
         call.result.clear();
-        let encoded = call.result.encode(&(said.message, said.location));
+        let told: PanicTold = (said.message, said.location, said.backtrace);
+        let encoded = call.result.encode(&told);
         if encoded.is_err() {
             call.result.clear();
         }

@@ -1,5 +1,6 @@
 //! The words that are left in a slot when there is no room for more.
 
+use crate::error::PanicTold;
 use crate::pool::AllocError;
 use crate::task::{INLINE_LEN, Outcome, Payload, decode_own};
 
@@ -15,13 +16,14 @@ pub fn no_memory(error: &AllocError, payload: &mut Payload) -> Outcome {
 pub fn shorten(outcome: Outcome, error: &AllocError, payload: &mut Payload) -> Outcome {
     match outcome {
         Outcome::Panicked => {
-            let said = decode_own::<(String, String)>(payload.bytes());
-            let (message, location) = said.unwrap_or_default();
-            // Two bytes are the lengths.
+            let said = decode_own::<PanicTold>(payload.bytes()).unwrap_or_default();
+            let (message, location, _) = said;
+            // Two bytes are the lengths, and one says that there is no backtrace.
             let location = first_of(&location, 20, true);
-            let message = first_of(&message, INLINE_LEN - 2 - location.len(), false);
+            let message = first_of(&message, INLINE_LEN - 3 - location.len(), false);
             payload.clear();
-            let _ = payload.encode(&(message, location));
+            let told: PanicTold = (message, location, None);
+            let _ = payload.encode(&told);
         }
         Outcome::BadArguments | Outcome::BadResult | Outcome::Damaged => {
             payload.clear();

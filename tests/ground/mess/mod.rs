@@ -1,6 +1,7 @@
 //! What a task leaves behind: panics, output, programs, changed surroundings.
 
 mod around;
+mod backtraces;
 mod output;
 mod panics;
 mod programs;
@@ -13,6 +14,7 @@ use crate::Program;
 pub fn tests() -> Vec<Trial> {
     [
         around::tests(),
+        backtraces::tests(),
         output::tests(),
         panics::tests(),
         programs::tests(),
@@ -26,6 +28,7 @@ pub fn tests() -> Vec<Trial> {
 pub fn programs() -> Vec<Program> {
     [
         around::programs(),
+        backtraces::programs(),
         output::programs(),
         panics::programs(),
         programs::programs(),

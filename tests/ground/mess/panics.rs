@@ -34,14 +34,6 @@ pub fn tests() -> Vec<Trial> {
                 Host::new("panic_last_words").run().well();
             },
         ),
-        test("mess_a_backtrace_if_it_is_asked_for", || {
-            let mut host = Host::new("panic_backtrace").arg("no");
-            host.command.env_remove("RUST_BACKTRACE");
-            host.run().well();
-            let mut host = Host::new("panic_backtrace").arg("yes");
-            host.command.env("RUST_BACKTRACE", "1");
-            host.run().well();
-        }),
         test("mess_panics_of_tasks_leave_no_memory", || {
             Host::new("panic_leak").run().well();
         }),
@@ -61,14 +53,13 @@ pub fn programs() -> Vec<Program> {
         ("panic_threads", threads),
         ("panic_unseen", unseen),
         ("panic_last_words", last_words),
-        ("panic_backtrace", backtrace),
         ("panic_leak", leak),
         ("panic_leak_host", leak_host),
         ("panic_init", init),
     ]
 }
 
-fn one_worker() -> Runtime {
+pub(super) fn one_worker() -> Runtime {
     Runtime::builder().workers(1).start().expect("starts")
 }
 
@@ -196,7 +187,7 @@ fn threads(_: &[String]) {
 
 /// What a subscriber of the host was told.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -219,19 +210,19 @@ impl<'a> MakeWriter<'a> for Log {
 
 impl Log {
     /// From now on the program's events go there.
-    fn of_the_program() -> Self {
+    pub(super) fn of_the_program() -> Self {
         let log = Log::default();
         let to = tracing_subscriber::fmt().with_writer(log.clone());
         to.with_ansi(false).init();
         log
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().expect("no panic")).into_owned()
     }
 
     /// Waits until it has told this.
-    fn await_line(&self, what: &str) {
+    pub(super) fn await_line(&self, what: &str) {
         let since = Instant::now();
         while since.elapsed() < Duration::from_secs(30) {
             if self.text().contains(what) {
@@ -313,24 +304,6 @@ fn last_words(_: &[String]) {
         panic!("it lives");
     };
     assert!(last_words.is_some_and(|words| words.contains("panicked at")));
-}
-
-fn backtrace(words: &[String]) {
-    let log = Log::of_the_program();
-    let rt = one_worker();
-    #[inline(never)]
-    fn far_down(_: ()) {
-        panic!("here");
-    }
-    assert_eq!(said(&rt, far_down), (String::from("here"), true));
-    log.await_line("a task panicked");
-    if words[0] == "yes" {
-        log.await_line("backtrace of the panic at");
-        log.await_line("far_down");
-    } else {
-        rt.shutdown(pinfold::Shutdown::Drain).expect("in order");
-        assert!(!log.text().contains("backtrace of the panic"));
-    }
 }
 
 /// Enough to be told from noise, of a build without optimization.

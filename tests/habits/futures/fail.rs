@@ -62,7 +62,7 @@ fn exception_gives_it_without_raising() -> Habit {
 fn a_bug_is_told_with_its_place() -> Habit {
     same(
         "an exception comes with the traceback of the worker",
-        "a panic comes with its words and its place",
+        "a panic comes with its words and its place; with `RUST_BACKTRACE` with its backtrace too",
         || match two().spawn(inverse, 0).join() {
             Err(TaskError::Panicked {
                 message, location, ..
