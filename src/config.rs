@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::layout::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
+use crate::sys::Program;
 use crate::sys::limits;
 use crate::task::{ExecutorInit, Init, Orphans};
 use crate::topology::Share;
@@ -68,6 +69,8 @@ pub(crate) struct Config {
     pub orphans: Orphans,
     pub stack_size: usize,
     pub end_programs: bool,
+    /// Which program is started for the workers.
+    pub program: Program,
     #[cfg(feature = "crash-points")]
     pub crash_at: Option<u64>,
 }
@@ -97,6 +100,7 @@ impl Default for Config {
             orphans: Orphans::Cancel,
             stack_size: 8 << 20,
             end_programs: false,
+            program: Program::Own,
             #[cfg(feature = "crash-points")]
             crash_at: None,
         }

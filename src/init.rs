@@ -1,6 +1,6 @@
 //! The hook at the start of every program that uses pinfold.
 
-use crate::process::{Role, is_zygote, refuse_to_serve, run_zygote};
+use crate::process::{Role, VERSION, refuse_to_serve, run_zygote, zygote_of};
 use crate::task::Functions;
 use crate::worker;
 
@@ -35,12 +35,38 @@ use crate::worker;
 /// }
 /// ```
 pub fn init() {
+    init_with(|| Ok::<_, std::convert::Infallible>(()));
+}
+
+/// As [`init`], and has what the workers need made ready before there are any: `prepare` is called
+/// in the process that they are forked from, once, and never in the program itself. What it
+/// loads (a model, a table, shared libraries) they all share, until they write to it.
+///
+/// If it fails, [`Builder::start`](crate::Builder::start) fails with its reason. It must not leave
+/// threads behind: a process with threads cannot be forked safely.
+///
+/// ```
+/// # fn main() {
+/// use std::sync::OnceLock;
+/// static PRIMES: OnceLock<Vec<u32>> = OnceLock::new();
+///
+/// pinfold::init_with(|| PRIMES.set(vec![2, 3, 5, 7]).map_err(|_| "set twice"));
+/// assert!(PRIMES.get().is_none()); // this is the program
+/// # }
+/// ```
+pub fn init_with<E: std::fmt::Display>(prepare: impl FnOnce() -> Result<(), E>) {
     if Role::now() != Role::Unknown {
         return;
     }
     Role::Host.set();
-    if !is_zygote() {
-        return;
+    let Some(host) = zygote_of() else { return };
+    if host != VERSION {
+        refuse_to_serve(&format!(
+            "the host has version {host} of pinfold, and the worker program has {VERSION}: install the same for both"
+        ));
+    }
+    if let Err(error) = prepare() {
+        refuse_to_serve(&error.to_string());
     }
     match Functions::of_this_program() {
         Ok(functions) => {

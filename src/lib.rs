@@ -91,7 +91,7 @@ pub use error::{
     TaskError, TimeLimit, TraceparentError, TrySpawnError,
 };
 #[cfg(not(loom))]
-pub use init::init;
+pub use init::{init, init_with};
 pub use pool::{AllocError, Loan, Shared};
 #[cfg(not(loom))]
 pub use prim::{Priority, PriorityError, TaskId};

@@ -250,8 +250,9 @@ impl TaskError {
         task_of!(self)
     }
 
-    /// The same, to be filled in.
-    pub(crate) fn task_mut(&mut self) -> Option<&mut FailedTask> {
+    /// The same, to be filled in by who knows better what is meant: a layer above this library that
+    /// calls functions by names of its own.
+    pub fn task_mut(&mut self) -> Option<&mut FailedTask> {
         task_of!(self)
     }
 

@@ -11,6 +11,9 @@ use crate::sys::{BuildId, Told, socket};
 
 /// Names the variable that makes a program start as a zygote.
 pub const ENV: &str = "PINFOLD_ZYGOTE";
+/// What the host sets it to. Before it is compared nothing is exchanged but
+/// [`FromZygote::Begun`] and [`FromZygote::Refused`], which stay as they are in each version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Which worker to start, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -11,11 +11,11 @@ use crate::layout::Fold;
 use crate::prim::Death;
 use crate::sys::calls::{errno_of, refused};
 use crate::sys::{
-    Held, Lifeline, Surroundings, TextFile, barrier, fds, hand_over, pidfd, reap, socket, stderr,
-    title,
+    Held, Lifeline, Program, Surroundings, TextFile, barrier, fds, hand_over, pidfd, reap, socket,
+    stderr, title,
 };
 
-use super::control::{ENV, FromZygote, ToZygote, WorkerOrder, receive, send, send_now};
+use super::control::{ENV, FromZygote, ToZygote, VERSION, WorkerOrder, receive, send, send_now};
 use super::hello::{Words, ZygoteError, ended};
 use super::host::{END_TIMEOUT, Introduction, Zygote};
 use super::logs::number_of;
@@ -125,6 +125,7 @@ pub struct Hatching {
     until: Instant,
     /// It has come to `init`.
     has_begun: bool,
+    program: Program,
 }
 
 impl Hatching {
@@ -141,15 +142,14 @@ impl Hatching {
         let captured = (words.fd()).map_err(refused("fcntl(F_DUPFD)", "to keep its last words"))?;
         // The socket goes as standard input: the one descriptor that can be passed
         // without a moment in which another thread's child might inherit it.
-        let mut command = Command::new("/proc/self/exe");
-        surroundings.place(&mut command);
+        let mut command = surroundings.command();
         let child = command
             .arg0(title::argument())
-            .env(ENV, "1")
+            .env(ENV, VERSION)
             .stdin(Stdio::from(theirs))
             .stderr(Stdio::from(captured))
             .spawn()
-            .map_err(ZygoteError::Start)?;
+            .map_err(|error| ZygoteError::Start(surroundings.program().clone(), error))?;
         // It holds the zygote's end of the socket: that is to close when the zygote ends.
         drop(command);
         Ok(Hatching {
@@ -162,6 +162,7 @@ impl Hatching {
             words,
             until: Instant::now() + HELLO_TIMEOUT,
             has_begun: false,
+            program: surroundings.program().clone(),
         })
     }
 
@@ -260,7 +261,12 @@ impl Hatching {
             Some((FromZygote::Ready, _)) => Ok(true),
             Some((FromZygote::Refused(reason), _)) => Err(ZygoteError::Refused(reason)),
             Some(_) => Err(ZygoteError::Ended("said something else".into(), said())),
-            None => Err(ended(self.has_begun, self.process.ended_how(), said())),
+            None => Err(ended(
+                &self.program,
+                self.has_begun,
+                self.process.ended_how(),
+                said(),
+            )),
         }
     }
 

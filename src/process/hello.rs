@@ -10,7 +10,7 @@
 
 use crate::prim::Death;
 use crate::sys::calls::{Refused, explained_io, is_shortage};
-use crate::sys::loader;
+use crate::sys::{Program, loader};
 
 /// The exit status of a loader that did not find what a program needs.
 const NOT_LOADED: i32 = 127;
@@ -20,8 +20,8 @@ const NOT_LOADED: i32 = 127;
 #[non_exhaustive]
 pub enum ZygoteError {
     /// The program could not be started again.
-    #[error("cannot start the zygote (`/proc/self/exe`, by clone and execve): {}", not_started(.0))]
-    Start(std::io::Error),
+    #[error("cannot start the zygote ({}", not_started(.0, .1))]
+    Start(Program, std::io::Error),
     /// A system call for it was refused.
     #[error("cannot start the zygote: {0}")]
     Call(#[from] Refused),
@@ -46,7 +46,7 @@ impl ZygoteError {
     /// Whether there is too little of something, for which it may be tried again.
     pub fn is_shortage(&self) -> bool {
         match self {
-            ZygoteError::Start(error) => is_shortage(error),
+            ZygoteError::Start(_, error) => is_shortage(error),
             ZygoteError::Call(refused) => is_shortage(&refused.error.into()),
             _ => false,
         }
@@ -63,10 +63,22 @@ impl ZygoteError {
     }
 }
 
-fn not_started(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => format!("{error} (/proc must be mounted)"),
-        _ => explained_io(error),
+fn not_started(program: &Program, error: &std::io::Error) -> String {
+    match (program, error.kind()) {
+        (Program::Own, std::io::ErrorKind::NotFound) => {
+            format!("`/proc/self/exe`, by clone and execve): {error} (/proc must be mounted)")
+        }
+        (Program::Own, _) => format!(
+            "`/proc/self/exe`, by clone and execve): {}",
+            explained_io(error)
+        ),
+        (Program::Other(path, _), _) => {
+            format!(
+                "the worker program `{}`, by clone and execve): {}",
+                path.display(),
+                explained_io(error)
+            )
+        }
     }
 }
 
@@ -84,7 +96,7 @@ impl std::fmt::Display for Words {
 }
 
 /// It has closed its end, and ended so.
-pub fn ended(has_begun: bool, death: Option<Death>, said: Words) -> ZygoteError {
+pub fn ended(program: &Program, has_begun: bool, death: Option<Death>, said: Words) -> ZygoteError {
     let how = match death {
         Some(death) => death.to_string(),
         None => "closed its end of the control socket".to_owned(),
@@ -92,7 +104,9 @@ pub fn ended(has_begun: bool, death: Option<Death>, said: Words) -> ZygoteError 
     if has_begun {
         return ZygoteError::Ended(format!("{how} before it could serve"), said);
     }
-    if let Some(loader) = loader() {
+    if *program == Program::Own
+        && let Some(loader) = loader()
+    {
         return ZygoteError::Loader(loader.display().to_string());
     }
     // Killed, or not loaded: it had no chance to come to it.
@@ -111,7 +125,7 @@ mod tests {
 
     fn text(has_begun: bool, death: Death) -> String {
         let words = Words(Some("oh no\n".into()));
-        ended(has_begun, Some(death), words).to_string()
+        ended(&Program::Own, has_begun, Some(death), words).to_string()
     }
 
     #[test]

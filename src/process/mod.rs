@@ -35,10 +35,11 @@ mod role;
 mod serving;
 mod zygote;
 
+pub use control::VERSION;
 pub use control::WorkerOrder;
 pub use hatching::Hatching;
 pub use hello::ZygoteError;
 pub use host::{Introduction, Notice, Zygote};
 pub use logs::{LogEvent, LogReader, LogWriter, Read as LogRead, log_channel, number_of};
 pub use role::Role;
-pub use zygote::{WorkerStart, is_zygote, refuse_to_serve, run_zygote};
+pub use zygote::{WorkerStart, refuse_to_serve, run_zygote, zygote_of};

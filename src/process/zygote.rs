@@ -84,13 +84,13 @@ pub(super) struct Child {
     pub is_watched: bool,
 }
 
-/// Whether this process was started to be a zygote. Asks once: the variable is
-/// taken out of the environment, so that a task which starts the same program
+/// If this process was started to be a zygote: by which version of the library. Asks once: the
+/// variable is taken out of the environment, so that a task which starts the same program
 /// starts a program and not a zygote.
 ///
 /// The variable alone may be anybody's; a host also passes one end of a control socket.
-pub fn is_zygote() -> bool {
-    crate::sys::env::take(ENV).is_some() && socket::is_control(std::io::stdin().as_fd())
+pub fn zygote_of() -> Option<String> {
+    crate::sys::env::take(ENV).filter(|_| socket::is_control(std::io::stdin().as_fd()))
 }
 
 /// The zygote's life. `build` is this program's; `worker` is what a forked child
@@ -245,7 +245,10 @@ fn handshake(socket: &OwnedFd, own: &BuildId) -> std::io::Result<Option<Agreed>>
         return refuse("the first message was not a hello");
     };
     if build != *own {
-        return refuse("host and zygote are different builds of the program");
+        return refuse(&format!(
+            "the host is build {build} and the worker program is build {own} of the code that runs tasks: \
+             both must be the same file"
+        ));
     }
     if !shape.is_sane() {
         return refuse("the shape of the fold makes no sense");

@@ -1,5 +1,7 @@
 //! Settings, and the order of a start.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use crate::config::{Config, Shutdown};
 use crate::error::StartError;
 use crate::process::Role;
 use crate::scheduler::Counters;
+use crate::sys::Program;
 use crate::task::Orphans;
 
 use super::Runtime;
@@ -417,6 +420,29 @@ impl Builder {
         self
     }
 
+    /// Has `program` started for the workers, with `arguments`, instead of this program once more.
+    /// It is for a host whose executable is not its own (an interpreter, say) and has its tasks
+    /// in a shared library: `program` loads that library, and calls [`init`](crate::init). This
+    /// process need not have called it.
+    ///
+    /// Host and worker program must have their tasks in the same build of the same file, or the
+    /// start is refused with both builds in the error. A relative `program` is looked up by
+    /// `PATH` if it has no slash.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// let other = pinfold::Runtime::builder().worker_program("/bin/true", ["now"]).start();
+    /// assert!(other.unwrap_err().to_string().contains("/bin/true"));
+    /// ```
+    pub fn worker_program<I>(mut self, program: impl Into<PathBuf>, arguments: I) -> Self
+    where
+        I: IntoIterator<Item: Into<OsString>>,
+    {
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        self.config.program = Program::Other(program.into(), arguments);
+        self
+    }
+
     /// Starts the fold; returns when all workers have been started.
     ///
     /// # Errors
@@ -438,7 +464,10 @@ impl Builder {
         match Role::now() {
             Role::Host => {}
             Role::Worker => return Err(StartError::InsideWorker),
-            Role::Unknown => return Err(StartError::NotInitialized),
+            Role::Unknown if self.config.program == Program::Own => {
+                return Err(StartError::NotInitialized);
+            }
+            Role::Unknown => {}
         }
         let (founder, hatching) = Founder::new(&self.config)?;
         let (scheduler, supervisor) = founder.found(Counters::default())?;

@@ -125,7 +125,7 @@ impl Founder {
         let init_args = init_args.map_err(StartError::InitArguments)?;
         // Before the first thread: to register takes the kernel some ms once there are several.
         barrier::settle();
-        let surroundings = Arc::new(Surroundings::now());
+        let surroundings = Arc::new(Surroundings::now(config.program.clone()));
         let hatching = Hatching::begin(&surroundings).map_err(no_zygote)?;
         let share = Share::default();
         let shape = config.shape(&share)?;

@@ -178,9 +178,33 @@ impl<R: DeserializeOwned> Handle<R> {
         self.take(Scheduler::poll)
     }
 
+    /// The outcome, if the task has ended within `timeout`, for a handle that several threads have in
+    /// an [`Arc`](std::sync::Arc): one of them gets it, and all others
+    /// [`TaskError::AlreadyJoined`]. Without time it never waits; [`Duration::MAX`] is no limit.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let task = std::sync::Arc::new(rt.spawn(|n: u32| n + 1, 1));
+    /// assert_eq!(task.take_outcome(Duration::MAX), Some(Ok(2)));
+    /// let again = task.take_outcome(Duration::ZERO);
+    /// assert!(matches!(again, Some(Err(pinfold::TaskError::AlreadyJoined { .. }))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn take_outcome(&self, timeout: Duration) -> Option<Result<R, TaskError>> {
+        if timeout.is_zero() {
+            return self.take(Scheduler::poll);
+        }
+        let deadline = Instant::now().checked_add(timeout);
+        self.take(|scheduler, ticket| scheduler.wait(ticket, deadline))
+    }
+
     #[inline]
     fn take(
-        &mut self,
+        &self,
         get: impl FnOnce(&Scheduler, &Ticket) -> Option<Outcome>,
     ) -> Option<Result<R, TaskError>> {
         let Some(ticket) = &self.ticket else {

@@ -11,8 +11,9 @@ use crate::error::{TaskError, TrySpawnError};
 use crate::scheduler::Settings;
 use crate::task::FunctionId;
 
+use super::after::Sealed;
 use super::core::Core;
-use super::{Handle, Map, MapUnordered, Memo, Task};
+use super::{Dependencies, Handle, Map, MapUnordered, Memo, Task};
 
 /// A [`Task`] to be kept in a struct, a map or a static: it does not borrow its runtime, and its
 /// type names what goes in and what comes out, not the function. Made by [`Task::stored`], with
@@ -225,6 +226,32 @@ where
         I: IntoIterator<Item = A>,
     {
         self.task().map_unordered(items)
+    }
+}
+
+impl<A, I, R> StoredTask<(A, I), R>
+where
+    A: Serialize + DeserializeOwned + Send + 'static,
+    I: Serialize + DeserializeOwned + Send + 'static,
+    R: Serialize + DeserializeOwned + 'static,
+{
+    /// As [`Task::spawn_after`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let add = rt.task(|(a, b): (u32, u32)| a + b).stored();
+    /// let one = rt.spawn(|n: u32| n, 1);
+    /// assert_eq!(add.spawn_after(&one, 2).join()?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_after<D>(&self, after: D, args: A) -> Handle<R>
+    where
+        D: Dependencies<Inputs = I> + Sealed<Values = I>,
+    {
+        self.task().spawn_after(after, args)
     }
 }
 

@@ -59,6 +59,6 @@ pub use objects::BuildId;
 pub use prefetch::prefetch_for_write;
 #[cfg(loom)]
 pub use stand_in::{Home, barrier, futex};
-pub use surroundings::{Surroundings, Told, stack_limit};
+pub use surroundings::{Program, Surroundings, Told, stack_limit};
 pub use text::read_text;
 pub use words::{TextFile, restore_stderr, stderr};

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::fds::above_standard;
@@ -21,6 +22,17 @@ pub struct Surroundings {
     environment: Vec<(OsString, OsString)>,
     directory: Option<Held>,
     told: Told,
+    program: Program,
+}
+
+/// The program whose processes are the workers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Program {
+    /// The one that runs.
+    #[default]
+    Own,
+    /// Another one, and its arguments.
+    Other(PathBuf, Vec<OsString>),
 }
 
 /// What of it is sent, and set by the new process itself.
@@ -38,7 +50,7 @@ const RESOURCES: u32 = 16;
 
 impl Surroundings {
     /// Those of this process now. What cannot be known is left as it will be.
-    pub fn now() -> Self {
+    pub fn now(program: Program) -> Self {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = open(".", flags, Mode::empty()).and_then(above_standard);
         let directory = directory.ok().map(Held::new);
@@ -51,13 +63,28 @@ impl Surroundings {
             environment: std::env::vars_os().collect(),
             directory,
             told,
+            program,
         }
     }
 
-    /// The program starts with that environment.
-    pub fn place(&self, command: &mut Command) {
+    /// What starts the program, with that environment.
+    pub fn command(&self) -> Command {
+        let mut command = match &self.program {
+            Program::Own => Command::new("/proc/self/exe"),
+            Program::Other(path, arguments) => {
+                let mut command = Command::new(path);
+                command.args(arguments);
+                command
+            }
+        };
         command.env_clear();
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Which program is started.
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
     /// What is to be sent.
