@@ -1,7 +1,7 @@
 /* pinfold: a shared-memory multi-process runtime for Linux servers. The C face.
  *
  * Written by cbindgen from ffi/src: change it there, then run scripts/header.
- * docs/ABI.md says what is promised. Link with -lpinfold_c.
+ * docs/ABI.md says what is promised. Link with -lpinfold.
  */
 
 #ifndef PINFOLD_H
@@ -9,6 +9,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+/**
+ * A time in nanoseconds that is never over.
+ */
+#define PINFOLD_FOREVER UINT64_MAX
 
 /**
  * Counts the incompatible changes of this interface. Compare it with what
@@ -21,6 +26,10 @@
  *
  * A number keeps its meaning for ever; a retired one is never used again. New numbers
  * may be added without a new ABI version: treat one that you do not know as a failure.
+ * `pinfold_last_message()` says more about the failure that has just happened.
+ *
+ * From 1 to 99: the call did nothing. From 100 on: the task that it asks about has ended
+ * without a value.
  */
 enum pinfold_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -43,6 +52,122 @@ enum pinfold_status
    * A defect in the library; its message and place went to the standard error stream.
    */
   PINFOLD_STATUS_PANIC = 3,
+  /**
+   * A handle was freed, is of another kind, or was never one.
+   */
+  PINFOLD_STATUS_BAD_HANDLE = 4,
+  /**
+   * An argument has a value that makes no sense there.
+   */
+  PINFOLD_STATUS_INVALID_ARGUMENT = 5,
+  /**
+   * The time was up before it happened.
+   */
+  PINFOLD_STATUS_TIMED_OUT = 6,
+  /**
+   * The caller's memory is too small for what is to be written there.
+   */
+  PINFOLD_STATUS_BUFFER_TOO_SMALL = 7,
+  /**
+   * There is more of something than there may be.
+   */
+  PINFOLD_STATUS_TOO_MANY = 8,
+  /**
+   * `pinfold_init` was not called first thing in `main`.
+   */
+  PINFOLD_STATUS_NOT_INITIALIZED = 9,
+  /**
+   * A runtime was to be started in a worker process.
+   */
+  PINFOLD_STATUS_INSIDE_WORKER = 10,
+  /**
+   * The runtime could not be started.
+   */
+  PINFOLD_STATUS_START_FAILED = 11,
+  /**
+   * No function is registered by that name.
+   */
+  PINFOLD_STATUS_UNKNOWN_FUNCTION = 12,
+  /**
+   * The call came too late: what it sets is in use already.
+   */
+  PINFOLD_STATUS_TOO_LATE = 13,
+  /**
+   * The bound of tasks in flight, or a limit, is reached: try again later.
+   */
+  PINFOLD_STATUS_FULL = 14,
+  /**
+   * No shared memory is left for it now.
+   */
+  PINFOLD_STATUS_NO_MEMORY = 15,
+  /**
+   * It would not fit into all the memory there is, or into a limit.
+   */
+  PINFOLD_STATUS_TOO_LARGE = 16,
+  /**
+   * The runtime is shut down.
+   */
+  PINFOLD_STATUS_SHUTDOWN = 17,
+  /**
+   * The process was forked off the one whose object it is.
+   */
+  PINFOLD_STATUS_FORKED = 18,
+  /**
+   * It may be called in a task only.
+   */
+  PINFOLD_STATUS_NOT_IN_TASK = 19,
+  /**
+   * It must not be called in a task.
+   */
+  PINFOLD_STATUS_INSIDE_TASK = 20,
+  /**
+   * A handle of another runtime.
+   */
+  PINFOLD_STATUS_FOREIGN_HANDLE = 21,
+  /**
+   * The outcome was taken before.
+   */
+  PINFOLD_STATUS_ALREADY_TAKEN = 22,
+  /**
+   * The runtime has ended, but not as was asked.
+   */
+  PINFOLD_STATUS_NOT_ORDERLY = 23,
+  /**
+   * The task returned a number other than zero.
+   */
+  PINFOLD_STATUS_TASK_FAILED = 100,
+  /**
+   * The task panicked (one that is written in Rust).
+   */
+  PINFOLD_STATUS_TASK_PANICKED = 101,
+  /**
+   * The worker process died while it ran the task: a crash, `exit`, a kill.
+   */
+  PINFOLD_STATUS_WORKER_DIED = 102,
+  /**
+   * The worker process died in each attempt to run the task.
+   */
+  PINFOLD_STATUS_POISON = 103,
+  /**
+   * The task had no more time.
+   */
+  PINFOLD_STATUS_DEADLINE_EXCEEDED = 104,
+  /**
+   * The task was cancelled.
+   */
+  PINFOLD_STATUS_CANCELLED = 105,
+  /**
+   * A task that it depends on has no value.
+   */
+  PINFOLD_STATUS_DEPENDENCY_FAILED = 106,
+  /**
+   * No worker process could be started.
+   */
+  PINFOLD_STATUS_NO_WORKERS = 107,
+  /**
+   * Its arguments or its result could not travel.
+   */
+  PINFOLD_STATUS_NOT_TRANSFERABLE = 108,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -51,6 +176,77 @@ typedef enum pinfold_status pinfold_status;
 typedef int32_t pinfold_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
+
+/**
+ * A task that runs. It is the function's for as long as that has not returned, on the thread that
+ * has called it.
+ */
+typedef struct pinfold_call pinfold_call;
+
+/**
+ * A task that was submitted.
+ */
+typedef struct pinfold_handle pinfold_handle;
+
+/**
+ * A fold of worker processes, and what the program has of it.
+ */
+typedef struct pinfold_runtime pinfold_runtime;
+
+/**
+ * A function to be run by the workers of a runtime, with its settings; to be submitted any number
+ * of times.
+ */
+typedef struct pinfold_task pinfold_task;
+
+/**
+ * A function that can be run as a task. Returns 0, or any other number if it failed: the
+ * task has ended with `PINFOLD_STATUS_TASK_FAILED` then, and its handle tells the number.
+ */
+typedef int32_t (*pinfold_function)(pinfold_call *call,
+                                    void *user);
+
+/**
+ * Settings of a runtime. Start from `PINFOLD_CONFIG_INIT`: a field that is 0 or null has its
+ * default. Fields may be added at the end; `size` says which there are.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_config)`.
+   */
+  size_t size;
+  /**
+   * Worker processes, 1 to 1024. Default: one for each CPU that this process may use.
+   */
+  size_t workers;
+  /**
+   * Threads in each worker that run tasks, 1 to 1024. Default 1: then a crash takes no other task with it.
+   */
+  size_t threads_per_worker;
+  /**
+   * Shared memory in bytes that is used at most. Default: a part of the machine's.
+   */
+  uint64_t memory_cap;
+  /**
+   * Tasks in flight at most. Default 8192.
+   */
+  size_t queue_capacity;
+} pinfold_config;
+
+/**
+ * Settings of a task. Start from `PINFOLD_TASK_SETTINGS_INIT`: a field that is 0 or null has its
+ * default. Fields may be added at the end; `size` says which there are.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_task_settings)`.
+   */
+  size_t size;
+  /**
+   * A name for errors, events and statistics, besides the function's. Default: none.
+   */
+  const char *name;
+} pinfold_task_settings;
 
 #ifdef __cplusplus
 extern "C" {
@@ -92,8 +288,315 @@ const char *pinfold_status_message(int32_t code);
  */
 pinfold_status pinfold_allowed_cpus(size_t *out_count);
 
+/**
+ * The argument of the task: where it begins, a multiple of 64, and its length in bytes.
+ *
+ * The memory is the call's: it may be read until the function returns.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_call_argument(pinfold_call *call,
+                                     const void **out_data,
+                                     size_t *out_len);
+
+/**
+ * How many tasks this one was submitted after: so many inputs it has.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_call_input_count(pinfold_call *call,
+                                        size_t *out_count);
+
+/**
+ * Input `index`: the output of the task that was named there when this one was submitted, in
+ * place: where it begins, a multiple of 64, and its length in bytes.
+ *
+ * The memory is the call's: it may be read until the function returns. Fails with
+ * `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_call_input(pinfold_call *call,
+                                  size_t index,
+                                  const void **out_data,
+                                  size_t *out_len);
+
+/**
+ * Makes room for the task's output, `len` bytes, and returns where to write it: a multiple of
+ * 64. A long one lies in shared memory, and is not copied any more.
+ *
+ * What is in it is undefined until it is written. Another call takes the place of this one, whose memory
+ * must not be written to any more. It is the call's: it may be written to until the function
+ * returns. If that returns another number than 0, there is no output.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_TOO_LARGE`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` is null, or writable.
+ */
+pinfold_status pinfold_call_output(pinfold_call *call,
+                                   size_t len,
+                                   void **out_data);
+
+/**
+ * What the task has to say about its failure: kept (copied, cut after 4096 bytes) for when the
+ * function returns another number than 0.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `message` is null, or a string that ends in NUL.
+ */
+pinfold_status pinfold_call_explain(pinfold_call *call,
+                                    const char *message);
+
+/**
+ * What the last call of this thread that failed has said, with its causes: one or more English
+ * sentences for people and log lines. Empty if none has failed.
+ *
+ * Never null. It stays as it is until the next call of this thread that fails; copy it to keep
+ * it. Not to be freed.
+ */
+const char *pinfold_last_message(void);
+
+/**
+ * Waits at most `timeout` nanoseconds for a task to end, however it does; 0 only looks, and
+ * `PINFOLD_FOREVER` is no limit. `PINFOLD_STATUS_OK`: it has ended. `PINFOLD_STATUS_TIMED_OUT`: it goes on.
+ *
+ * Any thread, and several at once.
+ */
+pinfold_status pinfold_handle_wait(pinfold_handle *handle,
+                                   uint64_t timeout);
+
+/**
+ * Waits for a task to end, and returns its status and its output, in place: where that begins, a
+ * multiple of 64, and its length in bytes. If the task has no output, both are 0.
+ *
+ * The memory is the handle's: it may be read until that is freed.
+ *
+ * A status from 100 on says why there is none; `pinfold_last_message` says more.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_handle_result(pinfold_handle *handle,
+                                     const void **out_data,
+                                     size_t *out_len);
+
+/**
+ * What the function of a task has returned, if that has ended: 0 unless its status is
+ * `PINFOLD_STATUS_TASK_FAILED`. Fails with `PINFOLD_STATUS_TIMED_OUT` if it has not ended.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_code` is null, or writable.
+ */
+pinfold_status pinfold_handle_code(pinfold_handle *handle,
+                                   int32_t *out_code);
+
+/**
+ * Waits for a task to end, copies its output to `buffer`, and frees the handle: the quickest
+ * way to a small result. `out_len` is its length.
+ *
+ * If the output is longer than `capacity` bytes, the status is
+ * `PINFOLD_STATUS_BUFFER_TOO_SMALL`, `out_len` is what is needed, and the handle stays. In
+ * all other cases it is freed, also if the task has failed.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null (it is not asked
+ * for) or writable.
+ */
+pinfold_status pinfold_handle_join(pinfold_handle *handle,
+                                   void *buffer,
+                                   size_t capacity,
+                                   size_t *out_len);
+
+/**
+ * Frees a handle. If the task has not ended, it runs on, and nobody hears of it. Null does nothing.
+ *
+ * Any thread. What `pinfold_handle_result` has returned may not be read any more.
+ */
+pinfold_status pinfold_handle_free(pinfold_handle *handle);
+
+/**
+ * Call this first thing in `main`, after the functions were registered.
+ *
+ * A runtime starts its worker processes by starting the same program again. In those this
+ * function runs tasks, and does not return. In the program itself it returns at once. Call it before any
+ * thread is started. `argc` and `argv` are those of `main`; they are not changed today, and may be null.
+ *
+ * A program whose tasks are in a plugin (`pinfold_config.plugin`) need not call it.
+ *
+ * # Safety
+ *
+ * `argc` and `argv` are null, or those of `main`.
+ */
+pinfold_status pinfold_init(int *argc,
+                            char ***argv);
+
+/**
+ * Registers a function that can be run as a task, by `name` (1 to 255 bytes of UTF-8, copied).
+ *
+ * Call it before `pinfold_init`, unconditionally: the worker processes run the same lines of
+ * `main` up to `pinfold_init`, and know the functions that they have registered there. `user` is
+ * passed to each call; it means something in the process that has registered it, so it must
+ * not point to what only the host has. To register the same again does nothing.
+ *
+ * Fails with `PINFOLD_STATUS_TOO_LATE` after `pinfold_init`, with
+ * `PINFOLD_STATUS_INVALID_ARGUMENT` if the name is taken, empty or too long, and with
+ * `PINFOLD_STATUS_NULL_ARGUMENT`.
+ *
+ * Any thread; not in a task.
+ *
+ * # Safety
+ *
+ * `name` is null or a string that ends in NUL. `function` may be called with `user` by any
+ * thread of a worker process, as long as that lives.
+ */
+pinfold_status pinfold_function_register(const char *name,
+                                         pinfold_function function,
+                                         void *user);
+
+/**
+ * Starts a fold of workers; returns when they have been started. `config` may be null: all
+ * defaults.
+ *
+ * The runtime is the caller's: end it with `pinfold_runtime_free`.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_INITIALIZED` if `pinfold_init` was not called, with
+ * `PINFOLD_STATUS_INSIDE_WORKER` in a worker, with `PINFOLD_STATUS_INVALID_ARGUMENT` for a `size`
+ * that makes no sense, and with `PINFOLD_STATUS_START_FAILED` if a setting is out of its bounds
+ * or the system refused something; the last message says which, and what to do.
+ *
+ * Any thread; not in a task.
+ *
+ * # Safety
+ *
+ * `config` is null or a `pinfold_config`; `out_runtime` is null or writable.
+ */
+pinfold_status pinfold_runtime_new(const pinfold_config *config,
+                                   pinfold_runtime **out_runtime);
+
+/**
+ * Ends a runtime: waits up to 5 s for the tasks in flight, ends what is left, and
+ * all its processes. Null does nothing.
+ *
+ * Handles of its tasks stay valid: each has ended. They, its tasks and its buffers are to be freed on their own.
+ *
+ * Any thread; not in a task. Another thread that is inside a call with it finishes that call.
+ */
+pinfold_status pinfold_runtime_free(pinfold_runtime *runtime);
+
+/**
+ * A task of function `function`, as it was registered, for the workers of `runtime`. `settings` may be null: all
+ * defaults.
+ *
+ * The task is the caller's: free it with `pinfold_task_free`, at any time.
+ *
+ * Fails with `PINFOLD_STATUS_UNKNOWN_FUNCTION`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `function` is null or a string that ends in NUL; `settings` is null or a
+ * `pinfold_task_settings`; `out_task` is null or writable.
+ */
+pinfold_status pinfold_task_new(pinfold_runtime *runtime,
+                                const char *function,
+                                const pinfold_task_settings *settings,
+                                pinfold_task **out_task);
+
+/**
+ * Frees a task; what was submitted goes on. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_task_free(pinfold_task *task);
+
+/**
+ * Submits a task with `len` bytes of argument, which are copied. Waits for room if as many tasks
+ * are in flight as may be.
+ *
+ * The handle is the caller's: free it with `pinfold_handle_free`, or have
+ * `pinfold_handle_join` free it. Each task that was submitted ends, and its handle says how; that it cannot
+ * be run at all is said there too.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `len` bytes can be read at `argument` (null if there are none); `out_handle` is null or
+ * writable.
+ */
+pinfold_status pinfold_task_submit(pinfold_task *task,
+                                   const void *argument,
+                                   size_t len,
+                                   pinfold_handle **out_handle);
+
+/**
+ * Submits a task to begin when `count` others have ended, whose outputs are its inputs, in that
+ * order ([`pinfold_call_input`](crate::call::pinfold_call_input)). Those may have ended, and their handles may be freed at any
+ * time after this call; the same may be named several times. If one of them ends without an output, this task is
+ * not run, and ends with `PINFOLD_STATUS_DEPENDENCY_FAILED`.
+ *
+ * Fails with `PINFOLD_STATUS_BAD_HANDLE`; with nothing submitted.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit`; and `count` handles can be read at `after` (null if there are
+ * none).
+ */
+pinfold_status pinfold_task_submit_after(pinfold_task *task,
+                                         const void *argument,
+                                         size_t len,
+                                         pinfold_handle *const *after,
+                                         size_t count,
+                                         pinfold_handle **out_handle);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
 
 #endif  /* PINFOLD_H */
+
+/* Each of these is a struct of settings that all have their defaults. */
+#ifdef __cplusplus
+template <class Settings> inline Settings pinfold_defaults_of(void)
+{
+    Settings settings = Settings();
+    settings.size = sizeof(Settings);
+    return settings;
+}
+#define PINFOLD_DEFAULTS(Settings) (pinfold_defaults_of<Settings>())
+#else
+#define PINFOLD_DEFAULTS(Settings) { .size = sizeof(Settings) }
+#endif
+#define PINFOLD_CONFIG_INIT PINFOLD_DEFAULTS(pinfold_config)
+#define PINFOLD_TASK_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_task_settings)

@@ -1,25 +1,41 @@
 //! Where panics stop: unwinding into C frames would abort the caller's program.
 
-use std::panic::{UnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::PinfoldStatus;
+use crate::error::{Failure, remember};
 
-/// Runs the body of an exported function; its errors and its panics become the status.
+/// Runs the body of an exported function; its failures and its panics become the status, and what
+/// there is to say about them the thread's last message.
 ///
 /// The panic hook has printed the panic's message and place before this returns.
-pub(crate) fn guard(
-    body: impl FnOnce() -> Result<(), PinfoldStatus> + UnwindSafe,
-) -> PinfoldStatus {
-    guard_or(PinfoldStatus::Panic, || match body() {
-        Ok(()) => PinfoldStatus::Ok,
-        Err(status) => status,
-    })
+#[inline]
+pub(crate) fn guard(body: impl FnOnce() -> Result<(), Failure>) -> PinfoldStatus {
+    // What a panic may have left half done: each object keeps its own promises (the library's
+    // locks are released), and out parameters are written in one store.
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => PinfoldStatus::Ok,
+        Ok(Err(failure)) => failed(failure),
+        Err(payload) => {
+            // A payload's own drop may panic again, now outside the boundary: leak it.
+            std::mem::forget(payload);
+            let message =
+                "a defect in pinfold: the standard error stream has its message and place";
+            failed(Failure::new(PinfoldStatus::Panic, message))
+        }
+    }
+}
+
+#[cold]
+fn failed(failure: Failure) -> PinfoldStatus {
+    remember(failure.message);
+    failure.status
 }
 
 /// The same for a function that returns something else than a status.
-pub(crate) fn guard_or<T>(on_panic: T, body: impl FnOnce() -> T + UnwindSafe) -> T {
-    catch_unwind(body).unwrap_or_else(|payload| {
-        // A payload's own drop may panic again, now outside the boundary: leak it.
+pub(crate) fn guard_or<T>(on_panic: T, body: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        // As above.
         std::mem::forget(payload);
         on_panic
     })
@@ -39,7 +55,10 @@ mod tests {
     #[test]
     fn a_result_becomes_its_status() {
         assert_eq!(guard(|| Ok(())), PinfoldStatus::Ok);
-        assert_eq!(guard(|| Err(PinfoldStatus::System)), PinfoldStatus::System);
+        assert_eq!(
+            guard(|| Err(Failure::null("x"))),
+            PinfoldStatus::NullArgument
+        );
     }
 
     #[test]

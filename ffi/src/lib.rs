@@ -24,14 +24,43 @@
 #![allow(unsafe_code)] // the C boundary: raw pointers in, unmangled names out
 
 mod boundary;
+mod bytes;
+mod call;
 mod edge;
+mod error;
+mod handle;
+mod init;
+mod objects;
+mod registry;
+mod runtime;
 mod status;
+mod table;
+mod task;
 
 use std::ffi::{CStr, c_char};
 
 use boundary::{guard, guard_or};
+pub use call::{
+    PinfoldCall, PinfoldFunction, pinfold_call_argument, pinfold_call_explain, pinfold_call_input,
+    pinfold_call_input_count, pinfold_call_output,
+};
 use edge::Out;
+pub use error::pinfold_last_message;
+pub use handle::{
+    PinfoldHandle, pinfold_handle_code, pinfold_handle_free, pinfold_handle_join,
+    pinfold_handle_result, pinfold_handle_wait,
+};
+pub use init::pinfold_init;
+pub use registry::pinfold_function_register;
+pub use runtime::{PinfoldConfig, PinfoldRuntime, pinfold_runtime_free, pinfold_runtime_new};
 pub use status::PinfoldStatus;
+pub use task::{
+    PinfoldTask, PinfoldTaskSettings, pinfold_task_free, pinfold_task_new, pinfold_task_submit,
+    pinfold_task_submit_after,
+};
+
+/// A time in nanoseconds that is never over.
+pub const PINFOLD_FOREVER: u64 = u64::MAX;
 
 /// Counts the incompatible changes of this interface. Compare it with what
 /// `pinfold_abi_version()` returns before the first other call.
@@ -107,10 +136,11 @@ pub extern "C" fn pinfold_status_message(code: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pinfold_allowed_cpus(out_count: *mut usize) -> PinfoldStatus {
     // SAFETY: the caller's promise about `out_count` is the one that `Out` asks for.
-    let out_count = unsafe { Out::new(out_count) };
+    let out_count = unsafe { Out::new("out_count", out_count) };
     guard(|| {
         let out_count = out_count?;
-        let cpus = std::thread::available_parallelism().map_err(|_| PinfoldStatus::System)?;
+        let cpus = std::thread::available_parallelism()
+            .map_err(|error| error::Failure::new(PinfoldStatus::System, error.to_string()))?;
         out_count.write(cpus.get());
         Ok(())
     })

@@ -2,10 +2,29 @@
 
 use std::ffi::CStr;
 
+macro_rules! statuses {
+    ($($Name:ident = $number:literal, $text:literal;)+) => {
+        /// The sentence for a code that came from C, and so may be any number.
+        pub(crate) fn message(code: i32) -> &'static CStr {
+            match code {
+                $($number => $text,)+
+                _ => c"unknown status code",
+            }
+        }
+
+        #[cfg(test)]
+        const ALL: &[PinfoldStatus] = &[$(PinfoldStatus::$Name),+];
+    };
+}
+
 /// What a call came to. Zero is success.
 ///
 /// A number keeps its meaning for ever; a retired one is never used again. New numbers
 /// may be added without a new ABI version: treat one that you do not know as a failure.
+/// `pinfold_last_message()` says more about the failure that has just happened.
+///
+/// From 1 to 99: the call did nothing. From 100 on: the task that it asks about has ended
+/// without a value.
 ///
 /// ```
 /// assert_eq!(pinfold_c::PinfoldStatus::Ok as i32, 0);
@@ -22,21 +41,100 @@ pub enum PinfoldStatus {
     System = 2,
     /// A defect in the library; its message and place went to the standard error stream.
     Panic = 3,
+    /// A handle was freed, is of another kind, or was never one.
+    BadHandle = 4,
+    /// An argument has a value that makes no sense there.
+    InvalidArgument = 5,
+    /// The time was up before it happened.
+    TimedOut = 6,
+    /// The caller's memory is too small for what is to be written there.
+    BufferTooSmall = 7,
+    /// There is more of something than there may be.
+    TooMany = 8,
+    /// `pinfold_init` was not called first thing in `main`.
+    NotInitialized = 9,
+    /// A runtime was to be started in a worker process.
+    InsideWorker = 10,
+    /// The runtime could not be started.
+    StartFailed = 11,
+    /// No function is registered by that name.
+    UnknownFunction = 12,
+    /// The call came too late: what it sets is in use already.
+    TooLate = 13,
+    /// The bound of tasks in flight, or a limit, is reached: try again later.
+    Full = 14,
+    /// No shared memory is left for it now.
+    NoMemory = 15,
+    /// It would not fit into all the memory there is, or into a limit.
+    TooLarge = 16,
+    /// The runtime is shut down.
+    Shutdown = 17,
+    /// The process was forked off the one whose object it is.
+    Forked = 18,
+    /// It may be called in a task only.
+    NotInTask = 19,
+    /// It must not be called in a task.
+    InsideTask = 20,
+    /// A handle of another runtime.
+    ForeignHandle = 21,
+    /// The outcome was taken before.
+    AlreadyTaken = 22,
+    /// The runtime has ended, but not as was asked.
+    NotOrderly = 23,
+    /// The task returned a number other than zero.
+    TaskFailed = 100,
+    /// The task panicked (one that is written in Rust).
+    TaskPanicked = 101,
+    /// The worker process died while it ran the task: a crash, `exit`, a kill.
+    WorkerDied = 102,
+    /// The worker process died in each attempt to run the task.
+    Poison = 103,
+    /// The task had no more time.
+    DeadlineExceeded = 104,
+    /// The task was cancelled.
+    Cancelled = 105,
+    /// A task that it depends on has no value.
+    DependencyFailed = 106,
+    /// No worker process could be started.
+    NoWorkers = 107,
+    /// Its arguments or its result could not travel.
+    NotTransferable = 108,
 }
 
-/// The sentence for a code that came from C, and so may be any number.
-pub(crate) fn message(code: i32) -> &'static CStr {
-    const OK: i32 = PinfoldStatus::Ok as i32;
-    const NULL_ARGUMENT: i32 = PinfoldStatus::NullArgument as i32;
-    const SYSTEM: i32 = PinfoldStatus::System as i32;
-    const PANIC: i32 = PinfoldStatus::Panic as i32;
-    match code {
-        OK => c"success",
-        NULL_ARGUMENT => c"an argument that must not be null is null",
-        SYSTEM => c"the operating system refused something that the call needs",
-        PANIC => c"a defect in pinfold; its message and place went to the standard error stream",
-        _ => c"unknown status code",
-    }
+statuses! {
+    Ok = 0, c"success";
+    NullArgument = 1, c"an argument that must not be null is null";
+    System = 2, c"the operating system refused something that the call needs";
+    Panic = 3, c"a defect in pinfold; its message and place went to the standard error stream";
+    BadHandle = 4, c"a handle was freed, is of another kind, or was never one";
+    InvalidArgument = 5, c"an argument has a value that makes no sense there";
+    TimedOut = 6, c"the time was up before it happened";
+    BufferTooSmall = 7, c"the caller's memory is too small for what is to be written there";
+    TooMany = 8, c"there is more of something than there may be";
+    NotInitialized = 9, c"pinfold_init was not called first thing in main";
+    InsideWorker = 10, c"a runtime was to be started in a worker process";
+    StartFailed = 11, c"the runtime could not be started";
+    UnknownFunction = 12, c"no function is registered by that name";
+    TooLate = 13, c"the call came too late: what it sets is in use already";
+    Full = 14, c"the bound of tasks in flight, or a limit, is reached: try again later";
+    NoMemory = 15, c"no shared memory is left for it now";
+    TooLarge = 16, c"it would not fit into all the memory there is, or into a limit";
+    Shutdown = 17, c"the runtime is shut down";
+    Forked = 18, c"the process was forked off the one whose object it is";
+    NotInTask = 19, c"it may be called in a task only";
+    InsideTask = 20, c"it must not be called in a task";
+    ForeignHandle = 21, c"a handle of another runtime";
+    AlreadyTaken = 22, c"the outcome was taken before";
+    NotOrderly = 23, c"the runtime has ended, but not as was asked";
+    TaskFailed = 100, c"the task returned a number other than zero";
+    TaskPanicked = 101, c"the task panicked";
+    WorkerDied = 102, c"the worker process died while it ran the task";
+    Poison = 103, c"the worker process died in each attempt to run the task";
+    DeadlineExceeded = 104, c"the task had no more time";
+    Cancelled = 105, c"the task was cancelled";
+    DependencyFailed = 106, c"a task that it depends on has no value";
+    NoWorkers = 107, c"no worker process could be started";
+    NotTransferable = 108, c"its arguments or its result could not travel";
 }
 
 #[cfg(test)]
@@ -45,9 +143,10 @@ mod tests {
 
     #[test]
     fn every_code_has_its_own_message_and_others_are_unknown() {
-        let known: std::collections::HashSet<_> = (0..=3).map(message).collect();
-        assert_eq!(known.len(), 4);
-        for code in [-1, 4, i32::MIN, i32::MAX] {
+        let known: std::collections::HashSet<_> =
+            ALL.iter().map(|status| message(*status as i32)).collect();
+        assert_eq!(known.len(), ALL.len());
+        for code in [-1, 99, 1000, i32::MIN, i32::MAX] {
             assert_eq!(message(code), c"unknown status code");
             assert!(!known.contains(message(code)));
         }

@@ -1,0 +1,183 @@
+//! Why a call did not do what it says: its status, and a sentence about this very failure, which
+//! stays the calling thread's last message until its next failure.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::ffi::{CString, c_char};
+
+use pinfold::{AllocError, Refusal, ShutdownError, StartError, TaskError};
+
+use crate::PinfoldStatus;
+
+/// A status and what there is to say about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: PinfoldStatus,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: PinfoldStatus, message: impl Into<String>) -> Self {
+        Failure {
+            status,
+            message: message.into(),
+        }
+    }
+
+    /// `what` must not be null.
+    #[cold]
+    pub(crate) fn null(what: &str) -> Self {
+        Self::new(PinfoldStatus::NullArgument, format!("`{what}` is null"))
+    }
+
+    #[cold]
+    pub(crate) fn no_handle(kind: &str, handle: usize) -> Self {
+        let message =
+            format!("{handle:#x} is not a `{kind}`: pass what the library has returned as one");
+        Self::new(PinfoldStatus::BadHandle, message)
+    }
+
+    #[cold]
+    pub(crate) fn freed(kind: &str) -> Self {
+        let message = format!("this `{kind}` was freed (or is none)");
+        Self::new(PinfoldStatus::BadHandle, message)
+    }
+
+    #[cold]
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        Self::new(PinfoldStatus::InvalidArgument, message)
+    }
+}
+
+/// An error with all its causes.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Many errors say what their cause says.
+        if !message.contains(&next) {
+            message.push_str(": ");
+            message.push_str(&next);
+        }
+        cause = error.source();
+    }
+    message
+}
+
+/// The status of a task that has ended without a value.
+pub(crate) fn status_of(error: &TaskError) -> PinfoldStatus {
+    match error {
+        TaskError::Returned { .. } => PinfoldStatus::TaskFailed,
+        TaskError::Panicked { .. } => PinfoldStatus::TaskPanicked,
+        TaskError::WorkerDied { .. } => PinfoldStatus::WorkerDied,
+        TaskError::Poison { .. } => PinfoldStatus::Poison,
+        TaskError::DeadlineExceeded { .. } => PinfoldStatus::DeadlineExceeded,
+        TaskError::Cancelled { .. } => PinfoldStatus::Cancelled,
+        TaskError::DependencyFailed { .. } => PinfoldStatus::DependencyFailed,
+        TaskError::NoWorkers { .. } => PinfoldStatus::NoWorkers,
+        TaskError::OutOfMemory { .. } => PinfoldStatus::NoMemory,
+        TaskError::ArgumentsTooLarge { .. } | TaskError::BeyondLimit { .. } => {
+            PinfoldStatus::TooLarge
+        }
+        TaskError::ForeignHandle { .. } => PinfoldStatus::ForeignHandle,
+        TaskError::Forked => PinfoldStatus::Forked,
+        TaskError::Shutdown { .. } => PinfoldStatus::Shutdown,
+        TaskError::NotInTask => PinfoldStatus::NotInTask,
+        TaskError::AlreadyJoined { .. } => PinfoldStatus::AlreadyTaken,
+        TaskError::Arguments { .. } | TaskError::Result { .. } => PinfoldStatus::NotTransferable,
+        _ => PinfoldStatus::System,
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let status = match &error {
+            StartError::NotInitialized => PinfoldStatus::NotInitialized,
+            StartError::InsideWorker => PinfoldStatus::InsideWorker,
+            _ => PinfoldStatus::StartFailed,
+        };
+        Self::new(status, chain(&error))
+    }
+}
+
+impl From<AllocError> for Failure {
+    fn from(error: AllocError) -> Self {
+        let status = match &error {
+            AllocError::TooLarge { .. } => PinfoldStatus::TooLarge,
+            AllocError::Forked => PinfoldStatus::Forked,
+            _ => PinfoldStatus::NoMemory,
+        };
+        Self::new(status, chain(&error))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(error: Refusal) -> Self {
+        let status = match &error {
+            Refusal::Full { .. } | Refusal::Limited { .. } | Refusal::Rebuilding => {
+                PinfoldStatus::Full
+            }
+            Refusal::OutOfMemory { .. } => PinfoldStatus::NoMemory,
+            Refusal::Forked => PinfoldStatus::Forked,
+            Refusal::Shutdown => PinfoldStatus::Shutdown,
+            Refusal::NoWorkers => PinfoldStatus::NoWorkers,
+            _ => PinfoldStatus::System,
+        };
+        Self::new(status, chain(&error))
+    }
+}
+
+impl From<ShutdownError> for Failure {
+    fn from(error: ShutdownError) -> Self {
+        Self::new(PinfoldStatus::NotOrderly, chain(&error))
+    }
+}
+
+impl From<TaskError> for Failure {
+    fn from(error: TaskError) -> Self {
+        Self::new(status_of(&error), chain(&error))
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<CString> = RefCell::new(CString::default());
+}
+
+/// A text for C: it ends at its first NUL.
+pub(crate) fn c_text(text: impl Into<Vec<u8>>) -> CString {
+    let mut bytes = text.into();
+    if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
+        bytes.truncate(end);
+    }
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// What this thread hears when it asks why.
+#[cold]
+pub(crate) fn remember(message: String) {
+    // A thread that is ending has nobody to ask.
+    let _ = LAST.try_with(|last| *last.borrow_mut() = c_text(message));
+}
+
+/// What the last call of this thread that failed has said, with its causes: one or more English
+/// sentences for people and log lines. Empty if none has failed.
+///
+/// Never null. It stays as it is until the next call of this thread that fails; copy it to keep
+/// it. Not to be freed.
+///
+/// ```
+/// # use std::ffi::CStr;
+/// // SAFETY: null is allowed, and refused; the function returns a text that ends in NUL.
+/// let message = unsafe {
+///     pinfold_c::pinfold_allowed_cpus(std::ptr::null_mut());
+///     CStr::from_ptr(pinfold_c::pinfold_last_message())
+/// };
+/// assert_eq!(message, c"`out_count` is null");
+/// ```
+#[unsafe(no_mangle)]
+pub extern "C" fn pinfold_last_message() -> *const c_char {
+    // The text stays where it is while the thread lives, until `remember` replaces it.
+    LAST.try_with(|last| last.borrow().as_ptr())
+        .unwrap_or(c"".as_ptr())
+}

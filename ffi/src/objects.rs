@@ -1,0 +1,69 @@
+//! What handles stand for.
+
+use std::sync::Arc;
+
+use crate::handle::TaskHandle;
+use crate::runtime::RuntimeObject;
+use crate::task::TaskObject;
+
+/// One kind of object, as C knows it.
+pub(crate) trait Kind: Sized + 'static {
+    /// The number in its handles; not 0.
+    const KIND: usize;
+    /// What C calls it.
+    const NAME: &'static str;
+
+    /// Whether the object is one.
+    fn of(object: &Object) -> Option<&Self>;
+}
+
+macro_rules! kinds {
+    ($($(#[$when:meta])? $number:literal $Variant:ident($Held:ty) $opaque:literal;)+) => {
+        /// What a handle stands for.
+        pub(crate) enum Object {
+            $($(#[$when])? $Variant($Held),)+
+        }
+
+        impl Object {
+            /// The number in its handle.
+            #[inline]
+            pub(crate) fn kind(&self) -> usize {
+                match self {
+                    $($(#[$when])? Object::$Variant(_) => $number,)+
+                }
+            }
+        }
+
+        $(
+            $(#[$when])?
+            impl From<$Held> for Object {
+                #[inline]
+                fn from(held: $Held) -> Self {
+                    Object::$Variant(held)
+                }
+            }
+
+            $(#[$when])?
+            impl Kind for $Held {
+                const KIND: usize = $number;
+                const NAME: &'static str = $opaque;
+
+                #[inline]
+                fn of(object: &Object) -> Option<&Self> {
+                    match object {
+                        Object::$Variant(held) => Some(held),
+                        #[allow(unreachable_patterns, reason = "as long as there is one kind")]
+                        _ => None,
+                    }
+                }
+            }
+        )+
+    };
+}
+
+kinds! {
+    1 Runtime(Arc<RuntimeObject>) "pinfold_runtime";
+    2 Task(Arc<TaskObject>) "pinfold_task";
+    3 Handle(TaskHandle) "pinfold_handle";
+    #[cfg(test)] 31 Probe(u64) "probe";
+}

@@ -1,0 +1,167 @@
+//! Runtimes: start, and end.
+
+use std::sync::Arc;
+
+use pinfold::{Builder, Runtime};
+
+use crate::boundary::guard;
+use crate::call::is_in_task;
+use crate::edge::Out;
+use crate::error::Failure;
+use crate::{PinfoldStatus, registry, table};
+
+/// A fold of worker processes, and what the program has of it.
+pub struct PinfoldRuntime {
+    _private: [u8; 0],
+}
+
+/// Behind a `pinfold_runtime`.
+pub(crate) struct RuntimeObject {
+    pub(crate) runtime: Runtime,
+}
+
+/// Settings of a runtime. Start from `PINFOLD_CONFIG_INIT`: a field that is 0 or null has its
+/// default. Fields may be added at the end; `size` says which there are.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PinfoldConfig {
+    /// `sizeof(pinfold_config)`.
+    pub size: usize,
+    /// Worker processes, 1 to 1024. Default: one for each CPU that this process may use.
+    pub workers: usize,
+    /// Threads in each worker that run tasks, 1 to 1024. Default 1: then a crash takes no other task with it.
+    pub threads_per_worker: usize,
+    /// Shared memory in bytes that is used at most. Default: a part of the machine's.
+    pub memory_cap: u64,
+    /// Tasks in flight at most. Default 8192.
+    pub queue_capacity: usize,
+}
+
+/// Copies a struct that may be of another version of the header: shorter (what is missing is 0), or
+/// longer (then what is unknown must be 0).
+///
+/// # Safety
+///
+/// `pointer` is null, or points to a struct that begins with its size in bytes, a `size_t`. `T` is
+/// such a struct, and all zero is one of its values.
+pub(crate) unsafe fn grown<T: Copy>(name: &str, pointer: *const T) -> Result<Option<T>, Failure> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    let from: *const u8 = pointer.cast();
+    // SAFETY: the caller's promise.
+    let size = unsafe { from.cast::<usize>().read_unaligned() };
+    let own = size_of::<T>();
+    if size < size_of::<usize>() || size > 1 << 16 {
+        return Err(Failure::argument(format!(
+            "`{name}->size` is {size}: begin with the macro that ends in _INIT"
+        )));
+    }
+    // SAFETY: it is so long, says the caller.
+    let all = unsafe { std::slice::from_raw_parts(from, size) };
+    if all
+        .get(own..)
+        .is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
+    {
+        return Err(Failure::argument(format!(
+            "`{name}` sets a field that this version of the library does not know: it has {own} bytes, not {size}"
+        )));
+    }
+    let mut copy = std::mem::MaybeUninit::<T>::zeroed();
+    let len = size.min(own);
+    // SAFETY: both are so long; and all zero is a `T`, says the caller.
+    Ok(Some(unsafe {
+        copy.as_mut_ptr()
+            .cast::<u8>()
+            .copy_from_nonoverlapping(from, len);
+        copy.assume_init()
+    }))
+}
+
+impl PinfoldConfig {
+    fn builder(&self) -> Builder {
+        let mut builder = Runtime::builder();
+        if self.workers != 0 {
+            builder = builder.workers(self.workers);
+        }
+        if self.threads_per_worker != 0 {
+            builder = builder.threads_per_worker(self.threads_per_worker);
+        }
+        if self.memory_cap != 0 {
+            builder = builder.memory_cap(self.memory_cap);
+        }
+        if self.queue_capacity != 0 {
+            builder = builder.queue_capacity(self.queue_capacity);
+        }
+        builder
+    }
+}
+
+/// Starts a fold of workers; returns when they have been started. `config` may be null: all
+/// defaults.
+///
+/// The runtime is the caller's: end it with `pinfold_runtime_free`.
+///
+/// Fails with `PINFOLD_STATUS_NOT_INITIALIZED` if `pinfold_init` was not called, with
+/// `PINFOLD_STATUS_INSIDE_WORKER` in a worker, with `PINFOLD_STATUS_INVALID_ARGUMENT` for a `size`
+/// that makes no sense, and with `PINFOLD_STATUS_START_FAILED` if a setting is out of its bounds
+/// or the system refused something; the last message says which, and what to do.
+///
+/// Any thread; not in a task.
+///
+/// # Safety
+///
+/// `config` is null or a `pinfold_config`; `out_runtime` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_runtime_new(
+    config: *const PinfoldConfig,
+    out_runtime: *mut *mut PinfoldRuntime,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise is the one that `Out` asks for.
+    let out = unsafe { Out::new("out_runtime", out_runtime) };
+    guard(move || {
+        let out = out?;
+        // SAFETY: the caller's promise; all zero are the defaults.
+        let config = unsafe { grown("config", config) }?;
+        let builder = config.map_or_else(Runtime::builder, |config| config.builder());
+        // From here on no function is registered any more.
+        let _ = registry::names();
+        let runtime = builder.start()?;
+        let handle = table::insert(Arc::new(RuntimeObject { runtime }))?;
+        out.write(as_pointer(handle));
+        Ok(())
+    })
+}
+
+/// A handle as C has it.
+pub(crate) fn as_pointer<T>(handle: usize) -> *mut T {
+    std::ptr::without_provenance_mut(handle)
+}
+
+/// Ends a runtime: waits up to 5 s for the tasks in flight, ends what is left, and
+/// all its processes. Null does nothing.
+///
+/// Handles of its tasks stay valid: each has ended. They, its tasks and its buffers are to be freed on their own.
+///
+/// Any thread; not in a task. Another thread that is inside a call with it finishes that call.
+#[unsafe(no_mangle)]
+pub extern "C" fn pinfold_runtime_free(runtime: *mut PinfoldRuntime) -> PinfoldStatus {
+    guard(|| {
+        if runtime.is_null() {
+            return Ok(());
+        }
+        not_in_task()?;
+        table::remove::<Arc<RuntimeObject>>(runtime.addr())
+    })
+}
+
+/// What waits for the whole fold would wait for itself.
+pub(crate) fn not_in_task() -> Result<(), Failure> {
+    match is_in_task() {
+        true => {
+            let message = "this must not be called in a task, which it would wait for";
+            Err(Failure::new(PinfoldStatus::InsideTask, message))
+        }
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,234 @@
+//! What C has of an object: a number that is looked up, never an address that is followed.
+//!
+//! ```text
+//!   63           32 31            5 4    0
+//!   [  generation  |     index     | kind ]      in the place of a pointer; never null
+//!
+//!   slot:  word  [ generation : 32 | gone : 1 | users : 31 ]     object
+//!
+//!   free ──insert──▶ live ──enter, leave (users ± 1)──▶ live
+//!                     │ remove: gone = 1
+//!                     ▼
+//!                   gone, with users ──the last one leaves──▶ dropped, generation + 1, free
+//! ```
+//!
+//! So whatever C passes (a handle that was freed, one of another kind, any number at all) is
+//! told from a live handle, as long as its generation was not reached again, which takes
+//! 2^32 objects in the same slot: such a slot is not used any more. An object that is freed
+//! while another thread uses it is dropped when that one leaves.
+//!
+//! Slots stay for ever. Free ones are kept by the thread that has freed them, up to a bound.
+
+use std::cell::{RefCell, UnsafeCell};
+use std::mem::MaybeUninit;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::error::Failure;
+use crate::objects::{Kind, Object};
+use crate::status::PinfoldStatus;
+
+const KIND_BITS: u32 = 5;
+const INDEX_MAX: usize = 1 << 27;
+const GONE: u64 = 1 << 31;
+const USERS: u64 = GONE - 1;
+/// Free slots that a thread keeps for itself.
+const OWN: usize = 128;
+
+struct Slot {
+    word: AtomicU64,
+    object: UnsafeCell<MaybeUninit<Object>>,
+}
+
+// SAFETY: the object is written by who took the slot from a list of free ones, read by users
+// while the word says that it is live, and dropped by the last of them: see the table above.
+// `Object` is Send and Sync itself.
+unsafe impl Sync for Slot {}
+// SAFETY: as above.
+unsafe impl Send for Slot {}
+const _: fn() = || {
+    fn both<T: Send + Sync>() {}
+    both::<Object>();
+};
+
+static SLOTS: boxcar::Vec<Slot> = boxcar::Vec::new();
+static FREE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// The free slots of a thread; when that ends they are everybody's.
+struct Own(Vec<u32>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        FREE.lock().append(&mut self.0);
+    }
+}
+
+thread_local! {
+    static OWN_FREE: RefCell<Own> = const { RefCell::new(Own(Vec::new())) };
+}
+
+fn take_free() -> Option<u32> {
+    let own = |own: &RefCell<Own>| {
+        let own = &mut own.borrow_mut().0;
+        if own.is_empty() {
+            let mut free = FREE.lock();
+            let from = free.len().saturating_sub(OWN / 2);
+            own.extend(free.drain(from..));
+        }
+        own.pop()
+    };
+    OWN_FREE.try_with(own).unwrap_or_else(|_| FREE.lock().pop())
+}
+
+fn give_free(index: u32) {
+    let own = |own: &RefCell<Own>| {
+        let own = &mut own.borrow_mut().0;
+        if own.len() >= OWN {
+            FREE.lock().extend(own.drain(OWN / 2..));
+        }
+        own.push(index);
+    };
+    if OWN_FREE.try_with(own).is_err() {
+        FREE.lock().push(index);
+    }
+}
+
+/// Puts an object there; what C is to have of it.
+pub(crate) fn insert(object: impl Into<Object>) -> Result<usize, Failure> {
+    let object = object.into();
+    let kind = object.kind();
+    let index = match take_free() {
+        Some(index) => index as usize,
+        None => {
+            let slot = Slot {
+                word: AtomicU64::new(GONE),
+                object: UnsafeCell::new(MaybeUninit::uninit()),
+            };
+            let index = SLOTS.push(slot);
+            if index >= INDEX_MAX {
+                let what = "there are 2^27 handles at once: free those that are not needed";
+                return Err(Failure::new(PinfoldStatus::TooMany, what));
+            }
+            index
+        }
+    };
+    let slot = &SLOTS[index];
+    // Relaxed: whoever had it before is ordered by the list that it came from.
+    let generation = slot.word.load(Ordering::Relaxed) >> 32;
+    // SAFETY: a free slot, which only this thread has; nobody reads it before the store below.
+    unsafe { (*slot.object.get()).write(object) };
+    // ordering: Release pairs with the Acquire in `enter` and `take`: the object is there.
+    slot.word.store(generation << 32, Ordering::Release);
+    Ok((generation as usize) << 32 | index << KIND_BITS | kind)
+}
+
+/// A live object; it stays until this is dropped.
+pub(crate) struct Guard<K: Kind> {
+    slot: &'static Slot,
+    index: u32,
+    object: *const K,
+}
+
+impl<K: Kind> Deref for Guard<K> {
+    type Target = K;
+
+    #[inline]
+    fn deref(&self) -> &K {
+        // SAFETY: points into the object, which stays as long as its users have not left.
+        unsafe { &*self.object }
+    }
+}
+
+impl<K: Kind> Drop for Guard<K> {
+    #[inline]
+    fn drop(&mut self) {
+        leave(self.slot, self.index);
+    }
+}
+
+fn find<K: Kind>(handle: usize) -> Result<(&'static Slot, u32), Failure> {
+    if handle == 0 {
+        return Err(Failure::null(K::NAME));
+    }
+    let index = handle as u32 as usize >> KIND_BITS;
+    match SLOTS.get(index) {
+        Some(slot) if handle & ((1 << KIND_BITS) - 1) == K::KIND => Ok((slot, index as u32)),
+        _ => Err(Failure::no_handle(K::NAME, handle)),
+    }
+}
+
+/// The object of a handle, while it is used.
+#[inline]
+pub(crate) fn enter<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
+    let (slot, index) = find::<K>(handle)?;
+    // Relaxed: the exchange says whether it was right.
+    let mut word = slot.word.load(Ordering::Relaxed);
+    loop {
+        if word >> 32 != (handle >> 32) as u64 || word & GONE != 0 || word & USERS == USERS {
+            return Err(Failure::freed(K::NAME));
+        }
+        // ordering: Acquire pairs with the Release in `insert`.
+        match slot
+            .word
+            .compare_exchange_weak(word, word + 1, Ordering::Acquire, Ordering::Relaxed)
+        {
+            Ok(_) => break,
+            Err(now) => word = now,
+        }
+    }
+    // SAFETY: it is live, and this is one of its users.
+    let object = unsafe { (*slot.object.get()).assume_init_ref() };
+    match K::of(object) {
+        Some(object) => Ok(Guard {
+            slot,
+            index,
+            object,
+        }),
+        None => {
+            // The kind in the handle is not that of the object: C has made it up.
+            leave(slot, index);
+            Err(Failure::no_handle(K::NAME, handle))
+        }
+    }
+}
+
+fn leave(slot: &'static Slot, index: u32) {
+    // ordering: Release: what this user did with the object is before its end; Acquire: for
+    // the last one, what all others did.
+    let before = slot.word.fetch_sub(1, Ordering::AcqRel);
+    if before & (GONE | USERS) == GONE | 1 {
+        // SAFETY: nobody enters what is gone, and this was the last user.
+        unsafe { (*slot.object.get()).assume_init_drop() };
+        is_free(slot, index, before >> 32);
+    }
+}
+
+/// Its object is dropped, or moved out.
+fn is_free(slot: &'static Slot, index: u32, generation: u64) {
+    let next = generation + 1;
+    if next > u64::from(u32::MAX) {
+        return; // its numbers are used up
+    }
+    // Relaxed: the list of free slots orders it before its next use.
+    slot.word.store(next << 32 | GONE, Ordering::Relaxed);
+    give_free(index);
+}
+
+/// The handle is none any more; its object is dropped when nobody uses it.
+pub(crate) fn remove<K: Kind>(handle: usize) -> Result<(), Failure> {
+    // As one of its users, so that the object's kind can be looked at, and it is dropped here
+    // if there is no other.
+    let user = enter::<K>(handle)?;
+    // Relaxed: the exchange below orders.
+    let before = user.slot.word.fetch_or(GONE, Ordering::Relaxed);
+    if before & GONE != 0 {
+        return Err(Failure::freed(K::NAME));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,79 @@
+use super::*;
+use crate::error::Failure;
+
+/// Needs no runtime.
+fn task() -> crate::objects::Object {
+    crate::objects::Object::Probe(0)
+}
+
+#[test]
+fn what_was_freed_or_never_was_is_told_from_what_lives() {
+    let first = insert(task()).expect("there is room");
+    assert!(enter::<u64>(first).is_ok());
+    remove::<u64>(first).expect("it lives");
+    let is_bad = |got: Result<(), Failure>| {
+        assert_eq!(
+            got.expect_err("it does not").status,
+            PinfoldStatus::BadHandle
+        );
+    };
+    is_bad(remove::<u64>(first));
+    let second = insert(task()).expect("there is room");
+    assert_ne!(first, second, "its number does not come again");
+    is_bad(remove::<u64>(first));
+    is_bad(remove::<crate::handle::TaskHandle>(second));
+    for bit in 0..64 {
+        is_bad(remove::<u64>(second ^ 1 << bit));
+    }
+    for number in [
+        1,
+        31,
+        32,
+        usize::MAX,
+        usize::MAX - 1,
+        &raw const first as usize,
+    ] {
+        is_bad(remove::<u64>(number));
+    }
+    assert_eq!(
+        remove::<u64>(0).expect_err("null").status,
+        PinfoldStatus::NullArgument
+    );
+    remove::<u64>(second).expect("it lives");
+}
+
+#[test]
+fn what_is_used_stays_until_it_is_left() {
+    let handle = insert(crate::objects::Object::Probe(7)).expect("there is room");
+    let user = enter::<u64>(handle).expect("it lives");
+    remove::<u64>(handle).expect("it lives");
+    assert!(enter::<u64>(handle).is_err());
+    assert_eq!(*user, 7);
+    drop(user);
+}
+
+#[test]
+fn threads_that_free_the_same_agree_on_one() {
+    for _ in 0..200 {
+        let handles: Vec<usize> = (0..64).map(|_| insert(task()).expect("room")).collect();
+        let freed: usize = std::thread::scope(|threads| {
+            let free = || {
+                handles
+                    .iter()
+                    .filter(|h| remove::<u64>(**h).is_ok())
+                    .count()
+            };
+            let look = || handles.iter().filter(|h| enter::<u64>(**h).is_ok()).count();
+            let all = [
+                threads.spawn(free),
+                threads.spawn(free),
+                threads.spawn(free),
+            ];
+            let looks = threads.spawn(look);
+            let freed = all.map(|thread| thread.join().expect("no panic"));
+            assert!(looks.join().expect("no panic") <= 64);
+            freed.iter().sum()
+        });
+        assert_eq!(freed, 64);
+    }
+}
