@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
 use pinfold::{AllocError, Loan, Shared};
 use serde::{Deserialize, Serialize};
@@ -333,5 +333,5 @@ pub unsafe extern "C" fn pinfold_call_explain(
 
 /// Whether this thread runs a task.
 pub(crate) fn is_in_task() -> bool {
-    TOP.get().cast_const() != null()
+    !TOP.get().is_null()
 }

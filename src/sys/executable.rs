@@ -4,17 +4,6 @@ use std::ops::ControlFlow;
 
 use super::objects::{BuildId, each_object};
 
-impl std::fmt::Display for BuildId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.note.is_empty() {
-            return write!(f, "{:016x} (of its code)", self.code);
-        }
-        self.note
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
 /// A part of the running executable, and its identity.
 #[derive(Clone, Debug)]
 pub struct Executable {

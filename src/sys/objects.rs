@@ -22,6 +22,17 @@ pub struct BuildId {
     code: u64,
 }
 
+impl std::fmt::Display for BuildId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.note.is_empty() {
+            return write!(f, "{:016x} (of its code)", self.code);
+        }
+        self.note
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// One loaded object, while it is looked at.
 #[derive(Debug)]
 pub struct Object<'a> {
