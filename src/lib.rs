@@ -20,7 +20,8 @@
 //! ```
 //!
 //! A task is a function, or a closure that captures nothing, with one argument (several as a tuple).
-//! Argument and result implement serde's `Serialize` and `Deserialize`, for they go to another process.
+//! Argument and result are owned (a `String`, not a `&str`) and implement serde's `Serialize` and
+//! `Deserialize`, for they go to another process.
 //! A [`Handle`] always ends: in the value, or in a [`TaskError`] that says what happened. An `Err` that
 //! the function returns is a value.
 //!

@@ -437,18 +437,28 @@ impl Nest {
 /// Who else runs in this process, which should have one thread.
 fn strangers() -> String {
     let names = crate::sys::other_threads();
+    // A thread without a name of its own has that of the program's file, which tells nothing.
+    let file = crate::sys::started_as();
+    let telling: Vec<_> = names
+        .iter()
+        .filter(|name| **name != file)
+        .map(String::as_str)
+        .collect();
     let preload = std::env::var("LD_PRELOAD").unwrap_or_default();
     let mut text = format!(
-        "{} ran already when `pinfold::init()` was called ({}), and a process with threads cannot be forked: \
+        "{} ran already when `pinfold::init()` was called{}, and a process with threads cannot be forked: \
          something has started them before, such as an attribute (`#[tokio::main]`), a static initializer",
         match names.len() {
             1 => "another thread".to_owned(),
             more => format!("{more} other threads"),
         },
-        names.join(", "),
+        match telling[..] {
+            [] => String::new(),
+            _ => format!(" ({})", telling.join(", ")),
+        },
     );
     if preload.is_empty() {
-        text.push_str(" or a linked library; call `init` before it");
+        text.push_str(" or a linked library; call `init` before that");
     } else {
         text.push_str(&format!(" or a library of LD_PRELOAD={preload}"));
     }

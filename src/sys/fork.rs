@@ -62,6 +62,14 @@ pub fn other_threads() -> Vec<String> {
         .collect()
 }
 
+/// The name that the kernel gave this process when it was started, from its file; threads that
+/// were given none have it too.
+pub fn started_as() -> String {
+    let path = rustix::param::linux_execfn().to_string_lossy();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    String::from_utf8_lossy(&name.as_bytes()[..name.len().min(15)]).into_owned()
+}
+
 /// That this process has so many threads only, of which the caller knows what they do.
 #[derive(Debug)]
 pub struct OnlyThese(());

@@ -47,7 +47,7 @@ mod words;
 pub use executable::{Executable, loader};
 #[cfg(feature = "crash-points")]
 pub use fork::kill_self;
-pub use fork::{Forked, OnlyThese, SingleThreaded, exit_now, other_threads};
+pub use fork::{Forked, OnlyThese, SingleThreaded, exit_now, other_threads, started_as};
 pub use handed::{hand_over, take_over};
 pub use held::{Bell, Held, wait_any_of_ours};
 #[cfg(not(loom))]

@@ -24,6 +24,8 @@ pub fn tests() -> Vec<Trial> {
             let text = told(before_init("thread"));
             assert!(text.contains("one-too-early"), "{text}");
             assert!(text.contains("`#[tokio::main]`"), "{text}");
+            let text = told(before_init("unnamed"));
+            assert!(text.contains("was called, and"), "no name, so none: {text}");
         }),
         test(
             "a_zygote_that_does_something_else_is_asked_about_init",
@@ -73,6 +75,7 @@ pub fn misbehave() {
             let life = || std::thread::sleep(Duration::from_secs(3600));
             drop(builder.spawn(life).expect("a thread"));
         }
+        "unnamed" => drop(std::thread::spawn(std::thread::park)),
         "exit" if is_zygote => {
             eprintln!("usage: ground WORDS");
             std::process::exit(5);
