@@ -65,7 +65,13 @@ pub fn other_threads() -> Vec<String> {
 /// The name that the kernel gave this process when it was started, from its file; threads that
 /// were given none have it too.
 pub fn started_as() -> String {
-    let path = rustix::param::linux_execfn().to_string_lossy();
+    // SAFETY: it reads a table that the kernel has filled.
+    let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+    if path.is_null() {
+        return String::new();
+    }
+    // SAFETY: the kernel has put a path there, with a zero at its end, and it stays.
+    let path = unsafe { std::ffi::CStr::from_ptr(path) }.to_string_lossy();
     let name = path.rsplit('/').next().unwrap_or_default();
     String::from_utf8_lossy(&name.as_bytes()[..name.len().min(15)]).into_owned()
 }
