@@ -5,16 +5,18 @@
 //! After each death every handle must have ended by its policy, nothing may be owned
 //! by nobody, and the fold must go on.
 //!
+//! There are two works: a little of everything, and constants alone, to the end of that work.
+//!
 //! `scripts/crash-points` runs all points; `cargo test` every few (the first ones
 //! all), because the whole takes some minutes.
 
+mod constants;
 mod families;
 mod graph;
 mod scenario;
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use pinfold::Orphans;
@@ -36,41 +38,59 @@ const SHAPES: [(usize, usize, Orphans); 5] = [
     (2, 1, Orphans::Finish),
 ];
 
+/// The work is done in a fold of some shape while a worker dies before some step; whether one did.
+type Run = fn(usize, usize, Orphans, u64) -> Result<bool, String>;
+
+/// The works, and how many of the shapes each is done in.
+const SCENARIOS: [(&str, Run, usize); 2] = [
+    ("everything", scenario::run, SHAPES.len()),
+    ("constants", constants::run, 3),
+];
+
 fn main() -> ExitCode {
     let stride = match std::env::var("PINFOLD_CRASH_STRIDE") {
         Ok(text) => text.parse().expect("PINFOLD_CRASH_STRIDE is a number"),
         Err(_) => 23,
     };
-    let now = Arc::new(AtomicU64::new(0));
+    let only = std::env::var("PINFOLD_CRASH_SCENARIO").ok();
     let (progress, watched) = mpsc::channel::<String>();
     watch(watched);
     let mut points = Vec::new();
     let mut deaths = 0;
-    for (workers, threads, orphans) in SHAPES {
-        let shape = format!("{workers} workers of {threads} threads, orphans: {orphans:?}");
-        let mut step = 0;
-        let mut untouched = 0;
-        loop {
-            now.store(step, Ordering::Relaxed);
-            let name = format!("{shape}, death at step {step}");
-            let _ = progress.send(name.clone());
-            match scenario::run(workers, threads, orphans, step) {
-                Ok(true) => {
-                    deaths += 1;
-                    untouched = 0;
-                }
-                // How far a worker comes is a matter of chance when there are several.
-                Ok(false) if untouched < 12 * (workers - 1) => untouched += 1,
-                Ok(false) => break,
-                Err(what) => {
-                    println!("FAILED: {name}: {what}");
-                    return ExitCode::FAILURE;
-                }
-            }
-            step += if step < DENSE { 1 } else { stride };
+    for (scenario, run, shapes) in SCENARIOS {
+        if only.as_ref().is_some_and(|only| only != scenario) {
+            continue;
         }
-        println!("{shape}: {step} steps");
-        points.push(step);
+        for (workers, threads, orphans) in SHAPES.into_iter().take(shapes) {
+            let shape =
+                format!("{scenario}, {workers} workers of {threads} threads, orphans: {orphans:?}");
+            let mut step = 0;
+            let mut untouched = 0;
+            loop {
+                let name = format!("{shape}, death at step {step}");
+                let _ = progress.send(name.clone());
+                match run(workers, threads, orphans, step) {
+                    Ok(true) => {
+                        deaths += 1;
+                        untouched = 0;
+                    }
+                    // How far a worker comes is a matter of chance when there are several.
+                    Ok(false) if untouched < 12 * (workers - 1) => untouched += 1,
+                    Ok(false) => break,
+                    Err(what) => {
+                        println!("FAILED: {name}: {what}");
+                        return ExitCode::FAILURE;
+                    }
+                }
+                step += if step < DENSE { 1 } else { stride };
+            }
+            println!("{shape}: {step} steps");
+            points.push(step);
+        }
+    }
+    if points.is_empty() {
+        println!("FAILED: there is no scenario {only:?}");
+        return ExitCode::FAILURE;
     }
     println!(
         "{{\"points\":{},\"steps\":{points:?},\"stride\":{stride},\"deaths\":{deaths},\"failures\":0}}",

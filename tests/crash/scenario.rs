@@ -127,6 +127,25 @@ pub fn check(what: &str, is: bool) -> Result<(), String> {
 /// Does the work, while the first process of worker 0 dies before its change `step`
 /// of shared memory. Says whether it did die.
 pub fn run(workers: usize, threads: usize, orphans: Orphans, step: u64) -> Result<bool, String> {
+    run_with(workers, threads, orphans, step, work).map(|died| died.ever)
+}
+
+/// Whether the worker has died.
+pub struct Died {
+    /// Before the work was done.
+    pub in_it: bool,
+    /// Then, or in what came after it.
+    pub ever: bool,
+}
+
+/// The same of other work.
+pub fn run_with(
+    workers: usize,
+    threads: usize,
+    orphans: Orphans,
+    step: u64,
+    work: fn(&Runtime, &mut Deaths) -> Result<(), String>,
+) -> Result<Died, String> {
     let rt = Runtime::builder()
         .workers(workers)
         .threads_per_worker(threads)
@@ -138,8 +157,8 @@ pub fn run(workers: usize, threads: usize, orphans: Orphans, step: u64) -> Resul
         .map_err(|error| error.to_string())?;
     let mut deaths = Deaths::default();
     work(&rt, &mut deaths)?;
-    let died = rt.stats().restarts > 0;
-    check("deaths without a death", died || deaths.0 == 0)?;
+    let in_it = rt.stats().restarts > 0;
+    check("deaths without a death", in_it || deaths.0 == 0)?;
     check(
         "more tasks lost than threads died",
         deaths.0 <= threads as u64,
@@ -187,10 +206,10 @@ pub fn run(workers: usize, threads: usize, orphans: Orphans, step: u64) -> Resul
     check(&format!("damage: {tasks:?}"), tasks.damage == 0)?;
     let ended = tasks.completed + tasks.panicked + tasks.died + tasks.failed + tasks.cancelled;
     check(&format!("sums: {tasks:?}"), ended == tasks.submitted)?;
-    let died = rt.stats().restarts > 0;
+    let ever = rt.stats().restarts > 0;
     rt.shutdown(Shutdown::Drain)
         .map_err(|error| error.to_string())?;
-    Ok(died)
+    Ok(Died { in_it, ever })
 }
 
 /// The step may come only now.
