@@ -244,15 +244,15 @@ fn abandon(scheduler: &Scheduler, ticket: &Ticket) {
 }
 
 impl<R: DeserializeOwned + Send + 'static> Handle<R> {
-    /// Has `callback` called with the outcome when the task has ended, on a thread of
-    /// the host that is not yours. It may block, and panic, without harm to others (a panic
-    /// is a `tracing` event of level ERROR with `which` callback, `task` and what the `panic`
-    /// said, for the subscriber of the thread that calls this): each that does not return has a
-    /// thread, and for the others there is one more. As long as the system has no more
-    /// threads, they are called one after the other. A task may have several, each of which is
-    /// called; in any order, and perhaps at the same time. The handle may be joined or dropped
-    /// as ever. A value with a
-    /// [`Loan`](crate::Loan) in it is the handle's alone.
+    /// Calls `callback` with the outcome when the task has ended, on a thread of the library in
+    /// the host. It may block, and it may panic: a panic is a `tracing` event of level ERROR with
+    /// `which` callback, `task` and what the `panic` said, for the subscriber of the thread that
+    /// calls `on_complete`. A callback that does not return keeps its thread, and the others get
+    /// another; while the system has no more threads, they are called one after the other.
+    ///
+    /// A task may have several callbacks; they are called in any order, and perhaps at the same
+    /// time. The handle may be joined or dropped as ever. A value with a [`Loan`](crate::Loan) in
+    /// it goes to the handle alone.
     ///
     /// # Errors
     /// [`CallbackError`] if the outcome was taken.
@@ -461,9 +461,8 @@ impl<R> Handle<R> {
     }
 
     /// As [`Handle::cancel`]; but if the task still runs after `grace`, its worker is
-    /// killed (and replaced), and it ends with [`TaskError::Cancelled`]. That a task
-    /// can be ended which does not listen, in a loop or in a C library, is what
-    /// processes are for: no thread can be.
+    /// killed (and replaced), and it ends with [`TaskError::Cancelled`]. So a task can be ended
+    /// that never checks, in a loop or in a C library; a thread cannot.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -488,7 +487,7 @@ impl<R> Handle<R> {
     }
 
     /// From here on, dropping the handle before it was joined [cancels](Handle::cancel)
-    /// the task, instead of letting it run on. What runs and does not listen does so all the
+    /// the task, instead of letting it run on. A running task that never checks runs on all the
     /// same: see [`abort_on_drop_within`](Handle::abort_on_drop_within).
     ///
     /// ```

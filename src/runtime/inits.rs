@@ -21,9 +21,9 @@ impl Builder {
     /// function item or a closure that captures nothing. A worker whose init fails,
     /// panics or dies counts as one that could not be started
     /// ([`Builder::start_attempts`]). When a worker ends in order, what `f` returned is
-    /// dropped; see [`worker_state`](crate::worker_state). Here a program sets a `tracing`
-    /// subscriber or a logger of the crate `log` of its own for workers, if it does not want what
-    /// they log to go to the host: tasks come too late for that. An init that needs arguments is given by
+    /// dropped; see [`worker_state`](crate::worker_state). If `f` sets a `tracing` subscriber or a
+    /// logger of the crate `log`, what the worker logs goes there, and not to the host; a task
+    /// would come too late for that. For an init with arguments there is
     /// [`Builder::worker_init_with`]; of the two the last call counts.
     ///
     /// ```
@@ -51,11 +51,11 @@ impl Builder {
 
     /// As [`Builder::worker_init`], with arguments: a path, a configuration, a table. They are
     /// encoded once, here, and each worker decodes them when it starts, successors of dead ones
-    /// included, and those of a fold that is built anew. What a closure would capture goes so.
+    /// included.
     ///
-    /// What does not travel is an error of [`start`](Builder::start),
-    /// [`StartError::InitArguments`]; so are buffers and constants, which belong to a runtime
-    /// that runs.
+    /// Arguments that cannot be encoded are an error of [`start`](Builder::start),
+    /// [`StartError::InitArguments`]; so are buffers and constants, which belong to a running
+    /// runtime.
     ///
     /// ```
     /// # pinfold::test_setup!();

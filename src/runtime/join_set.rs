@@ -21,8 +21,8 @@ use super::{Handle, Runtime, Task};
 /// Tasks that are waited for together, in the order in which they end. They may be of any
 /// functions and settings, and of different runtimes, as long as their results have one type.
 ///
-/// Each task has a number in its set, which comes with its outcome: the first one is 0. A
-/// task more or less costs the same, however many there are.
+/// Each task has a number in its set, which comes with its outcome: the first one is 0. To add
+/// a task or to take one costs the same, however many there are.
 ///
 /// Dropping the set cancels what is in it: what nobody has begun never is, what runs is asked
 /// to end ([`Handle::cancel`]), and not waited for. [`detach_all`](JoinSet::detach_all) lets
@@ -70,7 +70,7 @@ impl<R> Default for JoinSet<R> {
 }
 
 impl<R> JoinSet<R> {
-    /// Without tasks.
+    /// A set without tasks.
     ///
     /// ```
     /// assert!(pinfold::JoinSet::<u32>::new().is_empty());
@@ -81,7 +81,7 @@ impl<R> JoinSet<R> {
         }
     }
 
-    /// How many tasks there are whose outcome was not handed out.
+    /// How many tasks are in the set: those whose outcome was not taken.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -98,7 +98,7 @@ impl<R> JoinSet<R> {
         self.members.len()
     }
 
-    /// Whether there are none.
+    /// Whether the set has no tasks.
     ///
     /// ```
     /// assert!(pinfold::JoinSet::<u32>::new().is_empty());
@@ -107,7 +107,7 @@ impl<R> JoinSet<R> {
         self.len() == 0
     }
 
-    /// Puts a task into the set, whatever it is and wherever it was spawned; its number.
+    /// Puts a task into the set, however it was spawned; returns its number.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -187,7 +187,7 @@ impl<R> JoinSet<R> {
 }
 
 impl<R: Serialize + DeserializeOwned> JoinSet<R> {
-    /// Runs `f(args)` in a worker, as [`Runtime::spawn`]; its number.
+    /// Runs `f(args)` in a worker, as [`Runtime::spawn`] does; returns its number in the set.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -230,7 +230,8 @@ impl<R: Serialize + DeserializeOwned> JoinSet<R> {
 }
 
 impl<R: DeserializeOwned> JoinSet<R> {
-    /// Waits until a task has ended: its number, and its outcome. `None`: the set is empty.
+    /// Waits until a task has ended; returns its number and its outcome, or `None` if the set is
+    /// empty.
     ///
     /// ```
     /// # pinfold::test_setup!();

@@ -132,20 +132,18 @@ impl Runtime {
     ///
     /// `f` is a function item or a closure that captures nothing: what it needs
     /// comes in `args` (several arguments as a tuple; what is large, and the same for many tasks,
-    /// as a [`Constant`](crate::Constant)). Arguments and result are
-    /// serde values; large data travel as [`Shared`](crate::Shared) or
+    /// as a [`Constant`](crate::Constant)). Argument and result are owned values that implement
+    /// serde's traits; large data travel as [`Shared`](crate::Shared) or
     /// [`Loan`](crate::Loan), without a copy.
     ///
-    /// A value without size in the closure, such as `()` or a marker, is made anew in the
-    /// worker, which is another process: it proves nothing of what was done in this one. A
-    /// type whose values say that a library was initialised here must not be captured, unless
-    /// the worker has done so too
-    /// ([`Builder::worker_init`](Builder::worker_init)).
+    /// A captured value of size zero, such as `()` or a marker, is allowed, and made anew in the
+    /// worker. So a marker type that proves that a library was initialised proves nothing there,
+    /// unless the worker has initialised it, too ([`Builder::worker_init`](Builder::worker_init)).
     ///
     /// Waits while [`queue_capacity`](Builder::queue_capacity) tasks are in flight,
-    /// or while there is no memory for long arguments, until anybody frees some. It does not fail: what goes
-    /// wrong is told by [`Handle::join`]. The task is run at most once; see
-    /// [`Runtime::task`] for more.
+    /// or while there is no memory for long arguments. It does not fail: what goes
+    /// wrong is returned by [`Handle::join`]. The task is run at most once;
+    /// [`Runtime::task`] has settings for more.
     ///
     /// ```
     /// # pinfold::test_setup!();

@@ -21,7 +21,7 @@ use super::ends::Ends;
 use super::task::Submitted;
 use super::{Handle, Task};
 
-/// Where tasks are spawned that end before the scope does; made by
+/// Spawns tasks that end before the scope does; made by
 /// [`Runtime::scope`](crate::Runtime::scope) and
 /// [`Runtime::scope_collect`](crate::Runtime::scope_collect).
 ///

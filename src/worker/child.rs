@@ -24,8 +24,8 @@ use super::nest::Nest;
 /// It is for the thread that the task runs on: on another one that the task has started it is
 /// [`TaskError::NotInTask`], as outside of tasks.
 ///
-/// Of two things at a time there is [`join`](crate::join()), of many that all end before the
-/// task goes on [`scope`](crate::scope()).
+/// To run two things in parallel there is [`join`](crate::join()); to run many, and go on when
+/// all have ended, [`scope`](crate::scope()).
 ///
 /// # What it has of its parent
 ///

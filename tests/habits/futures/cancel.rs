@@ -128,7 +128,7 @@ fn a_callback_of_what_has_ended() -> Habit {
     differs(
         "if it has ended already, the thread that adds the callback calls it",
         "it is always called by a thread of the library",
-        (HANDLE, "on a thread of the host that is not yours"),
+        (HANDLE, "on a thread of the library in the host"),
         || {
             let (tell, told) = channel();
             let mut handle = two().spawn(double, 4);

@@ -206,7 +206,7 @@ fn submit_after_the_shutdown() -> Habit {
         "`spawn` does not fail, its handle does; `try_spawn` says `Refusal::Shutdown`",
         (
             RUNTIME,
-            "It does not fail: what goes wrong is told by [`Handle::join`]",
+            "It does not fail: what goes wrong is returned by [`Handle::join`]",
         ),
         || {
             let rt = of(1).start().unwrap();

@@ -277,7 +277,10 @@ fn the_order_of_callbacks() -> Habit {
     differs(
         "they are called one after the other, in the order in which they were added",
         "in any order, and perhaps at the same time: one that is stuck holds up no other",
-        (HANDLE, "called; in any order, and perhaps at the same time"),
+        (
+            HANDLE,
+            "they are called in any order, and perhaps at the same time",
+        ),
         || {
             let (rt, door) = (two(), Door::new());
             let (tell, told) = channel();

@@ -107,7 +107,10 @@ fn a_thread_that_hangs() -> Habit {
     differs(
         "a thread that hangs cannot be ended",
         "a task can, with its worker",
-        (HANDLE, "is what processes are for: no thread can be"),
+        (
+            HANDLE,
+            "So a task can be ended that never checks, in a loop or in a C library; a thread cannot.",
+        ),
         || {
             let rt = two();
             let hangs = rt.spawn(deaf, ());

@@ -106,7 +106,7 @@ fn callback_and_error_callback() -> Habit {
         "`on_complete` is called in either case, with a `Result`; `on_error` is called with an error",
         (
             HANDLE,
-            "Has `callback` called with the outcome when the task has ended",
+            "Calls `callback` with the outcome when the task has ended",
         ),
         || {
             let (tell, told) = channel();
@@ -327,7 +327,7 @@ fn apply_after_close() -> Habit {
         "`spawn` gives a handle that ends with `Shutdown`",
         (
             "src/runtime/mod.rs",
-            "It does not fail: what goes wrong is told by [`Handle::join`]",
+            "It does not fail: what goes wrong is returned by [`Handle::join`]",
         ),
         || {
             let rt = of(1).start().unwrap();
