@@ -1,80 +1,168 @@
-//! A C program compiles against the committed header and runs with both kinds of library.
+//! Programs in C and C++ use the library as their users do: each file of `tests/c` is a test.
+//!
+//! A program passes if it ends by itself, in time, with 0; else its output is shown. All are linked
+//! with the shared library, some with the static one too. What they include is the committed header.
 
+use std::fs::File;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-/// What a static Rust library needs from the system (`rustc --print native-static-libs`).
-const SYSTEM_LIBRARIES: [&str; 4] = ["-lgcc_s", "-lpthread", "-ldl", "-lm"];
+use libtest_mimic::{Arguments, Failed, Trial};
+use tempfile::TempDir;
+
+/// Also linked with the static library. Linking that takes long, so they are few.
+const ALSO_STATIC: [&str; 2] = ["smoke", "task"];
+
+/// None needs a tenth of it.
+const TIME_LIMIT: Duration = Duration::from_secs(90);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Shared,
+    Static,
+}
+
+fn crate_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// Cargo puts this test and the libraries it was built with into the same directory.
-fn library(file: &str) -> PathBuf {
-    let me = std::env::current_exe().expect("a test knows its own path");
-    let path = me
-        .parent()
-        .expect("an executable lies in a directory")
-        .join(file);
-    assert!(path.exists(), "cargo did not build {}", path.display());
-    path
+fn built(file: &str) -> Result<PathBuf, Failed> {
+    let me = std::env::current_exe()?;
+    let path = me.with_file_name(file);
+    match path.exists() {
+        true => Ok(path),
+        false => Err(format!("cargo did not build {}", path.display()).into()),
+    }
 }
 
-fn compile(name: &str, compiler_args: &[&str], link: &[&str]) -> PathBuf {
-    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let output = Command::new("cc")
-        .args(compiler_args)
+/// What the static library needs besides itself.
+fn system_libraries() -> Result<Vec<String>, Failed> {
+    let list = std::fs::read_to_string(crate_dir().join("package/system-libraries"))?;
+    Ok(list.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Under the names that an installation has, in a directory of the test's own.
+fn install(kind: Kind, directory: &Path) -> Result<(), Failed> {
+    match kind {
+        Kind::Shared => {
+            let library = built("libpinfold_c.so")?;
+            symlink(&library, directory.join("libpinfold.so"))?;
+            symlink(&library, directory.join("libpinfold.so.0"))?;
+        }
+        Kind::Static => symlink(built("libpinfold_c.a")?, directory.join("libpinfold.a"))?,
+    }
+    Ok(())
+}
+
+fn compile(source: &Path, kind: Kind, directory: &Path) -> Result<PathBuf, Failed> {
+    let program = directory.join("program");
+    let is_cpp = source.extension().is_some_and(|end| end == "cpp");
+    let (compiler, standard) = match is_cpp {
+        true => ("c++", "-std=c++17"),
+        false => ("cc", "-std=c11"),
+    };
+    let mut command = Command::new(compiler);
+    command
+        // POSIX is no extension that a Linux program would have to ask for.
+        .args([standard, "-D_GNU_SOURCE", "-g", "-O1", "-pthread"])
         .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])
-        .arg(crate_dir.join("include"))
-        .arg(crate_dir.join("tests/c_smoke.c"))
-        .args(link)
+        .arg(crate_dir().join("include"))
+        .arg(source)
         .arg("-o")
         .arg(&program)
+        .arg("-L")
+        .arg(directory)
+        .arg("-lpinfold")
+        // This library, and no installed one.
+        .arg(format!("-Wl,-rpath,{}", directory.display()));
+    if kind == Kind::Static {
+        command.args(system_libraries()?);
+    }
+    let output = command
         .output()
-        .expect("a C compiler is called cc here");
-    assert_success("cc", &output);
-    program
+        .map_err(|error| format!("no compiler is called {compiler} here: {error}"))?;
+    match output.status.success() {
+        true => Ok(program),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned().into()),
+    }
 }
 
-fn run(program: &Path) {
-    let output = Command::new(program)
-        .output()
-        .expect("the program was just compiled");
-    assert_success("the C program", &output);
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let greeting = format!("pinfold {}, ", env!("CARGO_PKG_VERSION"));
-    assert!(stdout.starts_with(&greeting), "unexpected output: {stdout}");
+/// Runs a program in `directory`, in a group of its own; says how it ended, and what it has written.
+fn run(program: &Path, directory: &Path) -> Result<(ExitStatus, String), Failed> {
+    let output = directory.join("output");
+    let file = File::create(&output)?;
+    let mut child = Command::new(program)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .process_group(0)
+        .spawn()?;
+    let end = Instant::now() + TIME_LIMIT;
+    let ended = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if Instant::now() > end {
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    if ended.is_none() {
+        // Its workers end with it.
+        child.kill()?;
+        child.wait()?;
+    }
+    let text = String::from_utf8_lossy(&std::fs::read(&output)?).into_owned();
+    match ended {
+        Some(status) => Ok((status, text)),
+        None => Err(format!("it has not ended within {TIME_LIMIT:?}:\n{text}").into()),
+    }
 }
 
-fn assert_success(who: &str, output: &Output) {
-    assert!(
-        output.status.success(),
-        "{who} ended with {}:\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+fn passes(source: &Path, kind: Kind) -> Result<(), Failed> {
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+    install(kind, directory.path())?;
+    let program = compile(source, kind, directory.path())?;
+    let (status, text) = run(&program, directory.path())?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("it ended with {status}:\n{text}").into()),
+    }
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("the build directory's path is UTF-8")
+/// The test programs, in order.
+fn sources() -> Vec<PathBuf> {
+    let folder = crate_dir().join("tests/c");
+    let entries = std::fs::read_dir(&folder).expect("tests/c is there");
+    let mut sources: Vec<_> = entries
+        .map(|entry| entry.expect("a folder's entries can be read").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|end| end == "c" || end == "cpp")
+        })
+        .collect();
+    sources.sort();
+    assert!(!sources.is_empty(), "there are test programs");
+    sources
 }
 
-#[test]
-fn a_c_program_runs_with_the_static_library() {
-    let archive = library("libpinfold_c.a");
-    let mut link = vec![text(&archive)];
-    link.extend(SYSTEM_LIBRARIES);
-    run(&compile("c_smoke_static", &["-std=c99"], &link));
-}
-
-#[test]
-fn a_c_program_runs_with_the_shared_library() {
-    let shared = library("libpinfold_c.so");
-    let directory = shared.parent().expect("a file lies in a directory");
-    // An rpath, so that the program finds this library and no installed one.
-    let rpath = format!("-Wl,-rpath,{}", text(directory));
-    run(&compile(
-        "c_smoke_shared",
-        &["-std=c11"],
-        &[text(&shared), &rpath],
-    ));
+fn main() {
+    let mut trials = Vec::new();
+    for source in sources() {
+        let stem = source.file_stem().expect("a file has a name");
+        let name = stem.to_string_lossy().into_owned();
+        if ALSO_STATIC.contains(&name.as_str()) {
+            let source = source.clone();
+            trials.push(Trial::test(format!("{name}::static"), move || {
+                passes(&source, Kind::Static)
+            }));
+        }
+        trials.push(Trial::test(name, move || passes(&source, Kind::Shared)));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
