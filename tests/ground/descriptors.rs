@@ -35,6 +35,9 @@ pub fn tests() -> Vec<Trial> {
                 Host::new("closes_all_and_leaves").arg(how).run().well();
             }
         }),
+        test("descriptors/a_task_has_none_of_the_host_s_files", || {
+            Host::new("keeps_files").run().well();
+        }),
         test("descriptors/a_task_that_closes_all", || {
             for how in ["closes", "replaces"] {
                 Host::new("task_closes_all").arg(how).run().well();
@@ -47,6 +50,7 @@ pub fn programs() -> Vec<Program> {
     vec![
         ("closes_standard_streams", closes_standard_streams),
         ("closes_all", closes_all),
+        ("keeps_files", keeps_files),
         ("closes_all_and_leaves", closes_all_and_leaves),
         ("task_closes_all", task_closes_all),
     ]
@@ -244,6 +248,39 @@ fn closes_all(arguments: &[String]) {
     assert!(rt.stats().memory_resident > 0);
     drop(rt);
     assert!(opened.iter_mut().all(Opened::is_untouched));
+    // The zygote that was lost has ended, and is left to the program.
+    // SAFETY: a plain call; nobody else waits for a child here.
+    let left = unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) };
+    assert!(left > 0, "{left}");
+}
+
+/// What the host has open, before and after the start, is open in no worker, nor in a successor.
+fn keeps_files(_: &[String]) {
+    let folder = tempfile::tempdir().expect("a directory");
+    let keep = |name: &str| {
+        let file = std::fs::File::create(folder.path().join(name)).expect("a file");
+        // SAFETY: a plain call. The copy is not closed by an exec, and stays open.
+        assert!(unsafe { libc::dup(file.as_raw_fd()) } > 2);
+    };
+    keep("before");
+    let rt = start();
+    keep("after");
+    let open = |(): ()| table().into_iter().map(|(_, path)| path).collect();
+    let has_ours = |open: Vec<String>| {
+        let folder = folder.path().display().to_string();
+        open.iter().any(|path| path.starts_with(&folder))
+    };
+    assert!(has_ours(open(())), "the host");
+    for handle in rt.broadcast(open, ()) {
+        assert!(!has_ours(handle.join().expect("a value")), "a worker");
+    }
+    for handle in rt.broadcast(|(): ()| std::process::exit(0), ()) {
+        let death: Result<(), _> = handle.join();
+        assert!(death.is_err());
+    }
+    for handle in rt.broadcast(open, ()) {
+        assert!(!has_ours(handle.join().expect("a value")), "a successor");
+    }
 }
 
 fn closes_all_and_leaves(arguments: &[String]) {
