@@ -16,7 +16,13 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::retry_on_intr;
 
 /// The longest path, without its final NUL, that one system call takes.
-const PATH_BYTES_MAX: usize = 4095;
+pub const PATH_BYTES_MAX: usize = 4095;
+
+#[cfg(test)]
+thread_local! {
+    /// How many bytes of paths this thread has had opened.
+    pub static WALKED_BYTES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 /// Opens `path`, which is relative to `root`, with `flags`.
 ///
@@ -24,6 +30,8 @@ const PATH_BYTES_MAX: usize = 4095;
 /// not something this program walks or reads.
 pub fn open_below(root: impl AsFd, path: &CStr, flags: OFlags) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    #[cfg(test)]
+    WALKED_BYTES.set(WALKED_BYTES.get() + path.count_bytes());
     if path.count_bytes() <= PATH_BYTES_MAX {
         return Ok(retry_on_intr(|| openat(&root, path, flags, Mode::empty()))?);
     }

@@ -16,8 +16,19 @@
 //!
 //! Memory: the names in the directories on the current path, nothing else. No
 //! call per file: the kind comes with the name (a file system that does not
-//! say is asked). Each directory is open only while its names are read, so the
-//! depth of a tree is not limited by open files.
+//! say is asked).
+//!
+//! A directory is opened from its parent, so what it costs does not grow with
+//! its depth. The innermost [`OPEN_MAX`] directories are open, so that the depth
+//! of a tree is not limited by open files; one farther out is found again by as
+//! many ".." as it is above the last one that was left, if it still is what it
+//! was:
+//!
+//! ```text
+//! path      /  a  b  c  d  e  f         all listed, in part
+//! open            c  d  e  f         OPEN_MAX of them
+//! left      f, e, d and c; then b is c/..  (or a/b from the root, if c was moved)
+//! ```
 
 use std::ffi::CString;
 use std::io;
@@ -27,7 +38,11 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, openat, statat};
 
-use super::open::open_below;
+use super::open::{PATH_BYTES_MAX, open_below};
+use super::source::FileId;
+
+/// How many directories are open at a time, but for the root.
+const OPEN_MAX: usize = 4;
 
 /// How many bytes of directory entries are read at a time.
 const ENTRIES_BYTES: usize = 32 * 1024;
@@ -51,6 +66,9 @@ pub struct Walk {
     stack: Vec<Listing>,
     /// A used listing, kept for its memory.
     spare: Listing,
+    /// A directory that was left, and how many levels it lies below the top of
+    /// `stack`, if nothing nearer to that is open.
+    left: Option<(OwnedFd, usize)>,
     entries: Vec<MaybeUninit<u8>>,
 }
 
@@ -65,6 +83,20 @@ struct Listing {
     done: usize,
     /// How long the path of the directory is.
     path_len: usize,
+    /// The directory.
+    place: Place,
+}
+
+/// A directory on the current path.
+#[derive(Default)]
+enum Place {
+    /// It is found by its path from the root.
+    #[default]
+    Unknown,
+    /// It is open.
+    Open(OwnedFd),
+    /// It was open, and was this.
+    Closed(FileId),
 }
 
 /// One name in a [`Listing`].
@@ -87,6 +119,7 @@ impl Walk {
             path: Vec::new(),
             stack: Vec::new(),
             spare: Listing::default(),
+            left: None,
             entries: vec![MaybeUninit::uninit(); ENTRIES_BYTES],
         };
         let listing = Listing::default();
@@ -100,7 +133,7 @@ impl Walk {
             let top = self.stack.last_mut()?;
             self.path.truncate(top.path_len);
             let Some(&name) = top.order.get(top.done) else {
-                self.spare = self.stack.pop()?;
+                self.leave();
                 continue;
             };
             top.done += 1;
@@ -127,9 +160,12 @@ impl Walk {
         listing.order.clear();
         listing.done = 0;
         listing.path_len = self.path.len();
-        let read = self
-            .open_directory()
-            .and_then(|directory| listing.read(directory.as_fd(), &mut self.entries));
+        listing.place = Place::Unknown;
+        let read = self.open_directory().and_then(|directory| {
+            let read = listing.read(directory.as_fd(), &mut self.entries);
+            listing.place = Place::Open(directory);
+            read
+        });
         if listing.order.is_empty() {
             let Err(error) = read else {
                 self.spare = listing;
@@ -138,18 +174,88 @@ impl Walk {
             return Err((error, Some(listing)));
         }
         listing.sort();
-        self.stack.push(listing);
+        self.enter(listing);
         read.map_err(|error| (error, None))
     }
 
-    /// Opens the directory at `path`.
-    fn open_directory(&self) -> io::Result<OwnedFd> {
-        let path = match self.path.split_last() {
-            Some((_slash, path)) => CString::new(path)?,
-            None => c".".to_owned(),
-        };
-        open_below(&self.root, &path, OFlags::RDONLY | OFlags::DIRECTORY)
+    /// Puts a directory, which is open, on the stack; closes the one that is
+    /// one too many.
+    fn enter(&mut self, listing: Listing) {
+        self.left = None;
+        let outermost = self.stack.len().checked_sub(OPEN_MAX);
+        if let Some(outermost) = outermost.and_then(|at| self.stack.get_mut(at)) {
+            if let Place::Open(directory) = &outermost.place {
+                outermost.place = FileId::of(directory).map_or(Place::Unknown, Place::Closed);
+            }
+        }
+        self.stack.push(listing);
     }
+
+    /// Takes the directory whose names are done off the stack.
+    fn leave(&mut self) {
+        let Some(mut listing) = self.stack.pop() else {
+            return;
+        };
+        let is_above_open = matches!(
+            self.stack.last(),
+            None | Some(Listing {
+                place: Place::Open(_),
+                ..
+            })
+        );
+        self.left = match std::mem::take(&mut listing.place) {
+            _ if is_above_open => None,
+            Place::Open(directory) => Some((directory, 1)),
+            _ => self.left.take().map(|(below, levels)| (below, levels + 1)),
+        };
+        self.spare = listing;
+    }
+
+    /// Opens the directory at `path`, which is in the one on top of the stack.
+    fn open_directory(&mut self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        self.reopen();
+        let Some((_slash, path)) = self.path.split_last() else {
+            return open_below(&self.root, c".", flags);
+        };
+        match self.stack.last() {
+            Some(Listing {
+                place: Place::Open(parent),
+                path_len,
+                ..
+            }) => open_below(parent, &CString::new(&path[*path_len..])?, flags),
+            _ => open_below(&self.root, &CString::new(path)?, flags),
+        }
+    }
+
+    /// Opens the directory on top of the stack again from one below it, if it
+    /// was closed and can be found so.
+    fn reopen(&mut self) {
+        let Some(top) = self.stack.last_mut() else {
+            return;
+        };
+        if let Place::Closed(id) = top.place
+            && let Some((below, levels)) = self.left.take()
+        {
+            top.place = match open_above(below, levels) {
+                Ok(found) if FileId::of(&found).is_ok_and(|found| found == id) => {
+                    Place::Open(found)
+                }
+                _ => Place::Unknown,
+            };
+        }
+    }
+}
+
+/// Opens what is so many levels above `below`.
+fn open_above(mut below: OwnedFd, mut levels: usize) -> io::Result<OwnedFd> {
+    while levels > 0 {
+        let most = levels.min(PATH_BYTES_MAX / 3);
+        let up = CString::new("../".repeat(most))?;
+        below = open_below(&below, &up, OFlags::PATH | OFlags::DIRECTORY)?;
+        levels -= most;
+    }
+    Ok(below)
 }
 
 impl Listing {

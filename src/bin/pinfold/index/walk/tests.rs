@@ -8,6 +8,7 @@ use std::{fs, path::PathBuf};
 
 use proptest::prelude::*;
 
+use super::super::open::WALKED_BYTES;
 use super::*;
 
 /// All steps: the paths of the files, and the paths of the troubles.
@@ -142,6 +143,71 @@ fn deeper_than_one_path_may_be_long() {
     let top = fs::File::open(root.path().join("next59")).unwrap();
     let path = CString::new(expected).unwrap();
     open_below(top, &path, OFlags::RDONLY).unwrap();
+}
+
+/// Makes directories called "d" in each other below `root`, and in each another one, "e", with a file.
+fn comb(root: &Path, depth: usize) {
+    let mut at = fs::File::open(root).unwrap();
+    let make = |at: &fs::File, name| rustix::fs::mkdirat(at, name, Mode::RWXU).unwrap();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    for _ in 0..depth {
+        make(&at, "d");
+        make(&at, "e");
+        let flags_file = OFlags::CREATE | OFlags::WRONLY;
+        openat(&at, "e/file", flags_file, Mode::RUSR).unwrap();
+        at = openat(&at, "d", flags, Mode::empty()).unwrap().into();
+    }
+}
+
+#[test]
+fn a_directory_costs_the_same_at_any_depth() {
+    let root = tempfile::tempdir().unwrap();
+    let depth = 3000;
+    comb(root.path(), depth);
+    WALKED_BYTES.set(0);
+    let (files, troubles) = walk(root.path());
+    let walked = WALKED_BYTES.get();
+    assert_eq!((files.len(), troubles.len()), (depth, 0));
+    let lengths: Vec<_> = files.iter().map(Vec::len).collect();
+    let expected: Vec<_> = (0..depth).rev().map(|d| 2 * d + 6).collect();
+    assert_eq!(lengths, expected, "from the innermost outwards");
+    // For each level "d", "e" and "../"; the paths from the root would be nine million bytes long.
+    assert!(walked <= 5 * depth + 10, "{walked} bytes of paths");
+    // Removing it by paths would take as long as walking it by paths.
+    let mut at: OwnedFd = fs::File::open(root.path()).unwrap().into();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    for _ in 0..depth {
+        rustix::fs::unlinkat(&at, "e/file", AtFlags::empty()).unwrap();
+        rustix::fs::unlinkat(&at, "e", AtFlags::REMOVEDIR).unwrap();
+        at = openat(&at, "d", flags, Mode::empty()).unwrap();
+    }
+    for _ in 0..depth {
+        at = openat(&at, "..", flags, Mode::empty()).unwrap();
+        rustix::fs::unlinkat(&at, "d", AtFlags::REMOVEDIR).unwrap();
+    }
+}
+
+#[test]
+fn a_directory_that_was_moved_is_not_the_way_back() {
+    // The way back from the innermost directory leads elsewhere: the outer ones are found by their paths.
+    let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    comb(root.path(), 3 * OPEN_MAX);
+    touch(elsewhere.path(), b"e/strange");
+    let mut walk = Walk::new(root.path()).unwrap();
+    let mut seen = Vec::new();
+    while let Some(step) = walk.step() {
+        match step {
+            Step::File(path) => seen.push(path.to_vec()),
+            Step::Trouble(path, error) => panic!("{}: {error}", String::from_utf8_lossy(path)),
+        }
+        if seen.len() == 1 {
+            // This one is closed, and above one that is open.
+            let moved = ["d"; 2 * OPEN_MAX].join("/");
+            fs::rename(root.path().join(moved), elsewhere.path().join("d")).unwrap();
+        }
+    }
+    assert_eq!(seen.len(), 3 * OPEN_MAX);
+    assert!(seen.iter().all(|path| path.ends_with(b"e/file")));
 }
 
 #[test]
