@@ -11,9 +11,14 @@
 //!
 //! * the chunk lies whole in the window (nearly always): hashed in one call;
 //! * it does not, and the window is full: the window goes into an *open* chunk,
-//!   a running hash, so that a line of any length needs no more memory.
+//!   a running hash, so that a line of any length needs no more memory. Whenever
+//!   a unit of its hash is whole, the chunk can be left and taken up again, by
+//!   another cutter.
 
-use blake3::{Hash, Hasher};
+use blake3::Hash;
+use serde::{Deserialize, Serialize};
+
+use super::tree::{Tree, UNIT_BYTES, Units};
 
 /// How much of a file's beginning decides whether it is binary.
 pub const PROBE_BYTES: usize = 8 * 1024;
@@ -95,9 +100,27 @@ pub struct Chunk {
 pub enum Take {
     /// A chunk ends here; this many bytes of the window belong to it.
     Chunk(Chunk, usize),
-    /// No chunk ends in the window. This many of its bytes (all or none) have
-    /// been taken into the open chunk; show the rest again, with more behind.
+    /// No chunk ends in these bytes of the window, which have been taken into
+    /// the open chunk; show the rest again. If they are none, with more behind.
     More(usize),
+}
+
+/// Line ends in a part of a chunk; always fewer than the whole chunk has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines {
+    /// So far.
+    pub all: u64,
+    /// In its first unit.
+    pub first: u64,
+}
+
+/// A chunk of which whole units have been hashed, and more is to come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Line ends in the units.
+    pub lines: Lines,
+    /// The units.
+    pub units: Units,
 }
 
 /// Cuts one file, seen through a moving window, into chunks.
@@ -116,10 +139,9 @@ pub struct Cutter {
 /// A chunk whose beginning has left the window.
 #[derive(Debug)]
 struct Open {
-    hasher: Hasher,
-    bytes: u64,
-    /// Line ends so far; always fewer than a full chunk has.
-    lines: u64,
+    tree: Tree,
+    /// Line ends so far.
+    lines: Lines,
     /// True if the last byte so far is a line end.
     at_line_end: bool,
 }
@@ -138,6 +160,34 @@ impl Cutter {
         }
     }
 
+    /// The same in the middle of its first chunk, after what `begun` says.
+    pub fn resume(self, begun: Begun) -> Cutter {
+        Cutter {
+            open: Some(Box::new(Open {
+                tree: Tree::new(begun.units),
+                lines: begun.lines,
+                at_line_end: false,
+            })),
+            ..self
+        }
+    }
+
+    /// If the open chunk can be left here: how many units and line ends of it
+    /// have been taken in.
+    pub fn can_leave(&self) -> Option<(u64, Lines)> {
+        let open = self.open.as_ref()?;
+        Some((open.tree.whole()?, open.lines))
+    }
+
+    /// Leaves the open chunk, which can be left and goes on.
+    pub fn leave(&mut self) -> Option<Begun> {
+        self.can_leave()?;
+        self.open.take().map(|open| Begun {
+            lines: open.lines,
+            units: open.tree.into_units(),
+        })
+    }
+
     /// The line at which the next chunk starts.
     pub fn next_line(&self) -> u64 {
         self.start_line
@@ -146,7 +196,16 @@ impl Cutter {
     /// Takes the next chunk off the front of `window`. `last` says that
     /// nothing comes after the window.
     pub fn take(&mut self, window: &[u8], last: bool) -> Take {
-        let lines_open = self.open.as_ref().map_or(0, |open| open.lines);
+        let (lines_open, room) = self
+            .open
+            .as_ref()
+            .map_or((0, UNIT_BYTES), |open| (open.lines.all, open.tree.room()));
+        // Of an open chunk, no more than is left of the unit.
+        let (window, is_short) = match usize::try_from(room) {
+            Ok(room) if room < window.len() => (&window[..room], true),
+            _ => (window, false),
+        };
+        let last = last && !is_short;
         let cut = cut(window, self.lines_max - lines_open);
         let lines = lines_open + cut.lines;
         if lines == self.lines_max {
@@ -159,7 +218,7 @@ impl Cutter {
             };
             return Take::Chunk(self.close(window, lines + u64::from(!whole)), window.len());
         }
-        if window.len() < self.window_full {
+        if window.len() < self.window_full && !is_short {
             return Take::More(0);
         }
         self.keep_open(window, cut.lines);
@@ -171,8 +230,8 @@ impl Cutter {
         let (hash, bytes) = match self.open.take() {
             None => (blake3::hash(rest), rest.len() as u64),
             Some(mut open) => {
-                open.hasher.update(rest);
-                (open.hasher.finalize(), open.bytes + rest.len() as u64)
+                open.tree.update(rest);
+                (open.tree.root(), open.tree.bytes())
             }
         };
         let start_line = self.start_line;
@@ -189,15 +248,16 @@ impl Cutter {
     fn keep_open(&mut self, part: &[u8], lines: u64) {
         let open = self.open.get_or_insert_with(|| {
             Box::new(Open {
-                hasher: Hasher::new(),
-                bytes: 0,
-                lines: 0,
+                tree: Tree::new(Units::default()),
+                lines: Lines::default(),
                 at_line_end: false,
             })
         });
-        open.hasher.update(part);
-        open.bytes += part.len() as u64;
-        open.lines += lines;
+        open.tree.update(part);
+        open.lines.all += lines;
+        if open.tree.bytes() <= UNIT_BYTES {
+            open.lines.first = open.lines.all;
+        }
         open.at_line_end = part.last() == Some(&b'\n');
     }
 }

@@ -4,7 +4,7 @@
 //!               ┌──────────────────────── once more ───────────────────────┐
 //! outcome ─▶ take ─▶ nothing left                                          │
 //!               ├──▶ rest of a group, of a file ──▶ a task ────────────────┤
-//!               ├──▶ a large file ───────────────▶ several at once ────────┤
+//!               ├──▶ a large file, a long chunk ─▶ several at once ────────┤
 //!               ├──▶ no shared memory for it ────▶ done here, in the host ─┤
 //!               └──▶ a task that failed as a whole: each file by itself ───┘
 //!                    (a file by itself that fails is an error)
@@ -18,6 +18,7 @@ use super::blob::Blob;
 use super::executor::{Executor, Sequential};
 use super::group::{Group, Packer, Rest};
 use super::large::{Large, Trial};
+use super::long::{Long, Stakes};
 use super::outcome::{Outcome, Tally};
 use super::run::{Hooks, Job};
 use super::sink::Sink;
@@ -38,6 +39,8 @@ pub struct Collector<'a, W> {
     pub tally: Tally,
     /// Whether large files are divided at the moment.
     pub trial: Trial,
+    /// How far long chunks are hashed ahead.
+    pub stakes: Stakes,
 }
 
 impl<W: Write> Collector<'_, W> {
@@ -68,6 +71,11 @@ impl<W: Write> Collector<'_, W> {
                     starved: false,
                 };
                 left.extend([(group.after(others), false), (first, false)]);
+            } else if Long::new(&group).is_some() {
+                self.trial.pass();
+                let group = self.hash_ahead(executor, group);
+                let outcome = executor.one(group.clone());
+                left.extend(self.take(group, outcome)?);
             } else if let Some(large) = Large::new(&group).filter(|_| self.trial.take()) {
                 left.extend(self.divide(executor, &large)?);
             } else {
@@ -78,6 +86,28 @@ impl<W: Write> Collector<'_, W> {
         Ok(())
     }
 
+    /// Hashes units of a long chunk, several at once, as long as it goes on
+    /// beyond them; returns what is left of the file.
+    fn hash_ahead<E: Executor>(&mut self, executor: &E, mut group: Group) -> Group {
+        while let Some(long) = Long::new(&group).filter(|_| !(self.hooks.stop)()) {
+            let spans = long.spans(self.stakes.most());
+            let ahead = spans.len() as u64;
+            if ahead == 0 {
+                break;
+            }
+            let Some(scans) = executor.scan(spans) else {
+                break;
+            };
+            let (rest, used) = long.with(&scans);
+            self.stakes.note(used, ahead - used);
+            group = rest;
+            if used < ahead {
+                break;
+            }
+        }
+        group
+    }
+
     /// Indexes a stride of a large file, its parts at once; returns what is left
     /// of the file.
     fn divide<E: Executor>(
@@ -85,9 +115,10 @@ impl<W: Write> Collector<'_, W> {
         executor: &E,
         large: &Large,
     ) -> io::Result<Option<(Group, bool)>> {
-        let Some(counts) = executor.count(large.spans()) else {
+        let Some(scans) = executor.scan(large.spans(self.trial.parts())) else {
             return self.go_on(executor, large.rest());
         };
+        let counts: Vec<_> = scans.iter().map(|scan| scan.lines).collect();
         let stride = large.stride(&counts);
         let has_paid = !stride.parts.is_empty();
         self.trial.note(has_paid || stride.is_end);
@@ -163,7 +194,10 @@ impl<W: Write> Collector<'_, W> {
         (self.hooks.seen)(&self.tally);
         Ok(outcome
             .rest
-            .map(|rest| (group.after(rest), rest.starved))
+            .map(|rest| {
+                let starved = rest.starved;
+                (group.after(rest), starved)
+            })
             .into_iter()
             .collect())
     }

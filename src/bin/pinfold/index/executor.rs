@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
 
 use super::group::Group;
-use super::large::Span;
+use super::large::{Scan, Span};
 use super::outcome::Outcome;
 use super::run::Job;
 use super::work::{Scratch, index_group};
@@ -29,9 +29,9 @@ pub trait Executor {
     /// Runs one group; may be called from within `take`.
     fn one(&self, group: Group) -> Result<Outcome<Self::Records>, String>;
 
-    /// Counts the line ends in each span. `None`: it cannot, or there would be
-    /// nothing gained since it does one thing at a time.
-    fn count(&self, _spans: Vec<Span>) -> Option<Vec<u64>> {
+    /// Looks through each span. `None`: it cannot, or there would be nothing
+    /// gained since it does one thing at a time.
+    fn scan(&self, _spans: Vec<Span>) -> Option<Vec<Scan>> {
         None
     }
 }

@@ -162,6 +162,11 @@ impl<'a> Reading<'a> {
         self.at_end
     }
 
+    /// True if a byte comes after what was consumed, unless the file changes.
+    pub fn has_more(&self) -> bool {
+        self.position() < self.before.size
+    }
+
     /// Where in the file the window begins.
     pub fn position(&self) -> u64 {
         self.offset - (self.end - self.start) as u64

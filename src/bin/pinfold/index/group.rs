@@ -20,6 +20,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::blob::Blob;
+use super::chunk::Begun;
 use super::file::Stamp;
 use super::source::Source;
 use super::walk::{Step, Walk};
@@ -49,11 +50,11 @@ pub struct Group {
 }
 
 /// Where to go on in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
     /// What the file was when its first part was read.
     pub stamp: Stamp,
-    /// The first byte not yet indexed.
+    /// The first byte not yet indexed: that of a chunk which `begun` is the beginning of.
     pub offset: u64,
     /// How many line ends to pass, counted from the byte before `offset`, to
     /// where a chunk begins. 0: one begins at `offset`.
@@ -63,10 +64,12 @@ pub struct Resume {
     /// True if only this part of the file is to be indexed: those behind it
     /// are other tasks.
     pub alone: bool,
+    /// What has been hashed of the chunk at `offset`.
+    pub begun: Option<Begun>,
 }
 
 /// What a task left undone of its group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rest {
     /// How many files from the front are finished.
     pub files_done: u32,
@@ -102,7 +105,7 @@ impl Group {
 
     /// Every file as a group of its own.
     pub fn singles(&self) -> Vec<Group> {
-        let mut resume = self.resume;
+        let mut resume = self.resume.clone();
         let single = |path: &[u8]| Group {
             source: self.source.clone(),
             lines: self.lines,

@@ -21,6 +21,7 @@ pub mod executor;
 pub mod file;
 pub mod group;
 pub mod large;
+pub mod long;
 pub mod open;
 pub mod options;
 pub mod outcome;
@@ -34,6 +35,7 @@ pub mod segments;
 pub mod signal;
 pub mod sink;
 pub mod source;
+pub mod tree;
 pub mod walk;
 pub mod work;
 

@@ -19,8 +19,8 @@ Records are in order of path (raw bytes), then line, and are byte for byte the
 same for every number of workers. What the run itself writes is never indexed.
 
 A file that cannot be read, or whose contents change while it is being read, is
-one listed error; of a file of more than 4 MB, the whole parts of 4 MB before
-the failure may be in the records. If no worker can be started any more, the
+one listed error; of a file of more than 1 MiB, what lies before the failure may
+be in the records, the same for every number of workers. If no worker can be started any more, the
 rest is done without workers, and a line on stderr says why.
 
 Exit status:

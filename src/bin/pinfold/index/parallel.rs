@@ -26,7 +26,7 @@ use super::blob::Blob;
 use super::executor::{Executor, Sequential};
 use super::file::FileError;
 use super::group::Group;
-use super::large::{Span, count_lines};
+use super::large::{Scan, Span, scan};
 use super::outcome::{Outcome, Tally};
 use super::run::Job;
 use super::segments::Starved;
@@ -181,13 +181,13 @@ impl Executor for Parallel {
         self.outcome(&group, outcome)
     }
 
-    fn count(&self, spans: Vec<Span>) -> Option<Vec<u64>> {
+    fn scan(&self, spans: Vec<Span>) -> Option<Vec<Scan>> {
         if self.lanes < 2 {
             return None;
         }
-        let task = self.runtime.task(count_in_worker).safe_to_repeat(ATTEMPTS);
+        let task = self.runtime.task(scan_in_worker).safe_to_repeat(ATTEMPTS);
         // Whatever went wrong, reading the parts in order will meet it again.
-        task.map(spans).map(|lines| lines.ok().flatten()).collect()
+        task.map(spans).map(|scan| scan.ok().flatten()).collect()
     }
 }
 
@@ -230,12 +230,10 @@ fn index_in_worker(group: Group) -> Outcome<Shared> {
     outcome.unwrap_or_else(|error| all_failed(&group, error))
 }
 
-/// The task: counts the line ends in a part of a large file.
-fn count_in_worker(span: Span) -> Option<u64> {
-    let lines = with_root(&span.source, |root, scratch| {
-        count_lines(root, &span, scratch)
-    });
-    lines.ok()?.ok()
+/// The task: looks through a range of a large file.
+fn scan_in_worker(span: Span) -> Option<Scan> {
+    let found = with_root(&span.source, |root, scratch| scan(root, &span, scratch));
+    found.ok()?.ok()
 }
 
 /// The outcome if the directory itself cannot be opened: the same errors that

@@ -28,6 +28,7 @@ use super::collect::Collector;
 use super::executor::Executor;
 use super::group::Packer;
 use super::large::Trial;
+use super::long::Stakes;
 use super::outcome::Tally;
 use super::sink::Sink;
 use super::source::{FileId, Source};
@@ -107,6 +108,7 @@ pub fn run<E: Executor, W: Write>(
         sink: Sink::new(out),
         tally: Tally::default(),
         trial: Trial::default(),
+        stakes: Stakes::default(),
     };
     let groups = std::iter::from_fn(|| {
         // Also between directories without files: a walk can be long.

@@ -183,10 +183,10 @@ impl Walk {
     fn enter(&mut self, listing: Listing) {
         self.left = None;
         let outermost = self.stack.len().checked_sub(OPEN_MAX);
-        if let Some(outermost) = outermost.and_then(|at| self.stack.get_mut(at)) {
-            if let Place::Open(directory) = &outermost.place {
-                outermost.place = FileId::of(directory).map_or(Place::Unknown, Place::Closed);
-            }
+        if let Some(outermost) = outermost.and_then(|at| self.stack.get_mut(at))
+            && let Place::Open(directory) = &outermost.place
+        {
+            outermost.place = FileId::of(directory).map_or(Place::Unknown, Place::Closed);
         }
         self.stack.push(listing);
     }

@@ -8,7 +8,7 @@
 //! ```text
 //! file   [===== part =====][===== part =====][== part ==]     see `large`
 //!         a task returns at the end of a part, or sooner after PART_RECORDS
-//!         of records; the next one resumes
+//!         of records, or within a long chunk; the next one resumes
 //! group  [f1][f2][f3 ...............]|  f4 f5: rest, another task
 //!                                    GROUP_BYTES or GROUP_RECORDS passed
 //! ```
@@ -16,15 +16,15 @@
 //! * A thread has one window of 256 KiB, into which it reads.
 //! * A result has at most `GROUP_RECORDS + PART_RECORDS` of records, and one
 //!   record and the unused ends of segments more: about 3 MiB.
-//! * A task reads at most `GROUP_BYTES + PART_BYTES` and one chunk: some 10 ms
-//!   of work, which is all that the death of a worker can lose. Only a chunk
-//!   is never divided: one line of 10 GB is hashed in one task (with the same
-//!   small memory).
+//! * A task reads at most `GROUP_BYTES + 2 * PART_BYTES` and a unit: some 10 ms
+//!   of work, which is all that the death of a worker can lose. A chunk that is
+//!   going to be long is left after a whole unit of its hash, and after each
+//!   further `PART_BYTES`, to be taken up by other tasks (see `long`).
 //!
-//! Where a file is divided depends on that file alone, never on its group. So
-//! a file that fails half-way has the same records before the failure whoever
-//! reads it: those of its whole parts. (A file of one part, which is nearly
-//! every file, has all its records or none.)
+//! Between which records a file is divided depends on that file alone, never on
+//! its group, nor on how far a chunk was hashed ahead. So a file that fails
+//! half-way has the same records before the failure whoever reads it. (A file of
+//! one unit, which is nearly every file, has all its records or none.)
 
 use std::ffi::CStr;
 use std::ops::DerefMut;
@@ -34,11 +34,13 @@ use super::blob::Blob;
 use super::chunk::{Cutter, Take, cut, is_binary};
 use super::file::{FileError, Reading, WINDOW_BYTES};
 use super::group::{Group, Rest, Resume};
-use super::large::part_end;
+use super::large::{PART_BYTES, part_end};
+use super::long::is_long;
 use super::outcome::{Outcome, Tally};
 use super::record::{TAIL_BYTES_MAX, write_head, write_record};
 use super::segments::{Segments, Starved};
 use super::source::Source;
+use super::tree::UNIT_BYTES;
 
 /// So many bytes of records of one file are made before the task ends.
 const PART_RECORDS: usize = 1 << 20;
@@ -94,7 +96,7 @@ where
     };
     let mut errors = Vec::new();
     let mut rest = None;
-    let mut resume = group.resume;
+    let mut resume = group.resume.clone();
     let mut looks = 1;
     let mut paths = (0..)
         .zip(group.paths.split_inclusive(|&b| b == 0))
@@ -110,7 +112,7 @@ where
         }
         let (before, tally) = (work.segments.mark(), work.tally);
         let begun = resume.take();
-        match work.index_file(&root, path, begun, &group.source) {
+        match work.index_file(&root, path, begun.as_ref(), &group.source) {
             // Of a file in parts, the last one counts.
             Ok(None) => work.tally.files += u64::from(!begun.is_some_and(|resume| resume.alone)),
             Ok(Some(resume)) => {
@@ -202,7 +204,7 @@ where
         &mut self,
         root: impl AsFd,
         path: &[u8],
-        resume: Option<Resume>,
+        resume: Option<&Resume>,
         source: &Source,
     ) -> Result<Option<Resume>, Stop> {
         let name = CStr::from_bytes_with_nul(path).expect("a path ends in its only NUL");
@@ -227,6 +229,15 @@ where
         let mut cutter = Cutter::new(self.lines, line, WINDOW_BYTES / 2);
         // Where the next chunk begins; the position may be further on.
         let mut offset = reading.position();
+        let mut begun_units = 0;
+        if let Some((offset_before, begun)) =
+            resume.and_then(|r| Some((r.offset, r.begun.clone()?)))
+        {
+            offset = offset_before;
+            begun_units = begun.units.count();
+            cutter = cutter.resume(begun);
+        }
+        let mut begun = None;
         let mut records = 0;
         while offset < end && records < PART_RECORDS {
             match cutter.take(reading.window(), reading.at_end()) {
@@ -240,11 +251,18 @@ where
                     self.tally.chunks += 1;
                     self.tally.bytes += chunk.bytes;
                     self.read_bytes += chunk.bytes;
+                    begun_units = 0;
                 }
-                Take::More(_) if reading.at_end() => break,
+                Take::More(0) if reading.at_end() => break,
                 Take::More(len) => {
                     reading.consume(len);
-                    reading.fill()?;
+                    if is_to_leave(&cutter, self.lines, begun_units) && reading.has_more() {
+                        begun = cutter.leave();
+                        break;
+                    }
+                    if !reading.at_end() {
+                        reading.fill()?;
+                    }
                 }
             }
         }
@@ -259,13 +277,24 @@ where
             skip: 0,
             line: cutter.next_line(),
             alone,
+            begun,
         }))
     }
 }
 
+/// Whether the open chunk, of `lines_max` lines if it is full, is to be left
+/// where it is. Other tasks took in its first `begun_units`.
+fn is_to_leave(cutter: &Cutter, lines_max: u64, begun_units: u64) -> bool {
+    cutter.can_leave().is_some_and(|(units, lines)| {
+        let is_enough = units - begun_units >= PART_BYTES / UNIT_BYTES;
+        is_enough || (begun_units == 0 && is_long(units, lines, lines_max))
+    })
+}
+
 /// Goes to where `resume` says, and passes the line ends it says.
-fn pass(reading: Reading<'_>, resume: Resume) -> Result<Reading<'_>, FileError> {
-    let from = resume.offset - u64::from(resume.skip > 0);
+fn pass<'a>(reading: Reading<'a>, resume: &Resume) -> Result<Reading<'a>, FileError> {
+    let begun = resume.begun.as_ref().map_or(0, |begun| begun.units.bytes());
+    let from = resume.offset + begun - u64::from(resume.skip > 0);
     let mut reading = reading.resume(resume.stamp, from)?;
     reading.fill()?;
     let mut skip = resume.skip;

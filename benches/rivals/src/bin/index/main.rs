@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use index::executor::{Executor, Sequential};
 use index::group::Group;
-use index::large::{Span, count_lines};
+use index::large::{Scan, Span, scan};
 use index::outcome::Outcome;
 use index::parallel::Parallel;
 use index::run::{Hooks, Job, Summary, run};
@@ -143,13 +143,12 @@ impl Executor for Rayon {
             .map_err(|error| error.to_string())
     }
 
-    fn count(&self, spans: Vec<Span>) -> Option<Vec<u64>> {
-        let submit =
-            |span: Span| self.submit(move |root, scratch| count_lines(root, &span, scratch));
+    fn scan(&self, spans: Vec<Span>) -> Option<Vec<Scan>> {
+        let submit = |span: Span| self.submit(move |root, scratch| scan(root, &span, scratch));
         let pending: Vec<_> = spans.into_iter().map(submit).collect();
         pending
             .into_iter()
-            .map(|lines| lines.recv().ok()?.ok())
+            .map(|scan| scan.recv().ok()?.ok())
             .collect()
     }
 }

@@ -96,6 +96,33 @@ fn binary_is_a_nul_in_the_first_8_kib() {
 }
 
 #[test]
+fn a_chunk_is_left_at_a_unit_and_taken_up_by_another_cutter() {
+    let mut bytes = vec![b'x'; 3 * UNIT_BYTES as usize + 10];
+    bytes[100] = b'\n';
+    bytes[2 * UNIT_BYTES as usize + 5] = b'\n';
+    let (mut cutter, mut at, mut left) = (Cutter::new(9, 1, 1000), 0, 0);
+    let chunk = loop {
+        let window = &bytes[at..bytes.len().min(at + 200_001)];
+        match cutter.take(window, at + window.len() == bytes.len()) {
+            Take::Chunk(chunk, _) => break chunk,
+            Take::More(len) => at += len,
+        }
+        if let Some(begun) = cutter.leave() {
+            assert_eq!(begun.units.bytes(), at as u64);
+            left += 1;
+            cutter = Cutter::new(9, 1, 1000).resume(begun);
+        }
+    };
+    let expected = Chunk {
+        start_line: 1,
+        end_line: 3,
+        bytes: bytes.len() as u64,
+        hash: blake3::hash(&bytes),
+    };
+    assert_eq!((chunk, left), (expected, 3));
+}
+
+#[test]
 fn a_line_longer_than_any_window() {
     let mut bytes = vec![b'x'; 100_000];
     bytes.extend(b"\nshort\n");

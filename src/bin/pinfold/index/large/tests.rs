@@ -1,5 +1,6 @@
-//! Divided files beside the same files in one go.
+//! Divided files and chunks beside the same in one go.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
@@ -8,13 +9,24 @@ use std::path::Path;
 use super::super::executor::{Executor, Sequential};
 use super::super::outcome::{Outcome, Tally};
 use super::super::run::{Hooks, Job, Summary, run};
+use super::super::tree::UNIT_BYTES;
 use super::*;
 
-/// The sequential executor that counts as well, as those do that run several
-/// tasks at once.
-struct Counting(Sequential, File);
+/// The sequential executor that scans as well, as those do that run several
+/// tasks at once. The cell has the units scanned.
+struct Scanning(Sequential, File, Cell<u64>);
 
-impl Executor for Counting {
+impl Scanning {
+    fn new(job: &Job) -> Scanning {
+        Scanning(
+            Sequential::new(job),
+            File::open(&job.dir).unwrap(),
+            Cell::new(0),
+        )
+    }
+}
+
+impl Executor for Scanning {
     type Records = Vec<u8>;
 
     fn each(
@@ -29,18 +41,25 @@ impl Executor for Counting {
         self.0.one(group)
     }
 
-    fn count(&self, spans: Vec<Span>) -> Option<Vec<u64>> {
-        assert!(spans.len() <= STRIDE_PARTS && !spans.is_empty());
+    fn scan(&self, spans: Vec<Span>) -> Option<Vec<Scan>> {
+        assert!(spans.len() <= 2 * STRIDE_PARTS && !spans.is_empty());
+        let units = spans.iter().filter(|span| span.unit.is_some()).count() as u64;
+        self.2.set(self.2.get() + units);
         let mut scratch = Scratch::default();
         spans
             .iter()
-            .map(|span| count_lines(&self.1, span, &mut scratch).ok())
+            .map(|span| scan(&self.1, span, &mut scratch).ok())
             .collect()
     }
 }
 
 /// Runs the job both ways and compares; returns what both said.
 fn check(root: &Path, lines: u64) -> Summary<Vec<u8>> {
+    check_units(root, lines).0
+}
+
+/// The same, with the number of units that were hashed ahead.
+fn check_units(root: &Path, lines: u64) -> (Summary<Vec<u8>>, u64) {
     let job = Job::new(root.to_path_buf(), lines, Vec::new()).unwrap();
     let hooks = Hooks {
         stop: &|| false,
@@ -48,12 +67,12 @@ fn check(root: &Path, lines: u64) -> Summary<Vec<u8>> {
     };
     let sequential = Sequential::new(&job);
     let plain = run(&job, &sequential, Some(Vec::new()), &hooks).unwrap();
-    let counting = Counting(sequential, File::open(root).unwrap());
-    let divided = run(&job, &counting, Some(Vec::new()), &hooks).unwrap();
+    let scanning = Scanning::new(&job);
+    let divided = run(&job, &scanning, Some(Vec::new()), &hooks).unwrap();
     assert_eq!(divided.tally, plain.tally, "in chunks of {lines}");
     assert!(divided.out == plain.out, "in chunks of {lines}");
     assert_eq!(divided.errors, plain.errors);
-    plain
+    (plain, scanning.2.get())
 }
 
 /// Lines of lengths between 0 and 60, about `bytes` bytes.
@@ -121,13 +140,70 @@ fn more_parts_than_a_stride_has() {
     check(root.path(), 3);
 }
 
+/// The fingerprint in each record.
+fn hashes(said: &Summary<Vec<u8>>) -> Vec<String> {
+    let records = said.out.as_ref().unwrap().split(|&b| b == b'\n');
+    records
+        .filter(|record| !record.is_empty())
+        .map(|record| {
+            let record: serde_json::Value = serde_json::from_slice(record).unwrap();
+            record["blake3"].as_str().unwrap().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn a_long_chunk_is_hashed_ahead_by_its_units() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("long");
+    let unit = UNIT_BYTES as usize;
+    let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
+    for size in [9 * unit, 10 * unit + 1] {
+        let mut bytes = vec![b'x'; size];
+        fs::write(&path, &bytes).unwrap();
+        let (said, units) = check_units(root.path(), 50);
+        assert_eq!(hashes(&said), [hash(&bytes)]);
+        assert!(units >= 7, "{units} units of {size} bytes");
+        // The line ends around a border of units, and more behind.
+        for at in [7 * unit - 1, 7 * unit] {
+            bytes[at] = b'\n';
+            fs::write(&path, &bytes).unwrap();
+            let (said, _) = check_units(root.path(), 1);
+            let (one, two) = bytes.split_at(at + 1);
+            assert_eq!(hashes(&said), [hash(one), hash(two)]);
+            bytes[at] = b'x';
+        }
+    }
+    // It begins in the second part, behind short ones.
+    let mut bytes = text(PART_BYTES + 1_000_000);
+    bytes.resize(bytes.len() + 8 * unit, b'y');
+    fs::write(&path, &bytes).unwrap();
+    let (_, units) = check_units(root.path(), 50);
+    assert!(units >= 4, "{units} units");
+}
+
+#[test]
+fn lines_that_mislead_are_hashed_in_vain_a_few_times_only() {
+    // Each chunk looks as if it had 50 MB, and has a little more than one.
+    let root = tempfile::tempdir().unwrap();
+    let mut bytes = Vec::new();
+    for _ in 0..12 {
+        bytes.resize(bytes.len() + UNIT_BYTES as usize + 1000, b'x');
+        bytes.extend("\nshort".repeat(50).as_bytes());
+    }
+    fs::write(root.path().join("long"), &bytes).unwrap();
+    let (said, units) = check_units(root.path(), 50);
+    assert!(said.tally.chunks > 12);
+    assert!(units <= 8, "{units} units");
+}
+
 #[test]
 fn a_file_that_changes_between_counting_and_indexing_fails_once() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("large");
     fs::write(&path, text(5 * PART_BYTES)).unwrap();
     let job = Job::new(root.path().to_path_buf(), 50, Vec::new()).unwrap();
-    let counting = Counting(Sequential::new(&job), File::open(root.path()).unwrap());
+    let scanning = Scanning::new(&job);
     // Told how far it is after each part; the second time, the file changes.
     let told = std::cell::Cell::new(0);
     let seen = |_: &Tally| {
@@ -140,7 +216,7 @@ fn a_file_that_changes_between_counting_and_indexing_fails_once() {
         stop: &|| false,
         seen: &seen,
     };
-    let said = run(&job, &counting, Some(Vec::new()), &hooks).unwrap();
+    let said = run(&job, &scanning, Some(Vec::new()), &hooks).unwrap();
     let changed = "changed while it was being read".to_string();
     assert_eq!(said.errors, [(Blob(b"large".to_vec()), changed)]);
     assert_eq!(said.tally.files, 1);

@@ -196,7 +196,7 @@ fn without_memory_the_file_is_left_for_later() {
         resume: None,
         starved: true,
     };
-    assert_eq!(outcome.rest, Some(rest));
+    assert_eq!(outcome.rest, Some(rest.clone()));
     assert_eq!(
         outcome.tally,
         Tally {
