@@ -101,6 +101,10 @@ pub fn ended(program: &Program, has_begun: bool, death: Option<Death>, said: Wor
         Some(death) => death.to_string(),
         None => "closed its end of the control socket".to_owned(),
     };
+    let how = match program {
+        Program::Own => how,
+        Program::Other(path, _) => format!("(`{}`) {how}", path.display()),
+    };
     if has_begun {
         return ZygoteError::Ended(format!("{how} before it could serve"), said);
     }
