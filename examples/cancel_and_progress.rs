@@ -1,4 +1,4 @@
-//! Who waits for a task hears how far it is, may end it, and may set it a time.
+//! Progress, cancelling, and time limits: of a task that checks, and of one that does not.
 
 use std::time::Duration;
 

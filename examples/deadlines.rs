@@ -1,4 +1,4 @@
-//! Ways to say how long something may take.
+//! Limits on time: on the wait, on how long a task runs, and from when it is submitted.
 
 use std::time::Duration;
 

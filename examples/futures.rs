@@ -1,4 +1,4 @@
-//! Handles are futures: under any executor, or with a few lines like these.
+//! Handles are futures, under any executor; here under one of a few lines.
 
 use std::future::Future;
 use std::pin::pin;
