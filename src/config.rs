@@ -116,7 +116,7 @@ impl Config {
     pub fn shape(&self, share: &Share) -> Result<Shape, StartError> {
         let workers = self.workers.unwrap_or_else(|| share.default_workers());
         let threads = self.threads_per_worker;
-        let executors = workers as u64 * threads as u64;
+        let executors = (workers as u64).saturating_mul(threads as u64);
         let memory = self.memory_cap.unwrap_or_else(|| default_memory(share));
         check(
             "workers",
@@ -277,6 +277,10 @@ mod tests {
         assert!(bad(|c| c.workers = Some(2000)).contains("from 1 to 1024"));
         assert!(bad(|c| c.threads_per_worker = 0).contains("threads_per_worker is 0"));
         assert!(bad(|c| (c.workers, c.threads_per_worker) = (Some(512), 4)).contains("is 2048"));
+        assert!(
+            bad(|c| (c.workers, c.threads_per_worker) = (Some(usize::MAX), 2))
+                .starts_with("workers is 1844")
+        );
         assert!(bad(|c| c.queue_capacity = 0).contains("queue_capacity is 0"));
         assert!(bad(|c| c.memory_cap = Some(1000)).contains("memory_cap is 1000"));
         assert!(bad(|c| c.start_attempts = 0).contains("start_attempts is 0"));

@@ -178,6 +178,174 @@ typedef int32_t pinfold_status;
 #endif // __cplusplus
 
 /**
+ * Yes or no, where 0 is whatever is the default.
+ */
+enum pinfold_choice
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * As it is without saying so.
+   */
+  PINFOLD_CHOICE_DEFAULT = 0,
+  /**
+   * It is wanted.
+   */
+  PINFOLD_CHOICE_YES = 1,
+  /**
+   * It is not wanted.
+   */
+  PINFOLD_CHOICE_NO = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_choice pinfold_choice;
+#else
+typedef int32_t pinfold_choice;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What becomes of tasks that a worker's tasks have spawned and nobody has begun, when that
+ * worker dies.
+ */
+enum pinfold_orphans
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * They are cancelled.
+   */
+  PINFOLD_ORPHANS_DEFAULT = 0,
+  /**
+   * They never run.
+   */
+  PINFOLD_ORPHANS_CANCEL = 1,
+  /**
+   * Each of them is run once all the same.
+   */
+  PINFOLD_ORPHANS_FINISH = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_orphans pinfold_orphans;
+#else
+typedef int32_t pinfold_orphans;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * When a shutdown ends what is in flight.
+ */
+enum pinfold_shutdown
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * As `PINFOLD_SHUTDOWN_DRAIN_FOR` 5 seconds.
+   */
+  PINFOLD_SHUTDOWN_DEFAULT = 0,
+  /**
+   * When it has ended by itself, however long that takes.
+   */
+  PINFOLD_SHUTDOWN_DRAIN = 1,
+  /**
+   * When it has ended by itself, or after `time`.
+   */
+  PINFOLD_SHUTDOWN_DRAIN_FOR = 2,
+  /**
+   * When it has ended by itself, or after `time`; what has not ended by then is cancelled, and
+   * after `grace` more what runs is killed.
+   */
+  PINFOLD_SHUTDOWN_GRACEFUL = 3,
+  /**
+   * Now: running tasks are killed.
+   */
+  PINFOLD_SHUTDOWN_ABORT = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_shutdown pinfold_shutdown;
+#else
+typedef int32_t pinfold_shutdown;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How urgent a task is.
+ */
+enum pinfold_priority
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * As `PINFOLD_PRIORITY_NORMAL`.
+   */
+  PINFOLD_PRIORITY_DEFAULT = 0,
+  /**
+   * When there is nothing else to do.
+   */
+  PINFOLD_PRIORITY_BACKGROUND = 1,
+  /**
+   * After the normal ones.
+   */
+  PINFOLD_PRIORITY_LOW = 2,
+  /**
+   * What most tasks are.
+   */
+  PINFOLD_PRIORITY_NORMAL = 3,
+  /**
+   * Before the others.
+   */
+  PINFOLD_PRIORITY_URGENT = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_priority pinfold_priority;
+#else
+typedef int32_t pinfold_priority;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How long a task waits between attempts that have failed.
+ */
+enum pinfold_retry
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * It is not tried again; with a `retry_if`, up to three attempts, one right after the other.
+   */
+  PINFOLD_RETRY_DEFAULT = 0,
+  /**
+   * `retry_delay` each time.
+   */
+  PINFOLD_RETRY_FIXED = 1,
+  /**
+   * `retry_delay` after the first attempt, then longer by that each time.
+   */
+  PINFOLD_RETRY_LINEAR = 2,
+  /**
+   * `retry_delay` after the first attempt, then twice as long each time, up to
+   * `retry_longest`.
+   */
+  PINFOLD_RETRY_EXPONENTIAL = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_retry pinfold_retry;
+#else
+typedef int32_t pinfold_retry;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A task that runs. It is the function's for as long as that has not returned, on the thread that
  * has called it.
  */
@@ -187,6 +355,12 @@ typedef struct pinfold_call pinfold_call;
  * A task that was submitted.
  */
 typedef struct pinfold_handle pinfold_handle;
+
+/**
+ * So many tasks may be in flight at a time, or so many units of something (bytes of memory, say)
+ * that tasks take together.
+ */
+typedef struct pinfold_limit pinfold_limit;
 
 /**
  * A fold of worker processes, and what the program has of it.
@@ -208,7 +382,7 @@ typedef int32_t (*pinfold_function)(pinfold_call *call,
 
 /**
  * Settings of a runtime. Start from `PINFOLD_CONFIG_INIT`: a field that is 0 or null has its
- * default. Fields may be added at the end; `size` says which there are.
+ * default. Fields may be added at the end; `size` says which there are. Times are in nanoseconds.
  */
 typedef struct {
   /**
@@ -224,18 +398,138 @@ typedef struct {
    */
   size_t threads_per_worker;
   /**
-   * Shared memory in bytes that is used at most. Default: a part of the machine's.
+   * Shared memory in bytes that is used at most, from 1 MiB on. Default: half of what this
+   * process may use.
    */
   uint64_t memory_cap;
   /**
-   * Tasks in flight at most. Default 8192.
+   * Tasks in flight at most, 1 to 524288. Default 8192.
    */
   size_t queue_capacity;
+  /**
+   * Whether each thread that runs tasks is pinned to one CPU: a `pinfold_choice`. Default: yes.
+   */
+  int32_t pin;
+  /**
+   * Whether each worker has a second process that shares its memory, so that its death is
+   * told at once: a `pinfold_choice`. Default: yes.
+   */
+  int32_t keepers;
+  /**
+   * Whether shared memory is in core dumps: a `pinfold_choice`. Default: no.
+   */
+  int32_t dump_memory;
+  /**
+   * Whether shared memory is zeroed before it is handed out: a `pinfold_choice`. Default: no.
+   */
+  int32_t zero_memory;
+  /**
+   * Whether programs that a worker's tasks have started end with it: a `pinfold_choice`.
+   * Default: no.
+   */
+  int32_t end_programs;
+  /**
+   * Whether each task is measured, for `pinfold_runtime_profile_json`: a `pinfold_choice`.
+   * Default: no. It costs each task about 1 µs.
+   */
+  int32_t profile;
+  /**
+   * Whether `pinfold_runtime_new` waits until all workers have begun, and fails if one has
+   * failed to: a `pinfold_choice`. Default: no.
+   */
+  int32_t start_checked;
+  /**
+   * How often in a row workers may end before they have begun, 1 to 1000. Default 10. Then
+   * tasks end with `PINFOLD_STATUS_NO_WORKERS`, until one has begun.
+   */
+  uint32_t start_attempts;
+  /**
+   * What becomes of the tasks of dead workers' tasks: a `pinfold_orphans`. Default: cancel.
+   */
+  int32_t orphans;
+  /**
+   * What `pinfold_runtime_free` does with tasks in flight: a `pinfold_shutdown`. Default: drain
+   * for 5 s.
+   */
+  int32_t on_free;
+  /**
+   * The `time` of that, in ns, if it has one.
+   */
+  uint64_t on_free_time;
+  /**
+   * The `grace` of that, in ns, if it has one.
+   */
+  uint64_t on_free_grace;
+  /**
+   * How long a task that is past its run limit or hard deadline has from SIGTERM to SIGKILL, in
+   * ns, at most a day. Default: SIGKILL at once.
+   */
+  uint64_t kill_grace;
+  /**
+   * A worker that has work and gives no sign of life for so many ns is replaced: 10 ms to a
+   * day. Default: none is.
+   */
+  uint64_t heartbeat;
+  /**
+   * Processes kept ready to take a dead worker's place, 0 to 64.
+   */
+  size_t spares;
+  /**
+   * Stack for tasks, in bytes, 256 KiB to 1 GiB. Default 8 MiB.
+   */
+  size_t stack_size;
+  /**
+   * How long a worker may take from its start until it works, in ns: 10 ms to a day. Default: 2
+   * minutes.
+   */
+  uint64_t worker_init_timeout;
 } pinfold_config;
 
 /**
+ * Something to know a task by, in its log events.
+ */
+typedef struct {
+  /**
+   * What it is about; not null.
+   */
+  const char *key;
+  /**
+   * What is said of it; not null.
+   */
+  const char *value;
+} pinfold_tag;
+
+/**
+ * So much of a limit.
+ */
+typedef struct {
+  /**
+   * Of which one; not null.
+   */
+  pinfold_limit *limit;
+  /**
+   * How much.
+   */
+  uint64_t units;
+} pinfold_share;
+
+/**
+ * Says whether what a task would end in is a failure, to be tried again: other than 0 is yes.
+ * `status`, `code` and `message` are what its handle would tell: `PINFOLD_STATUS_OK`, 0 and ""
+ * for a task that has an output.
+ *
+ * It is called in the program, on a thread of the library; several may be at once, of several
+ * tasks. `message` is there until it returns. It must not unwind, and should not take long.
+ */
+typedef int32_t (*pinfold_retry_if)(pinfold_status status,
+                                    int32_t code,
+                                    const char *message,
+                                    void *user);
+
+/**
  * Settings of a task. Start from `PINFOLD_TASK_SETTINGS_INIT`: a field that is 0 or null has its
- * default. Fields may be added at the end; `size` says which there are.
+ * default. Fields may be added at the end; `size` says which there are. Times are in
+ * nanoseconds. They hold in whatever way the task is submitted.
  */
 typedef struct {
   /**
@@ -246,6 +540,101 @@ typedef struct {
    * A name for errors, events and statistics, besides the function's. Default: none.
    */
   const char *name;
+  /**
+   * The trace that it belongs to, as in the HTTP header of that name (W3C Trace Context).
+   * Default: none.
+   */
+  const char *traceparent;
+  /**
+   * `tag_count` tags; copied.
+   */
+  const pinfold_tag *tags;
+  /**
+   * How many there are.
+   */
+  size_t tag_count;
+  /**
+   * `limit_count` shares, which the task takes for as long as it is in flight, all in one step.
+   * To submit waits until they are free. If it wants more than there is in all it ends with
+   * `PINFOLD_STATUS_TOO_LARGE`.
+   */
+  const pinfold_share *limits;
+  /**
+   * How many there are.
+   */
+  size_t limit_count;
+  /**
+   * How long each attempt may run, in ns. One that runs for longer ends with
+   * `PINFOLD_STATUS_DEADLINE_EXCEEDED`, and its worker is killed and replaced. Default: no limit.
+   */
+  uint64_t run_limit;
+  /**
+   * How long after its submission the task must have ended, in ns; as `run_limit` else.
+   */
+  uint64_t hard_deadline;
+  /**
+   * How long after its submission the task must have begun, in ns; else it ends with
+   * `PINFOLD_STATUS_DEADLINE_EXCEEDED`.
+   */
+  uint64_t start_deadline;
+  /**
+   * How long after its submission the task should have ended, in ns: it sees so itself.
+   */
+  uint64_t soft_deadline;
+  /**
+   * How urgent it is: a `pinfold_priority`. Default: normal.
+   */
+  int32_t priority;
+  /**
+   * Running the task twice does no harm: when a worker dies that runs it, it is run again, up to
+   * so many times in all. Default 1: it is run at most once.
+   */
+  uint32_t attempts;
+  /**
+   * How long it waits before its third attempt of these, in ns; then twice as long each time.
+   * Default 10 ms.
+   */
+  uint64_t backoff_first;
+  /**
+   * The longest of these waits, in ns. Default 1 s.
+   */
+  uint64_t backoff_longest;
+  /**
+   * Whether the task is tried again if it returns a number other than 0, and how long it waits: a
+   * `pinfold_retry`. Default: it is not.
+   */
+  int32_t retry;
+  /**
+   * Up to so many attempts in all. Default 3.
+   */
+  uint32_t retry_attempts;
+  /**
+   * The wait after the first failure, in ns.
+   */
+  uint64_t retry_delay;
+  /**
+   * The longest wait of `PINFOLD_RETRY_EXPONENTIAL`, in ns. Default: a day.
+   */
+  uint64_t retry_longest;
+  /**
+   * Whether each wait is stretched at random, by up to its own length: a `pinfold_choice`.
+   * Default: no.
+   */
+  int32_t retry_jitter;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+  /**
+   * What counts as a failure. Default: each number other than 0 that the function returns. To
+   * take `PINFOLD_STATUS_WORKER_DIED` for one is to declare that running it again does no
+   * harm. It may be called as long as the task, or a handle of it, is there.
+   */
+  pinfold_retry_if retry_if;
+  /**
+   * What `retry_if` is called with.
+   */
+  void *retry_user;
 } pinfold_task_settings;
 
 #ifdef __cplusplus
@@ -459,6 +848,43 @@ pinfold_status pinfold_init(int *argc,
                             char ***argv);
 
 /**
+ * A limit of `units` in all. A task takes its share when it is submitted
+ * (`pinfold_task_settings.limits`), and gives it back when it ends, however it ends. One limit may
+ * serve several tasks of one runtime.
+ *
+ * The limit is the caller's: free it with `pinfold_limit_free`, at any time: tasks that are under
+ * it stay so.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_limit` is null or writable.
+ */
+pinfold_status pinfold_limit_new(uint64_t units,
+                                 pinfold_limit **out_limit);
+
+/**
+ * How many units of a limit nobody has now. A task that has ended gives its share back when
+ * somebody waits, for it or for anything, or wants a share.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_units` is null or writable.
+ */
+pinfold_status pinfold_limit_available(pinfold_limit *limit,
+                                       uint64_t *out_units);
+
+/**
+ * Frees a limit; the tasks that are under it stay so. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_limit_free(pinfold_limit *limit);
+
+/**
  * Registers a function that can be run as a task, by `name` (1 to 255 bytes of UTF-8, copied).
  *
  * Call it before `pinfold_init`, unconditionally: the worker processes run the same lines of
@@ -488,9 +914,9 @@ pinfold_status pinfold_function_register(const char *name,
  * The runtime is the caller's: end it with `pinfold_runtime_free`.
  *
  * Fails with `PINFOLD_STATUS_NOT_INITIALIZED` if `pinfold_init` was not called, with
- * `PINFOLD_STATUS_INSIDE_WORKER` in a worker, with `PINFOLD_STATUS_INVALID_ARGUMENT` for a `size`
- * that makes no sense, and with `PINFOLD_STATUS_START_FAILED` if a setting is out of its bounds
- * or the system refused something; the last message says which, and what to do.
+ * `PINFOLD_STATUS_INSIDE_WORKER` in a worker, with `PINFOLD_STATUS_INVALID_ARGUMENT` if a setting
+ * (or `size`) is out of its bounds, and with `PINFOLD_STATUS_START_FAILED` if the system refused
+ * something; the last message says which, and what to do.
  *
  * Any thread; not in a task.
  *
@@ -502,8 +928,8 @@ pinfold_status pinfold_runtime_new(const pinfold_config *config,
                                    pinfold_runtime **out_runtime);
 
 /**
- * Ends a runtime: waits up to 5 s for the tasks in flight, ends what is left, and
- * all its processes. Null does nothing.
+ * Ends a runtime: waits up to 5 s (`pinfold_config.on_free` says otherwise) for the tasks in
+ * flight, ends what is left, and all its processes. Null does nothing.
  *
  * Handles of its tasks stay valid: each has ended. They, its tasks and its buffers are to be freed on their own.
  *
@@ -517,7 +943,8 @@ pinfold_status pinfold_runtime_free(pinfold_runtime *runtime);
  *
  * The task is the caller's: free it with `pinfold_task_free`, at any time.
  *
- * Fails with `PINFOLD_STATUS_UNKNOWN_FUNCTION`.
+ * Fails with `PINFOLD_STATUS_UNKNOWN_FUNCTION`, and with `PINFOLD_STATUS_INVALID_ARGUMENT` if a
+ * setting makes no sense; the last message says which.
  *
  * Any thread.
  *
@@ -557,6 +984,46 @@ pinfold_status pinfold_task_submit(pinfold_task *task,
                                    const void *argument,
                                    size_t len,
                                    pinfold_handle **out_handle);
+
+/**
+ * Submits a task if it can be accepted at once; the call never waits. Else as
+ * `pinfold_task_submit`.
+ *
+ * If it is not accepted, nothing was submitted: `PINFOLD_STATUS_FULL` if as many tasks are in
+ * flight as may be, or a limit is reached; `PINFOLD_STATUS_NO_MEMORY` if there is no room for
+ * the argument now; `PINFOLD_STATUS_TOO_LARGE` if it wants more of a limit than there is;
+ * `PINFOLD_STATUS_SHUTDOWN`, `PINFOLD_STATUS_NO_WORKERS`, `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit`.
+ */
+pinfold_status pinfold_task_try_submit(pinfold_task *task,
+                                       const void *argument,
+                                       size_t len,
+                                       pinfold_handle **out_handle);
+
+/**
+ * Submits a task if it can be accepted within `timeout` nanoseconds: waits so long for room
+ * among the tasks in flight, for its limits, and for memory for its argument. Else as
+ * `pinfold_task_submit`.
+ *
+ * If it is not accepted, nothing was submitted: `PINFOLD_STATUS_TIMED_OUT` if there was no room,
+ * and else as for `pinfold_task_try_submit`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit`.
+ */
+pinfold_status pinfold_task_submit_timeout(pinfold_task *task,
+                                           const void *argument,
+                                           size_t len,
+                                           uint64_t timeout,
+                                           pinfold_handle **out_handle);
 
 /**
  * Submits a task to begin when `count` others have ended, whose outputs are its inputs, in that

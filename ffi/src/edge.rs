@@ -72,23 +72,23 @@ pub(crate) unsafe fn bytes<'a>(
     Ok(unsafe { std::slice::from_raw_parts(pointer.cast(), len) })
 }
 
-/// Some handles (or other words); a null pointer is none of them.
+/// Some handles or structs; a null pointer is none of them.
 ///
 /// # Safety
 ///
-/// `pointer` is null, or `count` aligned words can be read from it for `'a`.
-pub(crate) unsafe fn words<'a, T>(
+/// `pointer` is null, or `count` aligned ones can be read from it for `'a`.
+pub(crate) unsafe fn list<'a, T>(
     name: &str,
-    pointer: *const *mut T,
+    pointer: *const T,
     count: usize,
-) -> Result<&'a [*mut T], Failure> {
+) -> Result<&'a [T], Failure> {
     if count == 0 {
         return Ok(&[]);
     }
     if pointer.is_null() {
         return Err(Failure::null(name));
     }
-    if count > isize::MAX as usize / size_of::<*mut T>() || !pointer.is_aligned() {
+    if count > isize::MAX as usize / size_of::<T>() || !pointer.is_aligned() {
         return Err(Failure::argument(format!(
             "`{name}`: no list of {count} can be there"
         )));

@@ -95,6 +95,7 @@ impl From<StartError> for Failure {
         let status = match &error {
             StartError::NotInitialized => PinfoldStatus::NotInitialized,
             StartError::InsideWorker => PinfoldStatus::InsideWorker,
+            StartError::OutOfBounds { .. } => PinfoldStatus::InvalidArgument,
             _ => PinfoldStatus::StartFailed,
         };
         Self::new(status, chain(&error))
@@ -115,6 +116,7 @@ impl From<AllocError> for Failure {
 impl From<Refusal> for Failure {
     fn from(error: Refusal) -> Self {
         let status = match &error {
+            Refusal::Limited { units, total } if units > total => PinfoldStatus::TooLarge,
             Refusal::Full { .. } | Refusal::Limited { .. } | Refusal::Rebuilding => {
                 PinfoldStatus::Full
             }

@@ -26,13 +26,16 @@
 mod boundary;
 mod bytes;
 mod call;
+mod config;
 mod edge;
 mod error;
 mod handle;
 mod init;
+mod limit;
 mod objects;
 mod registry;
 mod runtime;
+mod settings;
 mod status;
 mod table;
 mod task;
@@ -44,6 +47,7 @@ pub use call::{
     PinfoldCall, PinfoldFunction, pinfold_call_argument, pinfold_call_explain, pinfold_call_input,
     pinfold_call_input_count, pinfold_call_output,
 };
+pub use config::{PinfoldChoice, PinfoldConfig, PinfoldOrphans, PinfoldShutdown};
 use edge::Out;
 pub use error::pinfold_last_message;
 pub use handle::{
@@ -51,12 +55,16 @@ pub use handle::{
     pinfold_handle_result, pinfold_handle_wait,
 };
 pub use init::pinfold_init;
+pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfold_limit_new};
 pub use registry::pinfold_function_register;
-pub use runtime::{PinfoldConfig, PinfoldRuntime, pinfold_runtime_free, pinfold_runtime_new};
+pub use runtime::{PinfoldRuntime, pinfold_runtime_free, pinfold_runtime_new};
+pub use settings::{
+    PinfoldPriority, PinfoldRetry, PinfoldRetryIf, PinfoldShare, PinfoldTag, PinfoldTaskSettings,
+};
 pub use status::PinfoldStatus;
 pub use task::{
-    PinfoldTask, PinfoldTaskSettings, pinfold_task_free, pinfold_task_new, pinfold_task_submit,
-    pinfold_task_submit_after,
+    PinfoldTask, pinfold_task_free, pinfold_task_new, pinfold_task_submit,
+    pinfold_task_submit_after, pinfold_task_submit_timeout, pinfold_task_try_submit,
 };
 
 /// A time in nanoseconds that is never over.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use pinfold::Limit;
+
 use crate::handle::TaskHandle;
 use crate::runtime::RuntimeObject;
 use crate::task::TaskObject;
@@ -65,5 +67,6 @@ kinds! {
     1 Runtime(Arc<RuntimeObject>) "pinfold_runtime";
     2 Task(Arc<TaskObject>) "pinfold_task";
     3 Handle(TaskHandle) "pinfold_handle";
+    4 Limit(Limit) "pinfold_limit";
     #[cfg(test)] 31 Probe(u64) "probe";
 }

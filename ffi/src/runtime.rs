@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use pinfold::{Builder, Runtime};
+use pinfold::Runtime;
 
 use crate::boundary::guard;
 use crate::call::is_in_task;
+use crate::config::PinfoldConfig;
 use crate::edge::Out;
 use crate::error::Failure;
 use crate::{PinfoldStatus, registry, table};
@@ -18,23 +19,6 @@ pub struct PinfoldRuntime {
 /// Behind a `pinfold_runtime`.
 pub(crate) struct RuntimeObject {
     pub(crate) runtime: Runtime,
-}
-
-/// Settings of a runtime. Start from `PINFOLD_CONFIG_INIT`: a field that is 0 or null has its
-/// default. Fields may be added at the end; `size` says which there are.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct PinfoldConfig {
-    /// `sizeof(pinfold_config)`.
-    pub size: usize,
-    /// Worker processes, 1 to 1024. Default: one for each CPU that this process may use.
-    pub workers: usize,
-    /// Threads in each worker that run tasks, 1 to 1024. Default 1: then a crash takes no other task with it.
-    pub threads_per_worker: usize,
-    /// Shared memory in bytes that is used at most. Default: a part of the machine's.
-    pub memory_cap: u64,
-    /// Tasks in flight at most. Default 8192.
-    pub queue_capacity: usize,
 }
 
 /// Copies a struct that may be of another version of the header: shorter (what is missing is 0), or
@@ -78,34 +62,15 @@ pub(crate) unsafe fn grown<T: Copy>(name: &str, pointer: *const T) -> Result<Opt
     }))
 }
 
-impl PinfoldConfig {
-    fn builder(&self) -> Builder {
-        let mut builder = Runtime::builder();
-        if self.workers != 0 {
-            builder = builder.workers(self.workers);
-        }
-        if self.threads_per_worker != 0 {
-            builder = builder.threads_per_worker(self.threads_per_worker);
-        }
-        if self.memory_cap != 0 {
-            builder = builder.memory_cap(self.memory_cap);
-        }
-        if self.queue_capacity != 0 {
-            builder = builder.queue_capacity(self.queue_capacity);
-        }
-        builder
-    }
-}
-
 /// Starts a fold of workers; returns when they have been started. `config` may be null: all
 /// defaults.
 ///
 /// The runtime is the caller's: end it with `pinfold_runtime_free`.
 ///
 /// Fails with `PINFOLD_STATUS_NOT_INITIALIZED` if `pinfold_init` was not called, with
-/// `PINFOLD_STATUS_INSIDE_WORKER` in a worker, with `PINFOLD_STATUS_INVALID_ARGUMENT` for a `size`
-/// that makes no sense, and with `PINFOLD_STATUS_START_FAILED` if a setting is out of its bounds
-/// or the system refused something; the last message says which, and what to do.
+/// `PINFOLD_STATUS_INSIDE_WORKER` in a worker, with `PINFOLD_STATUS_INVALID_ARGUMENT` if a setting
+/// (or `size`) is out of its bounds, and with `PINFOLD_STATUS_START_FAILED` if the system refused
+/// something; the last message says which, and what to do.
 ///
 /// Any thread; not in a task.
 ///
@@ -123,10 +88,13 @@ pub unsafe extern "C" fn pinfold_runtime_new(
         let out = out?;
         // SAFETY: the caller's promise; all zero are the defaults.
         let config = unsafe { grown("config", config) }?;
-        let builder = config.map_or_else(Runtime::builder, |config| config.builder());
         // From here on no function is registered any more.
         let _ = registry::names();
-        let runtime = builder.start()?;
+        let runtime = match config {
+            None => Runtime::builder().start()?,
+            // SAFETY: the caller's promise: what it points to is there.
+            Some(config) => unsafe { config.start() }?,
+        };
         let handle = table::insert(Arc::new(RuntimeObject { runtime }))?;
         out.write(as_pointer(handle));
         Ok(())
@@ -138,8 +106,8 @@ pub(crate) fn as_pointer<T>(handle: usize) -> *mut T {
     std::ptr::without_provenance_mut(handle)
 }
 
-/// Ends a runtime: waits up to 5 s for the tasks in flight, ends what is left, and
-/// all its processes. Null does nothing.
+/// Ends a runtime: waits up to 5 s (`pinfold_config.on_free` says otherwise) for the tasks in
+/// flight, ends what is left, and all its processes. Null does nothing.
 ///
 /// Handles of its tasks stay valid: each has ended. They, its tasks and its buffers are to be freed on their own.
 ///

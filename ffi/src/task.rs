@@ -8,10 +8,11 @@ use pinfold::{Handle, StoredTask};
 use crate::boundary::guard;
 use crate::bytes::Argument;
 use crate::call::{Ended, Request, run, run_after};
-use crate::edge::{Out, bytes, text, words};
+use crate::edge::{Out, bytes, duration, list, text};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
 use crate::runtime::{PinfoldRuntime, RuntimeObject, as_pointer, grown};
+use crate::settings::{PinfoldTaskSettings, Settings};
 use crate::{PinfoldStatus, registry, table};
 
 /// A function to be run by the workers of a runtime, with its settings; to be submitted any number
@@ -28,23 +29,13 @@ pub(crate) struct TaskObject {
     after: StoredTask<(Request, Vec<Ended>), Ended>,
 }
 
-/// Settings of a task. Start from `PINFOLD_TASK_SETTINGS_INIT`: a field that is 0 or null has its
-/// default. Fields may be added at the end; `size` says which there are.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct PinfoldTaskSettings {
-    /// `sizeof(pinfold_task_settings)`.
-    pub size: usize,
-    /// A name for errors, events and statistics, besides the function's. Default: none.
-    pub name: *const c_char,
-}
-
 /// A task of function `function`, as it was registered, for the workers of `runtime`. `settings` may be null: all
 /// defaults.
 ///
 /// The task is the caller's: free it with `pinfold_task_free`, at any time.
 ///
-/// Fails with `PINFOLD_STATUS_UNKNOWN_FUNCTION`.
+/// Fails with `PINFOLD_STATUS_UNKNOWN_FUNCTION`, and with `PINFOLD_STATUS_INVALID_ARGUMENT` if a
+/// setting makes no sense; the last message says which.
 ///
 /// Any thread.
 ///
@@ -78,20 +69,16 @@ pub unsafe extern "C" fn pinfold_task_new(
             return Err(Failure::new(PinfoldStatus::UnknownFunction, message));
         };
         let rt = &runtime.runtime;
-        let (mut alone, mut after) = (rt.task(run), rt.task(run_after));
-        if let Some(settings) = settings
-            && !settings.name.is_null()
-        {
+        let settings = match settings {
+            None => Settings::default(),
             // SAFETY: the caller's promise.
-            let name = unsafe { text("settings->name", settings.name) }?;
-            alone = alone.named(name);
-            after = after.named(name);
-        }
+            Some(settings) => unsafe { settings.read() }?,
+        };
         let task = TaskObject {
             name: known.name,
             number: registry::number(function),
-            alone: alone.stored(),
-            after: after.stored(),
+            alone: settings.of(rt.task(run))?.stored(),
+            after: settings.of(rt.task(run_after))?.stored(),
         };
         out.write(as_pointer(table::insert(Arc::new(task))?));
         Ok(())
@@ -142,6 +129,80 @@ pub unsafe extern "C" fn pinfold_task_submit(
     })
 }
 
+/// Submits a task if it can be accepted at once; the call never waits. Else as
+/// `pinfold_task_submit`.
+///
+/// If it is not accepted, nothing was submitted: `PINFOLD_STATUS_FULL` if as many tasks are in
+/// flight as may be, or a limit is reached; `PINFOLD_STATUS_NO_MEMORY` if there is no room for
+/// the argument now; `PINFOLD_STATUS_TOO_LARGE` if it wants more of a limit than there is;
+/// `PINFOLD_STATUS_SHUTDOWN`, `PINFOLD_STATUS_NO_WORKERS`, `PINFOLD_STATUS_FORKED`.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// As for `pinfold_task_submit`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_task_try_submit(
+    task: *mut PinfoldTask,
+    argument: *const c_void,
+    len: usize,
+    out_handle: *mut *mut PinfoldHandle,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise is the one that `Out` asks for.
+    let out = unsafe { Out::new("out_handle", out_handle) };
+    guard(move || {
+        let out = out?;
+        // SAFETY: the caller's promise.
+        let argument = unsafe { bytes("argument", argument, len) }?;
+        let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        let handle = task.alone.try_spawn(task.request(argument));
+        out.write(task.handle(handle.map_err(|refused| refused.refusal)?)?);
+        Ok(())
+    })
+}
+
+/// Submits a task if it can be accepted within `timeout` nanoseconds: waits so long for room
+/// among the tasks in flight, for its limits, and for memory for its argument. Else as
+/// `pinfold_task_submit`.
+///
+/// If it is not accepted, nothing was submitted: `PINFOLD_STATUS_TIMED_OUT` if there was no room,
+/// and else as for `pinfold_task_try_submit`.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// As for `pinfold_task_submit`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_task_submit_timeout(
+    task: *mut PinfoldTask,
+    argument: *const c_void,
+    len: usize,
+    timeout: u64,
+    out_handle: *mut *mut PinfoldHandle,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise is the one that `Out` asks for.
+    let out = unsafe { Out::new("out_handle", out_handle) };
+    guard(move || {
+        let out = out?;
+        // SAFETY: the caller's promise.
+        let argument = unsafe { bytes("argument", argument, len) }?;
+        let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        let request = task.request(argument);
+        let handle = task.alone.spawn_timeout(request, duration(timeout));
+        let handle = handle.map_err(|refused| {
+            let mut failure = Failure::from(refused.refusal);
+            if failure.status == PinfoldStatus::Full {
+                failure.status = PinfoldStatus::TimedOut;
+            }
+            failure
+        })?;
+        out.write(task.handle(handle)?);
+        Ok(())
+    })
+}
+
 /// Submits a task to begin when `count` others have ended, whose outputs are its inputs, in that
 /// order ([`pinfold_call_input`](crate::call::pinfold_call_input)). Those may have ended, and their handles may be freed at any
 /// time after this call; the same may be named several times. If one of them ends without an output, this task is
@@ -172,7 +233,7 @@ pub unsafe extern "C" fn pinfold_task_submit_after(
         let (argument, after) = unsafe {
             (
                 bytes("argument", argument, len)?,
-                words("after", after, count)?,
+                list("after", after, count)?,
             )
         };
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
