@@ -21,10 +21,10 @@ use crate::task::{Label, Outcome, decode_own};
 
 /// Why a task has no value.
 ///
-/// Every handle ends in a value or in one of these; nothing is dropped without
-/// one. Each kind is also counted in [`Stats`](crate::Stats). It says which task it is about
-/// ([`TaskError::task`]), and its text begins with that. It can be an argument or a result of a
-/// task: so a task may return what its child has ended with.
+/// Every handle ends in a value or in one of these; they are counted in
+/// [`Stats`](crate::Stats). An error says which task it is about ([`TaskError::task`]), and its
+/// text begins with that. It can be an argument or a result of a task: so a task may return the
+/// error of its child.
 ///
 /// ```
 /// # pinfold::test_setup!();
@@ -65,8 +65,8 @@ pub enum TaskError {
         /// thrown on by `resume_unwind`, or the program has set a panic hook of its own.
         location: String,
     },
-    /// The worker process ended while it ran the task, which was to be run at most
-    /// once.
+    /// The worker process ended while it ran the task, which is not run again: it is run at most
+    /// once, or was tried again as [`Task::retry_if`](crate::Task::retry_if) said.
     WorkerDied {
         /// Which task.
         task: Box<FailedTask>,
@@ -169,9 +169,9 @@ pub enum TaskError {
         /// Which task.
         task: Box<FailedTask>,
     },
-    /// No worker lives, and none can be started at the moment. All tasks end so, and all that
-    /// are submitted, until one can: the runtime goes on trying, after a second at the earliest
-    /// and ten at the latest, and then works as before.
+    /// No worker lives, and none can be started at the moment. So end all tasks, and all that are
+    /// submitted, until one can: the runtime goes on trying
+    /// ([`Builder::start_attempts`](crate::Builder::start_attempts)), and then works as before.
     NoWorkers {
         /// Which task.
         task: Box<FailedTask>,
@@ -184,7 +184,7 @@ pub enum TaskError {
         /// Which task.
         task: Box<FailedTask>,
     },
-    /// Shared memory held what no correct process writes: a worker has gone wild.
+    /// Shared memory held what no correct process writes: a worker has written at random.
     Corrupted {
         /// Which task.
         task: Box<FailedTask>,
@@ -193,7 +193,7 @@ pub enum TaskError {
     },
     /// [`spawn`](crate::spawn) was called outside of a task.
     NotInTask,
-    /// The result was already taken by an earlier `try_join`, `join_timeout` or `.await`.
+    /// The outcome was taken before, by `try_join`, `join_timeout`, `take_outcome` or `.await`.
     AlreadyJoined {
         /// Which task.
         task: Box<FailedTask>,

@@ -135,7 +135,7 @@ fn result_may_be_asked_again() -> Habit {
     differs(
         "`result()` gives the same value each time",
         "the value is moved to whoever takes it first; who asks again is told `AlreadyJoined`",
-        (TASK_ERROR, "The result was already taken by an earlier"),
+        (TASK_ERROR, "The outcome was taken before, by"),
         || {
             let mut handle = two().spawn(double, 4);
             assert_eq!(handle.join_timeout(LONG), Some(Ok(8)));

@@ -116,7 +116,7 @@ fn a_reference_that_is_read_twice() -> Habit {
     differs(
         "an object may be read as often as one likes",
         "a handle's value is read by whoever joins it, and by any number of tasks that depend on it",
-        (TASK_ERROR, "The result was already taken by an earlier"),
+        (TASK_ERROR, "The outcome was taken before, by"),
         || {
             let rt = two();
             let source = rt.spawn(double, 4);

@@ -248,7 +248,7 @@ fn a_handle_that_is_polled_again() -> Habit {
     differs(
         "to poll a `JoinHandle` again that was ready panics",
         "it is ready again, with `TaskError::AlreadyJoined`",
-        (TASK_ERROR, "The result was already taken by an earlier"),
+        (TASK_ERROR, "The outcome was taken before, by"),
         || {
             let mut handle = two().spawn(double, 4);
             assert_eq!(block_on(&mut handle), Ok(8));
