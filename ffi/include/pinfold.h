@@ -1054,16 +1054,20 @@ pinfold_status pinfold_task_submit_after(pinfold_task *task,
 #endif  /* PINFOLD_H */
 
 /* Each of these is a struct of settings that all have their defaults. */
+#ifndef PINFOLD_DEFAULTS
 #ifdef __cplusplus
+extern "C++" {
 template <class Settings> inline Settings pinfold_defaults_of(void)
 {
     Settings settings = Settings();
     settings.size = sizeof(Settings);
     return settings;
 }
+}
 #define PINFOLD_DEFAULTS(Settings) (pinfold_defaults_of<Settings>())
 #else
 #define PINFOLD_DEFAULTS(Settings) { .size = sizeof(Settings) }
+#endif
 #endif
 #define PINFOLD_CONFIG_INIT PINFOLD_DEFAULTS(pinfold_config)
 #define PINFOLD_TASK_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_task_settings)

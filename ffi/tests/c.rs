@@ -1,7 +1,8 @@
 //! Programs in C and C++ use the library as their users do: each file of `tests/c` is a test.
 //!
 //! A program passes if it ends by itself, in time, with 0; else its output is shown. All are linked
-//! with the shared library, some with the static one too. What they include is the committed header.
+//! with the shared library, some with the static one too. What they include is the committed header,
+//! which no compiler may have anything to say about, in any standard that it is promised for.
 
 use std::fs::File;
 use std::os::unix::fs::symlink;
@@ -14,7 +15,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tempfile::TempDir;
 
 /// Also linked with the static library. Linking that takes long, so they are few.
-const ALSO_STATIC: [&str; 2] = ["smoke", "task"];
+const ALSO_STATIC: [&str; 2] = ["cpp_tasks", "task"];
 
 /// None needs a tenth of it.
 const TIME_LIMIT: Duration = Duration::from_secs(90);
@@ -135,6 +136,54 @@ fn passes(source: &Path, kind: Kind) -> Result<(), Failed> {
     }
 }
 
+/// The programs that use all of a header, and the standards it is promised for.
+const HEADERS: [(&str, &str, &[&str]); 4] = [
+    ("header.c", "gcc", &["c11", "c17"]),
+    ("header.c", "clang", &["c11", "c17"]),
+    ("header_cpp.cpp", "g++", &["c++17", "c++20"]),
+    ("header_cpp.cpp", "clang++", &["c++17", "c++20"]),
+];
+
+/// No word of the compiler about a program that uses all of a header.
+fn is_clean(source: &Path, compiler: &str, standard: &str) -> Result<(), Failed> {
+    let output = Command::new(compiler)
+        .arg(format!("-std={standard}"))
+        .args(["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"])
+        .args(["-fsyntax-only", "-I"])
+        .arg(crate_dir().join("include"))
+        .arg(source)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.success() && said.is_empty() {
+        true => Ok(()),
+        false => Err(said.into()),
+    }
+}
+
+fn is_here(compiler: &str) -> bool {
+    let mut command = Command::new(compiler);
+    command.arg("--version").stdout(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// A compiler that is not here is told as one that was ignored.
+fn header_trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (file, compiler, standards) in HEADERS {
+        let missing = !is_here(compiler);
+        for standard in standards {
+            let source = crate_dir().join("tests/c").join(file);
+            let name = match missing {
+                true => format!("header::{standard}::{compiler} (not installed)"),
+                false => format!("header::{standard}::{compiler}"),
+            };
+            let check = move || is_clean(&source, compiler, standard);
+            trials.push(Trial::test(name, check).with_ignored_flag(missing));
+        }
+    }
+    trials
+}
+
 /// The test programs, in order.
 fn sources() -> Vec<PathBuf> {
     let folder = crate_dir().join("tests/c");
@@ -152,7 +201,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 fn main() {
-    let mut trials = Vec::new();
+    let mut trials = header_trials();
     for source in sources() {
         let stem = source.file_stem().expect("a file has a name");
         let name = stem.to_string_lossy().into_owned();
