@@ -167,7 +167,7 @@ fn a_result_that_cannot_be_unpickled() -> Habit {
         "it is an error of its task alone",
         (
             AROUND,
-            "reasons of the type's own `Serialize` and `Deserialize` are in it",
+            "names type, function and reason, in the words of the type's own `Serialize`",
         ),
         || {
             let rt = two();
