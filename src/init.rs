@@ -1,6 +1,6 @@
 //! The hook at the start of every program that uses pinfold.
 
-use crate::process::{Role, VERSION, refuse_to_serve, run_zygote, zygote_of};
+use crate::process::{Role, VERSION, begin, refuse_to_serve, run_zygote, zygote_of};
 use crate::task::Functions;
 use crate::worker;
 
@@ -60,6 +60,7 @@ pub fn init_with<E: std::fmt::Display>(prepare: impl FnOnce() -> Result<(), E>) 
     }
     Role::Host.set();
     let Some(host) = zygote_of() else { return };
+    begin();
     if host != VERSION {
         refuse_to_serve(&format!(
             "the host has version {host} of pinfold, and the worker program has {VERSION}: install the same for both"

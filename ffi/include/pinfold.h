@@ -483,6 +483,16 @@ typedef struct {
    * minutes.
    */
   uint64_t worker_init_timeout;
+  /**
+   * The file of a plugin that has the functions, for a host that has not called `pinfold_init`
+   * (an interpreter, say): see `PINFOLD_PLUGIN`. Default null: the functions are this program's.
+   */
+  const char *plugin;
+  /**
+   * The program `pinfold-worker`, for a plugin. Default: what the environment variable
+   * `PINFOLD_WORKER` names, or the one that is installed with the library.
+   */
+  const char *worker_program;
 } pinfold_config;
 
 /**
@@ -885,6 +895,27 @@ pinfold_status pinfold_limit_available(pinfold_limit *limit,
 pinfold_status pinfold_limit_free(pinfold_limit *limit);
 
 /**
+ * The names of the functions that the workers of `runtime` have, sorted, each with a line feed after it.
+ *
+ * Writes the text and a NUL to `buffer`, and the text's length in bytes, without the NUL, to
+ * `out_len`. If they are more than `capacity` bytes, the status is `PINFOLD_STATUS_BUFFER_TOO_SMALL`, and
+ * only the length is written.
+ *
+ * Those of a plugin are asked of a worker, once; that fails as a task does.
+ *
+ * Any thread; not in a task.
+ *
+ * # Safety
+ *
+ * `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null (it is
+ * not asked for) or writable.
+ */
+pinfold_status pinfold_runtime_functions(pinfold_runtime *runtime,
+                                         char *buffer,
+                                         size_t capacity,
+                                         size_t *out_len);
+
+/**
  * Registers a function that can be run as a task, by `name` (1 to 255 bytes of UTF-8, copied).
  *
  * Call it before `pinfold_init`, unconditionally: the worker processes run the same lines of
@@ -1071,3 +1102,25 @@ template <class Settings> inline Settings pinfold_defaults_of(void)
 #endif
 #define PINFOLD_CONFIG_INIT PINFOLD_DEFAULTS(pinfold_config)
 #define PINFOLD_TASK_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_task_settings)
+
+/* The entry of a plugin (`pinfold_config.plugin`), once in a shared library, before its body:
+ *
+ *     PINFOLD_PLUGIN
+ *     {
+ *         return pinfold_function_register("square", square, NULL);
+ *     }
+ *
+ * It is called once, in a process with one thread, from which all workers are forked; any other
+ * status than PINFOLD_STATUS_OK, and any function that cannot be registered, refuses the runtime's start.
+ * The library need not be linked with -lpinfold.
+ */
+#ifdef __cplusplus
+#define PINFOLD_PLUGIN_EXPORT extern "C" __attribute__((visibility("default")))
+#else
+#define PINFOLD_PLUGIN_EXPORT extern __attribute__((visibility("default")))
+#endif
+#define PINFOLD_PLUGIN                                              \
+    PINFOLD_PLUGIN_EXPORT const uint32_t pinfold_plugin_abi_version; \
+    const uint32_t pinfold_plugin_abi_version = PINFOLD_ABI_VERSION; \
+    PINFOLD_PLUGIN_EXPORT pinfold_status pinfold_plugin_register(void); \
+    pinfold_status pinfold_plugin_register(void)

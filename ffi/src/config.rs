@@ -1,11 +1,14 @@
 //! Settings of a runtime, as C has them.
 
+use std::ffi::c_char;
 use std::time::Duration;
 
 use pinfold::{Builder, Orphans, Runtime, Shutdown};
 
-use crate::edge::duration;
+use crate::edge::{duration, text};
 use crate::error::Failure;
+use crate::names::Names;
+use crate::plugin;
 
 /// Yes or no, where 0 is whatever is the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +111,12 @@ pub struct PinfoldConfig {
     /// How long a worker may take from its start until it works, in ns: 10 ms to a day. Default: 2
     /// minutes.
     pub worker_init_timeout: u64,
+    /// The file of a plugin that has the functions, for a host that has not called `pinfold_init`
+    /// (an interpreter, say): see `PINFOLD_PLUGIN`. Default null: the functions are this program's.
+    pub plugin: *const c_char,
+    /// The program `pinfold-worker`, for a plugin. Default: what the environment variable
+    /// `PINFOLD_WORKER` names, or the one that is installed with the library.
+    pub worker_program: *const c_char,
 }
 
 /// A value that is none of an enum's.
@@ -208,16 +217,51 @@ impl PinfoldConfig {
         Ok(builder)
     }
 
-    /// A runtime with these settings.
+    /// A runtime with these settings, and what its workers' functions are called.
     ///
     /// # Safety
     ///
     /// What its pointers point to can be read.
-    pub(crate) unsafe fn start(&self) -> Result<Runtime, Failure> {
-        let builder = self.builder()?;
-        Ok(match choice("config->start_checked", self.start_checked)? {
-            Some(true) => builder.start_checked()?,
-            _ => builder.start()?,
-        })
+    pub(crate) unsafe fn start(&self) -> Result<(Runtime, Names), Failure> {
+        let mut builder = self.builder()?;
+        let is_checked = choice("config->start_checked", self.start_checked)? == Some(true);
+        // SAFETY: the caller's promise.
+        let names = match unsafe { self.plugin() }? {
+            Some(plugin) => {
+                builder = builder.worker_program(plugin.program, plugin.arguments);
+                Names::of_plugin(plugin.file)
+            }
+            None => Names::own(),
+        };
+        let started = match is_checked {
+            true => builder.start_checked(),
+            false => builder.start(),
+        };
+        match started {
+            Ok(runtime) => Ok((runtime, names)),
+            Err(error) => Err(names.told(error.into())),
+        }
+    }
+
+    /// How the workers with its plugin are started, if it has one.
+    ///
+    /// # Safety
+    ///
+    /// Each text is null, or ends in NUL.
+    unsafe fn plugin(&self) -> Result<Option<plugin::Start>, Failure> {
+        if self.plugin.is_null() {
+            return match self.worker_program.is_null() {
+                true => Ok(None),
+                false => Err(Failure::argument(
+                    "`config->worker_program` is for a plugin, and `config->plugin` is null",
+                )),
+            };
+        }
+        // SAFETY: the caller's promise.
+        let plugin = unsafe { text("config->plugin", self.plugin) }?;
+        let worker = (!self.worker_program.is_null())
+            // SAFETY: the caller's promise.
+            .then(|| unsafe { text("config->worker_program", self.worker_program) });
+        plugin::start(plugin, worker.transpose()?).map(Some)
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use crate::PinfoldStatus;
 use crate::error::Failure;
 
 /// An out parameter: a place to write one `T` to, which may hold nothing yet.
@@ -95,6 +96,40 @@ pub(crate) unsafe fn list<'a, T>(
     }
     // SAFETY: the caller's promise; not null, aligned, and not too long for a slice.
     Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
+}
+
+/// Writes a text and a NUL to memory of the caller's, and its length without the NUL, which is told
+/// even if there is too little memory.
+///
+/// # Safety
+///
+/// `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null or
+/// writable.
+pub(crate) unsafe fn write_text(
+    text: &str,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Result<(), Failure> {
+    if buffer.is_null() && capacity != 0 {
+        return Err(Failure::null("buffer"));
+    }
+    if !out_len.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { out_len.write_unaligned(text.len()) };
+    }
+    if text.len() >= capacity {
+        let needed = text.len() + 1;
+        let message = format!("the text needs {needed} bytes, and there is room for {capacity}");
+        return Err(Failure::new(PinfoldStatus::BufferTooSmall, message));
+    }
+    // SAFETY: so many can be written there, says the caller, and one more; it is not ours.
+    unsafe {
+        let to: *mut u8 = buffer.cast();
+        to.copy_from_nonoverlapping(text.as_ptr(), text.len());
+        to.add(text.len()).write(0);
+    }
+    Ok(())
 }
 
 /// A time in nanoseconds; `PINFOLD_FOREVER` is no limit.

@@ -32,7 +32,9 @@ mod error;
 mod handle;
 mod init;
 mod limit;
+mod names;
 mod objects;
+mod plugin;
 mod registry;
 mod runtime;
 mod settings;
@@ -56,6 +58,8 @@ pub use handle::{
 };
 pub use init::pinfold_init;
 pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfold_limit_new};
+pub use names::pinfold_runtime_functions;
+pub use plugin::pinfold_worker_main;
 pub use registry::pinfold_function_register;
 pub use runtime::{PinfoldRuntime, pinfold_runtime_free, pinfold_runtime_new};
 pub use settings::{

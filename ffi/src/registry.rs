@@ -5,7 +5,7 @@
 //! has a name, which is registered before [`pinfold_init`](crate::pinfold_init) by the same
 //! code in each process; and what goes to a worker is a number made of the name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_char, c_void};
 use std::sync::{LazyLock, OnceLock};
 
@@ -63,9 +63,32 @@ pub(crate) fn find(number: u32) -> Option<&'static Function> {
     table().get(&number).copied()
 }
 
-/// The names of all functions of this process.
+/// The names of all functions of this process, sorted.
 pub(crate) fn names() -> Vec<&'static str> {
-    table().values().map(|function| function.name).collect()
+    let mut names: Vec<_> = table().values().map(|function| function.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The first registration that was refused in this process, and why.
+static REFUSED: OnceLock<String> = OnceLock::new();
+
+/// Why a function could not be registered, if one could not: its plugin may not have looked.
+pub(crate) fn refused() -> Option<&'static str> {
+    REFUSED.get().map(String::as_str)
+}
+
+static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+/// The name of a function of other processes, which is kept for ever, once.
+pub(crate) fn kept(name: &str) -> &'static str {
+    let mut kept = KEPT.lock();
+    if let Some(there) = kept.get(name) {
+        return there;
+    }
+    let name = Box::leak(name.to_owned().into_boxed_str());
+    kept.insert(name);
+    name
 }
 
 fn register(name: &str, call: PinfoldFunction, user: *mut c_void) -> Result<(), Failure> {
@@ -130,6 +153,8 @@ pub unsafe extern "C" fn pinfold_function_register(
     guard(move || {
         // SAFETY: the caller's promise.
         let name = unsafe { crate::edge::text("name", name) }?;
-        register(name, function, user)
+        register(name, function, user).inspect_err(|failure| {
+            REFUSED.get_or_init(|| failure.message.clone());
+        })
     })
 }

@@ -9,7 +9,8 @@ use crate::call::is_in_task;
 use crate::config::PinfoldConfig;
 use crate::edge::Out;
 use crate::error::Failure;
-use crate::{PinfoldStatus, registry, table};
+use crate::names::Names;
+use crate::{PinfoldStatus, table};
 
 /// A fold of worker processes, and what the program has of it.
 pub struct PinfoldRuntime {
@@ -19,6 +20,7 @@ pub struct PinfoldRuntime {
 /// Behind a `pinfold_runtime`.
 pub(crate) struct RuntimeObject {
     pub(crate) runtime: Runtime,
+    pub(crate) names: Names,
 }
 
 /// Copies a struct that may be of another version of the header: shorter (what is missing is 0), or
@@ -88,14 +90,15 @@ pub unsafe extern "C" fn pinfold_runtime_new(
         let out = out?;
         // SAFETY: the caller's promise; all zero are the defaults.
         let config = unsafe { grown("config", config) }?;
-        // From here on no function is registered any more.
-        let _ = registry::names();
-        let runtime = match config {
-            None => Runtime::builder().start()?,
+        let (runtime, names) = match config {
+            None => {
+                let names = Names::own();
+                (Runtime::builder().start()?, names)
+            }
             // SAFETY: the caller's promise: what it points to is there.
             Some(config) => unsafe { config.start() }?,
         };
-        let handle = table::insert(Arc::new(RuntimeObject { runtime }))?;
+        let handle = table::insert(Arc::new(RuntimeObject { runtime, names }))?;
         out.write(as_pointer(handle));
         Ok(())
     })

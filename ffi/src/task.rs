@@ -59,15 +59,7 @@ pub unsafe extern "C" fn pinfold_task_new(
         let function = unsafe { text("function", function) }?;
         // SAFETY: the caller's promise; all zero are the defaults.
         let settings = unsafe { grown("settings", settings) }?;
-        let known = registry::find(registry::number(function)).filter(|f| f.name == function);
-        let Some(known) = known else {
-            let names = registry::names();
-            let message = format!(
-                "no function is registered by the name `{function}`; there are: {}",
-                names.join(", ")
-            );
-            return Err(Failure::new(PinfoldStatus::UnknownFunction, message));
-        };
+        let name = runtime.names.find(&runtime.runtime, function)?;
         let rt = &runtime.runtime;
         let settings = match settings {
             None => Settings::default(),
@@ -75,8 +67,8 @@ pub unsafe extern "C" fn pinfold_task_new(
             Some(settings) => unsafe { settings.read() }?,
         };
         let task = TaskObject {
-            name: known.name,
-            number: registry::number(function),
+            name,
+            number: registry::number(name),
             alone: settings.of(rt.task(run))?.stored(),
             after: settings.of(rt.task(run_after))?.stored(),
         };

@@ -42,4 +42,4 @@ pub use hello::ZygoteError;
 pub use host::{Introduction, Notice, Zygote};
 pub use logs::{LogEvent, LogReader, LogWriter, Read as LogRead, log_channel, number_of};
 pub use role::Role;
-pub use zygote::{WorkerStart, refuse_to_serve, run_zygote, zygote_of};
+pub use zygote::{WorkerStart, begin, refuse_to_serve, run_zygote, zygote_of};

@@ -101,8 +101,6 @@ pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infa
     fds::fill_standard();
     let stdin = std::io::stdin();
     title::set("zygote", "pinfold-zygote");
-    // From here on whatever goes wrong is not that `init` was not called.
-    let _ = send(&stdin, &FromZygote::Begun, &[]);
     let status = match fds::take_stdin() {
         Ok(socket) => {
             let ended = serve(&socket, build, worker, &mut children, &mut keepers);
@@ -117,11 +115,18 @@ pub fn run_zygote(build: &BuildId, worker: fn(WorkerStart) -> std::convert::Infa
     exit_now(status)
 }
 
-/// Ends a zygote that cannot even begin to serve; the host is told why.
+/// Says that `init` was called: whatever goes wrong from here on is not that it was not.
+pub fn begin() {
+    let _ = send(&std::io::stdin(), &FromZygote::Begun, &[]);
+}
+
+/// The longest reason that is told, in bytes: it is one message.
+const REASON_MAX: usize = 2000;
+
+/// Ends a zygote that cannot serve; the host is told why.
 pub fn refuse_to_serve(reason: &str) -> ! {
-    let stdin = std::io::stdin();
-    let _ = send(&stdin, &FromZygote::Begun, &[]);
-    let _ = send(&stdin, &FromZygote::Refused(reason.into()), &[]);
+    let reason = reason[..reason.floor_char_boundary(REASON_MAX)].into();
+    let _ = send(&std::io::stdin(), &FromZygote::Refused(reason), &[]);
     exit_now(1)
 }
 
