@@ -35,11 +35,12 @@ fn plugin(from: &str, to: &Path, kind: Option<&str>) {
     compile(from, to, &["-shared", "-fPIC", &kind]);
 }
 
-/// A host, linked with the shared library.
+/// A host, linked with the shared library under the name that the loader asks for.
 fn host(from: &str, directory: &Path) -> PathBuf {
     let to = directory.join("host");
     let library = library("so");
-    let directory = library.parent().expect("a file lies in a directory");
+    let linked = std::os::unix::fs::symlink(&library, directory.join("libpinfold.so.0"));
+    linked.expect("a link can be made");
     let rpath = format!("-Wl,-rpath,{}", directory.display());
     compile(from, &to, &[&library.display().to_string(), &rpath]);
     to

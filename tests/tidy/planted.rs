@@ -247,6 +247,7 @@ fn printing_and_unwrapping_in_the_library_is_found() {
     assert_eq!(found("src/ring/mod.rs", text), [2, 3, 4, 5, 6]);
     assert_eq!(found("ffi/src/lib.rs", text), [2, 3, 4, 5, 6]);
     assert!(found("src/bin/pinfold/main.rs", text).is_empty());
+    assert!(found("ffi/src/bin/pinfold-worker.rs", text).is_empty());
     assert!(found("src/ring/tests.rs", text).is_empty());
     assert!(found("src/ring/mod.rs", &format!("#[test]\n{text}")).is_empty());
     assert!(

@@ -11,7 +11,8 @@ const SAFETY_REACH: usize = 3;
 const ORDERING_REACH: usize = 6;
 
 fn is_library(path: &str) -> bool {
-    module_of(path).is_some() || path == "src/lib.rs" || path.starts_with("ffi/src/")
+    let is_face = path.starts_with("ffi/src/") && !path.starts_with("ffi/src/bin/");
+    module_of(path).is_some() || path == "src/lib.rs" || is_face
 }
 
 /// `unsafe` stays on the floors marked `[u]` and at the C boundary, and the compiler
