@@ -195,24 +195,51 @@ impl TaskBacktrace {
 /// What a program's own panics are shown from, and to.
 const PANIC: &str = "__rust_end_short_backtrace";
 const THREAD: &str = "__rust_begin_short_backtrace";
-/// What calls the functions of tasks and workers (`src/task/func.rs`).
+/// What calls the functions of tasks and workers: their module, and where its text is.
 const GATE: &str = "pinfold::task::func::";
+const GATE_FILE: &str = "task/func.rs";
 
 /// The lines between the panic itself and the task's function, that one included.
 fn of_the_task(lines: &[Line]) -> &[Line] {
     let panic = lines.iter().position(|line| line.name.contains(PANIC));
     let lines = &lines[panic.map_or(0, |at| at + 1)..];
-    let is_gate = |line: &Line| line.name.starts_with(GATE) || line.name.contains(THREAD);
-    let gate = lines.iter().position(is_gate);
+    let gate = lines
+        .iter()
+        .position(|line| line.is_gate() || line.name.contains(THREAD));
+    // Where the debug information has no paths in its names, it still has those of files.
+    let own = gate.and_then(|at| lines[at].file.as_ref()?.to_str()?.strip_suffix(GATE_FILE));
     let inside = &lines[..gate.unwrap_or(lines.len())];
-    match inside.iter().rposition(|line| !is_machinery(&line.name)) {
+    match inside.iter().rposition(|line| !line.is_machinery(own)) {
         Some(last) => &inside[..=last],
         // The task's function may be one with the gate; that tells it at least.
         None => &lines[..gate.map_or(lines.len(), |at| at + 1)],
     }
 }
 
-/// Whether a function is pinfold's or the standard library's.
+impl Line {
+    /// Whether this is what calls a function of a task's or a worker's.
+    fn is_gate(&self) -> bool {
+        let is_called_so = |name: &str| {
+            let name = name.split('<').next().unwrap_or_default();
+            matches!(name, "entry" | "init" | "init_with" | "executor_init")
+        };
+        let is_there = |file: &PathBuf| file.ends_with("src/task/func.rs");
+        self.name.starts_with(GATE)
+            || is_called_so(&self.name) && self.file.as_ref().is_some_and(is_there)
+    }
+
+    /// Whether it is pinfold's, whose sources are in the directory `own`, or the standard library's.
+    fn is_machinery(&self, own: Option<&str>) -> bool {
+        let file = self.file.as_ref().and_then(|file| file.to_str());
+        let is_there = |file: &str| {
+            let is_std = file.starts_with("/rustc/") && file.contains("/library/");
+            is_std || own.is_some_and(|own| file.starts_with(own))
+        };
+        is_machinery(&self.name) || file.is_some_and(is_there)
+    }
+}
+
+/// Whether a function is pinfold's or the standard library's, by its name.
 fn is_machinery(name: &str) -> bool {
     const OURS: [&str; 6] = [
         "pinfold::",
@@ -328,6 +355,30 @@ mod tests {
         // It is one with what calls it: that names it.
         let all = [&panic[..], &own[..1], &gate, &below].concat();
         assert_eq!(shown(&all), [own[0], gate[0]]);
+        // The names may be without paths.
+        let at = |name: &str, file: &str| Line {
+            frame: 0,
+            name: name.to_owned(),
+            file: Some(PathBuf::from(file)),
+            line: Some(1),
+            column: None,
+        };
+        let std = "/rustc/0123/library/core/src/ops/function.rs";
+        let lines = [
+            at("panic_fmt", "/rustc/0123/library/core/src/panicking.rs"),
+            at("entry", "/home/render/src/task/page.rs"),
+            at(
+                "{closure#0}<render::page>",
+                "/deps/pinfold-1/src/runtime/chunks.rs",
+            ),
+            at("call_once<render::page>", std),
+            at(
+                "entry<render::page, u32>",
+                "/deps/pinfold-1/src/task/func.rs",
+            ),
+            at("main", "/home/render/src/main.rs"),
+        ];
+        assert_eq!(of_the_task(&lines).len(), 2);
         // Nothing is known of the panic, or of the gate.
         assert_eq!(shown(&own), own);
         assert_eq!(shown(&["<unknown>"; 3]), ["<unknown>"; 3]);

@@ -7,6 +7,7 @@
 mod batches;
 mod dependent;
 mod nested;
+mod set;
 #[cfg(feature = "rivals")]
 mod tokio_pool;
 
@@ -46,6 +47,7 @@ fn main() {
 
     single(&mut bench, rounds, tasks, &rt, &pool, &tbb, &python);
     batch(&mut bench, rounds, tasks, &rt, &pool, &tbb, &python);
+    set::race(&mut bench, rounds, tasks, &rt);
     batches::plot(&mut bench, rounds.min(5), &rt, &pool, &tbb);
     nested::race(&mut bench, rounds, &rt, &pool, &tbb);
     dependent::races(&mut bench, rounds, tasks, &rt);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::{WINDOW, inc};
 
@@ -33,6 +33,26 @@ pub fn single(runtime: &Runtime, tasks: u64) -> u64 {
         }
         for handle in handles {
             sum += value(handle).await;
+        }
+        sum
+    })
+}
+
+/// Into a set and out of it, a bounded number in it.
+pub fn set(runtime: &Runtime, tasks: u64) -> u64 {
+    runtime.block_on(async {
+        let mut set = JoinSet::new();
+        let mut sum = 0;
+        for n in 0..tasks {
+            if set.len() == WINDOW
+                && let Some(value) = set.join_next().await
+            {
+                sum += value.expect("a value");
+            }
+            set.spawn(async move { inc(n) });
+        }
+        while let Some(value) = set.join_next().await {
+            sum += value.expect("a value");
         }
         sum
     })
