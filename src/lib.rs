@@ -35,7 +35,7 @@
 //! | submit without blocking | [`Runtime::try_spawn`], [`Runtime::spawn_async`], [`Runtime::reserve`] |
 //! | share large data | [`Runtime::alloc`], [`Loan`], [`Shared`], [`Constant`] |
 //! | look around in a task | [`context`], [`worker_state`]; spawn further tasks: [`spawn()`], [`join()`], [`scope()`] |
-//! | observe it | [`Runtime::stats`], [`Runtime::profile`], [`Runtime::audit`]; logs of tasks reach the host's `tracing` subscriber |
+//! | observe it | [`Runtime::stats`], [`Runtime::profile`], [`Runtime::audit`]; logs of tasks reach the host's `tracing` subscriber, or its logger |
 //!
 //! The README says what happens when a task, a worker or the host dies, and `docs/AROUND.md` how the
 //! library treats the program around it (forks, signals, descriptors, limits).

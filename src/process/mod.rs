@@ -40,6 +40,6 @@ pub use control::WorkerOrder;
 pub use hatching::Hatching;
 pub use hello::ZygoteError;
 pub use host::{Introduction, Notice, Zygote};
-pub use logs::{LogEvent, LogReader, LogWriter, Read as LogRead, log_channel, number_of};
+pub use logs::{LogEvent, LogReader, LogWriter, Read as LogRead, level_of, log_channel, number_of};
 pub use role::Role;
 pub use zygote::{WorkerStart, begin, refuse_to_serve, run_zygote, zygote_of};

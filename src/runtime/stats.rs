@@ -249,7 +249,7 @@ pub struct ClassStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LogStats {
-    /// Events that have arrived, and were passed to this process's subscriber.
+    /// Events that have arrived, and were passed to this process's subscriber or logger.
     pub received: u64,
     /// What has arrived and was no event: thrown away.
     pub invalid: u64,

@@ -22,7 +22,8 @@ use super::{Dependencies, Handle, Map, MapUnordered, Memo, Task};
 /// When the runtime is shut down or dropped, what is submitted ends with
 /// [`TaskError::Shutdown`]; until the last of its tasks is dropped too, the runtime's shared
 /// memory stays mapped. Several items in one task ([`Task::chunked`], [`Task::reduce`]) are for
-/// `Task` itself, which knows the function.
+/// `Task` itself, which knows the function: make one where it is used, by
+/// [`Runtime::task`](crate::Runtime::task).
 ///
 /// ```
 /// # pinfold::test_setup!();

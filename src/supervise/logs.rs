@@ -1,4 +1,5 @@
-//! The host thread that passes the workers' log events to the host's subscriber.
+//! The host thread that passes the workers' log events to the host's subscriber; in a program
+//! that has none, to its logger of the crate `log`.
 //!
 //! A thread of its own, because a subscriber may take its time: it writes to a terminal,
 //! say. No repair waits for that.
@@ -14,7 +15,7 @@ use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Level, dispatcher};
 
 use crate::background::discard;
-use crate::process::{LogEvent, LogRead, LogReader, LogWriter, log_channel};
+use crate::process::{LogEvent, LogRead, LogReader, LogWriter, level_of, log_channel};
 use crate::sys::signals::start_thread;
 use crate::sys::{Bell, wait_any_of_ours};
 
@@ -68,11 +69,17 @@ impl Stop {
 
 impl LogThread {
     /// Starts it for a fold of `workers` workers, if the caller has a subscriber that
-    /// wants any events: they go to that one.
+    /// wants any events, or no subscriber and a logger: they go to that one.
     pub fn start(workers: u32, commands: &Arc<Commands>) -> std::io::Result<Option<Self>> {
         let subscriber = dispatcher::get_default(Clone::clone);
-        let level = tracing::level_filters::LevelFilter::current().into_level();
-        let Some(level) = level.filter(|_| !subscriber.is::<NoSubscriber>()) else {
+        let (level, listener) = if subscriber.is::<NoSubscriber>() {
+            // From 1, an error, to 5, a trace: in `log` too.
+            (level_of(log::max_level() as u8), Listener::Logger)
+        } else {
+            let level = tracing::level_filters::LevelFilter::current().into_level();
+            (level, Listener::Subscriber(subscriber))
+        };
+        let Some(level) = level else {
             return Ok(None);
         };
         let (reader, writer) = log_channel(level)?;
@@ -89,7 +96,12 @@ impl LogThread {
         };
         let (ends, ended) = channel();
         start_thread("pinfold-logs", move || {
-            reading.run(&subscriber);
+            match listener {
+                Listener::Subscriber(subscriber) => {
+                    dispatcher::with_default(&subscriber, || reading.run(emit));
+                }
+                Listener::Logger => reading.run(record),
+            }
             drop(ends);
         })?;
         Ok(Some(LogThread {
@@ -116,6 +128,12 @@ impl Drop for LogThread {
     }
 }
 
+/// Who hears of the events.
+enum Listener {
+    Subscriber(Dispatch),
+    Logger,
+}
+
 struct Reading {
     reader: LogReader,
     workers: u32,
@@ -124,39 +142,37 @@ struct Reading {
 }
 
 impl Reading {
-    fn run(mut self, subscriber: &Dispatch) {
-        dispatcher::with_default(subscriber, || {
-            loop {
-                // ordering: Acquire pairs with the Release in `drop`: what was written
-                // before that is read below.
-                let is_last = self.stop.is_wanted.load(Ordering::Acquire);
-                let mut passed_on = 0;
-                while self.pass_on() {
-                    passed_on += 1;
-                    if passed_on == LAST_MAX || self.stop.is_late() {
-                        break;
-                    }
-                }
-                if is_last {
-                    return;
-                }
-                let bell = self.stop.bell.ends();
-                let polled = [(*bell).as_ref(), self.reader.as_ref()];
-                let are_ours = || !bell.are_lost() && self.reader.is_ours();
-                if !matches!(wait_any_of_ours(&polled, None, are_ours), Ok(Some(_))) {
-                    return; // the workers drop their events from here on
+    fn run(mut self, tell: fn(&LogEvent<'_>, Level)) {
+        loop {
+            // ordering: Acquire pairs with the Release in `drop`: what was written
+            // before that is read below.
+            let is_last = self.stop.is_wanted.load(Ordering::Acquire);
+            let mut passed_on = 0;
+            while self.pass_on(tell) {
+                passed_on += 1;
+                if passed_on == LAST_MAX || self.stop.is_late() {
+                    break;
                 }
             }
-        });
+            if is_last {
+                return;
+            }
+            let bell = self.stop.bell.ends();
+            let polled = [(*bell).as_ref(), self.reader.as_ref()];
+            let are_ours = || !bell.are_lost() && self.reader.is_ours();
+            if !matches!(wait_any_of_ours(&polled, None, are_ours), Ok(Some(_))) {
+                return; // the workers drop their events from here on
+            }
+        }
     }
 
     /// Passes one event on; false if there is none.
-    fn pass_on(&mut self) -> bool {
+    fn pass_on(&mut self, tell: fn(&LogEvent<'_>, Level)) -> bool {
         let counts = self.commands.logs();
         let count = match self.reader.next(self.workers) {
             LogRead::Event(event, level) => {
                 // A subscriber's panic is its own; the next event may do better.
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| emit(&event, level))) {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| tell(&event, level))) {
                     discard(panic);
                 }
                 &counts.received
@@ -194,6 +210,43 @@ fn emit(event: &LogEvent<'_>, level: Level) {
         Level::DEBUG => at!(Level::DEBUG),
         Level::TRACE => at!(Level::TRACE),
     }
+}
+
+/// The same as a record of the crate `log`: of the target that it has in the worker, by which
+/// loggers choose, and with all else in the text, as `tracing` itself does it.
+fn record(event: &LogEvent<'_>, level: Level) {
+    let level = match level {
+        Level::ERROR => log::Level::Error,
+        Level::WARN => log::Level::Warn,
+        Level::INFO => log::Level::Info,
+        Level::DEBUG => log::Level::Debug,
+        Level::TRACE => log::Level::Trace,
+    };
+    if level > log::max_level() {
+        return; // it was changed meanwhile
+    }
+    let (
+        LogEvent {
+            worker, message, ..
+        },
+        mut rest,
+    ) = (event, String::new());
+    for (name, text) in [
+        ("", event.fields),
+        ("task=", event.task),
+        ("spans=", event.spans),
+    ] {
+        if let Some(text) = said(text) {
+            rest = format!("{rest} {name}{text}");
+        }
+    }
+    log::logger().log(
+        &log::Record::builder()
+            .level(level)
+            .target(event.target)
+            .args(format_args!("{message}{rest} worker={worker}"))
+            .build(),
+    );
 }
 
 /// An empty field is left out.

@@ -5,6 +5,7 @@ mod backtraces;
 mod output;
 mod panics;
 mod programs;
+mod records;
 mod stacks;
 
 use libtest_mimic::Trial;
@@ -18,6 +19,7 @@ pub fn tests() -> Vec<Trial> {
         output::tests(),
         panics::tests(),
         programs::tests(),
+        records::tests(),
         stacks::tests(),
     ]
     .into_iter()
@@ -32,6 +34,7 @@ pub fn programs() -> Vec<Program> {
         output::programs(),
         panics::programs(),
         programs::programs(),
+        records::programs(),
         stacks::programs(),
     ]
     .into_iter()

@@ -127,7 +127,7 @@ fn stop_and_join() -> Habit {
 fn logs_of_workers() -> Habit {
     differs(
         "a worker's log goes nowhere, unless a queue of records is set up",
-        "what a task logs by `tracing` or `log` goes to the program's `tracing` subscriber",
+        "what a task logs by `tracing` or `log` goes to the program's `tracing` subscriber, or its logger",
         (
             AROUND,
             "Records of the crate `log` come out in the host as the events of `tracing` do",

@@ -190,7 +190,7 @@ fn a_panic_in_such_a_scope() -> Habit {
 fn a_scope_that_is_passed_on() -> Habit {
     differs(
         "what was spawned gets the scope: `s.spawn(|s| s.spawn(…))`, and the scope waits for all of it",
-        "a task opens a scope of its own, `pinfold::scope` in `pinfold::scope`: each waits for its own",
+        "a task opens a scope of its own, `pinfold::scope` in `pinfold::scope`: each waits for its own, and with `s.and_descendants()` also for what its tasks detach",
         (SCOPE, "Scopes may be nested."),
         || {
             fn walk((depth, place): (u32, Place)) -> u32 {
