@@ -366,7 +366,7 @@ mod tests {
         let std = "/rustc/0123/library/core/src/ops/function.rs";
         let lines = [
             at("panic_fmt", "/rustc/0123/library/core/src/panicking.rs"),
-            at("entry", "/home/render/src/task/page.rs"),
+            at("entry", "/render/src/task/page.rs"),
             at(
                 "{closure#0}<render::page>",
                 "/deps/pinfold-1/src/runtime/chunks.rs",
@@ -376,7 +376,7 @@ mod tests {
                 "entry<render::page, u32>",
                 "/deps/pinfold-1/src/task/func.rs",
             ),
-            at("main", "/home/render/src/main.rs"),
+            at("main", "/render/src/main.rs"),
         ];
         assert_eq!(of_the_task(&lines).len(), 2);
         // Nothing is known of the panic, or of the gate.
