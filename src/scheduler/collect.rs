@@ -447,14 +447,17 @@ impl Scheduler {
 }
 
 impl Scheduler {
-    /// How the task in `slot` has ended, if nobody looks at its value: its handle is gone, and
-    /// it is not tried again.
+    /// How the task in `slot` has ended, if nobody looks at its value: its handle is gone, no
+    /// task depends on it, and it is not tried again.
     fn has_unwanted_value(&self, state: &State, inflight: &Inflight, slot: u32) -> Option<Ran> {
         let is_looked_at = inflight
             .extra
             .as_ref()
             .is_some_and(|extra| extra.retries.is_some());
-        let is_unwanted = !is_looked_at && state.tickets.is_detached(inflight.ticket?);
+        // Of dependents by edges beside its slot the ticket does not know.
+        let leads_on = || state.graph.leads_on(slot, inflight.generation);
+        let is_unwanted =
+            !is_looked_at && state.tickets.is_detached(inflight.ticket?) && !leads_on();
         let (head, _) = self.fold.slots[slot as usize]
             .read()
             .filter(|_| is_unwanted)?;

@@ -211,6 +211,15 @@ impl Graph {
         }
     }
 
+    /// Whether edges lie beside slot `slot`, whose task has not been collected.
+    pub fn leads_on(&self, slot: u32, generation: Generation) -> bool {
+        let (kind, at) = self.place(slot);
+        self.sources > 0
+            && self.laid[kind]
+                .get(at)
+                .is_some_and(|laid| laid.generation == generation.raw() as u32 && laid.count > 0)
+    }
+
     /// The edges that lie beside slot `slot`, which is `cell`, when the task there has ended
     /// and is collected; there are none any more.
     #[inline]

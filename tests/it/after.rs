@@ -159,6 +159,36 @@ fn handles_of_elsewhere_are_refused() {
     assert_eq!(foreign.join(), Ok(1));
 }
 
+/// Their values are needed though nobody will ask for them: short and long, and of tasks that
+/// wait themselves when they are dropped.
+#[test]
+fn what_a_dropped_handle_was_of_is_an_input_still() {
+    type Bytes = Result<Vec<u8>, String>;
+    let rt = runtime(2);
+    let make = rt.task(|(n, len): (u8, usize)| -> Bytes { Ok(vec![n; len]) });
+    let add = rt.task(|((), parts): ((), Vec<Bytes>)| -> Bytes {
+        let mut sums = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut sum = sums.pop().ok_or("no parts")?;
+        for other in sums {
+            sum.iter_mut().zip(other).for_each(|(sum, n)| *sum += n);
+        }
+        Ok(sum)
+    });
+    for len in [1, 10, 30, 80, 1000, 100_000] {
+        for _ in 0..20 {
+            let mut level: Vec<_> = (0..8).map(|n| make.spawn((n, len))).collect();
+            while level.len() > 1 {
+                level = level
+                    .chunks(2)
+                    .map(|pair| add.spawn_after(pair, ()))
+                    .collect();
+            }
+            let sum = level.pop().expect("one is left").join();
+            assert_eq!(sum, Ok(Ok(vec![28; len])), "of {len} bytes");
+        }
+    }
+}
+
 /// Nobody joins anything, nobody else waits: asking alone finds the end.
 #[test]
 fn whether_a_dependent_has_ended_can_be_asked() {
