@@ -59,10 +59,13 @@ fn install(kind: Kind, directory: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
+fn is_cpp(source: &Path) -> bool {
+    source.extension().is_some_and(|end| end == "cpp")
+}
+
 fn compile(source: &Path, kind: Kind, directory: &Path) -> Result<PathBuf, Failed> {
     let program = directory.join("program");
-    let is_cpp = source.extension().is_some_and(|end| end == "cpp");
-    let (compiler, standard) = match is_cpp {
+    let (compiler, standard) = match is_cpp(source) {
         true => ("c++", "-std=c++17"),
         false => ("cc", "-std=c11"),
     };
@@ -202,16 +205,27 @@ fn sources() -> Vec<PathBuf> {
 
 fn main() {
     let mut trials = header_trials();
+    let has_cpp = is_here("c++");
     for source in sources() {
         let stem = source.file_stem().expect("a file has a name");
-        let name = stem.to_string_lossy().into_owned();
+        let mut name = stem.to_string_lossy().into_owned();
+        let missing = is_cpp(&source) && !has_cpp;
+        let mut kinds = vec![Kind::Shared];
         if ALSO_STATIC.contains(&name.as_str()) {
-            let source = source.clone();
-            trials.push(Trial::test(format!("{name}::static"), move || {
-                passes(&source, Kind::Static)
-            }));
+            kinds.push(Kind::Static);
         }
-        trials.push(Trial::test(name, move || passes(&source, Kind::Shared)));
+        if missing {
+            name += " (c++ is not installed)";
+        }
+        for kind in kinds {
+            let source = source.clone();
+            let name = match kind {
+                Kind::Shared => name.clone(),
+                Kind::Static => format!("{name}::static"),
+            };
+            let trial = Trial::test(name, move || passes(&source, kind));
+            trials.push(trial.with_ignored_flag(missing));
+        }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
