@@ -61,6 +61,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use serde::{Deserialize, Serialize};
+
 use crate::prim::atomic::AtomicU64;
 use crate::prim::{BlockIndex, ProcessId};
 use crate::shm::{Bytes, Segment, View, Views};
@@ -86,7 +88,7 @@ use spans::Span;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum AllocError {
     /// More than the whole pool.

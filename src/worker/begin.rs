@@ -13,6 +13,8 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::background::discard;
 use crate::layout::{ExecutorRecord, Fold};
 use crate::process::WorkerOrder;
@@ -26,9 +28,9 @@ use super::{BROKEN, Context, STATE, runner};
 ///
 /// ```
 /// let in_host = pinfold::context().with_state_mut(|n: &mut u32| *n);
-/// assert_eq!(in_host, Err(pinfold::StateError::Missing { wanted: "u32" }));
+/// assert_eq!(in_host, Err(pinfold::StateError::Missing { wanted: "u32".into() }));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// `executor_init` has made none, or one of another type, or this is no executor's thread.
@@ -37,7 +39,7 @@ pub enum StateError {
     )]
     Missing {
         /// The type that was asked for.
-        wanted: &'static str,
+        wanted: String,
     },
     /// It was given out further up on this thread's stack.
     #[error(
@@ -85,14 +87,15 @@ impl Context {
 
 /// Calls `f` with this executor's own state.
 fn with_own<T: Any, R>(f: impl FnOnce(&mut T) -> R) -> Result<R, StateError> {
-    let wanted = type_name::<T>();
-    let missing = StateError::Missing { wanted };
+    let missing = || StateError::Missing {
+        wanted: type_name::<T>().to_owned(),
+    };
     let called = OWN.try_with(|own| {
         let mut own = own.try_borrow_mut().map_err(|_| StateError::InUse)?;
         let state = own.as_mut().and_then(|own| own.downcast_mut());
-        state.map(f).ok_or(missing)
+        state.map(f).ok_or_else(missing)
     });
-    called.unwrap_or(Err(missing))
+    called.unwrap_or_else(|_| Err(missing()))
 }
 
 /// Drops this executor's own state, at its orderly end.

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::prim::{Hint, TaskId};
 use crate::sys::{barrier, clock};
 
@@ -11,13 +13,14 @@ use super::nest::Nest;
 use super::runner::Runner;
 use super::worker_state;
 
-/// The task was cancelled; [`Context::check`] says so.
+/// The task was cancelled; [`Context::check`] says so. A task may return it, as all errors that a
+/// task is told: `fn work(n: u64) -> Result<u64, Cancelled> { context().check()?; Ok(n) }`.
 ///
 /// ```
 /// let error: Box<dyn std::error::Error> = pinfold::Cancelled.into();
 /// assert_eq!(error.to_string(), "the task was cancelled");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the task was cancelled")]
 pub struct Cancelled;
 
@@ -39,7 +42,7 @@ pub struct Cancelled;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("progress must be a finite number, not {fraction}")]
 #[non_exhaustive]
 pub struct ProgressError {

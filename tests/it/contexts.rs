@@ -179,3 +179,44 @@ fn in_the_host_there_is_no_task_that_could_end() {
     let error = ctx.report_progress(f64::NAN, "").expect_err("no number");
     assert!(error.fraction.is_nan());
 }
+
+/// What a task is told by an error it may return as it is, by `?`.
+#[test]
+fn errors_that_a_task_is_told_are_values() {
+    use pinfold::{AllocError, Cancelled, ConstantError, ProgressError, StateError, context};
+    fn state(_: ()) -> Result<u64, StateError> {
+        context().with_state_mut(|n: &mut u64| *n)
+    }
+    fn progress(_: ()) -> Result<(), ProgressError> {
+        context().report_progress(f64::INFINITY, "")
+    }
+    fn room(len: usize) -> Result<usize, AllocError> {
+        Ok(pinfold::alloc(len)?.len())
+    }
+    fn checks(_: ()) -> Result<(), Cancelled> {
+        context().check()
+    }
+    let rt = pinfold::Runtime::builder()
+        .workers(1)
+        .memory_cap(1 << 20)
+        .start()
+        .expect("starts");
+    let wanted = "u64".to_owned();
+    assert_eq!(
+        rt.spawn(state, ()).join(),
+        Ok(Err(StateError::Missing { wanted }))
+    );
+    let told = rt.spawn(progress, ()).join().expect("a value");
+    assert_eq!(told.expect_err("not finite").fraction, f64::INFINITY);
+    let told = rt.spawn(room, 1 << 30).join().expect("a value");
+    assert!(matches!(told, Err(AllocError::TooLarge { .. })), "{told:?}");
+    assert_eq!(rt.spawn(checks, ()).join(), Ok(Ok(())));
+    let cancelled = |told: Result<(), Cancelled>| told;
+    assert_eq!(
+        rt.spawn(cancelled, Err(Cancelled)).join(),
+        Ok(Err(Cancelled))
+    );
+    let same = |told: ConstantError| told;
+    let told = rt.spawn(same, ConstantError::Forked).join();
+    assert_eq!(told, Ok(ConstantError::Forked));
+}

@@ -200,7 +200,9 @@ fn each_executor_has_state_of_its_own() {
 
     let wrong = |_: ()| {
         pinfold::context().with_state_mut(|_: &mut u64| ())
-            == Err(StateError::Missing { wanted: "u64" })
+            == Err(StateError::Missing {
+                wanted: "u64".into(),
+            })
     };
     assert_eq!(rt.spawn(wrong, ()).join(), Ok(true));
     rt.shutdown(Shutdown::Drain).unwrap();
