@@ -374,6 +374,70 @@ typedef struct pinfold_runtime pinfold_runtime;
 typedef struct pinfold_task pinfold_task;
 
 /**
+ * A text that the library has made.
+ */
+typedef struct pinfold_text pinfold_text;
+
+/**
+ * Something to know a task by, in its log events.
+ */
+typedef struct {
+  /**
+   * What it is about; not null.
+   */
+  const char *key;
+  /**
+   * What is said of it; not null.
+   */
+  const char *value;
+} pinfold_tag;
+
+/**
+ * What a task knows of itself. Start from `PINFOLD_TASK_INFO_INIT`. Fields may be added at the
+ * end; `size` says for which there is room. Texts are the call's: they may be read until the
+ * function returns.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_task_info)`.
+   */
+  size_t size;
+  /**
+   * The number of its worker, from 0; a successor has that of the one whose place it takes.
+   */
+  size_t worker;
+  /**
+   * How many workers there are.
+   */
+  size_t worker_count;
+  /**
+   * The number of the thread that runs it, among all that run tasks, from 0: two tasks that run
+   * at the same time have different ones.
+   */
+  size_t executor;
+  /**
+   * The name that its function was registered by; empty while a state is made.
+   */
+  const char *function;
+  /**
+   * The name that it was given, or null.
+   */
+  const char *name;
+  /**
+   * The trace that it belongs to, or null.
+   */
+  const char *traceparent;
+  /**
+   * Its tags, in the order in which they were given.
+   */
+  const pinfold_tag *tags;
+  /**
+   * How many there are.
+   */
+  size_t tag_count;
+} pinfold_task_info;
+
+/**
  * A function that can be run as a task. Returns 0, or any other number if it failed: the
  * task has ended with `PINFOLD_STATUS_TASK_FAILED` then, and its handle tells the number.
  */
@@ -493,21 +557,220 @@ typedef struct {
    * `PINFOLD_WORKER` names, or the one that is installed with the library.
    */
   const char *worker_program;
+  /**
+   * The state that each worker makes before its first task, by the name that it was registered
+   * by (`pinfold_state_register`). Tasks find it by `pinfold_call_worker_state`.
+   */
+  const char *worker_state;
+  /**
+   * The same for each thread that runs tasks; tasks find it by `pinfold_call_executor_state`.
+   */
+  const char *executor_state;
+  /**
+   * The argument that states are made with, `state_argument_len` bytes; copied.
+   */
+  const void *state_argument;
+  /**
+   * How long it is.
+   */
+  size_t state_argument_len;
 } pinfold_config;
 
 /**
- * Something to know a task by, in its log events.
+ * Makes a state: what it writes to `*out_state` is what tasks find. Returns 0, or any other number
+ * if it failed; what it has told `pinfold_call_explain` is the reason then.
+ *
+ * Of `call` the argument may be asked for, the worker's state (when an executor's is made), what
+ * there is to know by `pinfold_call_info`, and it may be explained a failure.
+ */
+typedef int32_t (*pinfold_state_make)(pinfold_call *call,
+                                      void *user,
+                                      void **out_state);
+
+/**
+ * Takes a state back.
+ */
+typedef void (*pinfold_state_drop)(void *state,
+                                   void *user);
+
+/**
+ * Numbers of a runtime, since it was started where not said otherwise. Start from
+ * `PINFOLD_STATS_INIT`. Fields may be added at the end; `size` says for which there is room.
  */
 typedef struct {
   /**
-   * What it is about; not null.
+   * `sizeof(pinfold_stats)`.
    */
-  const char *key;
+  size_t size;
   /**
-   * What is said of it; not null.
+   * Tasks accepted.
    */
-  const char *value;
-} pinfold_tag;
+  uint64_t submitted;
+  /**
+   * Tasks whose function has returned, whatever it was.
+   */
+  uint64_t completed;
+  /**
+   * Of these, those that returned a number other than 0.
+   */
+  uint64_t returned_nonzero;
+  /**
+   * Tasks that ended because their worker died.
+   */
+  uint64_t died;
+  /**
+   * Runs repeated, because a worker died or by `pinfold_task_settings.retry`.
+   */
+  uint64_t repeated;
+  /**
+   * Tasks that ended by a deadline or their run limit.
+   */
+  uint64_t late;
+  /**
+   * Tasks that were cancelled, or a task that they depend on had no output.
+   */
+  uint64_t cancelled;
+  /**
+   * Tasks that ended in any other way.
+   */
+  uint64_t failed;
+  /**
+   * Of all these, those of whose end nobody was told.
+   */
+  uint64_t unobserved;
+  /**
+   * Tasks not accepted.
+   */
+  uint64_t refused;
+  /**
+   * Tasks in flight now.
+   */
+  uint64_t in_flight;
+  /**
+   * The most there may be.
+   */
+  uint64_t queue_capacity;
+  /**
+   * Worker processes that there are to be.
+   */
+  uint64_t workers;
+  /**
+   * Workers that are there now.
+   */
+  uint64_t workers_alive;
+  /**
+   * Threads that run tasks, in all workers.
+   */
+  uint64_t executors;
+  /**
+   * Workers that ended and were replaced.
+   */
+  uint64_t restarts;
+  /**
+   * Times the whole fold was built anew, because its memory was damaged.
+   */
+  uint64_t rebuilds;
+  /**
+   * Runs of tasks that workers have ended.
+   */
+  uint64_t run;
+  /**
+   * Of these, tasks taken from another's queue.
+   */
+  uint64_t stolen;
+  /**
+   * Times a thread went to sleep.
+   */
+  uint64_t sleeps;
+  /**
+   * Log events of tasks that were dropped.
+   */
+  uint64_t logs_dropped;
+  /**
+   * Bytes of memory behind the workers' processes now; what several share counts several times.
+   */
+  uint64_t resident;
+  /**
+   * Bytes of shared memory in use now, or kept for use.
+   */
+  uint64_t memory_resident;
+  /**
+   * Bytes that buffers may take in all.
+   */
+  uint64_t memory_cap;
+  /**
+   * Buffers in use now that one may write.
+   */
+  uint64_t buffers_writable;
+  /**
+   * Buffers in use now that are read-only.
+   */
+  uint64_t buffers_published;
+  /**
+   * Buffers in use now in results that nobody has taken.
+   */
+  uint64_t buffers_carried;
+  /**
+   * Hints that no longer held when they were read: of no harm.
+   */
+  uint64_t stale;
+  /**
+   * Things found in shared memory that no correct process writes.
+   */
+  uint64_t damage;
+} pinfold_stats;
+
+/**
+ * What there is of a runtime's tasks and memory now, by state. Start from `PINFOLD_AUDIT_INIT`.
+ * Fields may be added at the end; `size` says for which there is room.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_audit)`.
+   */
+  size_t size;
+  /**
+   * What nobody alive owns: 0 at any time, whoever died, or a defect of the library.
+   * `pinfold_runtime_audit_json` has a text about each.
+   */
+  uint64_t orphans;
+  /**
+   * Slots without a task.
+   */
+  uint64_t slots_free;
+  /**
+   * Slots whose task nobody has begun.
+   */
+  uint64_t slots_queued;
+  /**
+   * Slots whose task is being run.
+   */
+  uint64_t slots_running;
+  /**
+   * Slots whose task has ended, and the host has not looked yet.
+   */
+  uint64_t slots_done;
+  /**
+   * Slots whose task waits for others, or for its next attempt.
+   */
+  uint64_t slots_waiting;
+  /**
+   * Blocks of shared memory that nobody uses.
+   */
+  uint64_t blocks_free;
+  /**
+   * Blocks that one process may write.
+   */
+  uint64_t blocks_writable;
+  /**
+   * Blocks that are read-only.
+   */
+  uint64_t blocks_published;
+  /**
+   * Blocks in results that nobody has taken.
+   */
+  uint64_t blocks_carried;
+} pinfold_audit;
 
 /**
  * So much of a limit.
@@ -842,6 +1105,19 @@ pinfold_status pinfold_handle_join(pinfold_handle *handle,
 pinfold_status pinfold_handle_free(pinfold_handle *handle);
 
 /**
+ * What a task can know of itself, written to `*out_info`, whose `size` says how long it is; that
+ * stays.
+ *
+ * Only in a task (and while a state is made), by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_info` is null or a `pinfold_task_info`.
+ */
+pinfold_status pinfold_call_info(pinfold_call *call,
+                                 pinfold_task_info *out_info);
+
+/**
  * Call this first thing in `main`, after the functions were registered.
  *
  * A runtime starts its worker processes by starting the same program again. In those this
@@ -969,6 +1245,204 @@ pinfold_status pinfold_runtime_new(const pinfold_config *config,
 pinfold_status pinfold_runtime_free(pinfold_runtime *runtime);
 
 /**
+ * Takes no more tasks, and ends those in flight as `how` says, a `pinfold_shutdown`; returns when
+ * every task has ended and every process is gone. `time` and `grace` are in nanoseconds, for those
+ * that have them; `PINFOLD_FOREVER` is no limit.
+ *
+ * While one thread waits here another may make it more urgent, by a call of its own: of all
+ * that is asked for the earliest holds. Once it is over a call does nothing. What is submitted from
+ * the beginning on ends with `PINFOLD_STATUS_SHUTDOWN`, or is refused with it. The runtime,
+ * its handles, tasks and buffers stay valid, and are to be freed; statistics stay.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_ORDERLY` when it is over, but tasks were ended that this call
+ * would have let run: the time was up, or another call has cut it short.
+ *
+ * Any thread, and several at once; not in a task.
+ */
+pinfold_status pinfold_runtime_shutdown(pinfold_runtime *runtime,
+                                        int32_t how,
+                                        uint64_t time,
+                                        uint64_t grace);
+
+/**
+ * As `pinfold_runtime_shutdown`, but does not wait: from here on no task is accepted, and those in
+ * flight end as `how` says. `pinfold_runtime_shutdown` with `PINFOLD_SHUTDOWN_DRAIN` waits until it
+ * is over; so does `pinfold_runtime_free`.
+ *
+ * Any thread, and several at once; not in a task.
+ */
+pinfold_status pinfold_runtime_begin_shutdown(pinfold_runtime *runtime,
+                                              int32_t how,
+                                              uint64_t time,
+                                              uint64_t grace);
+
+/**
+ * Registers a kind of state that workers can make before their first task, by `name` (1 to 255
+ * bytes of UTF-8, copied): `pinfold_config.worker_state` and `executor_state` name it.
+ *
+ * `make` is called in each worker, with the bytes of `pinfold_config.state_argument` as
+ * argument; if it fails, the worker counts as one that could not be started
+ * (`pinfold_config.start_attempts`). `drop` is called when a worker ends in order, and may be
+ * null; one that is killed, or dies, drops nothing. Both with `user`, by a thread of the worker.
+ *
+ * Call it before `pinfold_init`, as `pinfold_function_register`. Fails as that does.
+ *
+ * Any thread; not in a task.
+ *
+ * # Safety
+ *
+ * `name` is null or a string that ends in NUL. `make` and `drop` may be called with `user`.
+ */
+pinfold_status pinfold_state_register(const char *name,
+                                      pinfold_state_make make,
+                                      pinfold_state_drop drop,
+                                      void *user);
+
+/**
+ * What `pinfold_config.worker_state` has made in this worker: the same for all its tasks, which
+ * may run at the same time if it has several threads.
+ *
+ * It is the worker's, and there as long as that runs tasks. Fails with
+ * `PINFOLD_STATUS_INVALID_ARGUMENT` if there is none.
+ *
+ * Only in a task (and while an executor's state is made), by the thread that the function was
+ * called on.
+ *
+ * # Safety
+ *
+ * `out_state` is null or writable.
+ */
+pinfold_status pinfold_call_worker_state(pinfold_call *call,
+                                         void **out_state);
+
+/**
+ * What `pinfold_config.executor_state` has made for the thread that runs this task: no other
+ * thread uses it. A task that this one joins, and that runs on the spot, finds the same.
+ *
+ * It is the thread's, and there as long as that runs tasks. Fails with
+ * `PINFOLD_STATUS_INVALID_ARGUMENT` if there is none.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_state` is null or writable.
+ */
+pinfold_status pinfold_call_executor_state(pinfold_call *call,
+                                           void **out_state);
+
+/**
+ * Writes a runtime's numbers to `*out_stats`, whose `size` says how long it is; that stays. Also
+ * after its shutdown.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_stats` is null or a `pinfold_stats` that nobody else touches during the call.
+ */
+pinfold_status pinfold_runtime_stats(pinfold_runtime *runtime,
+                                     pinfold_stats *out_stats);
+
+/**
+ * The same and more, each worker and each queue by itself, as a JSON object: the fields of
+ * `pinfold::Stats`.
+ *
+ * The text is the caller's: free it with `pinfold_text_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_text` is null or writable.
+ */
+pinfold_status pinfold_runtime_stats_json(pinfold_runtime *runtime,
+                                          pinfold_text **out_text);
+
+/**
+ * Counts what there is, and writes it to `*out_audit`, whose `size` says how long it is; that
+ * stays. It reads all of it (some 10 µs or more): for tests, and for a look at a running service.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_audit` is null or a `pinfold_audit` that nobody else touches during the call.
+ */
+pinfold_status pinfold_runtime_audit(pinfold_runtime *runtime,
+                                     pinfold_audit *out_audit);
+
+/**
+ * The same and what each process owns, as a JSON object: the fields of `pinfold::Audit`.
+ *
+ * The text is the caller's: free it with `pinfold_text_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_text` is null or writable.
+ */
+pinfold_status pinfold_runtime_audit_json(pinfold_runtime *runtime,
+                                          pinfold_text **out_text);
+
+/**
+ * How long tasks have waited and run, by function, as a JSON object: the fields of
+ * `pinfold::Profile`. Of no function unless `pinfold_config.profile` was set.
+ *
+ * The text is the caller's: free it with `pinfold_text_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_text` is null or writable.
+ */
+pinfold_status pinfold_runtime_profile_json(pinfold_runtime *runtime,
+                                            pinfold_text **out_text);
+
+/**
+ * The machine, as far as this process may use it: nodes, cores, caches, CPUs, limits. A JSON
+ * object: the fields of `pinfold::topology::Topology`.
+ *
+ * The text is the caller's: free it with `pinfold_text_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_text` is null or writable.
+ */
+pinfold_status pinfold_topology_json(pinfold_text **out_text);
+
+/**
+ * Gives freed shared memory back to the system; `*out_bytes` is how much. It is otherwise kept
+ * for reuse.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_bytes` is null (it is not asked for) or writable.
+ */
+pinfold_status pinfold_runtime_trim_memory(pinfold_runtime *runtime,
+                                           uint64_t *out_bytes);
+
+/**
+ * Cancels all tasks that nobody runs: those that are queued, wait for others or for their next
+ * attempt. They end with `PINFOLD_STATUS_CANCELLED`; `*out_count` is how many. What runs is not told,
+ * and what is submitted later is accepted.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null (it is not asked for) or writable.
+ */
+pinfold_status pinfold_runtime_cancel_pending(pinfold_runtime *runtime,
+                                              size_t *out_count);
+
+/**
  * A task of function `function`, as it was registered, for the workers of `runtime`. `settings` may be null: all
  * defaults.
  *
@@ -1078,6 +1552,29 @@ pinfold_status pinfold_task_submit_after(pinfold_task *task,
                                          size_t count,
                                          pinfold_handle **out_handle);
 
+/**
+ * Where a text begins, and its length in bytes. It is UTF-8, and ends in a NUL besides, which
+ * does not count.
+ *
+ * The memory is the text's: it may be read until that is freed.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_data` is null or writable; `out_len` is null (it is not asked for) or writable.
+ */
+pinfold_status pinfold_text_data(pinfold_text *text,
+                                 const char **out_data,
+                                 size_t *out_len);
+
+/**
+ * Frees a text. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_text_free(pinfold_text *text);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -1102,6 +1599,9 @@ template <class Settings> inline Settings pinfold_defaults_of(void)
 #endif
 #define PINFOLD_CONFIG_INIT PINFOLD_DEFAULTS(pinfold_config)
 #define PINFOLD_TASK_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_task_settings)
+#define PINFOLD_TASK_INFO_INIT PINFOLD_DEFAULTS(pinfold_task_info)
+#define PINFOLD_STATS_INIT PINFOLD_DEFAULTS(pinfold_stats)
+#define PINFOLD_AUDIT_INIT PINFOLD_DEFAULTS(pinfold_audit)
 
 /* The entry of a plugin (`pinfold_config.plugin`), once in a shared library, before its body:
  *

@@ -15,6 +15,7 @@ use crate::boundary::guard;
 use crate::bytes::{Argument, Bytes, LINE};
 use crate::edge::{Out, text};
 use crate::error::Failure;
+use crate::info::Told;
 use crate::registry;
 
 /// A task that runs. It is the function's for as long as that has not returned, on the thread that
@@ -82,11 +83,15 @@ enum Made {
 const IN_PLACE: usize = 256;
 
 /// Behind a `pinfold_call`.
-struct Frame {
+pub(crate) struct Frame {
+    /// The name of the function that is called.
+    pub(crate) function: &'static str,
     argument: Bytes,
     inputs: Vec<Output>,
     made: Made,
     message: String,
+    /// What it has asked of itself.
+    pub(crate) told: Option<Box<Told>>,
     /// The one that this thread runs beneath it, while it waits for a child.
     beneath: *mut Frame,
 }
@@ -118,27 +123,12 @@ fn call(request: Request, inputs: Vec<Output>) -> Ended {
         Argument::Own(bytes) => bytes,
         Argument::Lent(..) => unreachable!("what has arrived is one's own"),
     };
-    let mut frame = Frame {
-        argument,
-        inputs,
-        made: Made::Nothing,
-        message: String::new(),
-        beneath: TOP.get(),
-    };
-    let this = &raw mut frame;
-    TOP.set(this);
-    // However it is left, the one beneath is the top again.
-    struct Restore(*mut Frame);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            TOP.set(self.0);
-        }
-    }
-    let restore = Restore(frame.beneath);
-    // SAFETY: who registered it promised that it may be called so; the frame lives on this
-    // stack until it returns, and is reached by this pointer only.
-    let code = unsafe { (function.call)(this.cast(), function.user()) };
-    drop(restore);
+    let mut frame = Frame::new(function.name, argument);
+    frame.inputs = inputs;
+    // SAFETY: who registered it promised that it may be called so.
+    let code = within(&mut frame, |this| unsafe {
+        (function.call)(this, function.user())
+    });
     if code != 0 {
         let message = std::mem::take(&mut frame.message);
         return Err(Failed { code, message });
@@ -150,8 +140,48 @@ fn call(request: Request, inputs: Vec<Output>) -> Ended {
     })
 }
 
+impl Frame {
+    fn new(function: &'static str, argument: Bytes) -> Self {
+        Frame {
+            function,
+            argument,
+            inputs: Vec::new(),
+            made: Made::Nothing,
+            message: String::new(),
+            told: None,
+            beneath: null_mut(),
+        }
+    }
+}
+
+/// Has `f` call a function of the user's with this frame, which it may use until that returns.
+#[inline]
+fn within(frame: &mut Frame, f: impl FnOnce(*mut PinfoldCall) -> i32) -> i32 {
+    // However it is left, the one beneath is the top again.
+    struct Restore(*mut Frame);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            TOP.set(self.0);
+        }
+    }
+    let _restore = Restore(TOP.get());
+    frame.beneath = TOP.get();
+    // It lives on this stack until `f` returns, and is reached by this pointer only.
+    let this = &raw mut *frame;
+    TOP.set(this);
+    f(this.cast())
+}
+
+/// The same for what is no task, but has an argument; what `f` returned, and the reason that the
+/// user's function gave.
+pub(crate) fn in_frame(argument: Bytes, f: impl FnOnce(*mut PinfoldCall) -> i32) -> (i32, String) {
+    let mut frame = Frame::new("", argument);
+    let code = within(&mut frame, f);
+    (code, std::mem::take(&mut frame.message))
+}
+
 /// The frame of a call that C names: only that which this thread runs.
-fn with<T>(
+pub(crate) fn with<T>(
     call: *mut PinfoldCall,
     f: impl FnOnce(&mut Frame) -> Result<T, Failure>,
 ) -> Result<T, Failure> {

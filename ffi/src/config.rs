@@ -1,14 +1,14 @@
 //! Settings of a runtime, as C has them.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
 use pinfold::{Builder, Orphans, Runtime, Shutdown};
 
-use crate::edge::{duration, text};
+use crate::edge::{bytes, duration, text};
 use crate::error::Failure;
 use crate::names::Names;
-use crate::plugin;
+use crate::{plugin, state};
 
 /// Yes or no, where 0 is whatever is the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,15 @@ pub struct PinfoldConfig {
     /// The program `pinfold-worker`, for a plugin. Default: what the environment variable
     /// `PINFOLD_WORKER` names, or the one that is installed with the library.
     pub worker_program: *const c_char,
+    /// The state that each worker makes before its first task, by the name that it was registered
+    /// by (`pinfold_state_register`). Tasks find it by `pinfold_call_worker_state`.
+    pub worker_state: *const c_char,
+    /// The same for each thread that runs tasks; tasks find it by `pinfold_call_executor_state`.
+    pub executor_state: *const c_char,
+    /// The argument that states are made with, `state_argument_len` bytes; copied.
+    pub state_argument: *const c_void,
+    /// How long it is.
+    pub state_argument_len: usize,
 }
 
 /// A value that is none of an enum's.
@@ -233,6 +242,21 @@ impl PinfoldConfig {
             }
             None => Names::own(),
         };
+        let optional = |name: &str, pointer: *const c_char| match pointer.is_null() {
+            true => Ok(None),
+            // SAFETY: the caller's promise.
+            false => unsafe { text(name, pointer) }.map(Some),
+        };
+        let argument = "config->state_argument";
+        // SAFETY: the caller's promise.
+        let argument = unsafe { bytes(argument, self.state_argument, self.state_argument_len) }?;
+        let builder = state::ordered(
+            builder,
+            optional("config->worker_state", self.worker_state)?,
+            optional("config->executor_state", self.executor_state)?,
+            argument,
+            self.plugin.is_null(),
+        )?;
         let started = match is_checked {
             true => builder.start_checked(),
             false => builder.start(),

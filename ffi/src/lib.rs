@@ -30,6 +30,7 @@ mod config;
 mod edge;
 mod error;
 mod handle;
+mod info;
 mod init;
 mod limit;
 mod names;
@@ -38,9 +39,13 @@ mod plugin;
 mod registry;
 mod runtime;
 mod settings;
+mod shutdown;
+mod state;
+mod stats;
 mod status;
 mod table;
 mod task;
+mod told;
 
 use std::ffi::{CStr, c_char};
 
@@ -56,6 +61,7 @@ pub use handle::{
     PinfoldHandle, pinfold_handle_code, pinfold_handle_free, pinfold_handle_join,
     pinfold_handle_result, pinfold_handle_wait,
 };
+pub use info::{PinfoldTaskInfo, pinfold_call_info};
 pub use init::pinfold_init;
 pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfold_limit_new};
 pub use names::pinfold_runtime_functions;
@@ -65,11 +71,23 @@ pub use runtime::{PinfoldRuntime, pinfold_runtime_free, pinfold_runtime_new};
 pub use settings::{
     PinfoldPriority, PinfoldRetry, PinfoldRetryIf, PinfoldShare, PinfoldTag, PinfoldTaskSettings,
 };
+pub use shutdown::{pinfold_runtime_begin_shutdown, pinfold_runtime_shutdown};
+pub use state::{
+    PinfoldStateDrop, PinfoldStateMake, pinfold_call_executor_state, pinfold_call_worker_state,
+    pinfold_state_register,
+};
+pub use stats::{
+    PinfoldAudit, PinfoldStats, pinfold_runtime_audit, pinfold_runtime_audit_json,
+    pinfold_runtime_cancel_pending, pinfold_runtime_profile_json, pinfold_runtime_stats,
+    pinfold_runtime_stats_json, pinfold_runtime_trim_memory, pinfold_topology_json,
+};
 pub use status::PinfoldStatus;
 pub use task::{
     PinfoldTask, pinfold_task_free, pinfold_task_new, pinfold_task_submit,
     pinfold_task_submit_after, pinfold_task_submit_timeout, pinfold_task_try_submit,
 };
+
+pub use told::{PinfoldText, pinfold_text_data, pinfold_text_free};
 
 /// A time in nanoseconds that is never over.
 pub const PINFOLD_FOREVER: u64 = u64::MAX;

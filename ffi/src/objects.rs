@@ -7,6 +7,7 @@ use pinfold::Limit;
 use crate::handle::TaskHandle;
 use crate::runtime::RuntimeObject;
 use crate::task::TaskObject;
+use crate::told::Text;
 
 /// One kind of object, as C knows it.
 pub(crate) trait Kind: Sized + 'static {
@@ -68,5 +69,6 @@ kinds! {
     2 Task(Arc<TaskObject>) "pinfold_task";
     3 Handle(TaskHandle) "pinfold_handle";
     4 Limit(Limit) "pinfold_limit";
+    5 Text(Box<Text>) "pinfold_text";
     #[cfg(test)] 31 Probe(u64) "probe";
 }

@@ -91,22 +91,34 @@ pub(crate) fn kept(name: &str) -> &'static str {
     name
 }
 
-fn register(name: &str, call: PinfoldFunction, user: *mut c_void) -> Result<(), Failure> {
-    let call = call.ok_or_else(|| Failure::null("function"))?;
+/// A name that something may be registered by.
+pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     if name.is_empty() || name.len() > NAME_MAX {
         let message = format!(
-            "the name of a function has 1 to {NAME_MAX} bytes, not {}",
+            "the name that is registered has 1 to {NAME_MAX} bytes, not {}",
             name.len()
         );
         return Err(Failure::argument(message));
     }
-    let mut open = OPEN.lock();
+    Ok(())
+}
+
+/// Whether anything may be registered still.
+pub(crate) fn check_open(name: &str) -> Result<(), Failure> {
     if CLOSED.get().is_some() {
         let message = format!(
             "`{name}` must be registered before `pinfold_init` and before the first runtime: workers must have it too"
         );
         return Err(Failure::new(PinfoldStatus::TooLate, message));
     }
+    Ok(())
+}
+
+fn register(name: &str, call: PinfoldFunction, user: *mut c_void) -> Result<(), Failure> {
+    let call = call.ok_or_else(|| Failure::null("function"))?;
+    check_name(name)?;
+    let mut open = OPEN.lock();
+    check_open(name)?;
     let number = number(name);
     if let Some(there) = open.get(&number) {
         if there.name == name && std::ptr::fn_addr_eq(there.call, call) && there.user == user {

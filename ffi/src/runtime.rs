@@ -6,7 +6,7 @@ use pinfold::Runtime;
 
 use crate::boundary::guard;
 use crate::call::is_in_task;
-use crate::config::PinfoldConfig;
+use crate::config::{PinfoldChoice, PinfoldConfig};
 use crate::edge::Out;
 use crate::error::Failure;
 use crate::names::Names;
@@ -21,6 +21,20 @@ pub struct PinfoldRuntime {
 pub(crate) struct RuntimeObject {
     pub(crate) runtime: Runtime,
     pub(crate) names: Names,
+    /// Each task is measured.
+    pub(crate) is_profiling: bool,
+    /// The process whose it is.
+    process: u32,
+}
+
+/// The runtime of a handle, in the process that has started it.
+pub(crate) fn runtime(handle: *mut PinfoldRuntime) -> Result<Arc<RuntimeObject>, Failure> {
+    let object = table::enter::<Arc<RuntimeObject>>(handle.addr())?;
+    if object.process != std::process::id() {
+        let message = "this process was forked off the one whose runtime it is";
+        return Err(Failure::new(PinfoldStatus::Forked, message));
+    }
+    Ok(Arc::clone(&object))
 }
 
 /// Copies a struct that may be of another version of the header: shorter (what is missing is 0), or
@@ -38,11 +52,7 @@ pub(crate) unsafe fn grown<T: Copy>(name: &str, pointer: *const T) -> Result<Opt
     // SAFETY: the caller's promise.
     let size = unsafe { from.cast::<usize>().read_unaligned() };
     let own = size_of::<T>();
-    if size < size_of::<usize>() || size > 1 << 16 {
-        return Err(Failure::argument(format!(
-            "`{name}->size` is {size}: begin with the macro that ends in _INIT"
-        )));
-    }
+    check_size(name, size)?;
     // SAFETY: it is so long, says the caller.
     let all = unsafe { std::slice::from_raw_parts(from, size) };
     if all
@@ -62,6 +72,46 @@ pub(crate) unsafe fn grown<T: Copy>(name: &str, pointer: *const T) -> Result<Opt
             .copy_from_nonoverlapping(from, len);
         copy.assume_init()
     }))
+}
+
+/// Writes a struct whose size the caller has said, which stays: what is not there is not written,
+/// and what is unknown to this version is 0.
+///
+/// # Safety
+///
+/// `pointer` is null, or points to a struct that begins with its size in bytes, a `size_t`, which
+/// nobody else touches. `T` is such a struct, without padding.
+pub(crate) unsafe fn fill<T: Copy>(
+    name: &str,
+    pointer: *mut T,
+    value: impl FnOnce() -> T,
+) -> Result<(), Failure> {
+    if pointer.is_null() {
+        return Err(Failure::null(name));
+    }
+    let to: *mut u8 = pointer.cast();
+    // SAFETY: the caller's promise.
+    let size = unsafe { to.cast::<usize>().read_unaligned() };
+    check_size(name, size)?;
+    let value = value();
+    let (head, len) = (size_of::<usize>(), size.min(size_of::<T>()));
+    // SAFETY: so much is there, says the caller, and of the value at least as much.
+    unsafe {
+        let from: *const u8 = (&raw const value).cast();
+        to.add(head)
+            .copy_from_nonoverlapping(from.add(head), len - head);
+        to.add(len).write_bytes(0, size - len);
+    }
+    Ok(())
+}
+
+fn check_size(name: &str, size: usize) -> Result<(), Failure> {
+    if size < size_of::<usize>() || size > 1 << 16 {
+        return Err(Failure::argument(format!(
+            "`{name}->size` is {size}: begin with the macro that ends in _INIT"
+        )));
+    }
+    Ok(())
 }
 
 /// Starts a fold of workers; returns when they have been started. `config` may be null: all
@@ -98,7 +148,13 @@ pub unsafe extern "C" fn pinfold_runtime_new(
             // SAFETY: the caller's promise: what it points to is there.
             Some(config) => unsafe { config.start() }?,
         };
-        let handle = table::insert(Arc::new(RuntimeObject { runtime, names }))?;
+        let is_profiling = config.is_some_and(|config| config.profile == PinfoldChoice::Yes as i32);
+        let handle = table::insert(Arc::new(RuntimeObject {
+            runtime,
+            names,
+            is_profiling,
+            process: std::process::id(),
+        }))?;
         out.write(as_pointer(handle));
         Ok(())
     })

@@ -191,6 +191,8 @@ pub(crate) struct Settings<'a> {
     backoff: Option<(Duration, Duration)>,
     retry: Option<Retry>,
     judge: Option<Judge>,
+    /// What it counts as in the profile: all C tasks are of one function for the library.
+    pub(crate) profiled_as: Option<&'static str>,
 }
 
 /// A limit of time; 0 and `PINFOLD_FOREVER` are none.
@@ -259,6 +261,7 @@ impl PinfoldTaskSettings {
                 call,
                 user: self.retry_user,
             }),
+            profiled_as: None,
         })
     }
 
@@ -347,6 +350,9 @@ impl Settings<'_> {
         }
         if let Some(judge) = self.judge {
             task = task.retry_if(move |outcome| judge.is_failure(outcome));
+        }
+        if let Some(what) = self.profiled_as {
+            task = task.profiled_as(what);
         }
         Ok(task)
     }

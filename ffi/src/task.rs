@@ -61,11 +61,12 @@ pub unsafe extern "C" fn pinfold_task_new(
         let settings = unsafe { grown("settings", settings) }?;
         let name = runtime.names.find(&runtime.runtime, function)?;
         let rt = &runtime.runtime;
-        let settings = match settings {
+        let mut settings = match settings {
             None => Settings::default(),
             // SAFETY: the caller's promise.
             Some(settings) => unsafe { settings.read() }?,
         };
+        settings.profiled_as = runtime.is_profiling.then_some(name);
         let task = TaskObject {
             name,
             number: registry::number(name),

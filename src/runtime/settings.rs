@@ -453,6 +453,24 @@ where
         Ok(self)
     }
 
+    /// What it counts as in [`Runtime::profile`](crate::Runtime::profile), instead of its
+    /// function: for a function that does one thing or another, as its arguments say.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).profile(true).start()?;
+    /// let run = |script: String| script.len();
+    /// rt.task(run).profiled_as("import").spawn("…".into()).join()?;
+    /// assert_eq!(rt.profile().functions[0].function, "import");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn profiled_as(mut self, what: &'static str) -> Self {
+        self.settings().profiled_as = Some(what);
+        self
+    }
+
     pub(super) fn settings(&mut self) -> &mut Settings {
         Arc::make_mut(self.settings.get_or_insert_default())
     }

@@ -351,7 +351,8 @@ impl Scheduler {
     fn note_end(&self, state: &mut State, slot: u32, is_ok: bool) {
         let inflight = &state.inflight[slot as usize];
         let measured = self.fold.measures[slot as usize].read(inflight.generation);
-        let name = (inflight.name)();
+        let other = inflight.extra.as_ref().and_then(|extra| extra.profiled_as);
+        let name = other.unwrap_or_else(|| (inflight.name)());
         if let Some(profiling) = &mut state.profiling {
             profiling.ended(slot, name, measured, is_ok);
         }

@@ -59,7 +59,8 @@ pub struct Profile {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct FunctionProfile {
-    /// Its name, as the compiler calls it.
+    /// Its name, as the compiler calls it; or what its tasks
+    /// [count as](crate::Task::profiled_as).
     pub function: &'static str,
     /// Tasks that have ended, in whatever way.
     pub count: u64,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub awaits_kin: bool,
     /// What it is called, and more to know it by; encoded before the arguments.
     pub label: Option<Arc<Label>>,
+    /// What it counts as in the profile, instead of its function.
+    pub profiled_as: Option<&'static str>,
 }
 
 impl Default for Settings {
@@ -58,6 +60,7 @@ impl Default for Settings {
             priority: Priority::Normal,
             awaits_kin: false,
             label: None,
+            profiled_as: None,
         }
     }
 }

@@ -106,6 +106,8 @@ pub struct Extra {
     pub holds: Vec<Transfer>,
     /// What the submitter calls it, and more.
     pub label: Option<Arc<Label>>,
+    /// What it counts as in the profile, if not as its function.
+    pub profiled_as: Option<&'static str>,
     /// What to write for another run.
     pub again: Option<Again>,
     /// When it must have ended.

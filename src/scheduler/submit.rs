@@ -468,6 +468,7 @@ impl Scheduler {
         Box::new(Extra {
             holds: std::mem::take(&mut job.buffers),
             label: settings.label.clone(),
+            profiled_as: settings.profiled_as,
             again,
             deadline,
             start_limit: settings.start_limit,
