@@ -1,0 +1,1126 @@
+/* pinfold: a shared-memory multi-process runtime for Linux servers. The C face.
+ *
+ * Written by cbindgen from ffi/src: change it there, then run scripts/header.
+ * docs/ABI.md says what is promised. Link with -lpinfold.
+ */
+
+#ifndef PINFOLD_H
+#define PINFOLD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * A time in nanoseconds that is never over.
+ */
+#define PINFOLD_FOREVER UINT64_MAX
+
+/**
+ * Counts the incompatible changes of this interface. Compare it with what
+ * `pinfold_abi_version()` returns before the first other call.
+ */
+#define PINFOLD_ABI_VERSION 1
+
+/**
+ * What a call came to. Zero is success.
+ *
+ * A number keeps its meaning for ever; a retired one is never used again. New numbers
+ * may be added without a new ABI version: treat one that you do not know as a failure.
+ * `pinfold_last_message()` says more about the failure that has just happened.
+ *
+ * From 1 to 99: the call did nothing. From 100 on: the task that it asks about has ended
+ * without a value.
+ */
+enum pinfold_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * The call did what it says.
+   */
+  PINFOLD_STATUS_OK = 0,
+  /**
+   * An argument that must not be null is null.
+   */
+  PINFOLD_STATUS_NULL_ARGUMENT = 1,
+  /**
+   * The operating system refused something that the call needs.
+   */
+  PINFOLD_STATUS_SYSTEM = 2,
+  /**
+   * A defect in the library; its message and place went to the standard error stream.
+   */
+  PINFOLD_STATUS_PANIC = 3,
+  /**
+   * A handle was freed, is of another kind, or was never one.
+   */
+  PINFOLD_STATUS_BAD_HANDLE = 4,
+  /**
+   * An argument has a value that makes no sense there.
+   */
+  PINFOLD_STATUS_INVALID_ARGUMENT = 5,
+  /**
+   * The time was up before it happened.
+   */
+  PINFOLD_STATUS_TIMED_OUT = 6,
+  /**
+   * The caller's memory is too small for what is to be written there.
+   */
+  PINFOLD_STATUS_BUFFER_TOO_SMALL = 7,
+  /**
+   * There is more of something than there may be.
+   */
+  PINFOLD_STATUS_TOO_MANY = 8,
+  /**
+   * `pinfold_init` was not called first thing in `main`.
+   */
+  PINFOLD_STATUS_NOT_INITIALIZED = 9,
+  /**
+   * A runtime was to be started in a worker process.
+   */
+  PINFOLD_STATUS_INSIDE_WORKER = 10,
+  /**
+   * The runtime could not be started.
+   */
+  PINFOLD_STATUS_START_FAILED = 11,
+  /**
+   * No function is registered by that name.
+   */
+  PINFOLD_STATUS_UNKNOWN_FUNCTION = 12,
+  /**
+   * The call came too late: what it sets is in use already.
+   */
+  PINFOLD_STATUS_TOO_LATE = 13,
+  /**
+   * The bound of tasks in flight, or a limit, is reached: try again later.
+   */
+  PINFOLD_STATUS_FULL = 14,
+  /**
+   * No shared memory is left for it now.
+   */
+  PINFOLD_STATUS_NO_MEMORY = 15,
+  /**
+   * It would not fit into all the memory there is, or into a limit.
+   */
+  PINFOLD_STATUS_TOO_LARGE = 16,
+  /**
+   * The runtime is shut down.
+   */
+  PINFOLD_STATUS_SHUTDOWN = 17,
+  /**
+   * The process was forked off the one whose object it is.
+   */
+  PINFOLD_STATUS_FORKED = 18,
+  /**
+   * It may be called in a task only.
+   */
+  PINFOLD_STATUS_NOT_IN_TASK = 19,
+  /**
+   * It must not be called in a task.
+   */
+  PINFOLD_STATUS_INSIDE_TASK = 20,
+  /**
+   * A handle of another runtime.
+   */
+  PINFOLD_STATUS_FOREIGN_HANDLE = 21,
+  /**
+   * The outcome was taken before.
+   */
+  PINFOLD_STATUS_ALREADY_TAKEN = 22,
+  /**
+   * The runtime has ended, but not as was asked.
+   */
+  PINFOLD_STATUS_NOT_ORDERLY = 23,
+  /**
+   * The task returned a number other than zero.
+   */
+  PINFOLD_STATUS_TASK_FAILED = 100,
+  /**
+   * The task panicked (one that is written in Rust).
+   */
+  PINFOLD_STATUS_TASK_PANICKED = 101,
+  /**
+   * The worker process died while it ran the task: a crash, `exit`, a kill.
+   */
+  PINFOLD_STATUS_WORKER_DIED = 102,
+  /**
+   * The worker process died in each attempt to run the task.
+   */
+  PINFOLD_STATUS_POISON = 103,
+  /**
+   * The task had no more time.
+   */
+  PINFOLD_STATUS_DEADLINE_EXCEEDED = 104,
+  /**
+   * The task was cancelled.
+   */
+  PINFOLD_STATUS_CANCELLED = 105,
+  /**
+   * A task that it depends on has no value.
+   */
+  PINFOLD_STATUS_DEPENDENCY_FAILED = 106,
+  /**
+   * No worker process could be started.
+   */
+  PINFOLD_STATUS_NO_WORKERS = 107,
+  /**
+   * Its arguments or its result could not travel.
+   */
+  PINFOLD_STATUS_NOT_TRANSFERABLE = 108,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_status pinfold_status;
+#else
+typedef int32_t pinfold_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Yes or no, where 0 is whatever is the default.
+ */
+enum pinfold_choice
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * As it is without saying so.
+   */
+  PINFOLD_CHOICE_DEFAULT = 0,
+  /**
+   * It is wanted.
+   */
+  PINFOLD_CHOICE_YES = 1,
+  /**
+   * It is not wanted.
+   */
+  PINFOLD_CHOICE_NO = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_choice pinfold_choice;
+#else
+typedef int32_t pinfold_choice;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What becomes of tasks that a worker's tasks have spawned and nobody has begun, when that
+ * worker dies.
+ */
+enum pinfold_orphans
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * They are cancelled.
+   */
+  PINFOLD_ORPHANS_DEFAULT = 0,
+  /**
+   * They never run.
+   */
+  PINFOLD_ORPHANS_CANCEL = 1,
+  /**
+   * Each of them is run once all the same.
+   */
+  PINFOLD_ORPHANS_FINISH = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_orphans pinfold_orphans;
+#else
+typedef int32_t pinfold_orphans;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * When a shutdown ends what is in flight.
+ */
+enum pinfold_shutdown
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * As `PINFOLD_SHUTDOWN_DRAIN_FOR` 5 seconds.
+   */
+  PINFOLD_SHUTDOWN_DEFAULT = 0,
+  /**
+   * When it has ended by itself, however long that takes.
+   */
+  PINFOLD_SHUTDOWN_DRAIN = 1,
+  /**
+   * When it has ended by itself, or after `time`.
+   */
+  PINFOLD_SHUTDOWN_DRAIN_FOR = 2,
+  /**
+   * When it has ended by itself, or after `time`; what has not ended by then is cancelled, and
+   * after `grace` more what runs is killed.
+   */
+  PINFOLD_SHUTDOWN_GRACEFUL = 3,
+  /**
+   * Now: running tasks are killed.
+   */
+  PINFOLD_SHUTDOWN_ABORT = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_shutdown pinfold_shutdown;
+#else
+typedef int32_t pinfold_shutdown;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How urgent a task is.
+ */
+enum pinfold_priority
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * As `PINFOLD_PRIORITY_NORMAL`.
+   */
+  PINFOLD_PRIORITY_DEFAULT = 0,
+  /**
+   * When there is nothing else to do.
+   */
+  PINFOLD_PRIORITY_BACKGROUND = 1,
+  /**
+   * After the normal ones.
+   */
+  PINFOLD_PRIORITY_LOW = 2,
+  /**
+   * What most tasks are.
+   */
+  PINFOLD_PRIORITY_NORMAL = 3,
+  /**
+   * Before the others.
+   */
+  PINFOLD_PRIORITY_URGENT = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_priority pinfold_priority;
+#else
+typedef int32_t pinfold_priority;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How long a task waits between attempts that have failed.
+ */
+enum pinfold_retry
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * It is not tried again; with a `retry_if`, up to three attempts, one right after the other.
+   */
+  PINFOLD_RETRY_DEFAULT = 0,
+  /**
+   * `retry_delay` each time.
+   */
+  PINFOLD_RETRY_FIXED = 1,
+  /**
+   * `retry_delay` after the first attempt, then longer by that each time.
+   */
+  PINFOLD_RETRY_LINEAR = 2,
+  /**
+   * `retry_delay` after the first attempt, then twice as long each time, up to
+   * `retry_longest`.
+   */
+  PINFOLD_RETRY_EXPONENTIAL = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_retry pinfold_retry;
+#else
+typedef int32_t pinfold_retry;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A task that runs. It is the function's for as long as that has not returned, on the thread that
+ * has called it.
+ */
+typedef struct pinfold_call pinfold_call;
+
+/**
+ * A task that was submitted.
+ */
+typedef struct pinfold_handle pinfold_handle;
+
+/**
+ * So many tasks may be in flight at a time, or so many units of something (bytes of memory, say)
+ * that tasks take together.
+ */
+typedef struct pinfold_limit pinfold_limit;
+
+/**
+ * A fold of worker processes, and what the program has of it.
+ */
+typedef struct pinfold_runtime pinfold_runtime;
+
+/**
+ * A function to be run by the workers of a runtime, with its settings; to be submitted any number
+ * of times.
+ */
+typedef struct pinfold_task pinfold_task;
+
+/**
+ * A function that can be run as a task. Returns 0, or any other number if it failed: the
+ * task has ended with `PINFOLD_STATUS_TASK_FAILED` then, and its handle tells the number.
+ */
+typedef int32_t (*pinfold_function)(pinfold_call *call,
+                                    void *user);
+
+/**
+ * Settings of a runtime. Start from `PINFOLD_CONFIG_INIT`: a field that is 0 or null has its
+ * default. Fields may be added at the end; `size` says which there are. Times are in nanoseconds.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_config)`.
+   */
+  size_t size;
+  /**
+   * Worker processes, 1 to 1024. Default: one for each CPU that this process may use.
+   */
+  size_t workers;
+  /**
+   * Threads in each worker that run tasks, 1 to 1024. Default 1: then a crash takes no other task with it.
+   */
+  size_t threads_per_worker;
+  /**
+   * Shared memory in bytes that is used at most, from 1 MiB on. Default: half of what this
+   * process may use.
+   */
+  uint64_t memory_cap;
+  /**
+   * Tasks in flight at most, 1 to 524288. Default 8192.
+   */
+  size_t queue_capacity;
+  /**
+   * Whether each thread that runs tasks is pinned to one CPU: a `pinfold_choice`. Default: yes.
+   */
+  int32_t pin;
+  /**
+   * Whether each worker has a second process that shares its memory, so that its death is
+   * told at once: a `pinfold_choice`. Default: yes.
+   */
+  int32_t keepers;
+  /**
+   * Whether shared memory is in core dumps: a `pinfold_choice`. Default: no.
+   */
+  int32_t dump_memory;
+  /**
+   * Whether shared memory is zeroed before it is handed out: a `pinfold_choice`. Default: no.
+   */
+  int32_t zero_memory;
+  /**
+   * Whether programs that a worker's tasks have started end with it: a `pinfold_choice`.
+   * Default: no.
+   */
+  int32_t end_programs;
+  /**
+   * Whether each task is measured, for `pinfold_runtime_profile_json`: a `pinfold_choice`.
+   * Default: no. It costs each task about 1 µs.
+   */
+  int32_t profile;
+  /**
+   * Whether `pinfold_runtime_new` waits until all workers have begun, and fails if one has
+   * failed to: a `pinfold_choice`. Default: no.
+   */
+  int32_t start_checked;
+  /**
+   * How often in a row workers may end before they have begun, 1 to 1000. Default 10. Then
+   * tasks end with `PINFOLD_STATUS_NO_WORKERS`, until one has begun.
+   */
+  uint32_t start_attempts;
+  /**
+   * What becomes of the tasks of dead workers' tasks: a `pinfold_orphans`. Default: cancel.
+   */
+  int32_t orphans;
+  /**
+   * What `pinfold_runtime_free` does with tasks in flight: a `pinfold_shutdown`. Default: drain
+   * for 5 s.
+   */
+  int32_t on_free;
+  /**
+   * The `time` of that, in ns, if it has one.
+   */
+  uint64_t on_free_time;
+  /**
+   * The `grace` of that, in ns, if it has one.
+   */
+  uint64_t on_free_grace;
+  /**
+   * How long a task that is past its run limit or hard deadline has from SIGTERM to SIGKILL, in
+   * ns, at most a day. Default: SIGKILL at once.
+   */
+  uint64_t kill_grace;
+  /**
+   * A worker that has work and gives no sign of life for so many ns is replaced: 10 ms to a
+   * day. Default: none is.
+   */
+  uint64_t heartbeat;
+  /**
+   * Processes kept ready to take a dead worker's place, 0 to 64.
+   */
+  size_t spares;
+  /**
+   * Stack for tasks, in bytes, 256 KiB to 1 GiB. Default 8 MiB.
+   */
+  size_t stack_size;
+  /**
+   * How long a worker may take from its start until it works, in ns: 10 ms to a day. Default: 2
+   * minutes.
+   */
+  uint64_t worker_init_timeout;
+  /**
+   * The file of a plugin that has the functions, for a host that has not called `pinfold_init`
+   * (an interpreter, say): see `PINFOLD_PLUGIN`. Default null: the functions are this program's.
+   */
+  const char *plugin;
+  /**
+   * The program `pinfold-worker`, for a plugin. Default: what the environment variable
+   * `PINFOLD_WORKER` names, or the one that is installed with the library.
+   */
+  const char *worker_program;
+} pinfold_config;
+
+/**
+ * Something to know a task by, in its log events.
+ */
+typedef struct {
+  /**
+   * What it is about; not null.
+   */
+  const char *key;
+  /**
+   * What is said of it; not null.
+   */
+  const char *value;
+} pinfold_tag;
+
+/**
+ * So much of a limit.
+ */
+typedef struct {
+  /**
+   * Of which one; not null.
+   */
+  pinfold_limit *limit;
+  /**
+   * How much.
+   */
+  uint64_t units;
+} pinfold_share;
+
+/**
+ * Says whether what a task would end in is a failure, to be tried again: other than 0 is yes.
+ * `status`, `code` and `message` are what its handle would tell: `PINFOLD_STATUS_OK`, 0 and ""
+ * for a task that has an output.
+ *
+ * It is called in the program, on a thread of the library; several may be at once, of several
+ * tasks. `message` is there until it returns. It must not unwind, and should not take long.
+ */
+typedef int32_t (*pinfold_retry_if)(pinfold_status status,
+                                    int32_t code,
+                                    const char *message,
+                                    void *user);
+
+/**
+ * Settings of a task. Start from `PINFOLD_TASK_SETTINGS_INIT`: a field that is 0 or null has its
+ * default. Fields may be added at the end; `size` says which there are. Times are in
+ * nanoseconds. They hold in whatever way the task is submitted.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_task_settings)`.
+   */
+  size_t size;
+  /**
+   * A name for errors, events and statistics, besides the function's. Default: none.
+   */
+  const char *name;
+  /**
+   * The trace that it belongs to, as in the HTTP header of that name (W3C Trace Context).
+   * Default: none.
+   */
+  const char *traceparent;
+  /**
+   * `tag_count` tags; copied.
+   */
+  const pinfold_tag *tags;
+  /**
+   * How many there are.
+   */
+  size_t tag_count;
+  /**
+   * `limit_count` shares, which the task takes for as long as it is in flight, all in one step.
+   * To submit waits until they are free. If it wants more than there is in all it ends with
+   * `PINFOLD_STATUS_TOO_LARGE`.
+   */
+  const pinfold_share *limits;
+  /**
+   * How many there are.
+   */
+  size_t limit_count;
+  /**
+   * How long each attempt may run, in ns. One that runs for longer ends with
+   * `PINFOLD_STATUS_DEADLINE_EXCEEDED`, and its worker is killed and replaced. Default: no limit.
+   */
+  uint64_t run_limit;
+  /**
+   * How long after its submission the task must have ended, in ns; as `run_limit` else.
+   */
+  uint64_t hard_deadline;
+  /**
+   * How long after its submission the task must have begun, in ns; else it ends with
+   * `PINFOLD_STATUS_DEADLINE_EXCEEDED`.
+   */
+  uint64_t start_deadline;
+  /**
+   * How long after its submission the task should have ended, in ns: it sees so itself.
+   */
+  uint64_t soft_deadline;
+  /**
+   * How urgent it is: a `pinfold_priority`. Default: normal.
+   */
+  int32_t priority;
+  /**
+   * Running the task twice does no harm: when a worker dies that runs it, it is run again, up to
+   * so many times in all. Default 1: it is run at most once.
+   */
+  uint32_t attempts;
+  /**
+   * How long it waits before its third attempt of these, in ns; then twice as long each time.
+   * Default 10 ms.
+   */
+  uint64_t backoff_first;
+  /**
+   * The longest of these waits, in ns. Default 1 s.
+   */
+  uint64_t backoff_longest;
+  /**
+   * Whether the task is tried again if it returns a number other than 0, and how long it waits: a
+   * `pinfold_retry`. Default: it is not.
+   */
+  int32_t retry;
+  /**
+   * Up to so many attempts in all. Default 3.
+   */
+  uint32_t retry_attempts;
+  /**
+   * The wait after the first failure, in ns.
+   */
+  uint64_t retry_delay;
+  /**
+   * The longest wait of `PINFOLD_RETRY_EXPONENTIAL`, in ns. Default: a day.
+   */
+  uint64_t retry_longest;
+  /**
+   * Whether each wait is stretched at random, by up to its own length: a `pinfold_choice`.
+   * Default: no.
+   */
+  int32_t retry_jitter;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+  /**
+   * What counts as a failure. Default: each number other than 0 that the function returns. To
+   * take `PINFOLD_STATUS_WORKER_DIED` for one is to declare that running it again does no
+   * harm. It may be called as long as the task, or a handle of it, is there.
+   */
+  pinfold_retry_if retry_if;
+  /**
+   * What `retry_if` is called with.
+   */
+  void *retry_user;
+} pinfold_task_settings;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The library's version, for people and log lines, like "0.1.0".
+ *
+ * Never null; lives as long as the library is loaded; not to be freed.
+ */
+const char *pinfold_version(void);
+
+/**
+ * The value that `PINFOLD_ABI_VERSION` had when the library was built.
+ *
+ * Zero, which is no version, if the library is broken.
+ */
+uint32_t pinfold_abi_version(void);
+
+/**
+ * One English sentence about a status code, for people and log lines.
+ *
+ * Any number is allowed: one that is not a status code is said to be unknown.
+ * Never null; lives as long as the library is loaded; not to be freed.
+ */
+const char *pinfold_status_message(int32_t code);
+
+/**
+ * How many CPUs this process may use: by its affinity mask and by its control
+ * group's CPU limit, whichever is smaller. At least 1.
+ *
+ * Writes the number to `*out_count`, and only when it returns `PINFOLD_STATUS_OK`.
+ * Fails with `PINFOLD_STATUS_NULL_ARGUMENT`, or with `PINFOLD_STATUS_SYSTEM` when the
+ * system does not tell.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or points to a `size_t` that nobody else touches during the call.
+ */
+pinfold_status pinfold_allowed_cpus(size_t *out_count);
+
+/**
+ * The argument of the task: where it begins, a multiple of 64, and its length in bytes.
+ *
+ * The memory is the call's: it may be read until the function returns.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_call_argument(pinfold_call *call,
+                                     const void **out_data,
+                                     size_t *out_len);
+
+/**
+ * How many tasks this one was submitted after: so many inputs it has.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_call_input_count(pinfold_call *call,
+                                        size_t *out_count);
+
+/**
+ * Input `index`: the output of the task that was named there when this one was submitted, in
+ * place: where it begins, a multiple of 64, and its length in bytes.
+ *
+ * The memory is the call's: it may be read until the function returns. Fails with
+ * `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_call_input(pinfold_call *call,
+                                  size_t index,
+                                  const void **out_data,
+                                  size_t *out_len);
+
+/**
+ * Makes room for the task's output, `len` bytes, and returns where to write it: a multiple of
+ * 64. A long one lies in shared memory, and is not copied any more.
+ *
+ * What is in it is undefined until it is written. Another call takes the place of this one, whose memory
+ * must not be written to any more. It is the call's: it may be written to until the function
+ * returns. If that returns another number than 0, there is no output.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_TOO_LARGE`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` is null, or writable.
+ */
+pinfold_status pinfold_call_output(pinfold_call *call,
+                                   size_t len,
+                                   void **out_data);
+
+/**
+ * What the task has to say about its failure: kept (copied, cut after 4096 bytes) for when the
+ * function returns another number than 0.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `message` is null, or a string that ends in NUL.
+ */
+pinfold_status pinfold_call_explain(pinfold_call *call,
+                                    const char *message);
+
+/**
+ * What the last call of this thread that failed has said, with its causes: one or more English
+ * sentences for people and log lines. Empty if none has failed.
+ *
+ * Never null. It stays as it is until the next call of this thread that fails; copy it to keep
+ * it. Not to be freed.
+ */
+const char *pinfold_last_message(void);
+
+/**
+ * Waits at most `timeout` nanoseconds for a task to end, however it does; 0 only looks, and
+ * `PINFOLD_FOREVER` is no limit. `PINFOLD_STATUS_OK`: it has ended. `PINFOLD_STATUS_TIMED_OUT`: it goes on.
+ *
+ * Any thread, and several at once.
+ */
+pinfold_status pinfold_handle_wait(pinfold_handle *handle,
+                                   uint64_t timeout);
+
+/**
+ * Waits for a task to end, and returns its status and its output, in place: where that begins, a
+ * multiple of 64, and its length in bytes. If the task has no output, both are 0.
+ *
+ * The memory is the handle's: it may be read until that is freed.
+ *
+ * A status from 100 on says why there is none; `pinfold_last_message` says more.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_handle_result(pinfold_handle *handle,
+                                     const void **out_data,
+                                     size_t *out_len);
+
+/**
+ * What the function of a task has returned, if that has ended: 0 unless its status is
+ * `PINFOLD_STATUS_TASK_FAILED`. Fails with `PINFOLD_STATUS_TIMED_OUT` if it has not ended.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_code` is null, or writable.
+ */
+pinfold_status pinfold_handle_code(pinfold_handle *handle,
+                                   int32_t *out_code);
+
+/**
+ * Waits for a task to end, copies its output to `buffer`, and frees the handle: the quickest
+ * way to a small result. `out_len` is its length.
+ *
+ * If the output is longer than `capacity` bytes, the status is
+ * `PINFOLD_STATUS_BUFFER_TOO_SMALL`, `out_len` is what is needed, and the handle stays. In
+ * all other cases it is freed, also if the task has failed.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null (it is not asked
+ * for) or writable.
+ */
+pinfold_status pinfold_handle_join(pinfold_handle *handle,
+                                   void *buffer,
+                                   size_t capacity,
+                                   size_t *out_len);
+
+/**
+ * Frees a handle. If the task has not ended, it runs on, and nobody hears of it. Null does nothing.
+ *
+ * Any thread. What `pinfold_handle_result` has returned may not be read any more.
+ */
+pinfold_status pinfold_handle_free(pinfold_handle *handle);
+
+/**
+ * Call this first thing in `main`, after the functions were registered.
+ *
+ * A runtime starts its worker processes by starting the same program again. In those this
+ * function runs tasks, and does not return. In the program itself it returns at once. Call it before any
+ * thread is started. `argc` and `argv` are those of `main`; they are not changed today, and may be null.
+ *
+ * A program whose tasks are in a plugin (`pinfold_config.plugin`) need not call it.
+ *
+ * # Safety
+ *
+ * `argc` and `argv` are null, or those of `main`.
+ */
+pinfold_status pinfold_init(int *argc,
+                            char ***argv);
+
+/**
+ * A limit of `units` in all. A task takes its share when it is submitted
+ * (`pinfold_task_settings.limits`), and gives it back when it ends, however it ends. One limit may
+ * serve several tasks of one runtime.
+ *
+ * The limit is the caller's: free it with `pinfold_limit_free`, at any time: tasks that are under
+ * it stay so.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_limit` is null or writable.
+ */
+pinfold_status pinfold_limit_new(uint64_t units,
+                                 pinfold_limit **out_limit);
+
+/**
+ * How many units of a limit nobody has now. A task that has ended gives its share back when
+ * somebody waits, for it or for anything, or wants a share.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_units` is null or writable.
+ */
+pinfold_status pinfold_limit_available(pinfold_limit *limit,
+                                       uint64_t *out_units);
+
+/**
+ * Frees a limit; the tasks that are under it stay so. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_limit_free(pinfold_limit *limit);
+
+/**
+ * The names of the functions that the workers of `runtime` have, sorted, each with a line feed after it.
+ *
+ * Writes the text and a NUL to `buffer`, and the text's length in bytes, without the NUL, to
+ * `out_len`. If they are more than `capacity` bytes, the status is `PINFOLD_STATUS_BUFFER_TOO_SMALL`, and
+ * only the length is written.
+ *
+ * Those of a plugin are asked of a worker, once; that fails as a task does.
+ *
+ * Any thread; not in a task.
+ *
+ * # Safety
+ *
+ * `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null (it is
+ * not asked for) or writable.
+ */
+pinfold_status pinfold_runtime_functions(pinfold_runtime *runtime,
+                                         char *buffer,
+                                         size_t capacity,
+                                         size_t *out_len);
+
+/**
+ * Registers a function that can be run as a task, by `name` (1 to 255 bytes of UTF-8, copied).
+ *
+ * Call it before `pinfold_init`, unconditionally: the worker processes run the same lines of
+ * `main` up to `pinfold_init`, and know the functions that they have registered there. `user` is
+ * passed to each call; it means something in the process that has registered it, so it must
+ * not point to what only the host has. To register the same again does nothing.
+ *
+ * Fails with `PINFOLD_STATUS_TOO_LATE` after `pinfold_init`, with
+ * `PINFOLD_STATUS_INVALID_ARGUMENT` if the name is taken, empty or too long, and with
+ * `PINFOLD_STATUS_NULL_ARGUMENT`.
+ *
+ * Any thread; not in a task.
+ *
+ * # Safety
+ *
+ * `name` is null or a string that ends in NUL. `function` may be called with `user` by any
+ * thread of a worker process, as long as that lives.
+ */
+pinfold_status pinfold_function_register(const char *name,
+                                         pinfold_function function,
+                                         void *user);
+
+/**
+ * Starts a fold of workers; returns when they have been started. `config` may be null: all
+ * defaults.
+ *
+ * The runtime is the caller's: end it with `pinfold_runtime_free`.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_INITIALIZED` if `pinfold_init` was not called, with
+ * `PINFOLD_STATUS_INSIDE_WORKER` in a worker, with `PINFOLD_STATUS_INVALID_ARGUMENT` if a setting
+ * (or `size`) is out of its bounds, and with `PINFOLD_STATUS_START_FAILED` if the system refused
+ * something; the last message says which, and what to do.
+ *
+ * Any thread; not in a task.
+ *
+ * # Safety
+ *
+ * `config` is null or a `pinfold_config`; `out_runtime` is null or writable.
+ */
+pinfold_status pinfold_runtime_new(const pinfold_config *config,
+                                   pinfold_runtime **out_runtime);
+
+/**
+ * Ends a runtime: waits up to 5 s (`pinfold_config.on_free` says otherwise) for the tasks in
+ * flight, ends what is left, and all its processes. Null does nothing.
+ *
+ * Handles of its tasks stay valid: each has ended. They, its tasks and its buffers are to be freed on their own.
+ *
+ * Any thread; not in a task. Another thread that is inside a call with it finishes that call.
+ */
+pinfold_status pinfold_runtime_free(pinfold_runtime *runtime);
+
+/**
+ * A task of function `function`, as it was registered, for the workers of `runtime`. `settings` may be null: all
+ * defaults.
+ *
+ * The task is the caller's: free it with `pinfold_task_free`, at any time.
+ *
+ * Fails with `PINFOLD_STATUS_UNKNOWN_FUNCTION`, and with `PINFOLD_STATUS_INVALID_ARGUMENT` if a
+ * setting makes no sense; the last message says which.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `function` is null or a string that ends in NUL; `settings` is null or a
+ * `pinfold_task_settings`; `out_task` is null or writable.
+ */
+pinfold_status pinfold_task_new(pinfold_runtime *runtime,
+                                const char *function,
+                                const pinfold_task_settings *settings,
+                                pinfold_task **out_task);
+
+/**
+ * Frees a task; what was submitted goes on. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_task_free(pinfold_task *task);
+
+/**
+ * Submits a task with `len` bytes of argument, which are copied. Waits for room if as many tasks
+ * are in flight as may be.
+ *
+ * The handle is the caller's: free it with `pinfold_handle_free`, or have
+ * `pinfold_handle_join` free it. Each task that was submitted ends, and its handle says how; that it cannot
+ * be run at all is said there too.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `len` bytes can be read at `argument` (null if there are none); `out_handle` is null or
+ * writable.
+ */
+pinfold_status pinfold_task_submit(pinfold_task *task,
+                                   const void *argument,
+                                   size_t len,
+                                   pinfold_handle **out_handle);
+
+/**
+ * Submits a task if it can be accepted at once; the call never waits. Else as
+ * `pinfold_task_submit`.
+ *
+ * If it is not accepted, nothing was submitted: `PINFOLD_STATUS_FULL` if as many tasks are in
+ * flight as may be, or a limit is reached; `PINFOLD_STATUS_NO_MEMORY` if there is no room for
+ * the argument now; `PINFOLD_STATUS_TOO_LARGE` if it wants more of a limit than there is;
+ * `PINFOLD_STATUS_SHUTDOWN`, `PINFOLD_STATUS_NO_WORKERS`, `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit`.
+ */
+pinfold_status pinfold_task_try_submit(pinfold_task *task,
+                                       const void *argument,
+                                       size_t len,
+                                       pinfold_handle **out_handle);
+
+/**
+ * Submits a task if it can be accepted within `timeout` nanoseconds: waits so long for room
+ * among the tasks in flight, for its limits, and for memory for its argument. Else as
+ * `pinfold_task_submit`.
+ *
+ * If it is not accepted, nothing was submitted: `PINFOLD_STATUS_TIMED_OUT` if there was no room,
+ * and else as for `pinfold_task_try_submit`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit`.
+ */
+pinfold_status pinfold_task_submit_timeout(pinfold_task *task,
+                                           const void *argument,
+                                           size_t len,
+                                           uint64_t timeout,
+                                           pinfold_handle **out_handle);
+
+/**
+ * Submits a task to begin when `count` others have ended, whose outputs are its inputs, in that
+ * order ([`pinfold_call_input`](crate::call::pinfold_call_input)). Those may have ended, and their handles may be freed at any
+ * time after this call; the same may be named several times. If one of them ends without an output, this task is
+ * not run, and ends with `PINFOLD_STATUS_DEPENDENCY_FAILED`.
+ *
+ * Fails with `PINFOLD_STATUS_BAD_HANDLE`; with nothing submitted.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit`; and `count` handles can be read at `after` (null if there are
+ * none).
+ */
+pinfold_status pinfold_task_submit_after(pinfold_task *task,
+                                         const void *argument,
+                                         size_t len,
+                                         pinfold_handle *const *after,
+                                         size_t count,
+                                         pinfold_handle **out_handle);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* PINFOLD_H */
+
+/* Each of these is a struct of settings that all have their defaults. */
+#ifndef PINFOLD_DEFAULTS
+#ifdef __cplusplus
+extern "C++" {
+template <class Settings> inline Settings pinfold_defaults_of(void)
+{
+    Settings settings = Settings();
+    settings.size = sizeof(Settings);
+    return settings;
+}
+}
+#define PINFOLD_DEFAULTS(Settings) (pinfold_defaults_of<Settings>())
+#else
+#define PINFOLD_DEFAULTS(Settings) { .size = sizeof(Settings) }
+#endif
+#endif
+#define PINFOLD_CONFIG_INIT PINFOLD_DEFAULTS(pinfold_config)
+#define PINFOLD_TASK_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_task_settings)
+
+/* The entry of a plugin (`pinfold_config.plugin`), once in a shared library, before its body:
+ *
+ *     PINFOLD_PLUGIN
+ *     {
+ *         return pinfold_function_register("square", square, NULL);
+ *     }
+ *
+ * It is called once, in a process with one thread, from which all workers are forked; any other
+ * status than PINFOLD_STATUS_OK, and any function that cannot be registered, refuses the runtime's start.
+ * The library need not be linked with -lpinfold.
+ */
+#ifdef __cplusplus
+#define PINFOLD_PLUGIN_EXPORT extern "C" __attribute__((visibility("default")))
+#else
+#define PINFOLD_PLUGIN_EXPORT extern __attribute__((visibility("default")))
+#endif
+#define PINFOLD_PLUGIN                                              \
+    PINFOLD_PLUGIN_EXPORT const uint32_t pinfold_plugin_abi_version; \
+    const uint32_t pinfold_plugin_abi_version = PINFOLD_ABI_VERSION; \
+    PINFOLD_PLUGIN_EXPORT pinfold_status pinfold_plugin_register(void); \
+    pinfold_status pinfold_plugin_register(void)
