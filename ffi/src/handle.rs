@@ -21,7 +21,7 @@ pub struct PinfoldHandle {
 /// How a task has ended, as C asks for it.
 pub(crate) struct Outcome {
     /// What it made; or why there is nothing.
-    output: Result<Output, (PinfoldStatus, String)>,
+    pub(crate) output: Result<Output, (PinfoldStatus, String)>,
     /// What the function has returned.
     code: i32,
 }
@@ -56,7 +56,7 @@ impl TaskHandle {
     }
 
     /// How it has ended, if it has within `timeout`.
-    fn outcome(&self, timeout: Duration) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, timeout: Duration) -> Option<&Outcome> {
         if let Some(outcome) = self.outcome.get() {
             return Some(outcome);
         }

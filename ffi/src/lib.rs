@@ -23,6 +23,7 @@
 //! ```
 #![allow(unsafe_code)] // the C boundary: raw pointers in, unmangled names out
 
+mod batch;
 mod boundary;
 mod bytes;
 mod call;
@@ -49,6 +50,7 @@ mod told;
 
 use std::ffi::{CStr, c_char};
 
+pub use batch::{pinfold_handle_join_many, pinfold_task_submit_many};
 use boundary::{guard, guard_or};
 pub use call::{
     PinfoldCall, PinfoldFunction, pinfold_call_argument, pinfold_call_explain, pinfold_call_input,

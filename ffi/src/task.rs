@@ -116,8 +116,7 @@ pub unsafe extern "C" fn pinfold_task_submit(
         // SAFETY: the caller's promise.
         let argument = unsafe { bytes("argument", argument, len) }?;
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
-        let handle = task.alone.spawn(task.request(argument));
-        out.write(task.handle(handle)?);
+        out.write(task.submit(argument)?);
         Ok(())
     })
 }
@@ -243,6 +242,12 @@ pub unsafe extern "C" fn pinfold_task_submit_after(
 }
 
 impl TaskObject {
+    /// Waits for room if need be.
+    #[inline]
+    pub(crate) fn submit(&self, argument: &[u8]) -> Result<*mut PinfoldHandle, Failure> {
+        self.handle(self.alone.spawn(self.request(argument)))
+    }
+
     /// `argument` is read before the call returns that it is a part of.
     #[inline]
     fn request(&self, argument: &[u8]) -> Request {

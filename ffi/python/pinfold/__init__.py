@@ -1,0 +1,36 @@
+"""Tasks in worker processes, by shared memory.
+
+    import pinfold
+
+    with pinfold.Runtime("./plugin.so", workers=2) as rt:
+        print(bytes(rt.submit("echo", b"hello").result()))
+"""
+
+from ._errors import (
+    Cancelled,
+    DeadlineExceeded,
+    DependencyFailed,
+    Error,
+    Forked,
+    Full,
+    InvalidArgument,
+    NoMemory,
+    NotTransferable,
+    NoWorkers,
+    Poison,
+    Shutdown,
+    StartFailed,
+    TaskError,
+    TaskFailed,
+    TooLarge,
+    UnknownFunction,
+    WorkerDied,
+)
+from ._handle import Handle
+from ._runtime import Runtime, Task
+
+__all__ = [
+    "Cancelled", "DeadlineExceeded", "DependencyFailed", "Error", "Forked", "Full", "Handle",
+    "InvalidArgument", "NoMemory", "NoWorkers", "NotTransferable", "Poison", "Runtime", "Shutdown",
+    "StartFailed", "Task", "TaskError", "TaskFailed", "TooLarge", "UnknownFunction", "WorkerDied",
+]  # fmt: skip

@@ -1,0 +1,163 @@
+"""The C library: where it is, and how its functions are called.
+
+Each function is known twice: in ``waiting``, which lets other threads of Python run meanwhile, and
+in ``quick``, which does not (that costs time): for what never waits.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+from ctypes import POINTER, Structure, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+
+from ._errors import Error, error_of
+
+ABI_VERSION = 1
+FOREVER = 2**64 - 1
+
+OK = 0
+TIMED_OUT = 6
+BUFFER_TOO_SMALL = 7
+TASK_FAILED = 100
+
+
+class Config(Structure):
+    """``pinfold_config``."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("workers", c_size_t),
+        ("threads_per_worker", c_size_t),
+        ("memory_cap", c_uint64),
+        ("queue_capacity", c_size_t),
+        ("pin", c_int32),
+        ("keepers", c_int32),
+        ("dump_memory", c_int32),
+        ("zero_memory", c_int32),
+        ("end_programs", c_int32),
+        ("profile", c_int32),
+        ("start_checked", c_int32),
+        ("start_attempts", c_uint32),
+        ("orphans", c_int32),
+        ("on_free", c_int32),
+        ("on_free_time", c_uint64),
+        ("on_free_grace", c_uint64),
+        ("kill_grace", c_uint64),
+        ("heartbeat", c_uint64),
+        ("spares", c_size_t),
+        ("stack_size", c_size_t),
+        ("worker_init_timeout", c_uint64),
+        ("plugin", c_char_p),
+        ("worker_program", c_char_p),
+    ]
+
+
+class TaskSettings(Structure):
+    """``pinfold_task_settings``."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("name", c_char_p),
+        ("traceparent", c_char_p),
+        ("tags", c_void_p),
+        ("tag_count", c_size_t),
+        ("limits", c_void_p),
+        ("limit_count", c_size_t),
+        ("run_limit", c_uint64),
+        ("hard_deadline", c_uint64),
+        ("start_deadline", c_uint64),
+        ("soft_deadline", c_uint64),
+        ("priority", c_int32),
+        ("attempts", c_uint32),
+        ("backoff_first", c_uint64),
+        ("backoff_longest", c_uint64),
+        ("retry", c_int32),
+        ("retry_attempts", c_uint32),
+        ("retry_delay", c_uint64),
+        ("retry_longest", c_uint64),
+        ("retry_jitter", c_int32),
+    ]
+
+
+#: The arguments of each function; all return a status.
+SIGNATURES = {
+    "pinfold_runtime_new": [POINTER(Config), POINTER(c_void_p)],
+    "pinfold_runtime_free": [c_void_p],
+    "pinfold_runtime_functions": [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)],
+    "pinfold_task_new": [c_void_p, c_char_p, POINTER(TaskSettings), POINTER(c_void_p)],
+    "pinfold_task_free": [c_void_p],
+    "pinfold_task_submit": [c_void_p, c_void_p, c_size_t, c_void_p],
+    "pinfold_task_try_submit": [c_void_p, c_void_p, c_size_t, c_void_p],
+    "pinfold_task_submit_after": [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p],
+    "pinfold_task_submit_many": [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p],
+    "pinfold_handle_wait": [c_void_p, c_uint64],
+    "pinfold_handle_result": [c_void_p, POINTER(c_void_p), POINTER(c_size_t)],
+    "pinfold_handle_code": [c_void_p, POINTER(c_int32)],
+    "pinfold_handle_join_many": [c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p],
+    "pinfold_handle_free": [c_void_p],
+}
+
+
+def _places() -> list:
+    named = os.environ.get("PINFOLD_LIBRARY")
+    if named:
+        return [named]
+    here = os.path.dirname(os.path.abspath(__file__))
+    beside = os.path.join(here, "libpinfold.so.0")
+    return [beside, ctypes.util.find_library("pinfold"), "libpinfold.so.0"]
+
+
+def _load() -> tuple:
+    refused = []
+    for place in _places():
+        if not place:
+            continue
+        try:
+            return ctypes.CDLL(place), ctypes.PyDLL(place)
+        except OSError as error:
+            refused.append(str(error))
+    raise ImportError(
+        "libpinfold.so is not found: install it (scripts/install), or set PINFOLD_LIBRARY to its file; tried: "
+        + "; ".join(refused)
+    )
+
+
+waiting, quick = _load()
+
+quick.pinfold_abi_version.restype = c_uint32
+quick.pinfold_last_message.restype = c_char_p
+quick.pinfold_version.restype = c_char_p
+
+if quick.pinfold_abi_version() != ABI_VERSION:
+    raise ImportError(
+        f"this package is for version {ABI_VERSION} of pinfold's interface, and the library "
+        f"({quick.pinfold_version().decode()}) has version {quick.pinfold_abi_version()}: install those of one release"
+    )
+
+for _name, _arguments in SIGNATURES.items():
+    for _library in (waiting, quick):
+        try:
+            _function = getattr(_library, _name)
+        except AttributeError:
+            raise ImportError(
+                f"the library ({quick.pinfold_version().decode()}) has no {_name}: it is older than this package"
+            ) from None
+        _function.argtypes = _arguments
+        _function.restype = c_int32
+
+
+def last_message() -> str:
+    """Why the last call of this thread has failed."""
+    return quick.pinfold_last_message().decode(errors="replace")
+
+
+def failure(status: int) -> Error:
+    """The exception of a call of this thread that has just failed."""
+    return error_of(status, last_message())
+
+
+def check(status: int) -> None:
+    """Raises if a call of this thread has failed."""
+    if status:
+        raise failure(status)

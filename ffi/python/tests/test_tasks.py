@@ -1,0 +1,145 @@
+"""Tasks, results, failures, settings."""
+
+import array
+import concurrent.futures
+import gc
+import struct
+import unittest
+
+from support import MORE, PLUGIN, WithRuntime, needs_numpy, numpy, pinfold
+
+
+class Tasks(WithRuntime):
+    def test_bytes_go_there_and_back_in_all_lengths(self):
+        for length in (0, 1, 64, 65, 256, 257, 4096, 4097, 1 << 20):
+            data = bytes(i % 251 for i in range(length))
+            result = self.rt.submit("echo", data).result()
+            self.assertIsInstance(result, memoryview)
+            self.assertTrue(result.readonly)
+            self.assertEqual(result, data)
+
+    def test_whatever_has_bytes_in_one_piece_can_be_sent(self):
+        numbers = array.array("d", [1.5, 2.5])
+        task = self.rt.task("sum")
+        for data in (numbers, memoryview(numbers), bytearray(numbers.tobytes())):
+            self.assertEqual(struct.unpack("d", task.submit(data).result()), (4.0,))
+        with self.assertRaises((BufferError, TypeError)):
+            task.submit(7)
+        with self.assertRaises(BufferError):
+            task.submit(memoryview(b"abcdef")[::2])
+
+    def test_functions_are_those_of_the_plugin(self):
+        self.assertLessEqual({"crash", "echo", "sum"}, set(self.rt.functions()))
+        with self.assertRaisesRegex(pinfold.UnknownFunction, "there are: .*echo"):
+            self.rt.task("eccho")
+
+    def test_a_failure_has_its_code_and_its_reason(self):
+        with self.assertRaises(pinfold.TaskFailed) as caught:
+            self.rt.submit("sum", b"123").result()
+        self.assertEqual((caught.exception.code, caught.exception.status), (3, 100))
+        self.assertIn("no doubles", str(caught.exception))
+
+    def test_a_crash_costs_one_task(self):
+        handle = self.rt.submit("crash")
+        self.assertIsInstance(handle.exception(), pinfold.WorkerDied)
+        with self.assertRaisesRegex(pinfold.TaskError, "SIGABRT"):
+            handle.result()
+        self.assertEqual(self.rt.submit("echo", b"on").result(), b"on")
+
+    def test_a_task_that_may_be_repeated_is(self):
+        with self.assertRaises(pinfold.Poison):
+            self.rt.task("crash", attempts=2).submit().result()
+
+    def test_a_task_reads_the_results_of_others(self):
+        with pinfold.Runtime(MORE, workers=2) as rt:
+            task = rt.task("together")
+            none = task.submit()
+            one = task.submit(after=[none])
+            self.assertEqual(task.submit(after=[one, none, one]).result(), b"")
+        task = self.rt.task("echo")
+        self.assertEqual(task.submit(b"later", after=[task.submit(b"x")]).result(), b"later")
+        with self.assertRaises(pinfold.DependencyFailed):
+            task.submit(after=[self.rt.submit("crash")]).result()
+
+    def test_settings_go_by_their_names(self):
+        with self.assertRaisesRegex(TypeError, "no setting 'tries'; there are: .*attempts"):
+            self.rt.task("echo", tries=3)
+        with self.assertRaisesRegex(ValueError, "urgent"):
+            self.rt.task("echo", priority="high")
+        task = self.rt.task("echo", priority="urgent", name="one of many", run_limit=30, retry_jitter=True)
+        self.assertEqual(task.submit(b"x").result(), b"x")
+
+    def test_map_yields_in_order(self):
+        items = [str(i).encode() for i in range(3000)]
+        self.assertEqual([bytes(result) for result in self.rt.map("echo", items)], items)
+        self.assertEqual(list(self.rt.map("echo", [])), [])
+        long = [b"a" * length for length in (0, 70_000, 5, 200_000, 65_536, 3)]
+        self.assertEqual([bytes(result) for result in self.rt.map("echo", long, batch=4)], long)
+
+    def test_map_raises_where_the_result_would_be(self):
+        good = struct.pack("d", 1)
+        results = self.rt.map("sum", [good, good, b"bad", good])
+        self.assertEqual(next(results), good)
+        self.assertEqual(next(results), good)
+        with self.assertRaises(pinfold.TaskFailed) as caught:
+            next(results)
+        self.assertEqual(caught.exception.code, 3)
+        unfinished = self.rt.map("echo", [b"x"] * 5000)
+        next(unfinished)
+        del unfinished
+        gc.collect()
+
+    def test_a_task_that_takes_too_long_is_ended(self):
+        with pinfold.Runtime(MORE, workers=1) as rt:
+            handle = rt.task("forever", run_limit=0.05).submit()
+            with self.assertRaises(pinfold.DeadlineExceeded):
+                handle.result(60)
+            late = rt.submit("forever")
+            with self.assertRaises(concurrent.futures.TimeoutError):
+                late.result(0.05)
+            self.assertFalse(late.done())
+
+    @needs_numpy
+    def test_an_array_goes_there_and_back(self):
+        values = numpy.arange(100_000, dtype=float)
+        back = numpy.frombuffer(self.rt.submit("echo", values).result())
+        self.assertTrue((back == values).all())
+        self.assertFalse(back.flags.writeable)
+
+    @needs_numpy
+    def test_a_result_lives_as_long_as_an_array_of_it(self):
+        values = numpy.arange(100_000, dtype=float)
+        back = numpy.frombuffer(self.rt.submit("echo", values).result())[10:]
+        gc.collect()
+        # What was freed would be written over by these.
+        for _ in range(20):
+            self.rt.submit("echo", bytes(800_000)).result()
+        self.rt.close()
+        self.assertTrue((back == values[10:]).all())
+
+
+class Starts(unittest.TestCase):
+    def test_what_is_no_plugin_is_told(self):
+        with self.assertRaisesRegex(pinfold.StartFailed, "nothing.so"):
+            pinfold.Runtime("nothing.so")
+        with self.assertRaisesRegex(pinfold.StartFailed, "invalid ELF header"):
+            pinfold.Runtime(__file__, workers=1)
+
+    def test_a_setting_out_of_its_bounds_is_told(self):
+        with self.assertRaisesRegex(pinfold.Error, "workers is 4000"):
+            pinfold.Runtime(PLUGIN, workers=4000)
+
+    def test_a_closed_runtime_accepts_nothing(self):
+        with pinfold.Runtime(PLUGIN, workers=1) as rt:
+            task = rt.task("echo")
+            handle = task.submit(b"before")
+        self.assertEqual(handle.result(), b"before")
+        rt.close()
+        with self.assertRaises(pinfold.Error):
+            task.submit(b"after").result()
+        with self.assertRaises(pinfold.Error):
+            rt.task("echo")
+
+
+if __name__ == "__main__":
+    unittest.main()

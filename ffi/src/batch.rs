@@ -1,0 +1,159 @@
+//! Many small tasks in one call, for callers to whom each call is dear (interpreters): their
+//! arguments lie one after the other, and so do their outputs.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::boundary::guard;
+use crate::edge::{bytes, list};
+use crate::error::Failure;
+use crate::handle::{PinfoldHandle, TaskHandle};
+use crate::task::{PinfoldTask, TaskObject};
+use crate::{PinfoldStatus, table};
+
+/// A place for `count` values of the caller's, which hold something already.
+///
+/// # Safety
+///
+/// `pointer` is null, or `count` aligned values can be read and written there, and nobody else
+/// touches them for `'a`.
+unsafe fn places<'a, T>(name: &str, pointer: *mut T, count: usize) -> Result<&'a mut [T], Failure> {
+    // SAFETY: the caller's promise.
+    unsafe { list(name, pointer.cast_const(), count) }?;
+    match count {
+        0 => Ok(&mut []),
+        // SAFETY: as above; `list` has looked that it can be there.
+        _ => Ok(unsafe { std::slice::from_raw_parts_mut(pointer, count) }),
+    }
+}
+
+/// Submits `count` tasks, as `pinfold_task_submit` does one after the other. The argument of task
+/// `i` is `lens[i]` bytes; they lie one after the other at `arguments`, and are copied.
+///
+/// Each handle is the caller's. If the call fails, `out_handles` is null from the first task on that
+/// was not submitted.
+///
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if the sum of `lens` is not `total`.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `total` bytes can be read at `arguments` (null if there are none), `count` lengths at `lens`,
+/// and `count` handles written to `out_handles`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_task_submit_many(
+    task: *mut PinfoldTask,
+    arguments: *const c_void,
+    total: usize,
+    lens: *const usize,
+    count: usize,
+    out_handles: *mut *mut PinfoldHandle,
+) -> PinfoldStatus {
+    guard(|| {
+        // SAFETY: the caller's promise.
+        let (mut left, lens, handles) = unsafe {
+            let handles = places("out_handles", out_handles, count)?;
+            handles.fill(null_mut());
+            (
+                bytes("arguments", arguments, total)?,
+                list("lens", lens, count)?,
+                handles,
+            )
+        };
+        let sum = lens
+            .iter()
+            .try_fold(0_usize, |sum, len| sum.checked_add(*len));
+        if sum != Some(total) {
+            let message = format!("`lens` are not {total} bytes in all");
+            return Err(Failure::argument(message));
+        }
+        let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        for (len, handle) in lens.iter().zip(handles) {
+            let (argument, rest) = left.split_at(*len);
+            left = rest;
+            *handle = task.submit(argument)?;
+        }
+        Ok(())
+    })
+}
+
+/// Waits for `count` tasks, one after the other, and copies their outputs to `buffer`, one after the
+/// other: `out_lens[i]` bytes each. `out_statuses[i]` is how task `i` has ended.
+///
+/// A handle whose output was copied is freed, and null in `handles`. That of a task without an output
+/// (a status from 100 on) stays the caller's, who may ask it for more.
+///
+/// If an output does not fit any more, the status is `PINFOLD_STATUS_BUFFER_TOO_SMALL`: that one's
+/// handle and those after it stay, `out_lens` there is how long it is, and `out_statuses` of those is
+/// `PINFOLD_STATUS_BUFFER_TOO_SMALL` too. Call again with them.
+///
+/// Fails with `PINFOLD_STATUS_BAD_HANDLE` or `PINFOLD_STATUS_NULL_ARGUMENT` at the first handle that
+/// is none; those before it are done.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `count` handles can be read and written at `handles`, `capacity` bytes be written at `buffer`
+/// (null if there are none), and `count` values at `out_lens` and at `out_statuses`. Nobody else
+/// touches them during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_handle_join_many(
+    handles: *mut *mut PinfoldHandle,
+    count: usize,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_lens: *mut usize,
+    out_statuses: *mut i32,
+) -> PinfoldStatus {
+    guard(|| {
+        // SAFETY: the caller's promise.
+        let (handles, lens, statuses) = unsafe {
+            (
+                places("handles", handles, count)?,
+                places("out_lens", out_lens, count)?,
+                places("out_statuses", out_statuses, count)?,
+            )
+        };
+        if buffer.is_null() && capacity != 0 {
+            return Err(Failure::null("buffer"));
+        }
+        lens.fill(0);
+        statuses.fill(PinfoldStatus::BufferTooSmall as i32);
+        let mut filled = 0;
+        for ((handle, len), status) in handles.iter_mut().zip(lens).zip(statuses) {
+            let number = handle.addr();
+            let entered = table::enter::<TaskHandle>(number)?;
+            // There is no time limit.
+            let outcome = entered.outcome(Duration::MAX);
+            let output = match outcome.map(|outcome| &outcome.output) {
+                Some(Ok(output)) => output.bytes(),
+                Some(Err((why, _))) => {
+                    *status = *why as i32;
+                    continue;
+                }
+                None => continue,
+            };
+            *len = output.len();
+            if output.len() > capacity - filled {
+                let (has, left) = (output.len(), capacity - filled);
+                let message =
+                    format!("the next output has {has} bytes, and there is room for {left}");
+                return Err(Failure::new(PinfoldStatus::BufferTooSmall, message));
+            }
+            // SAFETY: `capacity` bytes can be written there, says the caller; it is not ours.
+            unsafe {
+                let to = buffer.cast::<u8>().wrapping_add(filled);
+                to.copy_from_nonoverlapping(output.as_ptr(), output.len());
+            }
+            filled += output.len();
+            *status = PinfoldStatus::Ok as i32;
+            *handle = null_mut();
+            table::remove::<TaskHandle>(number)?;
+        }
+        Ok(())
+    })
+}
