@@ -951,6 +951,58 @@ const char *pinfold_status_message(int32_t code);
 pinfold_status pinfold_allowed_cpus(size_t *out_count);
 
 /**
+ * Submits `count` tasks, as `pinfold_task_submit` does one after the other. The argument of task
+ * `i` is `lens[i]` bytes; they lie one after the other at `arguments`, and are copied.
+ *
+ * Each handle is the caller's. If the call fails, `out_handles` is null from the first task on that
+ * was not submitted.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if the sum of `lens` is not `total`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `total` bytes can be read at `arguments` (null if there are none), `count` lengths at `lens`,
+ * and `count` handles written to `out_handles`.
+ */
+pinfold_status pinfold_task_submit_many(pinfold_task *task,
+                                        const void *arguments,
+                                        size_t total,
+                                        const size_t *lens,
+                                        size_t count,
+                                        pinfold_handle **out_handles);
+
+/**
+ * Waits for `count` tasks, one after the other, and copies their outputs to `buffer`, one after the
+ * other: `out_lens[i]` bytes each. `out_statuses[i]` is how task `i` has ended.
+ *
+ * A handle whose output was copied is freed, and null in `handles`. That of a task without an output
+ * (a status from 100 on) stays the caller's, who may ask it for more.
+ *
+ * If an output does not fit any more, the status is `PINFOLD_STATUS_BUFFER_TOO_SMALL`: that one's
+ * handle and those after it stay, `out_lens` there is how long it is, and `out_statuses` of those is
+ * `PINFOLD_STATUS_BUFFER_TOO_SMALL` too. Call again with them.
+ *
+ * Fails with `PINFOLD_STATUS_BAD_HANDLE` or `PINFOLD_STATUS_NULL_ARGUMENT` at the first handle that
+ * is none; those before it are done.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `count` handles can be read and written at `handles`, `capacity` bytes be written at `buffer`
+ * (null if there are none), and `count` values at `out_lens` and at `out_statuses`. Nobody else
+ * touches them during the call.
+ */
+pinfold_status pinfold_handle_join_many(pinfold_handle **handles,
+                                        size_t count,
+                                        void *buffer,
+                                        size_t capacity,
+                                        size_t *out_lens,
+                                        int32_t *out_statuses);
+
+/**
  * The argument of the task: where it begins, a multiple of 64, and its length in bytes.
  *
  * The memory is the call's: it may be read until the function returns.
