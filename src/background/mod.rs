@@ -176,6 +176,15 @@ impl<T: Send + 'static> Drop for DroppedHere<T> {
 
 /// Calls code of the user's. If it panics: what the panic said.
 pub fn caught(f: impl FnOnce()) -> Result<(), String> {
+    let mut f = Some(f);
+    caught_once(&mut || {
+        if let Some(f) = f.take() {
+            f();
+        }
+    })
+}
+
+fn caught_once(f: &mut dyn FnMut()) -> Result<(), String> {
     let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else {
         return Ok(());
     };

@@ -184,12 +184,13 @@ pub fn forget_met() {
 #[inline]
 pub fn decoding<R>(incoming: &mut Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
     let _restore = Restore::to(Mode::Decoding);
-    if incoming.is_empty() {
-        return decode();
-    }
-    let outer = INCOMING.replace(incoming.drain(..).map(Some).collect());
-    let _lists = OuterIncoming(outer);
+    let _lists = (!incoming.is_empty()).then(|| picked_from(incoming));
     decode()
+}
+
+#[cold]
+fn picked_from(incoming: &mut Vec<Transfer>) -> OuterIncoming {
+    OuterIncoming(INCOMING.replace(incoming.drain(..).map(Some).collect()))
 }
 
 impl Transfer {

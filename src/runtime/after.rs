@@ -12,12 +12,13 @@ use crate::scheduler::{
     Build, Dependencies as Listed, Dependency, Few, Job, List, NotAccepted, Outcome, Scheduler,
     Ticket, Unfinished, decode_again,
 };
-use crate::task::{FunctionId, Room, decode, untold};
+use crate::task::{Erased, FunctionId, Room, decode, untold};
 
 use super::Task;
 use super::core::Core;
 use super::handle::Handle;
-use super::task::{Encoded, Submitted, encode, foreign, spawn_encoded};
+use super::order::encode;
+use super::task::{Encoded, Spawned, Submitted, spawn_encoded};
 
 /// The outcomes of what was depended on, in order.
 type Outcomes<'a> = Iter<'a, Arc<Outcome>>;
@@ -240,7 +241,7 @@ where
         let args: A =
             decode(args, are_marked).map_err(|fault| TaskError::arguments(untold::<A>(&fault)))?;
         let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter()).map_err(of_input)?;
-        encode(&(args, inputs), job, Room::Heap).map(drop)
+        encode(Erased::of(&(args, inputs)), job, Room::Heap).map(drop)
     })
 }
 
@@ -266,17 +267,16 @@ fn unless_it_panics(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), Tas
 
 /// As `spawn_quickly`, for a task that depends on others.
 #[inline(always)]
-pub(super) fn spawn_after_quickly<A, D, R>(
+pub(super) fn spawn_after_quickly<A, D>(
     core: &Core,
     function: Option<FunctionId>,
     name: fn() -> &'static str,
     after: &D,
     args: &A,
-) -> Result<Handle<R>, Option<Encoded>>
+) -> Result<Spawned, Option<Encoded>>
 where
     A: Serialize + DeserializeOwned,
     D: Sealed<Values: Serialize + DeserializeOwned>,
-    R: DeserializeOwned,
 {
     spawn_encoded(core, function, args, |scheduler, function, payload| {
         let mut few = Few::default();
@@ -328,11 +328,12 @@ where
     where
         D: Dependencies<Inputs = I> + Sealed<Values = I>,
     {
-        if self.settings.is_some() {
+        let order = &self.order;
+        if order.settings.is_some() {
             return self.spawn_after_slowly(&after, args, None);
         }
-        match spawn_after_quickly(self.core, self.function, self.name, &after, &args) {
-            Ok(handle) => handle,
+        match spawn_after_quickly(order.core, order.function, order.name, &after, &args) {
+            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
             Err(encoded) => self.spawn_after_slowly(&after, args, encoded),
         }
     }
@@ -360,11 +361,11 @@ where
         let scheduler = self.core().sound();
         let submitted = self.submit_after_to(&scheduler, after, args, encoded);
         Submitted {
-            ticket: submitted.map_err(|refused| self.refuse(&scheduler, refused)),
+            ticket: submitted.map_err(|refused| self.order.refuse(&scheduler, refused)),
             scheduler,
             // Whoever wants to know submits none that wait.
             has_buffers: false,
-            name: self.name,
+            name: self.order.name,
         }
     }
 
@@ -378,20 +379,7 @@ where
     where
         D: Sealed<Values = I>,
     {
-        let mut job = self.job();
-        if self.function.is_none() {
-            return Err(NotAccepted::Failed(foreign()));
-        }
-        let args_at = match encoded {
-            Some((payload, buffers)) => {
-                (job.payload, job.buffers) = (payload, buffers);
-                0
-            }
-            None => encode(&args, &mut job, Room::Heap).map_err(NotAccepted::Failed)?,
-        };
-        if self.settings.is_some() {
-            self.admit(scheduler, &mut job, None)?;
-        }
+        let (mut job, args_at) = self.order.job_with(scheduler, Erased::of(&args), encoded)?;
         let mut lists = Vec::new();
         after.lists(&mut 0, &mut lists);
         let build = if job.buffers.is_empty() {
@@ -404,7 +392,7 @@ where
                 unless_it_panics(|| {
                     let inputs = D::decode(&mut outcomes.iter(), &mut lists.iter());
                     let inputs = inputs.map_err(of_input)?;
-                    encode(&(args, inputs), job, Room::Heap).map(drop)
+                    encode(Erased::of(&(args, inputs)), job, Room::Heap).map(drop)
                 })
             }))
         };

@@ -72,7 +72,7 @@ where
     pub fn broadcast(&self, args: A) -> Vec<Handle<R>> {
         let workers = self.core().present().fold().plan.shape.workers;
         let mut task = self.clone();
-        task.memo = None;
+        task.order.memo = None;
         let spawn_in = |worker| {
             task.settings().bound = Some(worker);
             task.submit(args.clone()).handle()

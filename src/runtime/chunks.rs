@@ -416,7 +416,7 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        let outcomes = if self.task.is_tried_again() {
+        let outcomes = if self.task.order.is_tried_again() {
             Either::Single(self.task.map(items))
         } else {
             let task = self.task.with(of_chunk(self.task.call()));
@@ -461,7 +461,7 @@ where
     where
         I: IntoIterator<Item = A>,
     {
-        if self.task.is_tried_again() {
+        if self.task.order.is_tried_again() {
             return Either::Single(self.task.map_unordered(items));
         }
         let task = self.task.with(of_chunk(self.task.call()));

@@ -1,6 +1,5 @@
 //! Submitting items as they are pulled, a bounded number.
 
-use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,7 +9,7 @@ use crate::error::{Refusal, TaskError};
 use crate::scheduler::{Job, NotAccepted, Outcome, Scheduler, Ticket, Value};
 
 use super::Task;
-use super::task::drop_with;
+use super::order::{Order, drop_with};
 
 /// What came of it.
 pub(super) struct Fed {
@@ -25,7 +24,7 @@ pub(super) type ByItem<'rt, F, A, R> =
     Arc<dyn Fn(Task<'rt, F, A, R>, usize, &A) -> Task<'rt, F, A, R> + Send + Sync + 'rt>;
 
 /// Submits up to `most` of `items`, the first of which has this number, or up to the first that
-/// cannot be submitted; `each` is told in their order, under the scheduler's lock.
+/// cannot be submitted; `each` is told in their order.
 pub(super) fn feed<'rt, F, A, R>(
     task: &Task<'rt, F, A, R>,
     by_item: Option<&ByItem<'rt, F, A, R>>,
@@ -40,73 +39,85 @@ where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    let mut missing = most;
-    let mut number = first;
-    // What the item is called that is submitted, if it has settings of its own.
-    let label = RefCell::new(None);
-    let stop = Cell::new(false);
-    let mut is_over = false;
-    let mut has_buffers = false;
-    let mut is_closed = false;
-    let next = |job: &mut Job| {
-        if missing == 0 || stop.get() {
-            return Ok(false);
-        }
-        missing -= 1;
-        match items.next() {
-            Some(args) => {
-                let own = by_item.map(|by_item| by_item(task.clone(), number, &args));
-                number += 1;
-                let task = own.as_ref().unwrap_or(task);
-                if own.is_some() {
-                    own_settings(task, job);
-                    *label.borrow_mut() = task.settings.as_ref().and_then(|s| s.label.clone());
-                }
-                if let Err(error) = task.encode_to_go(&args, job) {
-                    drop_with(args, &error);
-                    return Err(error);
-                }
-                if task.settings.is_some() {
-                    task.admit(scheduler, job, None)
-                        .map_err(|refused| *task.error_of(scheduler, refused))?;
-                }
-                has_buffers |= !job.buffers.is_empty();
-                Ok(true)
-            }
-            None => {
-                is_over = true;
-                Ok(false)
-            }
-        }
+    let mut feeder = Feeder {
+        of_all: &task.order,
+        scheduler,
+        job: task.order.job(),
+        fed: Fed {
+            is_over: false,
+            has_buffers: false,
+        },
     };
-    scheduler.submit_all(&mut task.job(), next, |submitted| {
-        // Shut down: one error says so, and no more items are pulled.
-        if is_closed {
-            return;
+    for number in first..first.saturating_add(most) {
+        let Some(args) = items.next() else {
+            feeder.fed.is_over = true;
+            break;
+        };
+        let submitted = match by_item {
+            None => feeder.submit(&task.order, args),
+            Some(by_item) => {
+                let own = by_item(task.clone(), number, &args);
+                feeder.take_settings(&own.order);
+                feeder.submit(&own.order, args)
+            }
+        };
+        let was_refused = submitted.is_err();
+        each(submitted);
+        if was_refused {
+            break;
         }
-        if let Err(not_accepted) = &submitted {
-            stop.set(true);
-            // Without workers each item is told so: there may be some again.
-            is_closed = matches!(
-                not_accepted,
-                NotAccepted::Refused(refusal) if *refusal != Refusal::NoWorkers
-            );
-        }
-        each(submitted.map_err(|refused| {
-            let own = label.borrow();
-            task.error_called(scheduler, refused, own.as_deref().or_else(|| task.label()))
-        }));
-    });
-    Fed {
-        is_over: is_over || is_closed,
-        has_buffers,
     }
+    feeder.fed
 }
 
-/// From here on the job has this task's settings.
-fn own_settings<F, A, R>(task: &Task<'_, F, A, R>, job: &mut Job) {
-    job.settings = task.settings.clone();
-    job.permits.clear();
+/// What submits the items, whatever they are.
+struct Feeder<'a> {
+    /// Of all items, but for settings of their own.
+    of_all: &'a Order<'a>,
+    scheduler: &'a Scheduler,
+    /// Its memory is used for one after the other.
+    job: Job,
+    fed: Fed,
+}
+
+impl Feeder<'_> {
+    /// From here on the job has this task's settings.
+    fn take_settings(&mut self, own: &Order<'_>) {
+        self.job.settings = own.settings.clone();
+        self.job.permits.clear();
+    }
+
+    /// Submits an item.
+    #[inline]
+    fn submit<A>(&mut self, order: &Order<'_>, args: A) -> Result<Ticket, Box<TaskError>>
+    where
+        A: Serialize + DeserializeOwned,
+    {
+        if let Err(error) = order.encode_next(&args, &mut self.job) {
+            drop_with(&mut Some(args), &error);
+            return Err(self.refused(order, NotAccepted::Failed(error)));
+        }
+        // Then it shows whether others have the loans among them.
+        drop(args);
+        self.fed.has_buffers |= !self.job.buffers.is_empty();
+        let submitted = order.submit_next(self.scheduler, &mut self.job);
+        submitted.map_err(|refused| self.refused(order, refused))
+    }
+
+    /// What is said of an item that was not accepted.
+    #[cold]
+    #[inline(never)]
+    fn refused(&mut self, order: &Order<'_>, refused: NotAccepted) -> Box<TaskError> {
+        // Shut down: one error says so, and no more items are pulled. Without workers each item
+        // is told so: there may be some again.
+        self.fed.is_over |= matches!(
+            &refused,
+            NotAccepted::Refused(refusal) if *refusal != Refusal::NoWorkers
+        );
+        self.scheduler.count_refusal();
+        let label = order.label().or_else(|| self.of_all.label());
+        self.of_all.error_called(self.scheduler, refused, label)
+    }
 }
 
 /// Whether an outcome holds buffers.

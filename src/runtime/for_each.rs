@@ -94,7 +94,7 @@ where
         I: IntoIterator<Item = A>,
     {
         run(self.map_unordered(items), |value, item| {
-            returned(value).map_err(|error| self.of_item(error, item))
+            returned(value).map_err(|error| self.order.of_item(error, item))
         })
     }
 }
@@ -153,7 +153,7 @@ where
         I: IntoIterator<Item = A>,
     {
         run(self.outcomes(items), |value, item| {
-            returned(value).map_err(|error| self.task.of_item(error, item))
+            returned(value).map_err(|error| self.task.order.of_item(error, item))
         })
     }
 }

@@ -147,8 +147,8 @@ where
     #[cold]
     pub(super) fn told(&self, error: TaskError, item: usize) -> TaskError {
         match self.by_item {
-            Some(_) => self.task.of_own_item(error, item),
-            None => self.task.of_item(error, item),
+            Some(_) => self.task.order.of_own_item(error, item),
+            None => self.task.order.of_item(error, item),
         }
     }
 

@@ -27,6 +27,7 @@ mod join_set;
 mod map;
 mod members;
 mod memo;
+mod order;
 mod per_item;
 mod reduce;
 mod refused;
@@ -163,7 +164,7 @@ impl Runtime {
     {
         let function = self.core.function(entry_of::<F, A, R>());
         match spawn_quickly(&self.core, function, std::any::type_name::<F>, &args) {
-            Ok(handle) => handle,
+            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
             Err(encoded) => self.task(f).spawn_slowly(args, encoded),
         }
     }
@@ -193,7 +194,7 @@ impl Runtime {
         let function = self.core.function(entry_of::<F, (A, I), R>());
         let name = std::any::type_name::<F>;
         match spawn_after_quickly(&self.core, function, name, &after, &args) {
-            Ok(handle) => handle,
+            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
             Err(encoded) => self.task(f).spawn_after_slowly(&after, args, encoded),
         }
     }

@@ -223,7 +223,7 @@ where
         I: IntoIterator<Item = A>,
     {
         run(self.map_unordered(items), |value, item| {
-            returned(value).map_err(|error| self.task.of_own_item(error, item))
+            returned(value).map_err(|error| self.task.order.of_own_item(error, item))
         })
     }
 }

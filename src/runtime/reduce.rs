@@ -97,7 +97,11 @@ where
     /// The first error cancels the rest.
     fn fail(&mut self, mut error: TaskError, items: Range<usize>) {
         if self.error.is_none() {
-            error.tell_of((self.combine.name)(), self.combine.label(), None);
+            error.tell_of(
+                (self.combine.order.name)(),
+                self.combine.order.label(),
+                None,
+            );
             self.error = Some(error.of_items(items));
             self.ends.cancel(Reach::Running);
         }
@@ -254,7 +258,7 @@ where
             })
         });
         let mut items = items.into_iter().fuse();
-        let in_flight = self.in_flight_of(CHUNKS_IN_FLIGHT);
+        let in_flight = self.order.in_flight_of(CHUNKS_IN_FLIGHT);
         let mut reduction = Reduction {
             combine: self.with(combine),
             blocks: BTreeMap::new(),
@@ -271,7 +275,7 @@ where
                 reduction.step();
                 continue;
             }
-            if self.is_tried_again() {
+            if self.order.is_tried_again() {
                 let Some(item) = items.next() else { break };
                 let submitted = self.submit(item);
                 let started = reduction.start(submitted, start..start + 1, |handle| {

@@ -1,20 +1,12 @@
 //! What is said of a task that was not accepted, or of one item of many.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::error::{Refusal, TaskError};
 use crate::scheduler::{NotAccepted, Scheduler};
 use crate::task::Label;
 
-use super::Task;
+use super::order::Order;
 
-impl<F, A, R> Task<'_, F, A, R>
-where
-    F: Fn(A) -> R + Copy + Send + 'static,
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
+impl Order<'_> {
     /// What it was given to know it by.
     pub(super) fn label(&self) -> Option<&Label> {
         self.settings.as_ref()?.label.as_deref()

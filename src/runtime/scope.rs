@@ -138,7 +138,7 @@ impl<'rt> Scope<'rt> {
     {
         let kin = self.with_kin(task);
         let task = kin.as_ref().unwrap_or(task);
-        self.enter(task.name, task.label(), || task.submit(args))
+        self.enter(task.order.name, task.order.label(), || task.submit(args))
     }
 
     /// Runs `f((args, inputs))` in a worker when the tasks of `after` have ended, with their
@@ -203,7 +203,7 @@ impl<'rt> Scope<'rt> {
     {
         let kin = self.with_kin(task);
         let task = kin.as_ref().unwrap_or(task);
-        self.enter(task.name, task.label(), || {
+        self.enter(task.order.name, task.order.label(), || {
             task.submit_after(&after, args, None)
         })
     }

@@ -365,7 +365,7 @@ where
     /// # }
     /// ```
     pub fn memoized(mut self, memo: &Memo) -> Self {
-        self.memo = Some(memo.clone());
+        self.order.memo = Some(memo.clone());
         self
     }
 
@@ -472,11 +472,11 @@ where
     }
 
     pub(super) fn settings(&mut self) -> &mut Settings {
-        Arc::make_mut(self.settings.get_or_insert_default())
+        self.order.settings_mut()
     }
 
     fn label_mut(&mut self) -> &mut Label {
-        Arc::make_mut(self.settings().label.get_or_insert_default())
+        self.order.label_mut()
     }
 
     /// How many items [`Task::map`] keeps in flight, at least 1. Default: 64 for
@@ -492,7 +492,7 @@ where
     /// # }
     /// ```
     pub fn in_flight(mut self, items: usize) -> Self {
-        self.in_flight = Some(items.max(1));
+        self.order.in_flight = Some(items.max(1));
         self
     }
 }

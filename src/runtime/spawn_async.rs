@@ -22,10 +22,11 @@ use serde::de::DeserializeOwned;
 use crate::error::Refusal;
 use crate::pool::Transfer;
 use crate::scheduler::{InLine, Job, NotAccepted, Prepared, Scheduler};
-use crate::task::NoCapture;
+use crate::task::{Erased, NoCapture};
 
-use super::memo::{Call, Known};
-use super::task::{Encoded, drop_with, spawn_quickly};
+use super::memo::Call;
+use super::order::drop_with;
+use super::task::{Encoded, spawn_quickly};
 use super::{Handle, Runtime, Task};
 
 /// Submits a task as soon as there is room, without blocking the thread; made by
@@ -142,25 +143,16 @@ where
 {
     /// What is known of it without running it, if its outcomes are remembered.
     fn look_up(&mut self) -> Option<Handle<R>> {
-        let memo = self.task.memo.clone()?;
+        let order = &self.task.order;
+        let memo = order.memo.as_ref()?;
         let args = self.args.as_ref()?;
-        if std::mem::replace(&mut self.was_looked_up, true) || self.task.core().is_elsewhere() {
+        if std::mem::replace(&mut self.was_looked_up, true) || order.core.is_elsewhere() {
             return None;
         }
-        let scheduler = self.task.core().present();
-        let mut job = self.task.job();
-        if self.task.encode(args, &mut job).is_err() || !job.buffers.is_empty() {
-            return None;
-        }
-        let name = self.task.name;
-        match memo.look_up(&scheduler, job.function, job.payload.bytes(), name) {
-            Known::Value(outcome) => {
-                let ticket = scheduler.ended(name, outcome);
-                Some(Handle::new(scheduler, ticket))
-            }
-            Known::Joined(ticket) => Some(Handle::new(scheduler, ticket)),
-            Known::Nothing(call) => {
-                self.call = Some(call);
+        match order.recall(order.core.present(), memo, Erased::of(args)) {
+            Ok((scheduler, ticket)) => Some(Handle::new(scheduler, ticket)),
+            Err(call) => {
+                self.call = call;
                 None
             }
         }
@@ -172,10 +164,12 @@ where
             return Poll::Ready(Some(known));
         }
         let mut encoded: Option<Encoded> = None;
-        if let (None, Some(args)) = (&self.task.settings, &self.args) {
-            let task = &self.task;
-            match spawn_quickly(task.core(), task.function, task.name, args) {
-                Ok(handle) => return Poll::Ready(Some(handle)),
+        if let (None, Some(args)) = (&self.task.order.settings, &self.args) {
+            let order = &self.task.order;
+            match spawn_quickly(order.core, order.function, order.name, args) {
+                Ok((scheduler, ticket)) => {
+                    return Poll::Ready(Some(Handle::new(scheduler, ticket)));
+                }
                 Err(slow) => encoded = slow,
             }
         }
@@ -183,7 +177,7 @@ where
             self.stage = Stage::New;
             return Poll::Pending;
         };
-        let mut job = Box::new(self.task.job());
+        let mut job = Box::new(self.task.order.job());
         let is_home = |buffers: &[Transfer]| {
             let mut all = buffers.iter();
             all.all(|buffer| buffer.is_of_pool(scheduler.pool()))
@@ -192,7 +186,7 @@ where
         match (encoded.filter(|(_, buffers)| is_home(buffers)), &self.args) {
             (Some((payload, buffers)), _) => (job.payload, job.buffers) = (payload, buffers),
             (None, Some(args)) => {
-                if let Err(error) = self.task.encode(args, &mut job) {
+                if let Err(error) = self.task.order.encode(Erased::of(args), &mut job) {
                     return Poll::Ready(self.refused(&scheduler, NotAccepted::Failed(error)));
                 }
             }
@@ -202,7 +196,7 @@ where
             self.stage = Stage::New;
             return Poll::Ready(None);
         }
-        if let Some(late) = self.task.is_late() {
+        if let Some(late) = self.task.order.is_late() {
             return Poll::Ready(self.refused(&scheduler, NotAccepted::Failed(late)));
         }
         if job.buffers.iter().any(Transfer::is_loan) {
@@ -215,20 +209,21 @@ where
 
     /// What has come of it; `None`: once more.
     fn refused(&mut self, scheduler: &Arc<Scheduler>, why: NotAccepted) -> Option<Handle<R>> {
-        let name = self.task.name;
+        let name = self.task.order.name;
         if matches!(why, NotAccepted::Refused(Refusal::Rebuilding)) {
             if self.args.is_some() {
                 self.stage = Stage::New;
                 return None;
             }
             // Loans were among them, of the fold that is damaged.
-            let ticket = scheduler.stillborn(name, self.task.label());
+            let ticket = scheduler.stillborn(name, self.task.order.label());
             return Some(Handle::new(Arc::clone(scheduler), ticket));
         }
-        if let (NotAccepted::Failed(error), Some(args)) = (&why, self.args.take()) {
-            drop_with(args, error);
+        if let NotAccepted::Failed(error) = &why {
+            drop_with(&mut self.args, error);
         }
-        let error = self.task.refuse(scheduler, why);
+        self.args = None;
+        let error = self.task.order.refuse(scheduler, why);
         Some(Handle::failed(Arc::clone(scheduler), name, error))
     }
 
@@ -307,7 +302,7 @@ where
 impl<F, A, R> SpawnAsync<'_, F, A, R> {
     /// What it held of limits was dropped.
     fn gives_back(&self, scheduler: &Scheduler) {
-        let settings = self.task.settings.as_ref();
+        let settings = self.task.order.settings.as_ref();
         if settings.is_some_and(|settings| settings.limits.any()) {
             scheduler.has_given_back();
         }

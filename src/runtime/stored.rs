@@ -13,6 +13,7 @@ use crate::task::FunctionId;
 
 use super::after::Sealed;
 use super::core::Core;
+use super::order::Order;
 use super::{Dependencies, Handle, Map, MapUnordered, Memo, Task};
 
 /// A [`Task`] to be kept in a struct, a map or a static: it does not borrow its runtime, and its
@@ -105,12 +106,12 @@ where
     /// ```
     pub fn stored(&self) -> StoredTask<A, R> {
         StoredTask {
-            core: Arc::clone(self.core),
-            function: self.function,
-            name: self.name,
-            settings: self.settings.clone(),
-            memo: self.memo.clone(),
-            in_flight: self.in_flight,
+            core: Arc::clone(self.order.core),
+            function: self.order.function,
+            name: self.order.name,
+            settings: self.order.settings.clone(),
+            memo: self.order.memo.clone(),
+            in_flight: self.order.in_flight,
             types: PhantomData,
         }
     }
@@ -131,13 +132,15 @@ where
 {
     fn task(&self) -> Task<'_, Named<A, R>, A, R> {
         Task {
-            core: &self.core,
+            order: Order {
+                core: &self.core,
+                function: self.function,
+                name: self.name,
+                settings: self.settings.clone(),
+                memo: self.memo.clone(),
+                in_flight: self.in_flight,
+            },
             call: elsewhere,
-            function: self.function,
-            name: self.name,
-            settings: self.settings.clone(),
-            memo: self.memo.clone(),
-            in_flight: self.in_flight,
             types: PhantomData,
         }
     }

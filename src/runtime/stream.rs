@@ -260,9 +260,9 @@ where
     fn pump<I>(&self, items: I) -> Pump<'rt, I, F, A, R> {
         let mut task = self.clone();
         // As in `map`: only single calls are remembered.
-        task.memo = None;
+        task.order.memo = None;
         Pump {
-            in_flight: task.in_flight_of(64).max(1),
+            in_flight: task.order.in_flight_of(64).max(1),
             task,
             items,
             spawning: None,

@@ -2,20 +2,18 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Refusal, TaskError};
+use crate::error::TaskError;
 use crate::pool::{Transfer, encoding};
-use crate::scheduler::{Job, NotAccepted, Scheduler, Settings, Ticket};
-use crate::task::{
-    FunctionId, Payload, Room, drop_refused, encode as encode_value, entry_of, untold,
-};
+use crate::scheduler::{Scheduler, Ticket};
+use crate::task::{Erased, FunctionId, Payload, Room, encode as encode_value, entry_of};
 
 use super::core::Core;
-use super::memo::Known;
+use super::order::Order;
 use super::{Handle, Map, Memo};
 
 pub(super) const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -48,15 +46,9 @@ pub(super) const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// ```
 #[must_use = "nothing runs before `spawn` or `map`"]
 pub struct Task<'rt, F, A, R> {
-    pub(super) core: &'rt Arc<Core>,
+    pub(super) order: Order<'rt>,
     /// Of no size; what is made of it names it by its type.
     pub(super) call: F,
-    pub(super) function: Option<FunctionId>,
-    /// What it is called in errors.
-    pub(super) name: fn() -> &'static str,
-    pub(super) settings: Option<Arc<Settings>>,
-    pub(super) memo: Option<Memo>,
-    pub(super) in_flight: Option<usize>,
     pub(super) types: PhantomData<fn(A) -> R>,
 }
 
@@ -75,12 +67,24 @@ pub(super) struct Submitted {
 impl Submitted {
     /// The handle of it.
     pub fn handle<R: DeserializeOwned>(self) -> Handle<R> {
-        match self.ticket {
-            Ok(ticket) => Handle::new(self.scheduler, ticket),
-            Err(error) => Handle::failed(self.scheduler, self.name, error),
-        }
+        let (scheduler, ticket) = self.parts();
+        Handle::new(scheduler, ticket)
+    }
+
+    fn parts(self) -> Spawned {
+        let Submitted {
+            scheduler,
+            ticket,
+            name,
+            ..
+        } = self;
+        let ticket = ticket.unwrap_or_else(|error| scheduler.ended(name, Arc::new(Err(error))));
+        (scheduler, ticket)
     }
 }
+
+/// What the handle of a task is made of.
+pub(super) type Spawned = (Arc<Scheduler>, Ticket);
 
 /// Arguments, and the buffers among them.
 pub(super) type Encoded = (Payload, Vec<Transfer>);
@@ -88,8 +92,7 @@ pub(super) type Encoded = (Payload, Vec<Transfer>);
 impl<F: Copy, A, R> Clone for Task<'_, F, A, R> {
     fn clone(&self) -> Self {
         Task {
-            settings: self.settings.clone(),
-            memo: self.memo.clone(),
+            order: self.order.clone(),
             ..*self
         }
     }
@@ -99,8 +102,8 @@ impl<F, A, R> std::fmt::Debug for Task<'_, F, A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Task")
             .field("function", &std::any::type_name::<F>())
-            .field("settings", &self.settings)
-            .field("in_flight", &self.in_flight)
+            .field("settings", &self.order.settings)
+            .field("in_flight", &self.order.in_flight)
             .finish()
     }
 }
@@ -115,13 +118,15 @@ where
     pub(super) fn new(core: &'rt Arc<Core>, call: F) -> Self {
         let entry = entry_of::<F, A, R>();
         Task {
-            core,
+            order: Order {
+                core,
+                function: core.function(entry),
+                name: std::any::type_name::<F>,
+                settings: None,
+                memo: None,
+                in_flight: None,
+            },
             call,
-            function: core.function(entry),
-            name: std::any::type_name::<F>,
-            settings: None,
-            memo: None,
-            in_flight: None,
             types: PhantomData,
         }
     }
@@ -138,8 +143,8 @@ where
     /// ```
     #[inline]
     pub fn spawn(&self, args: A) -> Handle<R> {
-        if let Some(memo) = &self.memo
-            && !self.core.is_elsewhere()
+        if let Some(memo) = &self.order.memo
+            && !self.order.core.is_elsewhere()
         {
             return self.spawn_memoized(memo, args);
         }
@@ -148,21 +153,16 @@ where
 
     #[cold]
     fn spawn_memoized(&self, memo: &Memo, args: A) -> Handle<R> {
-        let mut job = self.job();
-        let scheduler = self.core.sound();
-        if self.encode(&args, &mut job).is_err() || !job.buffers.is_empty() {
-            drop(job);
-            return self.spawn_plain(args);
-        }
-        match memo.look_up(&scheduler, job.function, job.payload.bytes(), self.name) {
-            Known::Value(outcome) => {
-                let ticket = scheduler.ended(self.name, outcome);
-                Handle::new(scheduler, ticket)
-            }
-            Known::Joined(ticket) => Handle::new(scheduler, ticket),
-            Known::Nothing(call) => {
+        match self
+            .order
+            .recall(self.order.core.sound(), memo, Erased::of(&args))
+        {
+            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
+            Err(call) => {
                 let first = self.spawn_plain(args);
-                first.is_remembered(call);
+                if let Some(call) = call {
+                    first.is_remembered(call);
+                }
                 first
             }
         }
@@ -170,11 +170,12 @@ where
 
     #[inline]
     fn spawn_plain(&self, args: A) -> Handle<R> {
-        if self.settings.is_some() {
+        let order = &self.order;
+        if order.settings.is_some() {
             return self.spawn_slowly(args, None);
         }
-        match spawn_quickly(self.core, self.function, self.name, &args) {
-            Ok(handle) => handle,
+        match spawn_quickly(order.core, order.function, order.name, &args) {
+            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
             Err(encoded) => self.spawn_slowly(args, encoded),
         }
     }
@@ -182,71 +183,12 @@ where
     /// For what `spawn_quickly` could not do.
     #[cold]
     pub(super) fn spawn_slowly(&self, args: A, encoded: Option<Encoded>) -> Handle<R> {
-        let submitted = self.submit_by(args, encoded);
-        submitted.handle()
+        self.order.submit(&mut Some(args), encoded).handle()
     }
 
     /// Submits it; says what came of it.
     pub(super) fn submit(&self, args: A) -> Submitted {
-        self.submit_by(args, None)
-    }
-
-    /// The same; they may be encoded already, without a label.
-    fn submit_by(&self, args: A, mut encoded: Option<Encoded>) -> Submitted {
-        let mut job = self.job();
-        let mut args = Some(args);
-        loop {
-            let scheduler = self.core.sound();
-            let is_home = |buffers: &[Transfer]| {
-                let mut all = buffers.iter();
-                all.all(|buffer| buffer.is_of_pool(scheduler.pool()))
-            };
-            // Constants are encoded for the fold that there was just before.
-            let before = encoded.take().filter(|(_, buffers)| is_home(buffers));
-            let encoded = match (before, &args) {
-                (Some((payload, buffers)), _) => {
-                    (job.payload, job.buffers) = (payload, buffers);
-                    Ok(0)
-                }
-                (None, Some(args)) => self.encode_to_go(args, &mut job),
-                // Loans were among them, of the fold that is damaged.
-                (None, None) => {
-                    return Submitted {
-                        ticket: Ok(scheduler.stillborn(self.name, self.label())),
-                        scheduler,
-                        has_buffers: true,
-                        name: self.name,
-                    };
-                }
-            };
-            if !is_home(&job.buffers) && !Arc::ptr_eq(&scheduler, &self.core.present()) {
-                continue;
-            }
-            let has_buffers = !job.buffers.is_empty();
-            if has_buffers && job.buffers.iter().any(Transfer::is_loan) {
-                // Then it shows whether others have them.
-                drop(args.take());
-            }
-            let submitted = match encoded {
-                Ok(_) => self.submit_job(&scheduler, &mut job, None),
-                Err(error) => Err(NotAccepted::Failed(error)),
-            };
-            if !matches!(submitted, Err(NotAccepted::Refused(Refusal::Rebuilding))) {
-                match &submitted {
-                    Err(NotAccepted::Failed(error)) => drop_with(args, error),
-                    _ => drop(args),
-                }
-                let ticket = submitted.map_err(|refused| self.refuse(&scheduler, refused));
-                return Submitted {
-                    scheduler,
-                    ticket,
-                    has_buffers,
-                    name: self.name,
-                };
-            }
-            // Meanwhile the fold was found damaged: once more, with its successor.
-            job.buffers.clear();
-        }
+        self.order.submit(&mut Some(args), None)
     }
 
     /// Runs it on every item, in parallel; yields the outcomes in the order of the
@@ -278,21 +220,7 @@ where
     where
         I: Iterator<Item = A>,
     {
-        Map::new(self.clone(), items, self.in_flight_of(each))
-    }
-
-    /// How many to keep in flight, if it was not said: so many for each executor.
-    pub(super) fn in_flight_of(&self, each: usize) -> usize {
-        let shape = self.core.present().fold().plan.shape;
-        let most = (shape.slots as usize / 2).max(1);
-        let default = (each * shape.executors()).min(most);
-        self.in_flight.unwrap_or(default)
-    }
-
-    /// Whether it is tried again when it fails by itself: then it is not put together with
-    /// others.
-    pub(super) fn is_tried_again(&self) -> bool {
-        self.settings.as_ref().is_some_and(|s| s.retry.is_some())
+        Map::new(self.clone(), items, self.order.in_flight_of(each))
     }
 
     /// The function.
@@ -308,118 +236,31 @@ where
         B: Serialize + DeserializeOwned,
         S: Serialize + DeserializeOwned,
     {
+        let another = Task::new(self.order.core, call);
         Task {
-            name: self.name,
-            settings: self.settings.clone().map(|mut settings| {
-                let own = Arc::make_mut(&mut settings);
-                (own.retry, own.judge) = (None, None);
-                settings
-            }),
-            in_flight: self.in_flight,
-            ..Task::new(self.core, call)
+            order: Order {
+                name: self.order.name,
+                settings: self.order.settings_of_another(),
+                in_flight: self.order.in_flight,
+                ..another.order
+            },
+            ..another
         }
-    }
-
-    /// Takes what the task needs of its limits, and submits it.
-    #[inline]
-    fn submit_job(
-        &self,
-        scheduler: &Scheduler,
-        job: &mut Job,
-        deadline: Option<Instant>,
-    ) -> Result<Ticket, NotAccepted> {
-        if self.settings.is_some() {
-            self.admit(scheduler, job, deadline)?;
-        }
-        let submitted = scheduler.submit(job, deadline);
-        if submitted.is_err() && self.has_limits() {
-            job.permits.clear();
-            scheduler.has_given_back();
-        }
-        submitted
-    }
-
-    pub(super) fn has_limits(&self) -> bool {
-        let settings = self.settings.as_ref();
-        settings.is_some_and(|settings| settings.limits.any())
-    }
-
-    /// What it ends with if its time has passed before it is submitted.
-    pub(super) fn is_late(&self) -> Option<TaskError> {
-        let (which, limit) = self.settings.as_ref()?.has_passed()?;
-        Some(TaskError::late(which, limit, false))
-    }
-
-    /// What a task with settings must pass; waits for its shares of limits.
-    #[cold]
-    pub(super) fn admit(
-        &self,
-        scheduler: &Scheduler,
-        job: &mut Job,
-        deadline: Option<Instant>,
-    ) -> Result<(), NotAccepted> {
-        job.permits.clear();
-        if let Some(late) = self.is_late() {
-            return Err(NotAccepted::Failed(late));
-        }
-        if let Some(settings) = self.settings.as_ref().filter(|s| s.limits.any()) {
-            job.permits = scheduler.take(&settings.limits, deadline)?;
-        }
-        Ok(())
     }
 
     pub(super) fn core(&self) -> &'rt Arc<Core> {
-        self.core
-    }
-
-    /// An empty job of this task.
-    #[inline]
-    pub(super) fn job(&self) -> Job {
-        Job {
-            function: self.function.unwrap_or(FunctionId(0)),
-            payload: Payload::new(),
-            buffers: Vec::new(),
-            name: self.name,
-            permits: Vec::new(),
-            settings: self.settings.clone(),
-        }
-    }
-
-    /// Encodes `args` into `job`, whose former contents are forgotten; returns where
-    /// they begin. They may wait as long as they like.
-    #[inline]
-    pub(super) fn encode(&self, args: &A, job: &mut Job) -> Result<usize, TaskError> {
-        self.encode_in(args, job, Room::Heap)
-    }
-
-    /// The same for what is submitted at once: long ones are written into the pool.
-    #[inline]
-    pub(super) fn encode_to_go(&self, args: &A, job: &mut Job) -> Result<usize, TaskError> {
-        // Who waits for a share of a limit holds no memory of the pool meanwhile.
-        if self.has_limits() {
-            return self.encode(args, job);
-        }
-        let pool = || Some(self.core.present().pool().clone());
-        self.encode_in(args, job, Room::Pool(&pool))
-    }
-
-    #[inline]
-    fn encode_in(&self, args: &A, job: &mut Job, room: Room<'_>) -> Result<usize, TaskError> {
-        if self.function.is_none() {
-            return Err(foreign());
-        }
-        encode(args, job, room)
+        self.order.core
     }
 }
 
 /// Submits a task without settings, if that takes little; else gives back what is encoded.
 #[inline(always)]
-pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned, R: DeserializeOwned>(
+pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned>(
     core: &Core,
     function: Option<FunctionId>,
     name: fn() -> &'static str,
     args: &A,
-) -> Result<Handle<R>, Option<Encoded>> {
+) -> Result<Spawned, Option<Encoded>> {
     spawn_encoded(core, function, args, |scheduler, function, payload| {
         scheduler.submit_plain(function, payload, name)
     })
@@ -428,12 +269,12 @@ pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned, R: DeserializeOwned
 /// Encodes `args`; if that is short and without buffers, has it submitted, which may be
 /// refused. Else gives back what is encoded.
 #[inline(always)]
-pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned>(
+pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned>(
     core: &Core,
     function: Option<FunctionId>,
     args: &A,
     submit: impl FnOnce(&Arc<Scheduler>, FunctionId, &mut Payload) -> Option<Ticket>,
-) -> Result<Handle<R>, Option<Encoded>> {
+) -> Result<Spawned, Option<Encoded>> {
     let function = function.ok_or(None)?;
     let mut payload = Payload::new();
     let (encoded, buffers) = encoding(|| encode_value(args, &mut payload, Room::None));
@@ -445,47 +286,12 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
     if buffers.is_empty() && payload.is_plain() {
         let submitted = core.with_present(|scheduler| {
             let ticket = submit(scheduler, function, &mut payload)?;
-            Some(Handle::new(Arc::clone(scheduler), ticket))
+            Some((Arc::clone(scheduler), ticket))
         });
-        if let Some(handle) = submitted {
-            return Ok(handle);
+        if let Some(spawned) = submitted {
+            return Ok(spawned);
         }
         payload.truncate(len);
     }
     Err(Some((payload, buffers)))
-}
-
-/// Drops arguments that were refused.
-#[cold]
-pub(super) fn drop_with<A>(args: A, error: &TaskError) {
-    if let TaskError::Arguments { message, .. } = error {
-        drop_refused(args, message);
-    }
-}
-
-#[cold]
-pub(super) fn foreign() -> TaskError {
-    TaskError::arguments("the function is not part of the main program (a shared library's?)")
-}
-
-/// Encodes `args` into `job`, whose former contents are forgotten; returns where they
-/// begin, behind the label.
-#[inline]
-pub(super) fn encode<A: Serialize + DeserializeOwned>(
-    args: &A,
-    job: &mut Job,
-    room: Room<'_>,
-) -> Result<usize, TaskError> {
-    job.payload.clear();
-    if let Some(label) = job.settings.as_ref().and_then(|s| s.label.as_ref()) {
-        // Strings alone: nothing in it can refuse to be encoded.
-        let _ = job.payload.encode(&**label);
-    }
-    let args_at = job.payload.len();
-    let (encoded, buffers) = encoding(|| encode_value(args, &mut job.payload, room));
-    job.buffers = buffers;
-    match encoded {
-        Ok(()) => Ok(args_at),
-        Err(fault) => Err(TaskError::arguments(untold::<A>(&fault))),
-    }
 }

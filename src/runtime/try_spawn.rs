@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TrySpawnError};
-use crate::scheduler::{Job, NotAccepted, Scheduler, Seat, Ticket};
+use crate::scheduler::{Scheduler, Seat};
 
-use super::task::{YEAR, drop_with};
+use super::task::YEAR;
 use super::{Handle, Task};
 
 impl<F, A, R> Task<'_, F, A, R>
@@ -33,7 +33,7 @@ where
     /// # }
     /// ```
     pub fn try_spawn(&self, args: A) -> Result<Handle<R>, TrySpawnError<A>> {
-        let scheduler = self.core.present();
+        let scheduler = self.order.core.present();
         if let Err(refusal) = scheduler.try_reserve() {
             scheduler.count_refusal();
             return Err(TrySpawnError { refusal, args });
@@ -61,7 +61,7 @@ where
         let now = Instant::now();
         // Beyond what the clock can say: a year, which is as good.
         let deadline = now.checked_add(timeout).unwrap_or(now + YEAR);
-        self.spawn_by(self.core.sound(), args, deadline)
+        self.spawn_by(self.order.core.sound(), args, deadline)
     }
 
     fn spawn_by(
@@ -70,9 +70,7 @@ where
         args: A,
         deadline: Instant,
     ) -> Result<Handle<R>, TrySpawnError<A>> {
-        self.spawn_or_return(&scheduler, args, deadline, |job, let_go| {
-            scheduler.submit_keeping(job, Some(deadline), let_go)
-        })
+        self.spawn_or_return(scheduler, None, args, deadline)
     }
 
     /// The same with a place that was reserved: never waits.
@@ -81,52 +79,28 @@ where
             let refusal = Refusal::Shutdown;
             return Err(TrySpawnError { refusal, args });
         };
-        self.spawn_or_return(&scheduler, args, Instant::now(), |job, let_go| {
-            scheduler.submit_seated(seat, job, let_go)
-        })
+        self.spawn_or_return(scheduler, Some(seat), args, Instant::now())
     }
 
-    /// Has `submit` submit it, when it has its limits; returns the arguments if it is refused
-    /// before these were let go of.
+    /// Submits it, when it has its limits; returns the arguments if it is refused before these
+    /// were let go of.
     fn spawn_or_return(
         &self,
-        scheduler: &Arc<Scheduler>,
+        scheduler: Arc<Scheduler>,
+        seat: Option<Seat>,
         args: A,
         deadline: Instant,
-        submit: impl FnOnce(&mut Job, &mut dyn FnMut()) -> Result<Ticket, NotAccepted>,
     ) -> Result<Handle<R>, TrySpawnError<A>> {
-        let handle_of = |submitted: Result<Ticket, NotAccepted>| {
-            let scheduler = Arc::clone(scheduler);
-            match submitted {
-                Ok(ticket) => Handle::new(scheduler, ticket),
-                Err(refused) => {
-                    let error = self.refuse(&scheduler, refused);
-                    Handle::failed(scheduler, self.name, error)
-                }
-            }
-        };
-        let mut job = self.job();
-        if let Err(error) = self.encode_to_go(&args, &mut job) {
-            drop_with(args, &error);
-            return Ok(handle_of(Err(NotAccepted::Failed(error))));
-        }
         let mut args = Some(args);
-        let admitted = match &self.settings {
-            Some(_) => self.admit(scheduler, &mut job, Some(deadline)),
-            None => Ok(()),
-        };
-        let submitted = admitted.and_then(|()| submit(&mut job, &mut || drop(args.take())));
-        // What is not on its way is the arguments' again.
-        drop(job);
-        if submitted.is_err() && self.has_limits() {
-            scheduler.has_given_back();
-        }
+        let order = &self.order;
+        let submitted = order.submit_or_return(&scheduler, seat, &mut args, deadline);
         match (submitted, args) {
-            (Err(NotAccepted::Refused(refusal)), Some(args)) => {
-                scheduler.count_refusal();
-                Err(TrySpawnError { refusal, args })
+            (Ok(ticket), _) => Ok(Handle::new(scheduler, ticket)),
+            (Err(refusal), Some(args)) => Err(TrySpawnError { refusal, args }),
+            (Err(refusal), None) => {
+                let error = order.error_of(&scheduler, refusal.into());
+                Ok(Handle::failed(scheduler, order.name, error))
             }
-            (submitted, _) => Ok(handle_of(submitted)),
         }
     }
 }

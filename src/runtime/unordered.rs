@@ -190,8 +190,8 @@ where
     #[cold]
     pub(super) fn of_item(&self, error: TaskError, number: usize) -> TaskError {
         match self.by_item {
-            Some(_) => self.task.of_own_item(error, number),
-            None => self.task.of_item(error, number),
+            Some(_) => self.task.order.of_own_item(error, number),
+            None => self.task.order.of_item(error, number),
         }
     }
 
@@ -310,7 +310,7 @@ where
     where
         I: Iterator<Item = A>,
     {
-        MapUnordered::new(self.clone(), items, self.in_flight_of(each))
+        MapUnordered::new(self.clone(), items, self.order.in_flight_of(each))
     }
 
     /// Runs it on every item; the outcomes are in the order of the items. After each
@@ -361,7 +361,7 @@ where
             progress(done, total);
         }
         // After a shutdown no more items were pulled.
-        let not_run = |item| Err(self.of_item(TaskError::shutdown(), item));
+        let not_run = |item| Err(self.order.of_item(TaskError::shutdown(), item));
         let outcomes = outcomes.into_iter().enumerate();
         outcomes
             .map(|(item, outcome)| outcome.unwrap_or_else(|| not_run(item)))

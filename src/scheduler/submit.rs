@@ -161,48 +161,37 @@ impl Scheduler {
         Ok(ticket)
     }
 
-    /// Submits several tasks. `next` prepares the next job in place (its memory is used
-    /// again) and returns false when there is none; it is not called while the lock is
-    /// held. `each` gets the tickets in order, under the lock. Waits for room as
+    /// Submits one of several tasks, whose job's memory is used again. Waits for room as
     /// [`Scheduler::submit`].
-    pub fn submit_all(
-        &self,
-        job: &mut Job,
-        mut next: impl FnMut(&mut Job) -> Result<bool, TaskError>,
-        mut each: impl FnMut(Result<Ticket, NotAccepted>),
-    ) {
-        loop {
-            let prepared = match next(job) {
-                Ok(true) if self.submit_quickly(job, &mut each) => continue,
-                Ok(true) => self.prepare(job, Memory::By(None), Arguments::Gone),
-                Ok(false) => return,
-                Err(error) => Err(NotAccepted::Failed(error)),
-            };
-            let prepared = match prepared {
-                Ok(prepared) => prepared,
-                Err(error) => {
-                    self.count_refusal();
-                    return each(Err(error));
-                }
-            };
-            match self.room(None) {
-                Ok(mut state) => {
-                    let ticket = self.enqueue(&mut state, prepared);
-                    self.publish(&mut state);
-                    each(Ok(ticket));
-                }
-                // The fold was found damaged just now: what was on its way into it shares
-                // the fate of what is in it.
-                Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
-                    drop(prepared);
-                    each(Ok(self.stillborn(job.name, job.label())));
-                }
-                Err(error) => {
-                    drop(prepared);
-                    self.count_refusal();
-                    each(Err(error));
-                }
+    #[inline(never)]
+    pub fn submit_next(&self, job: &mut Job) -> Result<Ticket, NotAccepted> {
+        if job.is_plain() {
+            // Nothing is made of the lock's guard: what was just written in pieces is not moved.
+            let mut state = self.lock();
+            let submitted = self.submit_here(&mut state, job.function, &job.payload, job.name);
+            if let Some(ticket) = submitted {
+                return Ok(ticket);
             }
+        }
+        self.submit_next_slowly(job)
+    }
+
+    #[cold]
+    fn submit_next_slowly(&self, job: &mut Job) -> Result<Ticket, NotAccepted> {
+        let prepared = self.prepare(job, Memory::By(None), Arguments::Gone)?;
+        match self.room(None) {
+            Ok(mut state) => {
+                let ticket = self.enqueue(&mut state, prepared);
+                self.publish(&mut state);
+                Ok(ticket)
+            }
+            // The fold was found damaged just now: what was on its way into it shares
+            // the fate of what is in it.
+            Err(NotAccepted::Refused(Refusal::Rebuilding)) => {
+                drop(prepared);
+                Ok(self.stillborn(job.name, job.label()))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -327,22 +316,6 @@ impl Scheduler {
             name: job.name,
             extra,
         })
-    }
-
-    /// Submits a plain job by the short way, if it can be gone; whether it could.
-    #[inline]
-    fn submit_quickly(
-        &self,
-        job: &Job,
-        each: &mut impl FnMut(Result<Ticket, NotAccepted>),
-    ) -> bool {
-        if !job.is_plain() {
-            return false;
-        }
-        // Nothing is made of the lock's guard: what was just written in pieces is not moved.
-        let mut state = self.lock();
-        let submitted = self.submit_here(&mut state, job.function, &job.payload, job.name);
-        submitted.map(|ticket| each(Ok(ticket))).is_some()
     }
 
     /// Fills and queues a slot with a plain task of ticket `id`. There is room.

@@ -34,7 +34,7 @@ use crate::sys::{BuildId, Executable};
 
 use super::codec::{Room, decode, drop_refused, encode};
 use super::probe::is_err;
-use super::{Fault, Outcome, Payload, untold};
+use super::{Fault, Outcome, Payload, untold, untold_of};
 
 /// A gate's distance in bytes from the start of the program's constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,42 +130,76 @@ where
     A: DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    let (bytes, is_marked) = (call.arguments, call.is_marked);
-    let arguments = match decoding(call.incoming, || decode::<A>(bytes, is_marked)) {
+    let arguments = match arguments_of::<A>(call) {
         Ok(arguments) => arguments,
-        Err(fault) => return say::<A>(call.result, &fault, Outcome::BadArguments),
+        Err(outcome) => return outcome,
     };
     // SAFETY: `entry_of` proved at compile time that F has no size, so any
     // well-aligned address will do; and F has values, because the host was given
     // one to submit this task, in a process of the same build.
     let function = unsafe { NonNull::<F>::dangling().as_ref() };
     let value = function(arguments);
+    leave(value, call)
+}
+
+// What of a call depends on the type of its arguments alone, and on that of its value alone, is
+// apart: there are fewer types than functions, and each is compiled once. Not in a program that is
+// to be quick, rather than to be built quickly.
+
+/// The arguments, or that they are none.
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn arguments_of<A: DeserializeOwned>(call: &mut Call<'_>) -> Result<A, Outcome> {
+    let (bytes, is_marked) = (call.arguments, call.is_marked);
+    let decoded = decoding(call.incoming, || decode::<A>(bytes, is_marked));
+    decoded.map_err(|fault| {
+        let name = std::any::type_name::<A>();
+        say(call.result, name, &fault, Outcome::BadArguments)
+    })
+}
+
+/// Leaves the value.
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn leave<R>(value: R, call: &mut Call<'_>) -> Outcome
+where
+    R: Serialize + DeserializeOwned,
+{
     let failed = is_err(&value);
     let pool = call.pool;
     let pool = || pool.cloned();
     let (encoded, outgoing) = encoding(|| encode(&value, call.result, Room::Pool(&pool)));
     if let Err(fault) = encoded {
         drop_refused(value, &fault.to_string());
-        return say::<R>(call.result, &fault, Outcome::BadResult);
+        let name = std::any::type_name::<R>();
+        return say(call.result, name, &fault, Outcome::BadResult);
     }
     drop(value);
-    if !outgoing.is_empty() {
-        if let Some(why) = outgoing.iter().find_map(Transfer::is_gone) {
-            call.result.clear();
-            call.result.extend(why.as_bytes());
-            return Outcome::BadResult;
-        }
-        *call.outgoing = outgoing;
+    if !outgoing.is_empty()
+        && let Err(bad) = leave_buffers(outgoing, call)
+    {
+        return bad;
     }
     Outcome::of_value(failed, call.result.is_marked())
 }
 
-/// Leaves what is wrong with a value of type `T`.
+/// Leaves the buffers that are in the value.
 #[cold]
 #[inline(never)]
-fn say<T>(result: &mut Payload, fault: &Fault, outcome: Outcome) -> Outcome {
+fn leave_buffers(outgoing: Vec<Transfer>, call: &mut Call<'_>) -> Result<(), Outcome> {
+    if let Some(why) = outgoing.iter().find_map(Transfer::is_gone) {
+        call.result.clear();
+        call.result.extend(why.as_bytes());
+        return Err(Outcome::BadResult);
+    }
+    *call.outgoing = outgoing;
+    Ok(())
+}
+
+/// Leaves what is wrong with a value of the type that is called so.
+#[cold]
+#[inline(never)]
+fn say(result: &mut Payload, name: &str, fault: &Fault, outcome: Outcome) -> Outcome {
     result.clear();
-    result.extend(untold::<T>(fault).as_bytes());
+    result.extend(untold_of(name, fault).as_bytes());
     outcome
 }
 

@@ -48,7 +48,10 @@ mod slot;
 mod state;
 
 pub use captures::NoCapture;
-pub use codec::{Fault, Room, decode, decode_own, drop_refused, encode, encode_len, untold};
+pub use codec::{
+    Erased, Fault, Room, decode, decode_own, drop_refused, encode, encode_erased, encode_len,
+    let_go_of_refused, untold, untold_of,
+};
 pub use constant::{Constant, ConstantError, Home};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};
 pub use finished::Finished;

@@ -36,7 +36,7 @@ impl Depth {
         self.levels = self.levels.wrapping_sub(1);
     }
 
-    /// Whether what comes next is to be run by [`Depth::deeper`].
+    /// Whether what comes next is to be run by [`deeper`].
     #[inline(always)]
     pub fn is_eighth(&self) -> bool {
         self.levels % 8 == 7
@@ -61,11 +61,11 @@ impl Depth {
     }
 }
 
-/// Runs `run` on enough stack.
+/// Runs `run` on enough stack. What runs is not known here: this is compiled once.
 #[cold]
 #[inline(never)]
-pub fn deeper<T>(run: impl FnOnce() -> T) -> T {
-    stacker::maybe_grow(ROOM, MORE, run)
+pub fn deeper(run: &mut dyn FnMut()) {
+    stacker::maybe_grow(ROOM, MORE, run);
 }
 
 /// How the words about what is too deep begin.
@@ -76,6 +76,6 @@ const MUCH: usize = 1024 * 1024 * 1024;
 
 /// Runs `run` on a stack of its own, of which only what is used takes memory.
 #[cold]
-pub fn on_much<T>(run: impl FnOnce() -> T) -> T {
-    stacker::grow(MUCH, run)
+pub fn on_much(run: &mut dyn FnMut()) {
+    stacker::grow(MUCH, run);
 }

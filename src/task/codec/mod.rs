@@ -97,6 +97,88 @@ pub enum Room<'a> {
 /// What a block has room for behind a value: parcels, and what says in which form it is.
 const BEHIND: usize = 255 * Parcel::WORDS * 8 + 16;
 
+/// A value of some type, for whatever need not know of which: that is compiled once, and not for
+/// each type again.
+pub trait Value {
+    /// What its type is called.
+    fn type_name(&self) -> &'static str;
+
+    /// Whether every value of its type comes back.
+    fn is_sure(&self) -> bool;
+
+    /// Writes it in the plain form.
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Fault>;
+
+    /// Writes it in the named form.
+    fn write_named(&self, writer: &mut named::Writer) -> Result<(), Fault>;
+
+    /// Reads another one of its type in the plain form, and drops it.
+    fn read(&self, reader: &mut Reader<'_, '_>) -> Result<(), Fault>;
+
+    /// Reads another one of its type in the named form, and lends it.
+    fn read_named(
+        &self,
+        reader: &mut named::Reader<'_>,
+        lend: &mut dyn FnMut(&dyn Value, &named::Reader<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault>;
+}
+
+impl<T: Serialize + DeserializeOwned> Value for T {
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<T>()
+    }
+
+    fn is_sure(&self) -> bool {
+        is_sure::<T>()
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Fault> {
+        self.serialize(writer)
+    }
+
+    fn write_named(&self, writer: &mut named::Writer) -> Result<(), Fault> {
+        self.serialize(writer)
+    }
+
+    fn read(&self, reader: &mut Reader<'_, '_>) -> Result<(), Fault> {
+        T::deserialize(reader).map(drop)
+    }
+
+    fn read_named(
+        &self,
+        reader: &mut named::Reader<'_>,
+        lend: &mut dyn FnMut(&dyn Value, &named::Reader<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let value = T::deserialize(&mut *reader)?;
+        lend(&value, reader)
+    }
+}
+
+/// A value, and what must be known of its type to encode it.
+#[derive(Clone, Copy)]
+pub struct Erased<'a> {
+    value: &'a dyn Value,
+    /// A number of its own for each type; types with the same code may share one.
+    id: usize,
+}
+
+impl<'a> Erased<'a> {
+    /// Of this value.
+    #[inline(always)]
+    pub fn of<T: Serialize + DeserializeOwned>(value: &'a T) -> Self {
+        Erased {
+            value,
+            id: id::<T>(),
+        }
+    }
+
+    /// Why it does not travel, in words.
+    #[cold]
+    pub fn untold(&self, fault: &Fault) -> String {
+        untold_of(self.value.type_name(), fault)
+    }
+}
+
 /// Appends a value, in one form or another; for use inside of [`encoding`].
 #[inline(always)]
 pub fn encode<T>(value: &T, out: &mut Payload, room: Room<'_>) -> Result<(), Fault>
@@ -108,25 +190,38 @@ where
     if !matches!(room, Room::Heap) {
         writer.length = Length::Short;
     }
-    let mut written = value.serialize(&mut writer);
-    let mut shape = writer.shape;
-    if writer.length == Length::Long {
-        let Room::Pool(pool) = room else {
-            return Err(Fault::new(Kind::Beyond, "it is long"));
-        };
-        (written, shape) = write_long(value, out, start, pool);
-    }
-    if written.is_ok() && (is_sure::<T>() || known::is_known(id::<T>(), shape)) {
+    let written = value.serialize(&mut writer);
+    let (shape, length) = (writer.shape, writer.length);
+    let is_well = written.is_ok() && (is_sure::<T>() || known::is_known(id::<T>(), shape));
+    if is_well && length != Length::Long {
         return Ok(());
     }
-    settle(value, out, start, written, shape)
+    settle(
+        Erased::of(value),
+        out,
+        start,
+        room,
+        (written, shape, length),
+    )
+}
+
+/// The same for a value whose type is not known here: slower, and compiled once.
+pub fn encode_erased(value: Erased<'_>, out: &mut Payload, room: Room<'_>) -> Result<(), Fault> {
+    let start = out.len();
+    let mut writer = Writer::new(out);
+    if !matches!(room, Room::Heap) {
+        writer.length = Length::Short;
+    }
+    let written = value.value.write(&mut writer);
+    let (shape, length) = (writer.shape, writer.length);
+    settle(value, out, start, room, (written, shape, length))
 }
 
 /// Writes a value of which it turned out that it is long: counts its bytes first.
 #[cold]
 #[inline(never)]
-fn write_long<T: Serialize>(
-    value: &T,
+fn write_long(
+    value: &dyn Value,
     out: &mut Payload,
     start: usize,
     pool: &dyn Fn() -> Option<Pool>,
@@ -134,7 +229,7 @@ fn write_long<T: Serialize>(
     rewind(out, start);
     let mut counted = Payload::counting(start);
     let mut counter = Writer::new(&mut counted);
-    let written = value.serialize(&mut counter);
+    let written = value.write(&mut counter);
     let shape = counter.shape;
     rewind(out, start);
     if written.is_err() {
@@ -146,7 +241,7 @@ fn write_long<T: Serialize>(
         out.move_into(block);
     }
     let mut writer = Writer::new(out);
-    let written = value.serialize(&mut writer);
+    let written = value.write(&mut writer);
     (written, writer.shape)
 }
 
@@ -156,40 +251,52 @@ fn id<T>() -> usize
 where
     T: Serialize + DeserializeOwned,
 {
-    type Settle<T> = fn(&T, &mut Payload, usize, Result<(), Fault>, u64) -> Result<(), Fault>;
-    let settle: Settle<T> = settle::<T>;
-    settle as usize
+    type Erase<T> = for<'a> fn(&'a T) -> &'a (dyn Value + 'a);
+    let erase: Erase<T> = erase::<T>;
+    erase as usize
 }
 
-/// What is done about a value whose shape is not known to be well.
-#[cold]
+/// Its address stands for all that is done with the type: two of the same code lead to the same.
 #[inline(never)]
-fn settle<T>(
-    value: &T,
+fn erase<T: Serialize + DeserializeOwned>(value: &T) -> &dyn Value {
+    value
+}
+
+/// What is done about a value that is long, or whose shape is not known to be well.
+#[inline(never)]
+fn settle(
+    erased: Erased<'_>,
     out: &mut Payload,
     start: usize,
-    written: Result<(), Fault>,
-    shape: u64,
-) -> Result<(), Fault>
-where
-    T: Serialize + DeserializeOwned,
-{
+    room: Room<'_>,
+    (mut written, mut shape, length): (Result<(), Fault>, u64, Length),
+) -> Result<(), Fault> {
+    let Erased { value, id } = erased;
+    if length == Length::Long {
+        let Room::Pool(pool) = room else {
+            return Err(Fault::new(Kind::Beyond, "it is long"));
+        };
+        (written, shape) = write_long(value, out, start, pool);
+    }
+    if written.is_ok() && (value.is_sure() || known::is_known(id, shape)) {
+        return Ok(());
+    }
     if let Err(fault) = written {
         return match fault.kind() {
             Kind::Beyond => Err(fault),
             // What it says about one form may not be so for another.
             Kind::Own | Kind::Mismatch => named(value, out, start),
             Kind::Unfit => {
-                known::needs_names(id::<T>());
+                known::needs_names(id);
                 named(value, out, start)
             }
         };
     }
-    match known::about(id::<T>(), shape) {
+    match known::about(id, shape) {
         About::Well => Ok(()),
         About::Named => named(value, out, start),
         About::Doubted => checked(value, out, start),
-        About::New => first(value, out, start, shape),
+        About::New => first(value, id, out, start, shape),
     }
 }
 
@@ -200,26 +307,26 @@ fn rewind(out: &mut Payload, start: usize) {
 }
 
 /// Writes the plain form once more, with a list of names.
-fn write_with_names<T>(
-    value: &T,
+fn write_with_names(
+    value: &dyn Value,
     out: &mut Payload,
     start: usize,
-) -> Result<(u64, Vec<Name>), Fault>
-where
-    T: Serialize,
-{
+) -> Result<(u64, Vec<Name>), Fault> {
     rewind(out, start);
     let mut writer = Writer::new(out);
     writer.names = Some(Vec::new());
-    value.serialize(&mut writer)?;
+    value.write(&mut writer)?;
     Ok((writer.shape, writer.names.unwrap_or_default()))
 }
 
 /// A value of a shape that was not seen before.
-fn first<T>(value: &T, out: &mut Payload, start: usize, shape: u64) -> Result<(), Fault>
-where
-    T: Serialize + DeserializeOwned,
-{
+fn first(
+    value: &dyn Value,
+    id: usize,
+    out: &mut Payload,
+    start: usize,
+    shape: u64,
+) -> Result<(), Fault> {
     let (again, names) = write_with_names(value, out, start)?;
     let Some(mut buffers) = met().filter(|_| again == shape) else {
         // There is only one of a writable buffer: it cannot be read back here.
@@ -228,20 +335,20 @@ where
     let bytes = &out.bytes()[start..];
     let read_back = || {
         let mut reader = Reader::new(bytes, Names::Compared(&names));
-        drop(T::deserialize(&mut reader)?);
+        value.read(&mut reader)?;
         let is_all = reader.rest.is_empty() && matches!(reader.names, Names::Compared([]));
         Ok::<_, Fault>(is_all && reader.shape == shape)
     };
     match catch_unwind(AssertUnwindSafe(|| decoding(&mut buffers, read_back))) {
         Ok(Ok(true)) => {
-            known::is_well(id::<T>(), shape);
+            known::is_well(id, shape);
             Ok(())
         }
         Ok(Err(fault)) if fault.is_beyond() => Err(fault),
         // Perhaps it is this value alone that it does not like.
         Ok(Err(fault)) if fault.kind() == Kind::Own => named(value, out, start),
         Ok(Ok(false) | Err(_)) => {
-            known::needs_names(id::<T>());
+            known::needs_names(id);
             named(value, out, start)
         }
         // Whoever receives it will have to say so.
@@ -250,7 +357,7 @@ where
 }
 
 /// Has the reader compare the shape.
-fn checked<T: Serialize>(value: &T, out: &mut Payload, start: usize) -> Result<(), Fault> {
+fn checked(value: &dyn Value, out: &mut Payload, start: usize) -> Result<(), Fault> {
     let (shape, names) = write_with_names(value, out, start)?;
     let variants = names.iter().filter_map(|name| match name {
         Name::Variant(name) => Some(name),
@@ -263,20 +370,19 @@ fn checked<T: Serialize>(value: &T, out: &mut Payload, start: usize) -> Result<(
 }
 
 /// The named form; only if it gives the value back.
-fn named<T>(value: &T, out: &mut Payload, start: usize) -> Result<(), Fault>
-where
-    T: Serialize + DeserializeOwned,
-{
+fn named(value: &dyn Value, out: &mut Payload, start: usize) -> Result<(), Fault> {
     rewind(out, start);
     let mut writer = named::Writer::default();
-    value.serialize(&mut writer)?;
+    value.write_named(&mut writer)?;
     let bytes = writer.out;
     if let Some(mut buffers) = met() {
         let read_back = || {
-            let value = decode_named::<T>(&bytes)?;
             let mut writer = named::Writer::default();
-            let (written, _) = encoding(|| value.serialize(&mut writer));
-            written?;
+            let mut write_again = |value: &dyn Value, reader: &named::Reader<'_>| {
+                all_read((), reader.rest)?;
+                encoding(|| value.write_named(&mut writer)).0
+            };
+            value.read_named(&mut named::Reader::new(&bytes), &mut write_again)?;
             Ok::<_, Fault>(
                 writer.out == bytes || named::digest(&writer.out) == named::digest(&bytes),
             )
@@ -300,12 +406,6 @@ where
     out.extend(&bytes);
     out.mark(NAMED);
     Ok(())
-}
-
-fn decode_named<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    let mut reader = named::Reader::new(bytes);
-    let value = T::deserialize(&mut reader)?;
-    all_read(value, reader.rest)
 }
 
 #[inline(always)]
@@ -334,38 +434,74 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], is_marked: bool) -> Result<T, F
     all_read(value, reader.rest)
 }
 
+/// Bytes of a marked value, without what marks it.
+enum Marked<'a> {
+    Named(named::Reader<'a>),
+    /// The number of the shape that it must have.
+    Checked(Reader<'a, 'static>, u64),
+}
+
 #[cold]
 #[inline(never)]
 fn decode_marked<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    match bytes.split_last() {
-        Some((&NAMED, bytes)) => decode_named(bytes),
-        Some((&CHECKED, bytes)) => {
-            let (bytes, shape) = bytes.split_last_chunk().ok_or_else(Fault::short)?;
-            let mut reader = Reader::new(bytes, Names::Summed(0));
+    match marked(bytes)? {
+        Marked::Named(mut reader) => {
             let value = T::deserialize(&mut reader)?;
-            let Names::Summed(sum) = reader.names else {
-                return Err(Fault::short());
-            };
-            if shape::and(reader.shape, sum) != u64::from_le_bytes(*shape) {
-                return Err(Fault::mismatch("it does not read what was written"));
-            }
             all_read(value, reader.rest)
         }
+        Marked::Checked(mut reader, shape) => {
+            let value = T::deserialize(&mut reader)?;
+            check_shape(&reader, shape)?;
+            all_read(value, reader.rest)
+        }
+    }
+}
+
+fn marked(bytes: &[u8]) -> Result<Marked<'_>, Fault> {
+    match bytes.split_last() {
+        Some((&NAMED, bytes)) => Ok(Marked::Named(named::Reader::new(bytes))),
+        Some((&CHECKED, bytes)) => {
+            let (bytes, shape) = bytes.split_last_chunk().ok_or_else(Fault::short)?;
+            let reader = Reader::new(bytes, Names::Summed(0));
+            Ok(Marked::Checked(reader, u64::from_le_bytes(*shape)))
+        }
         _ => Err(Fault::mismatch("its bytes make no sense")),
+    }
+}
+
+fn check_shape(reader: &Reader<'_, '_>, shape: u64) -> Result<(), Fault> {
+    match reader.names {
+        Names::Summed(sum) if shape::and(reader.shape, sum) == shape => Ok(()),
+        _ => Err(Fault::mismatch("it does not read what was written")),
     }
 }
 
 /// Why a value of type `T` does not travel to or from a function, in words.
 #[cold]
 pub fn untold<T: ?Sized>(fault: &Fault) -> String {
-    format!("`{}`: {fault}", std::any::type_name::<T>())
+    untold_of(std::any::type_name::<T>(), fault)
+}
+
+/// The same of a type that is called so.
+#[cold]
+pub fn untold_of(name: &str, fault: &Fault) -> String {
+    format!("`{name}`: {fault}")
 }
 
 /// Drops a value that was refused with these words: if it is too deep to be sent it may be too
 /// deep for this stack.
 #[cold]
 pub fn drop_refused<T>(value: T, words: &str) {
+    let mut value = Some(value);
+    let_go_of_refused(words, &mut || drop(value.take()));
+}
+
+/// The same for a value that `let_go` drops.
+#[cold]
+pub fn let_go_of_refused(words: &str, let_go: &mut dyn FnMut()) {
     if words.contains(depth::DEEP) {
-        depth::on_much(|| drop(value));
+        depth::on_much(let_go);
+    } else {
+        let_go();
     }
 }

@@ -57,7 +57,9 @@ impl Walk<'_> {
         self.depth.enter();
         let value = if self.depth.is_eighth() {
             self.depth.check().ok()?;
-            deeper(|| self.value_here())
+            let mut value = None;
+            deeper(&mut || value = self.value_here());
+            value
         } else {
             self.value_here()
         };

@@ -16,6 +16,32 @@ pub struct Reader<'de> {
     depth: Depth,
 }
 
+type Done = Result<(), Fault>;
+
+/// What begins with a tag.
+enum Begun<'de> {
+    Unit,
+    Bool(bool),
+    I8(i8),
+    I16(i16),
+    I32(i32),
+    I64(i64),
+    I128(i128),
+    U8(u8),
+    U16(u16),
+    U32(u32),
+    U64(u64),
+    U128(u128),
+    F32(f32),
+    F64(f64),
+    Char(char),
+    Str(&'de str),
+    Bytes(&'de [u8]),
+    None,
+    /// Something that has parts, with this tag.
+    Nested(u8),
+}
+
 #[cold]
 fn nonsense() -> Fault {
     Fault::mismatch("its bytes make no sense")
@@ -55,15 +81,27 @@ impl<'de> Reader<'de> {
     }
 
     fn inner<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        let (mut read, mut value) = (Some(read), None);
+        self.level(&mut |reader| {
+            value = read.take().map(|read| read(reader)).transpose()?;
+            Ok(())
+        })?;
+        value.ok_or_else(Fault::short)
+    }
+
+    /// Has something read one level deeper.
+    fn level(&mut self, read: &mut dyn FnMut(&mut Self) -> Done) -> Done {
         self.depth.enter();
-        let value = if self.depth.is_eighth() {
+        if self.depth.is_eighth() {
             self.depth.check()?;
-            deeper(|| read(&mut *self))
+            let mut done = Ok(());
+            deeper(&mut || done = read(self));
+            done?;
         } else {
-            read(self)
-        }?;
+            read(self)?;
+        }
         self.depth.leave();
-        Ok(value)
+        Ok(())
     }
 
     fn parts(&mut self) -> Parts<'_, 'de> {
@@ -92,7 +130,7 @@ impl<'de> Reader<'de> {
         Ok(value)
     }
 
-    fn end(&mut self) -> Result<(), Fault> {
+    fn end(&mut self) -> Done {
         match self.peek()? {
             tag::END => {
                 self.skip_tag();
@@ -117,57 +155,83 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// Gives the visitor what is there.
-    fn any<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Fault> {
+    /// Reads a tag, and what belongs to it if that has no parts.
+    fn begin(&mut self) -> Result<Begun<'de>, Fault> {
         let tag = self.peek()?;
         self.skip_tag();
-        match tag {
-            tag::UNIT => visitor.visit_unit(),
-            tag::FALSE => visitor.visit_bool(false),
-            tag::TRUE => visitor.visit_bool(true),
-            tag::I8 => visitor.visit_i8(i8::from_le_bytes(self.array()?)),
-            tag::I16 => visitor.visit_i16(i16::from_le_bytes(self.array()?)),
-            tag::I32 => visitor.visit_i32(i32::from_le_bytes(self.array()?)),
-            tag::I64 => visitor.visit_i64(i64::from_le_bytes(self.array()?)),
-            tag::I128 => visitor.visit_i128(i128::from_le_bytes(self.array()?)),
-            tag::U8 => visitor.visit_u8(u8::from_le_bytes(self.array()?)),
-            tag::U16 => visitor.visit_u16(u16::from_le_bytes(self.array()?)),
-            tag::U32 => visitor.visit_u32(u32::from_le_bytes(self.array()?)),
-            tag::U64 => visitor.visit_u64(u64::from_le_bytes(self.array()?)),
-            tag::U128 => visitor.visit_u128(u128::from_le_bytes(self.array()?)),
-            tag::F32 => visitor.visit_f32(f32::from_le_bytes(self.array()?)),
-            tag::F64 => visitor.visit_f64(f64::from_le_bytes(self.array()?)),
+        Ok(match tag {
+            tag::UNIT => Begun::Unit,
+            tag::FALSE => Begun::Bool(false),
+            tag::TRUE => Begun::Bool(true),
+            tag::I8 => Begun::I8(i8::from_le_bytes(self.array()?)),
+            tag::I16 => Begun::I16(i16::from_le_bytes(self.array()?)),
+            tag::I32 => Begun::I32(i32::from_le_bytes(self.array()?)),
+            tag::I64 => Begun::I64(i64::from_le_bytes(self.array()?)),
+            tag::I128 => Begun::I128(i128::from_le_bytes(self.array()?)),
+            tag::U8 => Begun::U8(u8::from_le_bytes(self.array()?)),
+            tag::U16 => Begun::U16(u16::from_le_bytes(self.array()?)),
+            tag::U32 => Begun::U32(u32::from_le_bytes(self.array()?)),
+            tag::U64 => Begun::U64(u64::from_le_bytes(self.array()?)),
+            tag::U128 => Begun::U128(u128::from_le_bytes(self.array()?)),
+            tag::F32 => Begun::F32(f32::from_le_bytes(self.array()?)),
+            tag::F64 => Begun::F64(f64::from_le_bytes(self.array()?)),
             tag::CHAR => {
                 let number = u32::from_le_bytes(self.array()?);
-                visitor.visit_char(char::from_u32(number).ok_or_else(nonsense)?)
+                Begun::Char(char::from_u32(number).ok_or_else(nonsense)?)
             }
-            tag::STR | tag::UNIT_VARIANT => visitor.visit_borrowed_str(self.text()?),
-            tag::BYTES => visitor.visit_borrowed_bytes(self.blob()?),
-            tag::NONE => visitor.visit_none(),
-            tag::SOME => self.inner(|reader| visitor.visit_some(reader)),
-            tag::LIST => self.inner(|reader| reader.list(visitor)),
-            tag::MAP => self.inner(|reader| reader.map(visitor, false)),
-            tag::STRUCT => self.inner(|reader| reader.map(visitor, true)),
+            tag::STR | tag::UNIT_VARIANT => Begun::Str(self.text()?),
+            tag::BYTES => Begun::Bytes(self.blob()?),
+            tag::NONE => Begun::None,
+            tag => Begun::Nested(tag),
+        })
+    }
+
+    /// Gives the visitor what is there.
+    fn any<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Fault> {
+        match self.begin()? {
+            Begun::Unit => visitor.visit_unit(),
+            Begun::Bool(value) => visitor.visit_bool(value),
+            Begun::I8(value) => visitor.visit_i8(value),
+            Begun::I16(value) => visitor.visit_i16(value),
+            Begun::I32(value) => visitor.visit_i32(value),
+            Begun::I64(value) => visitor.visit_i64(value),
+            Begun::I128(value) => visitor.visit_i128(value),
+            Begun::U8(value) => visitor.visit_u8(value),
+            Begun::U16(value) => visitor.visit_u16(value),
+            Begun::U32(value) => visitor.visit_u32(value),
+            Begun::U64(value) => visitor.visit_u64(value),
+            Begun::U128(value) => visitor.visit_u128(value),
+            Begun::F32(value) => visitor.visit_f32(value),
+            Begun::F64(value) => visitor.visit_f64(value),
+            Begun::Char(value) => visitor.visit_char(value),
+            Begun::Str(value) => visitor.visit_borrowed_str(value),
+            Begun::Bytes(value) => visitor.visit_borrowed_bytes(value),
+            Begun::None => visitor.visit_none(),
+            Begun::Nested(tag) => self.nested(tag, visitor),
+        }
+    }
+
+    /// Gives the visitor what has parts, and began with this tag.
+    fn nested<V: Visitor<'de>>(&mut self, tag: u8, visitor: V) -> Result<V::Value, Fault> {
+        self.inner(|reader| match tag {
+            tag::SOME => visitor.visit_some(reader),
+            tag::LIST => reader.list(visitor),
+            tag::MAP => reader.map(visitor, false),
+            tag::STRUCT => reader.map(visitor, true),
             tag::NEWTYPE_VARIANT | tag::TUPLE_VARIANT | tag::STRUCT_VARIANT => {
-                let name = self.text()?;
-                self.inner(|reader| {
-                    visitor.visit_map(Single {
-                        reader,
-                        name: Some(name),
-                        tag,
-                    })
-                })
+                let name = Some(reader.text()?);
+                visitor.visit_map(Single { reader, name, tag })
             }
             _ => Err(nonsense()),
-        }
+        })
     }
 
     /// What a variant holds.
     fn contents<V: Visitor<'de>>(&mut self, tag: u8, visitor: V) -> Result<V::Value, Fault> {
         match tag {
             tag::UNIT_VARIANT => visitor.visit_unit(),
-            tag::TUPLE_VARIANT => self.inner(|reader| reader.list(visitor)),
-            tag::STRUCT_VARIANT => self.inner(|reader| reader.map(visitor, true)),
+            tag::TUPLE_VARIANT => self.nested(tag::LIST, visitor),
+            tag::STRUCT_VARIANT => self.nested(tag::STRUCT, visitor),
             _ => self.inner(|reader| reader.any(visitor)),
         }
     }

@@ -34,12 +34,19 @@ impl Writer {
     }
 
     fn inner<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        self.level(&mut |writer| value.serialize(writer))
+    }
+
+    /// Has something written one level deeper.
+    fn level(&mut self, write: &mut dyn FnMut(&mut Self) -> Done) -> Done {
         self.depth.enter();
         if self.depth.is_eighth() {
             self.depth.check()?;
-            deeper(|| value.serialize(&mut *self))?;
+            let mut done = Ok(());
+            deeper(&mut || done = write(self));
+            done?;
         } else {
-            value.serialize(&mut *self)?;
+            write(self)?;
         }
         self.depth.leave();
         Ok(())

@@ -137,16 +137,30 @@ impl<'de, 'n> Reader<'de, 'n> {
     #[inline(always)]
     pub(super) fn inner<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
         if self.depth.is_eighth() && !rows::is_of_number::<S>() {
-            return self.deep(seed);
+            return self.deep(|reader| seed.deserialize(reader));
         }
         seed.deserialize(self)
     }
 
     #[cold]
     #[inline(never)]
-    fn deep<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+    fn deep<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        let (mut read, mut value) = (Some(read), None);
+        self.deep_by(&mut |reader| {
+            value = read.take().map(|read| read(reader)).transpose()?;
+            Ok(())
+        })?;
+        value.ok_or_else(Fault::short)
+    }
+
+    fn deep_by(
+        &mut self,
+        read: &mut dyn FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         self.depth.check()?;
-        deeper(|| seed.deserialize(&mut *self))
+        let mut done = Ok(());
+        deeper(&mut || done = read(self));
+        done
     }
 
     /// Has a visitor read one level deeper.
@@ -157,8 +171,7 @@ impl<'de, 'n> Reader<'de, 'n> {
     ) -> Result<T, Fault> {
         self.depth.enter();
         let value = if self.depth.is_eighth() {
-            self.depth.check()?;
-            deeper(|| visit(&mut *self))
+            self.deep(visit)
         } else {
             visit(self)
         }?;

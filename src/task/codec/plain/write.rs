@@ -132,16 +132,18 @@ impl<'a> Writer<'a> {
     #[inline(always)]
     fn inner<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
         if self.depth.is_eighth() && !rows::is_number::<T>() {
-            return self.deep(value);
+            return self.deep(&mut |writer| value.serialize(writer));
         }
         value.serialize(self)
     }
 
     #[cold]
     #[inline(never)]
-    fn deep<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn deep(&mut self, write: &mut dyn FnMut(&mut Self) -> Done) -> Done {
         self.depth.check()?;
-        deeper(|| value.serialize(&mut *self))
+        let mut done = Ok(());
+        deeper(&mut || done = write(self));
+        done
     }
 
     /// The same, which is a level of its own.
