@@ -18,7 +18,7 @@ use super::Task;
 use super::core::Core;
 use super::handle::Handle;
 use super::order::encode;
-use super::task::{Encoded, Spawned, Submitted, spawn_encoded};
+use super::task::{Encoded, Submitted, spawn_encoded};
 
 /// The outcomes of what was depended on, in order.
 type Outcomes<'a> = Iter<'a, Arc<Outcome>>;
@@ -267,16 +267,17 @@ fn unless_it_panics(f: impl FnOnce() -> Result<(), TaskError>) -> Result<(), Tas
 
 /// As `spawn_quickly`, for a task that depends on others.
 #[inline(always)]
-pub(super) fn spawn_after_quickly<A, D>(
+pub(super) fn spawn_after_quickly<A, D, R>(
     core: &Core,
     function: Option<FunctionId>,
     name: fn() -> &'static str,
     after: &D,
     args: &A,
-) -> Result<Spawned, Option<Encoded>>
+) -> Result<Handle<R>, Option<Encoded>>
 where
     A: Serialize + DeserializeOwned,
     D: Sealed<Values: Serialize + DeserializeOwned>,
+    R: DeserializeOwned,
 {
     spawn_encoded(core, function, args, |scheduler, function, payload| {
         let mut few = Few::default();
@@ -333,7 +334,7 @@ where
             return self.spawn_after_slowly(&after, args, None);
         }
         match spawn_after_quickly(order.core, order.function, order.name, &after, &args) {
-            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
+            Ok(handle) => handle,
             Err(encoded) => self.spawn_after_slowly(&after, args, encoded),
         }
     }

@@ -164,7 +164,7 @@ impl Runtime {
     {
         let function = self.core.function(entry_of::<F, A, R>());
         match spawn_quickly(&self.core, function, std::any::type_name::<F>, &args) {
-            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
+            Ok(handle) => handle,
             Err(encoded) => self.task(f).spawn_slowly(args, encoded),
         }
     }
@@ -194,7 +194,7 @@ impl Runtime {
         let function = self.core.function(entry_of::<F, (A, I), R>());
         let name = std::any::type_name::<F>;
         match spawn_after_quickly(&self.core, function, name, &after, &args) {
-            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
+            Ok(handle) => handle,
             Err(encoded) => self.task(f).spawn_after_slowly(&after, args, encoded),
         }
     }

@@ -167,9 +167,7 @@ where
         if let (None, Some(args)) = (&self.task.order.settings, &self.args) {
             let order = &self.task.order;
             match spawn_quickly(order.core, order.function, order.name, args) {
-                Ok((scheduler, ticket)) => {
-                    return Poll::Ready(Some(Handle::new(scheduler, ticket)));
-                }
+                Ok(handle) => return Poll::Ready(Some(handle)),
                 Err(slow) => encoded = slow,
             }
         }

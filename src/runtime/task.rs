@@ -175,7 +175,7 @@ where
             return self.spawn_slowly(args, None);
         }
         match spawn_quickly(order.core, order.function, order.name, &args) {
-            Ok((scheduler, ticket)) => Handle::new(scheduler, ticket),
+            Ok(handle) => handle,
             Err(encoded) => self.spawn_slowly(args, encoded),
         }
     }
@@ -255,12 +255,12 @@ where
 
 /// Submits a task without settings, if that takes little; else gives back what is encoded.
 #[inline(always)]
-pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned>(
+pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned, R: DeserializeOwned>(
     core: &Core,
     function: Option<FunctionId>,
     name: fn() -> &'static str,
     args: &A,
-) -> Result<Spawned, Option<Encoded>> {
+) -> Result<Handle<R>, Option<Encoded>> {
     spawn_encoded(core, function, args, |scheduler, function, payload| {
         scheduler.submit_plain(function, payload, name)
     })
@@ -269,12 +269,12 @@ pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned>(
 /// Encodes `args`; if that is short and without buffers, has it submitted, which may be
 /// refused. Else gives back what is encoded.
 #[inline(always)]
-pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned>(
+pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned>(
     core: &Core,
     function: Option<FunctionId>,
     args: &A,
     submit: impl FnOnce(&Arc<Scheduler>, FunctionId, &mut Payload) -> Option<Ticket>,
-) -> Result<Spawned, Option<Encoded>> {
+) -> Result<Handle<R>, Option<Encoded>> {
     let function = function.ok_or(None)?;
     let mut payload = Payload::new();
     let (encoded, buffers) = encoding(|| encode_value(args, &mut payload, Room::None));
@@ -286,10 +286,10 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned>(
     if buffers.is_empty() && payload.is_plain() {
         let submitted = core.with_present(|scheduler| {
             let ticket = submit(scheduler, function, &mut payload)?;
-            Some((Arc::clone(scheduler), ticket))
+            Some(Handle::new(Arc::clone(scheduler), ticket))
         });
-        if let Some(spawned) = submitted {
-            return Ok(spawned);
+        if let Some(handle) = submitted {
+            return Ok(handle);
         }
         payload.truncate(len);
     }

@@ -91,7 +91,8 @@ fn elements<I, T: 'static>(list: &I) -> Option<&[T]> {
 }
 
 /// The memory of `list`, if it is a reference to a list of numbers.
-#[inline]
+#[cfg_attr(debug_assertions, inline)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub fn of<I>(list: &I) -> Option<Row<'_>> {
     macro_rules! try_number {
         ($type:ident $token:ident) => {
@@ -111,7 +112,8 @@ pub fn of<I>(list: &I) -> Option<Row<'_>> {
 }
 
 /// Whether `T` is a number: nothing is nested in it.
-#[inline]
+#[cfg_attr(debug_assertions, inline)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub fn is_number<T: ?Sized>() -> bool {
     macro_rules! try_number {
         ($type:ident $token:ident) => {
@@ -125,7 +127,8 @@ pub fn is_number<T: ?Sized>() -> bool {
 }
 
 /// Whether what seed `S` has read is a number, as its type reads itself.
-#[inline]
+#[cfg_attr(debug_assertions, inline)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub fn is_of_number<S>() -> bool {
     macro_rules! try_number {
         ($type:ident $token:ident) => {
@@ -139,7 +142,8 @@ pub fn is_of_number<S>() -> bool {
 }
 
 /// Whether `T` is one of the types of which every value comes back, whatever its shape.
-#[inline]
+#[cfg_attr(debug_assertions, inline)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub fn is_sure<T>() -> bool {
     macro_rules! try_number {
         ($type:ident $token:ident) => {
@@ -159,7 +163,8 @@ pub fn is_sure<T>() -> bool {
 
 /// What a visitor makes, if that is a list of numbers and it is the one that serde has for
 /// it.
-#[inline]
+#[cfg_attr(debug_assertions, inline)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub fn read<'de, V: Visitor<'de>>(reader: &mut Reader<'de, '_>) -> Option<Result<V::Value, Fault>> {
     macro_rules! try_number {
         ($type:ident $token:ident) => {
