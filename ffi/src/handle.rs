@@ -107,7 +107,13 @@ impl TaskHandle {
         {
             task.function = self.function.into();
         }
-        (status, chain(&error))
+        let message = chain(&error);
+        // A task that it depends on: which function that was is not known here.
+        let others = ["pinfold_c::call::run_after", "pinfold_c::call::run"];
+        let message = others
+            .iter()
+            .fold(message, |text, name| text.replace(name, "a task"));
+        (status, message)
     }
 }
 

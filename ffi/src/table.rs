@@ -14,7 +14,8 @@
 //!
 //! So whatever C passes (a handle that was freed, one of another kind, any number at all) is
 //! told from a live handle, as long as its generation was not reached again, which takes
-//! 2^32 objects in the same slot: such a slot is not used any more. An object that is freed
+//! 2^31 objects in the same slot: such a slot is not used any more. Generations begin at 2^31, so
+//! that no small number and no address of a program is a handle. An object that is freed
 //! while another thread uses it is dropped when that one leaves.
 //!
 //! Slots stay for ever. Free ones are kept by the thread that has freed them, up to a bound.
@@ -33,6 +34,7 @@ use crate::status::PinfoldStatus;
 const KIND_BITS: u32 = 5;
 const INDEX_MAX: usize = 1 << 27;
 const GONE: u64 = 1 << 31;
+const FIRST_GENERATION: u64 = 1 << 31;
 const USERS: u64 = GONE - 1;
 /// Free slots that a thread keeps for itself.
 const OWN: usize = 128;
@@ -103,7 +105,7 @@ pub(crate) fn insert(object: impl Into<Object>) -> Result<usize, Failure> {
         Some(index) => index as usize,
         None => {
             let slot = Slot {
-                word: AtomicU64::new(GONE),
+                word: AtomicU64::new(FIRST_GENERATION << 32 | GONE),
                 object: UnsafeCell::new(MaybeUninit::uninit()),
             };
             let index = SLOTS.push(slot);

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tempfile::TempDir;
 
+mod matrix;
+
 /// Also linked with the static library. Linking that takes long, so they are few.
 const ALSO_STATIC: [&str; 2] = ["cpp_tasks", "task"];
 
@@ -75,6 +77,11 @@ fn compile(source: &Path, kind: Kind, directory: &Path) -> Result<PathBuf, Faile
         .args([standard, "-D_GNU_SOURCE", "-g", "-O1", "-pthread"])
         .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])
         .arg(crate_dir().join("include"))
+        // What programs that are written by a test include.
+        .arg("-I")
+        .arg(crate_dir().join("tests/c"))
+        .arg("-I")
+        .arg(crate_dir().join("tests"))
         .arg(source)
         .arg("-o")
         .arg(&program)
@@ -126,6 +133,14 @@ fn run(program: &Path, directory: &Path) -> Result<(ExitStatus, String), Failed>
         Some(status) => Ok((status, text)),
         None => Err(format!("it has not ended within {TIME_LIMIT:?}:\n{text}").into()),
     }
+}
+
+/// All functions with all that may be wrong: see [`matrix`].
+fn refuses_all_that_is_wrong() -> Result<(), Failed> {
+    let header = std::fs::read_to_string(crate_dir().join("include/pinfold.h"))?;
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("matrix.c");
+    std::fs::write(&source, matrix::program(&header))?;
+    passes(&source, Kind::Shared)
 }
 
 fn passes(source: &Path, kind: Kind) -> Result<(), Failed> {
@@ -205,6 +220,7 @@ fn sources() -> Vec<PathBuf> {
 
 fn main() {
     let mut trials = header_trials();
+    trials.push(Trial::test("matrix", refuses_all_that_is_wrong));
     let has_cpp = is_here("c++");
     for source in sources() {
         let stem = source.file_stem().expect("a file has a name");
