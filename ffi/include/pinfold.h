@@ -346,6 +346,43 @@ typedef int32_t pinfold_retry;
 #endif // __cplusplus
 
 /**
+ * How much an event matters.
+ */
+enum pinfold_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Something is wrong.
+   */
+  PINFOLD_LEVEL_ERROR = 1,
+  /**
+   * Something may be wrong: a worker died, a task failed and nobody was told.
+   */
+  PINFOLD_LEVEL_WARN = 2,
+  /**
+   * What an operator may want to know.
+   */
+  PINFOLD_LEVEL_INFO = 3,
+  /**
+   * What a developer may want to know.
+   */
+  PINFOLD_LEVEL_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  PINFOLD_LEVEL_TRACE = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_level pinfold_level;
+#else
+typedef int32_t pinfold_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A task that runs. It is the function's for as long as that has not returned, on the thread that
  * has called it.
  */
@@ -436,6 +473,19 @@ typedef struct {
    */
   size_t tag_count;
 } pinfold_task_info;
+
+/**
+ * Takes one event: a `pinfold_level`, where it comes from (`pinfold::…` is the library), and what
+ * it says, with its fields as `name=value`.
+ *
+ * It is called on the thread that has something to say, one of the library's or of the program's,
+ * and several may at once. The texts are there until it returns. It must not unwind, and should
+ * not take long. What is said while it runs, on the same thread, is dropped.
+ */
+typedef void (*pinfold_log)(int32_t level,
+                            const char *target,
+                            const char *message,
+                            void *user);
 
 /**
  * A function that can be run as a task. Returns 0, or any other number if it failed: the
@@ -918,6 +968,8 @@ extern "C" {
  * The library's version, for people and log lines, like "0.1.0".
  *
  * Never null; lives as long as the library is loaded; not to be freed.
+ *
+ * Any thread, and a signal handler.
  */
 const char *pinfold_version(void);
 
@@ -925,6 +977,8 @@ const char *pinfold_version(void);
  * The value that `PINFOLD_ABI_VERSION` had when the library was built.
  *
  * Zero, which is no version, if the library is broken.
+ *
+ * Any thread, and a signal handler.
  */
 uint32_t pinfold_abi_version(void);
 
@@ -933,6 +987,8 @@ uint32_t pinfold_abi_version(void);
  *
  * Any number is allowed: one that is not a status code is said to be unknown.
  * Never null; lives as long as the library is loaded; not to be freed.
+ *
+ * Any thread, and a signal handler.
  */
 const char *pinfold_status_message(int32_t code);
 
@@ -943,6 +999,8 @@ const char *pinfold_status_message(int32_t code);
  * Writes the number to `*out_count`, and only when it returns `PINFOLD_STATUS_OK`.
  * Fails with `PINFOLD_STATUS_NULL_ARGUMENT`, or with `PINFOLD_STATUS_SYSTEM` when the
  * system does not tell.
+ *
+ * Any thread.
  *
  * # Safety
  *
@@ -1086,6 +1144,8 @@ pinfold_status pinfold_call_explain(pinfold_call *call,
  *
  * Never null. It stays as it is until the next call of this thread that fails; copy it to keep
  * it. Not to be freed.
+ *
+ * Any thread: each has its own.
  */
 const char *pinfold_last_message(void);
 
@@ -1178,6 +1238,8 @@ pinfold_status pinfold_call_info(pinfold_call *call,
  *
  * A program whose tasks are in a plugin (`pinfold_config.plugin`) need not call it.
  *
+ * The main thread, before there are others; not in a task.
+ *
  * # Safety
  *
  * `argc` and `argv` are null, or those of `main`.
@@ -1221,6 +1283,28 @@ pinfold_status pinfold_limit_available(pinfold_limit *limit,
  * Any thread.
  */
 pinfold_status pinfold_limit_free(pinfold_limit *limit);
+
+/**
+ * Has the library's log events passed to `log`, with `user`: those up to `level`, a
+ * `pinfold_level`. Without this nobody hears them.
+ *
+ * Call it after `pinfold_init`: then it is the program that hears them, and those of its workers
+ * too. (If it is called before, each worker process calls `log` itself.) It stays for as long
+ * as the process lives.
+ *
+ * Fails with `PINFOLD_STATUS_TOO_LATE` if it was set before, here or by Rust code of the same
+ * process, with `PINFOLD_STATUS_INVALID_ARGUMENT` for an unknown level, and with
+ * `PINFOLD_STATUS_NULL_ARGUMENT`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `log` may be called with `user` by any thread, as long as the process lives.
+ */
+pinfold_status pinfold_log_set(pinfold_log log,
+                               void *user,
+                               int32_t level);
 
 /**
  * The names of the functions that the workers of `runtime` have, sorted, each with a line feed after it.

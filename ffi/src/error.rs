@@ -168,6 +168,8 @@ pub(crate) fn remember(message: String) {
 /// Never null. It stays as it is until the next call of this thread that fails; copy it to keep
 /// it. Not to be freed.
 ///
+/// Any thread: each has its own.
+///
 /// ```
 /// # use std::ffi::CStr;
 /// // SAFETY: null is allowed, and refused; the function returns a text that ends in NUL.

@@ -14,6 +14,8 @@ use crate::registry;
 ///
 /// A program whose tasks are in a plugin (`pinfold_config.plugin`) need not call it.
 ///
+/// The main thread, before there are others; not in a task.
+///
 /// # Safety
 ///
 /// `argc` and `argv` are null, or those of `main`.

@@ -34,6 +34,7 @@ mod handle;
 mod info;
 mod init;
 mod limit;
+mod log;
 mod names;
 mod objects;
 mod plugin;
@@ -66,6 +67,7 @@ pub use handle::{
 pub use info::{PinfoldTaskInfo, pinfold_call_info};
 pub use init::pinfold_init;
 pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfold_limit_new};
+pub use log::{PinfoldLevel, PinfoldLog, pinfold_log_set};
 pub use names::pinfold_runtime_functions;
 pub use plugin::pinfold_worker_main;
 pub use registry::pinfold_function_register;
@@ -108,6 +110,8 @@ const VERSION: &CStr =
 ///
 /// Never null; lives as long as the library is loaded; not to be freed.
 ///
+/// Any thread, and a signal handler.
+///
 /// ```
 /// # use std::ffi::CStr;
 /// // SAFETY: the function returns a text that ends in NUL and lives for ever.
@@ -123,6 +127,8 @@ pub extern "C" fn pinfold_version() -> *const c_char {
 ///
 /// Zero, which is no version, if the library is broken.
 ///
+/// Any thread, and a signal handler.
+///
 /// ```
 /// assert_eq!(pinfold_c::pinfold_abi_version(), pinfold_c::PINFOLD_ABI_VERSION);
 /// ```
@@ -135,6 +141,8 @@ pub extern "C" fn pinfold_abi_version() -> u32 {
 ///
 /// Any number is allowed: one that is not a status code is said to be unknown.
 /// Never null; lives as long as the library is loaded; not to be freed.
+///
+/// Any thread, and a signal handler.
 ///
 /// ```
 /// # use std::ffi::CStr;
@@ -153,6 +161,8 @@ pub extern "C" fn pinfold_status_message(code: i32) -> *const c_char {
 /// Writes the number to `*out_count`, and only when it returns `PINFOLD_STATUS_OK`.
 /// Fails with `PINFOLD_STATUS_NULL_ARGUMENT`, or with `PINFOLD_STATUS_SYSTEM` when the
 /// system does not tell.
+///
+/// Any thread.
 ///
 /// # Safety
 ///
