@@ -1032,15 +1032,17 @@ pinfold_status pinfold_task_submit_many(pinfold_task *task,
                                         pinfold_handle **out_handles);
 
 /**
- * Waits for `count` tasks, one after the other, and copies their outputs to `buffer`, one after the
- * other: `out_lens[i]` bytes each. `out_statuses[i]` is how task `i` has ended.
+ * Waits at most `timeout` nanoseconds in all for `count` tasks, one after the other, and copies their
+ * outputs to `buffer`, one after the other: `out_lens[i]` bytes each. `out_statuses[i]` is how
+ * task `i` has ended.
  *
- * A handle whose output was copied is freed, and null in `handles`. That of a task without an output
- * (a status from 100 on) stays the caller's, who may ask it for more.
+ * A handle whose output was copied is freed, and null in `handles`. That of a task that has ended
+ * without an output stays the caller's, who may ask it why.
  *
- * If an output does not fit any more, the status is `PINFOLD_STATUS_BUFFER_TOO_SMALL`: that one's
- * handle and those after it stay, `out_lens` there is how long it is, and `out_statuses` of those is
- * `PINFOLD_STATUS_BUFFER_TOO_SMALL` too. Call again with them.
+ * If one has not ended in time, or its output does not fit any more, the status is
+ * `PINFOLD_STATUS_TIMED_OUT` or `PINFOLD_STATUS_BUFFER_TOO_SMALL`: that one's handle and those after
+ * it stay, and have that status in `out_statuses`; if it does not fit, `out_lens` there is how long it
+ * is. Call again with them.
  *
  * Fails with `PINFOLD_STATUS_BAD_HANDLE` or `PINFOLD_STATUS_NULL_ARGUMENT` at the first handle that
  * is none; those before it are done.
@@ -1055,6 +1057,7 @@ pinfold_status pinfold_task_submit_many(pinfold_task *task,
  */
 pinfold_status pinfold_handle_join_many(pinfold_handle **handles,
                                         size_t count,
+                                        uint64_t timeout,
                                         void *buffer,
                                         size_t capacity,
                                         size_t *out_lens,

@@ -4,12 +4,12 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::boundary::guard;
-use crate::edge::{bytes, list};
+use crate::edge::{bytes, duration, list};
 use crate::error::Failure;
-use crate::handle::{PinfoldHandle, TaskHandle};
+use crate::handle::{PinfoldHandle, TaskHandle, timed_out};
 use crate::task::{PinfoldTask, TaskObject};
 use crate::{PinfoldStatus, table};
 
@@ -80,15 +80,17 @@ pub unsafe extern "C" fn pinfold_task_submit_many(
     })
 }
 
-/// Waits for `count` tasks, one after the other, and copies their outputs to `buffer`, one after the
-/// other: `out_lens[i]` bytes each. `out_statuses[i]` is how task `i` has ended.
+/// Waits at most `timeout` nanoseconds in all for `count` tasks, one after the other, and copies their
+/// outputs to `buffer`, one after the other: `out_lens[i]` bytes each. `out_statuses[i]` is how
+/// task `i` has ended.
 ///
-/// A handle whose output was copied is freed, and null in `handles`. That of a task without an output
-/// (a status from 100 on) stays the caller's, who may ask it for more.
+/// A handle whose output was copied is freed, and null in `handles`. That of a task that has ended
+/// without an output stays the caller's, who may ask it why.
 ///
-/// If an output does not fit any more, the status is `PINFOLD_STATUS_BUFFER_TOO_SMALL`: that one's
-/// handle and those after it stay, `out_lens` there is how long it is, and `out_statuses` of those is
-/// `PINFOLD_STATUS_BUFFER_TOO_SMALL` too. Call again with them.
+/// If one has not ended in time, or its output does not fit any more, the status is
+/// `PINFOLD_STATUS_TIMED_OUT` or `PINFOLD_STATUS_BUFFER_TOO_SMALL`: that one's handle and those after
+/// it stay, and have that status in `out_statuses`; if it does not fit, `out_lens` there is how long it
+/// is. Call again with them.
 ///
 /// Fails with `PINFOLD_STATUS_BAD_HANDLE` or `PINFOLD_STATUS_NULL_ARGUMENT` at the first handle that
 /// is none; those before it are done.
@@ -104,6 +106,7 @@ pub unsafe extern "C" fn pinfold_task_submit_many(
 pub unsafe extern "C" fn pinfold_handle_join_many(
     handles: *mut *mut PinfoldHandle,
     count: usize,
+    timeout: u64,
     buffer: *mut c_void,
     capacity: usize,
     out_lens: *mut usize,
@@ -121,25 +124,32 @@ pub unsafe extern "C" fn pinfold_handle_join_many(
         if buffer.is_null() && capacity != 0 {
             return Err(Failure::null("buffer"));
         }
+        let until = Instant::now().checked_add(duration(timeout));
         lens.fill(0);
-        statuses.fill(PinfoldStatus::BufferTooSmall as i32);
         let mut filled = 0;
-        for ((handle, len), status) in handles.iter_mut().zip(lens).zip(statuses) {
+        for (index, handle) in handles.iter_mut().enumerate() {
+            let (len, status) = (&mut lens[index], &mut statuses[index]);
             let number = handle.addr();
             let entered = table::enter::<TaskHandle>(number)?;
-            // There is no time limit.
-            let outcome = entered.outcome(Duration::MAX);
-            let output = match outcome.map(|outcome| &outcome.output) {
-                Some(Ok(output)) => output.bytes(),
-                Some(Err((why, _))) => {
+            let left = until.map_or(Duration::MAX, |until| match index {
+                0 => duration(timeout),
+                _ => until.saturating_duration_since(Instant::now()),
+            });
+            let Some(outcome) = entered.outcome(left) else {
+                statuses[index..].fill(PinfoldStatus::TimedOut as i32);
+                return Err(timed_out());
+            };
+            let output = match &outcome.output {
+                Ok(output) => output.bytes(),
+                Err((why, _)) => {
                     *status = *why as i32;
                     continue;
                 }
-                None => continue,
             };
             *len = output.len();
             if output.len() > capacity - filled {
                 let (has, left) = (output.len(), capacity - filled);
+                statuses[index..].fill(PinfoldStatus::BufferTooSmall as i32);
                 let message =
                     format!("the next output has {has} bytes, and there is room for {left}");
                 return Err(Failure::new(PinfoldStatus::BufferTooSmall, message));

@@ -117,7 +117,7 @@ impl TaskHandle {
     }
 }
 
-fn timed_out() -> Failure {
+pub(crate) fn timed_out() -> Failure {
     Failure::new(PinfoldStatus::TimedOut, "the task has not ended yet")
 }
 

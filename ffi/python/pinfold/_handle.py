@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional
 
 from . import _library
 from ._errors import Cancelled, Error, TaskFailed, error_of
-from ._library import BUFFER_TOO_SMALL, FOREVER, OK, TASK_FAILED, TIMED_OUT, quick, waiting
+from ._library import BAD_HANDLE, BUFFER_TOO_SMALL, OK, SLICE, TIMED_OUT, quick, waiting
 
 _PENDING = "PENDING"
 _FINISHED = "FINISHED"
@@ -26,14 +26,10 @@ _CANCELLED = "CANCELLED_AND_NOTIFIED"
 
 #: Up to so many bytes a result is copied: that is cheaper than to watch over its memory.
 _COPIED = 4096
-#: How long a wait is deaf to Ctrl-C, in ns.
-_SLICE = 100_000_000
 
-_wait = waiting.pinfold_handle_wait
 _look = quick.pinfold_handle_wait
-_join_many = quick.pinfold_handle_join_many
+_join_many = waiting.pinfold_handle_join_many
 _free = quick.pinfold_handle_free
-_string_at = ctypes.string_at
 
 
 class Slot(threading.local):
@@ -47,7 +43,17 @@ class Slot(threading.local):
         self.status = ctypes.c_int32()
         self.status_at = ctypes.addressof(self.status)
         self.buffer = ctypes.create_string_buffer(_COPIED)
-        self.buffer_at = ctypes.addressof(self.buffer)
+        #: For a join: of one handle, and into what.
+        self.join = (
+            self.handle,
+            self.handle_at,
+            self.buffer,
+            ctypes.addressof(self.buffer),
+            self.length,
+            self.length_at,
+            self.status,
+            self.status_at,
+        )
 
 
 slot = Slot()
@@ -108,6 +114,7 @@ class Handle(concurrent.futures.Future):
 
     # Of those that were not asked for.
     _state = _PENDING
+    _number: Optional[int] = None
     _result: Optional[memoryview] = None
     _exception: Optional[BaseException] = None
 
@@ -131,8 +138,8 @@ class Handle(concurrent.futures.Future):
         return self.__dict__[name]
 
     def __del__(self) -> None:
-        number = self.__dict__.pop("_number", None)
-        if number is not None and _free is not None:
+        number = self._number
+        if number is not None:
             _free(number)
 
     def __repr__(self) -> str:
@@ -159,47 +166,51 @@ class Handle(concurrent.futures.Future):
             condition.notify_all()
         self._invoke_callbacks()
 
-    def _take(self) -> None:
-        """The task has ended: has its result here, unless another thread has it."""
-        number = self.__dict__.pop("_number", None)
-        if number is None:
-            return
-        place = slot
-        place.handle.value = number
-        status = _join_many(place.handle_at, 1, place.buffer_at, _COPIED, place.length_at, place.status_at)
-        if status == OK and place.status.value == OK:
-            self._finish(memoryview(_string_at(place.buffer_at, place.length.value)), None)
-        elif status == OK:
-            self._finish(None, why(number))
-        elif status == BUFFER_TOO_SMALL:
-            self._finish(in_place(number), None)
-        else:
-            self._finish(None, _library.failure(status))
+    def _take(self, number: int, timeout: int) -> int:
+        """Waits so many ns, and has the result here if the task has ended. The status of the join."""
+        handle, handle_at, buffer, buffer_at, length, length_at, status, status_at = slot.join
+        handle.value = number
+        joined = _join_many(handle_at, 1, timeout, buffer_at, _COPIED, length_at, status_at)
+        if joined == OK and status.value == OK:
+            self._number = None
+            self._finish(memoryview(buffer[: length.value]), None)
+        elif joined == OK or joined == BUFFER_TOO_SMALL:
+            # It stays, and is this thread's to free.
+            if self._own():
+                if joined == OK:
+                    self._finish(None, why(number))
+                else:
+                    self._finish(in_place(number), None)
+        elif joined == BAD_HANDLE:
+            # Another thread was quicker, and has its result in a moment.
+            time.sleep(0.0001)
+        elif joined != TIMED_OUT:
+            error = _library.failure(joined)
+            if self._own():
+                self._finish(None, error)
+        return joined
+
+    def _own(self) -> bool:
+        """Whether this thread is the one that goes on with it."""
+        with _settle:
+            is_mine = self._number is not None
+            self._number = None
+            return is_mine
 
     def _await(self, timeout: Optional[float]) -> None:
         """Waits until the task has ended; raises if that takes too long."""
         until = None if timeout is None else time.monotonic() + timeout
         while self._state is _PENDING:
-            number = self.__dict__.get("_number")
-            if number is None:
-                # Another thread has its result in a moment.
-                with self._condition:
-                    if self._state is _PENDING:
-                        self._condition.wait(0.01)
-                continue
-            left = _SLICE
+            left = SLICE
             if until is not None:
                 left = max(0, min(left, int((until - time.monotonic()) * 1e9)))
-            status = _wait(number, left)
-            if status == OK:
-                self._take()
-            elif status == TIMED_OUT:
+            number = self._number
+            if number is None:
+                # Another thread has its result in a moment.
+                time.sleep(0.0001)
+            elif self._take(number, left) == TIMED_OUT:
                 if until is not None and time.monotonic() >= until:
                     raise concurrent.futures.TimeoutError()
-            elif "_number" in self.__dict__:
-                error = _library.failure(status)
-                self.__dict__.pop("_number", None)
-                self._finish(None, error)
 
     def result(self, timeout: Optional[float] = None) -> memoryview:
         """What the task has made; raises what it has come to else (a :class:`TaskError`).
@@ -225,9 +236,9 @@ class Handle(concurrent.futures.Future):
     def done(self) -> bool:
         """Whether the task has ended, however it has."""
         if self._state is _PENDING:
-            number = self.__dict__.get("_number")
+            number = self._number
             if number is not None and _look(number, 0) == OK:
-                self._take()
+                self._take(number, 0)
         return self._state is not _PENDING
 
     def running(self) -> bool:

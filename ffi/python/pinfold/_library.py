@@ -15,11 +15,13 @@ from ._errors import Error, error_of
 
 ABI_VERSION = 1
 FOREVER = 2**64 - 1
+#: How long a wait is deaf to Ctrl-C, in ns.
+SLICE = 100_000_000
 
 OK = 0
+BAD_HANDLE = 4
 TIMED_OUT = 6
 BUFFER_TOO_SMALL = 7
-TASK_FAILED = 100
 
 
 class Config(Structure):
@@ -94,7 +96,7 @@ SIGNATURES = {
     "pinfold_handle_wait": [c_void_p, c_uint64],
     "pinfold_handle_result": [c_void_p, POINTER(c_void_p), POINTER(c_size_t)],
     "pinfold_handle_code": [c_void_p, POINTER(c_int32)],
-    "pinfold_handle_join_many": [c_void_p, c_size_t, c_void_p, c_size_t, c_void_p, c_void_p],
+    "pinfold_handle_join_many": [c_void_p, c_size_t, c_uint64, c_void_p, c_size_t, c_void_p, c_void_p],
     "pinfold_handle_free": [c_void_p],
 }
 

@@ -13,7 +13,7 @@ from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, 
 from . import _handle, _library
 from ._errors import Error
 from ._handle import Handle, in_place, slot, why
-from ._library import BUFFER_TOO_SMALL, OK, Config, TaskSettings, check, quick, waiting
+from ._library import BUFFER_TOO_SMALL, OK, SLICE as _SLICE, TIMED_OUT, Config, TaskSettings, check, quick, waiting
 from ._watcher import Watcher
 
 Data = Union[bytes, bytearray, memoryview, Any]
@@ -178,11 +178,11 @@ class Task:
         runtime, and not have been asked for their results.
         """
         if type(data) is bytes and after == ():
-            place = slot
+            at = slot.handle_at
             # In most cases there is room, and nothing to wait for.
-            if _try_submit(self._number, data, len(data), place.handle_at):
-                check(_submit(self._number, data, len(data), place.handle_at))
-            return Handle(place.handle.value, self._runtime)
+            if _try_submit(self._number, data, len(data), at):
+                check(_submit(self._number, data, len(data), at))
+            return Handle(slot.handle.value, self._runtime)
         buffer = _Buffer()
         _get_buffer(data, byref(buffer), 0)
         try:
@@ -196,7 +196,7 @@ class Task:
         if not before:
             check(_submit(self._number, address, length, place.handle_at))
         else:
-            numbers = (c_void_p * len(before))(*(handle.__dict__.get("_number") for handle in before))
+            numbers = (c_void_p * len(before))(*(handle._number for handle in before))
             check(
                 waiting.pinfold_task_submit_after(
                     self._number, address, length, numbers, len(before), place.handle_at
@@ -256,26 +256,23 @@ class _Batch:
             packed = bytearray(capacity)
             view = memoryview(packed).toreadonly()
             buffer = (ctypes.c_char * capacity).from_buffer(packed)
-            at = done * ctypes.sizeof(c_void_p)
             status = _join_many(
-                ctypes.addressof(handles) + at, count - done, buffer, capacity,
+                ctypes.addressof(handles) + done * 8, count - done, _SLICE, buffer, capacity,
                 ctypes.addressof(lens) + done * 8, ctypes.addressof(statuses) + done * 4,
             )  # fmt: skip
-            if status not in (OK, BUFFER_TOO_SMALL):
+            if status not in (OK, BUFFER_TOO_SMALL, TIMED_OUT):
                 raise _library.failure(status)
             start = 0
             for length, how in zip(lens[done:], statuses[done:]):
                 if how == OK:
                     yield view[start : start + length]
                     start += length
-                elif how == BUFFER_TOO_SMALL:
+                elif how in (BUFFER_TOO_SMALL, TIMED_OUT):
                     break
                 else:
                     raise self._why(done)
                 done += 1
-            else:
-                continue
-            if start == 0:
+            if status == BUFFER_TOO_SMALL and start == 0:
                 # One that is longer than all the room: where it lies.
                 number, handles[done] = handles[done], None
                 done += 1

@@ -41,7 +41,7 @@ class Watcher:
                     return
                 watched += self._new
                 self._new = []
-            number = watched[0].__dict__.get("_number")
+            number = watched[0]._number
             if number is not None:
                 waiting.pinfold_handle_wait(number, _TURN)
             watched = [handle for handle in watched if not handle.done()]

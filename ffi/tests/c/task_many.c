@@ -2,6 +2,8 @@
  * fit is told. */
 #include "check.h"
 
+#include <unistd.h>
+
 static int32_t echo(pinfold_call *call, void *user)
 {
     const void *argument;
@@ -11,6 +13,9 @@ static int32_t echo(pinfold_call *call, void *user)
     (void)user;
     if (pinfold_call_argument(call, &argument, &len) != PINFOLD_STATUS_OK)
         return 1;
+    if (len == 5)
+        for (;;)
+            pause();
     if (len == 3) {
         pinfold_call_explain(call, "three");
         return 3;
@@ -40,6 +45,7 @@ int main(int argc, char **argv)
     pinfold_function_register("echo", echo, NULL);
     pinfold_init(&argc, &argv);
     config.workers = 2;
+    config.on_free = PINFOLD_SHUTDOWN_ABORT;
     CHECK_OK(pinfold_runtime_new(&config, &runtime));
     CHECK_OK(pinfold_task_new(runtime, "echo", NULL, &task));
 
@@ -49,13 +55,13 @@ int main(int argc, char **argv)
         many[i] = 1;
     }
     CHECK_OK(pinfold_task_submit_many(task, bytes, COUNT, many, COUNT, handles));
-    CHECK_OK(pinfold_handle_join_many(handles, COUNT, out, sizeof out, out_lens, statuses));
+    CHECK_OK(pinfold_handle_join_many(handles, COUNT, PINFOLD_FOREVER, out, sizeof out, out_lens, statuses));
     for (i = 0; i < COUNT; i++)
         CHECK(handles[i] == NULL && out_lens[i] == 1 && statuses[i] == 0 && out[i] == i);
 
     /* The third fails, and can be asked why. */
     CHECK_OK(pinfold_task_submit_many(task, text, 14, lens, 6, handles));
-    CHECK_OK(pinfold_handle_join_many(handles, 6, buffer, sizeof buffer, out_lens, statuses));
+    CHECK_OK(pinfold_handle_join_many(handles, 6, PINFOLD_FOREVER, buffer, sizeof buffer, out_lens, statuses));
     CHECK(memcmp(buffer, "aabbbb-dddd", 11) == 0);
     CHECK(statuses[2] == PINFOLD_STATUS_TASK_FAILED && out_lens[2] == 0 && handles[2] != NULL);
     CHECK(statuses[3] == 0 && out_lens[3] == 0 && handles[3] == NULL);
@@ -68,18 +74,30 @@ int main(int argc, char **argv)
     /* With too little room: so far, and on from there. */
     CHECK_OK(pinfold_task_submit_many(task, text, 6, lens, 2, handles));
     kept = handles[1];
-    CHECK_STATUS(pinfold_handle_join_many(handles, 2, buffer, 5, out_lens, statuses),
+    CHECK_STATUS(pinfold_handle_join_many(handles, 2, PINFOLD_FOREVER, buffer, 5, out_lens, statuses),
                  PINFOLD_STATUS_BUFFER_TOO_SMALL);
     CHECK(handles[0] == NULL && out_lens[0] == 2 && statuses[0] == 0);
     CHECK(handles[1] == kept && out_lens[1] == 4 && statuses[1] == PINFOLD_STATUS_BUFFER_TOO_SMALL);
-    CHECK_STATUS(pinfold_handle_join_many(handles, 2, buffer, 5, out_lens, statuses),
+    CHECK_STATUS(pinfold_handle_join_many(handles, 2, PINFOLD_FOREVER, buffer, 5, out_lens, statuses),
                  PINFOLD_STATUS_NULL_ARGUMENT);
-    CHECK_OK(pinfold_handle_join_many(handles + 1, 1, buffer, 5, out_lens, statuses));
+    CHECK_OK(pinfold_handle_join_many(handles + 1, 1, PINFOLD_FOREVER, buffer, 5, out_lens, statuses));
     CHECK(memcmp(buffer, "bbbb", 4) == 0);
+
+    /* What has not ended in time stays, and what has ended before it does not. */
+    many[0] = 1;
+    many[1] = 5;
+    CHECK_OK(pinfold_task_submit_many(task, "asleep", 6, many, 2, handles));
+    CHECK_STATUS(pinfold_handle_join_many(handles, 2, 300000000, buffer, 9, out_lens, statuses),
+                 PINFOLD_STATUS_TIMED_OUT);
+    CHECK(handles[1] != NULL && statuses[1] == PINFOLD_STATUS_TIMED_OUT);
+    if (handles[0] != NULL) { /* a slow machine */
+        CHECK_OK(pinfold_handle_join_many(handles, 1, PINFOLD_FOREVER, buffer, 9, out_lens, statuses));
+    }
+    CHECK_OK(pinfold_handle_free(handles[1]));
 
     /* What makes no sense does nothing. */
     CHECK_OK(pinfold_task_submit_many(task, NULL, 0, NULL, 0, NULL));
-    CHECK_OK(pinfold_handle_join_many(NULL, 0, NULL, 0, NULL, NULL));
+    CHECK_OK(pinfold_handle_join_many(NULL, 0, 0, NULL, 0, NULL, NULL));
     CHECK_STATUS(pinfold_task_submit_many(task, text, 7, lens, 2, handles),
                  PINFOLD_STATUS_INVALID_ARGUMENT);
     CHECK(handles[0] == NULL && handles[1] == NULL);
@@ -95,11 +113,11 @@ int main(int argc, char **argv)
                  PINFOLD_STATUS_INVALID_ARGUMENT);
     CHECK_STATUS(pinfold_task_submit_many(NULL, text, 6, lens, 2, handles), PINFOLD_STATUS_NULL_ARGUMENT);
     handles[0] = (pinfold_handle *)task;
-    CHECK_STATUS(pinfold_handle_join_many(handles, 1, buffer, 5, out_lens, statuses),
+    CHECK_STATUS(pinfold_handle_join_many(handles, 1, 0, buffer, 5, out_lens, statuses),
                  PINFOLD_STATUS_BAD_HANDLE);
-    CHECK_STATUS(pinfold_handle_join_many(handles, 1, NULL, 5, out_lens, statuses),
+    CHECK_STATUS(pinfold_handle_join_many(handles, 1, 0, NULL, 5, out_lens, statuses),
                  PINFOLD_STATUS_NULL_ARGUMENT);
-    CHECK_STATUS(pinfold_handle_join_many(handles, 1, buffer, 5, NULL, statuses),
+    CHECK_STATUS(pinfold_handle_join_many(handles, 1, 0, buffer, 5, NULL, statuses),
                  PINFOLD_STATUS_NULL_ARGUMENT);
 
     CHECK_OK(pinfold_task_free(task));
