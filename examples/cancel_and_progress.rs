@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     pinfold::init();
     let rt = pinfold::Runtime::builder().workers(2).start()?;
 
-    let mut task = rt.spawn(steps, 50);
+    let task = rt.spawn(steps, 50);
     task.on_progress(|progress| {
         println!("{:3.0}% {}", 100.0 * progress.fraction, progress.message)
     })?;

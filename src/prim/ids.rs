@@ -135,6 +135,22 @@ impl TaskId {
     pub(crate) fn hint(self) -> Hint {
         Hint::unpack(self.0)
     }
+
+    /// A number that no other task of its runtime has: for tables, and for what is not Rust.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let task = rt.spawn(|()| pinfold::current_task().map(|task| task.as_u64()), ());
+    /// let number = task.id().map(|task| task.as_u64());
+    /// assert_eq!(task.join()?, number);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
 }
 
 impl std::fmt::Display for TaskId {

@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use crate::background::caught;
 use crate::error::TaskError;
 use crate::prim::TaskId;
-use crate::scheduler::{Outcome, Reach, Scheduler, Ticket, decode_again, small};
+use crate::scheduler::{Outcome, Reach, Scheduler, Ticket, small};
 use crate::task::Reported;
 
-use super::callbacks::{self, CallbackError};
 use super::memo::Call;
 
 /// A task that was submitted; ends in its value or in a [`TaskError`].
@@ -78,9 +76,6 @@ impl From<Reported> for Progress {
         }
     }
 }
-
-/// What a function is called.
-type Name = fn() -> &'static str;
 
 impl<R: DeserializeOwned> Handle<R> {
     #[inline]
@@ -243,147 +238,6 @@ fn abandon(scheduler: &Scheduler, ticket: &Ticket) {
     scheduler.detach(ticket);
 }
 
-impl<R: DeserializeOwned + Send + 'static> Handle<R> {
-    /// Calls `callback` with the outcome when the task has ended, on a thread of the library in
-    /// the host. It may block, and it may panic: a panic is a `tracing` event of level ERROR with
-    /// `which` callback, `task` and what the `panic` said, for the subscriber of the thread that
-    /// calls `on_complete`. A callback that does not return keeps its thread, and the others get
-    /// another; while the system has no more threads, they are called one after the other.
-    ///
-    /// A task may have several callbacks; they are called in any order, and perhaps at the same
-    /// time. The handle may be joined or dropped as ever. A value with a [`Loan`](crate::Loan) in
-    /// it goes to the handle alone.
-    ///
-    /// # Errors
-    /// [`CallbackError`] if the outcome was taken.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let (tell, told) = std::sync::mpsc::channel();
-    /// let mut task = rt.spawn(|n: u32| n + 1, 1);
-    /// for tell in [tell.clone(), tell] {
-    ///     task.on_complete(move |outcome| tell.send(outcome).unwrap())?;
-    /// }
-    /// assert_eq!((told.recv()?, told.recv()?), (Ok(2), Ok(2)));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn on_complete(
-        &mut self,
-        callback: impl FnOnce(Result<R, TaskError>) + Send + 'static,
-    ) -> Result<(), CallbackError> {
-        let which = "on_complete";
-        let decoded = |outcome: &Outcome, function: Name| {
-            let mut decoded = None;
-            // Its decoding is the user's own code too.
-            let panicked = caught(|| decoded = Some(decode_again(outcome)));
-            let decoded = decoded.unwrap_or_else(|| {
-                let what = panicked.err().unwrap_or_default();
-                Err(TaskError::result(format!("its decoding panicked: {what}")))
-            });
-            Some(decoded.map_err(|error| error.told_of(function())))
-        };
-        self.call_back(which, decoded, callback)
-    }
-
-    /// As [`Handle::on_complete`], but only if there is no value.
-    ///
-    /// # Errors
-    /// [`CallbackError`] if the outcome was taken.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let (tell, told) = std::sync::mpsc::channel();
-    /// let mut task = rt.spawn(|n: u32| 1 / n, 0);
-    /// task.on_error(move |error| tell.send(error.to_string()).unwrap())?;
-    /// assert!(told.recv()?.contains("divide by zero"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn on_error(
-        &mut self,
-        callback: impl FnOnce(TaskError) + Send + 'static,
-    ) -> Result<(), CallbackError> {
-        let which = "on_error";
-        let error =
-            |outcome: &Outcome, _: Name| outcome.as_ref().err().map(|error| (**error).clone());
-        self.call_back(which, error, callback)
-    }
-
-    /// Has `callback` called when the task has said how far it is
-    /// ([`Context::report_progress`](crate::Context::report_progress)). Several reports
-    /// may come as one, the last; there is never more than one call at a time of each callback.
-    ///
-    /// # Errors
-    /// [`CallbackError`] if the outcome was taken, or the task waits for others: then it can
-    /// be set later.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// fn work(_: ()) {
-    ///     for step in 0..10 {
-    ///         let _ = pinfold::context().report_progress(f64::from(step) / 10.0, "working");
-    ///         std::thread::sleep(std::time::Duration::from_millis(5));
-    ///     }
-    /// }
-    /// let mut task = rt.spawn(work, ());
-    /// task.on_progress(|progress| println!("{:3.0}%", 100.0 * progress.fraction))?;
-    /// task.join()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn on_progress(
-        &mut self,
-        callback: impl Fn(Progress) + Send + Sync + 'static,
-    ) -> Result<(), CallbackError> {
-        let which = "on_progress";
-        let name = self.name();
-        let ticket = self.to_follow(which)?;
-        // Somebody must follow it, for the attendant to be awake. If it has ended, it says
-        // nothing any more.
-        if self.scheduler.follow(ticket, Box::new(|_| ())).is_ok() {
-            let Some(task) = self.scheduler.task_id(ticket) else {
-                return Err(CallbackError::NotQueued { which });
-            };
-            let origin = callbacks::Origin::new(which, name);
-            let listener = callbacks::listener(origin, &self.scheduler, task, callback);
-            self.scheduler.listen(ticket, listener);
-        }
-        Ok(())
-    }
-
-    fn call_back<T: Send + 'static>(
-        &mut self,
-        which: &'static str,
-        of: fn(&Outcome, Name) -> Option<T>,
-        callback: impl FnOnce(T) + Send + 'static,
-    ) -> Result<(), CallbackError> {
-        let function = self.name();
-        let origin = callbacks::Origin::new(which, function);
-        let ticket = self.to_follow(which)?;
-        let follower = move |outcome: &Arc<Outcome>| {
-            let outcome = Arc::clone(outcome);
-            origin.run(move || {
-                let of_interest = of(&outcome, function);
-                drop(outcome);
-                if let Some(it) = of_interest {
-                    callback(it);
-                }
-            });
-        };
-        if let Err((follower, outcome)) = self.scheduler.follow(ticket, Box::new(follower)) {
-            follower(&outcome);
-        }
-        Ok(())
-    }
-}
-
 impl<R> Handle<R> {
     /// What the function of its task is called.
     pub(super) fn name(&self) -> fn() -> &'static str {
@@ -398,15 +252,6 @@ impl<R> Handle<R> {
             self.scheduler.tell_of(ticket, &mut error);
         }
         error
-    }
-
-    /// The ticket, if the callback `which` can be set.
-    fn to_follow(&self, which: &'static str) -> Result<&Ticket, CallbackError> {
-        match &self.ticket {
-            _ if self.scheduler.is_elsewhere() => Err(CallbackError::Forked { which }),
-            Some(ticket) if !self.scheduler.is_taken(ticket) => Ok(ticket),
-            _ => Err(CallbackError::TooLate { which }),
-        }
     }
 
     /// Its outcome is remembered.

@@ -392,7 +392,7 @@ impl World<'_> {
         Ok(seen)
     }
 
-    fn join(&self, mut handle: Handle<Value>) -> Result<Seen, String> {
+    fn join(&self, handle: Handle<Value>) -> Result<Seen, String> {
         let mut told = Told::default();
         if matches!(self.case.called, Called::Complete | Called::Both) {
             let (tell, complete) = channel();

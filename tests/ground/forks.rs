@@ -160,7 +160,7 @@ fn forks_while_threads_submit(_: &[String]) {
             let memo = pinfold::Memo::new(100);
             for n in (0..).take_while(|_| Instant::now() < until) {
                 assert_eq!(rt.spawn(same, n).join(), Ok(n));
-                let mut followed = rt.task(same).memoized(&memo).spawn(n % 200);
+                let followed = rt.task(same).memoized(&memo).spawn(n % 200);
                 followed.on_complete(|_| ()).expect("is set");
                 drop((followed, rt.alloc(1 << 10), rt.stats()));
             }

@@ -103,7 +103,7 @@ fn idle(_: &[String]) {
     let limited = rt.task(|n: u64| n + 1).run_limit(60 * second);
     assert_eq!(limited.map(0..1000).count(), 1000);
     let (tell, told) = std::sync::mpsc::channel();
-    let mut handle = rt.spawn(|n: u64| n, 7);
+    let handle = rt.spawn(|n: u64| n, 7);
     let call = move |outcome: Result<u64, _>| drop(tell.send(outcome));
     handle.on_complete(call).expect("in time");
     assert_eq!(told.recv().expect("called"), Ok(7));

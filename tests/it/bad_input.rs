@@ -284,7 +284,7 @@ fn a_callback_set_too_late_or_too_early() {
     let gate = rt.spawn(endless, ());
     // With a name of its own, it is in no slot yet.
     let named = rt.task(|(n, ()): (u64, ())| n).named("waits");
-    let mut pending = named.spawn_after(&gate, 1);
+    let pending = named.spawn_after(&gate, 1);
     let which = "on_progress";
     for _ in 0..2 {
         let error = pending.on_progress(|_| ()).expect_err("it waits");

@@ -99,9 +99,9 @@ fn a_callback_that_panics_is_logged() {
     // Of this thread alone: the callbacks run on others.
     tracing::subscriber::with_default(subscriber, || {
         let rt = runtime(1);
-        let mut one = rt.spawn(named_one, 1);
+        let one = rt.spawn(named_one, 1);
         one.on_complete(|outcome| panic!("of {outcome:?}")).unwrap();
-        let mut two = rt.spawn(named_two, 0);
+        let two = rt.spawn(named_two, 0);
         two.on_error(|_| panic!("a plain text")).unwrap();
         // Later callbacks, of the same task and of others, are called all the same.
         let (tell, told) = mpsc::channel();
@@ -118,7 +118,7 @@ fn a_callback_that_panics_is_logged() {
 
         // One that panics each time is called again, and logged again.
         let calls = Arc::new(AtomicU32::new(0));
-        let mut three = rt.spawn(reports, 10);
+        let three = rt.spawn(reports, 10);
         let counted = Arc::clone(&calls);
         three
             .on_progress(move |_| {
@@ -144,7 +144,7 @@ fn what_panics_with_anything_is_logged() {
     let subscriber = tracing_subscriber::registry().with(errors.clone());
     tracing::subscriber::with_default(subscriber, || {
         let rt = runtime(1);
-        let mut nasty = rt.spawn(named_one, 1);
+        let nasty = rt.spawn(named_one, 1);
         nasty.on_complete(|_| std::panic::panic_any(Nasty)).unwrap();
         let expected = [
             "on_complete",
@@ -161,7 +161,7 @@ fn what_panics_with_anything_is_logged() {
         let told = errors.wait_for(2);
         assert_eq!(told[1], ["retry_if", &name_of(named_one), "not Ok(5)"]);
         // Set when the task has ended: called on the spot, on another thread.
-        let mut done = rt.spawn(named_two, 1);
+        let done = rt.spawn(named_two, 1);
         until("its end", || done.is_finished());
         done.on_complete(|_| panic!("late")).unwrap();
         let told = errors.wait_for(3);
@@ -176,7 +176,7 @@ fn a_callback_may_hold_what_calls_the_runtime_when_it_goes() {
     let rt = runtime(2);
     for _ in 0..3 {
         // It says nothing: nobody else has the callback at its end.
-        let mut silent = rt.spawn(crate::api::endless, ());
+        let silent = rt.spawn(crate::api::endless, ());
         let held = rt.spawn(named_one, 2).abort_on_drop();
         silent
             .on_progress(move |_| assert!(held.is_finished()))

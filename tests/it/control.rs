@@ -276,7 +276,7 @@ fn callbacks_hear_of_progress_and_end() {
     let (_folder, path) = mark("gate");
     // Set before it begins, so that none is missed.
     let gates: Vec<_> = (0..2).map(|_| rt.spawn(finishes, path.clone())).collect();
-    let mut task = rt.spawn(works, 30);
+    let task = rt.spawn(works, 30);
     task.on_progress(move |progress| heard.send(progress.fraction).expect("a receiver"))
         .expect("the first");
     task.on_complete(move |outcome| ended.send(outcome).expect("a receiver"))
@@ -312,15 +312,15 @@ fn callbacks_harm_nobody() {
     let rt = runtime(1);
     let (block, blocked) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
-    let mut panics = rt.spawn(|n: u32| n, 1);
+    let panics = rt.spawn(|n: u32| n, 1);
     panics.on_complete(|_| panic!("on purpose")).expect("set");
-    let mut blocks = rt.spawn(|n: u32| n, 2);
+    let blocks = rt.spawn(|n: u32| n, 2);
     blocks
         .on_complete(move |_| {
             let _ = blocked.recv();
         })
         .expect("set");
-    let mut fails = rt.spawn(|n: u32| 1 / n, 0);
+    let fails = rt.spawn(|n: u32| 1 / n, 0);
     fails
         .on_error(move |error| tell.send(error).expect("a receiver"))
         .expect("set");

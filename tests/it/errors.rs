@@ -168,7 +168,7 @@ fn every_error_names_its_task() {
         let reduced = task.reduce([ask()], |(a, _)| a).map(drop);
         is_ours(how, &reduced.expect_err("no value"), Some(0));
         let (tell, told) = channel();
-        let mut handle = task.spawn(ask());
+        let handle = task.spawn(ask());
         let told_all =
             handle.on_complete(move |outcome| tell.send(outcome.map(drop)).expect("a test"));
         told_all.expect("the first callback");
@@ -467,7 +467,7 @@ fn failures_that_nobody_is_told_of_are_counted() {
         let scoped = rt.scope_collect(|scope| drop(scope.spawn(late, again())));
         assert_eq!(scoped.1.is_empty(), how == How::Err);
         let (tell, told) = channel();
-        let mut called = rt.spawn(late, again());
+        let called = rt.spawn(late, again());
         let set = called.on_complete(move |outcome| tell.send(outcome.is_ok()).expect("a test"));
         set.expect("the first callback");
         drop(called);

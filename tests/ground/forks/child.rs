@@ -43,7 +43,7 @@ impl Things {
         loan.fill(7);
         let mut shared = rt.alloc(5000).expect("room");
         shared.fill(9);
-        let mut followed = rt.task(nap).limited(&limit, 1).spawn(20);
+        let followed = rt.task(nap).limited(&limit, 1).spawn(20);
         followed
             .on_complete(|_| CALLED.store(true, Ordering::Relaxed))
             .expect("is set");

@@ -340,7 +340,7 @@ fn leak_host(_: &[String]) {
         let (tell, told) = std::sync::mpsc::channel::<()>();
         for n in 0..count {
             let tell = tell.clone();
-            let mut task = rt.spawn(|n: u32| n, n);
+            let task = rt.spawn(|n: u32| n, n);
             task.on_complete(move |_| {
                 drop(tell);
                 panic!("{}", "x".repeat(2000));

@@ -60,12 +60,12 @@ fn dropped_in(place: fn(&Runtime)) {
 }
 
 fn on_complete(rt: &Runtime) {
-    let mut task = rt.spawn(nap, 50);
+    let task = rt.spawn(nap, 50);
     task.on_complete(|_| drop_last()).expect("set");
 }
 
 fn on_error(rt: &Runtime) {
-    let mut task = rt.spawn(|_: ()| -> u64 { panic!("for on_error") }, ());
+    let task = rt.spawn(|_: ()| -> u64 { panic!("for on_error") }, ());
     task.on_error(|_| drop_last()).expect("set");
 }
 
@@ -74,10 +74,10 @@ fn on_progress(rt: &Runtime) {
         let _ = pinfold::context().report_progress(0.5, "half");
         nap(100);
     };
-    let mut task = rt.spawn(says, ());
+    let task = rt.spawn(says, ());
     task.on_progress(|_| drop_last()).expect("set");
     // It may have ended before anybody listened.
-    let mut again = rt.spawn(nap, 200);
+    let again = rt.spawn(nap, 200);
     again.on_complete(|_| drop_last()).expect("set");
 }
 
@@ -90,7 +90,7 @@ impl Drop for DropsLast {
 }
 
 fn held_by_a_callback(rt: &Runtime) {
-    let mut task = rt.spawn(nap, 50);
+    let task = rt.spawn(nap, 50);
     let held = DropsLast;
     task.on_progress(move |_| {
         let _ = &held;

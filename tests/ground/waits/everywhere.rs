@@ -228,13 +228,13 @@ fn everywhere(_: &[String]) {
 
     // Callbacks, and what they hold.
     let held = Held("Drop of what a callback holds");
-    let mut task = rt.spawn(pass, Calls(1));
+    let task = rt.spawn(pass, Calls(1));
     task.on_complete(move |value| {
         let _ = (&held, value);
         call_all("on_complete");
     })
     .expect("set");
-    let mut failing = rt.spawn(|_: ()| -> u64 { panic!("on purpose") }, ());
+    let failing = rt.spawn(|_: ()| -> u64 { panic!("on purpose") }, ());
     failing.on_error(|_| call_all("on_error")).expect("set");
     let says = |_: ()| {
         for n in 0..20 {
@@ -243,14 +243,14 @@ fn everywhere(_: &[String]) {
         }
     };
     let held = Held("Drop of what on_progress holds");
-    let mut saying = rt.spawn(says, ());
+    let saying = rt.spawn(says, ());
     saying
         .on_progress(move |_| {
             let _ = &held;
             call_all("on_progress");
         })
         .expect("set");
-    let mut panicking = rt.spawn(add_one, 1);
+    let panicking = rt.spawn(add_one, 1);
     panicking
         .on_complete(|_| std::panic::panic_any(Held("Drop of a panic's payload")))
         .expect("set");

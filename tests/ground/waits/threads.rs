@@ -51,7 +51,7 @@ fn without_threads(_: &[String]) {
     while thread::Builder::new().spawn(thread::park).is_ok() {}
     let (tell, told) = mpsc::channel();
     for n in 0..20 {
-        let mut task = rt.spawn(nap, n % 3);
+        let task = rt.spawn(nap, n % 3);
         let tell = tell.clone();
         task.on_complete(move |outcome| drop(tell.send(outcome)))
             .expect("set");
@@ -66,13 +66,13 @@ fn without_threads(_: &[String]) {
 
     // One that does not return has the only thread: the others wait, and nothing spins.
     let (go_on, wait) = mpsc::channel::<()>();
-    let mut stuck = rt.spawn(add_one, 1);
+    let stuck = rt.spawn(add_one, 1);
     stuck
         .on_complete(move |_| {
             let _ = wait.recv();
         })
         .expect("set");
-    let mut task = rt.spawn(add_one, 2);
+    let task = rt.spawn(add_one, 2);
     let (tell, told) = mpsc::channel();
     task.on_complete(move |outcome| drop(tell.send(outcome)))
         .expect("set");
@@ -93,7 +93,7 @@ fn never_return(_: &[String]) {
         .and_then(|n| n.parse().ok())
         .unwrap_or(1200);
     for n in 0..stuck {
-        let mut task = rt.spawn(add_one, n);
+        let task = rt.spawn(add_one, n);
         task.on_complete(|_| {
             loop {
                 thread::park();
@@ -102,7 +102,7 @@ fn never_return(_: &[String]) {
         .expect("set");
     }
     let (tell, told) = mpsc::channel();
-    let mut task = rt.spawn(add_one, 1);
+    let task = rt.spawn(add_one, 1);
     task.on_complete(move |outcome| drop(tell.send(outcome)))
         .expect("set");
     assert_eq!(told.recv().expect("called"), Ok(2));
@@ -124,7 +124,7 @@ impl<'de> serde::Deserialize<'de> for Undecodable {
 fn panics_in_decoding(_: &[String]) {
     let rt = runtime(1);
     let (tell, told) = mpsc::channel();
-    let mut task = rt.spawn(|n: u64| Undecodable(n), 1);
+    let task = rt.spawn(|n: u64| Undecodable(n), 1);
     task.on_complete(move |outcome| drop(tell.send(outcome)))
         .expect("set");
     match told.recv().expect("it is called") {

@@ -115,7 +115,7 @@ fn a_callback_is_called_at_the_end() -> Habit {
         "`on_complete(f)`; `f` gets the outcome",
         || {
             let (tell, told) = channel();
-            let mut handle = two().spawn(double, 4);
+            let handle = two().spawn(double, 4);
             handle
                 .on_complete(move |it| tell.send(it).unwrap())
                 .unwrap();
@@ -131,7 +131,7 @@ fn a_callback_of_what_has_ended() -> Habit {
         (HANDLE, "on a thread of the library in the host"),
         || {
             let (tell, told) = channel();
-            let mut handle = two().spawn(double, 4);
+            let handle = two().spawn(double, 4);
             until("it has ended", || handle.is_finished());
             let callback = move |_| tell.send(thread::current().id()).unwrap();
             handle.on_complete(callback).unwrap();
@@ -149,7 +149,7 @@ fn a_callback_of_what_was_cancelled() -> Habit {
             let busy = rt.spawn(wait_at, door.at("busy"));
             door.wait_for("busy");
             let (tell, told) = channel();
-            let mut queued = rt.spawn(double, 1);
+            let queued = rt.spawn(double, 1);
             queued
                 .on_complete(move |it| tell.send(it).unwrap())
                 .unwrap();
@@ -170,7 +170,7 @@ fn a_callback_of_what_failed() -> Habit {
             let rt = two();
             for n in [1, 0] {
                 let tell = tell.clone();
-                let mut handle = rt.spawn(inverse, n);
+                let handle = rt.spawn(inverse, n);
                 handle
                     .on_error(move |error| tell.send(error).unwrap())
                     .unwrap();
@@ -190,11 +190,11 @@ fn a_callback_that_raises() -> Habit {
         "a callback that panics is logged; nobody else notices",
         || {
             let rt = two();
-            let mut bad = rt.spawn(double, 1);
+            let bad = rt.spawn(double, 1);
             bad.on_complete(|_| std::panic::resume_unwind(Box::new("no")))
                 .unwrap();
             let (tell, told) = channel();
-            let mut good = rt.spawn(double, 2);
+            let good = rt.spawn(double, 2);
             good.on_complete(move |it| tell.send(it).unwrap()).unwrap();
             assert_eq!(told.recv_timeout(LONG).unwrap(), Ok(4));
             assert_eq!((bad.join(), good.join()), (Ok(2), Ok(4)));
@@ -208,7 +208,7 @@ fn a_callback_and_the_result() -> Habit {
         "the callback gets a copy, the handle the value",
         || {
             let (tell, told) = channel();
-            let mut handle = two().spawn(|s: String| s + "!", "yes".into());
+            let handle = two().spawn(|s: String| s + "!", "yes".into());
             handle
                 .on_complete(move |it| tell.send(it).unwrap())
                 .unwrap();
@@ -225,7 +225,7 @@ fn a_callback_may_submit() -> Habit {
         || {
             let rt = std::sync::Arc::new(of(1).start().unwrap());
             let (tell, told) = channel();
-            let mut first = rt.spawn(double, 1);
+            let first = rt.spawn(double, 1);
             let next = std::sync::Arc::clone(&rt);
             let callback = move |it: Result<u64, _>| {
                 let value = next.spawn(double, it.unwrap()).join();

@@ -258,7 +258,7 @@ fn several_callbacks() -> Habit {
         "so may a handle",
         || {
             let (tell, told) = channel();
-            let mut handle = two().spawn(double, 4);
+            let handle = two().spawn(double, 4);
             for n in 0..3 {
                 let tell = tell.clone();
                 handle
@@ -284,7 +284,7 @@ fn the_order_of_callbacks() -> Habit {
         || {
             let (rt, door) = (two(), Door::new());
             let (tell, told) = channel();
-            let mut handle = rt.spawn(double, 4);
+            let handle = rt.spawn(double, 4);
             let place = door.at("stuck");
             handle.on_complete(move |_| _ = wait_at(place)).unwrap();
             handle

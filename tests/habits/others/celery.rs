@@ -365,7 +365,7 @@ fn update_state() -> Habit {
                     std::thread::sleep(ms(1));
                 }
             };
-            let mut handle = rt.spawn(reports, door.at("it"));
+            let handle = rt.spawn(reports, door.at("it"));
             let tell = move |it: pinfold::Progress| drop(tell.send(it.message));
             handle.on_progress(tell).unwrap();
             assert_eq!(told.recv_timeout(LONG).as_deref(), Ok("half"));

@@ -112,7 +112,7 @@ fn callback_and_error_callback() -> Habit {
             let (tell, told) = channel();
             let rt = two();
             for n in [1, 0] {
-                let mut handle = rt.spawn(inverse, n);
+                let handle = rt.spawn(inverse, n);
                 let (always, error) = (tell.clone(), tell.clone());
                 handle
                     .on_complete(move |it| always.send(it.is_ok()).unwrap())

@@ -1,0 +1,115 @@
+//! Submitting with all there is to it.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use pinfold::Handle;
+
+use crate::boundary::guard;
+use crate::buffer::{self, PinfoldBuffer};
+use crate::call::Ended;
+use crate::edge::{Out, bytes, words};
+use crate::error::Failure;
+use crate::handle::{PinfoldHandle, TaskHandle};
+use crate::runtime::grown;
+use crate::task::{PinfoldTask, TaskObject};
+use crate::{PinfoldStatus, table};
+
+/// What one submission has besides its argument. Start from `PINFOLD_SUBMIT_SETTINGS_INIT`: a field
+/// that is 0 or null has its default. Fields may be added at the end; `size` says which there
+/// are.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PinfoldSubmitSettings {
+    /// `sizeof(pinfold_submit_settings)`.
+    pub size: usize,
+    /// Buffers that the task gets, in place and in this order (`pinfold_call_buffer`): at most 255. The
+    /// handles stay the caller's, and may be freed at once. Default: none.
+    pub buffers: *const *mut PinfoldBuffer,
+    /// How many.
+    pub buffer_count: usize,
+    /// Not 0: those of them that are not published are moved to the task, which may write them;
+    /// nothing is left of them but the handle. 0: they are refused, with
+    /// `PINFOLD_STATUS_NOT_PUBLISHED`.
+    pub move_buffers: i32,
+    /// Tasks that are to have ended before this one begins, whose outputs are its inputs: as for
+    /// `pinfold_task_submit_after`. Default: none.
+    pub after: *const *mut PinfoldHandle,
+    /// How many.
+    pub after_count: usize,
+}
+
+/// Submits a task with `len` bytes of argument, which are copied, and with what `settings` say
+/// (null: nothing). Waits for room if as many tasks are in flight as may be.
+///
+/// The handle is the caller's, as that of `pinfold_task_submit`.
+///
+/// Fails with `PINFOLD_STATUS_BAD_HANDLE`, and for a buffer with `PINFOLD_STATUS_NOT_PUBLISHED`,
+/// `PINFOLD_STATUS_MOVED` (before, or by this very call: it is named twice) and
+/// `PINFOLD_STATUS_FOREIGN_HANDLE` (it is of another runtime); with nothing submitted, and nothing
+/// moved.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `len` bytes can be read at `argument` (null if there are none); `settings` is null or a
+/// `pinfold_submit_settings`, where so many handles can be read as it says; `out_handle` is null
+/// or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_task_submit_with(
+    task: *mut PinfoldTask,
+    argument: *const c_void,
+    len: usize,
+    settings: *const PinfoldSubmitSettings,
+    out_handle: *mut *mut PinfoldHandle,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise is the one that `Out` asks for.
+    let out = unsafe { Out::new("out_handle", out_handle) };
+    guard(move || {
+        let out = out?;
+        let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        // SAFETY: the caller's promise.
+        let handle = unsafe { submit(&task, argument, len, settings) }?;
+        out.write(task.handle(handle)?);
+        Ok(())
+    })
+}
+
+/// The same for any kind of handle.
+///
+/// # Safety
+///
+/// As for `pinfold_task_submit_with`.
+pub(crate) unsafe fn submit(
+    task: &TaskObject,
+    argument: *const c_void,
+    len: usize,
+    settings: *const PinfoldSubmitSettings,
+) -> Result<Handle<Ended>, Failure> {
+    // SAFETY: the caller's promise.
+    let argument = unsafe { bytes("argument", argument, len) }?;
+    let mut request = task.request(argument);
+    // SAFETY: the caller's promise; all zero are the defaults.
+    let Some(settings) = (unsafe { grown("settings", settings) }?) else {
+        return Ok(task.alone.spawn(request));
+    };
+    // SAFETY: the caller's promise.
+    let (buffers, after) = unsafe {
+        (
+            words("settings->buffers", settings.buffers, settings.buffer_count)?,
+            words("settings->after", settings.after, settings.after_count)?,
+        )
+    };
+    let guards: Result<Vec<_>, Failure> = after
+        .iter()
+        .map(|handle| table::enter::<TaskHandle>(handle.addr()))
+        .collect();
+    let guards = guards?;
+    request.buffers = buffer::give(buffers, settings.move_buffers != 0, task.home)?;
+    if guards.is_empty() {
+        return Ok(task.alone.spawn(request));
+    }
+    let handles: Vec<&Handle<Ended>> = guards.iter().map(|guard| guard.task()).collect();
+    Ok(task.after.spawn_after(handles, request))
+}
