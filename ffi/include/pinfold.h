@@ -133,6 +133,22 @@ enum pinfold_status
    */
   PINFOLD_STATUS_NOT_ORDERLY = 23,
   /**
+   * A buffer is not published yet: it has one owner.
+   */
+  PINFOLD_STATUS_NOT_PUBLISHED = 24,
+  /**
+   * A buffer is published: nobody writes it any more.
+   */
+  PINFOLD_STATUS_PUBLISHED = 25,
+  /**
+   * A buffer was moved: nothing is left of it but the handle.
+   */
+  PINFOLD_STATUS_MOVED = 26,
+  /**
+   * There is nothing to tell (yet).
+   */
+  PINFOLD_STATUS_NOTHING_YET = 27,
+  /**
    * The task returned a number other than zero.
    */
   PINFOLD_STATUS_TASK_FAILED = 100,
@@ -383,10 +399,25 @@ typedef int32_t pinfold_level;
 #endif // __cplusplus
 
 /**
+ * Memory that host and workers share: passed to tasks and back without a copy.
+ */
+typedef struct pinfold_buffer pinfold_buffer;
+
+/**
  * A task that runs. It is the function's for as long as that has not returned, on the thread that
  * has called it.
  */
 typedef struct pinfold_call pinfold_call;
+
+/**
+ * A task, for other threads of its process that work for it: OpenMP's, say.
+ */
+typedef struct pinfold_context pinfold_context;
+
+/**
+ * Tasks that have ended, for a program that has a poll loop of its own.
+ */
+typedef struct pinfold_events pinfold_events;
 
 /**
  * A task that was submitted.
@@ -414,6 +445,24 @@ typedef struct pinfold_task pinfold_task;
  * A text that the library has made.
  */
 typedef struct pinfold_text pinfold_text;
+
+/**
+ * Is told how a task has ended: `status`, and its output, `len` bytes at `data`, a multiple of
+ * 64, which may be read until the function returns. `pinfold_last_message`, called by it, says
+ * why there is no output. `user` is what it was set with.
+ */
+typedef void (*pinfold_completion)(pinfold_status status,
+                                   const void *data,
+                                   size_t len,
+                                   void *user);
+
+/**
+ * Is told how far a task is: a fraction, by custom 0 to 1, and a text that ends in NUL and stays
+ * until the function returns. `user` is what it was set with.
+ */
+typedef void (*pinfold_progressed)(double fraction,
+                                   const char *message,
+                                   void *user);
 
 /**
  * Something to know a task by, in its log events.
@@ -823,6 +872,42 @@ typedef struct {
 } pinfold_audit;
 
 /**
+ * What one submission has besides its argument. Start from `PINFOLD_SUBMIT_SETTINGS_INIT`: a field
+ * that is 0 or null has its default. Fields may be added at the end; `size` says which there
+ * are.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_submit_settings)`.
+   */
+  size_t size;
+  /**
+   * Buffers that the task gets, in place and in this order (`pinfold_call_buffer`): at most 255. The
+   * handles stay the caller's, and may be freed at once. Default: none.
+   */
+  pinfold_buffer *const *buffers;
+  /**
+   * How many.
+   */
+  size_t buffer_count;
+  /**
+   * Not 0: those of them that are not published are moved to the task, which may write them;
+   * nothing is left of them but the handle. 0: they are refused, with
+   * `PINFOLD_STATUS_NOT_PUBLISHED`.
+   */
+  int32_t move_buffers;
+  /**
+   * Tasks that are to have ended before this one begins, whose outputs are its inputs: as for
+   * `pinfold_task_submit_after`. Default: none.
+   */
+  pinfold_handle *const *after;
+  /**
+   * How many.
+   */
+  size_t after_count;
+} pinfold_submit_settings;
+
+/**
  * So much of a limit.
  */
 typedef struct {
@@ -1064,6 +1149,111 @@ pinfold_status pinfold_handle_join_many(pinfold_handle **handles,
                                         int32_t *out_statuses);
 
 /**
+ * A buffer of `len` bytes for the tasks of `runtime`, to be written
+ * ([`pinfold_buffer_data`](crate::pinfold_buffer_data)) and then published. What is in it is
+ * undefined until it is written.
+ *
+ * The buffer is the caller's: free it with `pinfold_buffer_free`, at any time, also after
+ * its runtime.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` (no shared memory is left now),
+ * `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_buffer_new`.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_buffer_new(pinfold_runtime *runtime,
+                                  size_t len,
+                                  pinfold_buffer **out_buffer);
+
+/**
+ * Where to write a buffer that is not published: a multiple of 64.
+ *
+ * The memory is the buffer's: it may be written by any thread until the buffer is published, moved or
+ * freed; and read until it is moved or freed.
+ *
+ * Fails with `PINFOLD_STATUS_PUBLISHED` and `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_data` is null, or writable.
+ */
+pinfold_status pinfold_buffer_data(pinfold_buffer *buffer,
+                                   void **out_data);
+
+/**
+ * Where a buffer begins, a multiple of 64, for reading; and its length in bytes.
+ *
+ * The memory is the buffer's: it may be read by any thread until the buffer is moved or freed.
+ *
+ * Fails with `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_buffer_const_data(pinfold_buffer *buffer,
+                                         const void **out_data,
+                                         size_t *out_len);
+
+/**
+ * The length of a buffer in bytes.
+ *
+ * Fails with `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_len` is null, or writable.
+ */
+pinfold_status pinfold_buffer_len(pinfold_buffer *buffer,
+                                  size_t *out_len);
+
+/**
+ * Ends the writing of a buffer: the same memory, which from now on any number of tasks may read,
+ * in place, and nobody may write.
+ *
+ * Fails with `PINFOLD_STATUS_PUBLISHED` if it was before, and with `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread; no other may be writing.
+ */
+pinfold_status pinfold_buffer_publish(pinfold_buffer *buffer);
+
+/**
+ * Another handle of a published buffer: the memory stays until the last one is freed, and the
+ * last task that has it has ended.
+ *
+ * The new handle is the caller's: free it with `pinfold_buffer_free`.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_PUBLISHED` (it has one owner until then) and
+ * `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_buffer_retain(pinfold_buffer *buffer,
+                                     pinfold_buffer **out_buffer);
+
+/**
+ * Frees a handle of a buffer; the memory with the last one, when no task has it any more. Null
+ * does nothing.
+ *
+ * Any thread. What the memory was read or written by may not be used any more.
+ */
+pinfold_status pinfold_buffer_free(pinfold_buffer *buffer);
+
+/**
  * The argument of the task: where it begins, a multiple of 64, and its length in bytes.
  *
  * The memory is the call's: it may be read until the function returns.
@@ -1142,6 +1332,111 @@ pinfold_status pinfold_call_explain(pinfold_call *call,
                                     const char *message);
 
 /**
+ * How many buffers the task was submitted with.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_call_buffer_count(pinfold_call *call,
+                                         size_t *out_count);
+
+/**
+ * Buffer `index` that the task was submitted with, in place: where it begins, a multiple of 64,
+ * and its length in bytes.
+ *
+ * The memory is the call's: it may be read until the function returns (or until the buffer is taken). To keep
+ * it beyond that, or to write one that was moved to the task, take it
+ * ([`pinfold_call_buffer_take`](crate::pinfold_call_buffer_take)).
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
+ * `PINFOLD_STATUS_MOVED`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_call_buffer(pinfold_call *call,
+                                   size_t index,
+                                   const void **out_data,
+                                   size_t *out_len);
+
+/**
+ * A handle of buffer `index`: of a published one, another; of one that was moved to the task, the
+ * one and only, by which it may be written; it can be taken once.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`, or
+ * make it the output. With the process it ends.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
+ * `PINFOLD_STATUS_MOVED`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_call_buffer_take(pinfold_call *call,
+                                        size_t index,
+                                        pinfold_buffer **out_buffer);
+
+/**
+ * A handle of input `index`, the output of a task that this one was submitted after
+ * ([`pinfold_call_input`](crate::pinfold_call_input)): to keep it, or to pass it on.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_call_input_buffer(pinfold_call *call,
+                                         size_t index,
+                                         pinfold_buffer **out_buffer);
+
+/**
+ * A buffer of `len` bytes, made in a task: as `pinfold_buffer_new` makes them in the host.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`, or
+ * make it the output. With the process it ends.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_TOO_LARGE`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_call_buffer_new(pinfold_call *call,
+                                       size_t len,
+                                       pinfold_buffer **out_buffer);
+
+/**
+ * Makes a buffer the task's output, without a copy, as far as no other handle of it is left in
+ * this worker when the function returns. It is moved: the handle has nothing any more, and is
+ * to be freed as ever. One that is not published is published so. If the
+ * function returns another number than 0, there is no output.
+ *
+ * Another call, of this function or of `pinfold_call_output`, takes the place of this one.
+ *
+ * Fails with `PINFOLD_STATUS_MOVED`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ */
+pinfold_status pinfold_call_output_buffer(pinfold_call *call,
+                                          pinfold_buffer *buffer);
+
+/**
  * What the last call of this thread that failed has said, with its causes: one or more English
  * sentences for people and log lines. Empty if none has failed.
  *
@@ -1151,6 +1446,227 @@ pinfold_status pinfold_call_explain(pinfold_call *call,
  * Any thread: each has its own.
  */
 const char *pinfold_last_message(void);
+
+/**
+ * Makes an object that tells which tasks have ended, for a program that has a poll loop of its
+ * own: add handles to it, wait for its descriptor to be readable, take the tokens of those that
+ * have ended, one by one.
+ *
+ * It is the caller's: free it with `pinfold_events_free`.
+ *
+ * Fails with `PINFOLD_STATUS_SYSTEM` if there are no descriptors left.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_events` is null, or writable.
+ */
+pinfold_status pinfold_events_new(pinfold_events **out_events);
+
+/**
+ * The descriptor: readable as long as there is a token to be taken. Give it to `poll`, `epoll`
+ * or a library of that kind; do not read from it.
+ *
+ * It is closed when the events are freed. If the program closes it before, nobody is harmed: nothing is told by
+ * it any more, but tokens can be taken.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_fd` is null, or writable.
+ */
+pinfold_status pinfold_events_fd(pinfold_events *events,
+                                 int *out_fd);
+
+/**
+ * Has `token` told when the task has ended, however it does; at once if it has. The handle stays the caller's, and
+ * may be freed. A task may be added several times, each of which is told.
+ *
+ * Fails with `PINFOLD_STATUS_FORKED` in a process that was forked off.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_events_add(pinfold_events *events,
+                                  pinfold_handle *handle,
+                                  uint64_t token);
+
+/**
+ * Takes the token of a task that has ended, in the order in which they did. Never waits.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` if there is none, and with `PINFOLD_STATUS_FORKED` in a
+ * process that was forked off.
+ *
+ * Any thread, and several at once: each token is told once.
+ *
+ * # Safety
+ *
+ * `out_token` is null, or writable.
+ */
+pinfold_status pinfold_events_next(pinfold_events *events,
+                                   uint64_t *out_token);
+
+/**
+ * Frees events, and closes the descriptor; the tasks go on. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_events_free(pinfold_events *events);
+
+/**
+ * Waits at most `timeout` nanoseconds for `count` tasks to end, however each does, of whatever
+ * runtimes; 0 only looks, and `PINFOLD_FOREVER` is no limit. `PINFOLD_STATUS_OK`: all have ended.
+ * `PINFOLD_STATUS_TIMED_OUT`: some go on.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `count` handles can be read at `handles` (null if there are none).
+ */
+pinfold_status pinfold_handle_wait_all(pinfold_handle *const *handles,
+                                       size_t count,
+                                       uint64_t timeout);
+
+/**
+ * Waits at most `timeout` nanoseconds for one of `count` tasks to end, of whatever runtimes;
+ * `out_index` is which of them has, the first in the list if several have. 0 only looks, and
+ * `PINFOLD_FOREVER` is no limit.
+ *
+ * Each call looks at all of them: for many tasks, one after the other, there is `pinfold_events`.
+ *
+ * Fails with `PINFOLD_STATUS_TIMED_OUT`, and with `PINFOLD_STATUS_INVALID_ARGUMENT` if `count`
+ * is 0.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `count` handles can be read at `handles`; `out_index` is null, or writable.
+ */
+pinfold_status pinfold_handle_wait_any(pinfold_handle *const *handles,
+                                       size_t count,
+                                       uint64_t timeout,
+                                       size_t *out_index);
+
+/**
+ * How a task has ended, without waiting: `PINFOLD_STATUS_OK` (it has its output),
+ * `PINFOLD_STATUS_TIMED_OUT` (it has not ended yet), or why it has none.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_handle_status(pinfold_handle *handle);
+
+/**
+ * Whether a task has ended, however it did: 1 or 0. Never waits.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_finished` is null, or writable.
+ */
+pinfold_status pinfold_handle_is_finished(pinfold_handle *handle,
+                                          int32_t *out_finished);
+
+/**
+ * A number that no other task of its runtime has; `pinfold_call_id` is the same in the task. Fails with
+ * `PINFOLD_STATUS_NOTHING_YET` while the task waits for others, and when it has ended.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_id` is null, or writable.
+ */
+pinfold_status pinfold_handle_id(pinfold_handle *handle,
+                                 uint64_t *out_id);
+
+/**
+ * Cancels a task. One that has not begun never will; one that runs is asked to end
+ * (`pinfold_call_is_cancelled`), and goes on if it does not listen. If it then returns another
+ * number than 0, or its worker dies, its status is `PINFOLD_STATUS_CANCELLED`; if it returns 0,
+ * that is its end. One that has ended stays as it is.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_handle_cancel(pinfold_handle *handle);
+
+/**
+ * As `pinfold_handle_cancel`; but if the task still runs after `grace` nanoseconds, its worker is killed,
+ * and replaced, and its status is `PINFOLD_STATUS_CANCELLED`. `PINFOLD_FOREVER`: it is not killed.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_handle_cancel_within(pinfold_handle *handle,
+                                            uint64_t grace);
+
+/**
+ * From now on the task is cancelled if its handle is freed before it has ended, as by
+ * `pinfold_handle_cancel_within` with this `grace`.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_handle_abort_on_free(pinfold_handle *handle,
+                                            uint64_t grace);
+
+/**
+ * How far a task has last said it is (`pinfold_call_report_progress`): a fraction, by custom 0 to 1, and a
+ * text, of which as much is copied to `message` as fits into `capacity` bytes with the NUL at
+ * its end. A message has at most 88 bytes, without the NUL.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` if it has said nothing, or has ended.
+ *
+ * Any thread. Never waits.
+ *
+ * # Safety
+ *
+ * `out_fraction` is null (it is not asked for) or writable; `capacity` bytes can be written at
+ * `message` (null if there are none).
+ */
+pinfold_status pinfold_handle_progress(pinfold_handle *handle,
+                                       char *message,
+                                       size_t capacity,
+                                       double *out_fraction);
+
+/**
+ * Has `callback` called with `user` when the task has ended, or soon if it has, by a thread of the library's, in
+ * this process. It may block and take its time; it must not unwind. A task may have several, each of
+ * which is called once, in any order, perhaps at the same time. The handle may be freed before: it is called all
+ * the same.
+ *
+ * Fails with `PINFOLD_STATUS_FORKED`, and with `PINFOLD_STATUS_SYSTEM` if there is no thread for
+ * it.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `callback` may be called with `user` by any thread.
+ */
+pinfold_status pinfold_handle_on_complete(pinfold_handle *handle,
+                                          pinfold_completion callback,
+                                          void *user);
+
+/**
+ * Has `callback` called with `user` when the task has said how far it is, by a thread of the
+ * library's, in this process, never by two at a time; several reports may come as one, the
+ * last. It must not unwind.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` while the task waits for others: then it can be set later;
+ * with `PINFOLD_STATUS_ALREADY_TAKEN` if it has ended, and its handle was asked for its outcome; and
+ * with `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `callback` may be called with `user` by any thread, until the task has ended, and soon after.
+ */
+pinfold_status pinfold_handle_on_progress(pinfold_handle *handle,
+                                          pinfold_progressed callback,
+                                          void *user);
 
 /**
  * Waits at most `timeout` nanoseconds for a task to end, however it does; 0 only looks, and
@@ -1178,6 +1694,24 @@ pinfold_status pinfold_handle_wait(pinfold_handle *handle,
 pinfold_status pinfold_handle_result(pinfold_handle *handle,
                                      const void **out_data,
                                      size_t *out_len);
+
+/**
+ * Waits for a task to end, and returns its output as a buffer: the same memory, which stays also
+ * when the handle is freed. It is published: it may be passed to other tasks, of the same
+ * runtime.
+ *
+ * The buffer is the caller's: free it with `pinfold_buffer_free`.
+ *
+ * A status from 100 on says why there is none; `pinfold_last_message` says more.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_handle_output_buffer(pinfold_handle *handle,
+                                            pinfold_buffer **out_buffer);
 
 /**
  * What the function of a task has returned, if that has ended: 0 unless its status is
@@ -1249,6 +1783,126 @@ pinfold_status pinfold_call_info(pinfold_call *call,
  */
 pinfold_status pinfold_init(int *argc,
                             char ***argv);
+
+/**
+ * A number that no other task of its runtime has; `pinfold_handle_id` is the same in the host.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_id` is null, or writable.
+ */
+pinfold_status pinfold_call_id(pinfold_call *call,
+                               uint64_t *out_id);
+
+/**
+ * Whether the task was told to end: 1 or 0. It was cancelled, or its hard deadline or its run
+ * limit has passed, or a task that it is part of has ended. Once 1, it stays so. Return soon, whatever; what
+ * does not listen may be killed with its worker.
+ *
+ * Costs some 10 ns: ask often.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_cancelled` is null, or writable.
+ */
+pinfold_status pinfold_call_is_cancelled(pinfold_call *call,
+                                         int32_t *out_cancelled);
+
+/**
+ * How many nanoseconds the task has left, by the earliest of its deadlines and limits: 0 when that has passed,
+ * `PINFOLD_FOREVER` if it has none.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_left` is null, or writable.
+ */
+pinfold_status pinfold_call_time_left(pinfold_call *call,
+                                      uint64_t *out_left);
+
+/**
+ * Tells whoever has the task's handle how far the task is (`pinfold_handle_progress`): a
+ * fraction, by custom 0 to 1, but any finite number, and a text, of which the first 88 bytes are
+ * kept (null: none). Costs some 30 ns.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if the fraction is not finite, or the text is not
+ * UTF-8.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `message` is null, or a string that ends in NUL.
+ */
+pinfold_status pinfold_call_report_progress(pinfold_call *call,
+                                            double fraction,
+                                            const char *message);
+
+/**
+ * The task for other threads of this process that work for it: they learn whether it was
+ * cancelled, and say how far it is. It stays valid when the task has ended, and says so.
+ *
+ * It is the worker process's: free it with `pinfold_context_free`, on any thread.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_context` is null, or writable.
+ */
+pinfold_status pinfold_call_context(pinfold_call *call,
+                                    pinfold_context **out_context);
+
+/**
+ * Whether what works for the task is to end: 1 or 0. As `pinfold_call_is_cancelled`, and 1 when the
+ * task has ended.
+ *
+ * Any thread of the worker process.
+ *
+ * # Safety
+ *
+ * `out_cancelled` is null, or writable.
+ */
+pinfold_status pinfold_context_is_cancelled(pinfold_context *context,
+                                            int32_t *out_cancelled);
+
+/**
+ * As `pinfold_call_time_left`; `PINFOLD_FOREVER` also when the task has ended.
+ *
+ * Any thread of the worker process.
+ *
+ * # Safety
+ *
+ * `out_left` is null, or writable.
+ */
+pinfold_status pinfold_context_time_left(pinfold_context *context,
+                                         uint64_t *out_left);
+
+/**
+ * As `pinfold_call_report_progress`; several threads take turns. When the task has ended, it goes
+ * nowhere.
+ *
+ * Any thread of the worker process.
+ *
+ * # Safety
+ *
+ * `message` is null, or a string that ends in NUL.
+ */
+pinfold_status pinfold_context_report_progress(pinfold_context *context,
+                                               double fraction,
+                                               const char *message);
+
+/**
+ * Frees a context. Null does nothing.
+ *
+ * Any thread of the worker process.
+ */
+pinfold_status pinfold_context_free(pinfold_context *context);
 
 /**
  * A limit of `units` in all. A task takes its share when it is submitted
@@ -1582,6 +2236,31 @@ pinfold_status pinfold_runtime_cancel_pending(pinfold_runtime *runtime,
                                               size_t *out_count);
 
 /**
+ * Submits a task with `len` bytes of argument, which are copied, and with what `settings` say
+ * (null: nothing). Waits for room if as many tasks are in flight as may be.
+ *
+ * The handle is the caller's, as that of `pinfold_task_submit`.
+ *
+ * Fails with `PINFOLD_STATUS_BAD_HANDLE`, and for a buffer with `PINFOLD_STATUS_NOT_PUBLISHED`,
+ * `PINFOLD_STATUS_MOVED` (before, or by this very call: it is named twice) and
+ * `PINFOLD_STATUS_FOREIGN_HANDLE` (it is of another runtime); with nothing submitted, and nothing
+ * moved.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `len` bytes can be read at `argument` (null if there are none); `settings` is null or a
+ * `pinfold_submit_settings`, where so many handles can be read as it says; `out_handle` is null
+ * or writable.
+ */
+pinfold_status pinfold_task_submit_with(pinfold_task *task,
+                                        const void *argument,
+                                        size_t len,
+                                        const pinfold_submit_settings *settings,
+                                        pinfold_handle **out_handle);
+
+/**
  * A task of function `function`, as it was registered, for the workers of `runtime`. `settings` may be null: all
  * defaults.
  *
@@ -1741,6 +2420,7 @@ template <class Settings> inline Settings pinfold_defaults_of(void)
 #define PINFOLD_TASK_INFO_INIT PINFOLD_DEFAULTS(pinfold_task_info)
 #define PINFOLD_STATS_INIT PINFOLD_DEFAULTS(pinfold_stats)
 #define PINFOLD_AUDIT_INIT PINFOLD_DEFAULTS(pinfold_audit)
+#define PINFOLD_SUBMIT_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_submit_settings)
 
 /* The entry of a plugin (`pinfold_config.plugin`), once in a shared library, before its body:
  *

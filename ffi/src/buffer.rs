@@ -11,18 +11,17 @@
 //! Whichever it is, its handle is the caller's until he frees it.
 
 use std::ffi::c_void;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pinfold::{AllocError, Loan, Shared};
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::{Bytes, LINE};
 use crate::boundary::guard;
+use crate::bytes::{Bytes, LINE};
 use crate::call::Output;
 use crate::edge::Out;
 use crate::error::Failure;
-use crate::runtime::{PinfoldRuntime, RuntimeObject, as_pointer};
+use crate::runtime::{PinfoldRuntime, as_pointer};
 use crate::{PinfoldStatus, table};
 
 /// Memory that host and workers share: passed to tasks and back without a copy.
@@ -110,10 +109,7 @@ impl BufferObject {
         table::insert(Box::new(BufferObject { home, part })).map(as_pointer)
     }
 
-    fn with<T>(
-        &self,
-        act: impl FnOnce(&mut Part) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    fn with<T>(&self, act: impl FnOnce(&mut Part) -> Result<T, Failure>) -> Result<T, Failure> {
         act(self.part.lock().as_mut().ok_or_else(moved)?)
     }
 
@@ -129,7 +125,8 @@ impl BufferObject {
             Some(shared) => Ok(shared),
             None if moves => part.take().ok_or_else(moved),
             None => {
-                let message = "this buffer is not published: publish it, or have it moved to the task";
+                let message =
+                    "this buffer is not published: publish it, or have it moved to the task";
                 Err(Failure::new(PinfoldStatus::NotPublished, message))
             }
         }
@@ -189,7 +186,7 @@ pub unsafe extern "C" fn pinfold_buffer_new(
     let out = unsafe { Out::new("out_buffer", out_buffer) };
     guard(|| {
         let out = out?;
-        let runtime = table::enter::<Arc<RuntimeObject>>(runtime.addr())?;
+        let runtime = crate::runtime::runtime(runtime)?;
         let loan = aligned(len, |len| runtime.runtime.alloc(len))?;
         out.write(BufferObject::handle(runtime.number, Part::Loan(loan))?);
         Ok(())

@@ -7,12 +7,13 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
 
-use pinfold::{AllocError, Loan, Shared};
+use pinfold::{Loan, Shared};
 use serde::{Deserialize, Serialize};
 
 use crate::PinfoldStatus;
 use crate::boundary::guard;
-use crate::bytes::{Argument, Bytes, LINE};
+use crate::buffer::{Part, aligned};
+use crate::bytes::{Argument, Bytes};
 use crate::edge::{Out, text};
 use crate::error::Failure;
 use crate::info::Told;
@@ -30,10 +31,11 @@ pub type PinfoldFunction =
     Option<unsafe extern "C-unwind" fn(call: *mut PinfoldCall, user: *mut c_void) -> i32>;
 
 /// Which function is called, and with what.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) function: u32,
     pub(crate) argument: Argument,
+    pub(crate) buffers: Vec<Part>,
 }
 
 /// What a task has made: some bytes in place, or a buffer.
@@ -73,10 +75,11 @@ impl std::fmt::Display for Failed {
 pub(crate) type Ended = Result<Output, Failed>;
 
 /// The result as far as it is there.
-enum Made {
+pub(crate) enum Made {
     Nothing,
     Bytes(Bytes),
     Loan(Loan),
+    Shared(Shared),
 }
 
 /// Up to so many bytes a result travels in place; a longer one is a buffer, in which the task writes it.
@@ -87,13 +90,23 @@ pub(crate) struct Frame {
     /// The name of the function that is called.
     pub(crate) function: &'static str,
     argument: Bytes,
+    /// Those that were moved to the task, until they are taken.
+    pub(crate) buffers: Vec<Option<Part>>,
     inputs: Vec<Output>,
-    made: Made,
+    pub(crate) made: Made,
     message: String,
     /// What it has asked of itself.
     pub(crate) told: Option<Box<Told>>,
     /// The one that this thread runs beneath it, while it waits for a child.
     beneath: *mut Frame,
+}
+
+impl Frame {
+    pub(crate) fn input(&self, index: usize) -> Result<&Output, Failure> {
+        let count = self.inputs.len();
+        let none = || Failure::argument(format!("there is no input {index}: the task has {count}"));
+        self.inputs.get(index).ok_or_else(none)
+    }
 }
 
 thread_local! {
@@ -125,6 +138,7 @@ fn call(request: Request, inputs: Vec<Output>) -> Ended {
     };
     let mut frame = Frame::new(function.name, argument);
     frame.inputs = inputs;
+    frame.buffers = request.buffers.into_iter().map(Some).collect();
     // SAFETY: who registered it promised that it may be called so.
     let code = within(&mut frame, |this| unsafe {
         (function.call)(this, function.user())
@@ -137,6 +151,7 @@ fn call(request: Request, inputs: Vec<Output>) -> Ended {
         Made::Nothing => Output::Bytes(Bytes::zeroed(0)),
         Made::Bytes(bytes) => Output::Bytes(bytes),
         Made::Loan(loan) => Output::Buffer(loan.publish()),
+        Made::Shared(shared) => Output::Buffer(shared),
     })
 }
 
@@ -145,6 +160,7 @@ impl Frame {
         Frame {
             function,
             argument,
+            buffers: Vec::new(),
             inputs: Vec::new(),
             made: Made::Nothing,
             message: String::new(),
@@ -280,10 +296,7 @@ pub unsafe extern "C" fn pinfold_call_input(
     guard(|| {
         let (data, len) = (data?, len?);
         with(call, |frame| {
-            let input = frame.inputs.get(index).ok_or_else(|| {
-                let count = frame.inputs.len();
-                Failure::argument(format!("there is no input {index}: the task has {count}"))
-            })?;
+            let input = frame.input(index)?;
             data.write(start(input.bytes()));
             len.write(input.bytes().len());
             Ok(())
@@ -319,22 +332,16 @@ pub unsafe extern "C" fn pinfold_call_output(
             frame.made = Made::Nothing;
             frame.made = match len {
                 0..=IN_PLACE => Made::Bytes(Bytes::zeroed(len)),
-                _ => Made::Loan(alloc(len)?),
+                _ => Made::Loan(aligned(len, pinfold::alloc)?),
             };
             data.write(match &mut frame.made {
                 Made::Bytes(bytes) => bytes.as_mut_ptr().cast(),
                 Made::Loan(loan) => loan.as_mut_ptr().cast(),
-                Made::Nothing => null_mut(),
+                Made::Nothing | Made::Shared(_) => null_mut(),
             });
             Ok(())
         })
     })
-}
-
-fn alloc(len: usize) -> Result<Loan, AllocError> {
-    let loan = pinfold::alloc(len)?;
-    debug_assert_eq!(loan.as_ptr().addr() % LINE, 0, "long ones are aligned");
-    Ok(loan)
 }
 
 /// What the task has to say about its failure: kept (copied, cut after 4096 bytes) for when the

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::ffi::{CString, c_char};
 
-use pinfold::{AllocError, Refusal, ShutdownError, StartError, TaskError};
+use pinfold::{AllocError, CallbackError, Refusal, ShutdownError, StartError, TaskError};
 
 use crate::PinfoldStatus;
 
@@ -125,6 +125,17 @@ impl From<Refusal> for Failure {
             Refusal::Shutdown => PinfoldStatus::Shutdown,
             Refusal::NoWorkers => PinfoldStatus::NoWorkers,
             _ => PinfoldStatus::System,
+        };
+        Self::new(status, chain(&error))
+    }
+}
+
+impl From<CallbackError> for Failure {
+    fn from(error: CallbackError) -> Self {
+        let status = match &error {
+            CallbackError::Forked { .. } => PinfoldStatus::Forked,
+            CallbackError::NotQueued { .. } => PinfoldStatus::NothingYet,
+            _ => PinfoldStatus::AlreadyTaken,
         };
         Self::new(status, chain(&error))
     }

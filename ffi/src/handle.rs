@@ -1,17 +1,20 @@
 //! Handles of tasks: waiting, outcomes.
 
 use std::ffi::c_void;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pinfold::{Handle, TaskError};
+use pinfold::{CallbackError, Handle, TaskError};
 
 use crate::boundary::guard;
+use crate::buffer::{BufferObject, Part, PinfoldBuffer};
 use crate::call::{Ended, Output};
 use crate::edge::{Out, duration};
+use crate::ends::End;
 use crate::error::{Failure, chain, status_of};
-use crate::{PinfoldStatus, table};
+use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 /// A task that was submitted.
 pub struct PinfoldHandle {
@@ -34,19 +37,52 @@ pub(crate) struct Outcome {
 pub(crate) struct TaskHandle {
     task: Handle<Ended>,
     function: &'static str,
+    /// The number of its runtime.
+    home: u64,
     /// Held by who waits for the task, to take its outcome.
     taking: Mutex<()>,
-    outcome: OnceLock<Box<Outcome>>,
+    outcome: OnceLock<Arc<Outcome>>,
+    /// Who wants to hear that it has ended.
+    end: OnceLock<Arc<End>>,
+    /// One more than the grace in nanoseconds, if the task is cancelled when this is freed.
+    abort: AtomicU64,
+}
+
+/// The task is not cancelled when its handle is freed.
+const NEVER: u64 = 0;
+
+impl Outcome {
+    /// What the task made, or why there is nothing.
+    pub(crate) fn output(&self) -> Result<&Output, Failure> {
+        let failure = |(status, message): &(PinfoldStatus, String)| Failure::new(*status, message);
+        self.output.as_ref().map_err(failure)
+    }
+}
+
+impl Drop for TaskHandle {
+    #[inline]
+    fn drop(&mut self) {
+        let abort = *self.abort.get_mut();
+        if abort != NEVER && self.outcome.get().is_none() {
+            self.cancel(match abort {
+                PINFOLD_FOREVER => PINFOLD_FOREVER,
+                abort => abort - 1,
+            });
+        }
+    }
 }
 
 impl TaskHandle {
     #[inline]
-    pub(crate) fn new(task: Handle<Ended>, function: &'static str) -> Self {
+    pub(crate) fn new(task: Handle<Ended>, function: &'static str, home: u64) -> Self {
         TaskHandle {
             task,
             function,
+            home,
             taking: Mutex::new(()),
             outcome: OnceLock::new(),
+            end: OnceLock::new(),
+            abort: AtomicU64::new(NEVER),
         }
     }
 
@@ -55,12 +91,77 @@ impl TaskHandle {
         &self.task
     }
 
+    /// Who wants to hear of its end.
+    pub(crate) fn end(&self) -> &Arc<End> {
+        self.end.get_or_init(Arc::default)
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.outcome.get().is_some() || self.task.is_finished()
+    }
+
+    /// Cancels the task; `grace` is in nanoseconds.
+    pub(crate) fn cancel(&self, grace: u64) {
+        match grace {
+            PINFOLD_FOREVER => self.task.cancel(),
+            grace => self.task.cancel_within(duration(grace)),
+        };
+    }
+
+    pub(crate) fn abort_on_free(&self, grace: u64) {
+        // Relaxed: whoever frees the handle is after all its users.
+        self.abort.store(grace.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Has `callback` called by another thread when the task has ended.
+    pub(crate) fn on_complete(
+        &self,
+        callback: impl FnOnce(&Outcome) + Send + 'static,
+    ) -> Result<(), Failure> {
+        let callback = Arc::new(Mutex::new(Some(callback)));
+        let own = Arc::clone(&callback);
+        let call = move |outcome: &Outcome| {
+            let callback = own.lock().take();
+            if let Some(callback) = callback {
+                callback(outcome);
+            }
+        };
+        let call = Arc::new(call);
+        let (then, function) = (Arc::clone(&call), self.function);
+        let set = self
+            .task
+            .on_complete(move |ended| then(&outcome_of(ended, function)));
+        match set {
+            Err(CallbackError::TooLate { .. }) => {
+                // Whoever takes it puts it here at once.
+                let outcome = self.outcome_until(None).ok_or_else(timed_out)?;
+                let outcome = Arc::clone(outcome);
+                let thread = std::thread::Builder::new().name("pinfold-callback".into());
+                let spawned = thread.spawn(move || call(&outcome));
+                spawned.map(drop).map_err(|error| {
+                    let message = format!("no thread can be started for the callback: {error}");
+                    Failure::new(PinfoldStatus::System, message)
+                })
+            }
+            set => Ok(set?),
+        }
+    }
+
     /// How it has ended, if it has within `timeout`.
-    pub(crate) fn outcome(&self, timeout: Duration) -> Option<&Outcome> {
+    #[inline]
+    pub(crate) fn outcome(&self, timeout: Duration) -> Option<&Arc<Outcome>> {
         if let Some(outcome) = self.outcome.get() {
             return Some(outcome);
         }
-        let until = Instant::now().checked_add(timeout);
+        self.outcome_until(Instant::now().checked_add(timeout))
+    }
+
+    /// The same until a time; `None`: without end.
+    pub(crate) fn outcome_until(&self, until: Option<Instant>) -> Option<&Arc<Outcome>> {
+        if let Some(outcome) = self.outcome.get() {
+            return Some(outcome);
+        }
         let _taking = match until {
             Some(until) => self.taking.try_lock_until(until)?,
             None => self.taking.lock(),
@@ -74,47 +175,45 @@ impl TaskHandle {
         let ended = self.task.take_outcome(left)?;
         Some(
             self.outcome
-                .get_or_init(|| Box::new(self.outcome_of(ended))),
+                .get_or_init(|| Arc::new(outcome_of(ended, self.function))),
         )
     }
+}
 
-    fn outcome_of(&self, ended: Result<Ended, TaskError>) -> Outcome {
-        match ended {
-            Ok(Ok(output)) => Outcome {
-                output: Ok(output),
-                code: 0,
-            },
-            Ok(Err(failed)) => Outcome {
-                code: failed.code,
-                output: Err((
-                    PinfoldStatus::TaskFailed,
-                    format!("{}: {failed}", self.function),
-                )),
-            },
-            Err(error) => Outcome {
-                code: 0,
-                output: Err(self.told(error)),
-            },
-        }
+/// How a task of `function` has ended, for C.
+pub(crate) fn outcome_of(ended: Result<Ended, TaskError>, function: &'static str) -> Outcome {
+    match ended {
+        Ok(Ok(output)) => Outcome {
+            output: Ok(output),
+            code: 0,
+        },
+        Ok(Err(failed)) => Outcome {
+            code: failed.code,
+            output: Err((PinfoldStatus::TaskFailed, format!("{function}: {failed}"))),
+        },
+        Err(error) => Outcome {
+            code: 0,
+            output: Err(told(error, function)),
+        },
     }
+}
 
-    /// The status of an error, and its text, in which the function is called by its name in C.
-    #[cold]
-    fn told(&self, mut error: TaskError) -> (PinfoldStatus, String) {
-        let status = status_of(&error);
-        if let Some(task) = error.task_mut()
-            && task.function.starts_with("pinfold_c::")
-        {
-            task.function = self.function.into();
-        }
-        let message = chain(&error);
-        // A task that it depends on: which function that was is not known here.
-        let others = ["pinfold_c::call::run_after", "pinfold_c::call::run"];
-        let message = others
-            .iter()
-            .fold(message, |text, name| text.replace(name, "a task"));
-        (status, message)
+/// The status of an error, and its text, in which the function is called by its name in C.
+#[cold]
+fn told(mut error: TaskError, function: &'static str) -> (PinfoldStatus, String) {
+    let status = status_of(&error);
+    if let Some(task) = error.task_mut()
+        && task.function.starts_with("pinfold_c::")
+    {
+        task.function = function.into();
     }
+    let message = chain(&error);
+    // A task that it depends on: which function that was is not known here.
+    let others = ["pinfold_c::call::run_after", "pinfold_c::call::run"];
+    let message = others
+        .iter()
+        .fold(message, |text, name| text.replace(name, "a task"));
+    (status, message)
 }
 
 pub(crate) fn timed_out() -> Failure {
@@ -171,6 +270,40 @@ pub unsafe extern "C" fn pinfold_handle_result(
                 len.write(0);
                 Err(Failure::new(*status, message.clone()))
             }
+        }
+    })
+}
+
+/// Waits for a task to end, and returns its output as a buffer: the same memory, which stays also
+/// when the handle is freed. It is published: it may be passed to other tasks, of the same
+/// runtime.
+///
+/// The buffer is the caller's: free it with `pinfold_buffer_free`.
+///
+/// A status from 100 on says why there is none; `pinfold_last_message` says more.
+///
+/// Any thread, and several at once.
+///
+/// # Safety
+///
+/// `out_buffer` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_handle_output_buffer(
+    handle: *mut PinfoldHandle,
+    out_buffer: *mut *mut PinfoldBuffer,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise is the one that `Out` asks for.
+    let out = unsafe { Out::new("out_buffer", out_buffer) };
+    guard(|| {
+        let out = out?;
+        let handle = table::enter::<TaskHandle>(handle.addr())?;
+        let outcome = handle.outcome(Duration::MAX).ok_or_else(timed_out)?;
+        match &outcome.output {
+            Ok(output) => {
+                out.write(BufferObject::handle(handle.home, Part::from(output))?);
+                Ok(())
+            }
+            Err((status, message)) => Err(Failure::new(*status, message.clone())),
         }
     })
 }

@@ -25,14 +25,20 @@
 
 mod batch;
 mod boundary;
+mod buffer;
 mod bytes;
 mod call;
+mod call_buffers;
 mod config;
 mod edge;
+mod ends;
 mod error;
+mod events;
+mod follow;
 mod handle;
 mod info;
 mod init;
+mod inside;
 mod limit;
 mod log;
 mod names;
@@ -45,6 +51,7 @@ mod shutdown;
 mod state;
 mod stats;
 mod status;
+mod submit;
 mod table;
 mod task;
 mod told;
@@ -53,19 +60,42 @@ use std::ffi::{CStr, c_char};
 
 pub use batch::{pinfold_handle_join_many, pinfold_task_submit_many};
 use boundary::{guard, guard_or};
+pub use buffer::{
+    PinfoldBuffer, pinfold_buffer_const_data, pinfold_buffer_data, pinfold_buffer_free,
+    pinfold_buffer_len, pinfold_buffer_new, pinfold_buffer_publish, pinfold_buffer_retain,
+};
 pub use call::{
     PinfoldCall, PinfoldFunction, pinfold_call_argument, pinfold_call_explain, pinfold_call_input,
     pinfold_call_input_count, pinfold_call_output,
 };
+pub use call_buffers::{
+    pinfold_call_buffer, pinfold_call_buffer_count, pinfold_call_buffer_new,
+    pinfold_call_buffer_take, pinfold_call_input_buffer, pinfold_call_output_buffer,
+};
 pub use config::{PinfoldChoice, PinfoldConfig, PinfoldOrphans, PinfoldShutdown};
 use edge::Out;
 pub use error::pinfold_last_message;
+pub use events::{
+    PinfoldEvents, pinfold_events_add, pinfold_events_fd, pinfold_events_free, pinfold_events_new,
+    pinfold_events_next,
+};
+pub use follow::{
+    PinfoldCompletion, PinfoldProgressed, pinfold_handle_abort_on_free, pinfold_handle_cancel,
+    pinfold_handle_cancel_within, pinfold_handle_id, pinfold_handle_is_finished,
+    pinfold_handle_on_complete, pinfold_handle_on_progress, pinfold_handle_progress,
+    pinfold_handle_status, pinfold_handle_wait_all, pinfold_handle_wait_any,
+};
 pub use handle::{
     PinfoldHandle, pinfold_handle_code, pinfold_handle_free, pinfold_handle_join,
-    pinfold_handle_result, pinfold_handle_wait,
+    pinfold_handle_output_buffer, pinfold_handle_result, pinfold_handle_wait,
 };
 pub use info::{PinfoldTaskInfo, pinfold_call_info};
 pub use init::pinfold_init;
+pub use inside::{
+    PinfoldContext, pinfold_call_context, pinfold_call_id, pinfold_call_is_cancelled,
+    pinfold_call_report_progress, pinfold_call_time_left, pinfold_context_free,
+    pinfold_context_is_cancelled, pinfold_context_report_progress, pinfold_context_time_left,
+};
 pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfold_limit_new};
 pub use log::{PinfoldLevel, PinfoldLog, pinfold_log_set};
 pub use names::pinfold_runtime_functions;
@@ -86,6 +116,7 @@ pub use stats::{
     pinfold_runtime_stats_json, pinfold_runtime_trim_memory, pinfold_topology_json,
 };
 pub use status::PinfoldStatus;
+pub use submit::{PinfoldSubmitSettings, pinfold_task_submit_with};
 pub use task::{
     PinfoldTask, pinfold_task_free, pinfold_task_new, pinfold_task_submit,
     pinfold_task_submit_after, pinfold_task_submit_timeout, pinfold_task_try_submit,

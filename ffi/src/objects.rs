@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use pinfold::Limit;
+use pinfold::{ContextHandle, Limit};
 
+use crate::buffer::BufferObject;
+use crate::events::EventsObject;
 use crate::handle::TaskHandle;
 use crate::runtime::RuntimeObject;
 use crate::task::TaskObject;
@@ -70,5 +72,8 @@ kinds! {
     3 Handle(TaskHandle) "pinfold_handle";
     4 Limit(Limit) "pinfold_limit";
     5 Text(Box<Text>) "pinfold_text";
+    6 Buffer(Box<BufferObject>) "pinfold_buffer";
+    7 Events(Arc<EventsObject>) "pinfold_events";
+    8 Context(ContextHandle) "pinfold_context";
     #[cfg(test)] 31 Probe(u64) "probe";
 }

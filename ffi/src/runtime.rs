@@ -1,6 +1,7 @@
 //! Runtimes: start, and end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pinfold::Runtime;
 
@@ -19,6 +20,8 @@ pub struct PinfoldRuntime {
 
 /// Behind a `pinfold_runtime`.
 pub(crate) struct RuntimeObject {
+    /// No other runtime of this process ever has it; not 0.
+    pub(crate) number: u64,
     pub(crate) runtime: Runtime,
     pub(crate) names: Names,
     /// Each task is measured.
@@ -148,8 +151,12 @@ pub unsafe extern "C" fn pinfold_runtime_new(
             // SAFETY: the caller's promise: what it points to is there.
             Some(config) => unsafe { config.start() }?,
         };
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        // Relaxed: only the number matters.
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let is_profiling = config.is_some_and(|config| config.profile == PinfoldChoice::Yes as i32);
         let handle = table::insert(Arc::new(RuntimeObject {
+            number,
             runtime,
             names,
             is_profiling,

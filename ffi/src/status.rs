@@ -81,6 +81,14 @@ pub enum PinfoldStatus {
     AlreadyTaken = 22,
     /// The runtime has ended, but not as was asked.
     NotOrderly = 23,
+    /// A buffer is not published yet: it has one owner.
+    NotPublished = 24,
+    /// A buffer is published: nobody writes it any more.
+    Published = 25,
+    /// A buffer was moved: nothing is left of it but the handle.
+    Moved = 26,
+    /// There is nothing to tell (yet).
+    NothingYet = 27,
     /// The task returned a number other than zero.
     TaskFailed = 100,
     /// The task panicked (one that is written in Rust).
@@ -126,6 +134,10 @@ statuses! {
     ForeignHandle = 21, c"a handle of another runtime";
     AlreadyTaken = 22, c"the outcome was taken before";
     NotOrderly = 23, c"the runtime has ended, but not as was asked";
+    NotPublished = 24, c"the buffer is not published yet: it has one owner";
+    Published = 25, c"the buffer is published: nobody writes it any more";
+    Moved = 26, c"the buffer was moved: nothing is left of it but the handle";
+    NothingYet = 27, c"there is nothing to tell yet";
     TaskFailed = 100, c"the task returned a number other than zero";
     TaskPanicked = 101, c"the task panicked";
     WorkerDied = 102, c"the worker process died while it ran the task";

@@ -8,7 +8,7 @@ use pinfold::Handle;
 use crate::boundary::guard;
 use crate::buffer::{self, PinfoldBuffer};
 use crate::call::Ended;
-use crate::edge::{Out, bytes, words};
+use crate::edge::{Out, bytes, list};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
 use crate::runtime::grown;
@@ -91,14 +91,15 @@ pub(crate) unsafe fn submit(
     let argument = unsafe { bytes("argument", argument, len) }?;
     let mut request = task.request(argument);
     // SAFETY: the caller's promise; all zero are the defaults.
-    let Some(settings) = (unsafe { grown("settings", settings) }?) else {
+    let settings = unsafe { grown("settings", settings) }?;
+    let Some(settings) = settings else {
         return Ok(task.alone.spawn(request));
     };
     // SAFETY: the caller's promise.
     let (buffers, after) = unsafe {
         (
-            words("settings->buffers", settings.buffers, settings.buffer_count)?,
-            words("settings->after", settings.after, settings.after_count)?,
+            list("settings->buffers", settings.buffers, settings.buffer_count)?,
+            list("settings->after", settings.after, settings.after_count)?,
         )
     };
     let guards: Result<Vec<_>, Failure> = after

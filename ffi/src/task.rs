@@ -23,10 +23,12 @@ pub struct PinfoldTask {
 
 /// Behind a `pinfold_task`.
 pub(crate) struct TaskObject {
+    /// The number of its runtime.
+    pub(crate) home: u64,
     name: &'static str,
     number: u32,
-    alone: StoredTask<Request, Ended>,
-    after: StoredTask<(Request, Vec<Ended>), Ended>,
+    pub(crate) alone: StoredTask<Request, Ended>,
+    pub(crate) after: StoredTask<(Request, Vec<Ended>), Ended>,
 }
 
 /// A task of function `function`, as it was registered, for the workers of `runtime`. `settings` may be null: all
@@ -68,6 +70,7 @@ pub unsafe extern "C" fn pinfold_task_new(
         };
         settings.profiled_as = runtime.is_profiling.then_some(name);
         let task = TaskObject {
+            home: runtime.number,
             name,
             number: registry::number(name),
             alone: settings.of(rt.task(run))?.stored(),
@@ -250,14 +253,15 @@ impl TaskObject {
 
     /// `argument` is read before the call returns that it is a part of.
     #[inline]
-    fn request(&self, argument: &[u8]) -> Request {
+    pub(crate) fn request(&self, argument: &[u8]) -> Request {
         Request {
             function: self.number,
             argument: Argument::Lent(argument.as_ptr(), argument.len()),
+            buffers: Vec::new(),
         }
     }
 
-    fn handle(&self, handle: Handle<Ended>) -> Result<*mut PinfoldHandle, Failure> {
-        table::insert(TaskHandle::new(handle, self.name)).map(as_pointer)
+    pub(crate) fn handle(&self, handle: Handle<Ended>) -> Result<*mut PinfoldHandle, Failure> {
+        table::insert(TaskHandle::new(handle, self.name, self.home)).map(as_pointer)
     }
 }
