@@ -32,14 +32,14 @@ pub(crate) struct Outcome {
 /// Behind a `pinfold_handle`.
 ///
 /// ```text
-///   task ──the first to wait for it takes it──▶ outcome (stays)
+///   task ──the first to wait for it decodes it──▶ outcome (stays)
 /// ```
 pub(crate) struct TaskHandle {
     task: Handle<Ended>,
     function: &'static str,
     /// The number of its runtime.
     home: u64,
-    /// Held by who waits for the task, to take its outcome.
+    /// Held by who waits for the task, to decode its outcome.
     taking: Mutex<()>,
     outcome: OnceLock<Arc<Outcome>>,
     /// Who wants to hear that it has ended.
@@ -172,7 +172,7 @@ impl TaskHandle {
         let left = until.map_or(Duration::MAX, |until| {
             until.saturating_duration_since(Instant::now())
         });
-        let ended = self.task.take_outcome(left)?;
+        let ended = self.task.outcome(left)?;
         Some(
             self.outcome
                 .get_or_init(|| Arc::new(outcome_of(ended, self.function))),

@@ -193,7 +193,7 @@ pub enum TaskError {
     },
     /// [`spawn`](crate::spawn) was called outside of a task.
     NotInTask,
-    /// The outcome was taken before, by `try_join`, `join_timeout`, `take_outcome` or `.await`.
+    /// The outcome was taken before, by `try_join`, `join_timeout` or `.await`.
     AlreadyJoined {
         /// Which task.
         task: Box<FailedTask>,

@@ -173,28 +173,29 @@ impl<R: DeserializeOwned> Handle<R> {
         self.take(Scheduler::poll)
     }
 
-    /// The outcome, if the task has ended within `timeout`, for a handle that several threads have in
-    /// an [`Arc`](std::sync::Arc): one of them gets it, and all others
-    /// [`TaskError::AlreadyJoined`]. Without time it never waits; [`Duration::MAX`] is no limit.
+    /// What has become of the task, if it has ended within `timeout`, and as often as it is asked
+    /// for: the handle keeps the outcome, so that another task may be submitted after it still.
+    /// Without time it never waits; [`Duration::MAX`] is no limit. A value with a
+    /// [`Loan`](crate::Loan) in it is had by `join` only; here it is an error.
     ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
     /// use std::time::Duration;
-    /// let task = std::sync::Arc::new(rt.spawn(|n: u32| n + 1, 1));
-    /// assert_eq!(task.take_outcome(Duration::MAX), Some(Ok(2)));
-    /// let again = task.take_outcome(Duration::ZERO);
-    /// assert!(matches!(again, Some(Err(pinfold::TaskError::AlreadyJoined { .. }))));
+    /// let task = rt.spawn(|n: u32| n + 1, 1);
+    /// assert_eq!(task.outcome(Duration::MAX), Some(Ok(2)));
+    /// assert_eq!(task.outcome(Duration::ZERO), Some(Ok(2)));
+    /// assert_eq!(task.join()?, 2);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn take_outcome(&self, timeout: Duration) -> Option<Result<R, TaskError>> {
+    pub fn outcome(&self, timeout: Duration) -> Option<Result<R, TaskError>> {
         if timeout.is_zero() {
-            return self.take(Scheduler::poll);
+            return self.take(Scheduler::peek);
         }
         let deadline = Instant::now().checked_add(timeout);
-        self.take(|scheduler, ticket| scheduler.wait(ticket, deadline))
+        self.take(|scheduler, ticket| scheduler.look(ticket, deadline))
     }
 
     #[inline]

@@ -37,6 +37,7 @@ mod lead;
 mod limit;
 mod link;
 mod locations;
+mod look;
 mod news;
 mod orphans;
 mod outage;

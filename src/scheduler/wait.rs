@@ -28,6 +28,7 @@ use super::attend::about_to_wait;
 use super::collect::PORTION;
 use super::lead;
 use super::locations::{Location, is_nowhere};
+use super::look::Get;
 use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
 use super::value::{Outcome, SMALL, Taken};
@@ -116,23 +117,24 @@ impl Scheduler {
     /// then, and the ticket stays until that is gone.
     #[inline]
     pub fn wait(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
-        self.wait_and_nap(ticket, deadline, true)
+        self.wait_and_nap(ticket, deadline, true, Self::hand_out)
     }
 
     #[inline]
-    fn wait_and_nap(
+    pub(super) fn wait_and_nap(
         &self,
         ticket: &Ticket,
         deadline: Option<Instant>,
         may_nap: bool,
+        get: impl Get,
     ) -> Option<Outcome> {
         if self.is_elsewhere() {
             return Some(forked());
         }
-        if let Some(outcome) = self.spin(ticket, deadline, may_nap) {
+        if let Some(outcome) = self.spin(ticket, deadline, may_nap, get) {
             return Some(outcome);
         }
-        self.wait_long(ticket, deadline)
+        self.wait_long(ticket, deadline, get)
     }
 
     /// The length of the value of `ticket`, if that is of a few bytes, which go to `to`; the
@@ -181,14 +183,19 @@ impl Scheduler {
     }
 
     #[cold]
-    fn wait_long(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
+    fn wait_long(
+        &self,
+        ticket: &Ticket,
+        deadline: Option<Instant>,
+        get: impl Get,
+    ) -> Option<Outcome> {
         let begin = Instant::now();
         let ticket = ticket.id();
         self.wait_until(Awaited::Task { ticket }, deadline, |state| {
             state.tickets.is_settled(ticket)
         });
         learn(begin.elapsed());
-        self.hand_out(&mut self.lock(), ticket)
+        get(self, &mut self.lock(), ticket)
     }
 
     /// Waits for the outcome of the first of `tickets`, until `deadline`; takes it and those of
@@ -210,7 +217,7 @@ impl Scheduler {
         if !self.has_ended(self.locations.hint(first.id())) {
             self.nap(tickets.len(), deadline);
         }
-        match self.wait_and_nap(&first, deadline, false) {
+        match self.wait_and_nap(&first, deadline, false, Self::hand_out) {
             Some(outcome) => each(outcome),
             None if deadline.is_some() => {
                 tickets.push_front(first);
@@ -301,7 +308,13 @@ impl Scheduler {
     }
 
     /// The outcome, if there is one by now.
+    #[inline]
     pub fn poll(&self, ticket: &Ticket) -> Option<Outcome> {
+        self.poll_and(ticket, Self::hand_out)
+    }
+
+    #[inline]
+    pub(super) fn poll_and(&self, ticket: &Ticket, get: impl Get) -> Option<Outcome> {
         if self.is_elsewhere() {
             return Some(forked());
         }
@@ -311,12 +324,12 @@ impl Scheduler {
         }
         let mut state = self.lock();
         // Nearly always, when many are in flight: collected together with others.
-        if let Some(outcome) = self.hand_out(&mut state, id) {
+        if let Some(outcome) = get(self, &mut state, id) {
             return Some(outcome);
         }
         self.collect_this(&mut state, id);
         self.reap_along(&mut state);
-        self.hand_out(&mut state, id)
+        get(self, &mut state, id)
     }
 
     /// The outcome of ticket `id`, if there is one, for its handle.
@@ -367,9 +380,15 @@ impl Scheduler {
         }
     }
 
-    fn spin(&self, ticket: &Ticket, deadline: Option<Instant>, may_nap: bool) -> Option<Outcome> {
+    fn spin(
+        &self,
+        ticket: &Ticket,
+        deadline: Option<Instant>,
+        may_nap: bool,
+        get: impl Get,
+    ) -> Option<Outcome> {
         let mut has_said_so = false;
-        let outcome = self.spin_and_say_so(ticket, deadline, may_nap, &mut has_said_so);
+        let outcome = self.spin_and_say_so(ticket, deadline, may_nap, get, &mut has_said_so);
         if has_said_so {
             self.fold.header.set_spins_on(None);
         }
@@ -384,6 +403,7 @@ impl Scheduler {
         ticket: &Ticket,
         deadline: Option<Instant>,
         mut may_nap: bool,
+        get: impl Get,
         has_said_so: &mut bool,
     ) -> Option<Outcome> {
         let mut until = None;
@@ -392,7 +412,7 @@ impl Scheduler {
             for _ in 0..64 {
                 let place = self.locations.hint(ticket.id());
                 if self.has_ended(place) {
-                    let outcome = self.poll(ticket);
+                    let outcome = self.poll_and(ticket, get);
                     // Of one that waits for others without a slot there is no word.
                     if outcome.is_some() || !is_nowhere(place) {
                         // None only if the word was spoilt: then the slow way tells.

@@ -11,7 +11,9 @@ use crate::Violation;
 /// How many words a name needs to be that of a test, wherever it stands.
 const WORDS: usize = 4;
 /// The folders whose names begin a path, not an area.
-const ROOTS: [&str; 6] = ["tests", "scripts", "docs", "src", "examples", "benches"];
+const ROOTS: [&str; 7] = [
+    "tests", "scripts", "docs", "src", "examples", "benches", "ffi",
+];
 
 /// All that a document may name.
 pub struct Known {

@@ -1,0 +1,29 @@
+//! Outcomes that are looked at, and stay where they are.
+
+use std::time::Instant;
+
+use super::Scheduler;
+use super::state::State;
+use super::ticket::Ticket;
+use super::value::Outcome;
+
+/// How the outcome of a ticket is had that has ended: taken, or left there.
+pub(super) trait Get: Fn(&Scheduler, &mut State, u32) -> Option<Outcome> + Copy {}
+
+impl<F: Fn(&Scheduler, &mut State, u32) -> Option<Outcome> + Copy> Get for F {}
+
+impl Scheduler {
+    /// As [`Scheduler::wait`], but whoever asks again gets the outcome again.
+    pub fn look(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
+        self.wait_and_nap(ticket, deadline, true, Self::show)
+    }
+
+    /// The same as far as it is there.
+    pub fn peek(&self, ticket: &Ticket) -> Option<Outcome> {
+        self.poll_and(ticket, Self::show)
+    }
+
+    fn show(&self, state: &mut State, id: u32) -> Option<Outcome> {
+        state.tickets.look(id)
+    }
+}
