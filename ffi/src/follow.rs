@@ -356,11 +356,10 @@ pub unsafe extern "C" fn pinfold_handle_on_complete(
 
 /// Has `callback` called with `user` when the task has said how far it is, by a thread of the
 /// library's, in this process, never by two at a time; several reports may come as one, the
-/// last. It must not unwind.
+/// last. It must not unwind. Of a task that has ended nothing is heard any more.
 ///
 /// Fails with `PINFOLD_STATUS_NOTHING_YET` while the task waits for others: then it can be set later;
-/// with `PINFOLD_STATUS_ALREADY_TAKEN` if it has ended, and its handle was asked for its outcome; and
-/// with `PINFOLD_STATUS_FORKED`.
+/// and with `PINFOLD_STATUS_FORKED`.
 ///
 /// Any thread.
 ///
