@@ -431,6 +431,11 @@ typedef struct pinfold_handle pinfold_handle;
 typedef struct pinfold_limit pinfold_limit;
 
 /**
+ * Remembers outputs by their arguments.
+ */
+typedef struct pinfold_memo pinfold_memo;
+
+/**
  * A fold of worker processes, and what the program has of it.
  */
 typedef struct pinfold_runtime pinfold_runtime;
@@ -1043,6 +1048,13 @@ typedef struct {
    * What `retry_if` is called with.
    */
   void *retry_user;
+  /**
+   * Remembers its outputs: it is not run again for an argument whose output is there, and of
+   * several that are the same and in flight one is run. For functions whose output depends on
+   * nothing but their argument. It is for tasks without dependencies, buffers among the
+   * arguments, or a bound on waiting. Default: none.
+   */
+  pinfold_memo *memo;
 } pinfold_task_settings;
 
 #ifdef __cplusplus
@@ -1961,6 +1973,44 @@ pinfold_status pinfold_limit_free(pinfold_limit *limit);
 pinfold_status pinfold_log_set(pinfold_log log,
                                void *user,
                                int32_t level);
+
+/**
+ * A memo of up to `entries` outputs (0 is 1); the one that was used least recently is the first to
+ * be forgotten. A task that has it (`pinfold_task_settings.memo`) is not run again for an argument
+ * whose output is there.
+ *
+ * The memo is the caller's: free it with `pinfold_memo_free`, at any time: tasks that have it keep
+ * it.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_memo` is null or writable.
+ */
+pinfold_status pinfold_memo_new(size_t entries,
+                                pinfold_memo **out_memo);
+
+/**
+ * How often a memo has been asked since it was made: `*out_hits` tasks were not run, because their
+ * output was known or about to be, and `*out_misses` were.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_hits` and `out_misses` are null or writable.
+ */
+pinfold_status pinfold_memo_counts(pinfold_memo *memo,
+                                   uint64_t *out_hits,
+                                   uint64_t *out_misses);
+
+/**
+ * Frees a memo; tasks that have it keep it. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_memo_free(pinfold_memo *memo);
 
 /**
  * The names of the functions that the workers of `runtime` have, sorted, each with a line feed after it.

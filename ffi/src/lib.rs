@@ -41,6 +41,7 @@ mod init;
 mod inside;
 mod limit;
 mod log;
+mod memo;
 mod names;
 mod objects;
 mod plugin;
@@ -98,6 +99,7 @@ pub use inside::{
 };
 pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfold_limit_new};
 pub use log::{PinfoldLevel, PinfoldLog, pinfold_log_set};
+pub use memo::{PinfoldMemo, pinfold_memo_counts, pinfold_memo_free, pinfold_memo_new};
 pub use names::pinfold_runtime_functions;
 pub use plugin::pinfold_worker_main;
 pub use registry::pinfold_function_register;

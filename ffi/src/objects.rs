@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pinfold::{ContextHandle, Limit};
+use pinfold::{ContextHandle, Limit, Memo};
 
 use crate::buffer::BufferObject;
 use crate::events::EventsObject;
@@ -75,5 +75,6 @@ kinds! {
     6 Buffer(Box<BufferObject>) "pinfold_buffer";
     7 Events(Arc<EventsObject>) "pinfold_events";
     8 Context(ContextHandle) "pinfold_context";
+    9 Memo(Memo) "pinfold_memo";
     #[cfg(test)] 31 Probe(u64) "probe";
 }

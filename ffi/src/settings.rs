@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::time::Duration;
 
-use pinfold::{Limit, Priority, Retry, Task, TaskError};
+use pinfold::{Limit, Memo, Priority, Retry, Task, TaskError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,6 +12,7 @@ use crate::config::{choice, unknown};
 use crate::edge::{duration, list, text};
 use crate::error::{Failure, c_text, chain, status_of};
 use crate::limit::PinfoldLimit;
+use crate::memo::PinfoldMemo;
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 /// How urgent a task is.
@@ -143,6 +144,11 @@ pub struct PinfoldTaskSettings {
     pub retry_if: PinfoldRetryIf,
     /// What `retry_if` is called with.
     pub retry_user: *mut c_void,
+    /// Remembers its outputs: it is not run again for an argument whose output is there, and of
+    /// several that are the same and in flight one is run. For functions whose output depends on
+    /// nothing but their argument. It is for tasks without dependencies, buffers among the
+    /// arguments, or a bound on waiting. Default: none.
+    pub memo: *mut PinfoldMemo,
 }
 
 /// A callback and its argument, on their way to another thread.
@@ -191,6 +197,7 @@ pub(crate) struct Settings<'a> {
     backoff: Option<(Duration, Duration)>,
     retry: Option<Retry>,
     judge: Option<Judge>,
+    memo: Option<Memo>,
     /// What it counts as in the profile: all C tasks are of one function for the library.
     pub(crate) profiled_as: Option<&'static str>,
 }
@@ -261,6 +268,10 @@ impl PinfoldTaskSettings {
                 call,
                 user: self.retry_user,
             }),
+            memo: match self.memo.is_null() {
+                true => None,
+                false => Some(Memo::clone(&*table::enter::<Memo>(self.memo.addr())?)),
+            },
             profiled_as: None,
         })
     }
@@ -350,6 +361,9 @@ impl Settings<'_> {
         }
         if let Some(judge) = self.judge {
             task = task.retry_if(move |outcome| judge.is_failure(outcome));
+        }
+        if let Some(memo) = &self.memo {
+            task = task.memoized(memo);
         }
         if let Some(what) = self.profiled_as {
             task = task.profiled_as(what);

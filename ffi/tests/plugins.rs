@@ -103,6 +103,21 @@ fn the_example_of_a_plugin_does_what_it_says() {
 }
 
 #[test]
+fn workers_with_a_plugin_make_the_state_that_it_registers() {
+    let directory = directory();
+    let file = directory.path().join("state.so");
+    plugin("tests/plugins/state.c", &file, None);
+    let to = directory.path().join("host");
+    let so = library("so");
+    let linked = std::os::unix::fs::symlink(&so, directory.path().join("libpinfold.so.0"));
+    linked.expect("a link can be made");
+    let rpath = format!("-Wl,-rpath,{}", directory.path().display());
+    let link = ["-DHOST", &so.display().to_string(), &rpath];
+    compile("tests/plugins/state.c", &to, &link);
+    printed(&to, &[&file]);
+}
+
+#[test]
 fn what_is_no_plugin_is_refused_by_name() {
     let directory = directory();
     let start = host("tests/plugins/start.c", directory.path());

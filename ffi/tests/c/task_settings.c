@@ -283,6 +283,31 @@ static void limits(void)
     CHECK_OK(pinfold_task_free(greedy));
 }
 
+/* Of the same argument the task is run once; that it fails is not remembered. */
+static void memos(void)
+{
+    pinfold_task_settings settings = PINFOLD_TASK_SETTINGS_INIT;
+    pinfold_memo *memo;
+    uint64_t hits, misses;
+
+    CHECK_OK(pinfold_memo_new(10, &memo));
+    settings.memo = memo;
+    CHECK_OK(ends(settings, 'r'));
+    CHECK_OK(ends(settings, 'r'));
+    CHECK(marks() == 1);
+    CHECK_OK(pinfold_memo_counts(memo, &hits, &misses));
+    CHECK(hits == 1 && misses == 1);
+    /* For a moment after its end it still counts as in flight. */
+    do
+        CHECK_STATUS(ends(settings, 'f'), PINFOLD_STATUS_TASK_FAILED);
+    while (pinfold_memo_counts(memo, &hits, &misses) == PINFOLD_STATUS_OK && misses < 3);
+    CHECK(marks() == 2);
+    CHECK_STATUS(pinfold_memo_counts(memo, NULL, &misses), PINFOLD_STATUS_NULL_ARGUMENT);
+    CHECK_OK(pinfold_memo_free(memo));
+    CHECK_STATUS(pinfold_memo_free(memo), PINFOLD_STATUS_BAD_HANDLE);
+    CHECK_STATUS(pinfold_memo_new(10, NULL), PINFOLD_STATUS_NULL_ARGUMENT);
+}
+
 #define REFUSED(field, value, status, said)                                                  \
     do {                                                                                     \
         pinfold_task_settings settings = PINFOLD_TASK_SETTINGS_INIT;                         \
@@ -318,11 +343,13 @@ int main(int argc, char **argv)
     repeats();
     names();
     limits();
+    memos();
 
     REFUSED(priority, 5, INVALID_ARGUMENT, "`settings->priority` is 5, which is no `pinfold_priority`");
     REFUSED(retry, 4, INVALID_ARGUMENT, "`settings->retry` is 4, which is no `pinfold_retry`");
     REFUSED(retry_attempts, 4, INVALID_ARGUMENT, "PINFOLD_RETRY_FIXED");
     REFUSED(retry_jitter, -1, INVALID_ARGUMENT, "retry_jitter");
+    REFUSED(memo, (pinfold_memo *)runtime, BAD_HANDLE, "pinfold_memo");
     REFUSED(reserved, 1, INVALID_ARGUMENT, "reserved");
     REFUSED(traceparent, "00-12", INVALID_ARGUMENT, "traceparent");
     REFUSED(name, "\xff", INVALID_ARGUMENT, "UTF-8");
