@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <stdexcept>
@@ -124,6 +125,46 @@ inline bytes view(const void *data, std::size_t size)
 
 } // namespace detail
 
+/// Shared memory, which tasks read where it is. Written first, by `data`; then published. Destroyed, it
+/// lets go of the memory, which stays as long as anybody has it.
+class buffer {
+public:
+    explicit buffer(pinfold_buffer *raw) noexcept : own_(raw) {}
+
+    pinfold_buffer *get() const noexcept { return own_.get(); }
+
+    /// To be written, until it is published.
+    span<std::byte> data() const
+    {
+        void *data = nullptr;
+        check(pinfold_buffer_data(get(), &data));
+        return span<std::byte>(static_cast<std::byte *>(data), view().size());
+    }
+
+    /// To be read.
+    bytes view() const
+    {
+        const void *data = nullptr;
+        std::size_t size = 0;
+        check(pinfold_buffer_const_data(get(), &data, &size));
+        return detail::view(data, size);
+    }
+
+    /// From now on any number of tasks may read it, and nobody may write it.
+    void publish() const { check(pinfold_buffer_publish(get())); }
+
+    /// One more owner of the same memory, which is published.
+    buffer share() const
+    {
+        pinfold_buffer *raw = nullptr;
+        check(pinfold_buffer_retain(get(), &raw));
+        return buffer(raw);
+    }
+
+private:
+    detail::owner<pinfold_buffer, pinfold_buffer_free> own_;
+};
+
 /// The task that runs: what a task's function may take as its first parameter, by reference.
 class call {
 public:
@@ -166,6 +207,50 @@ public:
         void *data = nullptr;
         check(pinfold_call_output(raw_, size, &data));
         return span<std::byte>(static_cast<std::byte *>(data), size);
+    }
+
+    /// Makes a buffer the output, without a copy; it has nothing any more then.
+    void output(const pinfold::buffer &made) const { check(pinfold_call_output_buffer(raw_, made.get())); }
+
+    /// How many buffers the task was submitted with.
+    std::size_t buffer_count() const
+    {
+        std::size_t count = 0;
+        check(pinfold_call_buffer_count(raw_, &count));
+        return count;
+    }
+
+    /// One of them, in place, until the function returns.
+    bytes buffer(std::size_t index) const
+    {
+        const void *data = nullptr;
+        std::size_t size = 0;
+        check(pinfold_call_buffer(raw_, index, &data, &size));
+        return detail::view(data, size);
+    }
+
+    /// The same, to be kept or passed on.
+    pinfold::buffer take_buffer(std::size_t index) const
+    {
+        pinfold_buffer *taken = nullptr;
+        check(pinfold_call_buffer_take(raw_, index, &taken));
+        return pinfold::buffer(taken);
+    }
+
+    /// A new one.
+    pinfold::buffer make_buffer(std::size_t size) const
+    {
+        pinfold_buffer *made = nullptr;
+        check(pinfold_call_buffer_new(raw_, size, &made));
+        return pinfold::buffer(made);
+    }
+
+    /// Whether somebody has cancelled the task: it may end early then.
+    bool is_cancelled() const
+    {
+        std::int32_t is_cancelled = 0;
+        check(pinfold_call_is_cancelled(raw_, &is_cancelled));
+        return is_cancelled != 0;
     }
 
 private:
@@ -308,6 +393,25 @@ public:
             return detail::value_of<R>(detail::view(data, size), "the result");
     }
 
+    /// Waits for the end, and returns the output as a buffer, which stays when the handle goes.
+    pinfold::buffer output_buffer() const
+    {
+        pinfold_buffer *raw = nullptr;
+        check(pinfold_handle_output_buffer(get(), &raw));
+        return pinfold::buffer(raw);
+    }
+
+    /// Whether the task has ended.
+    bool is_finished() const
+    {
+        std::int32_t is_finished = 0;
+        check(pinfold_handle_is_finished(get(), &is_finished));
+        return is_finished != 0;
+    }
+
+    /// Cancels the task, as `pinfold_handle_cancel` does.
+    void cancel() const { check(pinfold_handle_cancel(get())); }
+
 private:
     detail::owner<pinfold_handle, pinfold_handle_free> own_;
 };
@@ -346,33 +450,55 @@ public:
     template <class... Argument>
     handle<R> submit_after(span<const dependency> others, const Argument &...argument) const
     {
+        std::vector<pinfold_handle *> after;
+        after.reserve(others.size());
+        for (const dependency &other : others)
+            after.push_back(other.get());
+        pinfold_submit_settings settings = PINFOLD_DEFAULTS(pinfold_submit_settings);
+        settings.after = after.data();
+        settings.after_count = after.size();
+        return send(settings, argument...);
+    }
+
+    /// Submits it with buffers that are published, which it reads in place.
+    template <class... Argument>
+    handle<R> submit_with(std::initializer_list<std::reference_wrapper<const buffer>> buffers,
+                          const Argument &...argument) const
+    {
+        std::vector<pinfold_buffer *> all;
+        all.reserve(buffers.size());
+        for (const buffer &one : buffers)
+            all.push_back(one.get());
+        pinfold_submit_settings settings = PINFOLD_DEFAULTS(pinfold_submit_settings);
+        settings.buffers = all.data();
+        settings.buffer_count = all.size();
+        return send(settings, argument...);
+    }
+
+private:
+    template <class... Argument>
+    handle<R> send(const pinfold_submit_settings &settings, const Argument &...argument) const
+    {
         if constexpr (sizeof...(Argument) == 0) {
             static_assert(std::is_same_v<A, detail::nothing>, "the task takes an argument");
-            return send(others, bytes());
+            return send_bytes(settings, bytes());
         } else {
             static_assert(sizeof...(Argument) == 1 && !std::is_same_v<A, detail::nothing>,
                           "a task takes one argument; make a struct of several");
             const A &converted = (argument, ...);
             if constexpr (std::is_same_v<A, bytes>)
-                return send(others, converted);
+                return send_bytes(settings, converted);
             else
-                return send(others, detail::view(&converted, sizeof converted));
+                return send_bytes(settings, detail::view(&converted, sizeof converted));
         }
     }
 
-private:
-    handle<R> send(span<const dependency> others, bytes argument) const
+    handle<R> send_bytes(const pinfold_submit_settings &settings, bytes argument) const
     {
         pinfold_handle *raw = nullptr;
-        if (others.empty()) {
-            check(pinfold_task_submit(get(), argument.data(), argument.size(), &raw));
-            return handle<R>(raw);
-        }
-        std::vector<pinfold_handle *> after;
-        after.reserve(others.size());
-        for (const dependency &other : others)
-            after.push_back(other.get());
-        check(pinfold_task_submit_after(get(), argument.data(), argument.size(), after.data(), after.size(), &raw));
+        const bool is_plain = settings.after_count == 0 && settings.buffer_count == 0;
+        check(is_plain ? pinfold_task_submit(get(), argument.data(), argument.size(), &raw)
+                       : pinfold_task_submit_with(get(), argument.data(), argument.size(), &settings, &raw));
         return handle<R>(raw);
     }
 
@@ -393,6 +519,14 @@ public:
     }
 
     pinfold_runtime *get() const noexcept { return own_.get(); }
+
+    /// Shared memory of so many bytes, to be written and then published.
+    pinfold::buffer buffer(std::size_t size) const
+    {
+        pinfold_buffer *raw = nullptr;
+        check(pinfold_buffer_new(get(), size, &raw));
+        return pinfold::buffer(raw);
+    }
 
     /// A task of a function that was registered.
     template <class R, class A>
