@@ -25,8 +25,10 @@ def main(plugin):
             total += np.frombuffer(handle.result())[0]
         print("sum:", total)
 
-        # A long result is an array of the worker's memory: it is not copied.
-        back = np.frombuffer(rt.submit("echo", values).result())
+        # A buffer lies in shared memory: it goes to a worker, and back, without a copy.
+        buffer = rt.buffer(values.nbytes)
+        np.frombuffer(buffer.data)[:] = values
+        back = np.frombuffer(rt.submit("echo", buffers=[buffer]).result())
         print("back again:", back.shape, "writable:", back.flags.writeable)
 
         # A crash costs one task, and is an exception here.

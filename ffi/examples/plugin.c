@@ -8,19 +8,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The bytes that the task is about: its buffer, which lies in shared memory, or its argument. */
+static pinfold_status input(pinfold_call *call, const void **data, size_t *len)
+{
+    size_t count = 0;
+
+    pinfold_call_buffer_count(call, &count);
+    return count > 0 ? pinfold_call_buffer(call, 0, data, len) : pinfold_call_argument(call, data, len);
+}
+
 /* What comes in is what goes out. */
 static int32_t echo(pinfold_call *call, void *user)
 {
-    const void *argument;
+    pinfold_buffer *buffer;
+    pinfold_status status;
+    const void *data;
     void *output;
     size_t len;
 
     (void)user;
-    if (pinfold_call_argument(call, &argument, &len) != PINFOLD_STATUS_OK)
+    if (pinfold_call_buffer_take(call, 0, &buffer) == PINFOLD_STATUS_OK) {
+        /* Not copied: the same memory is the output. */
+        status = pinfold_call_output_buffer(call, buffer);
+        pinfold_buffer_free(buffer);
+        return status == PINFOLD_STATUS_OK ? 0 : 1;
+    }
+    if (pinfold_call_argument(call, &data, &len) != PINFOLD_STATUS_OK)
         return 1;
     if (pinfold_call_output(call, len, &output) != PINFOLD_STATUS_OK)
         return 2;
-    memcpy(output, argument, len);
+    memcpy(output, data, len);
     return 0;
 }
 
@@ -32,7 +49,7 @@ static int32_t sum(pinfold_call *call, void *user)
     size_t len, i;
 
     (void)user;
-    if (pinfold_call_argument(call, (const void **)&values, &len) != PINFOLD_STATUS_OK)
+    if (input(call, (const void **)&values, &len) != PINFOLD_STATUS_OK)
         return 1;
     if (len % sizeof *values != 0) {
         pinfold_call_explain(call, "these are no doubles: their length is no multiple of 8");

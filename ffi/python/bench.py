@@ -80,11 +80,35 @@ def compare(plugin, workers, seconds):
             print(f"{workers} workers, {what}: {a:,.0f}/s, ProcessPoolExecutor {b:,.0f}/s: {a / b:.1f} x", flush=True)
 
 
+def there_and_back(plugin, rounds=2000):
+    """A buffer that is a numpy array goes to a worker, and its result is an array again: by size."""
+    try:
+        import numpy
+    except ImportError:
+        print("arrays: SKIPPED, numpy is not installed")
+        return
+    with pinfold.Runtime(plugin, workers=1) as rt:
+        task = rt.task("echo")
+        buffers = [rt.buffer(length) for length in (1 << 10, 64 << 20)]
+        for buffer in buffers:
+            numpy.frombuffer(buffer.data)[:] = 1.0
+        times = [[], []]
+        for _ in range(rounds):
+            for buffer, taken in zip(buffers, times):
+                begin = time.perf_counter()
+                back = numpy.frombuffer(task.submit(buffers=[buffer]).result())
+                taken.append(time.perf_counter() - begin)
+                assert back[-1] == 1.0 and back.nbytes == len(buffer)
+        small, large = (statistics.median(taken) * 1e6 for taken in times)
+        print(f"array there and back: 1 KiB {small:.1f} us, 64 MiB {large:.1f} us: {large / small:.2f} x")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plugin")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each figure and round")
     options = parser.parse_args()
+    there_and_back(options.plugin)
     for workers in (1, 2):
         compare(options.plugin, workers, options.seconds)
 

@@ -6,6 +6,7 @@
         print(bytes(rt.submit("echo", b"hello").result()))
 """
 
+from ._buffer import Buffer
 from ._errors import (
     Cancelled,
     DeadlineExceeded,
@@ -30,7 +31,7 @@ from ._handle import Handle
 from ._runtime import Runtime, Task
 
 __all__ = [
-    "Cancelled", "DeadlineExceeded", "DependencyFailed", "Error", "Forked", "Full", "Handle",
+    "Buffer", "Cancelled", "DeadlineExceeded", "DependencyFailed", "Error", "Forked", "Full", "Handle",
     "InvalidArgument", "NoMemory", "NoWorkers", "NotTransferable", "Poison", "Runtime", "Shutdown",
     "StartFailed", "Task", "TaskError", "TaskFailed", "TooLarge", "UnknownFunction", "WorkerDied",
 ]  # fmt: skip

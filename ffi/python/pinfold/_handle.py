@@ -249,6 +249,13 @@ class Handle(concurrent.futures.Future):
         """Whether it was cancelled."""
         return self.done() and self._state is _CANCELLED
 
-    def cancel(self) -> bool:
-        """Not yet: whether it was cancelled already."""
+    def cancel(self, grace: Optional[float] = None) -> bool:
+        """Cancels the task; whether it is cancelled by now. One that runs is only asked to end; if it
+        still runs ``grace`` seconds later, its worker is killed and replaced."""
+        number = self._number
+        if number is not None and not self.done():
+            if grace is None:
+                quick.pinfold_handle_cancel(number)
+            else:
+                quick.pinfold_handle_cancel_within(number, max(0, int(grace * 1e9)))
         return self.cancelled()

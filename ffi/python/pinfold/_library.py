@@ -82,6 +82,19 @@ class TaskSettings(Structure):
     ]
 
 
+class SubmitSettings(Structure):
+    """``pinfold_submit_settings``."""
+
+    _fields_ = [
+        ("size", c_size_t),
+        ("buffers", c_void_p),
+        ("buffer_count", c_size_t),
+        ("move_buffers", c_int32),
+        ("after", c_void_p),
+        ("after_count", c_size_t),
+    ]
+
+
 #: The arguments of each function; all return a status.
 SIGNATURES = {
     "pinfold_runtime_new": [POINTER(Config), POINTER(c_void_p)],
@@ -91,13 +104,24 @@ SIGNATURES = {
     "pinfold_task_free": [c_void_p],
     "pinfold_task_submit": [c_void_p, c_void_p, c_size_t, c_void_p],
     "pinfold_task_try_submit": [c_void_p, c_void_p, c_size_t, c_void_p],
-    "pinfold_task_submit_after": [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p],
+    "pinfold_task_submit_with": [c_void_p, c_void_p, c_size_t, POINTER(SubmitSettings), c_void_p],
     "pinfold_task_submit_many": [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p],
     "pinfold_handle_wait": [c_void_p, c_uint64],
     "pinfold_handle_result": [c_void_p, POINTER(c_void_p), POINTER(c_size_t)],
     "pinfold_handle_code": [c_void_p, POINTER(c_int32)],
     "pinfold_handle_join_many": [c_void_p, c_size_t, c_uint64, c_void_p, c_size_t, c_void_p, c_void_p],
+    "pinfold_handle_cancel": [c_void_p],
+    "pinfold_handle_cancel_within": [c_void_p, c_uint64],
     "pinfold_handle_free": [c_void_p],
+    "pinfold_buffer_new": [c_void_p, c_size_t, POINTER(c_void_p)],
+    "pinfold_buffer_data": [c_void_p, POINTER(c_void_p)],
+    "pinfold_buffer_publish": [c_void_p],
+    "pinfold_buffer_free": [c_void_p],
+    "pinfold_events_new": [POINTER(c_void_p)],
+    "pinfold_events_fd": [c_void_p, POINTER(c_int32)],
+    "pinfold_events_add": [c_void_p, c_void_p, c_uint64],
+    "pinfold_events_next": [c_void_p, POINTER(c_uint64)],
+    "pinfold_events_free": [c_void_p],
 }
 
 

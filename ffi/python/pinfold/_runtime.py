@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from . import _handle, _library
+from ._buffer import Buffer
 from ._errors import Error
 from ._handle import Handle, in_place, slot, why
 from ._library import BUFFER_TOO_SMALL, OK, SLICE as _SLICE, TIMED_OUT, Config, TaskSettings, check, quick, waiting
@@ -144,12 +145,16 @@ class Runtime:
         as those of the runtime (``run_limit=1.5``, ``attempts=3``, ``priority="urgent"``)."""
         return Task(self, function, settings)
 
-    def submit(self, name: str, data: Data = b"") -> Handle:
-        """``task(name).submit(data)``, with the task kept for the next time."""
+    def buffer(self, length: int) -> Buffer:
+        """Shared memory of so many bytes, to be written and passed to tasks without a copy."""
+        return Buffer(self._number, length)
+
+    def submit(self, name: str, data: Data = b"", **how: Any) -> Handle:
+        """``task(name).submit(data, ...)``, with the task kept for the next time."""
         task = self._tasks.get(name)
         if task is None:
             task = self._tasks[name] = self.task(name)
-        return task.submit(data)
+        return task.submit(data, **how)
 
     def map(self, name: str, items: Iterable[Data], *, batch: int = 256) -> Iterator[memoryview]:
         """``task(name).map(items)``."""
@@ -170,39 +175,47 @@ class Task:
         self._runtime = runtime
         self._end = weakref.finalize(self, quick.pinfold_task_free, number.value)
 
-    def submit(self, data: Data = b"", *, after: Iterable[Handle] = ()) -> Handle:
+    def submit(
+        self, data: Data = b"", *, buffers: Iterable[Buffer] = (), after: Iterable[Handle] = ()
+    ) -> Handle:
         """Submits the task with some bytes (anything that has them in one piece: ``bytes``, an array),
-        which are copied. Waits for room if as many tasks are in flight as may be.
+        which are copied, and with ``buffers``, which are not. Waits for room if as many tasks are in
+        flight as may be.
 
         ``after``: it begins when those have ended, whose results are its inputs. They must be of this
         runtime, and not have been asked for their results.
         """
-        if type(data) is bytes and after == ():
+        if type(data) is bytes and buffers == () and after == ():
             at = slot.handle_at
             # In most cases there is room, and nothing to wait for.
             if _try_submit(self._number, data, len(data), at):
                 check(_submit(self._number, data, len(data), at))
             return Handle(slot.handle.value, self._runtime)
-        buffer = _Buffer()
-        _get_buffer(data, byref(buffer), 0)
+        bytes_of = _Buffer()
+        _get_buffer(data, byref(bytes_of), 0)
         try:
-            return self._submit_at(buffer.buf, buffer.len, after)
+            return self._submit_at(bytes_of.buf, bytes_of.len, list(buffers), list(after))
         finally:
-            _release_buffer(byref(buffer))
+            _release_buffer(byref(bytes_of))
 
-    def _submit_at(self, address: Optional[int], length: int, after: Iterable[Handle]) -> Handle:
-        place = slot
-        before = list(after)
-        if not before:
-            check(_submit(self._number, address, length, place.handle_at))
-        else:
-            numbers = (c_void_p * len(before))(*(handle._number for handle in before))
-            check(
-                waiting.pinfold_task_submit_after(
-                    self._number, address, length, numbers, len(before), place.handle_at
-                )
-            )
-        return Handle(place.handle.value, self._runtime)
+    def _submit_at(
+        self, address: Optional[int], length: int, buffers: List[Buffer], after: List[Handle]
+    ) -> Handle:
+        at = slot.handle_at
+        if not buffers and not after:
+            check(_submit(self._number, address, length, at))
+            return Handle(slot.handle.value, self._runtime)
+        shared = (c_void_p * len(buffers))(*(buffer._number() for buffer in buffers))
+        before = (c_void_p * len(after))(*(handle._number for handle in after))
+        settings = _library.SubmitSettings(
+            size=ctypes.sizeof(_library.SubmitSettings),
+            buffers=ctypes.addressof(shared),
+            buffer_count=len(buffers),
+            after=ctypes.addressof(before),
+            after_count=len(after),
+        )
+        check(waiting.pinfold_task_submit_with(self._number, address, length, byref(settings), at))
+        return Handle(slot.handle.value, self._runtime)
 
     def map(self, items: Iterable[Data], *, batch: int = 256) -> Iterator[memoryview]:
         """Runs the task once for each item, and yields the results in their order. ``batch`` items go to

@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
+import select
 import threading
-from typing import Any, List
+from ctypes import byref, c_int32, c_uint64, c_void_p
+from typing import Any, Dict
 
-from ._library import waiting
+from ._library import OK, check, quick
 
-#: How long it waits for one task before it looks at the others, in ns.
-_TURN = 500_000
-#: How long the thread stays with nothing to do, in s.
-_IDLE = 5
+#: How long the thread stays with nothing to do, in ms.
+_IDLE = 5000
 
 
 class Watcher:
     """Watches handles. Its thread begins with the first, and ends when there has been none for a while."""
 
     def __init__(self) -> None:
-        self._change = threading.Condition()
-        self._new: List[Any] = []
-        self._is_there = False
+        self._lock = threading.Lock()
+        self._watched: Dict[int, Any] = {}
+        self._last = 0
+        self._events: Any = None
+        self._has_thread = False
 
     def watch(self, handle: Any) -> None:
         """Has it finish by itself when its task ends."""
-        with self._change:
-            self._new.append(handle)
-            self._change.notify()
-            if not self._is_there:
-                self._is_there = True
+        number = handle._number
+        if number is None:
+            return  # another thread has its result in a moment, and tells
+        with self._lock:
+            if self._events is None:
+                events = c_void_p()
+                check(quick.pinfold_events_new(byref(events)))
+                self._events = events.value
+            self._last += 1
+            token = self._last
+            self._watched[token] = handle
+            if not self._has_thread:
+                self._has_thread = True
                 threading.Thread(target=self._run, name="pinfold-watcher", daemon=True).start()
+            if quick.pinfold_events_add(self._events, number, token) == OK:
+                return
+            del self._watched[token]
+        # It is of a parent process, or another thread was quicker; its join tells.
+        handle.done()
 
     def _run(self) -> None:
-        watched: List[Any] = []
+        descriptor, token = c_int32(), c_uint64()
+        check(quick.pinfold_events_fd(self._events, byref(descriptor)))
+        poll = select.poll()
+        poll.register(descriptor.value, select.POLLIN)
         while True:
-            with self._change:
-                if not watched and not self._new:
-                    self._change.wait(_IDLE)
-                if not watched and not self._new:
-                    self._is_there = False
+            ready = poll.poll(_IDLE)
+            while quick.pinfold_events_next(self._events, byref(token)) == OK:
+                with self._lock:
+                    handle = self._watched.pop(token.value, None)
+                if handle is not None:
+                    handle.done()
+                    handle = None
+            with self._lock:
+                if not ready and not self._watched:
+                    self._has_thread = False
                     return
-                watched += self._new
-                self._new = []
-            number = watched[0]._number
-            if number is not None:
-                waiting.pinfold_handle_wait(number, _TURN)
-            watched = [handle for handle in watched if not handle.done()]
+
+    def __del__(self) -> None:
+        if self._events is not None:
+            quick.pinfold_events_free(self._events)

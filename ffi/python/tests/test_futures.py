@@ -5,7 +5,7 @@ import concurrent.futures
 import threading
 import unittest
 
-from support import WithRuntime, pinfold
+from support import MORE, WithRuntime, pinfold
 
 
 class Futures(WithRuntime):
@@ -79,6 +79,24 @@ class Futures(WithRuntime):
         for _ in range(3000):
             self.rt.submit("echo", b"x")
         self.assertEqual(self.rt.submit("echo", b"last").result(60), b"last")
+
+    def test_cancel(self):
+        with pinfold.Runtime(MORE, workers=1, on_free="abort") as rt:
+            runs, waits = rt.submit("forever"), rt.submit("forever")
+            waits.cancel()
+            with self.assertRaises(concurrent.futures.CancelledError):
+                waits.result(60)
+            self.assertTrue(waits.cancelled() and waits.cancel())
+            runs.cancel(grace=0.01)
+            self.assertIsInstance(runs.exception(60), pinfold.Cancelled)
+
+            async def cancelled():
+                future = asyncio.wrap_future(rt.submit("forever"))
+                asyncio.get_running_loop().call_later(0.01, future.cancel)
+                await future
+
+            with self.assertRaises(asyncio.CancelledError):
+                asyncio.run(cancelled())
 
     def test_states(self):
         handle = self.rt.submit("echo")

@@ -2,6 +2,7 @@
 
 import array
 import concurrent.futures
+import ctypes
 import gc
 import struct
 import unittest
@@ -105,6 +106,39 @@ class Tasks(WithRuntime):
         back = numpy.frombuffer(self.rt.submit("echo", values).result())
         self.assertTrue((back == values).all())
         self.assertFalse(back.flags.writeable)
+
+    def test_a_buffer_is_not_copied(self):
+        buffer = self.rt.buffer(1 << 20)
+        self.assertEqual((len(buffer), buffer.data.readonly), (1 << 20, False))
+        buffer.data[:8] = struct.pack("d", 2.5)
+        buffer.data[8:] = bytes(len(buffer) - 8)
+        tasks = [self.rt.submit("sum", buffers=[buffer]) for _ in range(10)]
+        self.assertEqual({struct.unpack("d", task.result()) for task in tasks}, {(2.5,)})
+        self.assertTrue(buffer.data.readonly)
+        back = self.rt.submit("echo", buffers=[buffer]).result()
+        self.assertEqual(back, buffer.data)
+        # It is the same memory.
+        address = ctypes.c_ubyte * 1
+        same = [ctypes.addressof(address.from_buffer(view.obj)) for view in (back, buffer.data)]
+        self.assertEqual(same[0], same[1])
+        with self.assertRaises(pinfold.Error):
+            self.rt.buffer(1 << 60)
+
+    def test_a_buffer_of_another_runtime_is_refused(self):
+        with pinfold.Runtime(PLUGIN, workers=1) as other:
+            with self.assertRaises(pinfold.Error):
+                self.rt.submit("sum", buffers=[other.buffer(8)]).result()
+
+    @needs_numpy
+    def test_an_array_of_a_buffer_keeps_its_memory(self):
+        values = numpy.frombuffer(self.rt.buffer(800_000).data)
+        values[:] = 1.5
+        gc.collect()
+        others = [numpy.frombuffer(self.rt.buffer(800_000).data) for _ in range(10)]
+        for other in others:
+            other[:] = 7
+        self.rt.close()
+        self.assertTrue((values == 1.5).all())
 
     @needs_numpy
     def test_a_result_lives_as_long_as_an_array_of_it(self):
