@@ -133,6 +133,22 @@ enum pinfold_status
    */
   PINFOLD_STATUS_NOT_ORDERLY = 23,
   /**
+   * A buffer is not published yet: it has one owner.
+   */
+  PINFOLD_STATUS_NOT_PUBLISHED = 24,
+  /**
+   * A buffer is published: nobody writes it any more.
+   */
+  PINFOLD_STATUS_PUBLISHED = 25,
+  /**
+   * A buffer was moved: nothing is left of it but the handle.
+   */
+  PINFOLD_STATUS_MOVED = 26,
+  /**
+   * There is nothing to tell (yet).
+   */
+  PINFOLD_STATUS_NOTHING_YET = 27,
+  /**
    * The task returned a number other than zero.
    */
   PINFOLD_STATUS_TASK_FAILED = 100,
@@ -346,10 +362,62 @@ typedef int32_t pinfold_retry;
 #endif // __cplusplus
 
 /**
+ * How much an event matters.
+ */
+enum pinfold_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Something is wrong.
+   */
+  PINFOLD_LEVEL_ERROR = 1,
+  /**
+   * Something may be wrong: a worker died, a task failed and nobody was told.
+   */
+  PINFOLD_LEVEL_WARN = 2,
+  /**
+   * What an operator may want to know.
+   */
+  PINFOLD_LEVEL_INFO = 3,
+  /**
+   * What a developer may want to know.
+   */
+  PINFOLD_LEVEL_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  PINFOLD_LEVEL_TRACE = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_level pinfold_level;
+#else
+typedef int32_t pinfold_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Memory that host and workers share: passed to tasks and back without a copy.
+ */
+typedef struct pinfold_buffer pinfold_buffer;
+
+/**
  * A task that runs. It is the function's for as long as that has not returned, on the thread that
  * has called it.
  */
 typedef struct pinfold_call pinfold_call;
+
+/**
+ * A task, for other threads of its process that work for it: OpenMP's, say.
+ */
+typedef struct pinfold_context pinfold_context;
+
+/**
+ * Tasks that have ended, for a program that has a poll loop of its own.
+ */
+typedef struct pinfold_events pinfold_events;
 
 /**
  * A task that was submitted.
@@ -363,6 +431,11 @@ typedef struct pinfold_handle pinfold_handle;
 typedef struct pinfold_limit pinfold_limit;
 
 /**
+ * Remembers outputs by their arguments.
+ */
+typedef struct pinfold_memo pinfold_memo;
+
+/**
  * A fold of worker processes, and what the program has of it.
  */
 typedef struct pinfold_runtime pinfold_runtime;
@@ -372,6 +445,101 @@ typedef struct pinfold_runtime pinfold_runtime;
  * of times.
  */
 typedef struct pinfold_task pinfold_task;
+
+/**
+ * A text that the library has made.
+ */
+typedef struct pinfold_text pinfold_text;
+
+/**
+ * Is told how a task has ended: `status`, and its output, `len` bytes at `data`, a multiple of
+ * 64, which may be read until the function returns. `pinfold_last_message`, called by it, says
+ * why there is no output. `user` is what it was set with.
+ */
+typedef void (*pinfold_completion)(pinfold_status status,
+                                   const void *data,
+                                   size_t len,
+                                   void *user);
+
+/**
+ * Is told how far a task is: a fraction, by custom 0 to 1, and a text that ends in NUL and stays
+ * until the function returns. `user` is what it was set with.
+ */
+typedef void (*pinfold_progressed)(double fraction,
+                                   const char *message,
+                                   void *user);
+
+/**
+ * Something to know a task by, in its log events.
+ */
+typedef struct {
+  /**
+   * What it is about; not null.
+   */
+  const char *key;
+  /**
+   * What is said of it; not null.
+   */
+  const char *value;
+} pinfold_tag;
+
+/**
+ * What a task knows of itself. Start from `PINFOLD_TASK_INFO_INIT`. Fields may be added at the
+ * end; `size` says for which there is room. Texts are the call's: they may be read until the
+ * function returns.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_task_info)`.
+   */
+  size_t size;
+  /**
+   * The number of its worker, from 0; a successor has that of the one whose place it takes.
+   */
+  size_t worker;
+  /**
+   * How many workers there are.
+   */
+  size_t worker_count;
+  /**
+   * The number of the thread that runs it, among all that run tasks, from 0: two tasks that run
+   * at the same time have different ones.
+   */
+  size_t executor;
+  /**
+   * The name that its function was registered by; empty while a state is made.
+   */
+  const char *function;
+  /**
+   * The name that it was given, or null.
+   */
+  const char *name;
+  /**
+   * The trace that it belongs to, or null.
+   */
+  const char *traceparent;
+  /**
+   * Its tags, in the order in which they were given.
+   */
+  const pinfold_tag *tags;
+  /**
+   * How many there are.
+   */
+  size_t tag_count;
+} pinfold_task_info;
+
+/**
+ * Takes one event: a `pinfold_level`, where it comes from (`pinfold::…` is the library), and what
+ * it says, with its fields as `name=value`.
+ *
+ * It is called on the thread that has something to say, one of the library's or of the program's,
+ * and several may at once. The texts are there until it returns. It must not unwind, and should
+ * not take long. What is said while it runs, on the same thread, is dropped.
+ */
+typedef void (*pinfold_log)(int32_t level,
+                            const char *target,
+                            const char *message,
+                            void *user);
 
 /**
  * A function that can be run as a task. Returns 0, or any other number if it failed: the
@@ -493,21 +661,256 @@ typedef struct {
    * `PINFOLD_WORKER` names, or the one that is installed with the library.
    */
   const char *worker_program;
+  /**
+   * The state that each worker makes before its first task, by the name that it was registered
+   * by (`pinfold_state_register`). Tasks find it by `pinfold_call_worker_state`.
+   */
+  const char *worker_state;
+  /**
+   * The same for each thread that runs tasks; tasks find it by `pinfold_call_executor_state`.
+   */
+  const char *executor_state;
+  /**
+   * The argument that states are made with, `state_argument_len` bytes; copied.
+   */
+  const void *state_argument;
+  /**
+   * How long it is.
+   */
+  size_t state_argument_len;
 } pinfold_config;
 
 /**
- * Something to know a task by, in its log events.
+ * Makes a state: what it writes to `*out_state` is what tasks find. Returns 0, or any other number
+ * if it failed; what it has told `pinfold_call_explain` is the reason then.
+ *
+ * Of `call` the argument may be asked for, the worker's state (when an executor's is made), what
+ * there is to know by `pinfold_call_info`, and it may be explained a failure.
+ */
+typedef int32_t (*pinfold_state_make)(pinfold_call *call,
+                                      void *user,
+                                      void **out_state);
+
+/**
+ * Takes a state back.
+ */
+typedef void (*pinfold_state_drop)(void *state,
+                                   void *user);
+
+/**
+ * Numbers of a runtime, since it was started where not said otherwise. Start from
+ * `PINFOLD_STATS_INIT`. Fields may be added at the end; `size` says for which there is room.
  */
 typedef struct {
   /**
-   * What it is about; not null.
+   * `sizeof(pinfold_stats)`.
    */
-  const char *key;
+  size_t size;
   /**
-   * What is said of it; not null.
+   * Tasks accepted.
    */
-  const char *value;
-} pinfold_tag;
+  uint64_t submitted;
+  /**
+   * Tasks whose function has returned, whatever it was.
+   */
+  uint64_t completed;
+  /**
+   * Of these, those that returned a number other than 0.
+   */
+  uint64_t returned_nonzero;
+  /**
+   * Tasks that ended because their worker died.
+   */
+  uint64_t died;
+  /**
+   * Runs repeated, because a worker died or by `pinfold_task_settings.retry`.
+   */
+  uint64_t repeated;
+  /**
+   * Tasks that ended by a deadline or their run limit.
+   */
+  uint64_t late;
+  /**
+   * Tasks that were cancelled, or a task that they depend on had no output.
+   */
+  uint64_t cancelled;
+  /**
+   * Tasks that ended in any other way.
+   */
+  uint64_t failed;
+  /**
+   * Of all these, those of whose end nobody was told.
+   */
+  uint64_t unobserved;
+  /**
+   * Tasks not accepted.
+   */
+  uint64_t refused;
+  /**
+   * Tasks in flight now.
+   */
+  uint64_t in_flight;
+  /**
+   * The most there may be.
+   */
+  uint64_t queue_capacity;
+  /**
+   * Worker processes that there are to be.
+   */
+  uint64_t workers;
+  /**
+   * Workers that are there now.
+   */
+  uint64_t workers_alive;
+  /**
+   * Threads that run tasks, in all workers.
+   */
+  uint64_t executors;
+  /**
+   * Workers that ended and were replaced.
+   */
+  uint64_t restarts;
+  /**
+   * Times the whole fold was built anew, because its memory was damaged.
+   */
+  uint64_t rebuilds;
+  /**
+   * Runs of tasks that workers have ended.
+   */
+  uint64_t run;
+  /**
+   * Of these, tasks taken from another's queue.
+   */
+  uint64_t stolen;
+  /**
+   * Times a thread went to sleep.
+   */
+  uint64_t sleeps;
+  /**
+   * Log events of tasks that were dropped.
+   */
+  uint64_t logs_dropped;
+  /**
+   * Bytes of memory behind the workers' processes now; what several share counts several times.
+   */
+  uint64_t resident;
+  /**
+   * Bytes of shared memory in use now, or kept for use.
+   */
+  uint64_t memory_resident;
+  /**
+   * Bytes that buffers may take in all.
+   */
+  uint64_t memory_cap;
+  /**
+   * Buffers in use now that one may write.
+   */
+  uint64_t buffers_writable;
+  /**
+   * Buffers in use now that are read-only.
+   */
+  uint64_t buffers_published;
+  /**
+   * Buffers in use now in results that nobody has taken.
+   */
+  uint64_t buffers_carried;
+  /**
+   * Hints that no longer held when they were read: of no harm.
+   */
+  uint64_t stale;
+  /**
+   * Things found in shared memory that no correct process writes.
+   */
+  uint64_t damage;
+} pinfold_stats;
+
+/**
+ * What there is of a runtime's tasks and memory now, by state. Start from `PINFOLD_AUDIT_INIT`.
+ * Fields may be added at the end; `size` says for which there is room.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_audit)`.
+   */
+  size_t size;
+  /**
+   * What nobody alive owns: 0 at any time, whoever died, or a defect of the library.
+   * `pinfold_runtime_audit_json` has a text about each.
+   */
+  uint64_t orphans;
+  /**
+   * Slots without a task.
+   */
+  uint64_t slots_free;
+  /**
+   * Slots whose task nobody has begun.
+   */
+  uint64_t slots_queued;
+  /**
+   * Slots whose task is being run.
+   */
+  uint64_t slots_running;
+  /**
+   * Slots whose task has ended, and the host has not looked yet.
+   */
+  uint64_t slots_done;
+  /**
+   * Slots whose task waits for others, or for its next attempt.
+   */
+  uint64_t slots_waiting;
+  /**
+   * Blocks of shared memory that nobody uses.
+   */
+  uint64_t blocks_free;
+  /**
+   * Blocks that one process may write.
+   */
+  uint64_t blocks_writable;
+  /**
+   * Blocks that are read-only.
+   */
+  uint64_t blocks_published;
+  /**
+   * Blocks in results that nobody has taken.
+   */
+  uint64_t blocks_carried;
+} pinfold_audit;
+
+/**
+ * What one submission has besides its argument. Start from `PINFOLD_SUBMIT_SETTINGS_INIT`: a field
+ * that is 0 or null has its default. Fields may be added at the end; `size` says which there
+ * are.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_submit_settings)`.
+   */
+  size_t size;
+  /**
+   * Buffers that the task gets, in place and in this order (`pinfold_call_buffer`): at most 255. The
+   * handles stay the caller's, and may be freed at once. Default: none.
+   */
+  pinfold_buffer *const *buffers;
+  /**
+   * How many.
+   */
+  size_t buffer_count;
+  /**
+   * Not 0: those of them that are not published are moved to the task, which may write them;
+   * nothing is left of them but the handle. 0: they are refused, with
+   * `PINFOLD_STATUS_NOT_PUBLISHED`.
+   */
+  int32_t move_buffers;
+  /**
+   * Tasks that are to have ended before this one begins, whose outputs are its inputs: as for
+   * `pinfold_task_submit_after`. Default: none.
+   */
+  pinfold_handle *const *after;
+  /**
+   * How many.
+   */
+  size_t after_count;
+} pinfold_submit_settings;
 
 /**
  * So much of a limit.
@@ -645,6 +1048,13 @@ typedef struct {
    * What `retry_if` is called with.
    */
   void *retry_user;
+  /**
+   * Remembers its outputs: it is not run again for an argument whose output is there, and of
+   * several that are the same and in flight one is run. For functions whose output depends on
+   * nothing but their argument. It is for tasks without dependencies, buffers among the
+   * arguments, or a bound on waiting. Default: none.
+   */
+  pinfold_memo *memo;
 } pinfold_task_settings;
 
 #ifdef __cplusplus
@@ -655,6 +1065,8 @@ extern "C" {
  * The library's version, for people and log lines, like "0.1.0".
  *
  * Never null; lives as long as the library is loaded; not to be freed.
+ *
+ * Any thread, and a signal handler.
  */
 const char *pinfold_version(void);
 
@@ -662,6 +1074,8 @@ const char *pinfold_version(void);
  * The value that `PINFOLD_ABI_VERSION` had when the library was built.
  *
  * Zero, which is no version, if the library is broken.
+ *
+ * Any thread, and a signal handler.
  */
 uint32_t pinfold_abi_version(void);
 
@@ -670,6 +1084,8 @@ uint32_t pinfold_abi_version(void);
  *
  * Any number is allowed: one that is not a status code is said to be unknown.
  * Never null; lives as long as the library is loaded; not to be freed.
+ *
+ * Any thread, and a signal handler.
  */
 const char *pinfold_status_message(int32_t code);
 
@@ -681,11 +1097,173 @@ const char *pinfold_status_message(int32_t code);
  * Fails with `PINFOLD_STATUS_NULL_ARGUMENT`, or with `PINFOLD_STATUS_SYSTEM` when the
  * system does not tell.
  *
+ * Any thread.
+ *
  * # Safety
  *
  * `out_count` is null, or points to a `size_t` that nobody else touches during the call.
  */
 pinfold_status pinfold_allowed_cpus(size_t *out_count);
+
+/**
+ * Submits `count` tasks, as `pinfold_task_submit` does one after the other. The argument of task
+ * `i` is `lens[i]` bytes; they lie one after the other at `arguments`, and are copied.
+ *
+ * Each handle is the caller's. If the call fails, `out_handles` is null from the first task on that
+ * was not submitted.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if the sum of `lens` is not `total`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `total` bytes can be read at `arguments` (null if there are none), `count` lengths at `lens`,
+ * and `count` handles written to `out_handles`.
+ */
+pinfold_status pinfold_task_submit_many(pinfold_task *task,
+                                        const void *arguments,
+                                        size_t total,
+                                        const size_t *lens,
+                                        size_t count,
+                                        pinfold_handle **out_handles);
+
+/**
+ * Waits at most `timeout` nanoseconds in all for `count` tasks, one after the other, and copies their
+ * outputs to `buffer`, one after the other: `out_lens[i]` bytes each. `out_statuses[i]` is how
+ * task `i` has ended.
+ *
+ * A handle whose output was copied is freed, and null in `handles`. That of a task that has ended
+ * without an output stays the caller's, who may ask it why.
+ *
+ * If one has not ended in time, or its output does not fit any more, the status is
+ * `PINFOLD_STATUS_TIMED_OUT` or `PINFOLD_STATUS_BUFFER_TOO_SMALL`: that one's handle and those after
+ * it stay, and have that status in `out_statuses`; if it does not fit, `out_lens` there is how long it
+ * is. Call again with them.
+ *
+ * Fails with `PINFOLD_STATUS_BAD_HANDLE` or `PINFOLD_STATUS_NULL_ARGUMENT` at the first handle that
+ * is none; those before it are done.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `count` handles can be read and written at `handles`, `capacity` bytes be written at `buffer`
+ * (null if there are none), and `count` values at `out_lens` and at `out_statuses`. Nobody else
+ * touches them during the call.
+ */
+pinfold_status pinfold_handle_join_many(pinfold_handle **handles,
+                                        size_t count,
+                                        uint64_t timeout,
+                                        void *buffer,
+                                        size_t capacity,
+                                        size_t *out_lens,
+                                        int32_t *out_statuses);
+
+/**
+ * A buffer of `len` bytes for the tasks of `runtime`, to be written
+ * ([`pinfold_buffer_data`](crate::pinfold_buffer_data)) and then published. What is in it is
+ * undefined until it is written.
+ *
+ * The buffer is the caller's: free it with `pinfold_buffer_free`, at any time, also after
+ * its runtime.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` (no shared memory is left now),
+ * `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_buffer_new`.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_buffer_new(pinfold_runtime *runtime,
+                                  size_t len,
+                                  pinfold_buffer **out_buffer);
+
+/**
+ * Where to write a buffer that is not published: a multiple of 64.
+ *
+ * The memory is the buffer's: it may be written by any thread until the buffer is published, moved or
+ * freed; and read until it is moved or freed.
+ *
+ * Fails with `PINFOLD_STATUS_PUBLISHED` and `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_data` is null, or writable.
+ */
+pinfold_status pinfold_buffer_data(pinfold_buffer *buffer,
+                                   void **out_data);
+
+/**
+ * Where a buffer begins, a multiple of 64, for reading; and its length in bytes.
+ *
+ * The memory is the buffer's: it may be read by any thread until the buffer is moved or freed.
+ *
+ * Fails with `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_buffer_const_data(pinfold_buffer *buffer,
+                                         const void **out_data,
+                                         size_t *out_len);
+
+/**
+ * The length of a buffer in bytes.
+ *
+ * Fails with `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_len` is null, or writable.
+ */
+pinfold_status pinfold_buffer_len(pinfold_buffer *buffer,
+                                  size_t *out_len);
+
+/**
+ * Ends the writing of a buffer: the same memory, which from now on any number of tasks may read,
+ * in place, and nobody may write.
+ *
+ * Fails with `PINFOLD_STATUS_PUBLISHED` if it was before, and with `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread; no other may be writing.
+ */
+pinfold_status pinfold_buffer_publish(pinfold_buffer *buffer);
+
+/**
+ * Another handle of a published buffer: the memory stays until the last one is freed, and the
+ * last task that has it has ended.
+ *
+ * The new handle is the caller's: free it with `pinfold_buffer_free`.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_PUBLISHED` (it has one owner until then) and
+ * `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_buffer_retain(pinfold_buffer *buffer,
+                                     pinfold_buffer **out_buffer);
+
+/**
+ * Frees a handle of a buffer; the memory with the last one, when no task has it any more. Null
+ * does nothing.
+ *
+ * Any thread. What the memory was read or written by may not be used any more.
+ */
+pinfold_status pinfold_buffer_free(pinfold_buffer *buffer);
 
 /**
  * The argument of the task: where it begins, a multiple of 64, and its length in bytes.
@@ -766,13 +1344,340 @@ pinfold_status pinfold_call_explain(pinfold_call *call,
                                     const char *message);
 
 /**
+ * How many buffers the task was submitted with.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_call_buffer_count(pinfold_call *call,
+                                         size_t *out_count);
+
+/**
+ * Buffer `index` that the task was submitted with, in place: where it begins, a multiple of 64,
+ * and its length in bytes.
+ *
+ * The memory is the call's: it may be read until the function returns (or until the buffer is taken). To keep
+ * it beyond that, or to write one that was moved to the task, take it
+ * ([`pinfold_call_buffer_take`](crate::pinfold_call_buffer_take)).
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
+ * `PINFOLD_STATUS_MOVED`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_call_buffer(pinfold_call *call,
+                                   size_t index,
+                                   const void **out_data,
+                                   size_t *out_len);
+
+/**
+ * A handle of buffer `index`: of a published one, another; of one that was moved to the task, the
+ * one and only, by which it may be written; it can be taken once.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`, or
+ * make it the output. With the process it ends.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
+ * `PINFOLD_STATUS_MOVED`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_call_buffer_take(pinfold_call *call,
+                                        size_t index,
+                                        pinfold_buffer **out_buffer);
+
+/**
+ * A handle of input `index`, the output of a task that this one was submitted after
+ * ([`pinfold_call_input`](crate::pinfold_call_input)): to keep it, or to pass it on.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_call_input_buffer(pinfold_call *call,
+                                         size_t index,
+                                         pinfold_buffer **out_buffer);
+
+/**
+ * A buffer of `len` bytes, made in a task: as `pinfold_buffer_new` makes them in the host.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`, or
+ * make it the output. With the process it ends.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_TOO_LARGE`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_call_buffer_new(pinfold_call *call,
+                                       size_t len,
+                                       pinfold_buffer **out_buffer);
+
+/**
+ * Makes a buffer the task's output, without a copy, as far as no other handle of it is left in
+ * this worker when the function returns. It is moved: the handle has nothing any more, and is
+ * to be freed as ever. One that is not published is published so. If the
+ * function returns another number than 0, there is no output.
+ *
+ * Another call, of this function or of `pinfold_call_output`, takes the place of this one.
+ *
+ * Fails with `PINFOLD_STATUS_MOVED`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ */
+pinfold_status pinfold_call_output_buffer(pinfold_call *call,
+                                          pinfold_buffer *buffer);
+
+/**
  * What the last call of this thread that failed has said, with its causes: one or more English
  * sentences for people and log lines. Empty if none has failed.
  *
  * Never null. It stays as it is until the next call of this thread that fails; copy it to keep
  * it. Not to be freed.
+ *
+ * Any thread: each has its own.
  */
 const char *pinfold_last_message(void);
+
+/**
+ * Makes an object that tells which tasks have ended, for a program that has a poll loop of its
+ * own: add handles to it, wait for its descriptor to be readable, take the tokens of those that
+ * have ended, one by one.
+ *
+ * It is the caller's: free it with `pinfold_events_free`.
+ *
+ * Fails with `PINFOLD_STATUS_SYSTEM` if there are no descriptors left.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_events` is null, or writable.
+ */
+pinfold_status pinfold_events_new(pinfold_events **out_events);
+
+/**
+ * The descriptor: readable as long as there is a token to be taken. Give it to `poll`, `epoll`
+ * or a library of that kind; do not read from it.
+ *
+ * It is closed when the events are freed. If the program closes it before, nobody is harmed: nothing is told by
+ * it any more, but tokens can be taken.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_fd` is null, or writable.
+ */
+pinfold_status pinfold_events_fd(pinfold_events *events,
+                                 int *out_fd);
+
+/**
+ * Has `token` told when the task has ended, however it does; at once if it has. The handle stays the caller's, and
+ * may be freed. A task may be added several times, each of which is told.
+ *
+ * Fails with `PINFOLD_STATUS_FORKED` in a process that was forked off.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_events_add(pinfold_events *events,
+                                  pinfold_handle *handle,
+                                  uint64_t token);
+
+/**
+ * Takes the token of a task that has ended, in the order in which they did. Never waits.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` if there is none, and with `PINFOLD_STATUS_FORKED` in a
+ * process that was forked off.
+ *
+ * Any thread, and several at once: each token is told once.
+ *
+ * # Safety
+ *
+ * `out_token` is null, or writable.
+ */
+pinfold_status pinfold_events_next(pinfold_events *events,
+                                   uint64_t *out_token);
+
+/**
+ * Frees events, and closes the descriptor; the tasks go on. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_events_free(pinfold_events *events);
+
+/**
+ * Waits at most `timeout` nanoseconds for `count` tasks to end, however each does, of whatever
+ * runtimes; 0 only looks, and `PINFOLD_FOREVER` is no limit. `PINFOLD_STATUS_OK`: all have ended.
+ * `PINFOLD_STATUS_TIMED_OUT`: some go on.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `count` handles can be read at `handles` (null if there are none).
+ */
+pinfold_status pinfold_handle_wait_all(pinfold_handle *const *handles,
+                                       size_t count,
+                                       uint64_t timeout);
+
+/**
+ * Waits at most `timeout` nanoseconds for one of `count` tasks to end, of whatever runtimes;
+ * `out_index` is which of them has, the first in the list if several have. 0 only looks, and
+ * `PINFOLD_FOREVER` is no limit.
+ *
+ * Each call looks at all of them: for many tasks, one after the other, there is `pinfold_events`.
+ *
+ * Fails with `PINFOLD_STATUS_TIMED_OUT`, and with `PINFOLD_STATUS_INVALID_ARGUMENT` if `count`
+ * is 0.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `count` handles can be read at `handles`; `out_index` is null, or writable.
+ */
+pinfold_status pinfold_handle_wait_any(pinfold_handle *const *handles,
+                                       size_t count,
+                                       uint64_t timeout,
+                                       size_t *out_index);
+
+/**
+ * How a task has ended, without waiting: `PINFOLD_STATUS_OK` (it has its output),
+ * `PINFOLD_STATUS_TIMED_OUT` (it has not ended yet), or why it has none.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_handle_status(pinfold_handle *handle);
+
+/**
+ * Whether a task has ended, however it did: 1 or 0. Never waits.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_finished` is null, or writable.
+ */
+pinfold_status pinfold_handle_is_finished(pinfold_handle *handle,
+                                          int32_t *out_finished);
+
+/**
+ * A number that no other task of its runtime has; `pinfold_call_id` is the same in the task. Fails with
+ * `PINFOLD_STATUS_NOTHING_YET` while the task waits for others, and when it has ended.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_id` is null, or writable.
+ */
+pinfold_status pinfold_handle_id(pinfold_handle *handle,
+                                 uint64_t *out_id);
+
+/**
+ * Cancels a task. One that has not begun never will; one that runs is asked to end
+ * (`pinfold_call_is_cancelled`), and goes on if it does not listen. If it then returns another
+ * number than 0, or its worker dies, its status is `PINFOLD_STATUS_CANCELLED`; if it returns 0,
+ * that is its end. One that has ended stays as it is.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_handle_cancel(pinfold_handle *handle);
+
+/**
+ * As `pinfold_handle_cancel`; but if the task still runs after `grace` nanoseconds, its worker is killed,
+ * and replaced, and its status is `PINFOLD_STATUS_CANCELLED`. `PINFOLD_FOREVER`: it is not killed.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_handle_cancel_within(pinfold_handle *handle,
+                                            uint64_t grace);
+
+/**
+ * From now on the task is cancelled if its handle is freed before it has ended, as by
+ * `pinfold_handle_cancel_within` with this `grace`.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_handle_abort_on_free(pinfold_handle *handle,
+                                            uint64_t grace);
+
+/**
+ * How far a task has last said it is (`pinfold_call_report_progress`): a fraction, by custom 0 to 1, and a
+ * text, of which as much is copied to `message` as fits into `capacity` bytes with the NUL at
+ * its end. A message has at most 88 bytes, without the NUL.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` if it has said nothing, or has ended.
+ *
+ * Any thread. Never waits.
+ *
+ * # Safety
+ *
+ * `out_fraction` is null (it is not asked for) or writable; `capacity` bytes can be written at
+ * `message` (null if there are none).
+ */
+pinfold_status pinfold_handle_progress(pinfold_handle *handle,
+                                       char *message,
+                                       size_t capacity,
+                                       double *out_fraction);
+
+/**
+ * Has `callback` called with `user` when the task has ended, or soon if it has, by a thread of the library's, in
+ * this process. It may block and take its time; it must not unwind. A task may have several, each of
+ * which is called once, in any order, perhaps at the same time. The handle may be freed before: it is called all
+ * the same.
+ *
+ * Fails with `PINFOLD_STATUS_FORKED`, and with `PINFOLD_STATUS_SYSTEM` if there is no thread for
+ * it.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `callback` may be called with `user` by any thread.
+ */
+pinfold_status pinfold_handle_on_complete(pinfold_handle *handle,
+                                          pinfold_completion callback,
+                                          void *user);
+
+/**
+ * Has `callback` called with `user` when the task has said how far it is, by a thread of the
+ * library's, in this process, never by two at a time; several reports may come as one, the
+ * last. It must not unwind. Of a task that has ended nothing is heard any more.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` while the task waits for others: then it can be set later;
+ * and with `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `callback` may be called with `user` by any thread, until the task has ended, and soon after.
+ */
+pinfold_status pinfold_handle_on_progress(pinfold_handle *handle,
+                                          pinfold_progressed callback,
+                                          void *user);
 
 /**
  * Waits at most `timeout` nanoseconds for a task to end, however it does; 0 only looks, and
@@ -800,6 +1705,24 @@ pinfold_status pinfold_handle_wait(pinfold_handle *handle,
 pinfold_status pinfold_handle_result(pinfold_handle *handle,
                                      const void **out_data,
                                      size_t *out_len);
+
+/**
+ * Waits for a task to end, and returns its output as a buffer: the same memory, which stays also
+ * when the handle is freed. It is published: it may be passed to other tasks, of the same
+ * runtime.
+ *
+ * The buffer is the caller's: free it with `pinfold_buffer_free`.
+ *
+ * A status from 100 on says why there is none; `pinfold_last_message` says more.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_handle_output_buffer(pinfold_handle *handle,
+                                            pinfold_buffer **out_buffer);
 
 /**
  * What the function of a task has returned, if that has ended: 0 unless its status is
@@ -842,6 +1765,19 @@ pinfold_status pinfold_handle_join(pinfold_handle *handle,
 pinfold_status pinfold_handle_free(pinfold_handle *handle);
 
 /**
+ * What a task can know of itself, written to `*out_info`, whose `size` says how long it is; that
+ * stays.
+ *
+ * Only in a task (and while a state is made), by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_info` is null or a `pinfold_task_info`.
+ */
+pinfold_status pinfold_call_info(pinfold_call *call,
+                                 pinfold_task_info *out_info);
+
+/**
  * Call this first thing in `main`, after the functions were registered.
  *
  * A runtime starts its worker processes by starting the same program again. In those this
@@ -850,12 +1786,134 @@ pinfold_status pinfold_handle_free(pinfold_handle *handle);
  *
  * A program whose tasks are in a plugin (`pinfold_config.plugin`) need not call it.
  *
+ * The main thread, before there are others; not in a task.
+ *
  * # Safety
  *
  * `argc` and `argv` are null, or those of `main`.
  */
 pinfold_status pinfold_init(int *argc,
                             char ***argv);
+
+/**
+ * A number that no other task of its runtime has; `pinfold_handle_id` is the same in the host.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_id` is null, or writable.
+ */
+pinfold_status pinfold_call_id(pinfold_call *call,
+                               uint64_t *out_id);
+
+/**
+ * Whether the task was told to end: 1 or 0. It was cancelled, or its hard deadline or its run
+ * limit has passed, or a task that it is part of has ended. Once 1, it stays so. Return soon, whatever; what
+ * does not listen may be killed with its worker.
+ *
+ * Costs some 10 ns: ask often.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_cancelled` is null, or writable.
+ */
+pinfold_status pinfold_call_is_cancelled(pinfold_call *call,
+                                         int32_t *out_cancelled);
+
+/**
+ * How many nanoseconds the task has left, by the earliest of its deadlines and limits: 0 when that has passed,
+ * `PINFOLD_FOREVER` if it has none.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_left` is null, or writable.
+ */
+pinfold_status pinfold_call_time_left(pinfold_call *call,
+                                      uint64_t *out_left);
+
+/**
+ * Tells whoever has the task's handle how far the task is (`pinfold_handle_progress`): a
+ * fraction, by custom 0 to 1, but any finite number, and a text, of which the first 88 bytes are
+ * kept (null: none). Costs some 30 ns.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if the fraction is not finite, or the text is not
+ * UTF-8.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `message` is null, or a string that ends in NUL.
+ */
+pinfold_status pinfold_call_report_progress(pinfold_call *call,
+                                            double fraction,
+                                            const char *message);
+
+/**
+ * The task for other threads of this process that work for it: they learn whether it was
+ * cancelled, and say how far it is. It stays valid when the task has ended, and says so.
+ *
+ * It is the worker process's: free it with `pinfold_context_free`, on any thread.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_context` is null, or writable.
+ */
+pinfold_status pinfold_call_context(pinfold_call *call,
+                                    pinfold_context **out_context);
+
+/**
+ * Whether what works for the task is to end: 1 or 0. As `pinfold_call_is_cancelled`, and 1 when the
+ * task has ended.
+ *
+ * Any thread of the worker process.
+ *
+ * # Safety
+ *
+ * `out_cancelled` is null, or writable.
+ */
+pinfold_status pinfold_context_is_cancelled(pinfold_context *context,
+                                            int32_t *out_cancelled);
+
+/**
+ * As `pinfold_call_time_left`; `PINFOLD_FOREVER` also when the task has ended.
+ *
+ * Any thread of the worker process.
+ *
+ * # Safety
+ *
+ * `out_left` is null, or writable.
+ */
+pinfold_status pinfold_context_time_left(pinfold_context *context,
+                                         uint64_t *out_left);
+
+/**
+ * As `pinfold_call_report_progress`; several threads take turns. When the task has ended, it goes
+ * nowhere.
+ *
+ * Any thread of the worker process.
+ *
+ * # Safety
+ *
+ * `message` is null, or a string that ends in NUL.
+ */
+pinfold_status pinfold_context_report_progress(pinfold_context *context,
+                                               double fraction,
+                                               const char *message);
+
+/**
+ * Frees a context. Null does nothing.
+ *
+ * Any thread of the worker process.
+ */
+pinfold_status pinfold_context_free(pinfold_context *context);
 
 /**
  * A limit of `units` in all. A task takes its share when it is submitted
@@ -893,6 +1951,66 @@ pinfold_status pinfold_limit_available(pinfold_limit *limit,
  * Any thread.
  */
 pinfold_status pinfold_limit_free(pinfold_limit *limit);
+
+/**
+ * Has the library's log events passed to `log`, with `user`: those up to `level`, a
+ * `pinfold_level`. Without this nobody hears them.
+ *
+ * Call it after `pinfold_init`: then it is the program that hears them, and those of its workers
+ * too. (If it is called before, each worker process calls `log` itself.) It stays for as long
+ * as the process lives.
+ *
+ * Fails with `PINFOLD_STATUS_TOO_LATE` if it was set before, here or by Rust code of the same
+ * process, with `PINFOLD_STATUS_INVALID_ARGUMENT` for an unknown level, and with
+ * `PINFOLD_STATUS_NULL_ARGUMENT`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `log` may be called with `user` by any thread, as long as the process lives.
+ */
+pinfold_status pinfold_log_set(pinfold_log log,
+                               void *user,
+                               int32_t level);
+
+/**
+ * A memo of up to `entries` outputs (0 is 1); the one that was used least recently is the first to
+ * be forgotten. A task that has it (`pinfold_task_settings.memo`) is not run again for an argument
+ * whose output is there.
+ *
+ * The memo is the caller's: free it with `pinfold_memo_free`, at any time: tasks that have it keep
+ * it.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_memo` is null or writable.
+ */
+pinfold_status pinfold_memo_new(size_t entries,
+                                pinfold_memo **out_memo);
+
+/**
+ * How often a memo has been asked since it was made: `*out_hits` tasks were not run, because their
+ * output was known or about to be, and `*out_misses` were.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_hits` and `out_misses` are null or writable.
+ */
+pinfold_status pinfold_memo_counts(pinfold_memo *memo,
+                                   uint64_t *out_hits,
+                                   uint64_t *out_misses);
+
+/**
+ * Frees a memo; tasks that have it keep it. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_memo_free(pinfold_memo *memo);
 
 /**
  * The names of the functions that the workers of `runtime` have, sorted, each with a line feed after it.
@@ -967,6 +2085,229 @@ pinfold_status pinfold_runtime_new(const pinfold_config *config,
  * Any thread; not in a task. Another thread that is inside a call with it finishes that call.
  */
 pinfold_status pinfold_runtime_free(pinfold_runtime *runtime);
+
+/**
+ * Takes no more tasks, and ends those in flight as `how` says, a `pinfold_shutdown`; returns when
+ * every task has ended and every process is gone. `time` and `grace` are in nanoseconds, for those
+ * that have them; `PINFOLD_FOREVER` is no limit.
+ *
+ * While one thread waits here another may make it more urgent, by a call of its own: of all
+ * that is asked for the earliest holds. Once it is over a call does nothing. What is submitted from
+ * the beginning on ends with `PINFOLD_STATUS_SHUTDOWN`, or is refused with it. The runtime,
+ * its handles, tasks and buffers stay valid, and are to be freed; statistics stay.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_ORDERLY` when it is over, but tasks were ended that this call
+ * would have let run: the time was up, or another call has cut it short.
+ *
+ * Any thread, and several at once; not in a task.
+ */
+pinfold_status pinfold_runtime_shutdown(pinfold_runtime *runtime,
+                                        int32_t how,
+                                        uint64_t time,
+                                        uint64_t grace);
+
+/**
+ * As `pinfold_runtime_shutdown`, but does not wait: from here on no task is accepted, and those in
+ * flight end as `how` says. `pinfold_runtime_shutdown` with `PINFOLD_SHUTDOWN_DRAIN` waits until it
+ * is over; so does `pinfold_runtime_free`.
+ *
+ * Any thread, and several at once; not in a task.
+ */
+pinfold_status pinfold_runtime_begin_shutdown(pinfold_runtime *runtime,
+                                              int32_t how,
+                                              uint64_t time,
+                                              uint64_t grace);
+
+/**
+ * Registers a kind of state that workers can make before their first task, by `name` (1 to 255
+ * bytes of UTF-8, copied): `pinfold_config.worker_state` and `executor_state` name it.
+ *
+ * `make` is called in each worker, with the bytes of `pinfold_config.state_argument` as
+ * argument; if it fails, the worker counts as one that could not be started
+ * (`pinfold_config.start_attempts`). `drop` is called when a worker ends in order, and may be
+ * null; one that is killed, or dies, drops nothing. Both with `user`, by a thread of the worker.
+ *
+ * Call it before `pinfold_init`, as `pinfold_function_register`. Fails as that does.
+ *
+ * Any thread; not in a task.
+ *
+ * # Safety
+ *
+ * `name` is null or a string that ends in NUL. `make` and `drop` may be called with `user`.
+ */
+pinfold_status pinfold_state_register(const char *name,
+                                      pinfold_state_make make,
+                                      pinfold_state_drop drop,
+                                      void *user);
+
+/**
+ * What `pinfold_config.worker_state` has made in this worker: the same for all its tasks, which
+ * may run at the same time if it has several threads.
+ *
+ * It is the worker's, and there as long as that runs tasks. Fails with
+ * `PINFOLD_STATUS_INVALID_ARGUMENT` if there is none.
+ *
+ * Only in a task (and while an executor's state is made), by the thread that the function was
+ * called on.
+ *
+ * # Safety
+ *
+ * `out_state` is null or writable.
+ */
+pinfold_status pinfold_call_worker_state(pinfold_call *call,
+                                         void **out_state);
+
+/**
+ * What `pinfold_config.executor_state` has made for the thread that runs this task: no other
+ * thread uses it. A task that this one joins, and that runs on the spot, finds the same.
+ *
+ * It is the thread's, and there as long as that runs tasks. Fails with
+ * `PINFOLD_STATUS_INVALID_ARGUMENT` if there is none.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_state` is null or writable.
+ */
+pinfold_status pinfold_call_executor_state(pinfold_call *call,
+                                           void **out_state);
+
+/**
+ * Writes a runtime's numbers to `*out_stats`, whose `size` says how long it is; that stays. Also
+ * after its shutdown.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_stats` is null or a `pinfold_stats` that nobody else touches during the call.
+ */
+pinfold_status pinfold_runtime_stats(pinfold_runtime *runtime,
+                                     pinfold_stats *out_stats);
+
+/**
+ * The same and more, each worker and each queue by itself, as a JSON object: the fields of
+ * `pinfold::Stats`.
+ *
+ * The text is the caller's: free it with `pinfold_text_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_text` is null or writable.
+ */
+pinfold_status pinfold_runtime_stats_json(pinfold_runtime *runtime,
+                                          pinfold_text **out_text);
+
+/**
+ * Counts what there is, and writes it to `*out_audit`, whose `size` says how long it is; that
+ * stays. It reads all of it (some 10 µs or more): for tests, and for a look at a running service.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_audit` is null or a `pinfold_audit` that nobody else touches during the call.
+ */
+pinfold_status pinfold_runtime_audit(pinfold_runtime *runtime,
+                                     pinfold_audit *out_audit);
+
+/**
+ * The same and what each process owns, as a JSON object: the fields of `pinfold::Audit`.
+ *
+ * The text is the caller's: free it with `pinfold_text_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_text` is null or writable.
+ */
+pinfold_status pinfold_runtime_audit_json(pinfold_runtime *runtime,
+                                          pinfold_text **out_text);
+
+/**
+ * How long tasks have waited and run, by function, as a JSON object: the fields of
+ * `pinfold::Profile`. Of no function unless `pinfold_config.profile` was set.
+ *
+ * The text is the caller's: free it with `pinfold_text_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_text` is null or writable.
+ */
+pinfold_status pinfold_runtime_profile_json(pinfold_runtime *runtime,
+                                            pinfold_text **out_text);
+
+/**
+ * The machine, as far as this process may use it: nodes, cores, caches, CPUs, limits. A JSON
+ * object: the fields of `pinfold::topology::Topology`.
+ *
+ * The text is the caller's: free it with `pinfold_text_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_text` is null or writable.
+ */
+pinfold_status pinfold_topology_json(pinfold_text **out_text);
+
+/**
+ * Gives freed shared memory back to the system; `*out_bytes` is how much. It is otherwise kept
+ * for reuse.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_bytes` is null (it is not asked for) or writable.
+ */
+pinfold_status pinfold_runtime_trim_memory(pinfold_runtime *runtime,
+                                           uint64_t *out_bytes);
+
+/**
+ * Cancels all tasks that nobody runs: those that are queued, wait for others or for their next
+ * attempt. They end with `PINFOLD_STATUS_CANCELLED`; `*out_count` is how many. What runs is not told,
+ * and what is submitted later is accepted.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null (it is not asked for) or writable.
+ */
+pinfold_status pinfold_runtime_cancel_pending(pinfold_runtime *runtime,
+                                              size_t *out_count);
+
+/**
+ * Submits a task with `len` bytes of argument, which are copied, and with what `settings` say
+ * (null: nothing). Waits for room if as many tasks are in flight as may be.
+ *
+ * The handle is the caller's, as that of `pinfold_task_submit`.
+ *
+ * Fails with `PINFOLD_STATUS_BAD_HANDLE`, and for a buffer with `PINFOLD_STATUS_NOT_PUBLISHED`,
+ * `PINFOLD_STATUS_MOVED` (before, or by this very call: it is named twice) and
+ * `PINFOLD_STATUS_FOREIGN_HANDLE` (it is of another runtime); with nothing submitted, and nothing
+ * moved.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `len` bytes can be read at `argument` (null if there are none); `settings` is null or a
+ * `pinfold_submit_settings`, where so many handles can be read as it says; `out_handle` is null
+ * or writable.
+ */
+pinfold_status pinfold_task_submit_with(pinfold_task *task,
+                                        const void *argument,
+                                        size_t len,
+                                        const pinfold_submit_settings *settings,
+                                        pinfold_handle **out_handle);
 
 /**
  * A task of function `function`, as it was registered, for the workers of `runtime`. `settings` may be null: all
@@ -1078,6 +2419,29 @@ pinfold_status pinfold_task_submit_after(pinfold_task *task,
                                          size_t count,
                                          pinfold_handle **out_handle);
 
+/**
+ * Where a text begins, and its length in bytes. It is UTF-8, and ends in a NUL besides, which
+ * does not count.
+ *
+ * The memory is the text's: it may be read until that is freed.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_data` is null or writable; `out_len` is null (it is not asked for) or writable.
+ */
+pinfold_status pinfold_text_data(pinfold_text *text,
+                                 const char **out_data,
+                                 size_t *out_len);
+
+/**
+ * Frees a text. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_text_free(pinfold_text *text);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -1102,6 +2466,10 @@ template <class Settings> inline Settings pinfold_defaults_of(void)
 #endif
 #define PINFOLD_CONFIG_INIT PINFOLD_DEFAULTS(pinfold_config)
 #define PINFOLD_TASK_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_task_settings)
+#define PINFOLD_TASK_INFO_INIT PINFOLD_DEFAULTS(pinfold_task_info)
+#define PINFOLD_STATS_INIT PINFOLD_DEFAULTS(pinfold_stats)
+#define PINFOLD_AUDIT_INIT PINFOLD_DEFAULTS(pinfold_audit)
+#define PINFOLD_SUBMIT_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_submit_settings)
 
 /* The entry of a plugin (`pinfold_config.plugin`), once in a shared library, before its body:
  *
