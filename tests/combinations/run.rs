@@ -184,7 +184,7 @@ where
     }
     task = match case.label {
         Label::None => task,
-        Label::Name => task.named("short"),
+        Label::Name => task.named("short").profiled_as("short"),
         Label::LongName => task.named("a name of some forty-five characters, say, or so"),
         Label::Tags => task.tag("user", "7").tag("kind", "a combination"),
         Label::Trace => task

@@ -15,6 +15,62 @@ static int32_t returns(pinfold_call *call, void *user)
     return *(const int32_t *)argument;
 }
 
+/* Says by a file that it has begun, and waits until that is gone. */
+static int32_t waits(pinfold_call *call, void *user)
+{
+    const void *path;
+    size_t len;
+    FILE *file;
+
+    (void)user;
+    CHECK_OK(pinfold_call_argument(call, &path, &len));
+    file = fopen(path, "w");
+    CHECK(file != NULL);
+    fclose(file);
+    while (access(path, F_OK) == 0)
+        usleep(1000);
+    return 0;
+}
+
+/* What nobody has begun is cancelled, and what runs is not. */
+static void cancels_pending(void)
+{
+    static const int32_t good = 0;
+    pinfold_config config = PINFOLD_CONFIG_INIT;
+    pinfold_stats stats = PINFOLD_STATS_INIT;
+    pinfold_runtime *small;
+    pinfold_task *busy, *task;
+    pinfold_handle *first, *queued[3];
+    char path[4200];
+    size_t count = 0;
+    int n;
+
+    CHECK(getcwd(path, 4096) != NULL);
+    strcat(path, "/begun");
+    unlink(path);
+    config.workers = 1;
+    CHECK_OK(pinfold_runtime_new(&config, &small));
+    CHECK_OK(pinfold_task_new(small, "waits", NULL, &busy));
+    CHECK_OK(pinfold_task_new(small, "returns", NULL, &task));
+    CHECK_OK(pinfold_task_submit(busy, path, strlen(path) + 1, &first));
+    while (access(path, F_OK) != 0)
+        usleep(1000);
+    for (n = 0; n < 2; n++)
+        CHECK_OK(pinfold_task_submit(task, &good, sizeof good, &queued[n]));
+    CHECK_OK(pinfold_task_submit_after(task, &good, sizeof good, &first, 1, &queued[2]));
+    CHECK_OK(pinfold_runtime_cancel_pending(small, &count));
+    CHECK(count == 3);
+    for (n = 0; n < 3; n++)
+        CHECK_STATUS(pinfold_handle_join(queued[n], NULL, 0, NULL), PINFOLD_STATUS_CANCELLED);
+    unlink(path);
+    CHECK_OK(pinfold_handle_join(first, NULL, 0, NULL));
+    CHECK_OK(pinfold_runtime_stats(small, &stats));
+    CHECK(stats.cancelled == 3 && stats.completed == 1);
+    CHECK_OK(pinfold_task_free(busy));
+    CHECK_OK(pinfold_task_free(task));
+    CHECK_OK(pinfold_runtime_free(small));
+}
+
 static pinfold_runtime *runtime;
 static pinfold_task *task;
 
@@ -62,7 +118,9 @@ int main(int argc, char **argv)
     size_t count = 1;
 
     CHECK_OK(pinfold_function_register("returns", returns, NULL));
+    CHECK_OK(pinfold_function_register("waits", waits, NULL));
     CHECK_OK(pinfold_init(&argc, &argv));
+    cancels_pending();
     config.workers = 2;
     config.threads_per_worker = 2;
     config.queue_capacity = 100;
