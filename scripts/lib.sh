@@ -129,3 +129,15 @@ set_up() {
     need_packages
     need_rust
 }
+
+# c_program PROFILE SOURCE DIRECTORY [FLAG...]: compiles a test program of ffi/tests with the library
+# of target/PROFILE to DIRECTORY/program; it finds the library in DIRECTORY.
+c_program() {
+    local profile=$1 source=$2 directory=$3
+    shift 3
+    ln -sf "$CARGO_TARGET_DIR/$profile/libpinfold_c.so" "$directory/libpinfold.so"
+    ln -sf "$CARGO_TARGET_DIR/$profile/libpinfold_c.so" "$directory/libpinfold.so.0"
+    in_root cc -std=c11 -D_GNU_SOURCE -g -O2 -pthread -Wall -Wextra -Wpedantic -Werror \
+        -Iffi/include -Iffi/tests/c -Iffi/tests "$@" "$source" -o "$directory/program" \
+        -L "$directory" -lpinfold "-Wl,-rpath,$directory"
+}

@@ -103,10 +103,15 @@ fn compile(source: &Path, kind: Kind, directory: &Path) -> Result<PathBuf, Faile
 }
 
 /// Runs a program in `directory`, in a group of its own; says how it ended, and what it has written.
-fn run(program: &Path, directory: &Path) -> Result<(ExitStatus, String), Failed> {
+fn run(
+    program: &Path,
+    arguments: &[&str],
+    directory: &Path,
+) -> Result<(ExitStatus, String), Failed> {
     let output = directory.join("output");
     let file = File::create(&output)?;
     let mut child = Command::new(program)
+        .args(arguments)
         .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)
@@ -144,10 +149,14 @@ fn refuses_all_that_is_wrong() -> Result<(), Failed> {
 }
 
 fn passes(source: &Path, kind: Kind) -> Result<(), Failed> {
+    passes_with(source, kind, &[])
+}
+
+fn passes_with(source: &Path, kind: Kind, arguments: &[&str]) -> Result<(), Failed> {
     let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
     install(kind, directory.path())?;
     let program = compile(source, kind, directory.path())?;
-    let (status, text) = run(&program, directory.path())?;
+    let (status, text) = run(&program, arguments, directory.path())?;
     match status.success() {
         true => Ok(()),
         false => Err(format!("it ended with {status}:\n{text}").into()),
@@ -221,6 +230,16 @@ fn sources() -> Vec<PathBuf> {
 fn main() {
     let mut trials = header_trials();
     trials.push(Trial::test("matrix", refuses_all_that_is_wrong));
+    // Each of these says more about itself. Its seed is in its output, which a failure shows.
+    let programs: [(&str, &str, &[&str]); 2] = [
+        ("fuzz", "fuzz/driver.c", &["--seconds", "5"]),
+        ("graph", "graph/graph.c", &[]),
+    ];
+    for (name, file, arguments) in programs {
+        let source = crate_dir().join("tests").join(file);
+        let run = move || passes_with(&source, Kind::Shared, arguments);
+        trials.push(Trial::test(name, run));
+    }
     let has_cpp = is_here("c++");
     for source in sources() {
         let stem = source.file_stem().expect("a file has a name");

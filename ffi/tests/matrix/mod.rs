@@ -16,7 +16,9 @@ mod header;
 use header::{Function, Header, Parameter};
 
 /// What `prelude.h` makes right objects of; functions of other kinds get none.
-const MADE: [&str; 5] = ["call", "handle", "limit", "runtime", "task"];
+const MADE: [&str; 7] = [
+    "buffer", "call", "events", "handle", "limit", "runtime", "task",
+];
 /// Numbers that are no handles.
 const NO_HANDLES: [&str; 6] = [
     "1",
@@ -105,6 +107,13 @@ fn calls(out: &mut String, header: &Header, function: &Function) {
         .enumerate()
         .map(|(at, parameter)| right(header, parameter, at))
         .collect();
+    // In a task, nothing of this may be done; there its null is freed, of which there is nothing to do.
+    let outside = function.documentation.contains("not in a task");
+    let expect = match outside && !function.name.ends_with("_free") {
+        true => "where == IN_TASK ? REFUSED : RIGHT",
+        false => "RIGHT",
+    };
+    call(out, function, "all right", &right, expect);
     for (at, parameter) in function.parameters.iter().enumerate() {
         let one = |value: &str| {
             let mut arguments = right.clone();
@@ -114,13 +123,12 @@ fn calls(out: &mut String, header: &Header, function: &Function) {
         let name = &parameter.name;
         let kind = &parameter.kind;
         if parameter.is_pointer() || header.callbacks.contains_key(kind.as_str()) {
-            call(
-                out,
-                function,
-                &format!("{name} null"),
-                &one("NULL"),
-                "NO_NULL",
-            );
+            // Nothing is known of what a callback is called with.
+            let expect = match name.as_str() {
+                "user" => "ANY",
+                _ => "NO_NULL",
+            };
+            call(out, function, &format!("{name} null"), &one("NULL"), expect);
         }
         if let Some(own) = header.handle(kind) {
             for number in NO_HANDLES {
@@ -154,7 +162,7 @@ fn calls(out: &mut String, header: &Header, function: &Function) {
                 "ANY",
             );
             call(out, function, &format!("{name} empty"), &one("\"\""), "ANY");
-        } else if parameter.is_number() {
+        } else if parameter.is_number() && !header.callbacks.contains_key(kind.as_str()) {
             for number in ["0", "1", "-1", "INT32_MAX", "INT32_MIN"] {
                 let value = format!("({kind}){number}");
                 // Where there is nothing to read or write, and at a place that is too short for it.
@@ -215,13 +223,6 @@ fn calls(out: &mut String, header: &Header, function: &Function) {
         })
         .collect();
     call(out, function, "all zero", &zeros, "ANY");
-    // In a task, nothing of this may be done; there its null is freed, of which there is nothing to do.
-    let outside = function.documentation.contains("not in a task");
-    let expect = match outside && !function.name.ends_with("_free") {
-        true => "where == IN_TASK ? REFUSED : ANY",
-        false => "ANY",
-    };
-    call(out, function, "all right", &right, expect);
 }
 
 /// An argument that is right, as far as its type tells.
