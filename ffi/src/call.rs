@@ -14,6 +14,7 @@ use crate::PinfoldStatus;
 use crate::boundary::guard;
 use crate::buffer::{Part, aligned};
 use crate::bytes::{Argument, Bytes};
+use crate::child::Children;
 use crate::edge::{Out, text};
 use crate::error::Failure;
 use crate::info::Told;
@@ -95,6 +96,8 @@ pub(crate) struct Frame {
     inputs: Vec<Output>,
     pub(crate) made: Made,
     message: String,
+    /// What it has submitted.
+    pub(crate) children: Children,
     /// What it has asked of itself.
     pub(crate) told: Option<Box<Told>>,
     /// The one that this thread runs beneath it, while it waits for a child.
@@ -164,6 +167,7 @@ impl Frame {
             inputs: Vec::new(),
             made: Made::Nothing,
             message: String::new(),
+            children: Children::default(),
             told: None,
             beneath: null_mut(),
         }
@@ -204,14 +208,19 @@ pub(crate) fn with<T>(
     if call.is_null() {
         return Err(Failure::null("call"));
     }
+    if !TOP.get().is_null() && TOP.get().cast() != call {
+        let message = "this is not the call that this thread runs now";
+        return Err(Failure::new(PinfoldStatus::BadHandle, message));
+    }
+    with_top(f)
+}
+
+/// The frame of the call that this thread runs.
+pub(crate) fn with_top<T>(f: impl FnOnce(&mut Frame) -> Result<T, Failure>) -> Result<T, Failure> {
     let top = TOP.get();
     if top.is_null() {
         let message = "no task runs on this thread";
         return Err(Failure::new(PinfoldStatus::NotInTask, message));
-    }
-    if top.cast() != call {
-        let message = "this is not the call that this thread runs now";
-        return Err(Failure::new(PinfoldStatus::BadHandle, message));
     }
     // SAFETY: the frame at the top lives on this thread's stack; and nothing of this
     // library that is called with it calls the user's code.

@@ -52,6 +52,11 @@ pub(crate) struct TaskHandle {
 const NEVER: u64 = 0;
 
 impl Outcome {
+    /// What the function has returned.
+    pub(crate) fn code(&self) -> i32 {
+        self.code
+    }
+
     /// What the task made, or why there is nothing.
     pub(crate) fn output(&self) -> Result<&Output, Failure> {
         let failure = |(status, message): &(PinfoldStatus, String)| Failure::new(*status, message);

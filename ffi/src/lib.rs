@@ -29,12 +29,14 @@ mod buffer;
 mod bytes;
 mod call;
 mod call_buffers;
+mod child;
 mod config;
 mod edge;
 mod ends;
 mod error;
 mod events;
 mod follow;
+mod group;
 mod handle;
 mod info;
 mod init;
@@ -73,6 +75,11 @@ pub use call_buffers::{
     pinfold_call_buffer, pinfold_call_buffer_count, pinfold_call_buffer_new,
     pinfold_call_buffer_take, pinfold_call_input_buffer, pinfold_call_output_buffer,
 };
+pub use child::{
+    PinfoldChild, pinfold_call_submit, pinfold_child_cancel, pinfold_child_code,
+    pinfold_child_free, pinfold_child_join, pinfold_child_output_buffer, pinfold_child_result,
+    pinfold_child_wait,
+};
 pub use config::{PinfoldChoice, PinfoldConfig, PinfoldOrphans, PinfoldShutdown};
 use edge::Out;
 pub use error::pinfold_last_message;
@@ -85,6 +92,10 @@ pub use follow::{
     pinfold_handle_cancel_within, pinfold_handle_id, pinfold_handle_is_finished,
     pinfold_handle_on_complete, pinfold_handle_on_progress, pinfold_handle_progress,
     pinfold_handle_status, pinfold_handle_wait_all, pinfold_handle_wait_any,
+};
+pub use group::{
+    PinfoldGroup, pinfold_group_cancel, pinfold_group_free, pinfold_group_new,
+    pinfold_group_submit, pinfold_group_wait,
 };
 pub use handle::{
     PinfoldHandle, pinfold_handle_code, pinfold_handle_free, pinfold_handle_join,

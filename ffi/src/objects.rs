@@ -6,6 +6,7 @@ use pinfold::{ContextHandle, Limit, Memo};
 
 use crate::buffer::BufferObject;
 use crate::events::EventsObject;
+use crate::group::GroupObject;
 use crate::handle::TaskHandle;
 use crate::runtime::RuntimeObject;
 use crate::task::TaskObject;
@@ -76,5 +77,6 @@ kinds! {
     7 Events(Arc<EventsObject>) "pinfold_events";
     8 Context(ContextHandle) "pinfold_context";
     9 Memo(Memo) "pinfold_memo";
+    10 Group(Arc<GroupObject>) "pinfold_group";
     #[cfg(test)] 31 Probe(u64) "probe";
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pinfold::Handle;
 
 use crate::boundary::guard;
-use crate::buffer::{self, PinfoldBuffer};
+use crate::buffer::{self, Part, PinfoldBuffer};
 use crate::call::Ended;
 use crate::edge::{Out, bytes, list};
 use crate::error::Failure;
@@ -74,6 +74,29 @@ pub unsafe extern "C" fn pinfold_task_submit_with(
         out.write(task.handle(handle)?);
         Ok(())
     })
+}
+
+/// The buffers of a submission that has nothing else.
+///
+/// # Safety
+///
+/// `settings` is null or a `pinfold_submit_settings`, where so many handles can be read as it says.
+pub(crate) unsafe fn buffers_of(
+    settings: *const PinfoldSubmitSettings,
+    home: u64,
+) -> Result<Vec<Part>, Failure> {
+    // SAFETY: the caller's promise; all zero are the defaults.
+    let settings = unsafe { grown("settings", settings) }?;
+    let Some(settings) = settings else {
+        return Ok(Vec::new());
+    };
+    if settings.after_count != 0 {
+        let message = "`settings->after` is not for what a task submits: it waits for it itself";
+        return Err(Failure::argument(message));
+    }
+    // SAFETY: the caller's promise.
+    let buffers = unsafe { list("settings->buffers", settings.buffers, settings.buffer_count) }?;
+    buffer::give(buffers, settings.move_buffers != 0, home)
 }
 
 /// The same for any kind of handle.

@@ -261,7 +261,12 @@ impl TaskObject {
         }
     }
 
+    #[inline]
+    pub(crate) fn task_handle(&self, handle: Handle<Ended>) -> TaskHandle {
+        TaskHandle::new(handle, self.name, self.home)
+    }
+
     pub(crate) fn handle(&self, handle: Handle<Ended>) -> Result<*mut PinfoldHandle, Failure> {
-        table::insert(TaskHandle::new(handle, self.name, self.home)).map(as_pointer)
+        table::insert(self.task_handle(handle)).map(as_pointer)
     }
 }
