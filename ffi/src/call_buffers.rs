@@ -189,8 +189,8 @@ pub extern "C" fn pinfold_call_output_buffer(
     buffer: *mut PinfoldBuffer,
 ) -> PinfoldStatus {
     guard(|| {
+        let buffer = table::enter::<Box<BufferObject>>(buffer.addr())?;
         with(call, |frame| {
-            let buffer = table::enter::<Box<BufferObject>>(buffer.addr())?;
             frame.made = match buffer.take()? {
                 Part::Loan(loan) => Made::Loan(loan),
                 Part::Shared(shared) => Made::Shared(shared),

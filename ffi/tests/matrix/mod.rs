@@ -16,8 +16,8 @@ mod header;
 use header::{Function, Header, Parameter};
 
 /// What `prelude.h` makes right objects of; functions of other kinds get none.
-const MADE: [&str; 7] = [
-    "buffer", "call", "events", "handle", "limit", "runtime", "task",
+const MADE: [&str; 8] = [
+    "buffer", "call", "events", "group", "handle", "limit", "runtime", "task",
 ];
 /// Numbers that are no handles.
 const NO_HANDLES: [&str; 6] = [

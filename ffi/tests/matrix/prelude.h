@@ -23,6 +23,7 @@ struct objects {
     pinfold_limit *limit;
     pinfold_buffer *buffer;
     pinfold_events *events;
+    pinfold_group *group;
     pinfold_call *call;
     pinfold_handle *freed;
 };
@@ -60,6 +61,7 @@ static void refresh(void)
     pinfold_limit_free(live.limit);
     pinfold_buffer_free(live.buffer);
     pinfold_events_free(live.events);
+    pinfold_group_free(live.group);
     if (pinfold_task_new(live.runtime, "nothing", NULL, &live.task) != PINFOLD_STATUS_OK) {
         pinfold_runtime_free(live.runtime);
         make();
@@ -72,8 +74,9 @@ static void refresh(void)
         CHECK((live.handle = an_ended_one()) != NULL);
     }
     CHECK_OK(pinfold_limit_new(5, &live.limit));
-    CHECK_OK(pinfold_buffer_new(live.runtime, 64, &live.buffer));
+    CHECK_OK(pinfold_buffer_new(live.runtime, 100, &live.buffer));
     CHECK_OK(pinfold_events_new(&live.events));
+    CHECK_OK(pinfold_group_new(&live.group));
     if (live.freed == NULL) {
         live.freed = an_ended_one();
         CHECK_OK(pinfold_handle_free(live.freed));
