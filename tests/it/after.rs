@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pinfold::{Loan, Shared, Shutdown, TaskError};
+use pinfold::{Handle, Loan, Shared, Shutdown, TaskError};
 
 use crate::api::{endless, runtime};
 use crate::processes::{SOON, until};
@@ -185,6 +185,62 @@ fn what_a_dropped_handle_was_of_is_an_input_still() {
             }
             let sum = level.pop().expect("one is left").join();
             assert_eq!(sum, Ok(Ok(vec![28; len])), "of {len} bytes");
+        }
+    }
+}
+
+/// Plain tasks in random graphs, with values of all lengths; of some the handle is dropped, of
+/// some the outcome is looked at, at any time. Each has the inputs that it should.
+#[test]
+fn plain_graphs_are_whole_whatever_becomes_of_the_handles() {
+    type Value = (u64, Vec<u8>);
+    fn sum(own: u64, inputs: impl Iterator<Item = u64>) -> u64 {
+        inputs.fold(own, |sum, input| sum.wrapping_mul(31).wrapping_add(input))
+    }
+    let rt = runtime(2);
+    let work = rt.task(
+        |((own, len), inputs): ((u64, usize), Vec<Value>)| -> Value {
+            assert!(
+                inputs
+                    .iter()
+                    .all(|(of, pad)| pad.iter().all(|b| *b == *of as u8))
+            );
+            let value = sum(own, inputs.iter().map(|(of, _)| *of));
+            (value, vec![value as u8; len])
+        },
+    );
+    // A generator of Lehmer's.
+    let mut seed = 0x5eed_u64;
+    let mut below = |n: usize| {
+        seed = seed * 48_271 % 0x7fff_ffff;
+        seed as usize % n
+    };
+    for graph in 0..60 {
+        let mut held: Vec<(u64, Handle<Value>)> = Vec::new();
+        for own in 0..60 {
+            let inputs = below(4).min(held.len());
+            let before: Vec<_> = (0..inputs).map(|_| below(held.len())).collect();
+            let len = [0, 5, 20, 40, 100, 3000][below(6)];
+            let value = sum(own, before.iter().map(|at| held[*at].0));
+            let of: Vec<_> = before.iter().map(|at| &held[*at].1).collect();
+            let task = work.spawn_after(of, (own, len));
+            held.push((value, task));
+            for _ in 0..below(3) {
+                let at = below(held.len());
+                match below(3) {
+                    0 if held.len() > 1 => drop(held.swap_remove(at)),
+                    1 => {
+                        let seen = held[at].1.outcome(Duration::ZERO);
+                        let seen = seen.map(|seen| seen.expect("nothing fails").0);
+                        assert!(seen.is_none_or(|seen| seen == held[at].0));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for (value, task) in held {
+            let joined = task.join().map(|(of, _)| of);
+            assert_eq!(joined, Ok(value), "graph {graph}");
         }
     }
 }
