@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Or be called back, on a thread of the runtime's.
     let (tell, told) = std::sync::mpsc::channel();
-    let mut task = rt.spawn(square, 11);
+    let task = rt.spawn(square, 11);
     task.on_complete(move |outcome| tell.send(outcome).expect("somebody listens"))?;
     println!("called back with {:?}", told.recv()?);
     Ok(())
