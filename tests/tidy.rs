@@ -4,6 +4,10 @@
 //! Each rule is a function of a path and a text, and `tidy/planted.rs` shows that it
 //! finds what it should. Needs nothing but the standard library.
 
+#[path = "tidy/commands.rs"]
+mod commands;
+#[path = "tidy/figures.rs"]
+mod figures;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/planted.rs"]
@@ -15,7 +19,7 @@ mod rules;
 #[path = "tidy/source.rs"]
 mod source;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -190,7 +194,15 @@ fn no_merge_is_left_half_done() {
 }
 
 /// The documents whose promises name the tests that show them.
-const PROMISES: [&str; 2] = ["README.md", "docs/AROUND.md"];
+const PROMISES: [&str; 7] = [
+    "README.md",
+    "docs/ABI.md",
+    "docs/ARCHITECTURE.md",
+    "docs/AROUND.md",
+    "docs/BENCHMARKS.md",
+    "docs/HACKING.md",
+    "docs/PROTOCOLS.md",
+];
 
 #[test]
 fn tests_that_promises_name_exist() {
@@ -202,6 +214,29 @@ fn tests_that_promises_name_exist() {
     assert_none(
         documents.flat_map(|(path, text)| promises::tests_that_are_named_exist(path, text, &known)),
     );
+}
+
+#[test]
+fn commands_that_documents_show_can_be_given() {
+    let files = files();
+    let by_path: BTreeMap<&str, &str> = files
+        .iter()
+        .map(|(path, text)| (&**path, &**text))
+        .collect();
+    let documents = files.iter().filter(|(path, _)| path.ends_with(".md"));
+    assert_none(documents.flat_map(|(path, text)| commands::can_be_given(path, text, &by_path)));
+}
+
+#[test]
+fn figures_of_the_readme_are_of_the_last_run() {
+    let read = |path: &str| {
+        let file = files().into_iter().find(|(name, _)| name == path);
+        file.expect("the document is there").1
+    };
+    assert_none(figures::are_of_the_last_run(
+        &read("README.md"),
+        &read("docs/BENCHMARKS.md"),
+    ));
 }
 
 #[test]

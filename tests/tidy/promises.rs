@@ -101,6 +101,12 @@ impl Known {
             return (!is_there).then(|| format!("there is no `{named}`"));
         }
         let name = name.rsplit("::").next().unwrap_or_default();
+        // "…_twice" is what the name before it may end in; a constant is no test.
+        if name.starts_with('…') && name.len() > '…'.len_utf8()
+            || name.contains(char::is_uppercase) && !name.contains(char::is_lowercase)
+        {
+            return None;
+        }
         let is_name = |c: char| is_of_name(c) || c == '…';
         let words = name.split('_').filter(|word| !word.is_empty()).count();
         if !name.chars().all(is_name) || area.contains(|c: char| !is_name(c)) {
