@@ -35,6 +35,12 @@ pub fn tests() -> Vec<Trial> {
                 Host::new("closes_all_and_leaves").arg(how).run().well();
             }
         }),
+        test(
+            "descriptors/a_host_that_closes_all_hears_no_more_logs",
+            || {
+                Host::new("closes_all_and_logs").run().well();
+            },
+        ),
         test("descriptors/a_task_has_none_of_the_host_s_files", || {
             Host::new("keeps_files").run().well();
         }),
@@ -52,6 +58,7 @@ pub fn programs() -> Vec<Program> {
         ("closes_all", closes_all),
         ("keeps_files", keeps_files),
         ("closes_all_and_leaves", closes_all_and_leaves),
+        ("closes_all_and_logs", closes_all_and_logs),
         ("task_closes_all", task_closes_all),
     ]
 }
@@ -294,6 +301,47 @@ fn closes_all_and_leaves(arguments: &[String]) {
         Ok(()) | Err(TaskError::DescriptorsClosed { .. } | TaskError::Shutdown { .. })
     );
     assert!(is_clear, "{outcome:?}");
+    assert!(opened.iter_mut().all(Opened::is_untouched));
+}
+
+/// What the host's subscriber was told.
+static TOLD: std::sync::Mutex<Vec<u8>> = std::sync::Mutex::new(Vec::new());
+
+struct Told;
+
+impl Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        TOLD.lock().expect("no panic").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn closes_all_and_logs(_: &[String]) {
+    tracing_subscriber::fmt().with_writer(|| Told).init();
+    let is_told =
+        |words: &str| String::from_utf8_lossy(&TOLD.lock().expect("no panic")).contains(words);
+    let rt = start();
+    let logs = |words: String| tracing::info!("{words}");
+    rt.spawn(logs, "at first".to_owned())
+        .join()
+        .expect("a value");
+    let until = Instant::now() + Duration::from_secs(30);
+    while !is_told("at first") {
+        assert!(Instant::now() < until, "it is never told");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let mut opened = take_over("closes", "files");
+    while rt.spawn(logs, "in the end".to_owned()).join().is_err() {
+        assert!(Instant::now() < until, "it never goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What workers have logged by then is told before it returns.
+    drop(rt);
+    assert!(!is_told("in the end"));
     assert!(opened.iter_mut().all(Opened::is_untouched));
 }
 

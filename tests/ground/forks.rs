@@ -25,6 +25,9 @@ pub fn tests() -> Vec<Trial> {
         test("a_child_of_a_busy_host_never_hangs", || {
             Host::new("forks_while_threads_submit").run().well();
         }),
+        test("a_child_writes_into_the_buffers_of_its_parent", || {
+            Host::new("forks_and_writes").run().well();
+        }),
         test("a_child_that_leaves_by_exit_runs_its_handlers", || {
             Host::new("forks_and_exits").run().well();
         }),
@@ -51,6 +54,7 @@ pub fn programs() -> Vec<Program> {
     let mut all: Vec<Program> = vec![
         ("forks_and_calls_everything", forks_and_calls_everything),
         ("forks_while_threads_submit", forks_while_threads_submit),
+        ("forks_and_writes", forks_and_writes),
         ("forks_and_exits", forks_and_exits),
         ("forks_and_starts", forks_and_starts),
         ("becomes_a_daemon", becomes_a_daemon),
@@ -148,6 +152,17 @@ fn forks_and_calls_everything(arguments: &[String]) {
         assert_eq!(handle.join(), Ok(10));
     }
     things.are_mine();
+    is_well(&rt);
+}
+
+/// The bytes of buffers are shared, as all memory of the fold is.
+fn forks_and_writes(_: &[String]) {
+    let rt = start();
+    let mut loan = rt.alloc(100_000).expect("room");
+    loan.fill(7);
+    fork("fork", || loan.fill(8));
+    assert!(loan.iter().all(|byte| *byte == 8));
+    drop(loan);
     is_well(&rt);
 }
 

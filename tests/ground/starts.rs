@@ -41,6 +41,10 @@ pub fn tests() -> Vec<Trial> {
             assert!(!text.contains(QUESTION), "{text}");
             assert!(text.contains("signal 9"), "{text}");
         }),
+        test("a_zygote_that_never_answers_is_given_up", || {
+            let text = told(before_init("hang"));
+            assert!(text.contains("did not answer within 20 s"), "{text}");
+        }),
         test("a_failed_start_waits_for_nobody", || {
             let ended = before_init("exit");
             let took: u64 = ended.stderr.trim().parse().expect("milliseconds");
@@ -80,6 +84,7 @@ pub fn misbehave() {
             eprintln!("usage: ground WORDS");
             std::process::exit(5);
         }
+        "hang" if is_zygote => std::thread::sleep(Duration::from_secs(3600)),
         // SAFETY: a signal to this process.
         "kill" if is_zygote => unsafe {
             libc::kill(libc::getpid(), libc::SIGKILL);

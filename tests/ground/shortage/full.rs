@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use libtest_mimic::Trial;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use pinfold::{Runtime, Shutdown, TaskError};
+use pinfold::{Runtime, Shutdown, TaskError, TimeLimit};
 
 use super::{cause, kill, ms, pids, same, signal_file, until, until_there, works, zygote};
 use crate::Program;
@@ -215,18 +215,22 @@ fn taken(_: &[String]) {
     let (long, busy) = busy(&rt, &path);
     let taker = Taker::start();
     replace_workers(&rt, &long, &busy);
-    // Of a worker without a descriptor too, a task is ended at its deadline; at the latest when
+    // Of a worker without a descriptor too, a task is ended at its limit; at the latest when
     // there is room again.
     let late = rt
         .task(until_there)
         .hard_deadline(ms(200))
         .spawn(path.clone());
+    let long_run = rt.task(until_there).run_limit(ms(200));
+    let long_run = long_run.spawn(path.clone());
     std::thread::sleep(ms(50));
     drop(taker);
-    assert!(matches!(
-        late.join(),
-        Err(TaskError::DeadlineExceeded { .. })
-    ));
+    for (handle, limit) in [(late, TimeLimit::Hard), (long_run, TimeLimit::Run)] {
+        let outcome = handle.join();
+        let is_over =
+            matches!(&outcome, Err(TaskError::DeadlineExceeded { which, .. }) if *which == limit);
+        assert!(is_over, "{outcome:?}");
+    }
     finish(&rt, &path, long);
 }
 
