@@ -416,6 +416,28 @@ private:
     detail::owner<pinfold_handle, pinfold_handle_free> own_;
 };
 
+/// Tasks that are waited for together. Destroyed, it cancels those that have not ended.
+class group {
+public:
+    group()
+    {
+        pinfold_group *raw = nullptr;
+        check(pinfold_group_new(&raw));
+        own_.reset(raw);
+    }
+
+    pinfold_group *get() const noexcept { return own_.get(); }
+
+    /// Waits for all to end; throws if one of them has ended without a value.
+    void wait() const { check(pinfold_group_wait(get(), PINFOLD_FOREVER)); }
+
+    /// Cancels those that have not ended; those that run are asked to end.
+    void cancel() const { check(pinfold_group_cancel(get(), PINFOLD_FOREVER)); }
+
+private:
+    detail::owner<pinfold_group, pinfold_group_free> own_;
+};
+
 /// What another task waits for: any handle, which may be destroyed afterwards.
 class dependency {
 public:
@@ -460,6 +482,15 @@ public:
         return send(settings, argument...);
     }
 
+    /// Submits it into a group: there is no handle.
+    template <class... Argument> void submit_to(const group &into, const Argument &...argument) const
+    {
+        const auto send = [&](bytes all) {
+            return pinfold_group_submit(into.get(), get(), all.data(), all.size(), nullptr);
+        };
+        check(with_bytes(send, argument...));
+    }
+
     /// Submits it with buffers that are published, which it reads in place.
     template <class... Argument>
     handle<R> submit_with(std::initializer_list<std::reference_wrapper<const buffer>> buffers,
@@ -479,17 +510,23 @@ private:
     template <class... Argument>
     handle<R> send(const pinfold_submit_settings &settings, const Argument &...argument) const
     {
+        return with_bytes([&](bytes all) { return send_bytes(settings, all); }, argument...);
+    }
+
+    /// Calls `then` with the bytes of the argument, which are there so long.
+    template <class Then, class... Argument> static auto with_bytes(Then then, const Argument &...argument)
+    {
         if constexpr (sizeof...(Argument) == 0) {
             static_assert(std::is_same_v<A, detail::nothing>, "the task takes an argument");
-            return send_bytes(settings, bytes());
+            return then(bytes());
         } else {
             static_assert(sizeof...(Argument) == 1 && !std::is_same_v<A, detail::nothing>,
                           "a task takes one argument; make a struct of several");
             const A &converted = (argument, ...);
             if constexpr (std::is_same_v<A, bytes>)
-                return send_bytes(settings, converted);
+                return then(converted);
             else
-                return send_bytes(settings, detail::view(&converted, sizeof converted));
+                return then(detail::view(&converted, sizeof converted));
         }
     }
 

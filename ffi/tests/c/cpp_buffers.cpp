@@ -1,4 +1,4 @@
-// pinfold.hpp: buffers are read and written where they are, by views.
+// pinfold.hpp: buffers are read and written where they are, by views; groups are waited for and cancelled.
 #include "check.h"
 
 #include <pinfold.hpp>
@@ -25,6 +25,7 @@ try {
     const auto patient = pinfold::define("patient", [](pinfold::call &call) {
         while (!call.is_cancelled())
             ;
+        throw std::runtime_error("was asked to end");
     });
     pinfold::init(argc, argv);
 
@@ -54,6 +55,21 @@ try {
     const auto again = twos->share();
     twos.reset();
     CHECK(runtime.task(sum).submit_with({ones, again}, 5).join() == 3 * static_cast<int>(size) + 5);
+
+    pinfold::group group;
+    const auto summing = runtime.task(sum);
+    for (int i = 0; i < 50; i++)
+        summing.submit_to(group, i);
+    group.wait();
+    const auto endless = runtime.task(patient);
+    endless.submit_to(group);
+    group.cancel();
+    try {
+        group.wait();
+        CHECK(!"one was cancelled");
+    } catch (const pinfold::error &thrown) {
+        CHECK_STATUS(thrown.status(), PINFOLD_STATUS_CANCELLED);
+    }
 
     auto waiting = runtime.task(patient).submit();
     waiting.cancel();
