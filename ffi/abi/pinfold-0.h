@@ -410,6 +410,11 @@ typedef struct pinfold_buffer pinfold_buffer;
 typedef struct pinfold_call pinfold_call;
 
 /**
+ * A task that a task has submitted.
+ */
+typedef struct pinfold_child pinfold_child;
+
+/**
  * A task, for other threads of its process that work for it: OpenMP's, say.
  */
 typedef struct pinfold_context pinfold_context;
@@ -418,6 +423,11 @@ typedef struct pinfold_context pinfold_context;
  * Tasks that have ended, for a program that has a poll loop of its own.
  */
 typedef struct pinfold_events pinfold_events;
+
+/**
+ * Tasks that are waited for, cancelled and given up together.
+ */
+typedef struct pinfold_group pinfold_group;
 
 /**
  * A task that was submitted.
@@ -450,6 +460,42 @@ typedef struct pinfold_task pinfold_task;
  * A text that the library has made.
  */
 typedef struct pinfold_text pinfold_text;
+
+/**
+ * What one submission has besides its argument. Start from `PINFOLD_SUBMIT_SETTINGS_INIT`: a field
+ * that is 0 or null has its default. Fields may be added at the end; `size` says which there
+ * are.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_submit_settings)`.
+   */
+  size_t size;
+  /**
+   * Buffers that the task gets, in place and in this order (`pinfold_call_buffer`): at most 255. The
+   * handles stay the caller's, and may be freed at once. Default: none.
+   */
+  pinfold_buffer *const *buffers;
+  /**
+   * How many.
+   */
+  size_t buffer_count;
+  /**
+   * Not 0: those of them that are not published are moved to the task, which may write them;
+   * nothing is left of them but the handle. 0: they are refused, with
+   * `PINFOLD_STATUS_NOT_PUBLISHED`.
+   */
+  int32_t move_buffers;
+  /**
+   * Tasks that are to have ended before this one begins, whose outputs are its inputs: as for
+   * `pinfold_task_submit_after`. Default: none.
+   */
+  pinfold_handle *const *after;
+  /**
+   * How many.
+   */
+  size_t after_count;
+} pinfold_submit_settings;
 
 /**
  * Is told how a task has ended: `status`, and its output, `len` bytes at `data`, a multiple of
@@ -875,42 +921,6 @@ typedef struct {
    */
   uint64_t blocks_carried;
 } pinfold_audit;
-
-/**
- * What one submission has besides its argument. Start from `PINFOLD_SUBMIT_SETTINGS_INIT`: a field
- * that is 0 or null has its default. Fields may be added at the end; `size` says which there
- * are.
- */
-typedef struct {
-  /**
-   * `sizeof(pinfold_submit_settings)`.
-   */
-  size_t size;
-  /**
-   * Buffers that the task gets, in place and in this order (`pinfold_call_buffer`): at most 255. The
-   * handles stay the caller's, and may be freed at once. Default: none.
-   */
-  pinfold_buffer *const *buffers;
-  /**
-   * How many.
-   */
-  size_t buffer_count;
-  /**
-   * Not 0: those of them that are not published are moved to the task, which may write them;
-   * nothing is left of them but the handle. 0: they are refused, with
-   * `PINFOLD_STATUS_NOT_PUBLISHED`.
-   */
-  int32_t move_buffers;
-  /**
-   * Tasks that are to have ended before this one begins, whose outputs are its inputs: as for
-   * `pinfold_task_submit_after`. Default: none.
-   */
-  pinfold_handle *const *after;
-  /**
-   * How many.
-   */
-  size_t after_count;
-} pinfold_submit_settings;
 
 /**
  * So much of a limit.
@@ -1449,6 +1459,129 @@ pinfold_status pinfold_call_output_buffer(pinfold_call *call,
                                           pinfold_buffer *buffer);
 
 /**
+ * Submits a task from inside of a task: `function`, as it was registered, with `len` bytes of
+ * argument, which are copied, and with the buffers of `settings` (null: none).
+ *
+ * Any worker may run it. Who waits for it runs it on the spot if nobody has begun it by then, so this costs
+ * little and never deadlocks, however deep. It is part of the host's task that this one is part
+ * of, and is cancelled with it. It is run at most once.
+ *
+ * The child is the call's: free it with `pinfold_child_free`; those that are left when the
+ * function returns are freed.
+ *
+ * Fails with `PINFOLD_STATUS_UNKNOWN_FUNCTION`; for a buffer as `pinfold_task_submit_with`; and
+ * with `PINFOLD_STATUS_INVALID_ARGUMENT` if `settings` say what it is to be after. All else the
+ * child tells.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `function` is null or a string that ends in NUL; `len` bytes can be read at `argument` (null if
+ * there are none); `settings` is null or a `pinfold_submit_settings`, where so many handles can
+ * be read as it says; `out_child` is null or writable.
+ */
+pinfold_status pinfold_call_submit(pinfold_call *call,
+                                   const char *function,
+                                   const void *argument,
+                                   size_t len,
+                                   const pinfold_submit_settings *settings,
+                                   pinfold_child **out_child);
+
+/**
+ * Waits at most `timeout` nanoseconds for a child to end, however it does: runs it here if nobody has begun it,
+ * whatever time that takes, and other tasks meanwhile. 0 only looks, and runs nothing;
+ * `PINFOLD_FOREVER` is no limit. `PINFOLD_STATUS_TIMED_OUT`: it goes on.
+ *
+ * Only in a task, by the thread that the function was called on.
+ */
+pinfold_status pinfold_child_wait(pinfold_child *child,
+                                  uint64_t timeout);
+
+/**
+ * Waits for a child to end, as `pinfold_child_wait`, and returns its status and its output, in
+ * place: where that begins, a multiple of 64, and its length in bytes. If it has no output, both are 0.
+ *
+ * The memory is the child's: it may be read until that is freed.
+ *
+ * A status from 100 on says why there is none; `pinfold_last_message` says more.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_child_result(pinfold_child *child,
+                                    const void **out_data,
+                                    size_t *out_len);
+
+/**
+ * Waits for a child to end, as `pinfold_child_wait`, and returns its output as a buffer: to keep it, or to pass
+ * it on.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`.
+ *
+ * A status from 100 on says why there is none; `pinfold_last_message` says more.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_child_output_buffer(pinfold_child *child,
+                                           pinfold_buffer **out_buffer);
+
+/**
+ * What the function of a child has returned, if that has ended: 0 unless its status is
+ * `PINFOLD_STATUS_TASK_FAILED`. Fails with `PINFOLD_STATUS_TIMED_OUT` if it has not ended.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_code` is null, or writable.
+ */
+pinfold_status pinfold_child_code(pinfold_child *child,
+                                  int32_t *out_code);
+
+/**
+ * Waits for a child to end, as `pinfold_child_wait`, copies its output to `buffer`, and frees it.
+ * `out_len` is the output's length.
+ *
+ * If the output is longer than `capacity` bytes, the status is
+ * `PINFOLD_STATUS_BUFFER_TOO_SMALL`, `out_len` is what is needed, and the child stays. In
+ * all other cases it is freed, also if it has failed.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null (it is
+ * not asked for) or writable.
+ */
+pinfold_status pinfold_child_join(pinfold_child *child,
+                                  void *buffer,
+                                  size_t capacity,
+                                  size_t *out_len);
+
+/**
+ * Cancels a child, and all that it has submitted: what nobody has begun never runs, and what
+ * runs hears of it by `pinfold_call_is_cancelled`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ */
+pinfold_status pinfold_child_cancel(pinfold_child *child);
+
+/**
+ * Frees a child. If it has not ended, it runs on, as part of the same task of the host, and nobody hears of it. Null does nothing.
+ *
+ * Only in a task, by the thread that the function was called on.
+ */
+pinfold_status pinfold_child_free(pinfold_child *child);
+
+/**
  * What the last call of this thread that failed has said, with its causes: one or more English
  * sentences for people and log lines. Empty if none has failed.
  *
@@ -1678,6 +1811,64 @@ pinfold_status pinfold_handle_on_complete(pinfold_handle *handle,
 pinfold_status pinfold_handle_on_progress(pinfold_handle *handle,
                                           pinfold_progressed callback,
                                           void *user);
+
+/**
+ * An empty group of tasks. It is the caller's: free it with `pinfold_group_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_group` is null, or writable.
+ */
+pinfold_status pinfold_group_new(pinfold_group **out_group);
+
+/**
+ * Submits a task into a group, as `pinfold_task_submit_with` does: there is no handle. The tasks of a group may be of
+ * several runtimes.
+ *
+ * Fails as `pinfold_task_submit_with`.
+ *
+ * Any thread, also while others wait for the group.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit_with`.
+ */
+pinfold_status pinfold_group_submit(pinfold_group *group,
+                                    pinfold_task *task,
+                                    const void *argument,
+                                    size_t len,
+                                    const pinfold_submit_settings *settings);
+
+/**
+ * Waits at most `timeout` nanoseconds for all tasks of a group to end, however each does; 0 only
+ * looks, and `PINFOLD_FOREVER` is no limit. `PINFOLD_STATUS_OK`: all have ended with their values. A
+ * status from 100 on: all have ended, and this is how the first of those that failed did (in the order in which
+ * they were submitted, of all that were ever waited for in this group); `pinfold_last_message` says more.
+ * `PINFOLD_STATUS_TIMED_OUT`: some go on.
+ *
+ * Any thread, and several at once.
+ */
+pinfold_status pinfold_group_wait(pinfold_group *group,
+                                  uint64_t timeout);
+
+/**
+ * Cancels all tasks of a group that have not ended, each as by `pinfold_handle_cancel_within`
+ * with this `grace`. Those that are submitted later are not.
+ *
+ * Any thread, also while others wait for the group.
+ */
+pinfold_status pinfold_group_cancel(pinfold_group *group,
+                                    uint64_t grace);
+
+/**
+ * Frees a group, and cancels its tasks that have not ended, as by `pinfold_handle_cancel`: what has not begun never will,
+ * what runs is asked to end. To let them end, wait first. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_group_free(pinfold_group *group);
 
 /**
  * Waits at most `timeout` nanoseconds for a task to end, however it does; 0 only looks, and
