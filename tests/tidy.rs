@@ -217,6 +217,21 @@ fn tests_that_promises_name_exist() {
 }
 
 #[test]
+fn protocols_tell_of_every_model() {
+    let files = files();
+    let document = files.iter().find(|(path, _)| path == "docs/PROTOCOLS.md");
+    let document = &document.expect("the document is there").1;
+    // Those of `topology` are models of machines.
+    let is_model = |path: &str| {
+        path.starts_with("src/")
+            && (path.ends_with("/model.rs") || path.contains("/model/"))
+            && !path.starts_with("src/topology/")
+    };
+    let models = files.iter().filter(|(path, _)| is_model(path));
+    assert_none(models.flat_map(|(path, text)| promises::models_are_told_of(path, text, document)));
+}
+
+#[test]
 fn commands_that_documents_show_can_be_given() {
     let files = files();
     let by_path: BTreeMap<&str, &str> = files

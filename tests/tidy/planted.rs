@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::Violation;
 use crate::imports::{self, Row, parse_table};
-use crate::promises::{Known, tests_that_are_named_exist};
+use crate::promises::{Known, models_are_told_of, tests_that_are_named_exist};
 use crate::rules;
 use crate::source::Source;
 
@@ -350,4 +350,12 @@ fn names_of_tests_that_lead_nowhere_are_found() {
     let wrong = "`what_was_sent_comes_back`\n`waits/nobody_waits`\n`wait/each_wait_ends_soon`\n`tests/it/value.rs`\n\
                  | a | shown by |\n| `stack_size` | `no_test` |\n\n`no_test`";
     assert_eq!(found(wrong), [1, 2, 3, 4, 6]);
+}
+
+#[test]
+fn models_that_no_document_tells_of_are_found() {
+    let text = "#[test]\nfn one_dies() {}\n\n#[test]\n#[ignore]\nfn one_dies_twice() {}\n\nfn helper() {}\n";
+    let found = |document: &str| lines(models_are_told_of("src/a/model.rs", text, document));
+    assert_eq!(found("| `one_dies`, `…_twice` |"), [0; 0]);
+    assert_eq!(found("| `one_dies` |"), [6]);
 }

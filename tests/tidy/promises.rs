@@ -121,6 +121,31 @@ impl Known {
     }
 }
 
+/// Models in a source that a document does not tell of, by name or by what a name ends in (`…_twice`).
+pub fn models_are_told_of(path: &str, text: &str, document: &str) -> Vec<Violation> {
+    let mut is_model = false;
+    let mut found = Vec::new();
+    for (index, line) in text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index, line.trim()))
+    {
+        if let Some(name) = line.strip_prefix("fn ").map(word).filter(|_| is_model) {
+            let mut named = document.split('`').skip(1).step_by(2);
+            let is_told = named.any(|named| match named.strip_prefix('…') {
+                Some(end) => name.ends_with(end),
+                None => named == name,
+            });
+            if !is_told {
+                let what = format!("docs/PROTOCOLS.md does not say what `{name}` shows");
+                found.push(Violation::new(path, index + 1, what));
+            }
+        }
+        is_model = line == "#[test]" || (is_model && line.starts_with("#["));
+    }
+    found
+}
+
 fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
