@@ -173,7 +173,14 @@ class Handle(concurrent.futures.Future):
         joined = _join_many(handle_at, 1, timeout, buffer_at, _COPIED, length_at, status_at)
         if joined == OK and status.value == OK:
             self._number = None
-            self._finish(memoryview(buffer[: length.value]), None)
+            result = memoryview(buffer[: length.value])
+            # What `_finish` does, if nobody is to be told: most are so.
+            with _settle:
+                if "_condition" not in self.__dict__:
+                    self._result = result
+                    self._state = _FINISHED
+                    return OK
+            self._finish(result, None)
         elif joined == OK or joined == BUFFER_TOO_SMALL:
             # It stays, and is this thread's to free.
             if self._own():
@@ -219,7 +226,11 @@ class Handle(concurrent.futures.Future):
         ``numpy.frombuffer``. After ``timeout`` seconds it raises ``concurrent.futures.TimeoutError``.
         """
         if self._state is _PENDING:
-            self._await(timeout)
+            number = self._number
+            if timeout is None and number is not None:
+                self._take(number, SLICE)
+            if self._state is _PENDING:
+                self._await(timeout)
         if self._exception is None:
             return self._result  # type: ignore[return-value]
         try:
