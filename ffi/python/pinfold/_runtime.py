@@ -12,7 +12,7 @@ from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, 
 
 from . import _handle, _library
 from ._buffer import Buffer
-from ._errors import Error
+from ._errors import Error, InvalidArgument
 from ._handle import Handle, in_place, slot, why
 from ._library import BUFFER_TOO_SMALL, OK, SLICE as _SLICE, TIMED_OUT, Config, TaskSettings, check, quick, waiting
 from ._watcher import Watcher
@@ -206,7 +206,10 @@ class Task:
             check(_submit(self._number, address, length, at))
             return Handle(slot.handle.value, self._runtime)
         shared = (c_void_p * len(buffers))(*(buffer._number() for buffer in buffers))
-        before = (c_void_p * len(after))(*(handle._number for handle in after))
+        numbers = [handle._number for handle in after]
+        if None in numbers:
+            raise InvalidArgument("a handle in `after` was asked for its result before: submit first, then ask")
+        before = (c_void_p * len(after))(*numbers)
         settings = _library.SubmitSettings(
             size=ctypes.sizeof(_library.SubmitSettings),
             buffers=ctypes.addressof(shared),

@@ -59,6 +59,10 @@ class Tasks(WithRuntime):
             self.assertEqual(task.submit(after=[one, none, one]).result(), b"")
         task = self.rt.task("echo")
         self.assertEqual(task.submit(b"later", after=[task.submit(b"x")]).result(), b"later")
+        done = task.submit(b"x")
+        done.result()
+        with self.assertRaisesRegex(pinfold.InvalidArgument, "was asked for its result"):
+            task.submit(after=[done])
         with self.assertRaises(pinfold.DependencyFailed):
             task.submit(after=[self.rt.submit("crash")]).result()
 
