@@ -45,12 +45,13 @@ impl Drop for Source {
 }
 
 impl Ends {
-    /// Adds tasks of one fold, each under a tag.
+    /// Adds tasks of one fold, each under a tag. False if others watch one of them so that there
+    /// is no place: then this is of no use. It does not happen to whoever owns the handles.
     pub fn watch<'a>(
         &mut self,
         scheduler: &Arc<Scheduler>,
         tickets: impl Iterator<Item = (u32, &'a Ticket)>,
-    ) {
+    ) -> bool {
         let known = self
             .sources
             .iter()
@@ -68,8 +69,10 @@ impl Ends {
         });
         let source = &mut self.sources[at];
         let mut added = 0;
-        source.group(|scheduler, group| scheduler.enrol(group, tickets.inspect(|_| added += 1)));
+        let all = tickets.inspect(|_| added += 1);
+        let has_all = source.group(|scheduler, group| scheduler.enrol(group, all));
         source.open += added;
+        has_all != Some(false)
     }
 
     /// Whether this process was forked off the one whose tasks they are: there is no end to

@@ -1,8 +1,10 @@
 //! Waiting for several handles without taking their outcomes.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
-use crate::scheduler::Ended;
+use crate::scheduler::{Ended, Outcome, about_to_wait};
 
 use super::Handle;
 use super::ends::Ends;
@@ -86,43 +88,117 @@ pub(super) fn wait_by<R>(
     timeout: Option<Duration>,
 ) -> (Waited, Option<usize>) {
     let deadline = timeout.and_then(deadline_in);
+    let mut tally = Tally {
+        until,
+        has_ended: vec![false; handles.len()],
+        done: Vec::new(),
+        is_met: handles.is_empty(),
+        failed: None,
+    };
     let mut ends = Ends::default();
-    for (tag, handle) in (0..).zip(handles) {
+    let is_watched = (0..).zip(handles).all(|(tag, handle)| {
         let ticket = handle.ticket.iter().map(|ticket| (tag, ticket));
-        ends.watch(&handle.scheduler, ticket);
+        ends.watch(&handle.scheduler, ticket)
+    });
+    if !is_watched {
+        drop(ends);
+        tally.follow(handles, deadline);
+        return tally.waited(handles, false);
     }
-    let mut has_ended = vec![false; handles.len()];
-    let mut done = Vec::new();
-    let mut is_met = handles.is_empty();
-    let mut failed = None;
     // In a process that was forked off there is no end to wait for: all have ended there.
-    while !is_met && !ends.are_elsewhere() {
+    while !tally.is_met && !ends.are_elsewhere() {
         let mut ended: Vec<Ended> = Vec::new();
         ends.wait_until(&mut ended, deadline);
         if ended.is_empty() {
             break;
         }
         for Ended { tag, error } in ended {
-            has_ended[tag as usize] = true;
-            done.push(tag as usize);
-            if error.is_some() {
-                failed.get_or_insert(tag as usize);
-            }
-            is_met |= match until {
-                WaitFor::First => true,
-                WaitFor::FirstError => error.is_some(),
-                WaitFor::All => false,
-            };
+            tally.note(tag as usize, error.is_some());
         }
     }
     let is_elsewhere = ends.are_elsewhere();
-    let mut not_done = Vec::new();
-    for at in (0..handles.len()).filter(|at| !has_ended[*at]) {
-        if is_elsewhere || handles[at].ticket.is_none() {
-            done.push(at);
-        } else {
-            not_done.push(at);
+    tally.waited(handles, is_elsewhere)
+}
+
+/// Which have ended so far.
+struct Tally {
+    until: WaitFor,
+    has_ended: Vec<bool>,
+    done: Vec<usize>,
+    is_met: bool,
+    /// The first that has ended with an error.
+    failed: Option<usize>,
+}
+
+impl Tally {
+    fn note(&mut self, at: usize, is_error: bool) {
+        self.has_ended[at] = true;
+        self.done.push(at);
+        if is_error {
+            self.failed.get_or_insert(at);
         }
+        self.is_met |= match self.until {
+            WaitFor::First => true,
+            WaitFor::FirstError => is_error,
+            WaitFor::All => false,
+        };
+        self.is_met |= self.done.len() == self.has_ended.len();
     }
-    (Waited { done, not_done }, failed)
+
+    /// Waits by followers, of which a task may have any number: for more than two threads that
+    /// wait for the same at the same time.
+    fn follow<R>(&mut self, handles: &[Handle<R>], deadline: Option<Instant>) {
+        let (tell, told) = channel();
+        for (at, handle) in handles.iter().enumerate() {
+            let Some(ticket) = &handle.ticket else {
+                let _ = tell.send((at, false));
+                continue;
+            };
+            let was_taken = handle.scheduler.is_taken(ticket);
+            let tell = tell.clone();
+            let follower = move |outcome: &Arc<Outcome>| {
+                let is_error = outcome.is_err() && !was_taken;
+                let _ = tell.send((at, is_error));
+            };
+            let followed = handle.scheduler.follow(ticket, Box::new(follower));
+            if let Err((follower, outcome)) = followed {
+                follower(&outcome);
+            }
+        }
+        about_to_wait();
+        while !self.is_met {
+            let next = match deadline {
+                None => told.recv().ok(),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    told.recv_timeout(left).ok()
+                }
+            };
+            let Some((at, is_error)) = next else {
+                return;
+            };
+            self.note(at, is_error);
+        }
+        // Those that have ended just as well.
+        told.try_iter()
+            .for_each(|(at, is_error)| self.note(at, is_error));
+    }
+
+    fn waited<R>(self, handles: &[Handle<R>], is_elsewhere: bool) -> (Waited, Option<usize>) {
+        let Tally {
+            has_ended,
+            mut done,
+            failed,
+            ..
+        } = self;
+        let mut not_done = Vec::new();
+        for at in (0..handles.len()).filter(|at| !has_ended[*at]) {
+            if is_elsewhere || handles[at].ticket.is_none() {
+                done.push(at);
+            } else {
+                not_done.push(at);
+            }
+        }
+        (Waited { done, not_done }, failed)
+    }
 }

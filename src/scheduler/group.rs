@@ -11,7 +11,8 @@
 //! group hears of an end also when nobody asks for the outcome any more.
 //!
 //! Two are enough: the scope that a task was spawned in, and the one call that has its
-//! handle now.
+//! handle now. Of several threads that look at the same handles at the same time, those for which there is no
+//! place are told so, and follow the tasks instead (`runtime/wait.rs`).
 
 use std::task::Waker;
 use std::thread;
@@ -154,22 +155,22 @@ impl Groups {
         }
     }
 
-    /// Notes with a ticket that has not ended who watches it.
-    pub fn enrol(&mut self, watchers: &mut Watchers, watch: Watch) {
+    /// Notes with a ticket that has not ended who watches it; false if two do already.
+    pub fn enrol(&mut self, watchers: &mut Watchers, watch: Watch) -> bool {
         let is_open = |w: &Watch| {
             self.entries
                 .get(w.group as usize)
                 .is_some_and(|e| e.is_open)
         };
         let Some(place) = watchers.0.iter_mut().find(|w| !is_open(w)) else {
-            debug_assert!(false, "a third group watches a ticket");
-            return;
+            return false;
         };
         let before = std::mem::replace(place, watch);
         self.entries[watch.group as usize].members += 1;
         if before != Watchers::NOBODY {
             self.forget_member(before.group);
         }
+        true
     }
 
     fn forget_member(&mut self, id: u32) {
@@ -241,14 +242,23 @@ impl Scheduler {
     }
 
     /// Adds tasks to a group, each under a tag.
-    pub fn enrol<'a>(&self, group: &Group, tickets: impl Iterator<Item = (u32, &'a Ticket)>) {
+    ///
+    /// False if a ticket is watched by two others already: its end is not told.
+    pub fn enrol<'a>(
+        &self,
+        group: &Group,
+        tickets: impl Iterator<Item = (u32, &'a Ticket)>,
+    ) -> bool {
         let Some(mut state) = self.state.lock_at_home() else {
-            return tickets.for_each(drop); // whoever counts them does so all the same
+            tickets.for_each(drop); // whoever counts them does so all the same
+            return true;
         };
         let group = group.id;
+        let mut has_all = true;
         for (tag, ticket) in tickets {
-            state.tickets.watch(ticket.id(), Watch { group, tag });
+            has_all &= state.tickets.watch(ticket.id(), Watch { group, tag });
         }
+        has_all
     }
 
     /// Adds to `ended` what has ended in a group since the last call; never waits.

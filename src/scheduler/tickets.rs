@@ -340,8 +340,9 @@ impl Tickets {
         (watchers, is_of_interest)
     }
 
-    /// Has `watch` told when the task of ticket `id` ends; at once if it has.
-    pub fn watch(&mut self, id: u32, watch: Watch) {
+    /// Has `watch` told when the task of ticket `id` ends; at once if it has. False if there is no
+    /// place for it.
+    pub fn watch(&mut self, id: u32, watch: Watch) -> bool {
         if self.is_unobserved(id) {
             self.share(id); // if it has failed, somebody knows of it
         }
@@ -349,23 +350,22 @@ impl Tickets {
         if matches!(entry, Entry::Plain) {
             *entry = Entry::Pending(Watchers::NONE);
         }
-        match entry {
-            Entry::Plain => {}
+        let error = match entry {
+            Entry::Plain => return true,
             Entry::Pending(watchers) | Entry::Detached(watchers) | Entry::Needed(watchers, ..) => {
-                self.groups.enrol(watchers, watch);
+                return self.groups.enrol(watchers, watch);
             }
-            Entry::Followed(following) => self.groups.enrol(&mut following.watchers, watch),
-            Entry::Settled(outcome) => {
-                self.groups
-                    .tell_one(watch, error_of(outcome), &mut self.news);
+            Entry::Followed(following) => return self.groups.enrol(&mut following.watchers, watch),
+            Entry::Settled(outcome) => error_of(outcome),
+            Entry::Shared(outcome) => error_of(outcome),
+            Entry::Taken => None,
+            Entry::Vacant => {
+                debug_assert!(false, "a ticket that is gone is watched");
+                return true;
             }
-            Entry::Shared(outcome) => {
-                self.groups
-                    .tell_one(watch, error_of(outcome), &mut self.news);
-            }
-            Entry::Taken => self.groups.tell_one(watch, None, &mut self.news),
-            Entry::Vacant => debug_assert!(false, "a ticket that is gone is watched"),
-        }
+        };
+        self.groups.tell_one(watch, error, &mut self.news);
+        true
     }
 
     /// Whether the task of ticket `id` has not ended, and group `group` watches it.

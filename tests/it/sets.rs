@@ -353,3 +353,35 @@ fn every_outcome_is_seen_once() {
     );
     assert_eq!(tasks.in_flight, 0);
 }
+
+/// Each of many threads that look at the same handles at the same time hears of their ends.
+#[test]
+fn any_number_of_threads_wait_for_the_same() {
+    let rt = runtime(2);
+    let folder = tempfile::tempdir().unwrap();
+    let door = folder.path().join("open");
+    let tasks = [rt.spawn(waits_for, door.clone()), rt.spawn(fails, 0)];
+    thread::scope(|threads| {
+        let all: Vec<_> = (0..8)
+            .map(|at| {
+                let until = [WaitFor::All, WaitFor::First, WaitFor::FirstError][at % 3];
+                let tasks = &tasks;
+                threads.spawn(move || (until, wait(tasks, until, Some(LONG))))
+            })
+            .collect();
+        // Whoever does not wait for all needs the door not to open.
+        let (firsts, alls): (Vec<_>, Vec<_>) = (0..).zip(all).partition(|(at, _)| at % 3 != 0);
+        for (_, thread) in firsts {
+            let (until, waited) = thread.join().unwrap();
+            assert_eq!(
+                (&waited.done[..], &waited.not_done[..]),
+                (&[1][..], &[0][..]),
+                "{until:?}"
+            );
+        }
+        std::fs::write(&door, "").unwrap();
+        for (_, thread) in alls {
+            assert_eq!(thread.join().unwrap().1.done.len(), 2);
+        }
+    });
+}
