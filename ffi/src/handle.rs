@@ -159,7 +159,31 @@ impl TaskHandle {
         if let Some(outcome) = self.outcome.get() {
             return Some(outcome);
         }
-        self.outcome_until(Instant::now().checked_add(timeout))
+        self.outcome_until(match timeout {
+            Duration::MAX => None, // and no look at the clock
+            timeout => Instant::now().checked_add(timeout),
+        })
+    }
+
+    /// Calls `use_it` with how it has ended, when it has. What nobody has asked for before is not kept
+    /// for others, who would have it from the library again; unless `use_it` fails.
+    #[inline]
+    fn when_ended(
+        &self,
+        use_it: impl FnOnce(&Outcome) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if let Some(outcome) = self.outcome.get() {
+            return use_it(outcome);
+        }
+        let _taking = self.taking.lock();
+        if let Some(outcome) = self.outcome.get() {
+            return use_it(outcome);
+        }
+        let ended = self.task.outcome(Duration::MAX).ok_or_else(timed_out)?;
+        let outcome = outcome_of(ended, self.function);
+        use_it(&outcome).inspect_err(|_| {
+            self.outcome.get_or_init(|| Arc::new(outcome));
+        })
     }
 
     /// The same until a time; `None`: without end.
@@ -219,6 +243,12 @@ fn told(mut error: TaskError, function: &'static str) -> (PinfoldStatus, String)
         .iter()
         .fold(message, |text, name| text.replace(name, "a task"));
     (status, message)
+}
+
+#[cold]
+fn too_small(len: usize, capacity: usize) -> Failure {
+    let message = format!("the output has {len} bytes, and there is room for {capacity}");
+    Failure::new(PinfoldStatus::BufferTooSmall, message)
 }
 
 pub(crate) fn timed_out() -> Failure {
@@ -363,32 +393,32 @@ pub unsafe extern "C" fn pinfold_handle_join(
         }
         let number = handle.addr();
         let handle = table::enter::<TaskHandle>(number)?;
-        let outcome = handle.outcome(Duration::MAX).ok_or_else(timed_out)?;
-        let done = match &outcome.output {
-            Ok(output) => {
-                let bytes = output.bytes();
-                if !out_len.is_null() {
-                    // SAFETY: the caller's promise.
-                    unsafe { out_len.write_unaligned(bytes.len()) };
+        let mut done = Ok(());
+        handle.when_ended(|outcome| {
+            let output = match outcome.output() {
+                Ok(output) => output,
+                Err(failure) => {
+                    done = Err(failure);
+                    return Ok(());
                 }
-                if bytes.len() > capacity {
-                    let message = format!(
-                        "the output has {} bytes, and there is room for {capacity}",
-                        bytes.len()
-                    );
-                    return Err(Failure::new(PinfoldStatus::BufferTooSmall, message));
-                }
-                if !bytes.is_empty() {
-                    // SAFETY: so many can be written there, says the caller; it is not ours.
-                    unsafe {
-                        let to: *mut u8 = buffer.cast();
-                        to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-                    }
-                }
-                Ok(())
+            };
+            let bytes = output.bytes();
+            if !out_len.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { out_len.write_unaligned(bytes.len()) };
             }
-            Err((status, message)) => Err(Failure::new(*status, message.clone())),
-        };
+            if bytes.len() > capacity {
+                return Err(too_small(bytes.len(), capacity));
+            }
+            if !bytes.is_empty() {
+                // SAFETY: so many can be written there, says the caller; it is not ours.
+                unsafe {
+                    let to: *mut u8 = buffer.cast();
+                    to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                }
+            }
+            Ok(())
+        })?;
         table::remove::<TaskHandle>(number)?;
         done
     })

@@ -194,7 +194,11 @@ impl<R: DeserializeOwned> Handle<R> {
         if timeout.is_zero() {
             return self.take(Scheduler::peek);
         }
-        let deadline = Instant::now().checked_add(timeout);
+        // Without a limit the clock is not looked at.
+        let deadline = match timeout {
+            Duration::MAX => None,
+            timeout => Instant::now().checked_add(timeout),
+        };
         self.take(|scheduler, ticket| scheduler.look(ticket, deadline))
     }
 

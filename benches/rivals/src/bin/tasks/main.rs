@@ -5,6 +5,7 @@
 //! checked.
 
 mod batches;
+mod capi;
 mod dependent;
 mod nested;
 mod set;
@@ -33,7 +34,7 @@ fn inc(n: u64) -> u64 {
 }
 
 fn main() {
-    pinfold::init();
+    capi::init();
     let mut bench = Bench::new("tasks", Options::parse_alone());
     let rounds = bench.rounds(9, 3);
     let tasks = bench.pick(300_000, 150_000);
@@ -51,6 +52,7 @@ fn main() {
     batches::plot(&mut bench, rounds.min(5), &rt, &pool, &tbb);
     nested::race(&mut bench, rounds, &rt, &pool, &tbb);
     dependent::races(&mut bench, rounds, tasks, &rt);
+    capi::races(&mut bench, rounds, tasks, &rt);
     bench.finish();
 }
 
