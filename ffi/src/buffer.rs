@@ -78,7 +78,7 @@ impl Part {
 impl From<&Output> for Part {
     fn from(output: &Output) -> Self {
         match output {
-            Output::Bytes(bytes) => Part::Bytes(bytes.clone()),
+            Output::Bytes(bytes) => Part::Bytes(bytes[..].into()),
             Output::Buffer(shared) => Part::Shared(shared.clone()),
         }
     }

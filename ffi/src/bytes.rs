@@ -78,6 +78,88 @@ impl Flat for Vec<Line> {
 
 const _: () = assert!(size_of::<Line>() == LINE && align_of::<Line>() == LINE);
 
+/// Some bytes, which need not be aligned: few of them are in place.
+#[derive(Clone)]
+pub(crate) enum Few {
+    Here(u8, [u8; FEW]),
+    There(Box<Bytes>),
+}
+
+/// With what goes around them they are no more than the library hands over without an allocation.
+const FEW: usize = 20;
+
+impl Few {
+    /// The same, aligned.
+    pub(crate) fn aligned(&mut self) {
+        if let Few::Here(len, bytes) = self {
+            *self = Few::There(Box::new(bytes[..usize::from(*len)].into()));
+        }
+    }
+}
+
+impl std::ops::Deref for Few {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Few::Here(len, bytes) => &bytes[..usize::from(*len)],
+            Few::There(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Bytes> for Few {
+    #[inline]
+    fn from(bytes: Bytes) -> Self {
+        match bytes.len() {
+            0..=FEW => (&bytes[..]).into(),
+            _ => Few::There(Box::new(bytes)),
+        }
+    }
+}
+
+impl From<&[u8]> for Few {
+    #[inline]
+    fn from(bytes: &[u8]) -> Self {
+        if bytes.len() > FEW {
+            return Few::There(Box::new(bytes.into()));
+        }
+        let mut few = [0; FEW];
+        few[..bytes.len()].copy_from_slice(bytes);
+        Few::Here(bytes.len() as u8, few)
+    }
+}
+
+impl Serialize for Few {
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self)
+    }
+}
+
+struct ReadFew;
+
+impl Visitor<'_> for ReadFew {
+    type Value = Few;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    #[inline]
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Few, E> {
+        Ok(bytes.into())
+    }
+}
+
+impl<'de> Deserialize<'de> for Few {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(ReadFew)
+    }
+}
+
 impl From<&[u8]> for Bytes {
     #[inline]
     fn from(bytes: &[u8]) -> Self {

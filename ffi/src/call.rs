@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::PinfoldStatus;
 use crate::boundary::guard;
 use crate::buffer::{Part, aligned};
-use crate::bytes::{Argument, Bytes};
+use crate::bytes::{Argument, Bytes, Few};
 use crate::child::Children;
 use crate::edge::{Out, text};
 use crate::error::Failure;
@@ -42,11 +42,19 @@ pub(crate) struct Request {
 /// What a task has made: some bytes in place, or a buffer.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Output {
-    Bytes(Bytes),
+    Bytes(Few),
     Buffer(Shared),
 }
 
 impl Output {
+    /// Has it begin at a multiple of 64.
+    pub(crate) fn aligned(mut self) -> Self {
+        if let Output::Bytes(few) = &mut self {
+            few.aligned();
+        }
+        self
+    }
+
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
@@ -125,7 +133,8 @@ pub(crate) fn run(request: Request) -> Ended {
 /// The same, after others.
 pub(crate) fn run_after((request, inputs): (Request, Vec<Ended>)) -> Ended {
     // Those that failed have no dependents.
-    call(request, inputs.into_iter().filter_map(Result::ok).collect())
+    let inputs = inputs.into_iter().filter_map(Result::ok);
+    call(request, inputs.map(Output::aligned).collect())
 }
 
 fn call(request: Request, inputs: Vec<Output>) -> Ended {
@@ -151,8 +160,8 @@ fn call(request: Request, inputs: Vec<Output>) -> Ended {
         return Err(Failed { code, message });
     }
     Ok(match frame.made {
-        Made::Nothing => Output::Bytes(Bytes::zeroed(0)),
-        Made::Bytes(bytes) => Output::Bytes(bytes),
+        Made::Nothing => Output::Bytes((&[][..]).into()),
+        Made::Bytes(bytes) => Output::Bytes(bytes.into()),
         Made::Loan(loan) => Output::Buffer(loan.publish()),
         Made::Shared(shared) => Output::Buffer(shared),
     })

@@ -35,7 +35,8 @@ pub(crate) struct Outcome {
 ///   task ──the first to wait for it decodes it──▶ outcome (stays)
 /// ```
 pub(crate) struct TaskHandle {
-    task: Handle<Ended>,
+    /// There but for the moment in which its outcome is taken, when nobody else uses this.
+    task: Option<Handle<Ended>>,
     function: &'static str,
     /// The number of its runtime.
     home: u64,
@@ -68,7 +69,8 @@ impl Drop for TaskHandle {
     #[inline]
     fn drop(&mut self) {
         let abort = *self.abort.get_mut();
-        if abort != NEVER && self.outcome.get().is_none() {
+        // One whose outcome was taken has ended.
+        if abort != NEVER && self.outcome.get().is_none() && self.task.is_some() {
             self.cancel(match abort {
                 PINFOLD_FOREVER => PINFOLD_FOREVER,
                 abort => abort - 1,
@@ -81,7 +83,7 @@ impl TaskHandle {
     #[inline]
     pub(crate) fn new(task: Handle<Ended>, function: &'static str, home: u64) -> Self {
         TaskHandle {
-            task,
+            task: Some(task),
             function,
             home,
             taking: Mutex::new(()),
@@ -93,7 +95,32 @@ impl TaskHandle {
 
     /// What the Rust library has.
     pub(crate) fn task(&self) -> &Handle<Ended> {
-        &self.task
+        match &self.task {
+            Some(task) => task,
+            None => unreachable!("it is put back before others may use this"),
+        }
+    }
+
+    /// Waits until the task has ended.
+    fn wait(&self) {
+        if self.outcome.get().is_none() {
+            self.task().wait_timeout(Duration::MAX);
+        }
+    }
+
+    /// The outcome itself, if the task has ended, nobody has asked for it, and its output has
+    /// at most `capacity` bytes; the task is gone then.
+    #[inline]
+    fn take_if_ended(&mut self, capacity: usize) -> Option<Result<Ended, TaskError>> {
+        if self.outcome.get().is_some() {
+            return None;
+        }
+        let fits = |ended: &Result<Ended, TaskError>| match ended {
+            Ok(Ok(output)) => output.bytes().len() <= capacity,
+            _ => true,
+        };
+        let task = self.task.take()?.join_if(fits);
+        task.map_err(|task| self.task = Some(task)).ok()
     }
 
     /// Who wants to hear of its end.
@@ -103,14 +130,14 @@ impl TaskHandle {
 
     /// Whether it has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        self.outcome.get().is_some() || self.task.is_finished()
+        self.outcome.get().is_some() || self.task().is_finished()
     }
 
     /// Cancels the task; `grace` is in nanoseconds.
     pub(crate) fn cancel(&self, grace: u64) {
         match grace {
-            PINFOLD_FOREVER => self.task.cancel(),
-            grace => self.task.cancel_within(duration(grace)),
+            PINFOLD_FOREVER => self.task().cancel(),
+            grace => self.task().cancel_within(duration(grace)),
         };
     }
 
@@ -135,7 +162,7 @@ impl TaskHandle {
         let call = Arc::new(call);
         let (then, function) = (Arc::clone(&call), self.function);
         let set = self
-            .task
+            .task()
             .on_complete(move |ended| then(&outcome_of(ended, function)));
         match set {
             Err(CallbackError::TooLate { .. }) => {
@@ -165,27 +192,6 @@ impl TaskHandle {
         })
     }
 
-    /// Calls `use_it` with how it has ended, when it has. What nobody has asked for before is not kept
-    /// for others, who would have it from the library again; unless `use_it` fails.
-    #[inline]
-    fn when_ended(
-        &self,
-        use_it: impl FnOnce(&Outcome) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        if let Some(outcome) = self.outcome.get() {
-            return use_it(outcome);
-        }
-        let _taking = self.taking.lock();
-        if let Some(outcome) = self.outcome.get() {
-            return use_it(outcome);
-        }
-        let ended = self.task.outcome(Duration::MAX).ok_or_else(timed_out)?;
-        let outcome = outcome_of(ended, self.function);
-        use_it(&outcome).inspect_err(|_| {
-            self.outcome.get_or_init(|| Arc::new(outcome));
-        })
-    }
-
     /// The same until a time; `None`: without end.
     pub(crate) fn outcome_until(&self, until: Option<Instant>) -> Option<&Arc<Outcome>> {
         if let Some(outcome) = self.outcome.get() {
@@ -201,7 +207,7 @@ impl TaskHandle {
         let left = until.map_or(Duration::MAX, |until| {
             until.saturating_duration_since(Instant::now())
         });
-        let ended = self.task.outcome(left)?;
+        let ended = self.task().outcome(left)?;
         Some(
             self.outcome
                 .get_or_init(|| Arc::new(outcome_of(ended, self.function))),
@@ -213,7 +219,7 @@ impl TaskHandle {
 pub(crate) fn outcome_of(ended: Result<Ended, TaskError>, function: &'static str) -> Outcome {
     match ended {
         Ok(Ok(output)) => Outcome {
-            output: Ok(output),
+            output: Ok(output.aligned()),
             code: 0,
         },
         Ok(Err(failed)) => Outcome {
@@ -392,36 +398,61 @@ pub unsafe extern "C" fn pinfold_handle_join(
             return Err(Failure::null("buffer"));
         }
         let number = handle.addr();
+        // Nearly always it has ended at the first look, when many are in flight, or at the second;
+        // and nobody else uses the handle.
+        for _ in 0..2 {
+            if let Some(mut alone) = table::enter_alone::<TaskHandle>(number)
+                && let Some(ended) = alone.take_if_ended(capacity)
+            {
+                let function = alone.function;
+                alone.free();
+                return match ended {
+                    // SAFETY: the caller's promise.
+                    Ok(Ok(output)) => unsafe { copy(output.bytes(), buffer, capacity, out_len) },
+                    ended => outcome_of(ended, function).output().map(drop),
+                };
+            }
+            table::enter::<TaskHandle>(number)?.wait();
+        }
         let handle = table::enter::<TaskHandle>(number)?;
-        let mut done = Ok(());
-        handle.when_ended(|outcome| {
-            let output = match outcome.output() {
-                Ok(output) => output,
-                Err(failure) => {
-                    done = Err(failure);
-                    return Ok(());
-                }
-            };
-            let bytes = output.bytes();
-            if !out_len.is_null() {
-                // SAFETY: the caller's promise.
-                unsafe { out_len.write_unaligned(bytes.len()) };
-            }
-            if bytes.len() > capacity {
-                return Err(too_small(bytes.len(), capacity));
-            }
-            if !bytes.is_empty() {
-                // SAFETY: so many can be written there, says the caller; it is not ours.
-                unsafe {
-                    let to: *mut u8 = buffer.cast();
-                    to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-                }
-            }
-            Ok(())
-        })?;
+        let outcome = handle.outcome_until(None).ok_or_else(timed_out)?;
+        let copied = match outcome.output() {
+            // SAFETY: the caller's promise.
+            Ok(output) => unsafe { copy(output.bytes(), buffer, capacity, out_len) }.map(Ok)?,
+            Err(failure) => Err(failure),
+        };
         table::remove::<TaskHandle>(number)?;
-        done
+        copied
     })
+}
+
+/// Copies what a task has made; fails if there is no room for it.
+///
+/// # Safety
+///
+/// As for [`pinfold_handle_join`].
+#[inline]
+unsafe fn copy(
+    bytes: &[u8],
+    buffer: *mut c_void,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Result<(), Failure> {
+    if !out_len.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { out_len.write_unaligned(bytes.len()) };
+    }
+    if bytes.len() > capacity {
+        return Err(too_small(bytes.len(), capacity));
+    }
+    if !bytes.is_empty() {
+        // SAFETY: so many can be written there, says the caller; it is not ours.
+        unsafe {
+            let to: *mut u8 = buffer.cast();
+            to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+    }
+    Ok(())
 }
 
 /// Frees a handle. If the task has not ended, it runs on, and nobody hears of it. Null does nothing.

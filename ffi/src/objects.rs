@@ -21,6 +21,9 @@ pub(crate) trait Kind: Sized + 'static {
 
     /// Whether the object is one.
     fn of(object: &Object) -> Option<&Self>;
+
+    /// The same, of one that nobody else uses.
+    fn of_mut(object: &mut Object) -> Option<&mut Self>;
 }
 
 macro_rules! kinds {
@@ -53,6 +56,15 @@ macro_rules! kinds {
             impl Kind for $Held {
                 const KIND: usize = $number;
                 const NAME: &'static str = $opaque;
+
+                #[inline]
+                fn of_mut(object: &mut Object) -> Option<&mut Self> {
+                    match object {
+                        Object::$Variant(held) => Some(held),
+                        #[allow(unreachable_patterns, reason = "as long as there is one kind")]
+                        _ => None,
+                    }
+                }
 
                 #[inline]
                 fn of(object: &Object) -> Option<&Self> {

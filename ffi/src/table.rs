@@ -7,6 +7,7 @@
 //!   slot:  word  [ generation : 32 | gone : 1 | users : 31 ]     object
 //!
 //!   free ──insert──▶ live ──enter, leave (users ± 1)──▶ live
+//!                     │ └─enter_alone (users = all ones), until it is dropped or freed; others wait
 //!                     │ remove: gone = 1
 //!                     ▼
 //!                   gone, with users ──the last one leaves──▶ dropped, generation + 1, free
@@ -36,6 +37,8 @@ const INDEX_MAX: usize = 1 << 27;
 const GONE: u64 = 1 << 31;
 const FIRST_GENERATION: u64 = 1 << 31;
 const USERS: u64 = GONE - 1;
+/// In the place of the number of users: one, who has the object alone for a moment.
+const ALONE: u64 = USERS;
 /// Free slots that a thread keeps for itself.
 const OWN: usize = 128;
 
@@ -168,8 +171,15 @@ pub(crate) fn enter<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
     // Relaxed: the exchange says whether it was right.
     let mut word = slot.word.load(Ordering::Relaxed);
     loop {
-        if word >> 32 != (handle >> 32) as u64 || word & GONE != 0 || word & USERS == USERS {
+        if word >> 32 != (handle >> 32) as u64 || word & GONE != 0 {
             return Err(Failure::freed(K::NAME));
+        }
+        if word & USERS >= ALONE - 1 {
+            // Whoever is alone never waits for anything; so many users there are not.
+            std::thread::yield_now();
+            // Relaxed: as above.
+            word = slot.word.load(Ordering::Relaxed);
+            continue;
         }
         // ordering: Acquire pairs with the Release in `insert`.
         match slot
@@ -194,6 +204,75 @@ pub(crate) fn enter<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
             Err(Failure::no_handle(K::NAME, handle))
         }
     }
+}
+
+/// A live object that nobody else uses, or begins to use, until this is dropped: for a moment.
+pub(crate) struct Alone<K: Kind> {
+    slot: &'static Slot,
+    index: u32,
+    object: *mut K,
+}
+
+impl<K: Kind> Deref for Alone<K> {
+    type Target = K;
+
+    #[inline]
+    fn deref(&self) -> &K {
+        // SAFETY: points into the object, which stays while this one has it.
+        unsafe { &*self.object }
+    }
+}
+
+impl<K: Kind> std::ops::DerefMut for Alone<K> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut K {
+        // SAFETY: as above; and nobody else has it.
+        unsafe { &mut *self.object }
+    }
+}
+
+impl<K: Kind> Alone<K> {
+    /// Drops the object; its handle is none any more.
+    #[inline]
+    pub(crate) fn free(self) {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: nobody else uses it, and the word says after this that it is not there any more.
+        unsafe { (*this.slot.object.get()).assume_init_drop() };
+        // Relaxed: only this one may change the word now.
+        let generation = this.slot.word.load(Ordering::Relaxed) >> 32;
+        is_free(this.slot, this.index, generation);
+    }
+}
+
+impl<K: Kind> Drop for Alone<K> {
+    #[inline]
+    fn drop(&mut self) {
+        // Relaxed: only this one may change the word now.
+        let generation = self.slot.word.load(Ordering::Relaxed) >> 32;
+        // ordering: Release pairs with the Acquire of who enters next.
+        self.slot.word.store(generation << 32, Ordering::Release);
+    }
+}
+
+/// The object of a handle, if nobody uses it now.
+#[inline]
+pub(crate) fn enter_alone<K: Kind>(handle: usize) -> Option<Alone<K>> {
+    let (slot, index) = find::<K>(handle).ok()?;
+    let live = (handle as u64 >> 32) << 32;
+    // ordering: Acquire pairs with the Release in `insert`, and in `leave` of all users before.
+    slot.word
+        .compare_exchange(live, live | ALONE, Ordering::Acquire, Ordering::Relaxed)
+        .ok()?;
+    // SAFETY: it is live, and this is its only user.
+    let object = unsafe { (*slot.object.get()).assume_init_mut() };
+    let object = K::of_mut(object).map(|object| &raw mut *object);
+    let alone = Alone {
+        slot,
+        index,
+        object: object.unwrap_or(std::ptr::null_mut()),
+    };
+    // Else the kind in the handle is not that of the object: C has made it up.
+    object.is_some().then_some(alone)
 }
 
 fn leave(slot: &'static Slot, index: u32) {

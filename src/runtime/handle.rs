@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::prim::TaskId;
-use crate::scheduler::{Outcome, Reach, Scheduler, Ticket, small};
+use crate::scheduler::{Outcome, Reach, SMALL, Scheduler, Ticket, Value, small};
 use crate::task::Reported;
 
 use super::memo::Call;
@@ -119,18 +119,66 @@ impl<R: DeserializeOwned> Handle<R> {
     /// The same, and makes something else of the value.
     #[inline(always)]
     fn join_as<T>(mut self, of: impl FnOnce(R) -> Result<T, TaskError>) -> Result<T, TaskError> {
-        let mut words = [0; _];
-        if let Some(ticket) = &self.ticket
-            && let Some((len, function)) = self.scheduler.take_small(ticket, &mut words)
-        {
-            self.ticket = None;
-            let value = small(len, &words).and_then(of);
-            return value.map_err(|error| error.told_of(function()));
+        if let Some(taken) = self.take_small() {
+            return taken.decode(of);
         }
         self.take(|scheduler, ticket| scheduler.wait(ticket, None))
             .unwrap_or_else(|| Err(TaskError::shutdown()))
             .and_then(of)
             .map_err(|error| self.told_of(error))
+    }
+
+    /// As [`join`](Handle::join), if the task has ended and `accepts` the outcome; else the handle
+    /// itself, which has it still. It may look for the end for a microsecond or two. A value with a
+    /// [`Loan`](crate::Loan) in it is an error here, as for [`outcome`](Handle::outcome).
+    ///
+    /// # Errors
+    /// The handle.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let mut task = rt.spawn(|n: u32| n + 1, 1);
+    /// let outcome = loop {
+    ///     match task.join_if(|outcome| outcome.is_ok()) {
+    ///         Ok(outcome) => break outcome,
+    ///         Err(handle) => task = handle, // … do something else
+    ///     }
+    /// };
+    /// assert_eq!(outcome, Ok(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn join_if(
+        mut self,
+        accepts: impl FnOnce(&Result<R, TaskError>) -> bool,
+    ) -> Result<Result<R, TaskError>, Self> {
+        let mut taken = self.take_small();
+        if taken.is_none() {
+            // It is collected now if it has ended, and others with it.
+            let ended = self
+                .ticket
+                .as_ref()
+                .map(|t| self.scheduler.peek(t).is_some());
+            if ended == Some(false) {
+                return Err(self);
+            }
+            taken = self.take_small();
+        }
+        if let Some(taken) = taken {
+            let outcome = taken.decode(Ok);
+            if accepts(&outcome) {
+                return Ok(outcome);
+            }
+            self.ticket = Some(self.scheduler.ended(taken.function, taken.value()));
+            return Err(self);
+        }
+        match self.outcome(Duration::ZERO) {
+            Some(outcome) if accepts(&outcome) => Ok(outcome),
+            _ => Err(self),
+        }
     }
 
     /// Waits at most `timeout`; `None` when the task has not ended by then (it
@@ -202,6 +250,45 @@ impl<R: DeserializeOwned> Handle<R> {
         self.take(|scheduler, ticket| scheduler.look(ticket, deadline))
     }
 
+    /// Waits for the end of the task, at most `timeout`, and leaves the outcome where it is; whether
+    /// the task has ended. [`Duration::MAX`] is no limit. Any number of threads may wait for one.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use std::time::Duration;
+    /// let nap = rt.spawn(|ms| std::thread::sleep(Duration::from_millis(ms)), 200);
+    /// assert!(!nap.wait_timeout(Duration::from_millis(1)));
+    /// assert!(nap.wait_timeout(Duration::MAX));
+    /// assert_eq!(nap.join(), Ok(()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        let deadline = match timeout {
+            Duration::MAX => None,
+            timeout => Instant::now().checked_add(timeout),
+        };
+        let ticket = self.ticket.as_ref();
+        ticket.is_none_or(|ticket| self.scheduler.look(ticket, deadline).is_some())
+    }
+
+    /// A value of a few bytes, if it is there; the ticket is gone then.
+    #[inline(always)]
+    fn take_small(&mut self) -> Option<Taken> {
+        let mut words = [0; _];
+        let ticket = self.ticket.as_ref()?;
+        let (len, is_err, function) = self.scheduler.take_small(ticket, &mut words)?;
+        self.ticket = None;
+        Some(Taken {
+            len,
+            is_err,
+            words,
+            function,
+        })
+    }
+
     #[inline]
     fn take(
         &self,
@@ -220,6 +307,35 @@ pub(super) fn decode<R: DeserializeOwned>(outcome: Outcome) -> Result<R, TaskErr
     match outcome {
         Ok(value) => value.decode(),
         Err(error) => Err(*error),
+    }
+}
+
+/// A value of a few bytes that a handle had.
+struct Taken {
+    len: u8,
+    is_err: bool,
+    words: [u64; SMALL / 8],
+    function: fn() -> &'static str,
+}
+
+impl Taken {
+    #[inline(always)]
+    fn decode<R: DeserializeOwned, T>(
+        &self,
+        of: impl FnOnce(R) -> Result<T, TaskError>,
+    ) -> Result<T, TaskError> {
+        let value = small(self.len, &self.words).and_then(of);
+        value.map_err(|error| error.told_of((self.function)()))
+    }
+
+    /// The same as an outcome.
+    #[cold]
+    fn value(&self) -> Arc<Outcome> {
+        Arc::new(Ok(Value::Small {
+            len: self.len,
+            is_err: self.is_err,
+            words: self.words,
+        }))
     }
 }
 

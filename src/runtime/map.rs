@@ -214,7 +214,7 @@ where
         let mut words = [0; _];
         if self.ready.is_empty()
             && let Some(next) = self.tickets.front()
-            && let Some((len, _)) = self.scheduler.take_small(next, &mut words)
+            && let Some((len, ..)) = self.scheduler.take_small(next, &mut words)
         {
             self.tickets.pop_front();
             let outcome = self.of_item(small(len, &words));

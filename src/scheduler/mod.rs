@@ -84,7 +84,7 @@ pub use settings::Settings;
 pub use state::Counters;
 pub use submit::{Job, NotAccepted, Prepared};
 pub use ticket::Ticket;
-pub use value::{Outcome, Value, decode_again, look_at, small};
+pub use value::{Outcome, SMALL, Value, decode_again, look_at, small};
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -210,15 +210,15 @@ impl Tickets {
     #[inline(always)]
     pub fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
         let entry = &mut self.entries[id as usize];
-        let Entry::Settled(Ok(Value::Small { len, words, .. })) = entry else {
+        let Entry::Settled(Ok(Value::Small { len, is_err, words })) = entry else {
             return None;
         };
-        let len = *len;
+        let (len, is_err) = (*len, *is_err);
         (to[0], to[1], to[2]) = (words[0], words[1], words[2]);
         // Nothing to drop.
         std::mem::forget(std::mem::replace(entry, Entry::Vacant));
         self.vacant.push(id);
-        Some((len, self.names[id as usize]))
+        Some((len, is_err, self.names[id as usize]))
     }
 
     /// The value, if it is there and of a few bytes, and no `Err`; it stays.

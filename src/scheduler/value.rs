@@ -41,8 +41,8 @@ pub enum Value {
 /// registers.
 pub type Small = (u64, u64, u64, u8);
 
-/// The length of a small value, and what the function of its task is called.
-pub type Taken = (u8, fn() -> &'static str);
+/// The length of a small value, whether it is an `Err`, and what the function of its task is called.
+pub type Taken = (u8, bool, fn() -> &'static str);
 
 pub(super) fn error_of(outcome: &Outcome) -> Option<&TaskError> {
     outcome.as_ref().err().map(|error| &**error)

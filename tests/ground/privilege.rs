@@ -185,7 +185,7 @@ fn false_host(words: &[String]) {
     // The one between is the parent, and has not made the socket.
     let mut shell = std::process::Command::new("sh")
         .args(["-c", "\"$0\"; :", &words[0]])
-        .env("PINFOLD_ZYGOTE", "1")
+        .env("PINFOLD_ZYGOTE", env!("CARGO_PKG_VERSION"))
         .stdin(theirs)
         .spawn()
         .expect("a shell");

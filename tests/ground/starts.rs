@@ -76,8 +76,14 @@ pub fn misbehave() {
     match &*what {
         "thread" => {
             let builder = std::thread::Builder::new().name("one-too-early".into());
-            let life = || std::thread::sleep(Duration::from_secs(3600));
+            let (lives, does_live) = std::sync::mpsc::channel();
+            let life = move || {
+                let _ = lives.send(());
+                std::thread::sleep(Duration::from_secs(3600));
+            };
             drop(builder.spawn(life).expect("a thread"));
+            // It gives itself its name before it does anything else.
+            does_live.recv().expect("it lives");
         }
         "unnamed" => drop(std::thread::spawn(std::thread::park)),
         "exit" if is_zygote => {
