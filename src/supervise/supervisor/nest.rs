@@ -1,5 +1,6 @@
 //! The zygote: started, lost, and started again.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::background;
@@ -240,6 +241,12 @@ impl Supervisor {
                 }
                 Life::Starting if !self.stopping => {
                     // It may have been forked, and have begun, without our hearing of it.
+                    let threads = self.fold.plan.shape.threads as usize;
+                    let online = &self.fold.executors[worker * threads].status.online;
+                    // Relaxed: it is dead.
+                    if online.load(Ordering::Relaxed) == 1 {
+                        self.commands.count_restart(worker as u32);
+                    }
                     self.events.gone(worker as u32, UNHEARD_OF);
                     self.events.told(UNHEARD_OF, Death::Unknown);
                     self.workers[worker].life = Life::Waiting(now);
