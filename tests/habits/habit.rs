@@ -66,6 +66,7 @@ pub(crate) use habits;
 pub const README: &str = "README.md";
 pub const AROUND: &str = "docs/AROUND.md";
 pub const RUNTIME: &str = "src/runtime/mod.rs";
+pub const CALLBACKS: &str = "src/runtime/callbacks.rs";
 pub const HANDLE: &str = "src/runtime/handle.rs";
 pub const BUILDER: &str = "src/runtime/builder.rs";
 pub const INITS: &str = "src/runtime/inits.rs";

@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 use std::thread;
 
-use crate::habit::{HANDLE, Habit, differs, habits, same};
+use crate::habit::{CALLBACKS, HANDLE, Habit, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -128,7 +128,7 @@ fn a_callback_of_what_has_ended() -> Habit {
     differs(
         "if it has ended already, the thread that adds the callback calls it",
         "it is always called by a thread of the library",
-        (HANDLE, "on a thread of the library in the host"),
+        (CALLBACKS, "on a thread of the library in the host"),
         || {
             let (tell, told) = channel();
             let handle = two().spawn(double, 4);

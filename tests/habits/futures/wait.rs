@@ -4,7 +4,7 @@ use std::sync::mpsc::channel;
 
 use pinfold::{Handle, TimedOut, WaitFor, as_completed, wait};
 
-use crate::habit::{HANDLE, Habit, differs, habits, same};
+use crate::habit::{CALLBACKS, Habit, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -278,7 +278,7 @@ fn the_order_of_callbacks() -> Habit {
         "they are called one after the other, in the order in which they were added",
         "in any order, and perhaps at the same time: one that is stuck holds up no other",
         (
-            HANDLE,
+            CALLBACKS,
             "they are called in any order, and perhaps at the same time",
         ),
         || {

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 
 use pinfold::{Shutdown, TaskError};
 
-use crate::habit::{BUILDER, HANDLE, Habit, Library, README, TASK, differs, habits, same};
+use crate::habit::{BUILDER, CALLBACKS, Habit, Library, README, TASK, differs, habits, same};
 use crate::stage::*;
 
 pub fn libraries() -> Vec<Library> {
@@ -105,7 +105,7 @@ fn callback_and_error_callback() -> Habit {
         "`callback` is called with a value, `error_callback` with an exception",
         "`on_complete` is called in either case, with a `Result`; `on_error` is called with an error",
         (
-            HANDLE,
+            CALLBACKS,
             "Calls `callback` with the outcome when the task has ended",
         ),
         || {
