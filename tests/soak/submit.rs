@@ -392,12 +392,16 @@ impl<'a> Submitter<'a> {
             }));
         }
         drop(outcomes);
-        // Every item that was pulled was submitted.
+        // Every item that was pulled was submitted; what had not begun was cancelled just now.
         let submitted = pulled.get();
         self.watch.check(fates.len() >= taken, || {
             format!("a batch of {len} ended after {}", fates.len())
         });
-        fates.resize(submitted as usize, detached(is_repeated));
+        let left = match is_repeated {
+            true => Fate::RepeatedCancelled,
+            false => Fate::OnceCancelled,
+        };
+        fates.resize(submitted as usize, left);
         self.to.fates.append(&mut fates);
     }
 
