@@ -57,8 +57,12 @@ pub fn restarts(count: u64, spares: usize, logs: bool) -> Value {
         let middle = Instant::now();
         run(rt, watch, count);
         let seconds = middle.elapsed().as_secs_f64();
-        let after = held(rt, watch, spares);
-        let flat = is_flat(before, after);
+        // A zygote that has just forked a worker has descriptors for it for a moment.
+        let mut after = held(rt, watch, spares);
+        let flat = soon(|| {
+            after = held(rt, watch, spares);
+            is_flat(before, after)
+        });
         watch.check(flat, || format!("before {before:?}, after {after:?}"));
         // Each round runs two tasks that log; what they wrote may still be on its way.
         let heard = || {
@@ -153,8 +157,8 @@ fn watched(pid: u32) -> Vec<bool> {
 
 fn is_flat(before: [Holdings; 2], after: [Holdings; 2]) -> bool {
     before.iter().zip(&after).all(|(before, after)| {
-        let descriptors = before.descriptors == after.descriptors;
-        let threads = before.threads == after.threads;
+        let descriptors = after.descriptors <= before.descriptors;
+        let threads = after.threads <= before.threads;
         let mappings = before.mappings.abs_diff(after.mappings) * 50 <= before.mappings;
         let differ = before.resident_kib.abs_diff(after.resident_kib);
         let resident = differ <= (before.resident_kib / 50).max(SLACK_KIB);
