@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pinfold::{CallbackError, Handle, TaskError};
+use pinfold::{Handle, TaskError};
 
 use crate::boundary::guard;
 use crate::buffer::{BufferObject, Part, PinfoldBuffer};
@@ -151,33 +151,9 @@ impl TaskHandle {
         &self,
         callback: impl FnOnce(&Outcome) + Send + 'static,
     ) -> Result<(), Failure> {
-        let callback = Arc::new(Mutex::new(Some(callback)));
-        let own = Arc::clone(&callback);
-        let call = move |outcome: &Outcome| {
-            let callback = own.lock().take();
-            if let Some(callback) = callback {
-                callback(outcome);
-            }
-        };
-        let call = Arc::new(call);
-        let (then, function) = (Arc::clone(&call), self.function);
-        let set = self
-            .task()
-            .on_complete(move |ended| then(&outcome_of(ended, function)));
-        match set {
-            Err(CallbackError::TooLate { .. }) => {
-                // Whoever takes it puts it here at once.
-                let outcome = self.outcome_until(None).ok_or_else(timed_out)?;
-                let outcome = Arc::clone(outcome);
-                let thread = std::thread::Builder::new().name("pinfold-callback".into());
-                let spawned = thread.spawn(move || call(&outcome));
-                spawned.map(drop).map_err(|error| {
-                    let message = format!("no thread can be started for the callback: {error}");
-                    Failure::new(PinfoldStatus::System, message)
-                })
-            }
-            set => Ok(set?),
-        }
+        let function = self.function;
+        let task = self.task();
+        Ok(task.on_complete(move |ended| callback(&outcome_of(ended, function)))?)
     }
 
     /// How it has ended, if it has within `timeout`.

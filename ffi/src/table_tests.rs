@@ -77,3 +77,27 @@ fn threads_that_free_the_same_agree_on_one() {
         assert_eq!(freed, 64);
     }
 }
+
+#[test]
+fn who_is_alone_keeps_others_out_until_it_leaves() {
+    let handle = insert(crate::objects::Object::Probe(0)).expect("room");
+    let user = enter::<u64>(handle).expect("it lives");
+    assert!(enter_alone::<u64>(handle).is_none(), "somebody uses it");
+    drop(user);
+    std::thread::scope(|threads| {
+        for _ in 0..3 {
+            threads.spawn(|| {
+                for _ in 0..2000 {
+                    if let Some(mut alone) = enter_alone::<u64>(handle) {
+                        *alone += 1; // odd: in the middle of it
+                        *alone += 1;
+                    }
+                    assert_eq!(*enter::<u64>(handle).expect("it lives") % 2, 0);
+                }
+            });
+        }
+    });
+    assert!(enter_alone::<crate::handle::TaskHandle>(handle).is_none());
+    enter_alone::<u64>(handle).expect("nobody else").free();
+    assert!(enter::<u64>(handle).is_err() && enter_alone::<u64>(handle).is_none());
+}

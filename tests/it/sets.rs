@@ -385,3 +385,25 @@ fn any_number_of_threads_wait_for_the_same() {
         }
     });
 }
+
+#[test]
+fn an_outcome_that_is_not_accepted_stays_with_its_handle() {
+    let rt = runtime(1);
+    let ended = |handle: pinfold::Handle<Result<u64, String>>| {
+        assert!(handle.wait_timeout(LONG));
+        // Small values are taken out to be looked at, and put back.
+        handle.join_if(|_| false).expect_err("it was not accepted")
+    };
+    let value = ended(rt.spawn(|n: u64| Ok::<_, String>(n), 7));
+    let failure = ended(rt.spawn(|n: u64| Err::<u64, _>(n.to_string()), 8));
+    let after = rt.task(|((), of): ((), Result<u64, String>)| of);
+    assert_eq!(after.spawn_after(&value, ()).join(), Ok(Ok(7)));
+    // That it is an `Err` is known still.
+    assert!(matches!(
+        after.spawn_after(&failure, ()).join(),
+        Err(TaskError::DependencyFailed { .. })
+    ));
+    assert_eq!(value.outcome(Duration::ZERO), Some(Ok(Ok(7))));
+    assert_eq!(value.join_if(|_| true).expect("accepted"), Ok(Ok(7)));
+    assert_eq!(failure.join(), Ok(Err("8".into())));
+}
