@@ -484,7 +484,7 @@ impl Builder {
                 Ok(Runtime { core })
             }
             Err(error) => {
-                core.present().finish(); // its attendant ends
+                core.finish(); // its attendant ends
                 core.join_supervisor();
                 Err(error)
             }

@@ -27,7 +27,7 @@ use crate::sys::signals::start_thread;
 
 use super::core::Core;
 
-/// How long log events may take that are told before it is over.
+/// How long log events, and wakers, may take that are told before it is over.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// So long whoever drops a runtime is waited with in silence.
 const SILENCE: Duration = Duration::from_millis(200);
@@ -112,6 +112,17 @@ impl Closing {
         // ordering: Acquire pairs with the addition in `shutdown`.
         self.urgency.load(Ordering::Acquire)
     }
+
+    /// It is over; tasks were killed then, so many.
+    fn end(&self, killed: (Instant, usize)) {
+        let mut plan = self.lock();
+        plan.killed = Some(killed);
+        plan.stage = Stage::Over;
+        for waker in plan.wakers.drain(..) {
+            background::run(move || waker.wake());
+        }
+        self.changed.notify_all();
+    }
 }
 
 impl Core {
@@ -141,8 +152,8 @@ impl Core {
         match self.ask(own) {
             Stage::Over => return Ok(()),
             Stage::Open => {
-                self.close_down(is_drop.then(|| begin + SILENCE));
-                background::flush(LAST_WORDS);
+                let killed = self.close_down(is_drop.then(|| begin + SILENCE));
+                self.closing.end(killed);
             }
             Stage::Draining | Stage::Stopping => self.wait_for_the_end(),
         }
@@ -187,8 +198,11 @@ impl Core {
                 self.close();
                 let core = Arc::clone(self);
                 let end = move || {
-                    core.close_down(None);
-                    background::flush(LAST_WORDS);
+                    let closing = Arc::clone(&core.closing);
+                    let killed = core.close_down(None);
+                    // Whoever is told that it is over finds nothing of it here.
+                    drop(core);
+                    closing.end(killed);
                 };
                 if start_thread("pinfold-close", end.clone()).is_err() {
                     // There is one for this.
@@ -224,8 +238,9 @@ impl Core {
         }
     }
 
-    /// For the one that began it. From `told_at` on it says that it waits.
-    fn close_down(&self, mut told_at: Option<Instant>) {
+    /// For the one that began it. From `told_at` on it says that it waits. It returns when tasks
+    /// were killed, and how many; `Closing::end` is to be told.
+    fn close_down(&self, mut told_at: Option<Instant>) -> (Instant, usize) {
         self.close();
         let scheduler = self.present();
         let mut is_cancelled = false;
@@ -269,14 +284,17 @@ impl Core {
         self.commands.stop(kills);
         self.join_supervisor();
         let aborted = self.present().fail_all(&TaskError::shutdown());
-        self.present().finish();
-        let mut plan = self.closing.lock();
-        plan.killed = Some((killed_at, aborted));
-        plan.stage = Stage::Over;
-        for waker in plan.wakers.drain(..) {
-            background::run(move || waker.wake());
-        }
-        self.closing.changed.notify_all();
+        self.finish();
+        background::flush(LAST_WORDS);
+        (killed_at, aborted)
+    }
+
+    /// Has the attendant leave, and waits until it holds nothing of the fold any more: whoever
+    /// looks after the runtime is gone finds no descriptor of it.
+    pub(super) fn finish(&self) {
+        let scheduler = self.present();
+        scheduler.finish();
+        scheduler.await_attendant(LAST_WORDS);
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct Core {
     was_replaced: Condvar,
     rebuilds: AtomicU64,
     is_closing: AtomicBool,
-    pub(super) closing: Closing,
+    pub(super) closing: Arc<Closing>,
 }
 
 impl Core {
@@ -61,7 +61,7 @@ impl Core {
             was_replaced: Condvar::new(),
             rebuilds: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
-            closing: Closing::default(),
+            closing: Arc::default(),
         }
     }
 

@@ -218,9 +218,8 @@ impl Founder {
             scheduler.profile_into(Arc::clone(book));
         }
         let scheduler = Arc::new(scheduler);
-        let attendant = Arc::clone(&scheduler);
-        let log = Log::of_this_thread();
-        start_thread("pinfold-attend", move || attendant.attend(log))
+        let attendant = scheduler.attendant(Log::of_this_thread());
+        start_thread("pinfold-attend", attendant)
             .map_err(system("a thread could not be started"))?;
         let supervisor = Supervisor::new(
             fold,

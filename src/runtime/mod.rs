@@ -462,7 +462,7 @@ impl Runtime {
     }
 
     /// Takes no more tasks and ends those in flight as `how` says; returns when
-    /// every handle has ended and every process is gone.
+    /// every handle has ended, every process is gone, and no descriptor of it is left.
     ///
     /// While one thread waits here another may make it more urgent, by a call of its own: of
     /// all that is asked for the earliest holds. So a first Ctrl-C can drain, and a second one

@@ -10,8 +10,9 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -31,9 +32,11 @@ thread_local! {
     static DUTY: RefCell<Option<Duty>> = const { RefCell::new(None) };
 }
 
-/// What an attendant has to do.
+/// What an attendant has to do. Dropped in this order: whoever waits for `_presence` to go
+/// finds that the attendant holds nothing of the fold any more.
 struct Duty {
     scheduler: Arc<Scheduler>,
+    _presence: Sender<Never>,
     news: VecDeque<News>,
     log: Log,
     /// How long to wait before it looks for memory again.
@@ -52,17 +55,43 @@ pub fn about_to_wait() {
     }
 }
 
+/// Is never sent: that the sender is dropped is the message.
+#[derive(Debug)]
+enum Never {}
+
+/// Whether there still is an attendant.
+#[derive(Debug, Default)]
+pub(super) struct Presence(Mutex<Option<Receiver<Never>>>);
+
+impl Presence {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Receiver<Never>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Scheduler {
-    /// Attends to this fold until it is over, and all is told. What goes wrong is logged by
-    /// way of `log`.
-    pub fn attend(self: Arc<Self>, log: Log) {
+    /// Waits until the attendant has let go of the fold, which is over; not longer than `most`:
+    /// it may be calling a waker that does not return.
+    pub fn await_attendant(&self, most: Duration) {
+        // Taken out: who waits holds no lock, and the next one has nothing to wait for.
+        if let Some(left) = self.presence.lock().take() {
+            let _ = left.recv_timeout(most);
+        }
+    }
+
+    /// What the attendant's thread has to run: it attends to this fold until it is over, and
+    /// all is told. What goes wrong is logged by way of `log`.
+    pub fn attendant(self: &Arc<Self>, log: Log) -> impl FnOnce() + Send + use<> {
+        let (presence, left) = channel();
+        *self.presence.lock() = Some(left);
         let duty = Duty {
-            scheduler: self,
+            scheduler: Arc::clone(self),
+            _presence: presence,
             news: VecDeque::new(),
             log,
             pause: LOOK_FOR_MEMORY_MIN,
         };
-        duty.attend();
+        || duty.attend()
     }
 }
 

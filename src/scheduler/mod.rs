@@ -144,6 +144,7 @@ pub struct Scheduler {
     is_wanted: AtomicBool,
     /// Attendants that have passed on their duty, and have not returned.
     absent: AtomicU32,
+    presence: attend::Presence,
 }
 
 impl Scheduler {
@@ -180,6 +181,7 @@ impl Scheduler {
             activity: AtomicU64::new(0),
             is_wanted: AtomicBool::new(false),
             absent: AtomicU32::new(0),
+            presence: attend::Presence::default(),
         }
     }
 

@@ -41,6 +41,9 @@ pub fn tests() -> Vec<Trial> {
                 Host::new("closes_all_and_logs").run().well();
             },
         ),
+        test("descriptors/none_is_left_when_a_runtime_is_gone", || {
+            Host::new("starts_and_drops").run().well();
+        }),
         test("descriptors/a_task_has_none_of_the_host_s_files", || {
             Host::new("keeps_files").run().well();
         }),
@@ -57,6 +60,7 @@ pub fn programs() -> Vec<Program> {
         ("closes_standard_streams", closes_standard_streams),
         ("closes_all", closes_all),
         ("keeps_files", keeps_files),
+        ("starts_and_drops", starts_and_drops),
         ("closes_all_and_leaves", closes_all_and_leaves),
         ("closes_all_and_logs", closes_all_and_logs),
         ("task_closes_all", task_closes_all),
@@ -70,6 +74,34 @@ fn same(n: u64) -> u64 {
 fn start() -> Runtime {
     let builder = Runtime::builder().workers(2).memory_cap(64 << 20);
     builder.on_drop(Shutdown::Abort).start().expect("starts")
+}
+
+/// At once, not a moment later; however the runtime is ended, and while others want the CPUs.
+fn starts_and_drops(_: &[String]) {
+    drop(start()); // the process's own threads stay
+    let before = table().len();
+    for _ in 0..4 {
+        std::thread::spawn(|| {
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+    }
+    for round in 0..40 {
+        let rt = start();
+        assert_eq!(rt.spawn(same, round).join(), Ok(round));
+        match round % 3 {
+            0 => {}
+            1 => rt.shutdown(Shutdown::Drain).expect("nothing runs"),
+            _ => {
+                let ending = rt.begin_shutdown(Shutdown::Abort);
+                ending.wait().expect("nothing runs");
+            }
+        }
+        drop(rt);
+        let left = table();
+        assert_eq!(left.len(), before, "round {round}: {left:?}");
+    }
 }
 
 /// Where the numbers of this process's descriptors lead.

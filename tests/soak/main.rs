@@ -64,7 +64,19 @@ fn main() {
         is_well &= held;
         all.push(summary);
     }
+    let failed = all
+        .iter()
+        .filter_map(|case| case["faults"].as_array().map(|faults| (case, faults)));
+    let failed: Vec<String> = failed
+        .flat_map(|(case, faults)| {
+            faults
+                .iter()
+                .map(|fault| format!("{}: {fault}", case["case"]))
+        })
+        .collect();
     println!("{}", json!({ "held": is_well, "seed": seed, "cases": all }));
+    // Once more, at the end, where who reads a long log looks.
+    failed.iter().for_each(|fault| eprintln!("FAILED {fault}"));
     std::process::exit(if is_well { 0 } else { 1 });
 }
 
