@@ -84,6 +84,8 @@ pub mod topology;
 #[cfg(not(loom))]
 mod worker;
 
+/// What elements of arrays are ([`Runtime::alloc_array`]): the crate, in the version used here.
+pub use bytemuck;
 #[cfg(not(loom))]
 pub use config::Shutdown;
 #[cfg(not(loom))]
@@ -93,7 +95,7 @@ pub use error::{
 };
 #[cfg(not(loom))]
 pub use init::{init, init_with};
-pub use pool::{AllocError, Loan, Shared};
+pub use pool::{AllocError, CastError, Loan, RangeError, Shared};
 #[cfg(not(loom))]
 pub use prim::{Priority, PriorityError, TaskId};
 #[cfg(not(loom))]
@@ -114,6 +116,6 @@ pub use task::{Constant, ConstantError, NoCapture, Orphans};
 #[cfg(not(loom))]
 pub use worker::{
     Cancelled, Child, Context, ContextHandle, ProgressError, StateError, TaskInfo, TaskScope,
-    alloc, context, current_task, join, scope, scope_collect, spawn, task_info, task_name,
-    traceparent, worker_state,
+    alloc, alloc_array, context, current_task, join, scope, scope_collect, spawn, task_info,
+    task_name, traceparent, worker_state,
 };

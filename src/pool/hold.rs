@@ -136,6 +136,11 @@ impl HoldRef {
         HoldRef(shard.take_record(&pool.0, record))
     }
 
+    /// Whether both refer to the same record.
+    pub(super) fn is(&self, other: &HoldRef) -> bool {
+        self.0 == other.0
+    }
+
     /// Whether there are no more than so many references to the record.
     pub(super) fn has_refs(&self, refs: usize) -> bool {
         // ordering: Acquire as in `drop`.
@@ -188,6 +193,12 @@ impl Hold {
         self.at
     }
 
+    /// Whether the claim was handed to somebody else.
+    pub(super) fn has_moved(&self) -> bool {
+        // Relaxed: as in `set_moved`.
+        self.moved.load(Ordering::Relaxed)
+    }
+
     pub(super) fn set_moved(&self) {
         // Relaxed: the reference count orders the drop.
         self.moved.store(true, Ordering::Relaxed);
@@ -216,13 +227,19 @@ impl Hold {
         self.kind == BlockState::Loaned
     }
 
-    /// The bytes, for copying by the runtime itself.
+    /// So many bytes from `start` on, or as many as there are.
     #[inline]
-    pub(super) fn bytes(&self, len: usize) -> &[u8] {
-        let len = len.min(self.block.capacity);
+    pub(super) fn bytes(&self, start: usize, len: usize) -> &[u8] {
+        let start = start.min(self.block.capacity);
+        let len = len.min(self.block.capacity - start);
         // SAFETY: the block's range was checked when it was located, it stays
         // mapped while `pool` lives, and it is ours to read while we hold it.
-        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), len) }
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr().add(start), len) }
+    }
+
+    /// Whether its bytes were zero when it was allocated.
+    pub(super) fn is_zeroed(&self) -> bool {
+        self.pool.0.is_zeroed
     }
 
     /// Nothing of what was in the block is left. It is this process's, and nobody has seen it.
@@ -424,7 +441,7 @@ impl Pool {
         if self.0.is_zeroed {
             hold.zero();
         }
-        Ok(Loan { hold, len })
+        Ok(Loan::of(hold, len))
     }
 
     /// A block of which this thread's shard has a hint.
@@ -484,7 +501,7 @@ impl Pool {
         from: crate::prim::ProcessId,
     ) -> Option<Transfer> {
         let hold = self.accept(index, generation, Some(from))?;
-        Transfer::of(hold, len as u64)
+        Transfer::of(hold, 0, len as u64)
     }
 
     /// The bytes from `from` to `to` of a block that others may take over or free
@@ -523,7 +540,7 @@ impl Pool {
             .and_then(|hold| {
                 // Who runs the task was told of it by the dead, and takes it over from us.
                 hold.set_told();
-                Transfer::of(hold, 0)
+                Transfer::of(hold, 0, 0)
             })
     }
 

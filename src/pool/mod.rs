@@ -33,6 +33,7 @@
 //! hint lies there is `Free`.
 #![allow(unsafe_code)]
 
+mod array;
 mod audit;
 mod blocks;
 mod buffer;
@@ -41,6 +42,7 @@ mod going;
 mod hold;
 mod known;
 mod plan;
+mod range;
 mod recover;
 mod results;
 mod shard;
@@ -49,10 +51,13 @@ mod spans;
 mod transfer;
 mod usage;
 
+pub use array::CastError;
+pub(crate) use array::array;
 pub use audit::Living;
 pub use blocks::{Block, BlockState};
 pub use buffer::{Loan, Shared};
 pub use plan::PoolPlan;
+pub use range::RangeError;
 pub use results::Kept;
 pub use transfer::{Parcel, Transfer, decoding, encoding, forget_met, met};
 pub use usage::ClassUse;

@@ -64,7 +64,7 @@ impl Pool {
         }
         // Relaxed: a sum, which nothing else depends on.
         let before = self.0.kept.fetch_add(block.capacity, Ordering::Relaxed);
-        let kept = Kept(Loan { hold, len });
+        let kept = Kept(Loan::of(hold, len));
         if before + block.capacity <= self.capacity() / 4 {
             return Some(Ok(kept));
         }

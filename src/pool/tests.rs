@@ -8,6 +8,7 @@ use crate::prim::{Generation, SlotIndex, Word};
 
 mod half;
 mod known;
+mod ranges;
 mod sending;
 mod shards;
 mod short;
@@ -238,7 +239,7 @@ fn a_loan_may_come_back_published() {
     let there = worker.accept_argument(&parcel, HOST).expect("arrives");
     drop(loan);
     let Transfer { hold, len, .. } = there;
-    let shared = Loan { hold, len }.publish();
+    let shared = Loan::of(hold, len).publish();
     let going = Transfer::new(shared.hold.clone(), len);
     drop(shared);
     let slot = SlotIndex(3);

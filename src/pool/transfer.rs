@@ -8,17 +8,23 @@
 //! besides is in [`super::going`].
 //!
 //! ```text
-//!  word 0   63 … 40 unused | 39 … 32 kind | 31 … 0 block
-//!  word 1   generation
+//!  word 0   63 … 40 start, high half | 39 … 32 kind | 31 … 0 block
+//!  word 1   63 … 40 start, low half  | 39 … 0 generation
 //!  word 2   length in bytes
 //! ```
+//!
+//! Start and length say which bytes of the block are meant; a loan starts at 0. Several ranges of one
+//! block are a parcel each. Whoever accepts one believes neither before it has compared them
+//! with the size of the block, which it knows from its own map.
 
 use std::cell::{Cell, RefCell};
 
+use bytemuck::Pod;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::prim::{BlockIndex, Generation, ProcessId, SlotIndex};
 
+use super::array::aligned;
 use super::going::Turn;
 use super::hold::HoldRef;
 use super::{AllocError, Loan, Pool, Shared};
@@ -48,13 +54,22 @@ pub struct Parcel {
     pub index: BlockIndex,
     /// In which generation.
     pub generation: Generation,
-    /// How many of its bytes are meant.
+    /// At which of its bytes that begins what is meant; below [`Parcel::STARTS`].
+    pub start: u64,
+    /// How many bytes are meant.
     pub len: u64,
 }
+
+/// Bits of a start that are in a word with something else.
+const HALF: u32 = 24;
+const SHIFT: u32 = u64::BITS - HALF;
 
 impl Parcel {
     /// Words of a parcel.
     pub const WORDS: usize = 3;
+
+    /// No block has so many bytes.
+    pub const STARTS: u64 = 1 << (2 * HALF);
 
     /// Whether it gives its one owner away.
     pub fn is_loan(&self) -> bool {
@@ -63,8 +78,13 @@ impl Parcel {
 
     /// As words.
     pub fn pack(self) -> [u64; Self::WORDS] {
+        debug_assert!(self.start < Self::STARTS);
         let first = u64::from(self.index.0) | (self.kind as u64) << 32;
-        [first, self.generation.raw(), self.len]
+        [
+            first | (self.start >> HALF) << SHIFT,
+            self.generation.raw() | self.start << SHIFT,
+            self.len,
+        ]
     }
 
     /// From words; `None` for a kind that does not exist.
@@ -81,6 +101,7 @@ impl Parcel {
             kind,
             index: BlockIndex(words[0] as u32),
             generation: Generation::new(words[1]),
+            start: (words[0] >> SHIFT) << HALF | words[1] >> SHIFT,
             len: words[2],
         })
     }
@@ -90,6 +111,8 @@ impl Parcel {
 #[derive(Debug)]
 pub struct Transfer {
     pub(super) hold: HoldRef,
+    /// In bytes, as `len`; both lie in the block.
+    pub(super) start: usize,
     pub(super) len: usize,
     turn: Turn,
 }
@@ -208,23 +231,34 @@ impl Transfer {
 
     /// Of a shared buffer that several values have in common.
     pub fn share(&self) -> Self {
-        Transfer::new(self.hold.clone(), self.len)
+        Transfer::range(self.hold.clone(), self.start, self.len)
     }
 
     /// The shared buffer that it is; `None` if it is a loan.
     pub fn to_shared(&self) -> Option<Shared> {
-        let (hold, len) = (self.hold.clone(), self.len);
-        (!self.is_loan()).then_some(Shared { hold, len })
+        if self.is_loan() {
+            return None;
+        }
+        Shared::of(self.hold.clone(), self.start, self.len).ok()
     }
 
     /// A shared buffer as it travels.
     pub fn of_shared(shared: &Shared) -> Self {
-        Transfer::new(shared.hold.clone(), shared.len)
+        Transfer::range(shared.hold.clone(), shared.start(), shared.len())
     }
 
     pub(super) fn new(hold: HoldRef, len: usize) -> Self {
+        Transfer::range(hold, 0, len)
+    }
+
+    fn range(hold: HoldRef, start: usize, len: usize) -> Self {
         let turn = Turn::None;
-        Transfer { hold, len, turn }
+        Transfer {
+            hold,
+            start,
+            len,
+            turn,
+        }
     }
 
     /// Why it cannot be an argument: it is a loan that was sent, or is being sent.
@@ -247,7 +281,8 @@ impl Transfer {
         if !self.is_loan() || self.is_sole() {
             return Ok(false);
         }
-        let mut copy = alloc(self.len)?;
+        let mut copy = alloc(aligned(self.len))?;
+        copy.truncate(self.len);
         copy.copy_from_slice(self.bytes());
         self.accepted();
         *self = Transfer::of_loan(copy);
@@ -264,20 +299,21 @@ impl Transfer {
 
     /// Whether nobody else refers to the record, not even a `Loan`.
     fn is_sole(&self) -> bool {
+        self.is_sole_but(0)
+    }
+
+    /// Whether nobody but so many transfers besides refers to the record.
+    fn is_sole_but(&self, others: usize) -> bool {
         let own = match self.turn {
             Turn::None | Turn::Late => 1,
             Turn::First(_) | Turn::Another(_) => 2,
         };
-        self.hold.has_refs(own)
+        self.hold.has_refs(own + others)
     }
 
     /// Has other bytes from `at` on, if nobody was told of the block yet.
     pub fn write(&mut self, at: usize, bytes: &[u8]) -> bool {
-        let hold = self.hold.clone();
-        let mut loan = Loan {
-            hold,
-            len: self.len,
-        };
+        let mut loan = Loan::of(self.hold.clone(), self.len);
         let place = loan
             .get_mut(at..)
             .and_then(|rest| rest.get_mut(..bytes.len()));
@@ -294,9 +330,9 @@ impl Transfer {
         self.hold.pool().is_same(pool)
     }
 
-    fn is_same(&self, hold: &HoldRef, len: usize) -> bool {
+    fn is_same(&self, hold: &HoldRef, start: usize, len: usize) -> bool {
         let (own, other) = (self.hold.block(), hold.block());
-        self.len == len
+        (self.start, self.len) == (start, len)
             && (own.index, own.generation) == (other.index, other.generation)
             && self.hold.pool().is_same(hold.pool())
             && !self.is_loan()
@@ -314,15 +350,28 @@ impl Transfer {
             kind,
             index: block.index,
             generation: block.generation,
+            start: self.start as u64,
             len: self.len as u64,
         }
     }
 
     /// Hands a buffer over to the result in `slot`. One that came as a shared
     /// argument goes by reference: the host holds it. Of others, one that is held
-    /// elsewhere in this process, or by another, is copied. (A loan among the
-    /// arguments is the host's no longer, even if it was published meanwhile.)
+    /// elsewhere in this process, or by another, is copied: what is meant of it. (A loan
+    /// among the arguments is the host's no longer, even if it was published meanwhile.)
     pub fn into_result(self, slot: SlotIndex, arguments: &[Parcel]) -> Result<Parcel, AllocError> {
+        self.into_result_among(slot, arguments, &[], &[])
+    }
+
+    /// The same for one of several buffers of a result: of those before it there are parcels,
+    /// `after` are those after it. Ranges of one block are handed over together.
+    pub fn into_result_among(
+        self,
+        slot: SlotIndex,
+        arguments: &[Parcel],
+        before: &[Parcel],
+        after: &[Transfer],
+    ) -> Result<Parcel, AllocError> {
         let is_lent = |p: &Parcel| p.kind == ParcelKind::SharedArgument && self.is_of(p);
         if arguments.iter().any(is_lent) {
             return Ok(self.parcel(ParcelKind::Borrowed));
@@ -332,7 +381,19 @@ impl Transfer {
         } else {
             ParcelKind::SharedResult
         };
-        if self.is_sole()
+        if self.hold.has_moved() {
+            // With one before it.
+            let block = self.hold.block().index;
+            let with = |p: &&Parcel| p.kind == kind && p.index == block;
+            if let Some(Parcel { generation, .. }) = before.iter().find(with).copied() {
+                return Ok(Parcel {
+                    generation,
+                    ..self.parcel(kind)
+                });
+            }
+        }
+        let is_it = |other: &&Transfer| other.hold.is(&self.hold);
+        if (self.is_sole() || self.is_sole_but(after.iter().filter(is_it).count()))
             && let Some(generation) = self.hold.carry(slot)
         {
             return Ok(Parcel {
@@ -358,8 +419,9 @@ impl Transfer {
     }
 
     fn copy(&self) -> Result<Self, AllocError> {
-        let mut copy = self.hold.pool().alloc(self.len)?;
-        copy.copy_from_slice(self.hold.bytes(self.len));
+        let mut copy = self.hold.pool().alloc(aligned(self.len))?;
+        copy.truncate(self.len);
+        copy.copy_from_slice(self.bytes());
         Ok(Transfer::of_loan(copy))
     }
 }
@@ -374,11 +436,32 @@ impl Pool {
             _ => return None,
         };
         let hold = self.accept(parcel.index, parcel.generation, from)?;
-        Transfer::of(hold, parcel.len)
+        Transfer::of_parcel(hold, parcel)
     }
 
-    /// Accepts a result's parcel in the host; `held` is what the host holds for
+    /// Accepts the parcels of a result in the host; `held` is what the host holds for
     /// the task's arguments.
+    pub fn accept_results(
+        &self,
+        parcels: &[Parcel],
+        slot: SlotIndex,
+        held: &[Transfer],
+    ) -> Option<Vec<Transfer>> {
+        let mut accepted: Vec<Transfer> = Vec::with_capacity(parcels.len());
+        for parcel in parcels {
+            let one = self.accept_result(parcel, slot, held);
+            let one = one.or_else(|| {
+                // Another range of a block that has come with one before.
+                let is_it = |other: &&Transfer| !other.is_loan() && other.is_of(parcel);
+                let with = accepted.iter().find(is_it)?;
+                Transfer::of_parcel(with.hold.clone(), parcel)
+            })?;
+            accepted.push(one);
+        }
+        Some(accepted)
+    }
+
+    /// The same for one, or the first of several ranges of a block.
     pub fn accept_result(
         &self,
         parcel: &Parcel,
@@ -395,14 +478,22 @@ impl Pool {
                 .clone(),
             _ => return None,
         };
-        Transfer::of(hold, parcel.len)
+        Transfer::of_parcel(hold, parcel)
     }
 }
 
 impl Transfer {
-    pub(super) fn of(hold: HoldRef, len: u64) -> Option<Self> {
-        let len = usize::try_from(len).ok()?;
-        (len <= hold.block().capacity).then(|| Transfer::new(hold, len))
+    /// What a parcel means of its block; `None` if that is not in it.
+    fn of_parcel(hold: HoldRef, parcel: &Parcel) -> Option<Self> {
+        Transfer::of(hold, parcel.start, parcel.len)
+    }
+
+    pub(super) fn of(hold: HoldRef, start: u64, len: u64) -> Option<Self> {
+        let (start, len) = (usize::try_from(start).ok()?, usize::try_from(len).ok()?);
+        let is_in_it = start.checked_add(len)? <= hold.block().capacity;
+        // The one who may write it has it all.
+        let is_well = is_in_it && (start == 0 || !hold.is_loan());
+        is_well.then(|| Transfer::range(hold, start, len))
     }
 
     /// A loan as it travels: for blocks that the runtime itself allocates.
@@ -412,7 +503,7 @@ impl Transfer {
 
     /// The bytes it speaks of.
     pub fn bytes(&self) -> &[u8] {
-        self.hold.bytes(self.len)
+        self.hold.bytes(self.start, self.len)
     }
 }
 
@@ -428,7 +519,7 @@ const SENT_BEFORE: &str = "a `Loan` was passed to another task before; a buffer 
 
 fn serialize<S: Serializer>(
     hold: &HoldRef,
-    len: usize,
+    (start, len): (usize, usize),
     as_loan: bool,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -440,13 +531,14 @@ fn serialize<S: Serializer>(
     }
     MODE.set(Mode::Met);
     let number = OUTGOING.with_borrow_mut(|list| {
-        let is_it = |met: &Transfer| !as_loan && met.is_same(hold, len);
+        let is_it = |met: &Transfer| !as_loan && met.is_same(hold, start, len);
         let latest = list.iter().rev().take(LATEST).position(is_it);
         if let Some(back) = latest {
             return list.len() - 1 - back;
         }
         list.push(Transfer {
             hold: hold.clone(),
+            start,
             len,
             turn: if as_loan { Turn::of(hold) } else { Turn::None },
         });
@@ -475,28 +567,30 @@ fn deserialize<'de, D: Deserializer<'de>>(
     picked.ok_or_else(|| serde::de::Error::custom("the buffer did not arrive"))
 }
 
-impl Serialize for Shared {
+impl<T> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize(&self.hold, self.len, false, serializer)
+        serialize(&self.hold, self.bytes_meant(), false, serializer)
     }
 }
 
-impl Serialize for Loan {
+impl<T> Serialize for Loan<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize(&self.hold, self.len, true, serializer)
+        serialize(&self.hold, (0, self.byte_len()), true, serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Shared {
+impl<'de, T: Pod> Deserialize<'de> for Shared<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Transfer { hold, len, .. } = deserialize(deserializer, false)?;
-        Ok(Shared { hold, len })
+        let Transfer {
+            hold, start, len, ..
+        } = deserialize(deserializer, false)?;
+        Shared::of(hold, start, len).map_err(serde::de::Error::custom)
     }
 }
 
-impl<'de> Deserialize<'de> for Loan {
+impl<'de, T: Pod> Deserialize<'de> for Loan<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Transfer { hold, len, .. } = deserialize(deserializer, true)?;
-        Ok(Loan { hold, len })
+        Loan::of_bytes(hold, len).map_err(serde::de::Error::custom)
     }
 }

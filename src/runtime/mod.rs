@@ -79,7 +79,7 @@ use serde::de::DeserializeOwned;
 use crate::background::Log;
 use crate::config::Shutdown;
 use crate::error::{ShutdownError, TaskError, TrySpawnError};
-use crate::pool::{AllocError, Loan};
+use crate::pool::{AllocError, Loan, array};
 use crate::scheduler::{Audit, Profile};
 use crate::task::{NoCapture, entry_of};
 
@@ -357,6 +357,51 @@ impl Runtime {
     /// ```
     pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
         self.core.sound().alloc(len)
+    }
+
+    /// Allocates an array of `len` elements in the fold's shared memory: all bytes 0, beginning
+    /// at a multiple of 64 bytes. It may have no elements.
+    ///
+    /// `T` is what `bytemuck` calls plain old data: numbers, arrays of them, and structs that
+    /// derive `bytemuck::Pod`. A type without bytes, or of an alignment above 64, does not
+    /// compile.
+    ///
+    /// Written, it is published; then tasks get all of it, or ranges
+    /// ([`Shared::slice`](crate::Shared::slice), [`Shared::slices`](crate::Shared::slices)),
+    /// without a copy. In a task use [`alloc_array`](crate::alloc_array()). What need not
+    /// be zero is allocated sooner by [`alloc`](Runtime::alloc), and then
+    /// [cast](crate::Shared::try_cast).
+    ///
+    /// # Errors
+    /// As of [`alloc`](Runtime::alloc), for the bytes of so many elements.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// let mut squares = rt.alloc_array::<f64>(1000)?;
+    /// for (n, element) in squares.iter_mut().enumerate() {
+    ///     *element = (n * n) as f64;
+    /// }
+    /// let squares = squares.publish();
+    /// let sum = |part: pinfold::Shared<f64>| part.iter().sum::<f64>();
+    /// let sums = rt.map(sum, squares.slices(250)?);
+    /// assert_eq!(sums.sum::<Result<f64, _>>()?, 332_833_500.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// ```compile_fail,E0080
+    /// # fn with(rt: &pinfold::Runtime) {
+    /// rt.alloc_array::<()>(10); // what would they be?
+    /// # }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # with(&pinfold::Runtime::builder().start()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn alloc_array<T: bytemuck::Pod>(&self, len: usize) -> Result<Loan<T>, AllocError> {
+        array(len, |bytes| self.alloc(bytes))
     }
 
     /// Gives freed shared memory back to the system; returns how many bytes. Freed

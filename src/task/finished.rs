@@ -40,12 +40,8 @@ impl Finished {
             .ok_or("a finished task's result is not where it should be")?;
         let mut buffers = Vec::new();
         if head.parcels > 0 {
-            let accepted = split_parcels(payload.bytes(), head.parcels).and_then(|(_, parcels)| {
-                parcels
-                    .iter()
-                    .map(|parcel| pool.accept_result(parcel, index, held))
-                    .collect()
-            });
+            let accepted = split_parcels(payload.bytes(), head.parcels)
+                .and_then(|(_, parcels)| pool.accept_results(&parcels, index, held));
             buffers = accepted.ok_or("a buffer in a result is not what it should be")?;
         }
         Ok(Finished {

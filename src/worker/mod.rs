@@ -51,7 +51,7 @@ use std::time::{Duration, Instant};
 use tracing::dispatcher;
 
 use crate::layout::Fold;
-use crate::pool::{AllocError, Loan, Pool, encoding};
+use crate::pool::{AllocError, Loan, Pool, array, encoding};
 use crate::prim::ProcessId;
 use crate::prim::atomic::Ordering;
 use crate::process::{Role, WorkerOrder, WorkerStart};
@@ -107,6 +107,36 @@ static STATE: Kept = Kept::nothing();
 /// ```
 pub fn alloc(len: usize) -> Result<Loan, AllocError> {
     POOL.get().ok_or(AllocError::NoPool)?.alloc(len)
+}
+
+/// Allocates an array from inside a task: as
+/// [`Runtime::alloc_array`](crate::Runtime::alloc_array) does in the host.
+///
+/// # Errors
+/// As of [`alloc`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::{AllocError, Shared};
+///
+/// fn roots(numbers: Shared<f64>) -> Result<Shared<f64>, AllocError> {
+///     let mut roots = pinfold::alloc_array(numbers.len())?;
+///     for (root, number) in roots.iter_mut().zip(&numbers[..]) {
+///         *root = number.sqrt();
+///     }
+///     Ok(roots.publish())
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let mut numbers = rt.alloc_array::<f64>(3)?;
+/// numbers.copy_from_slice(&[4.0, 9.0, 16.0]);
+/// let roots = rt.spawn(roots, numbers.publish()).join_flat()?;
+/// assert_eq!(roots[..], [2.0, 3.0, 4.0]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn alloc_array<T: bytemuck::Pod>(len: usize) -> Result<Loan<T>, AllocError> {
+    array(len, alloc)
 }
 
 /// What `worker_init` made in this worker, if it is a `T`.

@@ -490,8 +490,10 @@ impl Runner {
             payload, arguments, ..
         } = scratch;
         let mut parcels: Vec<Parcel> = Vec::with_capacity(outgoing.len());
-        for transfer in outgoing {
-            match transfer.into_result(slot, arguments) {
+        let mut outgoing = outgoing.into_iter();
+        while let Some(transfer) = outgoing.next() {
+            let after = outgoing.as_slice();
+            match transfer.into_result_among(slot, arguments, &parcels, after) {
                 Ok(parcel) => parcels.push(parcel),
                 Err(error) => {
                     self.take_back(slot, &parcels);

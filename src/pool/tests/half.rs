@@ -205,12 +205,8 @@ fn a_result_is_carried_up_to_each_step() {
         let [host, dead, living] = three(1, 3);
         let transfer = Transfer::of_loan(dead.alloc(4096).expect("room"));
         let transfer = if shared {
-            let loan = Loan {
-                hold: transfer.hold,
-                len: 4096,
-            };
-            let Shared { hold, len } = loan.publish();
-            Transfer::new(hold, len)
+            let loan = Loan::of(transfer.hold, 4096);
+            Transfer::new(loan.publish().hold, 4096)
         } else {
             transfer
         };

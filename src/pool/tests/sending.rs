@@ -196,11 +196,7 @@ fn nothing_is_published_of_what_is_another_s() {
     going.part(|len| host.alloc(len)).expect("room");
     let parcel = going.argument(&host).expect("own pool");
     let there = worker.accept_argument(&parcel, HOST).expect("arrives");
-    let theirs = Loan {
-        len: there.len,
-        hold: there.hold,
-    }
-    .publish();
+    let theirs = Loan::of(there.hold, there.len).publish();
     assert_eq!(own(kept).publish().len(), 0);
     drop(going);
     host.recover(ProcessId(7), |_| true);

@@ -62,6 +62,7 @@ impl Transfer {
             kind: ParcelKind::LoanArgument,
             index: self.hold.block().index,
             generation: self.hold.block().generation,
+            start: 0,
             len: 0,
         }
     }
