@@ -4,6 +4,7 @@ pinfold::test_setup!();
 
 mod after;
 mod api;
+mod arrays;
 mod asynchronous;
 mod bad_input;
 mod broadcast;
