@@ -1209,7 +1209,8 @@ pinfold_status pinfold_buffer_data(pinfold_buffer *buffer,
                                    void **out_data);
 
 /**
- * Where a buffer begins, a multiple of 64, for reading; and its length in bytes.
+ * Where a buffer begins, for reading; and its length in bytes. It begins at a multiple of 64,
+ * unless it is a range ([`pinfold_buffer_range`](crate::pinfold_buffer_range)).
  *
  * The memory is the buffer's: it may be read by any thread until the buffer is moved or freed.
  *
@@ -1266,6 +1267,30 @@ pinfold_status pinfold_buffer_publish(pinfold_buffer *buffer);
  */
 pinfold_status pinfold_buffer_retain(pinfold_buffer *buffer,
                                      pinfold_buffer **out_buffer);
+
+/**
+ * A range of a published buffer: `len` bytes from byte `offset` on, of the same memory, as a
+ * buffer. It is passed to tasks, kept and made an output as any other, without a copy. The memory,
+ * all of it, stays until the last handle of it is freed, and the last task that has it has ended.
+ *
+ * The range begins `offset` bytes past the buffer's begin: at a multiple of 64 only if `offset` is
+ * one. It may be empty. Of a range there are ranges, too.
+ *
+ * The new handle is the caller's: free it with `pinfold_buffer_free`.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if the range ends past the buffer's end (the message
+ * has both), `PINFOLD_STATUS_NOT_PUBLISHED` and `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_range` is null, or writable.
+ */
+pinfold_status pinfold_buffer_range(pinfold_buffer *buffer,
+                                    size_t offset,
+                                    size_t len,
+                                    pinfold_buffer **out_range);
 
 /**
  * Frees a handle of a buffer; the memory with the last one, when no task has it any more. Null
@@ -1366,8 +1391,8 @@ pinfold_status pinfold_call_buffer_count(pinfold_call *call,
                                          size_t *out_count);
 
 /**
- * Buffer `index` that the task was submitted with, in place: where it begins, a multiple of 64,
- * and its length in bytes.
+ * Buffer `index` that the task was submitted with, in place: where it begins, a multiple of 64
+ * (unless it is a range), and its length in bytes.
  *
  * The memory is the call's: it may be read until the function returns (or until the buffer is taken). To keep
  * it beyond that, or to write one that was moved to the task, take it

@@ -161,6 +161,14 @@ public:
         return buffer(raw);
     }
 
+    /// Some of it, if it is published: `size` bytes from `offset` on, of the same memory.
+    buffer range(std::size_t offset, std::size_t size) const
+    {
+        pinfold_buffer *raw = nullptr;
+        check(pinfold_buffer_range(get(), offset, size, &raw));
+        return buffer(raw);
+    }
+
 private:
     detail::owner<pinfold_buffer, pinfold_buffer_free> own_;
 };

@@ -8,7 +8,8 @@
 //!     └──────────▶ moved ◀────┘             the handle has nothing any more, and is to be freed
 //! ```
 //!
-//! Whichever it is, its handle is the caller's until he frees it.
+//! Whichever it is, its handle is the caller's until he frees it. A range of a published one is a
+//! published one, of the same memory.
 
 use std::ffi::c_void;
 
@@ -75,6 +76,27 @@ impl Part {
     }
 }
 
+/// Those bytes of a published one: the same memory, or a copy of what is short.
+fn range(part: &Part, offset: usize, len: usize) -> Result<Part, Failure> {
+    let all = part.bytes().len();
+    let past = || {
+        let message = format!("{len} bytes from byte {offset} on: the buffer has {all} bytes");
+        Failure::argument(message)
+    };
+    let end = offset.checked_add(len).ok_or_else(past)?;
+    match part {
+        Part::Loan(_) => Err(not_published()),
+        Part::Shared(shared) => shared
+            .slice(offset..end)
+            .map(Part::Shared)
+            .map_err(|_| past()),
+        Part::Bytes(bytes) => {
+            let meant = bytes.get(offset..end).ok_or_else(past)?;
+            Ok(Part::Bytes(meant.into()))
+        }
+    }
+}
+
 impl From<&Output> for Part {
     fn from(output: &Output) -> Self {
         match output {
@@ -95,6 +117,11 @@ pub(crate) struct BufferObject {
 fn moved() -> Failure {
     let message = "this buffer was moved to a task: nothing is left of it here but the handle";
     Failure::new(PinfoldStatus::Moved, message)
+}
+
+fn not_published() -> Failure {
+    let message = "this buffer is not published: publish it, or have it moved to the task";
+    Failure::new(PinfoldStatus::NotPublished, message)
 }
 
 fn published() -> Failure {
@@ -124,11 +151,7 @@ impl BufferObject {
         match part.as_ref().ok_or_else(moved)?.share() {
             Some(shared) => Ok(shared),
             None if moves => part.take().ok_or_else(moved),
-            None => {
-                let message =
-                    "this buffer is not published: publish it, or have it moved to the task";
-                Err(Failure::new(PinfoldStatus::NotPublished, message))
-            }
+            None => Err(not_published()),
         }
     }
 }
@@ -225,7 +248,8 @@ pub unsafe extern "C" fn pinfold_buffer_data(
     })
 }
 
-/// Where a buffer begins, a multiple of 64, for reading; and its length in bytes.
+/// Where a buffer begins, for reading; and its length in bytes. It begins at a multiple of 64,
+/// unless it is a range ([`pinfold_buffer_range`](crate::pinfold_buffer_range)).
 ///
 /// The memory is the buffer's: it may be read by any thread until the buffer is moved or freed.
 ///
@@ -329,6 +353,41 @@ pub unsafe extern "C" fn pinfold_buffer_retain(
         let out = out?;
         let buffer = table::enter::<Box<BufferObject>>(buffer.addr())?;
         let part = buffer.give(false)?;
+        out.write(BufferObject::handle(buffer.home, part)?);
+        Ok(())
+    })
+}
+
+/// A range of a published buffer: `len` bytes from byte `offset` on, of the same memory, as a
+/// buffer. It is passed to tasks, kept and made an output as any other, without a copy. The memory,
+/// all of it, stays until the last handle of it is freed, and the last task that has it has ended.
+///
+/// The range begins `offset` bytes past the buffer's begin: at a multiple of 64 only if `offset` is
+/// one. It may be empty. Of a range there are ranges, too.
+///
+/// The new handle is the caller's: free it with `pinfold_buffer_free`.
+///
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if the range ends past the buffer's end (the message
+/// has both), `PINFOLD_STATUS_NOT_PUBLISHED` and `PINFOLD_STATUS_MOVED`.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_range` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_buffer_range(
+    buffer: *mut PinfoldBuffer,
+    offset: usize,
+    len: usize,
+    out_range: *mut *mut PinfoldBuffer,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise is the one that `Out` asks for.
+    let out = unsafe { Out::new("out_range", out_range) };
+    guard(|| {
+        let out = out?;
+        let buffer = table::enter::<Box<BufferObject>>(buffer.addr())?;
+        let part = buffer.with(|part| range(part, offset, len))?;
         out.write(BufferObject::handle(buffer.home, part)?);
         Ok(())
     })

@@ -44,8 +44,8 @@ fn taken() -> Failure {
     Failure::new(PinfoldStatus::Moved, message)
 }
 
-/// Buffer `index` that the task was submitted with, in place: where it begins, a multiple of 64,
-/// and its length in bytes.
+/// Buffer `index` that the task was submitted with, in place: where it begins, a multiple of 64
+/// (unless it is a range), and its length in bytes.
 ///
 /// The memory is the call's: it may be read until the function returns (or until the buffer is taken). To keep
 /// it beyond that, or to write one that was moved to the task, take it

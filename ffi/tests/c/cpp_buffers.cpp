@@ -56,6 +56,16 @@ try {
     twos.reset();
     CHECK(runtime.task(sum).submit_with({ones, again}, 5).join() == 3 * static_cast<int>(size) + 5);
 
+    const auto part = again.range(10, 100);
+    CHECK(part.view().data() == again.view().data() + 10);
+    CHECK(runtime.task(sum).submit_with({part}, 1).join() == 201);
+    try {
+        again.range(1, size);
+        CHECK(!"it is past the end");
+    } catch (const pinfold::error &thrown) {
+        CHECK_STATUS(thrown.status(), PINFOLD_STATUS_INVALID_ARGUMENT);
+    }
+
     pinfold::group group;
     const auto summing = runtime.task(sum);
     for (int i = 0; i < 50; i++)
