@@ -20,12 +20,12 @@ dimension!(
 
 dimension!(
     /// The shape of its argument. `Held`: somebody else has the loan as well.
-    Given { Few, Filled, PastFilled, Long, Shared, SharedFilled, ManyShared, Loan, LongLoan, Held, LongHeld, Constant }
+    Given { Few, Filled, PastFilled, Long, Shared, SharedFilled, ManyShared, Ranges, Loan, LongLoan, Held, LongHeld, Constant }
 );
 
 dimension!(
     /// The shape of its value. `Same`: of the argument's, if there is one.
-    Made { Few, Small, PastSmall, Filled, PastFilled, Long, Shared, SameShared, ManyShared, Loan, SameLoan }
+    Made { Few, Small, PastSmall, Filled, PastFilled, Long, Shared, SameShared, ManyShared, Ranges, Loan, SameLoan }
 );
 
 dimension!(
@@ -195,7 +195,7 @@ impl Case {
     pub fn shared_given(&self) -> usize {
         match self.given {
             Given::Shared | Given::SharedFilled => 1,
-            Given::ManyShared => 3,
+            Given::ManyShared | Given::Ranges => 3,
             _ => 0,
         }
     }

@@ -16,8 +16,8 @@ use crate::case::{
 };
 use crate::model::{End, ends};
 use crate::task::{
-    Arg, BUFFER, FILLER, LONG, Owned, Value, before, bystander, byte, combine, gate, pad_made, run,
-    run_after, run_nested, runs, varint,
+    Arg, BUFFER, FILLER, LONG, Owned, Value, before, bystander, byte, combine, gate, pad_made,
+    ranges, run, run_after, run_nested, runs, varint,
 };
 
 /// What a task ended in.
@@ -209,7 +209,10 @@ impl World<'_> {
 
     fn argument(&self) -> Arg {
         let case = &self.case;
-        let shared: Vec<_> = (0..case.shared_given()).map(|_| self.shared()).collect();
+        let shared: Vec<_> = match case.given {
+            Given::Ranges => ranges(byte(self.number), |len| self.rt.alloc(len).expect("room")),
+            _ => (0..case.shared_given()).map(|_| self.shared()).collect(),
+        };
         let loan = case.is_loan_given().then(|| {
             let mut loan = self.rt.alloc(BUFFER).expect("room");
             loan.fill(byte(self.number));
@@ -224,7 +227,7 @@ impl World<'_> {
         let empty = varint(self.number) + 2 + 2 + 2 + buffers * 25;
         let pad = match case.given {
             Given::Few | Given::Shared | Given::Loan | Given::Held | Given::Constant => 1,
-            Given::Filled | Given::SharedFilled | Given::ManyShared => {
+            Given::Filled | Given::SharedFilled | Given::ManyShared | Given::Ranges => {
                 48_usize.saturating_sub(empty)
             }
             Given::PastFilled => 49_usize.saturating_sub(empty),
@@ -509,7 +512,7 @@ impl World<'_> {
                 let byte = byte(self.number);
                 let shared = match self.case.made {
                     Made::Shared | Made::SameShared => 1..2,
-                    Made::ManyShared => 3..5,
+                    Made::ManyShared | Made::Ranges => 3..5,
                     _ => 0..1,
                 };
                 let is_well = out.number == self.number

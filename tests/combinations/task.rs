@@ -190,6 +190,17 @@ fn mark(number: u32) -> usize {
     file.metadata().expect("it is there").len() as usize - 1
 }
 
+/// Ranges of one buffer; outside of them there is another byte.
+pub fn ranges(byte: u8, alloc: impl Fn(usize) -> Loan) -> Vec<Shared> {
+    let mut loan = alloc(2 * BUFFER + 16);
+    loan.fill(!byte);
+    loan[8..][..2 * BUFFER].fill(byte);
+    let all = loan.publish();
+    let starts = [8, 8 + BUFFER / 2, 8 + BUFFER].into_iter();
+    let range = |start| all.slice(start..start + BUFFER).expect("inside");
+    starts.map(range).collect()
+}
+
 fn loan(byte: u8) -> Loan {
     let mut loan = pinfold::alloc(BUFFER).expect("room");
     loan.fill(byte);
@@ -204,6 +215,11 @@ fn make(mut arg: Arg) -> Out {
     let shared = match made {
         Made::Shared => vec![new()],
         Made::SameShared => vec![arg.shared.pop().unwrap_or_else(new)],
+        Made::Ranges => {
+            let mut all = ranges(byte, |len| pinfold::alloc(len).expect("room"));
+            all.extend(arg.shared.pop());
+            all
+        }
         Made::ManyShared => (0..3).map(|_| new()).chain(arg.shared.pop()).collect(),
         _ => Vec::new(),
     };

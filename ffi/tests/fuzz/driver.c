@@ -251,16 +251,26 @@ static void new_buffer(struct random *random)
     pinfold_buffer *buffer, *same;
     void *data;
     uint32_t len = (uint32_t)below(random, 100000);
-    if (SEEN(pinfold_buffer_new(any(random, RUNTIME), len, &buffer)) != PINFOLD_STATUS_OK)
+    size_t before = below(random, 2) * below(random, 200), behind = before ? below(random, 200) : 0;
+    if (SEEN(pinfold_buffer_new(any(random, RUNTIME), before + len + behind, &buffer))
+        != PINFOLD_STATUS_OK)
         return;
     CHECK_OK(pinfold_buffer_data(buffer, &data));
-    fill(data, len, draw(random));
-    if (below(random, 8) != 0) {
+    fill((unsigned char *)data + before, len, draw(random));
+    if (before > 0) { /* a range of it is what tells whether it is whole */
+        CHECK_OK(pinfold_buffer_publish(buffer));
+        CHECK_OK(pinfold_buffer_range(buffer, before, len, &same));
+        CHECK_OK(pinfold_buffer_free(buffer));
+        buffer = same;
+    } else if (below(random, 8) != 0) {
         CHECK_OK(pinfold_buffer_publish(buffer));
         CHECK_OK(pinfold_buffer_retain(buffer, &same));
         keep(random, BUFFER, same);
     }
     keep(random, BUFFER, buffer);
+    if (SEEN(pinfold_buffer_range(any(random, BUFFER), below(random, 300), below(random, 300), &same))
+        == PINFOLD_STATUS_OK)
+        CHECK_OK(pinfold_buffer_free(same));
 }
 
 static void submit_with(struct random *random)
