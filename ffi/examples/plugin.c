@@ -1,7 +1,7 @@
 /* A plugin: functions for the workers of a host that is no C program (or does not want to be one of
  * its workers). `plugin_host.c` and `numpy_sum.py` use it.
  *
- *     cc -shared -fPIC plugin.c -o plugin.so
+ *     cc -shared -fPIC plugin.c $(pkg-config --cflags pinfold) -o plugin.so
  */
 #include <pinfold.h>
 

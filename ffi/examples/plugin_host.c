@@ -1,7 +1,7 @@
 /* A host that is not its own worker: it has not called pinfold_init, and its functions are in a
  * plugin, which the program `pinfold-worker` loads.
  *
- *     cc plugin_host.c -lpinfold -o plugin_host && ./plugin_host ./plugin.so
+ *     cc plugin_host.c $(pkg-config --cflags --libs pinfold) -o plugin_host && ./plugin_host ./plugin.so
  */
 #include <pinfold.h>
 

@@ -2,6 +2,12 @@
  *
  * Written by cbindgen from ffi/src: change it there, then run scripts/header.
  * docs/ABI.md says what is promised. Link with -lpinfold.
+ *
+ * A program registers its functions (pinfold_function_register), calls pinfold_init, starts a
+ * runtime (pinfold_runtime_new), makes tasks of functions (pinfold_task_new), submits them
+ * (pinfold_task_submit) and takes their outputs (pinfold_handle_join). In a task there are
+ * the functions that begin with pinfold_call_, and pinfold_child_ for tasks that it submits.
+ * When a call has failed, pinfold_last_message says why.
  */
 
 #ifndef PINFOLD_H
@@ -14,6 +20,22 @@
  * A time in nanoseconds that is never over.
  */
 #define PINFOLD_FOREVER UINT64_MAX
+
+/**
+ * The version that the header is of: the first of its three numbers. `pinfold_version()` is that of the
+ * library.
+ */
+#define PINFOLD_VERSION_MAJOR 0
+
+/**
+ * The second.
+ */
+#define PINFOLD_VERSION_MINOR 1
+
+/**
+ * The third.
+ */
+#define PINFOLD_VERSION_PATCH 0
 
 /**
  * Counts the incompatible changes of this interface. Compare it with what
@@ -29,7 +51,9 @@
  * `pinfold_last_message()` says more about the failure that has just happened.
  *
  * From 1 to 99: the call did nothing. From 100 on: the task that it asks about has ended
- * without a value.
+ * without a value. There are exceptions for each. A task that could not be run ends with what
+ * kept it from that, which may be one of the first: `pinfold_status_ends_task` tells. And
+ * `PINFOLD_STATUS_NO_WORKERS` is also how a submission is refused that does not wait.
  */
 enum pinfold_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -514,6 +538,11 @@ typedef void (*pinfold_completion)(pinfold_status status,
 typedef void (*pinfold_progressed)(double fraction,
                                    const char *message,
                                    void *user);
+
+/**
+ * Takes back what callbacks were called with: they are not called any more.
+ */
+typedef void (*pinfold_release)(void *user);
 
 /**
  * Something to know a task by, in its log events.
@@ -1100,6 +1129,19 @@ uint32_t pinfold_abi_version(void);
 const char *pinfold_status_message(int32_t code);
 
 /**
+ * Whether a status says of a task that it has ended without a value: 1 or 0. For what
+ * functions return that ask how a task has ended (`pinfold_handle_join`, `_result`, `_status`,
+ * `_output_buffer`, those of children and groups, callbacks).
+ *
+ * 1 from 100 on, also for a number that this version does not know; and for those of a task that
+ * could not be run: `PINFOLD_STATUS_SYSTEM`, `_NO_MEMORY`, `_TOO_LARGE`, `_SHUTDOWN`, `_FORKED` and
+ * `_FOREIGN_HANDLE`. 0 for any other: the call did nothing, and the handle is as it was.
+ *
+ * Any thread, and a signal handler.
+ */
+int32_t pinfold_status_ends_task(int32_t code);
+
+/**
  * How many CPUs this process may use: by its affinity mask and by its control
  * group's CPU limit, whichever is smaller. At least 1.
  *
@@ -1172,7 +1214,7 @@ pinfold_status pinfold_handle_join_many(pinfold_handle **handles,
 
 /**
  * A buffer of `len` bytes for the tasks of `runtime`, to be written
- * ([`pinfold_buffer_data`](crate::pinfold_buffer_data)) and then published. What is in it is
+ * (`pinfold_buffer_data`) and then published. What is in it is
  * undefined until it is written.
  *
  * The buffer is the caller's: free it with `pinfold_buffer_free`, at any time, also after
@@ -1210,7 +1252,7 @@ pinfold_status pinfold_buffer_data(pinfold_buffer *buffer,
 
 /**
  * Where a buffer begins, for reading; and its length in bytes. It begins at a multiple of 64,
- * unless it is a range ([`pinfold_buffer_range`](crate::pinfold_buffer_range)).
+ * unless it is a range (`pinfold_buffer_range`).
  *
  * The memory is the buffer's: it may be read by any thread until the buffer is moved or freed.
  *
@@ -1396,7 +1438,7 @@ pinfold_status pinfold_call_buffer_count(pinfold_call *call,
  *
  * The memory is the call's: it may be read until the function returns (or until the buffer is taken). To keep
  * it beyond that, or to write one that was moved to the task, take it
- * ([`pinfold_call_buffer_take`](crate::pinfold_call_buffer_take)).
+ * (`pinfold_call_buffer_take`).
  *
  * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
  * `PINFOLD_STATUS_MOVED`.
@@ -1434,7 +1476,7 @@ pinfold_status pinfold_call_buffer_take(pinfold_call *call,
 
 /**
  * A handle of input `index`, the output of a task that this one was submitted after
- * ([`pinfold_call_input`](crate::pinfold_call_input)): to keep it, or to pass it on.
+ * (`pinfold_call_input`): to keep it, or to pass it on.
  *
  * The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`.
  *
@@ -1838,6 +1880,24 @@ pinfold_status pinfold_handle_on_progress(pinfold_handle *handle,
                                           void *user);
 
 /**
+ * As `pinfold_handle_on_progress`; and has `release` called with `user` when `callback` is not called any
+ * more: once, when the task has ended, by some thread; or by this call if that fails (but for a
+ * null `release`). It must not unwind, and should not take long.
+ *
+ * Fails as `pinfold_handle_on_progress`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `callback` and `release` may be called with `user` by any thread, `release` after the last `callback`.
+ */
+pinfold_status pinfold_handle_follow_progress(pinfold_handle *handle,
+                                              pinfold_progressed callback,
+                                              void *user,
+                                              pinfold_release release);
+
+/**
  * An empty group of tasks. It is the caller's: free it with `pinfold_group_free`.
  *
  * Any thread.
@@ -1997,7 +2057,8 @@ pinfold_status pinfold_call_info(pinfold_call *call,
  * Call this first thing in `main`, after the functions were registered.
  *
  * A runtime starts its worker processes by starting the same program again. In those this
- * function runs tasks, and does not return. In the program itself it returns at once. Call it before any
+ * function runs tasks, and does not return. In the program itself it returns at once. What `main` does before
+ * is done there too, and there are no arguments there; so look at them after this call. Call it before any
  * thread is started. `argc` and `argv` are those of `main`; they are not changed today, and may be null.
  *
  * A program whose tasks are in a plugin (`pinfold_config.plugin`) need not call it.
@@ -2615,7 +2676,7 @@ pinfold_status pinfold_task_submit_timeout(pinfold_task *task,
 
 /**
  * Submits a task to begin when `count` others have ended, whose outputs are its inputs, in that
- * order ([`pinfold_call_input`](crate::call::pinfold_call_input)). Those may have ended, and their handles may be freed at any
+ * order (`pinfold_call_input`). Those may have ended, and their handles may be freed at any
  * time after this call; the same may be named several times. If one of them ends without an output, this task is
  * not run, and ends with `PINFOLD_STATUS_DEPENDENCY_FAILED`.
  *
@@ -2664,7 +2725,7 @@ pinfold_status pinfold_text_free(pinfold_text *text);
 
 #endif  /* PINFOLD_H */
 
-/* Each of these is a struct of settings that all have their defaults. */
+/* Each of these initializes a struct where it is declared: all settings have their defaults. */
 #ifndef PINFOLD_DEFAULTS
 #ifdef __cplusplus
 extern "C++" {

@@ -185,7 +185,7 @@ pub(crate) fn give(
 }
 
 /// A buffer of `len` bytes for the tasks of `runtime`, to be written
-/// ([`pinfold_buffer_data`](crate::pinfold_buffer_data)) and then published. What is in it is
+/// (`pinfold_buffer_data`) and then published. What is in it is
 /// undefined until it is written.
 ///
 /// The buffer is the caller's: free it with `pinfold_buffer_free`, at any time, also after
@@ -249,7 +249,7 @@ pub unsafe extern "C" fn pinfold_buffer_data(
 }
 
 /// Where a buffer begins, for reading; and its length in bytes. It begins at a multiple of 64,
-/// unless it is a range ([`pinfold_buffer_range`](crate::pinfold_buffer_range)).
+/// unless it is a range (`pinfold_buffer_range`).
 ///
 /// The memory is the buffer's: it may be read by any thread until the buffer is moved or freed.
 ///

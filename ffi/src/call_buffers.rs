@@ -49,7 +49,7 @@ fn taken() -> Failure {
 ///
 /// The memory is the call's: it may be read until the function returns (or until the buffer is taken). To keep
 /// it beyond that, or to write one that was moved to the task, take it
-/// ([`pinfold_call_buffer_take`](crate::pinfold_call_buffer_take)).
+/// (`pinfold_call_buffer_take`).
 ///
 /// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
 /// `PINFOLD_STATUS_MOVED`.
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn pinfold_call_buffer_take(
 }
 
 /// A handle of input `index`, the output of a task that this one was submitted after
-/// ([`pinfold_call_input`](crate::pinfold_call_input)): to keep it, or to pass it on.
+/// (`pinfold_call_input`): to keep it, or to pass it on.
 ///
 /// The handle is the worker process's, also after the call: free it with `pinfold_buffer_free`.
 ///

@@ -101,7 +101,7 @@ impl Children {
     fn find(&mut self, child: *mut PinfoldChild) -> Result<&mut Place, Failure> {
         let number = child.addr();
         if number == 0 {
-            return Err(Failure::null(NAME));
+            return Err(Failure::null_handle(NAME));
         }
         if number & ((1 << KIND_BITS) - 1) != KIND {
             return Err(Failure::no_handle(NAME, number));

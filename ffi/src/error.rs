@@ -30,6 +30,13 @@ impl Failure {
         Self::new(PinfoldStatus::NullArgument, format!("`{what}` is null"))
     }
 
+    /// The handle of a kind is null: of one that was not made, most likely.
+    #[cold]
+    pub(crate) fn null_handle(kind: &str) -> Self {
+        let message = format!("`{kind}` is null: has the call that was to make it failed?");
+        Self::new(PinfoldStatus::NullArgument, message)
+    }
+
     #[cold]
     pub(crate) fn no_handle(kind: &str, handle: usize) -> Self {
         let message =
@@ -39,7 +46,11 @@ impl Failure {
 
     #[cold]
     pub(crate) fn freed(kind: &str) -> Self {
-        let message = format!("this `{kind}` was freed (or is none)");
+        let also = match kind {
+            "pinfold_handle" => ", perhaps by `pinfold_handle_join`",
+            _ => "",
+        };
+        let message = format!("this `{kind}` was freed{also} (or is none)");
         Self::new(PinfoldStatus::BadHandle, message)
     }
 
@@ -47,6 +58,35 @@ impl Failure {
     pub(crate) fn argument(message: impl Into<String>) -> Self {
         Self::new(PinfoldStatus::InvalidArgument, message)
     }
+}
+
+/// What the library's texts call by its name in Rust, and what that is here; in this order.
+const NAMES: [(&str, &str); 9] = [
+    (
+        " (in tests: `pinfold::test_setup!();` once per test binary)",
+        "",
+    ),
+    ("`pinfold::init()`", "`pinfold_init`"),
+    ("`Runtime::stats`", "`pinfold_runtime_stats_json`"),
+    ("`Runtime::alloc`", "`pinfold_buffer_new`"),
+    ("`pinfold::alloc`", "`pinfold_call_buffer_new`"),
+    ("`Runtime::spawn`", "`pinfold_task_submit`"),
+    ("`pinfold::spawn`", "`pinfold_call_submit`"),
+    (
+        "`Builder::executor_init`",
+        "`pinfold_config.executor_state`",
+    ),
+    ("`Builder::", "`pinfold_config."),
+];
+
+/// A text of the library's, for who does not know its Rust names.
+fn in_c(mut text: String) -> String {
+    for (rust, c) in NAMES {
+        if text.contains(rust) {
+            text = text.replace(rust, c);
+        }
+    }
+    text
 }
 
 /// An error with all its causes.
@@ -62,7 +102,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    message
+    in_c(message)
 }
 
 /// The status of a task that has ended without a value.
@@ -195,4 +235,53 @@ pub extern "C" fn pinfold_last_message() -> *const c_char {
     // The text stays where it is while the thread lives, until `remember` replaces it.
     LAST.try_with(|last| last.borrow().as_ptr())
         .unwrap_or(c"".as_ptr())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn sources(folder: &Path, all: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("an entry can be read").path();
+            match path.is_dir() {
+                true => sources(&path, all),
+                false => all.push(path),
+            }
+        }
+    }
+
+    /// What is said in the library's texts, which are between double quotes in its sources.
+    #[test]
+    fn no_text_names_what_c_does_not_have() {
+        let mut files = Vec::new();
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../src"),
+            &mut files,
+        );
+        let names = ["`pinfold::", "`Builder::", "`Runtime::", "`Handle::"];
+        let mut found = 0;
+        for file in files.iter().filter(|file| !file.ends_with("captures.rs")) {
+            let text = std::fs::read_to_string(file).expect("a source can be read");
+            for line in text.lines().map(str::trim_start) {
+                let is_said = !line.starts_with("//") && line.contains('"');
+                if !is_said || !names.iter().any(|name| line.contains(name)) {
+                    continue;
+                }
+                found += 1;
+                let said = in_c(line.to_owned());
+                let left = names.iter().find(|name| said.contains(**name));
+                assert_eq!(left, None, "{}: {line}: see NAMES", file.display());
+            }
+        }
+        assert!(found > 5, "the texts are found");
+    }
+
+    #[test]
+    fn names_are_those_of_c() {
+        let error = StartError::NotInitialized;
+        assert_eq!(chain(&error), "call `pinfold_init` first thing in `main`");
+    }
 }

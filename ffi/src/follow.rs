@@ -26,6 +26,9 @@ pub type PinfoldCompletion = Option<
 pub type PinfoldProgressed =
     Option<unsafe extern "C" fn(fraction: f64, message: *const c_char, user: *mut c_void)>;
 
+/// Takes back what callbacks were called with: they are not called any more.
+pub type PinfoldRelease = Option<unsafe extern "C" fn(user: *mut c_void)>;
+
 /// What a callback is passed.
 #[derive(Clone, Copy)]
 struct User(*mut c_void);
@@ -39,6 +42,19 @@ unsafe impl Sync for User {}
 impl User {
     fn get(&self) -> *mut c_void {
         self.0
+    }
+}
+
+/// What a callback is passed, which is taken back when this goes.
+struct Owned {
+    user: User,
+    release: unsafe extern "C" fn(*mut c_void),
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // SAFETY: who has set it promised that it may be called so, once.
+        unsafe { (self.release)(self.user.get()) }
     }
 }
 
@@ -291,7 +307,12 @@ pub unsafe extern "C" fn pinfold_handle_progress(
             return Err(Failure::null("message"));
         }
         let handle = table::enter::<TaskHandle>(handle.addr())?;
-        let progress = handle.task().progress().ok_or_else(|| {
+        // What it has last said stays until somebody takes its outcome.
+        let progress = match handle.has_ended() {
+            true => None,
+            false => handle.task().progress(),
+        };
+        let progress = progress.ok_or_else(|| {
             let what = "the task has not said how far it is, or has ended";
             Failure::new(PinfoldStatus::NothingYet, what)
         })?;
@@ -380,6 +401,40 @@ pub unsafe extern "C" fn pinfold_handle_on_progress(
             let message = crate::error::c_text(progress.message);
             // SAFETY: who has set it promised that it may be called so.
             unsafe { callback(progress.fraction, message.as_ptr(), user.get()) };
+        });
+        set.map_err(Failure::from)
+    })
+}
+
+/// As `pinfold_handle_on_progress`; and has `release` called with `user` when `callback` is not called any
+/// more: once, when the task has ended, by some thread; or by this call if that fails (but for a
+/// null `release`). It must not unwind, and should not take long.
+///
+/// Fails as `pinfold_handle_on_progress`.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `callback` and `release` may be called with `user` by any thread, `release` after the last `callback`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_handle_follow_progress(
+    handle: *mut PinfoldHandle,
+    callback: PinfoldProgressed,
+    user: *mut c_void,
+    release: PinfoldRelease,
+) -> PinfoldStatus {
+    guard(move || {
+        let release = release.ok_or_else(|| Failure::null("release"))?;
+        let user = User(user);
+        let owned = Owned { user, release };
+        let callback = callback.ok_or_else(|| Failure::null("callback"))?;
+        let handle = table::enter::<TaskHandle>(handle.addr())?;
+        let set = handle.task().on_progress(move |progress| {
+            let owned = &owned;
+            let message = crate::error::c_text(progress.message);
+            // SAFETY: who has set it promised that it may be called so.
+            unsafe { callback(progress.fraction, message.as_ptr(), owned.user.get()) };
         });
         set.map_err(Failure::from)
     })

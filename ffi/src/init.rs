@@ -9,7 +9,8 @@ use crate::registry;
 /// Call this first thing in `main`, after the functions were registered.
 ///
 /// A runtime starts its worker processes by starting the same program again. In those this
-/// function runs tasks, and does not return. In the program itself it returns at once. Call it before any
+/// function runs tasks, and does not return. In the program itself it returns at once. What `main` does before
+/// is done there too, and there are no arguments there; so look at them after this call. Call it before any
 /// thread is started. `argc` and `argv` are those of `main`; they are not changed today, and may be null.
 ///
 /// A program whose tasks are in a plugin (`pinfold_config.plugin`) need not call it.

@@ -88,10 +88,11 @@ pub use events::{
     pinfold_events_next,
 };
 pub use follow::{
-    PinfoldCompletion, PinfoldProgressed, pinfold_handle_abort_on_free, pinfold_handle_cancel,
-    pinfold_handle_cancel_within, pinfold_handle_id, pinfold_handle_is_finished,
-    pinfold_handle_on_complete, pinfold_handle_on_progress, pinfold_handle_progress,
-    pinfold_handle_status, pinfold_handle_wait_all, pinfold_handle_wait_any,
+    PinfoldCompletion, PinfoldProgressed, PinfoldRelease, pinfold_handle_abort_on_free,
+    pinfold_handle_cancel, pinfold_handle_cancel_within, pinfold_handle_follow_progress,
+    pinfold_handle_id, pinfold_handle_is_finished, pinfold_handle_on_complete,
+    pinfold_handle_on_progress, pinfold_handle_progress, pinfold_handle_status,
+    pinfold_handle_wait_all, pinfold_handle_wait_any,
 };
 pub use group::{
     PinfoldGroup, pinfold_group_cancel, pinfold_group_free, pinfold_group_new,
@@ -139,6 +140,14 @@ pub use told::{PinfoldText, pinfold_text_data, pinfold_text_free};
 
 /// A time in nanoseconds that is never over.
 pub const PINFOLD_FOREVER: u64 = u64::MAX;
+
+/// The version that the header is of: the first of its three numbers. `pinfold_version()` is that of the
+/// library.
+pub const PINFOLD_VERSION_MAJOR: u32 = 0;
+/// The second.
+pub const PINFOLD_VERSION_MINOR: u32 = 1;
+/// The third.
+pub const PINFOLD_VERSION_PATCH: u32 = 0;
 
 /// Counts the incompatible changes of this interface. Compare it with what
 /// `pinfold_abi_version()` returns before the first other call.
@@ -199,6 +208,28 @@ pub extern "C" fn pinfold_status_message(code: i32) -> *const c_char {
     guard_or(c"".as_ptr(), || status::message(code).as_ptr())
 }
 
+/// Whether a status says of a task that it has ended without a value: 1 or 0. For what
+/// functions return that ask how a task has ended (`pinfold_handle_join`, `_result`, `_status`,
+/// `_output_buffer`, those of children and groups, callbacks).
+///
+/// 1 from 100 on, also for a number that this version does not know; and for those of a task that
+/// could not be run: `PINFOLD_STATUS_SYSTEM`, `_NO_MEMORY`, `_TOO_LARGE`, `_SHUTDOWN`, `_FORKED` and
+/// `_FOREIGN_HANDLE`. 0 for any other: the call did nothing, and the handle is as it was.
+///
+/// Any thread, and a signal handler.
+///
+/// ```
+/// use pinfold_c::{PinfoldStatus, pinfold_status_ends_task};
+///
+/// assert_eq!(pinfold_status_ends_task(PinfoldStatus::Cancelled as i32), 1);
+/// assert_eq!(pinfold_status_ends_task(PinfoldStatus::Shutdown as i32), 1);
+/// assert_eq!(pinfold_status_ends_task(PinfoldStatus::TimedOut as i32), 0);
+/// ```
+#[unsafe(no_mangle)]
+pub extern "C" fn pinfold_status_ends_task(code: i32) -> i32 {
+    guard_or(0, || i32::from(status::ends_task(code)))
+}
+
 /// How many CPUs this process may use: by its affinity mask and by its control
 /// group's CPU limit, whichever is smaller. At least 1.
 ///
@@ -230,4 +261,20 @@ pub unsafe extern "C" fn pinfold_allowed_cpus(out_count: *mut usize) -> PinfoldS
         out_count.write(cpus.get());
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_has_the_version_of_the_package() {
+        let numbers = [
+            PINFOLD_VERSION_MAJOR,
+            PINFOLD_VERSION_MINOR,
+            PINFOLD_VERSION_PATCH,
+        ];
+        let version = numbers.map(|number| number.to_string()).join(".");
+        assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    }
 }

@@ -142,7 +142,7 @@ pub unsafe extern "C" fn pinfold_worker_main(argc: c_int, argv: *const *const c_
             let [plugin, started_with] = [2, 3].map(|at| unsafe { CStr::from_ptr(*argv.add(at)) });
             pinfold::init_with(|| load(plugin, &started_with.to_string_lossy()));
         }
-        let message = "a runtime starts this program for its workers; it does nothing by itself";
+        let message = "a runtime starts this program for its workers: by hand it does nothing";
         remember(message.into());
         2
     })

@@ -2,7 +2,7 @@
 //!
 //! A C program and its workers cannot find functions as Rust does, by their place in the
 //! executable: the library cannot know that two addresses are the same function. So a function
-//! has a name, which is registered before [`pinfold_init`](crate::pinfold_init) by the same
+//! has a name, which is registered before `pinfold_init` by the same
 //! code in each process; and what goes to a worker is a number made of the name.
 
 use std::collections::{BTreeMap, BTreeSet};

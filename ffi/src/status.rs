@@ -24,7 +24,9 @@ macro_rules! statuses {
 /// `pinfold_last_message()` says more about the failure that has just happened.
 ///
 /// From 1 to 99: the call did nothing. From 100 on: the task that it asks about has ended
-/// without a value.
+/// without a value. There are exceptions for each. A task that could not be run ends with what
+/// kept it from that, which may be one of the first: `pinfold_status_ends_task` tells. And
+/// `PINFOLD_STATUS_NO_WORKERS` is also how a submission is refused that does not wait.
 ///
 /// ```
 /// assert_eq!(pinfold_c::PinfoldStatus::Ok as i32, 0);
@@ -147,6 +149,15 @@ statuses! {
     DependencyFailed = 106, c"a task that it depends on has no value";
     NoWorkers = 107, c"no worker process could be started";
     NotTransferable = 108, c"its arguments or its result could not travel";
+}
+
+/// Whether a task can have ended with a status, as far as functions say that ask about one:
+/// from 100 on, and those of a task that could not be run.
+pub(crate) fn ends_task(code: i32) -> bool {
+    use PinfoldStatus::{ForeignHandle, Forked, NoMemory, Shutdown, System, TooLarge};
+    const NOT_RUN: [PinfoldStatus; 6] =
+        [System, NoMemory, TooLarge, Shutdown, Forked, ForeignHandle];
+    code >= 100 || NOT_RUN.iter().any(|status| *status as i32 == code)
 }
 
 #[cfg(test)]

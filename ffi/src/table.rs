@@ -155,7 +155,7 @@ impl<K: Kind> Drop for Guard<K> {
 
 fn find<K: Kind>(handle: usize) -> Result<(&'static Slot, u32), Failure> {
     if handle == 0 {
-        return Err(Failure::null(K::NAME));
+        return Err(Failure::null_handle(K::NAME));
     }
     let index = handle as u32 as usize >> KIND_BITS;
     match SLOTS.get(index) {

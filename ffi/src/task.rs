@@ -199,7 +199,7 @@ pub unsafe extern "C" fn pinfold_task_submit_timeout(
 }
 
 /// Submits a task to begin when `count` others have ended, whose outputs are its inputs, in that
-/// order ([`pinfold_call_input`](crate::call::pinfold_call_input)). Those may have ended, and their handles may be freed at any
+/// order (`pinfold_call_input`). Those may have ended, and their handles may be freed at any
 /// time after this call; the same may be named several times. If one of them ends without an output, this task is
 /// not run, and ends with `PINFOLD_STATUS_DEPENDENCY_FAILED`.
 ///

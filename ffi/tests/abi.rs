@@ -70,7 +70,9 @@ fn numbers(header: &Path) -> Vec<String> {
     let define = |line: &str| {
         let (name, value) = line.strip_prefix("#define ")?.split_once(' ')?;
         let is_number = value.starts_with(|c: char| c.is_ascii_digit()) || value == "UINT64_MAX";
-        (name.starts_with("PINFOLD_") && is_number).then(|| name.to_owned())
+        // A version's numbers are there to change.
+        let is_promise = name.starts_with("PINFOLD_") && !name.starts_with("PINFOLD_VERSION_");
+        (is_promise && is_number).then(|| name.to_owned())
     };
     text.lines().filter_map(define).collect()
 }

@@ -164,11 +164,17 @@ fn passes_with(source: &Path, kind: Kind, arguments: &[&str]) -> Result<(), Fail
 }
 
 /// The programs that use all of a header, and the standards it is promised for.
-const HEADERS: [(&str, &str, &[&str]); 4] = [
+const HEADERS: [(&str, &str, &[&str]); 10] = [
     ("header.c", "gcc", &["c11", "c17"]),
     ("header.c", "clang", &["c11", "c17"]),
     ("header_cpp.cpp", "g++", &["c++17", "c++20"]),
     ("header_cpp.cpp", "clang++", &["c++17", "c++20"]),
+    ("cpp_follow.cpp", "g++", &["c++17", "c++20"]),
+    ("cpp_follow.cpp", "clang++", &["c++17", "c++20"]),
+    ("cpp_inside.cpp", "g++", &["c++17", "c++20"]),
+    ("cpp_inside.cpp", "clang++", &["c++17", "c++20"]),
+    ("cpp_many.cpp", "g++", &["c++17", "c++20"]),
+    ("cpp_many.cpp", "clang++", &["c++17", "c++20"]),
 ];
 
 /// No word of the compiler about a program that uses all of a header.
@@ -200,9 +206,11 @@ fn header_trials() -> Vec<Trial> {
         let missing = !is_here(compiler);
         for standard in standards {
             let source = crate_dir().join("tests/c").join(file);
+            let about = file.split('.').next().unwrap_or(file);
+            let name = format!("{about}::{standard}::{compiler}");
             let name = match missing {
-                true => format!("header::{standard}::{compiler} (not installed)"),
-                false => format!("header::{standard}::{compiler}"),
+                true => format!("{name} (not installed)"),
+                false => name,
             };
             let check = move || is_clean(&source, compiler, standard);
             trials.push(Trial::test(name, check).with_ignored_flag(missing));

@@ -17,14 +17,18 @@ fn library(end: &str) -> PathBuf {
 }
 
 fn compile(from: &str, to: &Path, arguments: &[&str]) {
-    let output = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-I"])
+    let (compiler, standard) = match from.ends_with(".cpp") {
+        true => ("c++", "-std=c++17"),
+        false => ("cc", "-std=c11"),
+    };
+    let output = Command::new(compiler)
+        .args([standard, "-Wall", "-Wextra", "-Wpedantic", "-I"])
         .args([source("include"), source(from)])
         .arg("-o")
         .arg(to)
         .args(arguments)
         .output()
-        .expect("a C compiler is called cc here");
+        .unwrap_or_else(|error| panic!("no compiler is called {compiler} here: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{from}: {said}");
 }
@@ -42,7 +46,11 @@ fn host(from: &str, directory: &Path) -> PathBuf {
     let linked = std::os::unix::fs::symlink(&library, directory.join("libpinfold.so.0"));
     linked.expect("a link can be made");
     let rpath = format!("-Wl,-rpath,{}", directory.display());
-    compile(from, &to, &[&library.display().to_string(), &rpath]);
+    compile(
+        from,
+        &to,
+        &["-DHOST", &library.display().to_string(), &rpath],
+    );
     to
 }
 
@@ -173,20 +181,38 @@ fn a_host_with_the_library_linked_into_it_is_told_what_to_do() {
 }
 
 #[test]
+fn a_plugin_and_its_host_in_cpp_share_types() {
+    let has_cpp = Command::new("c++").arg("--version").output().is_ok();
+    if !has_cpp {
+        return eprintln!("not tested: no compiler is called c++ here");
+    }
+    let directory = directory();
+    let host = host("tests/plugins/typed.cpp", directory.path());
+    let [good, twice] = ["good.so", "twice.so"].map(|name| directory.path().join(name));
+    plugin("tests/plugins/typed.cpp", &good, None);
+    assert_eq!(printed(&host, &[&good]), "4\n");
+    plugin("tests/plugins/typed.cpp", &twice, Some("TWICE"));
+    let output = run(&host, &[&twice]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = "another function is registered by the name `sum`";
+    assert!(text.starts_with("11 ") && text.contains(said), "{text}");
+}
+
+#[test]
 fn the_worker_program_does_nothing_by_itself() {
     let worker = Path::new(env!("CARGO_BIN_EXE_pinfold-worker"));
     let nothing = Path::new("nothing.so");
     let so = library("so");
     let libc = Path::new("libc.so.6");
+    const BY_HAND: &str = "by hand it does nothing";
     for (arguments, said) in [
-        (vec![], "it does nothing by itself"),
-        (vec![so.as_path()], "it does nothing by itself"),
-        (
-            vec![so.as_path(), nothing, nothing],
-            "it does nothing by itself",
-        ),
-        (vec![nothing], "cannot be loaded: nothing.so"),
-        (vec![libc], "the library is not pinfold's"),
+        (vec![], BY_HAND),
+        (vec![Path::new("--help")], BY_HAND),
+        (vec![nothing], BY_HAND),
+        (vec![so.as_path()], BY_HAND),
+        (vec![so.as_path(), nothing, nothing], BY_HAND),
+        (vec![nothing; 3], "cannot be loaded: nothing.so"),
+        (vec![libc, nothing, nothing], "the library is not pinfold's"),
     ] {
         let output = run(worker, &arguments);
         let text = String::from_utf8_lossy(&output.stderr);

@@ -32,7 +32,9 @@ pub enum ZygoteError {
     )]
     Loader(String),
     /// The program has run without coming to `init`.
-    #[error("the zygote {0}: is `pinfold::init()` the first thing that `main` does?{1}")]
+    #[error(
+        "the zygote {0}: is `pinfold::init()` the first thing that `main` does? (It is started without arguments){1}"
+    )]
     NotReached(String, Words),
     /// It has ended, or stays silent.
     #[error("the zygote {0}{1}")]
@@ -118,7 +120,13 @@ pub fn ended(program: &Program, has_begun: bool, death: Option<Death>, said: Wor
         death,
         Some(Death::Exited { status: NOT_LOADED } | Death::Signaled { .. })
     ) {
-        return ZygoteError::Ended(format!("{how} before it came to `pinfold::init()`"), said);
+        let how = match death {
+            Some(Death::Signaled { .. }) => format!(
+                "{how} before it came to `pinfold::init()`: what `main` does before that is done there too, without arguments"
+            ),
+            _ => format!("{how} before it came to `pinfold::init()`"),
+        };
+        return ZygoteError::Ended(how, said);
     }
     ZygoteError::NotReached(format!("{how} without coming to `pinfold::init()`"), said)
 }

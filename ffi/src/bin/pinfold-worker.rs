@@ -11,6 +11,10 @@ use std::ffi::{CStr, c_char, c_int};
 /// What a loader says with that it did not find what a program needs.
 const NOT_LOADED: c_int = 127;
 
+/// The program's name, LIBRARY, PLUGIN, CONTENT.
+const ARGUMENTS: c_int = 4;
+const BY_HAND: &CStr = c"a runtime starts this program for its workers: name a plugin in `pinfold_config.plugin`, and it is found; by hand it does nothing";
+
 fn say(what: &str, why: *const c_char) {
     let why = if why.is_null() {
         c"no reason is told"
@@ -23,9 +27,8 @@ fn say(what: &str, why: *const c_char) {
 
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    if argc < 2 {
-        let by_hand = c"a runtime starts this program for its workers; it does nothing by itself";
-        say("", by_hand.as_ptr());
+    if argc != ARGUMENTS {
+        say("", BY_HAND.as_ptr());
         return 2;
     }
     // Its symbols are for the plugin too, which need not be linked with it.

@@ -108,7 +108,7 @@ try {
     CHECK(view.size() == 3 && memcmp(view.data(), "cba", 3) == 0);
 
     // Inputs that lie in shared memory, in order, from handles that are gone before the task is.
-    std::vector<pinfold::dependency> after;
+    std::vector<pinfold::handle_ref> after;
     std::vector<pinfold::handle<Points>> handles;
     const auto making = fold->task(many);
     for (std::int32_t i = 0; i < 4; i++)
