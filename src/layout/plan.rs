@@ -257,6 +257,7 @@ impl Plan {
             self.pool.free_bits,
             self.pool.avail_bits,
             self.pool.block_words,
+            self.pool.passages,
             self.pool.arena,
             self.len,
         ] {

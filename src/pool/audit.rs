@@ -6,6 +6,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{BlockIndex, ProcessId, SlotIndex, Word};
 
 use super::blocks::BlockState;
+use super::passage::{self, Passage};
 use super::spans::{CLAIMED, RETIRING, Span};
 use super::{Inner, Pool, lock};
 
@@ -18,8 +19,10 @@ pub struct PoolCensus {
     pub loaned: usize,
     /// Read-only.
     pub shared: usize,
-    /// In results that were not yet collected.
+    /// In results that were not yet collected, and in messages that were not taken.
     pub carried: usize,
+    /// Of the read-only ones, and of those carried: what messages alone keep.
+    pub passing: usize,
     /// Per process: the blocks it may write.
     pub loaned_by: Vec<usize>,
     /// Per process: the read-only blocks it holds.
@@ -37,6 +40,11 @@ pub trait Living {
     fn is_busy(&self, process: ProcessId) -> bool;
     /// Whether the result that `slot` carries will be collected.
     fn will_be_collected(&self, slot: SlotIndex) -> bool;
+    /// Whether a message names the passage, or somebody living may be about to write one that
+    /// does, or to end it. What the pool sees by itself is whose it is.
+    fn is_in_message(&self, _passage: Passage) -> bool {
+        true
+    }
 }
 
 impl Pool {
@@ -70,6 +78,7 @@ impl Pool {
                 }
             };
         }
+        pool.count_passages(living, &mut census);
         // Loans of this process that no value of it stands for.
         let me = pool.me.0 as usize;
         let values = pool.shards.loans();
@@ -106,13 +115,21 @@ impl Inner {
             }
             BlockState::Carried => {
                 census.carried += 1;
-                if !living.will_be_collected(SlotIndex(word.owner)) {
+                if let Some(sender) = passage::sender(word.owner) {
+                    census.passing += 1;
+                    if !living.is_alive(sender) {
+                        let sender = sender.0;
+                        orphan(format!("in a message of process {sender}, which ended"));
+                    } else if !living.is_in_message(Passage::Carried(block, word.generation)) {
+                        orphan("carried by no message".into());
+                    }
+                } else if !living.will_be_collected(SlotIndex(word.owner)) {
                     orphan(format!("in the result of slot {}, of no task", word.owner));
                 }
             }
             BlockState::Shared => {
                 census.shared += 1;
-                let holders = self.holder_numbers(block);
+                let (holders, in_transit) = self.holder_numbers(block);
                 for holder in &holders {
                     if let Some(count) = census.held_by.get_mut(*holder as usize) {
                         *count += 1;
@@ -124,12 +141,38 @@ impl Inner {
                         orphan("held by this process for no buffer".into());
                     }
                 }
-                if holders.is_empty() {
-                    orphan("read-only, held by nobody".into());
+                match (holders.is_empty(), in_transit) {
+                    (true, false) => orphan("read-only, held by nobody".into()),
+                    (true, true) => census.passing += 1,
+                    _ => {}
+                }
+                if in_transit && !self.has_any_entry(block) {
+                    orphan("in transit in no message".into());
                 }
             }
             BlockState::Absent => orphan("absent, in a slab or run that is in use".into()),
             BlockState::Damaged => orphan("in a state that does not exist".into()),
+        }
+    }
+
+    fn count_passages(&self, living: &impl Living, census: &mut PoolCensus) {
+        for (entry, said) in self.passages_made() {
+            let Some(maker) = said.maker else {
+                continue;
+            };
+            let (block, maker_number) = (said.block.0, maker.0);
+            let mut orphan = |why: String| {
+                census
+                    .orphans
+                    .insert(format!("{entry:?} of block {block}: {why}"));
+            };
+            if !self.is_process(maker_number) || !living.is_alive(maker) {
+                orphan(format!("made by process {maker_number}, which ended"));
+            } else if self.load_any(said.block).state != BlockState::Shared as u8 {
+                orphan("the block is not read-only".into());
+            } else if !living.is_in_message(Passage::Entry(entry)) {
+                orphan("named by no message".into());
+            }
         }
     }
 
@@ -171,18 +214,5 @@ impl Inner {
             Span::Other(word) => word.state == CLAIMED && word.generation.raw() == head as u64,
             Span::Slab(_) | Span::Run(_) => false,
         }
-    }
-
-    fn holder_numbers(&self, block: BlockIndex) -> Vec<u32> {
-        let words = self.holders(block).iter().enumerate();
-        words
-            .flat_map(|(at, word)| {
-                // Relaxed: a count of what is, not a decision.
-                let bits = word.load(Ordering::Relaxed);
-                (0..64)
-                    .filter(move |bit| bits >> bit & 1 == 1)
-                    .map(move |bit| at as u32 * 64 + bit)
-            })
-            .collect()
     }
 }

@@ -1,4 +1,4 @@
-//! One process's claim to one block, and the changes of a block's holders.
+//! One process's claim to one block. The sets of holders are in [`super::holders`].
 //!
 //! A claim is a *record* that its references count. Who drops the only reference sees
 //! that by a load, so a buffer that was never cloned or sent costs no change of a
@@ -12,7 +12,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-use crate::prim::atomic::{Ordering, fence};
+use crate::prim::atomic::Ordering;
 use crate::prim::{BlockIndex, Generation, SlotIndex, Word};
 
 use super::buffer::Loan;
@@ -20,7 +20,7 @@ use super::classes::Class;
 use super::going::Goings;
 use super::shard::Guard;
 use super::transfer::Transfer;
-use super::{AllocError, Block, BlockState, HELD_SHARDS, Inner, Pool, lock};
+use super::{AllocError, Block, BlockState, Inner, Pool, lock};
 
 /// One process's claim to one block.
 #[derive(Debug)]
@@ -286,139 +286,7 @@ impl Hold {
 }
 
 impl Inner {
-    pub(super) fn shard(
-        &self,
-        block: BlockIndex,
-    ) -> &std::sync::Mutex<std::collections::HashMap<BlockIndex, u32>> {
-        &self.held[block.0 as usize % HELD_SHARDS]
-    }
-
-    fn own_bit(&self) -> (usize, u64) {
-        (self.me.0 as usize / 64, 1 << (self.me.0 % 64))
-    }
-
-    fn is_sole_holder(&self, block: BlockIndex) -> bool {
-        let (at, bit) = self.own_bit();
-        // ordering: Acquire pairs with the Release in `release`.
-        self.holders(block)
-            .iter()
-            .enumerate()
-            .all(|(i, word)| word.load(Ordering::Acquire) & !(if i == at { bit } else { 0 }) == 0)
-    }
-
-    /// A new owner begins with no holders, whatever a former life of the block left.
-    #[inline]
-    pub(super) fn forget_holders(&self, block: BlockIndex) {
-        for word in self.holders(block) {
-            // Relaxed: nobody holds a block that is loaned; who is about to, in error,
-            // takes his bit away himself.
-            if word.load(Ordering::Relaxed) != 0 {
-                word.store(0, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Whether another than `dead` holds the block, or is about to.
-    pub(super) fn is_held_by_others(
-        &self,
-        block: BlockIndex,
-        dead: crate::prim::ProcessId,
-    ) -> bool {
-        let (at, bit) = (dead.0 as usize / 64, 1 << (dead.0 % 64));
-        self.holders(block).iter().enumerate().any(|(i, word)| {
-            // ordering: Acquire as in `free_if_unheld`.
-            word.load(Ordering::Acquire) & !(if i == at { bit } else { 0 }) != 0
-        })
-    }
-
-    /// Makes this process the only holder of a block that is its own.
-    pub(super) fn hold_alone(&self, block: BlockIndex) {
-        let (at, bit) = self.own_bit();
-        for (i, word) in self.holders(block).iter().enumerate() {
-            // Relaxed: the change of the truth word that follows publishes it.
-            word.store(if i == at { bit } else { 0 }, Ordering::Relaxed);
-        }
-        lock(self.shard(block)).insert(block, 1);
-    }
-
-    /// Adds a hold of a block that somebody keeps alive meanwhile.
-    fn acquire(&self, block: BlockIndex, generation: Generation) -> bool {
-        let (at, bit) = self.own_bit();
-        let mut held = lock(self.shard(block));
-        let count = held.entry(block).or_insert(0);
-        if *count == 0 {
-            // ordering: AcqRel pairs with the other holders' in `release`.
-            self.holders(block)[at].fetch_or(bit, Ordering::AcqRel);
-            // ordering: pairs with the fence in `free_if_unheld`: either we see that
-            // the block is being freed, or whoever frees it sees our bit.
-            fence(Ordering::SeqCst);
-        }
-        if self.load(block) != Word::new(BlockState::Shared as u8, 0, generation) {
-            if *count == 0 {
-                held.remove(&block);
-                // ordering: as above.
-                self.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
-                // Whoever else let go meanwhile has seen our bit, and left it to us.
-                let now = self.load(block);
-                if now.state == BlockState::Shared as u8 {
-                    self.free_if_unheld(block, now.generation);
-                }
-            }
-            return false;
-        }
-        *count += 1;
-        true
-    }
-
-    /// One hold less; whether that has freed the block.
-    fn release(&self, block: BlockIndex, generation: Generation) -> bool {
-        let (at, bit) = self.own_bit();
-        let mut held = lock(self.shard(block));
-        match held.get_mut(&block) {
-            Some(count) if *count > 1 => {
-                *count -= 1;
-                return false;
-            }
-            _ => held.remove(&block),
-        };
-        // ordering: AcqRel; Release: our reads are done before others see the bit
-        // gone; Acquire: who clears the last bit has seen the others' reads done.
-        self.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
-        drop(held);
-        self.free_if_unheld(block, generation)
-    }
-
-    /// Frees a shared block nobody holds. Of several who see that, the
-    /// compare-and-swap chooses one, for which this is true.
-    ///
-    /// In two steps, because a holder may come whose giver has died meanwhile: first
-    /// the block becomes ours, then the bits are looked at again; if there is one now,
-    /// it is shared again, and all is as before.
-    pub(super) fn free_if_unheld(&self, block: BlockIndex, generation: Generation) -> bool {
-        let holders = self.holders(block);
-        let shared = Word::new(BlockState::Shared as u8, 0, generation);
-        let ours = Word::new(BlockState::Loaned as u8, self.me.0, generation);
-        // ordering: Acquire pairs with the Release of each holder's last clear.
-        let is_unheld = || holders.iter().all(|w| w.load(Ordering::Acquire) == 0);
-        loop {
-            // ordering: pairs with itself: of two that have cleared their bits in
-            // different words, and look at the other's, one sees both clear.
-            fence(Ordering::SeqCst);
-            if !is_unheld() || !self.change(block, shared, ours) {
-                return false;
-            }
-            // ordering: pairs with the fence in `acquire`.
-            fence(Ordering::SeqCst);
-            if is_unheld() {
-                return self.free(block, ours);
-            }
-            if !self.change(block, ours, shared) {
-                return false;
-            }
-        }
-    }
-
-    fn describe(&self, index: BlockIndex, generation: Generation) -> Option<Block> {
+    pub(super) fn describe(&self, index: BlockIndex, generation: Generation) -> Option<Block> {
         let (_, offset, capacity) = self.locate(index)?;
         Some(Block {
             index,

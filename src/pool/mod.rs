@@ -8,7 +8,7 @@
 //!    ▲ ▲                 │  ▲ │               │  ▲                           │
 //!    │ │ free            │  │ │ carry         │  │ adopt                     │
 //!    │ └─────────────────┘  │ ▼               ▼  │                           │
-//!    │                      └─ Carried(slot) ────┘                           │
+//!    │                      └─ Carried(s) ───────┘                           │
 //!    └───────────────────────────────────────────────────────────────────────┘
 //!   Absent: the place holds no block now (span not in use, or of another class)
 //! ```
@@ -18,7 +18,8 @@
 //! | `Free` | whoever wins the compare-and-swap | hint issued again |
 //! | `Loaned(p)` | process p, the sole owner | p dead: free |
 //! | `Shared` | whoever sees no holder bit left | p's bit cleared; none left: free |
-//! | `Carried(s)` | the host, when it collects task slot s | s not living on: free |
+//! | `Carried(s)`, s a task slot | the host, when it collects s | s not living on: free |
+//! | `Carried(s)`, s a message of p | who takes the message | p dead: named by no message: free |
 //!
 //! `Shared` blocks have holders: one bit per *process*, however many clones it
 //! has (clones are counted privately). Setting and clearing one's own bit can be
@@ -38,9 +39,13 @@ mod audit;
 mod blocks;
 mod buffer;
 mod classes;
+mod entries;
 mod going;
 mod hold;
+mod holders;
 mod known;
+mod parcel;
+mod passage;
 mod plan;
 mod range;
 mod recover;
@@ -56,10 +61,12 @@ pub(crate) use array::array;
 pub use audit::Living;
 pub use blocks::{Block, BlockState};
 pub use buffer::{Loan, Shared};
+pub use parcel::Parcel;
+pub use passage::Passage;
 pub use plan::PoolPlan;
 pub use range::RangeError;
 pub use results::Kept;
-pub use transfer::{Parcel, Transfer, decoding, encoding, forget_met, met};
+pub use transfer::{Transfer, decoding, encoding, forget_met, met};
 pub use usage::ClassUse;
 
 use std::collections::HashMap;
@@ -197,6 +204,7 @@ struct Inner {
     free_bits: Views<AtomicU64>,
     avail_bits: Views<AtomicU64>,
     blocks: Views<AtomicU64>,
+    passages: Views<AtomicU64>,
     arena: Bytes,
     segment: Arc<Segment>,
     /// What the threads keep at hand.
@@ -222,6 +230,7 @@ const HELD_SHARDS: usize = 16;
 ///   8  span_low   probably no free span below this
 ///  64  short      who waits for memory
 ///  84  keepers    who keeps what it has made of shared blocks: a bit for each process
+/// 224  pages      which pages of the table of passages were ever used: a bit for each
 /// ```
 ///
 /// Low spans are used first, by all processes: memory that was touched before is
@@ -234,6 +243,7 @@ struct PoolHeader {
     _free: [AtomicU64; 6],
     short: Short,
     keepers: [AtomicU64; known::KEEPERS],
+    pages: [AtomicU64; passage::PAGE_WORDS],
 }
 
 // SAFETY: atomics only, repr(C).
@@ -266,6 +276,7 @@ impl Pool {
                 plan.block_words,
                 plan.spans * SLAB_BLOCKS_MAX * plan.block_stride(),
             ),
+            passages: segment.views(plan.passages, plan.passage_lines * plan::LINE),
             arena: segment.bytes(plan.arena, plan.capacity()),
             segment: Arc::clone(segment),
             shards: Shards::default(),

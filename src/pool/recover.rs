@@ -1,8 +1,8 @@
 //! After a death: one pass over the words, each step of which may be done twice.
 
-use crate::prim::atomic::Ordering;
-use crate::prim::{Generation, ProcessId, SlotIndex, Word};
+use crate::prim::{BlockIndex, Generation, ProcessId, SlotIndex, Word};
 
+use super::passage::{self, Passage};
 use super::spans::{CLAIMED, Span};
 use super::{BlockState, Pool};
 
@@ -22,11 +22,26 @@ impl Pool {
     /// successor not yet begun; only the host calls this, one death at a time.
     ///
     /// `lives_on` says of a task slot whether the result it carries will still be
-    /// collected; blocks carried by others are freed.
-    pub fn recover(&self, dead: ProcessId, lives_on: impl Fn(SlotIndex) -> bool) -> Recovered {
+    /// collected; blocks carried by others are freed. `is_in_message` says the same of what
+    /// the dead one passed by messages: whether one names it that is whole, and that either nobody
+    /// reads or somebody living does. It is asked for passages of the dead only.
+    pub fn recover(
+        &self,
+        dead: ProcessId,
+        lives_on: impl Fn(SlotIndex) -> bool,
+        is_in_message: impl Fn(Passage) -> bool,
+    ) -> Recovered {
         let pool = &self.0;
         let mut found = Recovered::default();
         pool.keeps_nothing(dead);
+        pool.recover_entries(dead, |entry| is_in_message(Passage::Entry(entry)));
+        let lives_on = |block, word: Word| match passage::sender(word.owner) {
+            None => lives_on(SlotIndex(word.owner)),
+            Some(sender) if sender == dead => {
+                is_in_message(Passage::Carried(block, word.generation))
+            }
+            Some(_) => true,
+        };
         let mut head = 0;
         while head < pool.span_end() {
             match pool.span(head) {
@@ -62,9 +77,9 @@ impl Pool {
 
     fn recover_block(
         &self,
-        block: crate::prim::BlockIndex,
+        block: BlockIndex,
         dead: ProcessId,
-        lives_on: &impl Fn(SlotIndex) -> bool,
+        lives_on: &impl Fn(BlockIndex, Word) -> bool,
         found: &mut Recovered,
     ) {
         let pool = &self.0;
@@ -75,19 +90,28 @@ impl Pool {
             BlockState::Loaned if word.owner == dead.0 && pool.is_held_by_others(block, dead) => {
                 let shared = Word::new(BlockState::Shared as u8, 0, word.generation);
                 pool.change(block, word, shared);
+                pool.settle(block);
                 pool.free_if_unheld(block, word.generation);
             }
             BlockState::Loaned if word.owner == dead.0 => {
                 found.freed += usize::from(pool.free(block, word));
             }
-            BlockState::Carried if !lives_on(SlotIndex(word.owner)) => {
+            BlockState::Carried if passage::sender(word.owner) == Some(dead) => {
+                let is_named = lives_on(block, word);
+                found.freed += usize::from(pool.recover_carried(block, word, is_named));
+            }
+            BlockState::Carried
+                if passage::sender(word.owner).is_some_and(|p| !pool.is_process(p.0)) =>
+            {
+                pool.report_damage(block, word);
+            }
+            BlockState::Carried if !lives_on(block, word) => {
                 found.freed += usize::from(pool.free(block, word));
             }
             BlockState::Shared => {
-                let (at, bit) = (dead.0 as usize / 64, 1 << (dead.0 % 64));
-                // ordering: AcqRel as in `release`.
-                let before = pool.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
-                found.released += usize::from(before & bit != 0);
+                found.released += usize::from(pool.forget_holder(block, dead));
+                // It, or whoever died before, may have ended the last passage.
+                pool.settle(block);
                 pool.free_if_unheld(block, word.generation);
             }
             BlockState::Damaged => pool.report_damage(block, word),

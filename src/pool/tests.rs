@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
 use super::classes::{Class, MAX, SPAN};
+use super::parcel::ParcelKind;
 use super::spans::{RETIRING, SLAB, Span};
-use super::transfer::ParcelKind;
 use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
 mod half;
 mod known;
+mod passage;
 mod ranges;
 mod sending;
 mod shards;
@@ -282,7 +283,7 @@ fn recover_frees_what_only_the_dead_owned() {
         .into_result(SlotIndex(2), &[])
         .expect("carried");
     std::mem::forget((small, run, own, theirs));
-    let found = host.recover(WORKER, |slot| slot == SlotIndex(2));
+    let found = host.recover(WORKER, |slot| slot == SlotIndex(2), |_| false);
     assert_eq!(found.freed, 3, "{found:?}: small, run, dead result");
     assert_eq!(found.released, 2, "{found:?}: own, common");
     assert!(
@@ -293,7 +294,7 @@ fn recover_frees_what_only_the_dead_owned() {
         host.accept_result(&done_result, SlotIndex(2), &[])
             .is_some()
     );
-    let nothing = host.recover(WORKER, |_| true);
+    let nothing = host.recover(WORKER, |_| true, |_| false);
     assert_eq!((nothing.freed, nothing.released), (0, 0), "twice is once");
     drop(common);
     check_empty(&host);
@@ -310,7 +311,7 @@ fn recover_reissues_hints() {
         .iter()
         .for_each(|w| w.store(0, std::sync::atomic::Ordering::Relaxed));
     assert!(host.0.spans[0].load(std::sync::atomic::Ordering::Relaxed) != 0);
-    host.recover(WORKER, |_| true);
+    host.recover(WORKER, |_| true, |_| false);
     let loans: Vec<_> = (0..SPAN / 64)
         .map(|_| host.alloc(64).expect("each block"))
         .collect();
@@ -345,7 +346,7 @@ fn recover_finishes_broken_extents() {
                 continue; // complete; block words are already absent by then
             }
         }
-        let found = host.recover(WORKER, |_| true);
+        let found = host.recover(WORKER, |_| true, |_| false);
         assert_eq!(found.extents, usize::from(row > 0), "row {row}");
         check_empty(&host);
     }
@@ -365,7 +366,7 @@ fn recover_revives_a_slab_half_retired() {
         for place in 0..retired {
             assert!(worker.0.retire_block(worker.0.block_at(0, place)));
         }
-        host.recover(WORKER, |_| true);
+        host.recover(WORKER, |_| true, |_| false);
         assert_eq!(host.0.span(0), Span::Slab(class));
         let loans: Vec<_> = std::iter::from_fn(|| host.alloc(4096).ok()).collect();
         assert_eq!(loans.len(), class.slab_blocks());
@@ -409,7 +410,7 @@ fn a_scribbled_pool_is_survived() {
             }
         }
         got.truncate(got.len() / 2);
-        host.recover(WORKER, |slot| slot.0 % 2 == 0);
+        host.recover(WORKER, |slot| slot.0 % 2 == 0, |_| false);
         drop(got);
         std::mem::forget(kept);
     }

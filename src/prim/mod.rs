@@ -17,4 +17,4 @@ pub use death::Death;
 pub use ids::{BlockIndex, ExecutorId, Generation, Hint, Overdue, ProcessId, SlotIndex, TaskId};
 pub use line::Line;
 pub use priority::{Priority, PriorityError};
-pub use word::Word;
+pub use word::{OWNER_MAX, Word};

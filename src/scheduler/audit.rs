@@ -46,8 +46,10 @@ pub struct Audit {
     pub blocks_loaned: u64,
     /// Blocks that are read-only, of one holder or several.
     pub blocks_shared: u64,
-    /// Blocks in results that were not yet collected.
+    /// Blocks in results that were not yet collected, and in messages that were not taken.
     pub blocks_carried: u64,
+    /// Blocks, of those shared and those carried, that messages alone keep.
+    pub blocks_passing: u64,
     /// Per process, the host first, then each worker: what it owns.
     pub by_process: Vec<Owned>,
     /// What nobody alive owns, one text each: a leak. Empty at any time, or a bug.
@@ -171,6 +173,7 @@ impl Scheduler {
         audit.blocks_loaned = census.loaned as u64;
         audit.blocks_shared = census.shared as u64;
         audit.blocks_carried = census.carried as u64;
+        audit.blocks_passing = census.passing as u64;
         for (owned, (loaned, held)) in audit
             .by_process
             .iter_mut()

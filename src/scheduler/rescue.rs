@@ -17,6 +17,7 @@
 use std::time::Instant;
 
 use crate::error::{Attempt, Death, TaskError, TimeLimit};
+use crate::pool::Passage;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
 use crate::task::{Orphans, TaskState};
@@ -77,9 +78,11 @@ impl Scheduler {
         self.collect_all(&mut state);
 
         self.adopt(&mut state, worker);
-        self.pool.recover(ProcessId::of_worker(worker), |slot| {
-            self.will_be_collected(&state, slot, is_dead)
-        });
+        let lives_on = |slot| self.will_be_collected(&state, slot, is_dead);
+        // There are no channels yet.
+        let is_in_message = |_: Passage| false;
+        self.pool
+            .recover(ProcessId::of_worker(worker), lives_on, is_in_message);
 
         if self.orphans == Orphans::Cancel {
             self.end_kin_of_dead(&mut state, is_dead);

@@ -35,7 +35,7 @@ fn recover_beside<R: 'static>(
     living: thread::JoinHandle<(Process, R)>,
 ) -> (Process, R) {
     has_died.fetch_or(mortal.join().expect("ends"), SeqCst);
-    host.pool.recover(D, |_| false);
+    host.pool.recover(D, |_| false, |_| false);
     living.join().expect("ends")
 }
 
@@ -97,7 +97,7 @@ fn slab_maker_dies_and_a_hint_is_old() {
             });
             let living = spawn(a, |a| a.alloc(TWO));
             has_died.fetch_or(mortal.join().expect("ends"), SeqCst);
-            host.pool.recover(D, |_| false);
+            host.pool.recover(D, |_| false, |_| false);
             let ours = host.alloc_all(TWO);
             let (a, theirs) = living.join().expect("ends");
             for (process, loan) in ours
@@ -220,7 +220,7 @@ fn worker_dies_with_arguments_and_result() {
         has_died.fetch_or(mortal.join().expect("ends"), SeqCst);
         let returned = lock(&returned).take();
         host.pool
-            .recover(D, |slot| slot == SLOT && returned.is_some());
+            .recover(D, |slot| slot == SLOT && returned.is_some(), |_| false);
         if let Some(parcel) = returned {
             let result = host
                 .pool
@@ -250,7 +250,7 @@ fn recovery_passes_a_run_on_its_way() {
             let going = Transfer::new(hold, 0);
             going.into_result(SLOT, &[]).expect("carried")
         });
-        host.pool.recover(D, |slot| slot == SLOT);
+        host.pool.recover(D, |slot| slot == SLOT, |_| false);
         let (a, parcel) = worker.join().expect("ends");
         drop(loan);
         let result = host.pool.accept_result(&parcel, SLOT, &[]);

@@ -24,14 +24,14 @@ fn word(state: BlockState, owner: u32, generation: u64) -> Word {
 /// Recovers twice, as after two deaths in a row: the second pass changes nothing.
 #[track_caller]
 fn recover(host: &Pool, lives_on: bool) -> super::super::recover::Recovered {
-    let found = host.recover(WORKER, |slot| lives_on && slot == SLOT);
+    let found = host.recover(WORKER, |slot| lives_on && slot == SLOT, |_| false);
     let dump = |pool: &Pool| -> Vec<u64> {
         let tables = [&pool.0.spans, &pool.0.blocks];
         let words = tables.iter().flat_map(|table| table.iter());
         words.map(|word| word.load(Relaxed)).collect()
     };
     let before = dump(host);
-    let again = host.recover(WORKER, |slot| lives_on && slot == SLOT);
+    let again = host.recover(WORKER, |slot| lives_on && slot == SLOT, |_| false);
     assert_eq!((again.freed, again.released, again.extents), (0, 0, 0));
     assert_eq!(dump(host), before, "twice is once");
     assert_eq!(host.damage(), 0);

@@ -77,7 +77,7 @@ fn the_last_holder_tells_the_living() {
     shared.known_as(|| Arc::new(1u64));
     there.known_as(|| Arc::new(1u64));
     std::mem::forget(there);
-    host.recover(WORKER, |_| false);
+    host.recover(WORKER, |_| false, |_| false);
     drop(shared);
     assert!(by_host.lock().expect("sound").is_empty(), "it is dead");
     check_empty(&host);

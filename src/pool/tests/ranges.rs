@@ -284,7 +284,7 @@ fn who_dies_with_ranges_leaves_nothing() {
     let carried = as_result(encoded(made).1, &[]);
     assert_eq!(host.in_use(), [0, 2, 1]);
     std::mem::forget((theirs, own));
-    let found = host.recover(WORKER, |_| false);
+    let found = host.recover(WORKER, |_| false, |_| false);
     assert_eq!((found.freed, found.released), (1, 2), "{found:?}");
     assert!(host.accept_results(&carried, SLOT, &[]).is_none());
     assert_eq!(host.in_use(), [0, 1, 0]);

@@ -199,7 +199,7 @@ fn nothing_is_published_of_what_is_another_s() {
     let theirs = Loan::of(there.hold, there.len).publish();
     assert_eq!(own(kept).publish().len(), 0);
     drop(going);
-    host.recover(ProcessId(7), |_| true);
+    host.recover(ProcessId(7), |_| true, |_| false);
     assert_eq!(theirs[..], b"bytes"[..]);
     drop(theirs);
     check_empty(&host);

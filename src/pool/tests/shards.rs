@@ -139,7 +139,7 @@ fn a_death_loses_only_hints() {
     drop(loans);
     assert!(kept(&worker).iter().sum::<usize>() > 0);
     std::mem::forget(used);
-    assert_eq!(host.recover(WORKER, |_| true).freed, 100);
+    assert_eq!(host.recover(WORKER, |_| true, |_| false).freed, 100);
     assert_eq!(alloc_all(&host).len(), ALL);
     check_empty(&host);
 }
