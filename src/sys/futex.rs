@@ -1,9 +1,11 @@
 //! Sleeping on a shared word.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::thread::futex;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::prim::atomic::AtomicU32;
 
@@ -27,7 +29,7 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
             if left.is_zero() {
                 return;
             }
-            Some(rustix::time::Timespec {
+            Some(Timespec {
                 tv_sec: left.as_secs().min(i32::MAX as u64) as i64,
                 tv_nsec: left.subsec_nanos().into(),
             })
@@ -51,4 +53,105 @@ pub fn wake(word: &AtomicU32, count: u32) -> usize {
     let outcome = futex::wake(raw(word), futex::Flags::empty(), count);
     debug_assert!(outcome.is_ok(), "futex wake: {outcome:?}");
     outcome.unwrap_or(0)
+}
+
+/// Of how many words the kernel lets a thread wait for a change of any (`FUTEX_WAITV_MAX`).
+const MOST: usize = 128;
+
+/// Whether the kernel (before Linux 5.16) or a sandbox refuses to wait for any of several.
+static IS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// As [`wait`], while all words are what is expected of them. One of them at least.
+///
+/// Where the kernel does not do it for that many, it is for a while each time, from 1 ms up to
+/// 10 ms, on those that the kernel does take: what happens to the others is seen then.
+pub fn wait_any<'a>(
+    words: impl ExactSizeIterator<Item = (&'a AtomicU32, u32)> + Clone,
+    deadline: Option<Instant>,
+) {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        // Relaxed: it is set once, and each thread may find out for itself.
+        let is_refused = IS_REFUSED.load(Ordering::Relaxed);
+        let is_enough = !is_refused && words.len() <= MOST;
+        let until = if is_enough {
+            deadline
+        } else {
+            let soon = Instant::now() + pause;
+            Some(deadline.map_or(soon, |deadline| deadline.min(soon)))
+        };
+        if !is_refused {
+            match waitv(words.clone().take(MOST), until) {
+                Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
+                // For want of memory: another time.
+                Err(Errno::NOMEM) => std::thread::sleep(Duration::from_millis(1)),
+                // Relaxed: as above.
+                Err(_) => IS_REFUSED.store(true, Ordering::Relaxed),
+            }
+        } else if let Some((first, expected)) = words.clone().next() {
+            wait(first, expected, until);
+        }
+        let has_changed = words.clone().any(|(word, expected)| {
+            // Relaxed: the caller looks at the truth again anyway.
+            word.load(crate::prim::atomic::Ordering::Relaxed) != expected
+        });
+        if has_changed || is_enough || deadline.is_some_and(|end| Instant::now() >= end) {
+            return;
+        }
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+fn waitv<'a>(
+    words: impl Iterator<Item = (&'a AtomicU32, u32)>,
+    deadline: Option<Instant>,
+) -> Result<usize, Errno> {
+    let mut waiters = [futex::Wait::new(); MOST];
+    let mut count = 0;
+    for (waiter, (word, expected)) in waiters.iter_mut().zip(words) {
+        waiter.val = expected.into();
+        waiter.uaddr = futex::WaitPtr::new(std::ptr::from_ref(raw(word)).cast_mut().cast());
+        // A shared one, as above.
+        waiter.flags = futex::WaitFlags::SIZE_U32;
+        count += 1;
+    }
+    let until = deadline.map(|deadline| {
+        // Whatever comes between the two clocks makes it later, not earlier.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let now = clock_gettime(ClockId::Monotonic);
+        let nanos = now.tv_nsec + i64::from(left.subsec_nanos());
+        Timespec {
+            tv_sec: now.tv_sec + left.as_secs().min(i32::MAX as u64) as i64 + nanos / 1_000_000_000,
+            tv_nsec: nanos % 1_000_000_000,
+        }
+    });
+    futex::waitv(
+        &waiters[..count],
+        futex::WaitvFlags::empty(),
+        until.as_ref(),
+        ClockId::Monotonic,
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What `body` does as if the kernel refused, in this process. For other tests meanwhile
+    /// it is only slower.
+    pub fn as_if_refused(body: impl FnOnce()) {
+        IS_REFUSED.store(true, Ordering::Relaxed);
+        body();
+        IS_REFUSED.store(false, Ordering::Relaxed);
+    }
+
+    /// Starts a process that does `body`, and ends with what it returns. The body makes system
+    /// calls and touches shared words only: the C library's locks may be anybody's.
+    pub fn fork(body: &dyn Fn() -> i32) -> i32 {
+        // SAFETY: the child keeps to what is said above, and ends by `_exit`.
+        match unsafe { libc::fork() } {
+            0 => crate::sys::exit_now(body()),
+            child => child,
+        }
+    }
 }

@@ -43,19 +43,30 @@ pub mod barrier {
 /// A futex that never wakes for no reason: so a lost wake-up is a deadlock, which
 /// loom reports.
 pub mod futex {
-    use std::collections::HashMap;
     use std::sync::PoisonError;
     use std::time::Instant;
 
-    use loom::sync::{Condvar, Mutex};
+    use loom::sync::{Condvar, Mutex, MutexGuard};
 
     use crate::prim::atomic::{AtomicU32, Ordering};
     use crate::prim::mortal::step;
 
+    /// Who sleeps on which word, the first to come first; a sleeper has a number, and a
+    /// place for each word it sleeps on.
+    #[derive(Default)]
+    struct Bucket {
+        places: Vec<(usize, u64)>,
+        sleepers: u64,
+    }
+
     loom::lazy_static! {
-        /// The kernel's lock of the hash bucket; per address, the wakes so far.
-        static ref WAKES: Mutex<HashMap<usize, u64>> = Mutex::new(HashMap::new());
+        /// The kernel's lock of the hash bucket, and what is behind it.
+        static ref BUCKET: Mutex<Bucket> = Mutex::new(Bucket::default());
         static ref WOKEN: Condvar = Condvar::new();
+    }
+
+    fn bucket() -> MutexGuard<'static, Bucket> {
+        BUCKET.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(word: &AtomicU32) -> usize {
@@ -64,30 +75,50 @@ pub mod futex {
 
     /// Sleeps while `word` is `expected`, until woken; the comparison and the
     /// falling asleep are one step for every waker. Deadlines never come.
-    pub fn wait(word: &AtomicU32, expected: u32, _deadline: Option<Instant>) {
+    pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
+        wait_any([(word, expected)].into_iter(), deadline);
+    }
+
+    /// The same of several words. Who is woken by one of them is in the queues of the
+    /// others until it runs, as in the kernel: another waker may choose it again.
+    pub fn wait_any<'a>(
+        words: impl ExactSizeIterator<Item = (&'a AtomicU32, u32)> + Clone,
+        _deadline: Option<Instant>,
+    ) {
         if !step() {
             return;
         }
-        let key = key(word);
-        let mut wakes = WAKES.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = wakes.get(&key).copied();
+        let mut bucket = bucket();
         // ordering: Relaxed: under the bucket's lock, as in the kernel.
-        if word.peek(Ordering::Relaxed) != expected {
+        let mut now = words.clone();
+        if now.any(|(word, expected)| word.peek(Ordering::Relaxed) != expected) {
             return;
         }
-        while wakes.get(&key).copied() == before {
-            wakes = WOKEN.wait(wakes).unwrap_or_else(PoisonError::into_inner);
+        let me = bucket.sleepers;
+        bucket.sleepers += 1;
+        let count = words.len();
+        bucket.places.extend(words.map(|(word, _)| (key(word), me)));
+        while bucket.places.iter().filter(|place| place.1 == me).count() == count {
+            bucket = WOKEN.wait(bucket).unwrap_or_else(PoisonError::into_inner);
         }
+        bucket.places.retain(|place| place.1 != me);
     }
 
-    /// Wakes everybody who sleeps on `word`.
-    pub fn wake(word: &AtomicU32, _count: u32) -> usize {
+    /// Wakes up to `count` of those who sleep on `word`; returns how many there were.
+    pub fn wake(word: &AtomicU32, count: u32) -> usize {
         if !step() {
             return 0;
         }
-        let mut wakes = WAKES.lock().unwrap_or_else(PoisonError::into_inner);
-        *wakes.entry(key(word)).or_insert(0) += 1;
-        WOKEN.notify_all();
-        1
+        let (key, mut bucket) = (key(word), bucket());
+        let mut woken = 0;
+        bucket.places.retain(|place| {
+            let is_chosen = place.0 == key && woken < count as usize;
+            woken += usize::from(is_chosen);
+            !is_chosen
+        });
+        if woken > 0 {
+            WOKEN.notify_all();
+        }
+        woken
     }
 }
