@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Refusal, TrySpawnError};
 use crate::scheduler::{Scheduler, Seat};
 
-use super::task::YEAR;
+use super::task::{YEAR, spawn_quickly};
 use super::{Handle, Task};
 
 impl<F, A, R> Task<'_, F, A, R>
@@ -33,7 +33,14 @@ where
     /// # }
     /// ```
     pub fn try_spawn(&self, args: A) -> Result<Handle<R>, TrySpawnError<A>> {
-        let scheduler = self.order.core.present();
+        let order = &self.order;
+        // What it takes of the arguments is theirs again, if it is to go the long way.
+        if order.settings.is_none()
+            && let Ok(handle) = spawn_quickly(order.core, order.function, order.name, &args)
+        {
+            return Ok(handle);
+        }
+        let scheduler = order.core.present();
         if let Err(refusal) = scheduler.try_reserve() {
             scheduler.count_refusal();
             return Err(TrySpawnError { refusal, args });
