@@ -2311,6 +2311,67 @@ pinfold_status pinfold_runtime_functions(pinfold_runtime *runtime,
                                          size_t *out_len);
 
 /**
+ * Waits at most `timeout` nanoseconds for the first of `count` tasks, and copies its output to
+ * `buffer`; and after it those of the tasks next to it, as far as they have ended without another wait
+ * and there is room: `out_lens[i]` bytes each, one after the other. `out_done` is how many were copied.
+ *
+ * It stops before the first whose output it cannot copy. All handles stay the caller's, with what they
+ * have.
+ *
+ * If that is the very first of them, the status says why: `PINFOLD_STATUS_TIMED_OUT`;
+ * `PINFOLD_STATUS_BUFFER_TOO_SMALL`, and `out_lens[0]` is how long it is; `PINFOLD_STATUS_BAD_HANDLE`
+ * or `PINFOLD_STATUS_NULL_ARGUMENT`; or a status from 100 on if the task has no output.
+ *
+ * Any thread, and several at once.
+ *
+ * # Safety
+ *
+ * `count` handles can be read at `handles`, `capacity` bytes be written at `buffer` (null if there are
+ * none), and `count` lengths at `out_lens`; `out_done` is null, or writable. Nobody else touches what is written
+ * during the call.
+ */
+pinfold_status pinfold_handle_copy_many(pinfold_handle *const *handles,
+                                        size_t count,
+                                        uint64_t timeout,
+                                        void *buffer,
+                                        size_t capacity,
+                                        size_t *out_lens,
+                                        size_t *out_done);
+
+/**
+ * Frees `count` handles, as `pinfold_handle_free` does, and has null in the place of each. Null is passed
+ * over.
+ *
+ * Fails with `PINFOLD_STATUS_BAD_HANDLE` if one was none, which stays there; all others are freed.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `count` handles can be read and written at `handles`, which nobody else touches during the call.
+ */
+pinfold_status pinfold_handle_free_many(pinfold_handle **handles,
+                                        size_t count);
+
+/**
+ * Takes up to `capacity` tokens, as `pinfold_events_next` does one by one: `out_count` is how many. Never
+ * waits.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` if there is none, and with `PINFOLD_STATUS_FORKED` in a process
+ * that was forked off.
+ *
+ * Any thread, and several at once: each token is told once.
+ *
+ * # Safety
+ *
+ * `capacity` tokens can be written at `out_tokens`; `out_count` is null, or writable.
+ */
+pinfold_status pinfold_events_next_many(pinfold_events *events,
+                                        uint64_t *out_tokens,
+                                        size_t capacity,
+                                        size_t *out_count);
+
+/**
  * Registers a function that can be run as a task, by `name` (1 to 255 bytes of UTF-8, copied).
  *
  * Call it before `pinfold_init`, unconditionally: the worker processes run the same lines of

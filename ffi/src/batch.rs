@@ -19,7 +19,11 @@ use crate::{PinfoldStatus, table};
 ///
 /// `pointer` is null, or `count` aligned values can be read and written there, and nobody else
 /// touches them for `'a`.
-unsafe fn places<'a, T>(name: &str, pointer: *mut T, count: usize) -> Result<&'a mut [T], Failure> {
+pub(crate) unsafe fn places<'a, T>(
+    name: &str,
+    pointer: *mut T,
+    count: usize,
+) -> Result<&'a mut [T], Failure> {
     // SAFETY: the caller's promise.
     unsafe { list(name, pointer.cast_const(), count) }?;
     match count {

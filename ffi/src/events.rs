@@ -96,7 +96,7 @@ impl EventsObject {
         })
     }
 
-    fn is_here(&self) -> Result<(), Failure> {
+    pub(crate) fn is_here(&self) -> Result<(), Failure> {
         if self.process == std::process::id() {
             return Ok(());
         }
@@ -104,7 +104,7 @@ impl EventsObject {
         Err(Failure::new(PinfoldStatus::Forked, message))
     }
 
-    fn next(&self) -> Option<u64> {
+    pub(crate) fn next(&self) -> Option<u64> {
         let mut queue = self.queue.lock();
         let token = queue.tokens.pop_front()?;
         if queue.tokens.is_empty() && queue.is_readable {
@@ -235,6 +235,12 @@ pub extern "C" fn pinfold_events_add(
     })
 }
 
+#[cold]
+pub(crate) fn nothing_yet() -> Failure {
+    let message = "none of the tasks that were added has ended since";
+    Failure::new(PinfoldStatus::NothingYet, message)
+}
+
 /// Takes the token of a task that has ended, in the order in which they did. Never waits.
 ///
 /// Fails with `PINFOLD_STATUS_NOTHING_YET` if there is none, and with `PINFOLD_STATUS_FORKED` in a
@@ -256,11 +262,7 @@ pub unsafe extern "C" fn pinfold_events_next(
         let out = out?;
         let events = table::enter::<Arc<EventsObject>>(events.addr())?;
         events.is_here()?;
-        let token = events.next().ok_or_else(|| {
-            let message = "none of the tasks that were added has ended since";
-            Failure::new(PinfoldStatus::NothingYet, message)
-        })?;
-        out.write(token);
+        out.write(events.next().ok_or_else(nothing_yet)?);
         Ok(())
     })
 }

@@ -168,6 +168,20 @@ impl TaskHandle {
         })
     }
 
+    /// How it has ended, if it has. If another thread is about to decode that, it has not.
+    #[inline]
+    pub(crate) fn outcome_now(&self) -> Option<&Arc<Outcome>> {
+        if let Some(outcome) = self.outcome.get() {
+            return Some(outcome);
+        }
+        let _taking = self.taking.try_lock()?;
+        let ended = self.task().outcome(Duration::ZERO)?;
+        Some(
+            self.outcome
+                .get_or_init(|| Arc::new(outcome_of(ended, self.function))),
+        )
+    }
+
     /// The same until a time; `None`: without end.
     pub(crate) fn outcome_until(&self, until: Option<Instant>) -> Option<&Arc<Outcome>> {
         if let Some(outcome) = self.outcome.get() {
@@ -228,7 +242,7 @@ fn told(mut error: TaskError, function: &'static str) -> (PinfoldStatus, String)
 }
 
 #[cold]
-fn too_small(len: usize, capacity: usize) -> Failure {
+pub(crate) fn too_small(len: usize, capacity: usize) -> Failure {
     let message = format!("the output has {len} bytes, and there is room for {capacity}");
     Failure::new(PinfoldStatus::BufferTooSmall, message)
 }

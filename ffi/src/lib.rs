@@ -47,6 +47,7 @@ mod memo;
 mod names;
 mod objects;
 mod plugin;
+mod ready;
 mod registry;
 mod runtime;
 mod settings;
@@ -114,6 +115,7 @@ pub use log::{PinfoldLevel, PinfoldLog, pinfold_log_set};
 pub use memo::{PinfoldMemo, pinfold_memo_counts, pinfold_memo_free, pinfold_memo_new};
 pub use names::pinfold_runtime_functions;
 pub use plugin::pinfold_worker_main;
+pub use ready::{pinfold_events_next_many, pinfold_handle_copy_many, pinfold_handle_free_many};
 pub use registry::pinfold_function_register;
 pub use runtime::{PinfoldRuntime, pinfold_runtime_free, pinfold_runtime_new};
 pub use settings::{

@@ -309,12 +309,14 @@ static void follow(struct random *random)
     pinfold_events *events;
     size_t at, index;
     int32_t finished;
-    uint64_t token;
+    uint64_t token, tokens[4];
+    char output[100];
+    size_t lens[4];
     int fd;
 
     for (at = 0; at < 4; at++)
         handles[at] = any(random, HANDLE);
-    switch (below(random, 12)) {
+    switch (below(random, 15)) {
     case 0: SEEN(pinfold_handle_wait_all(handles, below(random, 5), below(random, 3000000))); break;
     case 1: SEEN(pinfold_handle_wait_any(handles, below(random, 5), below(random, 3000000), &index)); break;
     case 2: SEEN(pinfold_handle_is_finished(handles[0], &finished)); break;
@@ -326,6 +328,12 @@ static void follow(struct random *random)
     case 8: SEEN(pinfold_events_add(any(random, EVENTS), handles[0], draw(random))); break;
     case 9: SEEN(pinfold_events_next(any(random, EVENTS), &token)); break;
     case 10: SEEN(pinfold_events_fd(any(random, EVENTS), &fd)); break;
+    case 11: SEEN(pinfold_events_next_many(any(random, EVENTS), tokens, below(random, 5), &index)); break;
+    case 12: SEEN(pinfold_handle_free_many(handles, below(random, 5))); break;
+    case 13:
+        SEEN(pinfold_handle_copy_many(handles, below(random, 5), below(random, 3000000), output,
+                                      below(random, sizeof output), lens, &index));
+        break;
     default:
         if (below(random, 10) == 0 && SEEN(pinfold_events_new(&events)) == PINFOLD_STATUS_OK)
             keep(random, EVENTS, events);
