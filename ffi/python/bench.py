@@ -1,7 +1,12 @@
-"""Python calls per second beside ProcessPoolExecutor, in the same run; and what a large array costs.
+"""What a call costs in Python, beside ProcessPoolExecutor; and what a large array costs.
 
     cc -shared -fPIC -I ffi/include ffi/examples/plugin.c -o plugin.so
-    PINFOLD_LIBRARY=… python3 ffi/python/bench.py plugin.so [--seconds S]
+    PINFOLD_LIBRARY=… python3 ffi/python/bench.py plugin.so [--workers N] [--seconds S]
+
+Both have the same number of workers, warmed up, and the same function: 8 bytes in, the same bytes out.
+They run in turns, a twentieth of a second or one run each, so that whatever else the machine does hits
+both; each figure is the median of all turns, and so is each ratio. "Calls per second" are those of N
+tasks that are submitted, one `submit` each, and whose results are asked for then, one `result` each.
 """
 
 import argparse
@@ -15,72 +20,111 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pinfold
 
 ARGUMENT = b"12345678"
-IN_FLIGHT = 256
+#: Submitted, before their results are asked for.
+MANY = 1000
+#: How long one turn takes at least, in seconds.
+TURN = 0.05
 
 
 def echo(data):
     return data
 
 
-def per_second(calls, seconds):
-    """``calls(n)`` does n calls."""
-    n, until, done, begin = 1, time.perf_counter() + seconds, 0, time.perf_counter()
-    while time.perf_counter() < until:
-        calls(n)
-        done += n
-        n = min(n * 2, 4096)
-    return done / (time.perf_counter() - begin)
+def calls(submit, count):
+    for handle in [submit() for _ in range(count)]:
+        handle.result()
 
 
-def one_by_one(submit):
-    def calls(n):
-        for _ in range(n):
-            submit().result()
-
-    return calls
+def one_by_one(submit, count):
+    for _ in range(count):
+        submit().result()
 
 
-def in_flight(submit):
-    def calls(n):
-        for _ in range(0, n, IN_FLIGHT):
-            for handle in [submit() for _ in range(min(n, IN_FLIGHT))]:
-                handle.result()
-
-    return calls
+def as_completed(submit, count):
+    for handle in concurrent.futures.as_completed([submit() for _ in range(count)]):
+        handle.result()
 
 
-def mapped(run):
-    def calls(n):
-        for _ in run([ARGUMENT] * n):
-            pass
-
-    return calls
+def mapped(run, count):
+    for _ in run([ARGUMENT] * count):
+        pass
 
 
-def alternately(ours, theirs, seconds, rounds=3):
-    """The two medians: in turns, so that whatever else the machine does hits both."""
-    rates = [(per_second(ours, seconds), per_second(theirs, seconds)) for _ in range(rounds)]
-    return [statistics.median(column) for column in zip(*rates)]
+def per_second(run, count):
+    """Calls per second in one turn: so many at a time, as often as it takes."""
+    done, begin = 0, time.perf_counter()
+    while True:
+        run(count)
+        done += count
+        taken = time.perf_counter() - begin
+        if taken >= TURN:
+            return done / taken
+
+
+def in_turns(ours, theirs, seconds, count):
+    """The medians of the two rates, and of their ratio."""
+    rates, until = [], time.perf_counter() + seconds
+    while len(rates) < 5 or time.perf_counter() < until:
+        rates.append((per_second(ours, count), per_second(theirs, count)))
+    ratio = statistics.median(a / b for a, b in rates)
+    return [statistics.median(column) for column in zip(*rates)] + [ratio]
 
 
 def compare(plugin, workers, seconds):
     with pinfold.Runtime(plugin, workers=workers) as rt, concurrent.futures.ProcessPoolExecutor(workers) as pool:
         task = rt.task("echo")
-        list(pool.map(echo, [ARGUMENT] * 100))
-        list(task.map([ARGUMENT] * 100))
-        for what, ours, theirs in (
-            ("submit + result, one by one", one_by_one(lambda: task.submit(ARGUMENT)),
-             one_by_one(lambda: pool.submit(echo, ARGUMENT))),
-            (f"submit + result, {IN_FLIGHT} in flight", in_flight(lambda: task.submit(ARGUMENT)),
-             in_flight(lambda: pool.submit(echo, ARGUMENT))),
-            ("map", mapped(task.map), mapped(lambda items: pool.map(echo, items))),
-            ("map, chunksize 256", mapped(task.map), mapped(lambda items: pool.map(echo, items, chunksize=256))),
-        ):  # fmt: skip
-            a, b = alternately(ours, theirs, seconds)
-            print(f"{workers} workers, {what}: {a:,.0f}/s, ProcessPoolExecutor {b:,.0f}/s: {a / b:.1f} x", flush=True)
+
+        def ours():
+            return task.submit(ARGUMENT)
+
+        def theirs():
+            return pool.submit(echo, ARGUMENT)
+
+        calls(ours, MANY), calls(theirs, MANY)
+        print(f"{workers} workers: what, pinfold, ProcessPoolExecutor, ratio")
+        for what, run, count in (
+            (f"calls: {MANY} submitted, then their results", calls, MANY),
+            (f"as_completed of {MANY}", as_completed, MANY),
+            ("one by one", one_by_one, 100),
+        ):
+            both = in_turns(lambda n: run(ours, n), lambda n: run(theirs, n), seconds, count)
+            print("  {}: {:,.0f}/s, {:,.0f}/s: {:.1f} x".format(what, *both), flush=True)
+        for what, chunk in ("map", 1), ("map, against its chunksize=256", 256):
+            both = in_turns(
+                lambda n: mapped(task.map, n),
+                lambda n: mapped(lambda items: pool.map(echo, items, chunksize=chunk), n),
+                seconds,
+                10 * MANY,
+            )
+            print("  {}: {:,.0f}/s, {:,.0f}/s: {:.1f} x".format(what, *both), flush=True)
 
 
-def there_and_back(plugin, rounds=2000):
+def there_and_back_of_a_pipe(task, seconds):
+    """One call beside what two processes need that pass 8 bytes through pipes, there and back: the
+    wake-ups of both are in it, and nothing else."""
+    (read, theirs), (mine, write) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read), os.close(write)
+        while os.read(mine, 8):
+            os.write(theirs, ARGUMENT)
+        os._exit(0)
+    os.close(mine), os.close(theirs)
+
+    def pipe(count):
+        for _ in range(count):
+            os.write(write, ARGUMENT)
+            os.read(read, 8)
+
+    ours, floor, ratio = in_turns(
+        lambda n: one_by_one(lambda: task.submit(ARGUMENT), n), pipe, seconds, 100
+    )
+    os.close(write), os.close(read)
+    os.waitpid(child, 0)
+    print(f"one by one: {1e6 / ours:.1f} us; a pipe there and back {1e6 / floor:.1f} us: {1 / ratio:.2f} x as long")
+
+
+def there_and_back(plugin, seconds):
     """A buffer that is a numpy array goes to a worker, and its result is an array again: by size."""
     try:
         import numpy
@@ -89,11 +133,13 @@ def there_and_back(plugin, rounds=2000):
         return
     with pinfold.Runtime(plugin, workers=1) as rt:
         task = rt.task("echo")
+        there_and_back_of_a_pipe(task, seconds)
         buffers = [rt.buffer(length) for length in (1 << 10, 64 << 20)]
         for buffer in buffers:
             numpy.frombuffer(buffer.data)[:] = 1.0
         times = [[], []]
-        for _ in range(rounds):
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
             for buffer, taken in zip(buffers, times):
                 begin = time.perf_counter()
                 back = numpy.frombuffer(task.submit(buffers=[buffer]).result())
@@ -106,10 +152,11 @@ def there_and_back(plugin, rounds=2000):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plugin")
-    parser.add_argument("--seconds", type=float, default=0.5, help="for each figure and round")
+    parser.add_argument("--seconds", type=float, default=3, help="for each line")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
-    there_and_back(options.plugin)
-    for workers in (1, 2):
+    there_and_back(options.plugin, options.seconds)
+    for workers in options.workers:
         compare(options.plugin, workers, options.seconds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from ctypes import byref, c_void_p
 from typing import Any, Optional
 
@@ -18,6 +19,9 @@ class Buffer:
     """
 
     def __init__(self, runtime: int, length: int):
+        length = operator.index(length)
+        if length < 0:
+            raise ValueError(f"a buffer cannot have {length} bytes")
         number, data = c_void_p(), c_void_p()
         check(waiting.pinfold_buffer_new(runtime, length, byref(number)))
         self._owner = Owned(number.value, quick.pinfold_buffer_free)
@@ -33,13 +37,16 @@ class Buffer:
     def __len__(self) -> int:
         return len(self._data)
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a Buffer is of this process, and cannot be copied or pickled: its data can")
+
     def publish(self) -> "Buffer":
         """Ends its writing, and returns it. Once more does nothing."""
         if not self._is_published:
-            check(quick.pinfold_buffer_publish(self._owner._number))
+            check(quick.pinfold_buffer_publish(self._owner.number))
             self._is_published = True
             self._data = self._data.toreadonly()
         return self
 
     def _number(self) -> Optional[Any]:
-        return self.publish()._owner._number
+        return self.publish()._owner.number

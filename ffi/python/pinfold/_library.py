@@ -14,14 +14,14 @@ from ctypes import POINTER, Structure, c_char_p, c_int32, c_size_t, c_uint32, c_
 from ._errors import Error, error_of
 
 ABI_VERSION = 1
-FOREVER = 2**64 - 1
 #: How long a wait is deaf to Ctrl-C, in ns.
 SLICE = 100_000_000
 
 OK = 0
-BAD_HANDLE = 4
 TIMED_OUT = 6
 BUFFER_TOO_SMALL = 7
+FULL = 14
+NO_MEMORY = 15
 
 
 class Config(Structure):
@@ -52,6 +52,10 @@ class Config(Structure):
         ("worker_init_timeout", c_uint64),
         ("plugin", c_char_p),
         ("worker_program", c_char_p),
+        ("worker_state", c_char_p),
+        ("executor_state", c_char_p),
+        ("state_argument", c_char_p),
+        ("state_argument_len", c_size_t),
     ]
 
 
@@ -102,17 +106,18 @@ SIGNATURES = {
     "pinfold_runtime_functions": [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)],
     "pinfold_task_new": [c_void_p, c_char_p, POINTER(TaskSettings), POINTER(c_void_p)],
     "pinfold_task_free": [c_void_p],
-    "pinfold_task_submit": [c_void_p, c_void_p, c_size_t, c_void_p],
     "pinfold_task_try_submit": [c_void_p, c_void_p, c_size_t, c_void_p],
+    "pinfold_task_submit_timeout": [c_void_p, c_void_p, c_size_t, c_uint64, c_void_p],
     "pinfold_task_submit_with": [c_void_p, c_void_p, c_size_t, POINTER(SubmitSettings), c_void_p],
     "pinfold_task_submit_many": [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p],
-    "pinfold_handle_wait": [c_void_p, c_uint64],
     "pinfold_handle_result": [c_void_p, POINTER(c_void_p), POINTER(c_size_t)],
     "pinfold_handle_code": [c_void_p, POINTER(c_int32)],
     "pinfold_handle_join_many": [c_void_p, c_size_t, c_uint64, c_void_p, c_size_t, c_void_p, c_void_p],
+    "pinfold_handle_copy_many": [c_void_p, c_size_t, c_uint64, c_void_p, c_size_t, c_void_p, c_void_p],
     "pinfold_handle_cancel": [c_void_p],
     "pinfold_handle_cancel_within": [c_void_p, c_uint64],
     "pinfold_handle_free": [c_void_p],
+    "pinfold_handle_free_many": [c_void_p, c_size_t],
     "pinfold_buffer_new": [c_void_p, c_size_t, POINTER(c_void_p)],
     "pinfold_buffer_data": [c_void_p, POINTER(c_void_p)],
     "pinfold_buffer_publish": [c_void_p],
@@ -120,7 +125,7 @@ SIGNATURES = {
     "pinfold_events_new": [POINTER(c_void_p)],
     "pinfold_events_fd": [c_void_p, POINTER(c_int32)],
     "pinfold_events_add": [c_void_p, c_void_p, c_uint64],
-    "pinfold_events_next": [c_void_p, POINTER(c_uint64)],
+    "pinfold_events_next_many": [c_void_p, c_void_p, c_size_t, POINTER(c_size_t)],
     "pinfold_events_free": [c_void_p],
 }
 
@@ -151,14 +156,20 @@ def _load() -> tuple:
 
 waiting, quick = _load()
 
-quick.pinfold_abi_version.restype = c_uint32
-quick.pinfold_last_message.restype = c_char_p
-quick.pinfold_version.restype = c_char_p
+try:
+    quick.pinfold_abi_version.restype = c_uint32
+    quick.pinfold_last_message.restype = c_char_p
+    quick.pinfold_version.restype = c_char_p
+except AttributeError:
+    raise ImportError(
+        f"{waiting._name} is not pinfold's library: set PINFOLD_LIBRARY to libpinfold.so, or to nothing"
+    ) from None
 
 if quick.pinfold_abi_version() != ABI_VERSION:
     raise ImportError(
         f"this package is for version {ABI_VERSION} of pinfold's interface, and the library "
-        f"({quick.pinfold_version().decode()}) has version {quick.pinfold_abi_version()}: install those of one release"
+        f"({waiting._name}, {quick.pinfold_version().decode()}) has version {quick.pinfold_abi_version()}: "
+        "install those of one release"
     )
 
 for _name, _arguments in SIGNATURES.items():
@@ -167,7 +178,8 @@ for _name, _arguments in SIGNATURES.items():
             _function = getattr(_library, _name)
         except AttributeError:
             raise ImportError(
-                f"the library ({quick.pinfold_version().decode()}) has no {_name}: it is older than this package"
+                f"the library ({waiting._name}, {quick.pinfold_version().decode()}) has no {_name}: it is older "
+                "than this package: install those of one release"
             ) from None
         _function.argtypes = _arguments
         _function.restype = c_int32

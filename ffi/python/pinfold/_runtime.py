@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 import weakref
 from collections import deque
 from ctypes import byref, c_char_p, c_size_t, c_void_p
@@ -12,9 +13,22 @@ from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, 
 
 from . import _handle, _library
 from ._buffer import Buffer
-from ._errors import Error, InvalidArgument
-from ._handle import Handle, in_place, slot, why
-from ._library import BUFFER_TOO_SMALL, OK, SLICE as _SLICE, TIMED_OUT, Config, TaskSettings, check, quick, waiting
+from ._errors import Error, Shutdown
+from ._handle import Handle, Owned, in_place, why
+from ._library import (
+    BUFFER_TOO_SMALL,
+    FULL,
+    NO_MEMORY,
+    OK,
+    SLICE,
+    TIMED_OUT,
+    Config,
+    TaskSettings,
+    check,
+    quick,
+    waiting,
+)
+from ._row import LENGTH, Row
 from ._watcher import Watcher
 
 Data = Union[bytes, bytearray, memoryview, Any]
@@ -31,30 +45,50 @@ _WORDS: Dict[str, Tuple[str, ...]] = {
     "priority": ("background", "low", "normal", "urgent"),
     "retry": ("fixed", "linear", "exponential"),
 }
-_NOT_HERE = ("size", "tags", "tag_count", "limits", "limit_count", "plugin", "worker_program")
+#: The longest time, in seconds: centuries.
+_AGES = 1 << 33
+_NOT_HERE = (
+    "size", "tags", "tag_count", "limits", "limit_count", "plugin", "worker_program", "state_argument_len",
+)  # fmt: skip
 
 
 def _fill(settings: Any, given: Dict[str, Any]) -> Any:
     """Sets fields of a struct by their names: times in seconds, choices as bool, enums as words."""
     settings.size = ctypes.sizeof(settings)
-    known = [name for name, _ in settings._fields_ if name not in _NOT_HERE]
+    known = {name: kind for name, kind in settings._fields_ if name not in _NOT_HERE}
     for name, value in given.items():
         if name not in known:
             raise TypeError(f"there is no setting {name!r}; there are: {', '.join(known)}")
         if value is None:
             continue
-        if name in _WORDS:
-            if value not in _WORDS[name]:
-                raise ValueError(f"{name} is one of {_WORDS[name]}, not {value!r}")
-            value = 1 + _WORDS[name].index(value)
-        elif name in _CHOICES:
-            value = 1 if value else 2
-        elif name in _TIMES:
-            value = max(0, int(value * 1e9))
-        elif isinstance(value, str):
-            value = value.encode()
-        setattr(settings, name, value)
+        try:
+            as_it_is = _value(name, value)
+            if known[name] is c_char_p and not isinstance(as_it_is, bytes):
+                raise TypeError  # a number would be taken for an address
+            setattr(settings, name, as_it_is)
+        except TypeError:
+            what = "a number of seconds" if name in _TIMES else "a text" if known[name] is c_char_p else "a number"
+            raise TypeError(f"{name} is {what}, not {value!r}") from None
+        if name == "state_argument":
+            settings.state_argument_len = len(value)
     return settings
+
+
+def _value(name: str, value: Any) -> Any:
+    """What a struct has for a setting."""
+    if name in _WORDS:
+        if value not in _WORDS[name]:
+            raise ValueError(f"{name} is one of {_WORDS[name]}, not {value!r}")
+        return 1 + _WORDS[name].index(value)
+    if name in _CHOICES:
+        return 1 if value else 2
+    if name in _TIMES:
+        if not 0 <= value <= _AGES:
+            raise ValueError(f"{name} is {value!r} seconds: leave it out for its default")
+        return max(1, int(value * 1e9))  # 0 would be the default
+    if isinstance(value, int) and (value < 0 or name == "workers" and value == 0):
+        raise ValueError(f"{name} is {value}: leave it out for its default")
+    return value.encode() if isinstance(value, str) else value
 
 
 class _Buffer(ctypes.Structure):
@@ -71,6 +105,18 @@ _get_buffer = ctypes.pythonapi.PyObject_GetBuffer
 _get_buffer.argtypes = [ctypes.py_object, ctypes.POINTER(_Buffer), ctypes.c_int]
 _release_buffer = ctypes.pythonapi.PyBuffer_Release
 _release_buffer.argtypes = [ctypes.POINTER(_Buffer)]
+
+
+def _all(name: str, some: Any, kind: type) -> List[Any]:
+    """What is given as `some`, if all of it is of that kind."""
+    if isinstance(some, kind):
+        raise TypeError(f"`{name}` is a list: [{kind.__name__.lower()}]")
+    some = list(some)
+    for one in some:
+        if not isinstance(one, kind):
+            raise TypeError(f"`{name}` is a list of {kind.__name__}s, and there is {one!r} in it")
+    return some
+
 
 _live: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
 
@@ -124,7 +170,17 @@ class Runtime:
         """Ends the runtime: what is in flight has 5 s (``on_free`` says otherwise). Handles stay valid."""
         self._end()
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a Runtime is of this process, and cannot be copied or pickled: another may start its own")
+
+    def _open(self) -> int:
+        """Its number, if it was not closed."""
+        if not self._end.alive:
+            raise Shutdown("this runtime was closed", 17)
+        return self._number
+
     def __enter__(self) -> "Runtime":
+        self._open()
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -133,11 +189,11 @@ class Runtime:
     def functions(self) -> List[str]:
         """The names of the plugin's functions."""
         needed = c_size_t()
-        status = waiting.pinfold_runtime_functions(self._number, None, 0, byref(needed))
+        status = waiting.pinfold_runtime_functions(self._open(), None, 0, byref(needed))
         if status != BUFFER_TOO_SMALL:
             check(status)
         text = ctypes.create_string_buffer(needed.value + 1)
-        check(waiting.pinfold_runtime_functions(self._number, text, len(text), None))
+        check(waiting.pinfold_runtime_functions(self._open(), text, len(text), None))
         return text.value.decode().splitlines()
 
     def task(self, function: str, /, **settings: Any) -> "Task":
@@ -147,7 +203,7 @@ class Runtime:
 
     def buffer(self, length: int) -> Buffer:
         """Shared memory of so many bytes, to be written and passed to tasks without a copy."""
-        return Buffer(self._number, length)
+        return Buffer(self._open(), length)
 
     def submit(self, name: str, data: Data = b"", **how: Any) -> Handle:
         """``task(name).submit(data, ...)``, with the task kept for the next time."""
@@ -168,12 +224,18 @@ class Task:
     """A function of a runtime's plugin, with its settings; to be submitted any number of times."""
 
     def __init__(self, runtime: Runtime, name: str, settings: Dict[str, Any]):
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a function is a str, not {name!r}")
         given = _fill(TaskSettings(), settings)
         number = c_void_p()
-        check(waiting.pinfold_task_new(runtime._number, name.encode(), byref(given), byref(number)))
+        check(waiting.pinfold_task_new(runtime._open(), name.encode(), byref(given), byref(number)))
         self._number = number.value
         self._runtime = runtime
+        self._row = Row(runtime)
         self._end = weakref.finalize(self, quick.pinfold_task_free, number.value)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Task is of this process, and cannot be copied or pickled: make another")
 
     def submit(
         self, data: Data = b"", *, buffers: Iterable[Buffer] = (), after: Iterable[Handle] = ()
@@ -183,33 +245,44 @@ class Task:
         flight as may be.
 
         ``after``: it begins when those have ended, whose results are its inputs. They must be of this
-        runtime, and not have been asked for their results.
+        runtime.
         """
         if type(data) is bytes and buffers == () and after == ():
-            at = slot.handle_at
-            # In most cases there is room, and nothing to wait for.
-            if _try_submit(self._number, data, len(data), at):
-                check(_submit(self._number, data, len(data), at))
-            return Handle(slot.handle.value, self._runtime)
+            row = self._row
+            index = row.next()
+            if index >= LENGTH:
+                row, index = self._new_row()
+            at = row.address + 8 * index
+            status = _try_submit(self._number, data, len(data), at)
+            if status:
+                self._submit_slowly(status, data, len(data), at)
+            return Handle(row, index)
+        if type(data) in (str, Buffer):
+            how = "encode() it" if type(data) is str else "pass it as buffers=[buffer]"
+            raise TypeError(f"the data of a task are bytes, or an array, not a {type(data).__name__}: {how}")
+        buffers, after = _all("buffers", buffers, Buffer), _all("after", after, Handle)
         bytes_of = _Buffer()
         _get_buffer(data, byref(bytes_of), 0)
         try:
-            return self._submit_at(bytes_of.buf, bytes_of.len, list(buffers), list(after))
+            return self._submit_at(bytes_of.buf, bytes_of.len, buffers, after)
         finally:
             _release_buffer(byref(bytes_of))
 
     def _submit_at(
         self, address: Optional[int], length: int, buffers: List[Buffer], after: List[Handle]
     ) -> Handle:
-        at = slot.handle_at
+        row = self._row
+        index = row.next()
+        if index >= LENGTH:
+            row, index = self._new_row()
+        at = row.address + 8 * index
         if not buffers and not after:
-            check(_submit(self._number, address, length, at))
-            return Handle(slot.handle.value, self._runtime)
+            status = _try_submit(self._number, address, length, at)
+            if status:
+                self._submit_slowly(status, address, length, at)
+            return Handle(row, index)
         shared = (c_void_p * len(buffers))(*(buffer._number() for buffer in buffers))
-        numbers = [handle._number for handle in after]
-        if None in numbers:
-            raise InvalidArgument("a handle in `after` was asked for its result before: submit first, then ask")
-        before = (c_void_p * len(after))(*numbers)
+        before = (c_void_p * len(after))(*(handle._number for handle in after))
         settings = _library.SubmitSettings(
             size=ctypes.sizeof(_library.SubmitSettings),
             buffers=ctypes.addressof(shared),
@@ -218,7 +291,22 @@ class Task:
             after_count=len(after),
         )
         check(waiting.pinfold_task_submit_with(self._number, address, length, byref(settings), at))
-        return Handle(slot.handle.value, self._runtime)
+        return Handle(row, index)
+
+    def _submit_slowly(self, status: int, data: Any, length: int, at: int) -> None:
+        """Waits for room, and for Ctrl-C; ``status`` is why that is needed."""
+        while status in (FULL, NO_MEMORY, TIMED_OUT):
+            begin = time.monotonic()
+            status = waiting.pinfold_task_submit_timeout(self._number, data, length, SLICE, at)
+            if status == NO_MEMORY and time.monotonic() - begin < SLICE / 2e9:
+                break  # there will not be any
+        check(status)
+
+    def _new_row(self) -> Tuple[Row, int]:
+        row = Row(self._runtime)
+        index = row.next()
+        self._row = row  # from now on others may submit into it
+        return row, index
 
     def map(self, items: Iterable[Data], *, batch: int = 256) -> Iterator[memoryview]:
         """Runs the task once for each item, and yields the results in their order. ``batch`` items go to
@@ -229,7 +317,7 @@ class Task:
         try:
             while True:
                 while len(flying) < 4:
-                    some = [item if type(item) is bytes else bytes(item) for item in islice(source, max(1, batch))]
+                    some = [item if type(item) is bytes else bytes(memoryview(item)) for item in islice(source, max(1, batch))]
                     if not some:
                         break
                     flying.append(_Batch(self._number, some))
@@ -243,7 +331,6 @@ class Task:
 
 
 _try_submit = quick.pinfold_task_try_submit
-_submit = waiting.pinfold_task_submit
 _submit_many = waiting.pinfold_task_submit_many
 _join_many = waiting.pinfold_handle_join_many
 
@@ -273,7 +360,7 @@ class _Batch:
             view = memoryview(packed).toreadonly()
             buffer = (ctypes.c_char * capacity).from_buffer(packed)
             status = _join_many(
-                ctypes.addressof(handles) + done * 8, count - done, _SLICE, buffer, capacity,
+                ctypes.addressof(handles) + done * 8, count - done, SLICE, buffer, capacity,
                 ctypes.addressof(lens) + done * 8, ctypes.addressof(statuses) + done * 4,
             )  # fmt: skip
             if status not in (OK, BUFFER_TOO_SMALL, TIMED_OUT):
@@ -290,16 +377,14 @@ class _Batch:
                 done += 1
             if status == BUFFER_TOO_SMALL and start == 0:
                 # One that is longer than all the room: where it lies.
-                number, handles[done] = handles[done], None
+                owned = Owned(handles[done], quick.pinfold_handle_free)
+                handles[done] = None
                 done += 1
-                yield in_place(number)
+                yield in_place(owned)
 
     def _why(self, index: int) -> Error:
-        number, self.handles[index] = self.handles[index], None
-        return why(number)
+        return why(self.handles[index])
 
     def free(self) -> None:
         """What was not joined runs on."""
-        for number in self.handles:
-            if number:
-                quick.pinfold_handle_free(number)
+        quick.pinfold_handle_free_many(self.handles, self.count)

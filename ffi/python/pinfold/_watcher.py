@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import select
 import threading
-from ctypes import byref, c_int32, c_uint64, c_void_p
+from ctypes import byref, c_int32, c_size_t, c_uint64, c_void_p
 from typing import Any, Dict
 
 from ._library import OK, check, quick
 
 #: How long the thread stays with nothing to do, in ms.
 _IDLE = 5000
+#: So many handles are told in a row.
+_AT_ONCE = 256
 
 
 class Watcher:
@@ -24,10 +26,7 @@ class Watcher:
         self._has_thread = False
 
     def watch(self, handle: Any) -> None:
-        """Has it finish by itself when its task ends."""
-        number = handle._number
-        if number is None:
-            return  # another thread has its result in a moment, and tells
+        """Has it told when its task ends."""
         with self._lock:
             if self._events is None:
                 events = c_void_p()
@@ -36,28 +35,30 @@ class Watcher:
             self._last += 1
             token = self._last
             self._watched[token] = handle
-            if not self._has_thread:
-                self._has_thread = True
-                threading.Thread(target=self._run, name="pinfold-watcher", daemon=True).start()
-            if quick.pinfold_events_add(self._events, number, token) == OK:
-                return
-            del self._watched[token]
-        # It is of a parent process, or another thread was quicker; its join tells.
-        handle.done()
+            try:
+                if not self._has_thread:
+                    threading.Thread(target=self._run, name="pinfold-watcher", daemon=True).start()
+                    self._has_thread = True
+                check(quick.pinfold_events_add(self._events, handle._number, token))
+            except BaseException:
+                del self._watched[token]
+                raise
 
     def _run(self) -> None:
-        descriptor, token = c_int32(), c_uint64()
+        descriptor, count = c_int32(), c_size_t()
+        tokens = (c_uint64 * _AT_ONCE)()
         check(quick.pinfold_events_fd(self._events, byref(descriptor)))
         poll = select.poll()
         poll.register(descriptor.value, select.POLLIN)
         while True:
             ready = poll.poll(_IDLE)
-            while quick.pinfold_events_next(self._events, byref(token)) == OK:
+            while quick.pinfold_events_next_many(self._events, tokens, _AT_ONCE, byref(count)) == OK:
                 with self._lock:
-                    handle = self._watched.pop(token.value, None)
-                if handle is not None:
-                    handle.done()
-                    handle = None
+                    ended = [self._watched.pop(token, None) for token in tokens[: count.value]]
+                for handle in ended:
+                    if handle is not None:
+                        handle._tell()
+                del ended, handle
             with self._lock:
                 if not ready and not self._watched:
                     self._has_thread = False

@@ -14,6 +14,21 @@ static int32_t forever(pinfold_call *call, void *user)
     return 0;
 }
 
+/* What comes in is what goes out. */
+static int32_t back(pinfold_call *call, void *user)
+{
+    const void *data;
+    void *output;
+    size_t len;
+
+    (void)user;
+    if (pinfold_call_argument(call, &data, &len) != PINFOLD_STATUS_OK
+        || pinfold_call_output(call, len, &output) != PINFOLD_STATUS_OK)
+        return 1;
+    memcpy(output, data, len);
+    return 0;
+}
+
 /* All inputs, one after the other. */
 static int32_t together(pinfold_call *call, void *user)
 {
@@ -44,6 +59,8 @@ PINFOLD_PLUGIN
 {
     pinfold_status status = pinfold_function_register("forever", forever, NULL);
 
+    if (status == PINFOLD_STATUS_OK)
+        status = pinfold_function_register("back", back, NULL);
     if (status == PINFOLD_STATUS_OK)
         status = pinfold_function_register("together", together, NULL);
     return status;

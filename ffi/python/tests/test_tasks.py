@@ -4,7 +4,9 @@ import array
 import concurrent.futures
 import ctypes
 import gc
+import signal
 import struct
+import time
 import unittest
 
 from support import MORE, PLUGIN, WithRuntime, needs_numpy, numpy, pinfold
@@ -59,12 +61,73 @@ class Tasks(WithRuntime):
             self.assertEqual(task.submit(after=[one, none, one]).result(), b"")
         task = self.rt.task("echo")
         self.assertEqual(task.submit(b"later", after=[task.submit(b"x")]).result(), b"later")
-        done = task.submit(b"x")
-        done.result()
-        with self.assertRaisesRegex(pinfold.InvalidArgument, "was asked for its result"):
-            task.submit(after=[done])
         with self.assertRaises(pinfold.DependencyFailed):
             task.submit(after=[self.rt.submit("crash")]).result()
+
+    def test_a_task_reads_results_that_were_asked_for_before(self):
+        with pinfold.Runtime(MORE, workers=2) as rt:
+            echo, together = rt.task("back"), rt.task("together")
+            few, many = echo.submit(b"few"), echo.submit(b"m" * 10_000)
+            self.assertEqual(few.result(), b"few")
+            self.assertEqual(len(many.result()), 10_000)
+            after = together.submit(after=[few, many, few])
+            self.assertEqual(after.result(), b"few" + b"m" * 10_000 + b"few")
+            failed = rt.task("forever", run_limit=0.01).submit()
+            self.assertIsInstance(failed.exception(60), pinfold.DeadlineExceeded)
+            self.assertIsInstance(together.submit(after=[failed]).exception(60), pinfold.DependencyFailed)
+
+    def test_results_are_each_their_own_in_whatever_order(self):
+        """They come in rows: a few bytes, many, none, and failures among each other."""
+        task = self.rt.task("echo")
+        fails = self.rt.task("sum")
+        lengths = [0, 1, 8, 64, 65, 300, 4095, 4096, 4097, 50_000]
+        for order in (list, lambda all_: list(reversed(all_)), lambda all_: all_[1::2] + all_[::2]):
+            data = [bytes([i % 256]) * lengths[i % len(lengths)] for i in range(200)]
+            handles = []
+            for i, one in enumerate(data):
+                handles.append((task.submit(one), one))
+                if i % 17 == 3:
+                    fails.submit(b"1")
+                    handles.append((fails.submit(b"123"), None))
+            for handle, one in order(handles):
+                if one is None:
+                    self.assertEqual(handle.exception(60).code, 3)
+                else:
+                    self.assertEqual(handle.result(60), one)
+            for handle, one in handles:  # and once more
+                if one is not None:
+                    self.assertEqual(handle.result(), one)
+
+    def test_a_handle_that_nobody_has_gives_back_its_memory(self):
+        """As long as its neighbours are there, only a few bytes of it stay."""
+        with pinfold.Runtime(PLUGIN, workers=1, memory_cap=64 << 20) as rt:
+            first = rt.submit("echo", b"first")
+            for _ in range(60):
+                rt.submit("echo", bytes(4 << 20)).exception(60)
+                rt.submit("echo", bytes(4 << 20))
+            self.assertEqual(first.result(60), b"first")
+
+    def test_a_call_within_a_call_has_results_of_its_own(self):
+        """A signal's handler, or a finalizer, may ask for results anywhere."""
+        task = self.rt.task("echo")
+
+        def handler(*_):
+            handles = [task.submit(b"inner") for _ in range(3)]
+            seen.append([bytes(handle.result(60)) for handle in handles])
+
+        seen = []
+        before = signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        try:
+            until = time.monotonic() + 60
+            while len(seen) < 50 and time.monotonic() < until:
+                handles = [task.submit(b"%d" % i) for i in range(100)]
+                self.assertEqual([int(bytes(handle.result(60))) for handle in handles], list(range(100)))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        self.assertGreaterEqual(len(seen), 50)
+        self.assertEqual({one for some in seen for one in some}, {b"inner"})
 
     def test_settings_go_by_their_names(self):
         with self.assertRaisesRegex(TypeError, "no setting 'tries'; there are: .*attempts"):
