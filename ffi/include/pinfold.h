@@ -1181,6 +1181,25 @@ pinfold_status pinfold_task_submit_many(pinfold_task *task,
                                         pinfold_handle **out_handles);
 
 /**
+ * The same, as far as they are accepted within `timeout` nanoseconds in all: `out_handles` is null
+ * from the first on that was not, and the status is why, as of `pinfold_task_submit_timeout`. Call
+ * again with those.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit_many`.
+ */
+pinfold_status pinfold_task_submit_many_timeout(pinfold_task *task,
+                                                const void *arguments,
+                                                size_t total,
+                                                const size_t *lens,
+                                                size_t count,
+                                                uint64_t timeout,
+                                                pinfold_handle **out_handles);
+
+/**
  * Waits at most `timeout` nanoseconds in all for `count` tasks, one after the other, and copies their
  * outputs to `buffer`, one after the other: `out_lens[i]` bytes each. `out_statuses[i]` is how
  * task `i` has ended.

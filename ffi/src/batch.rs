@@ -58,30 +58,80 @@ pub unsafe extern "C" fn pinfold_task_submit_many(
 ) -> PinfoldStatus {
     guard(|| {
         // SAFETY: the caller's promise.
-        let (mut left, lens, handles) = unsafe {
-            let handles = places("out_handles", out_handles, count)?;
-            handles.fill(null_mut());
-            (
-                bytes("arguments", arguments, total)?,
-                list("lens", lens, count)?,
-                handles,
-            )
-        };
-        let sum = lens
-            .iter()
-            .try_fold(0_usize, |sum, len| sum.checked_add(*len));
-        if sum != Some(total) {
-            let message = format!("`lens` are not {total} bytes in all");
-            return Err(Failure::argument(message));
-        }
+        let many = unsafe { many(arguments, total, lens, count, out_handles) }?;
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
-        for (len, handle) in lens.iter().zip(handles) {
-            let (argument, rest) = left.split_at(*len);
-            left = rest;
+        for (argument, handle) in many {
             *handle = task.submit(argument)?;
         }
         Ok(())
     })
+}
+
+/// The same, as far as they are accepted within `timeout` nanoseconds in all: `out_handles` is null
+/// from the first on that was not, and the status is why, as of `pinfold_task_submit_timeout`. Call
+/// again with those.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// As for `pinfold_task_submit_many`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_task_submit_many_timeout(
+    task: *mut PinfoldTask,
+    arguments: *const c_void,
+    total: usize,
+    lens: *const usize,
+    count: usize,
+    timeout: u64,
+    out_handles: *mut *mut PinfoldHandle,
+) -> PinfoldStatus {
+    guard(|| {
+        // SAFETY: the caller's promise.
+        let many = unsafe { many(arguments, total, lens, count, out_handles) }?;
+        let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        let until = Instant::now().checked_add(duration(timeout));
+        for (argument, handle) in many {
+            *handle = task.submit_until(argument, until)?;
+        }
+        Ok(())
+    })
+}
+
+/// The arguments of many tasks, and the places of their handles, which are null from here on.
+///
+/// # Safety
+///
+/// As for `pinfold_task_submit_many`, for `'a`.
+unsafe fn many<'a>(
+    arguments: *const c_void,
+    total: usize,
+    lens: *const usize,
+    count: usize,
+    out_handles: *mut *mut PinfoldHandle,
+) -> Result<impl Iterator<Item = (&'a [u8], &'a mut *mut PinfoldHandle)>, Failure> {
+    // SAFETY: the caller's promise.
+    let (mut left, lens, handles) = unsafe {
+        let handles = places("out_handles", out_handles, count)?;
+        handles.fill(null_mut());
+        (
+            bytes("arguments", arguments, total)?,
+            list("lens", lens, count)?,
+            handles,
+        )
+    };
+    let sum = lens
+        .iter()
+        .try_fold(0_usize, |sum, len| sum.checked_add(*len));
+    if sum != Some(total) {
+        let message = format!("`lens` are not {total} bytes in all");
+        return Err(Failure::argument(message));
+    }
+    Ok(lens.iter().zip(handles).map(move |(len, handle)| {
+        let (argument, rest) = left.split_at(*len);
+        left = rest;
+        (argument, handle)
+    }))
 }
 
 /// Waits at most `timeout` nanoseconds in all for `count` tasks, one after the other, and copies their

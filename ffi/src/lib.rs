@@ -62,7 +62,9 @@ mod told;
 
 use std::ffi::{CStr, c_char};
 
-pub use batch::{pinfold_handle_join_many, pinfold_task_submit_many};
+pub use batch::{
+    pinfold_handle_join_many, pinfold_task_submit_many, pinfold_task_submit_many_timeout,
+};
 use boundary::{guard, guard_or};
 pub use buffer::{
     PinfoldBuffer, pinfold_buffer_const_data, pinfold_buffer_data, pinfold_buffer_free,

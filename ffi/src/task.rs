@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use pinfold::{Handle, StoredTask};
 
@@ -184,16 +185,7 @@ pub unsafe extern "C" fn pinfold_task_submit_timeout(
         // SAFETY: the caller's promise.
         let argument = unsafe { bytes("argument", argument, len) }?;
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
-        let request = task.request(argument);
-        let handle = task.alone.spawn_timeout(request, duration(timeout));
-        let handle = handle.map_err(|refused| {
-            let mut failure = Failure::from(refused.refusal);
-            if failure.status == PinfoldStatus::Full {
-                failure.status = PinfoldStatus::TimedOut;
-            }
-            failure
-        })?;
-        out.write(task.handle(handle)?);
+        out.write(task.submit_timeout(argument, duration(timeout))?);
         Ok(())
     })
 }
@@ -249,6 +241,38 @@ impl TaskObject {
     #[inline]
     pub(crate) fn submit(&self, argument: &[u8]) -> Result<*mut PinfoldHandle, Failure> {
         self.handle(self.alone.spawn(self.request(argument)))
+    }
+
+    /// Waits for room at most so long.
+    fn submit_timeout(
+        &self,
+        argument: &[u8],
+        timeout: Duration,
+    ) -> Result<*mut PinfoldHandle, Failure> {
+        let handle = self.alone.spawn_timeout(self.request(argument), timeout);
+        let handle = handle.map_err(|refused| {
+            let mut failure = Failure::from(refused.refusal);
+            if failure.status == PinfoldStatus::Full {
+                failure.status = PinfoldStatus::TimedOut;
+            }
+            failure
+        })?;
+        self.handle(handle)
+    }
+
+    /// Waits for room at most until a time, if there is one.
+    pub(crate) fn submit_until(
+        &self,
+        argument: &[u8],
+        until: Option<Instant>,
+    ) -> Result<*mut PinfoldHandle, Failure> {
+        if let Ok(handle) = self.alone.try_spawn(self.request(argument)) {
+            return self.handle(handle);
+        }
+        let left = until.map_or(Duration::MAX, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        self.submit_timeout(argument, left)
     }
 
     /// `argument` is read before the call returns that it is a part of.

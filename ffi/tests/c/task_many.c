@@ -95,6 +95,23 @@ int main(int argc, char **argv)
     }
     CHECK_OK(pinfold_handle_free(handles[1]));
 
+    /* As far as there is room in time: of 4 at once that do not end. */
+    CHECK_OK(pinfold_runtime_free(runtime));
+    CHECK_OK(pinfold_task_free(task));
+    config.queue_capacity = 4;
+    CHECK_OK(pinfold_runtime_new(&config, &runtime));
+    CHECK_OK(pinfold_task_new(runtime, "echo", NULL, &task));
+    for (i = 0; i < 6; i++)
+        many[i] = 5;
+    CHECK_STATUS(pinfold_task_submit_many_timeout(task, out, 30, many, 6, 1000000, handles),
+                 PINFOLD_STATUS_TIMED_OUT);
+    CHECK(handles[0] != NULL && handles[3] != NULL && handles[4] == NULL && handles[5] == NULL);
+    CHECK_STATUS(pinfold_task_submit_many_timeout(task, out, 5, many, 1, 0, handles + 4), PINFOLD_STATUS_TIMED_OUT);
+    CHECK_OK(pinfold_handle_cancel_within(handles[3], 0));
+    CHECK_OK(pinfold_task_submit_many_timeout(task, out, 5, many, 1, 60000000000, handles + 4));
+    for (i = 0; i < 5; i++)
+        CHECK_OK(pinfold_handle_free(handles[i]));
+
     /* What makes no sense does nothing. */
     CHECK_OK(pinfold_task_submit_many(task, NULL, 0, NULL, 0, NULL));
     CHECK_OK(pinfold_handle_join_many(NULL, 0, 0, NULL, 0, NULL, NULL));

@@ -407,10 +407,13 @@ static void many(struct random *random)
         orders[at] = an_order(random);
         lens[at] = sizeof orders[at];
     }
-    if (SEEN(pinfold_task_submit_many(any(random, TASK), orders, sizeof orders, lens, COUNT, handles))
-        == PINFOLD_STATUS_OK)
-        for (at = 0; at < COUNT; at++)
-            keep(random, HANDLE, handles[at]);
+    if (below(random, 2))
+        SEEN(pinfold_task_submit_many(any(random, TASK), orders, sizeof orders, lens, COUNT, handles));
+    else
+        SEEN(pinfold_task_submit_many_timeout(any(random, TASK), orders, sizeof orders, lens, COUNT,
+                                              below(random, 3000000), handles));
+    for (at = 0; at < COUNT && handles[at] != NULL; at++)
+        keep(random, HANDLE, handles[at]);
 }
 
 static void look(struct random *random)
