@@ -109,7 +109,9 @@ SIGNATURES = {
     "pinfold_task_try_submit": [c_void_p, c_void_p, c_size_t, c_void_p],
     "pinfold_task_submit_timeout": [c_void_p, c_void_p, c_size_t, c_uint64, c_void_p],
     "pinfold_task_submit_with": [c_void_p, c_void_p, c_size_t, POINTER(SubmitSettings), c_void_p],
-    "pinfold_task_submit_many": [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_void_p],
+    "pinfold_task_submit_many_timeout": [
+        c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_uint64, c_void_p,
+    ],  # fmt: skip
     "pinfold_handle_result": [c_void_p, POINTER(c_void_p), POINTER(c_size_t)],
     "pinfold_handle_code": [c_void_p, POINTER(c_int32)],
     "pinfold_handle_join_many": [c_void_p, c_size_t, c_uint64, c_void_p, c_size_t, c_void_p, c_void_p],
@@ -149,7 +151,8 @@ def _load() -> tuple:
         except OSError as error:
             refused.append(str(error))
     raise ImportError(
-        "libpinfold.so is not found: install it (scripts/install), or set PINFOLD_LIBRARY to its file; tried: "
+        "libpinfold.so is not found: install it (scripts/install says what the loader needs to find it), "
+        "or set PINFOLD_LIBRARY to its file; tried: "
         + "; ".join(refused)
     )
 

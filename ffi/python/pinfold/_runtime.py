@@ -295,11 +295,10 @@ class Task:
 
     def _submit_slowly(self, status: int, data: Any, length: int, at: int) -> None:
         """Waits for room, and for Ctrl-C; ``status`` is why that is needed."""
-        while status in (FULL, NO_MEMORY, TIMED_OUT):
+        begin = 0.0
+        while _is_worth_another_try(status, begin):
             begin = time.monotonic()
             status = waiting.pinfold_task_submit_timeout(self._number, data, length, SLICE, at)
-            if status == NO_MEMORY and time.monotonic() - begin < SLICE / 2e9:
-                break  # there will not be any
         check(status)
 
     def _new_row(self) -> Tuple[Row, int]:
@@ -331,24 +330,46 @@ class Task:
 
 
 _try_submit = quick.pinfold_task_try_submit
-_submit_many = waiting.pinfold_task_submit_many
+_submit_many = waiting.pinfold_task_submit_many_timeout
 _join_many = waiting.pinfold_handle_join_many
+
+
+def _is_worth_another_try(status: int, begin: float) -> bool:
+    """Whether a call that began then was refused because it had no more time."""
+    # Of memory that there will never be it is known at once.
+    return status in (FULL, TIMED_OUT) or status == NO_MEMORY and time.monotonic() - begin > SLICE / 2e9
 
 
 class _Batch:
     """Tasks that were submitted in one call, and will be joined in one."""
 
     def __init__(self, task: Any, arguments: List[bytes]):
-        count = len(arguments)
-        self.count = count
-        self.handles = (c_void_p * count)()
-        lens = (c_size_t * count)(*map(len, arguments))
-        packed = b"".join(arguments)
-        status = _submit_many(task, packed, len(packed), lens, count, self.handles)
-        if status:
-            error = _library.failure(status)
+        self.count = len(arguments)
+        self.handles = (c_void_p * self.count)()
+        #: Why there are not more.
+        self.refusal: Optional[Error] = None
+        try:
+            self._submit(task, arguments)
+        except BaseException:
             self.free()
-            raise error
+            raise
+
+    def _submit(self, task: Any, arguments: List[bytes]) -> None:
+        at, begin = ctypes.addressof(self.handles), 0.0
+        while True:
+            count = len(arguments)
+            lens = (c_size_t * count)(*map(len, arguments))
+            packed = b"".join(arguments)
+            status = _submit_many(task, packed, len(packed), lens, count, SLICE, at)
+            if status == OK:
+                return
+            # Those that were accepted have handles.
+            done = list(self.handles[self.count - count :]).index(None)
+            if not _is_worth_another_try(status, begin):
+                self.refusal = _library.failure(status)
+                self.count -= count - done
+                return
+            arguments, at, begin = arguments[done:], at + 8 * done, time.monotonic()
 
     def results(self) -> Iterator[memoryview]:
         count, handles = self.count, self.handles
@@ -381,10 +402,12 @@ class _Batch:
                 handles[done] = None
                 done += 1
                 yield in_place(owned)
+        if self.refusal is not None:
+            raise self.refusal
 
     def _why(self, index: int) -> Error:
         return why(self.handles[index])
 
     def free(self) -> None:
         """What was not joined runs on."""
-        quick.pinfold_handle_free_many(self.handles, self.count)
+        quick.pinfold_handle_free_many(self.handles, len(self.handles))

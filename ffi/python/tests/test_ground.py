@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import unittest
+import uuid
 
 from support import PLUGIN, WithRuntime, pinfold
 
@@ -72,10 +74,36 @@ class Forks(WithRuntime):
         self.assertEqual(self.rt.submit("echo", b"on").result(60), b"on")
 
 
+def marked(mark):
+    """The processes that were started with a variable in their environment."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                if mark in file.read():
+                    found.append(int(name))
+        except OSError:
+            pass  # it has ended, or is somebody else's
+    return found
+
+
 class Ends(unittest.TestCase):
-    def run_alone(self, program):
+    def run_alone(self, program, **how):
+        """Runs a program, and sees that no process of it is left."""
+        mark = f"PINFOLD_TEST_MARK={uuid.uuid4()}"
         program = f"import sys; sys.path.insert(0, {HERE!r})\nfrom support import MORE, PLUGIN, pinfold\n{program}"
-        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        environment = dict(os.environ, **dict([mark.split("=")]))
+        ended = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment, **how
+        )
+        until = time.monotonic() + 60
+        while marked(mark.encode()) and time.monotonic() < until:
+            time.sleep(0.01)
+        self.assertEqual(marked(mark.encode()), [])
+        return ended
+
+    def assert_says(self, ended, said):
+        self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, said, ""))
 
     def test_an_interpreter_ends_with_an_open_runtime(self):
         ended = self.run_alone(
@@ -101,14 +129,111 @@ class Ends(unittest.TestCase):
         )
         self.assertEqual((ended.returncode, ended.stdout), (0, "interrupted\n"), ended.stderr)
 
-    def test_a_missing_library_is_told(self):
-        program = f"import sys; sys.path.insert(0, {os.path.dirname(HERE)!r}); import pinfold"
-        environment = {**os.environ, "PINFOLD_LIBRARY": "/nowhere/libpinfold.so"}
-        ended = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment
+    def test_ctrl_c_ends_each_kind_of_wait(self):
+        ended = self.run_alone(
+            "import concurrent.futures, os, signal, threading\n"
+            "def interrupted(call):\n"
+            "    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))\n"
+            "    timer.start()\n"
+            "    try:\n"
+            "        call()\n"
+            "    except KeyboardInterrupt:\n"
+            "        print('interrupted')\n"
+            "    timer.join()\n"
+            "rt = pinfold.Runtime(MORE, workers=1, queue_capacity=4, on_free='abort')\n"
+            "first = rt.submit('forever')\n"
+            "interrupted(lambda: first.result())\n"
+            "interrupted(lambda: first.exception(50))\n"
+            "interrupted(lambda: concurrent.futures.wait([first]))\n"
+            "interrupted(lambda: list(concurrent.futures.as_completed([first])))\n"
+            "interrupted(lambda: [rt.submit('forever') for _ in range(10)])  # there is no room\n"
+            "interrupted(lambda: next(rt.map('forever', [b'x'])))\n"
+            "first.cancel(grace=0)\n"
+            "print(type(first.exception(50)).__name__)\n"
         )
-        self.assertIn("ImportError", ended.stderr)
-        self.assertIn("/nowhere/libpinfold.so", ended.stderr)
+        self.assert_says(ended, "interrupted\n" * 6 + "Cancelled\n")
+
+    def test_an_interpreter_ends_with_tasks_in_flight(self):
+        """However the runtime was left: nothing hangs, and no process is left."""
+        for settings in ("on_free='abort'", "on_free='drain_for', on_free_time=0.1"):
+            ended = self.run_alone(
+                f"rt = pinfold.Runtime(MORE, workers=2, {settings})\n"
+                "handles = [rt.submit('forever') for _ in range(100)]\n"
+                "handles[0].add_done_callback(lambda _: None)\n"
+                "task = rt.task('back'); results = task.map([b'x'] * 1000)\n"
+                "import threading\n"
+                "threading.Thread(target=lambda: handles[1].exception(), daemon=True).start()\n"
+                "print('well')\n"
+            )
+            self.assertEqual((ended.returncode, ended.stdout), (0, "well\n"), ended.stderr)
+
+    def test_an_interpreter_that_is_killed_leaves_no_process(self):
+        ended = self.run_alone(
+            "import os\n"
+            "rt = pinfold.Runtime(MORE, workers=2)\n"
+            "handles = [rt.submit('forever') for _ in range(10)]\n"
+            "rt.submit('back') and print('well', flush=True)\n"
+            "os.kill(os.getpid(), 9)\n"
+        )
+        self.assertEqual((ended.returncode, ended.stdout), (-signal.SIGKILL, "well\n"), ended.stderr)
+
+    def test_a_runtime_in_a_cycle_ends_when_it_is_collected(self):
+        ended = self.run_alone(
+            "import gc, os\n"
+            "def workers():\n"
+            "    with open(f'/proc/self/task/{os.getpid()}/children') as file:\n"
+            "        return len(file.read().split())\n"
+            "rt = pinfold.Runtime(PLUGIN, workers=2)\n"
+            "rt.submit('echo').result(60)\n"
+            "before = workers()\n"
+            "rt = None\n"
+            "gc.collect()\n"
+            "print(before > 0, workers())\n"
+        )
+        self.assert_says(ended, "True 0\n")
+
+    def test_an_exception_in_a_callback_costs_nobody_else(self):
+        ended = self.run_alone(
+            "import logging, threading\n"
+            "logging.disable()\n"
+            "rt = pinfold.Runtime(PLUGIN, workers=1)\n"
+            "told = threading.Semaphore(0)\n"
+            "for _ in range(3):\n"
+            "    handle = rt.submit('echo')\n"
+            "    handle.add_done_callback(lambda _: 1 / 0)\n"
+            "    handle.add_done_callback(lambda _: told.release())\n"
+            "print([told.acquire(timeout=60) for _ in range(3)])\n"
+        )
+        self.assert_says(ended, "[True, True, True]\n")
+
+    def test_a_callback_may_submit_and_close(self):
+        ended = self.run_alone(
+            "import threading\n"
+            "rt = pinfold.Runtime(PLUGIN, workers=1)\n"
+            "closed = threading.Event()\n"
+            "def second(handle):\n"
+            "    print(bytes(handle.result()))\n"
+            "    rt.close()\n"
+            "    closed.set()\n"
+            "def first(handle):\n"
+            "    rt.submit('echo', bytes(handle.result()) + b' and on').add_done_callback(second)\n"
+            "rt.submit('echo', b'on').add_done_callback(first)\n"
+            "print(closed.wait(60))\n"
+        )
+        self.assert_says(ended, "b'on and on'\nTrue\n")
+
+    def test_a_new_process_by_spawn_is_told_that_it_has_no_runtime(self):
+        """What multiprocessing starts afresh is passed its arguments pickled."""
+        ended = self.run_alone(
+            "import multiprocessing\n"
+            "rt = pinfold.Runtime(PLUGIN, workers=1)\n"
+            "process = multiprocessing.get_context('spawn').Process(target=print, args=(rt,))\n"
+            "try:\n"
+            "    process.start()\n"
+            "except TypeError as error:\n"
+            "    print(error)\n"
+        )
+        self.assertIn("a Runtime is of this process", ended.stdout, ended.stderr)
 
 
 if __name__ == "__main__":

@@ -152,6 +152,13 @@ class Tasks(WithRuntime):
         with self.assertRaises(pinfold.TaskFailed) as caught:
             next(results)
         self.assertEqual(caught.exception.code, 3)
+        with pinfold.Runtime(PLUGIN, workers=1, memory_cap=16 << 20) as rt:
+            results = rt.map("echo", [good, bytes(64 << 20), good])
+            self.assertEqual(next(results), good)
+            with self.assertRaises(pinfold.TooLarge):
+                next(results)
+        with pinfold.Runtime(PLUGIN, workers=1, queue_capacity=4) as rt:
+            self.assertEqual(list(rt.map("echo", [good] * 1000)), [good] * 1000)
         unfinished = self.rt.map("echo", [b"x"] * 5000)
         next(unfinished)
         del unfinished
