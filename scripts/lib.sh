@@ -130,14 +130,15 @@ set_up() {
     need_rust
 }
 
-# c_program PROFILE SOURCE DIRECTORY [FLAG...]: compiles a test program of ffi/tests with the library
+# c_program PROFILE SOURCE DIRECTORY [FLAG...]: compiles a test program of ffi/tests, in C or C++, with the library
 # of target/PROFILE to DIRECTORY/program; it finds the library in DIRECTORY.
 c_program() {
-    local profile=$1 source=$2 directory=$3
+    local profile=$1 source=$2 directory=$3 compiler=(cc -std=c11)
     shift 3
+    if [[ $source == *.cpp ]]; then compiler=(c++ -std=c++17); fi
     ln -sf "$CARGO_TARGET_DIR/$profile/libpinfold_c.so" "$directory/libpinfold.so"
     ln -sf "$CARGO_TARGET_DIR/$profile/libpinfold_c.so" "$directory/libpinfold.so.0"
-    in_root cc -std=c11 -D_GNU_SOURCE -g -O2 -pthread -Wall -Wextra -Wpedantic -Werror \
+    in_root "${compiler[@]}" -D_GNU_SOURCE -g -O2 -pthread -Wall -Wextra -Wpedantic -Werror \
         -Iffi/include -Iffi/tests/c -Iffi/tests "$@" "$source" -o "$directory/program" \
         -L "$directory" -lpinfold "-Wl,-rpath,$directory"
 }

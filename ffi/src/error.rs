@@ -61,12 +61,14 @@ impl Failure {
 }
 
 /// What the library's texts call by its name in Rust, and what that is here; in this order.
-const NAMES: [(&str, &str); 9] = [
+const NAMES: [(&str, &str); 11] = [
     (
         " (in tests: `pinfold::test_setup!();` once per test binary)",
         "",
     ),
     ("`pinfold::init()`", "`pinfold_init`"),
+    ("call `init` before", "call `pinfold_init` before"),
+    ("an attribute (`#[tokio::main]`), ", ""),
     ("`Runtime::stats`", "`pinfold_runtime_stats_json`"),
     ("`Runtime::alloc`", "`pinfold_buffer_new`"),
     ("`pinfold::alloc`", "`pinfold_call_buffer_new`"),

@@ -103,7 +103,7 @@ template <class F> auto pointer_to(F callable)
 ///         return std::accumulate(numbers.begin(), numbers.end(), 0.0) / double(numbers.size());
 ///     });
 ///     pinfold::init(argc, argv);
-///     ...
+///     const pinfold::runtime runtime;
 ///     runtime.task(mean).submit(std::vector{1.0, 2.0, 6.0}).join(); // 3
 template <class F> auto define(const char *name, F callable)
 {
@@ -135,7 +135,7 @@ template <class T, class F> void define_state(const char *name, F callable)
 ///
 ///     PINFOLD_PLUGIN
 ///     {
-///         return pinfold::registers([] { pinfold::define("square", square); });
+///         return pinfold::registers([] { pinfold::define("square", [](int n) { return n * n; }); });
 ///     }
 template <class F> pinfold_status registers(F body) noexcept
 {
