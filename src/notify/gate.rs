@@ -42,6 +42,8 @@
 //! [`Gate::force`]. A sleeper that dies leaves w set, for one vain wake. Nothing else is to
 //! be repaired.
 
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
