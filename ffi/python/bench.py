@@ -5,7 +5,8 @@
 
 Both have the same number of workers, warmed up, and the same function: 8 bytes in, the same bytes out.
 They run in turns, a twentieth of a second or one run each, so that whatever else the machine does hits
-both; each figure is the median of all turns, and so is each ratio. "Calls per second" are those of N
+both; each figure is the median of all turns, and so is each ratio. On a machine that has other work to
+do, the CPU time of the caller says more than the rate. "Calls per second" are those of N
 tasks that are submitted, one `submit` each, and whose results are asked for then, one `result` each.
 """
 
@@ -50,24 +51,31 @@ def mapped(run, count):
         pass
 
 
-def per_second(run, count):
-    """Calls per second in one turn: so many at a time, as often as it takes."""
-    done, begin = 0, time.perf_counter()
+def turn(run, count):
+    """Calls per second, so many at a time, as often as it takes; and this process's CPU time for each, in us."""
+    done, begin, used = 0, time.perf_counter(), time.process_time()
     while True:
         run(count)
         done += count
         taken = time.perf_counter() - begin
         if taken >= TURN:
-            return done / taken
+            return done / taken, (time.process_time() - used) / done * 1e6
 
 
 def in_turns(ours, theirs, seconds, count):
-    """The medians of the two rates, and of their ratio."""
-    rates, until = [], time.perf_counter() + seconds
-    while len(rates) < 5 or time.perf_counter() < until:
-        rates.append((per_second(ours, count), per_second(theirs, count)))
-    ratio = statistics.median(a / b for a, b in rates)
-    return [statistics.median(column) for column in zip(*rates)] + [ratio]
+    """What came of each turn of both: rates, and CPU times."""
+    turns, until = [], time.perf_counter() + seconds
+    while len(turns) < 5 or time.perf_counter() < until:
+        turns.append(turn(ours, count) + turn(theirs, count))
+    return turns
+
+
+def told(what, turns):
+    rates = [statistics.median(column) for column in zip(*turns)]
+    ratio = statistics.median(a / b for a, _, b, _ in turns)
+    cpu = statistics.median(b / a for _, a, _, b in turns)
+    a, a_cpu, b, b_cpu = rates
+    print(f"  {what}: {a:,.0f}/s, {b:,.0f}/s: {ratio:.1f} x; {a_cpu:.1f} us, {b_cpu:.1f} us: {cpu:.1f} x", flush=True)
 
 
 def compare(plugin, workers, seconds):
@@ -81,22 +89,20 @@ def compare(plugin, workers, seconds):
             return pool.submit(echo, ARGUMENT)
 
         calls(ours, MANY), calls(theirs, MANY)
-        print(f"{workers} workers: what, pinfold, ProcessPoolExecutor, ratio")
+        print(f"{workers} workers: calls of pinfold, of ProcessPoolExecutor; CPU time of the caller for each")
         for what, run, count in (
             (f"calls: {MANY} submitted, then their results", calls, MANY),
             (f"as_completed of {MANY}", as_completed, MANY),
             ("one by one", one_by_one, 100),
         ):
-            both = in_turns(lambda n: run(ours, n), lambda n: run(theirs, n), seconds, count)
-            print("  {}: {:,.0f}/s, {:,.0f}/s: {:.1f} x".format(what, *both), flush=True)
+            told(what, in_turns(lambda n: run(ours, n), lambda n: run(theirs, n), seconds, count))
         for what, chunk in ("map", 1), ("map, against its chunksize=256", 256):
-            both = in_turns(
+            told(what, in_turns(
                 lambda n: mapped(task.map, n),
                 lambda n: mapped(lambda items: pool.map(echo, items, chunksize=chunk), n),
                 seconds,
                 10 * MANY,
-            )
-            print("  {}: {:,.0f}/s, {:,.0f}/s: {:.1f} x".format(what, *both), flush=True)
+            ))  # fmt: skip
 
 
 def there_and_back_of_a_pipe(task, seconds):
@@ -116,12 +122,11 @@ def there_and_back_of_a_pipe(task, seconds):
             os.write(write, ARGUMENT)
             os.read(read, 8)
 
-    ours, floor, ratio = in_turns(
-        lambda n: one_by_one(lambda: task.submit(ARGUMENT), n), pipe, seconds, 100
-    )
+    turns = in_turns(lambda n: one_by_one(lambda: task.submit(ARGUMENT), n), pipe, seconds, 100)
+    ours, floor = (statistics.median(1e6 / rate for rate in rates) for rates in list(zip(*turns))[::2])
     os.close(write), os.close(read)
     os.waitpid(child, 0)
-    print(f"one by one: {1e6 / ours:.1f} us; a pipe there and back {1e6 / floor:.1f} us: {1 / ratio:.2f} x as long")
+    print(f"one by one: {ours:.1f} us; a pipe there and back {floor:.1f} us")
 
 
 def there_and_back(plugin, seconds):

@@ -124,6 +124,7 @@ _live: "weakref.WeakSet[Runtime]" = weakref.WeakSet()
 def _after_fork() -> None:
     _handle.after_fork()
     for runtime in list(_live):
+        runtime._watcher.forget()
         runtime._watcher = Watcher()
 
 

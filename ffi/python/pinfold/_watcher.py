@@ -44,6 +44,12 @@ class Watcher:
                 del self._watched[token]
                 raise
 
+    def forget(self) -> None:
+        """In a child that was forked off: there is no thread, and its handles are not watched."""
+        for handle in list(self._watched.values()):
+            handle._lock = None
+        self._watched.clear()
+
     def _run(self) -> None:
         descriptor, count = c_int32(), c_size_t()
         tokens = (c_uint64 * _AT_ONCE)()

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import threading
 import unittest
+from random import Random
 
 from support import MORE, WithRuntime, pinfold
 
@@ -74,6 +75,32 @@ class Futures(WithRuntime):
 
         with concurrent.futures.ThreadPoolExecutor(4) as threads:
             self.assertEqual(list(threads.map(many, (0, 1000, 2000, 3000))), [0, 1000, 2000, 3000])
+
+    def test_threads_ask_for_the_same_in_all_ways_at_once(self):
+        """The rows that handles lie in are everybody's: whoever asks, and however, has the right ones."""
+        data = [b"%d" % i * (1 if i % 5 else 2000) for i in range(400)]
+        handles = [self.rt.submit("echo", one) for one in data]
+        whose = dict(zip(handles, data))
+
+        def asks(seed):
+            random = Random(seed)
+            order = random.sample(handles, len(handles))
+            wrong = 0
+            for handle in order[:200]:
+                way = random.randrange(4)
+                if way == 0:
+                    concurrent.futures.wait([handle], timeout=60)
+                elif way == 1:
+                    handle.add_done_callback(lambda done: done.result())
+                elif way == 2:
+                    handle.done()
+                wrong += handle.result(60) != whose[handle]
+            for handle in concurrent.futures.as_completed(order[200:], timeout=60):
+                wrong += handle.result() != whose[handle]
+            return wrong
+
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            self.assertEqual(list(threads.map(asks, range(4))), [0] * 4)
 
     def test_what_nobody_asks_for_runs_and_leaves_nothing(self):
         for _ in range(3000):

@@ -1,5 +1,6 @@
 """Forks, signals, ends of the interpreter."""
 
+import concurrent.futures
 import multiprocessing
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 import unittest
 import uuid
 
-from support import PLUGIN, WithRuntime, pinfold
+from support import MORE, PLUGIN, WithRuntime, pinfold
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -35,24 +36,31 @@ class Forks(WithRuntime):
         pending = self.rt.submit("echo", b"parent's")
         watched = self.rt.submit("echo", b"watched")
         watched.add_done_callback(lambda _: None)
+        more = pinfold.Runtime(MORE, workers=1, on_free="abort")
+        self.addCleanup(more.close)
+        forever, watched_forever, buffer = more.submit("forever"), more.submit("forever"), self.rt.buffer(8)
+        watched_forever.add_done_callback(lambda _: None)
 
         def child():
             told = 0
             for call in (
                 lambda: self.rt.submit("echo", b"child's").result(),
                 lambda: list(self.rt.map("echo", [b"child's"])),
-                lambda: self.rt.functions(),
+                lambda: forever.result(),
+                lambda: watched_forever.result(),
+                lambda: [one.result() for one in concurrent.futures.as_completed([forever, watched_forever])],
+                lambda: self.rt.submit("echo", buffers=[buffer]).result(),
+                lambda: self.rt.submit("echo", after=[forever]).result(),
+                lambda: self.rt.buffer(8),
             ):
                 try:
                     call()
                 except pinfold.Error:
                     told += 1
-            try:
-                pending.result(10)
-            except (pinfold.Error, TimeoutError):
-                pass
+            concurrent.futures.wait([pending, watched])
+            pending.cancel()
             self.rt.close()
-            return told >= 2
+            return told == 8
 
         self.assertTrue(in_a_child(child))
         self.assertEqual(pending.result(60), b"parent's")
