@@ -1,9 +1,10 @@
 //! The pool's own source in every order of steps. Run by `scripts/models`.
 //!
-//! Deaths are in `deaths`. Each process is a thread with a side of its own; the numbers in `classes` are
+//! Deaths are in `deaths`, messages in `passages`. Each process is a thread with a side of its own; the numbers in `classes` are
 //! small here, so that a slab has two or three blocks.
 
 mod deaths;
+mod passages;
 
 use std::sync::Arc;
 

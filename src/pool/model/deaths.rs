@@ -9,7 +9,7 @@ use super::*;
 use crate::prim::mortal::{run_mortal, step};
 
 /// Runs the process that dies; true if it did.
-fn spawn_mortal(
+pub(super) fn spawn_mortal(
     process: Process,
     death: u32,
     body: impl FnOnce(&Process) + 'static,
@@ -18,7 +18,7 @@ fn spawn_mortal(
 }
 
 /// Deaths have so many orders that loads see the newest value here.
-fn explore_deaths(
+pub(super) fn explore_deaths(
     name: &str,
     preemptions: Option<usize>,
     model: impl Fn(u32, &AtomicBool) + Sync + Send + Clone + 'static,
