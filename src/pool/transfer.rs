@@ -306,9 +306,9 @@ impl Transfer {
             }
         }
         let is_it = |other: &&Transfer| other.hold.is(&self.hold);
-        if (self.is_sole() || self.is_sole_but(after.iter().filter(is_it).count()))
-            && let Some(generation) = self.hold.carry(slot)
-        {
+        let is_ours = self.is_sole()
+            || !self.is_loan() && self.is_sole_but(after.iter().filter(is_it).count());
+        if is_ours && let Some(generation) = self.hold.carry(slot) {
             return Ok(Parcel {
                 generation,
                 ..self.parcel(kind)

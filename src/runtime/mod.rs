@@ -368,9 +368,10 @@ impl Runtime {
     ///
     /// Written, it is published; then tasks get all of it, or ranges
     /// ([`Shared::slice`](crate::Shared::slice), [`Shared::slices`](crate::Shared::slices)),
-    /// without a copy. In a task use [`alloc_array`](crate::alloc_array()). What need not
-    /// be zero is allocated sooner by [`alloc`](Runtime::alloc), and then
-    /// [cast](crate::Shared::try_cast).
+    /// without a copy. In a task use [`alloc_array`](crate::alloc_array()). To save the time in
+    /// which a large one is made zero, use [`alloc`](Runtime::alloc), write by
+    /// `bytemuck::cast_slice_mut`, and cast what was published
+    /// ([`Shared::try_cast`](crate::Shared::try_cast)).
     ///
     /// # Errors
     /// As of [`alloc`](Runtime::alloc), for the bytes of so many elements.

@@ -42,9 +42,9 @@ fn fill(mut loan: Loan) -> Loan {
 
 fn make(len: usize) -> Shared {
     let kept = pinfold::alloc(100).expect("room");
-    let mut made = pinfold::alloc(len).expect("room");
+    let mut made = pinfold::alloc(len + 8).expect("room");
     made.fill(kept.len() as u8);
-    made.publish()
+    made.publish().slice(8..).expect("inside")
 }
 
 /// Spawns; what is lost with another worker it does itself.
@@ -66,7 +66,8 @@ fn spawns(shared: Shared) -> usize {
     let texts: Vec<_> = (0..3).map(|_| pinfold::spawn(text, 2000)).collect();
     let long = pinfold::spawn(|s: String| s.len(), text(3000));
     let kept = pinfold::spawn(keep, shared.clone());
-    drop(pinfold::spawn(both, (shared.clone(), shared)));
+    let rest = shared.slice(1..).expect("inside");
+    drop(pinfold::spawn(both, (rest, shared)));
     drop(texts);
     let len = match long.join() {
         Ok(len) => len,
