@@ -35,7 +35,7 @@ fn share(len: usize) -> Result<pinfold::Shared, String> {
     let loan = pinfold::alloc(len).map_err(|error| error.to_string())?;
     let all = loan.publish();
     let range = all.slice(len / 3..).map_err(|error| error.to_string())?;
-    Ok(if len % 2 == 0 { all } else { range })
+    Ok(if len.is_multiple_of(2) { all } else { range })
 }
 
 /// A tree of tasks with few and with many bytes of arguments and result, of which each sums up what is below it. What
