@@ -73,9 +73,17 @@ private:
 ///         .name("fetch").run_limit(5s).retry_exponential(4, 10ms, 1s).priority(PINFOLD_PRIORITY_URGENT));
 class settings {
 public:
-    settings &name(std::string name) { return name_ = std::move(name), *this; }
+    settings &name(std::string name)
+    {
+        name_ = std::move(name);
+        return *this;
+    }
     /// As in the HTTP header of that name.
-    settings &traceparent(std::string header) { return traceparent_ = std::move(header), *this; }
+    settings &traceparent(std::string header)
+    {
+        traceparent_ = std::move(header);
+        return *this;
+    }
     settings &tag(std::string key, std::string value)
     {
         tags_.emplace_back(std::move(key), std::move(value));
@@ -93,9 +101,17 @@ public:
     settings &hard_deadline(std::chrono::nanoseconds time) { return set(raw_.hard_deadline, time); }
     settings &start_deadline(std::chrono::nanoseconds time) { return set(raw_.start_deadline, time); }
     settings &soft_deadline(std::chrono::nanoseconds time) { return set(raw_.soft_deadline, time); }
-    settings &priority(pinfold_priority priority) { return raw_.priority = priority, *this; }
+    settings &priority(pinfold_priority priority)
+    {
+        raw_.priority = priority;
+        return *this;
+    }
     /// Running it twice does no harm: when its worker dies it is run again, so often in all.
-    settings &safe_to_repeat(std::uint32_t attempts) { return raw_.attempts = attempts, *this; }
+    settings &safe_to_repeat(std::uint32_t attempts)
+    {
+        raw_.attempts = attempts;
+        return *this;
+    }
     /// The waits before its third attempt of these: the first, and the longest.
     settings &backoff(std::chrono::nanoseconds first, std::chrono::nanoseconds longest)
     {
@@ -118,7 +134,11 @@ public:
         return retry(PINFOLD_RETRY_EXPONENTIAL, attempts, delay).set(raw_.retry_longest, longest);
     }
     /// Each wait is stretched at random.
-    settings &retry_jitter() { return raw_.retry_jitter = PINFOLD_CHOICE_YES, *this; }
+    settings &retry_jitter()
+    {
+        raw_.retry_jitter = PINFOLD_CHOICE_YES;
+        return *this;
+    }
     /// What counts as a failure; `user` must be there as long as the task, or a handle of it.
     settings &retry_if(pinfold_retry_if judge, void *user = nullptr)
     {
@@ -127,7 +147,11 @@ public:
         return *this;
     }
     /// Is not run for an argument whose output is remembered.
-    settings &memoized(const memo &by) { return raw_.memo = by.get(), *this; }
+    settings &memoized(const memo &by)
+    {
+        raw_.memo = by.get();
+        return *this;
+    }
 
     /// Calls `then` with the C struct, which is there so long.
     template <class Then> auto with(Then then) const
@@ -150,7 +174,8 @@ private:
     {
         // 0 is the default there, and not a time.
         const std::uint64_t count = detail::nanoseconds(time);
-        return field = count == 0 ? 1 : count, *this;
+        field = count == 0 ? 1 : count;
+        return *this;
     }
     settings &retry(pinfold_retry how, std::uint32_t attempts, std::chrono::nanoseconds delay)
     {
