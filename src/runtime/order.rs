@@ -11,8 +11,7 @@ use crate::error::{Refusal, TaskError};
 use crate::pool::{Transfer, encoding};
 use crate::scheduler::{Job, NotAccepted, Scheduler, Seat, Settings, Ticket};
 use crate::task::{
-    Erased, FunctionId, Label, Payload, Room, encode as encode_value, encode_erased,
-    let_go_of_refused,
+    Erased, FunctionId, Label, Payload, Room, encode_erased, encode_with_buffers, let_go_of_refused,
 };
 
 use super::Memo;
@@ -97,7 +96,7 @@ where
     A: Serialize + DeserializeOwned,
 {
     begin(job);
-    let (encoded, buffers) = encoding(|| encode_value(args, &mut job.payload, room));
+    let (encoded, buffers) = encode_with_buffers(args, &mut job.payload, room);
     job.buffers = buffers;
     encoded.map_err(|fault| TaskError::arguments(Erased::of(args).untold(&fault)))
 }

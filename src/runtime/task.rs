@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::pool::{Transfer, encoding};
+use crate::pool::Transfer;
 use crate::scheduler::{Scheduler, Ticket};
-use crate::task::{Erased, FunctionId, Payload, Room, encode as encode_value, entry_of};
+use crate::task::{Erased, FunctionId, Payload, Room, encode_with_buffers, entry_of};
 
 use super::core::Core;
 use super::order::Order;
@@ -277,7 +277,7 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
 ) -> Result<Handle<R>, Option<Encoded>> {
     let function = function.ok_or(None)?;
     let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| encode_value(args, &mut payload, Room::None));
+    let (encoded, buffers) = encode_with_buffers(args, &mut payload, Room::None);
     if encoded.is_err() {
         drop(buffers);
         return Err(None); // the long way tells why

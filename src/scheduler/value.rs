@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::pool::encoding;
-use crate::task::{Fault, Finished, Outcome as Ran, Payload, Room, decode, encode, untold};
+use crate::task::{
+    Fault, Finished, Outcome as Ran, Payload, Room, decode, encode_with_buffers, untold,
+};
 
 /// Bytes of a value that need no allocation.
 pub const SMALL: usize = 24;
@@ -154,7 +155,7 @@ where
     let seen = catch_unwind(AssertUnwindSafe(|| look(&value)));
     *outcome = value.map_err(Box::new).and_then(|value| {
         let mut payload = Payload::new();
-        let (encoded, buffers) = encoding(|| encode(&value, &mut payload, Room::Heap));
+        let (encoded, buffers) = encode_with_buffers(&value, &mut payload, Room::Heap);
         drop(value);
         encoded.map_err(|error| Box::new(undecodable::<R>(error)))?;
         Ok(Value::large(Finished {

@@ -22,9 +22,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::pool::{AllocError, Loan, Shared, Transfer, decoding, encoding};
+use crate::pool::{AllocError, Loan, Shared, Transfer};
 
-use super::{Payload, Room, decode, encode, untold};
+use super::{Payload, Room, decode_with_buffers, encode_with_buffers, untold};
 
 /// Why there is no [`Constant`], or not its value.
 ///
@@ -284,7 +284,7 @@ where
 {
     let refuse = |message: String| Err(ConstantError::Encode { message });
     let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| encode(value, &mut payload, Room::Heap));
+    let (encoded, buffers) = encode_with_buffers(value, &mut payload, Room::Heap);
     if let Err(fault) = encoded {
         return refuse(untold::<T>(&fault));
     }
@@ -310,7 +310,7 @@ where
 fn read<T: DeserializeOwned>(parts: &Parts) -> Result<T, ConstantError> {
     let (marked, bytes) = parts.block.split_last().unwrap_or((&0, &[]));
     let mut buffers = parts.buffers.iter().map(Transfer::of_shared).collect();
-    let value = decoding(&mut buffers, || decode::<T>(bytes, *marked != 0));
+    let value = decode_with_buffers::<T>(bytes, *marked != 0, &mut buffers);
     value.map_err(|fault| ConstantError::Decode {
         message: untold::<T>(&fault),
     })

@@ -2,10 +2,10 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::pool::{Pool, Transfer, decoding};
+use crate::pool::{Pool, Transfer};
 use crate::prim::SlotIndex;
 
-use super::codec::decode;
+use super::codec::decode_with_buffers;
 use super::payload::LONG;
 use super::slot::PAYLOAD_WORDS;
 use super::{Fault, Head, Outcome, Payload, Place, Slot, parcels_of, split_parcels};
@@ -80,9 +80,8 @@ impl Finished {
             buffers,
             outcome,
         } = self;
-        decoding(&mut { buffers }, || {
-            decode(value(&payload, parcels), outcome.is_marked())
-        })
+        let bytes = value(&payload, parcels);
+        decode_with_buffers(bytes, outcome.is_marked(), &mut { buffers })
     }
 
     /// Whether there is a writable buffer in the value.
@@ -99,7 +98,7 @@ impl Finished {
         let bytes = value(&self.payload, self.parcels);
         let mut buffers = self.buffers.iter().map(Transfer::share).collect();
         let is_marked = self.outcome.is_marked();
-        Some(decoding(&mut buffers, || decode(bytes, is_marked)))
+        Some(decode_with_buffers(bytes, is_marked, &mut buffers))
     }
 }
 

@@ -29,10 +29,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::pool::{Pool, Transfer, decoding, encoding};
+use crate::pool::{Pool, Transfer};
 use crate::sys::{BuildId, Executable};
 
-use super::codec::{Room, decode, drop_refused, encode};
+use super::codec::{Room, decode_with_buffers, drop_refused, encode_with_buffers};
 use super::probe::is_err;
 use super::{Fault, Outcome, Payload, untold, untold_of};
 
@@ -150,7 +150,7 @@ where
 #[cfg_attr(not(debug_assertions), inline(always))]
 fn arguments_of<A: DeserializeOwned>(call: &mut Call<'_>) -> Result<A, Outcome> {
     let (bytes, is_marked) = (call.arguments, call.is_marked);
-    let decoded = decoding(call.incoming, || decode::<A>(bytes, is_marked));
+    let decoded = decode_with_buffers::<A>(bytes, is_marked, call.incoming);
     decoded.map_err(|fault| {
         let name = std::any::type_name::<A>();
         say(call.result, name, &fault, Outcome::BadArguments)
@@ -166,7 +166,7 @@ where
     let failed = is_err(&value);
     let pool = call.pool;
     let pool = || pool.cloned();
-    let (encoded, outgoing) = encoding(|| encode(&value, call.result, Room::Pool(&pool)));
+    let (encoded, outgoing) = encode_with_buffers(&value, call.result, Room::Pool(&pool));
     if let Err(fault) = encoded {
         drop_refused(value, &fault.to_string());
         let name = std::any::type_name::<R>();
@@ -316,7 +316,7 @@ where
 {
     // As `init_args` has made them.
     let (marked, bytes) = args.split_last().unwrap_or((&0, &[]));
-    let args = decoding(&mut Vec::new(), || decode::<A>(bytes, *marked != 0))
+    let args = decode_with_buffers::<A>(bytes, *marked != 0, &mut Vec::new())
         .map_err(|fault| format!("{}: {}", std::any::type_name::<F>(), untold::<A>(&fault)))?;
     // SAFETY: as in `entry`: F has no size, and the host was given a value of it.
     let function = unsafe { NonNull::<F>::dangling().as_ref() };
@@ -332,7 +332,7 @@ pub fn init_args<A: Serialize + DeserializeOwned>(
     function: &str,
 ) -> Result<Vec<u8>, String> {
     let mut payload = Payload::new();
-    let (encoded, buffers) = encoding(|| encode(args, &mut payload, Room::Heap));
+    let (encoded, buffers) = encode_with_buffers(args, &mut payload, Room::Heap);
     encoded.map_err(|fault| format!("{function}: {}", untold::<A>(&fault)))?;
     if !buffers.is_empty() {
         return Err(

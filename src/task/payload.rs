@@ -1,6 +1,8 @@
 //! Encoded values on their way into a slot: 48 bytes in place, more on the heap, or in the block
 //! of the pool in which they are to travel.
 
+use std::mem::ManuallyDrop;
+
 use crate::pool::{Kept, Loan, Parcel, Pool};
 
 use super::slot::{Head, PAYLOAD_WORDS, Place};
@@ -19,10 +21,46 @@ const A_LITTLE: usize = 16;
 pub struct Payload {
     inline: [u64; INLINE_LEN / 8],
     len: usize,
-    /// The last byte says in which form the rest is ([`super::codec`]).
-    is_marked: bool,
+    /// So many bytes at the end, one or none, say in which form the rest is ([`super::codec`]). A
+    /// word as its neighbours are: so an empty payload is made of whole ones.
+    marks: usize,
     /// Holds all bytes once they are more than [`INLINE_LEN`].
-    spill: Spill,
+    spill: Spilled,
+}
+
+/// A place for what does not fit, which mostly is empty. To see that, and so that there is nothing
+/// to drop, takes one look.
+#[derive(Debug, Default)]
+struct Spilled(ManuallyDrop<Spill>);
+
+impl Spilled {
+    #[inline(always)]
+    fn is_nothing(&self) -> bool {
+        matches!(&*self.0, Spill::Heap(bytes) if bytes.capacity() == 0)
+    }
+
+    fn take(&mut self) -> Spill {
+        ManuallyDrop::into_inner(std::mem::take(&mut self.0))
+    }
+
+    fn set(&mut self, spill: Spill) {
+        *self = Spilled(ManuallyDrop::new(spill));
+    }
+}
+
+impl Drop for Spilled {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.is_nothing() {
+            let_go(self);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn let_go(spilled: &mut Spilled) {
+    drop(spilled.take());
 }
 
 /// Where bytes are that do not fit into a slot.
@@ -55,8 +93,8 @@ impl Payload {
         Payload {
             inline: words,
             len: len.min(INLINE_LEN),
-            is_marked: false,
-            spill: Spill::default(),
+            marks: 0,
+            spill: Spilled::default(),
         }
     }
 
@@ -65,7 +103,7 @@ impl Payload {
         let mut payload = Payload::new();
         if bytes.len() > INLINE_LEN {
             payload.len = bytes.len();
-            payload.spill = Spill::Heap(bytes);
+            payload.spill.set(Spill::Heap(bytes));
         } else {
             payload.extend(&bytes);
         }
@@ -77,7 +115,7 @@ impl Payload {
         let mut payload = Payload::new();
         if kept.bytes().len() > INLINE_LEN {
             payload.len = kept.bytes().len();
-            payload.spill = Spill::Kept(kept);
+            payload.spill.set(Spill::Kept(kept));
         } else {
             payload.extend(kept.bytes());
         }
@@ -86,11 +124,10 @@ impl Payload {
 
     /// One that counts what is appended, and does not keep it; as if `len` bytes were in it.
     pub fn counting(len: usize) -> Self {
-        Payload {
-            len,
-            spill: Spill::Counted,
-            ..Payload::default()
-        }
+        let mut payload = Payload::new();
+        payload.len = len;
+        payload.spill.set(Spill::Counted);
+        payload
     }
 
     /// Has its bytes in this block from now on.
@@ -102,16 +139,16 @@ impl Payload {
                 None => return,
             }
         }
-        self.spill = Spill::Block(block);
+        self.spill.set(Spill::Block(block));
     }
 
     /// Takes out the block, if its bytes are in one of that pool.
     pub fn take_block(&mut self, pool: &Pool) -> Option<Loan> {
-        match &self.spill {
+        match &*self.spill.0 {
             Spill::Block(block) if !self.is_inline() && block.is_of(pool) => {}
             _ => return None,
         }
-        let Spill::Block(mut block) = std::mem::take(&mut self.spill) else {
+        let Spill::Block(mut block) = self.spill.take() else {
             return None;
         };
         block.truncate(self.len);
@@ -124,20 +161,20 @@ impl Payload {
     pub fn restart(&mut self, words: [u64; INLINE_LEN / 8], len: usize) {
         self.inline = words;
         self.len = len.min(INLINE_LEN);
-        self.is_marked = false;
+        self.marks = 0;
         self.clear_spill();
     }
 
     /// Forgets the bytes, keeps memory of the heap.
     pub fn clear(&mut self) {
         self.len = 0;
-        self.is_marked = false;
+        self.marks = 0;
         self.clear_spill();
     }
 
     #[inline]
     fn clear_spill(&mut self) {
-        match &mut self.spill {
+        match &mut *self.spill.0 {
             Spill::Heap(bytes) => bytes.clear(),
             _ => self.forget_block(),
         }
@@ -145,34 +182,34 @@ impl Payload {
 
     #[cold]
     fn forget_block(&mut self) {
-        self.spill = Spill::default();
+        self.spill.set(Spill::default());
     }
 
     /// Appends what says in which form a value is.
     pub fn mark(&mut self, form: u8) {
         self.extend(&[form]);
-        self.is_marked = true;
+        self.marks = 1;
     }
 
     /// Whether that was done.
     #[inline]
     pub fn is_marked(&self) -> bool {
-        self.is_marked
+        self.marks > 0
     }
 
     /// Whether it is nothing but a few bytes of a value in the plain form.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.is_inline() && !self.is_marked
+        self.is_inline() && !self.is_marked()
     }
 
     /// Forgets all but the first `len` bytes, and what was said of them.
     pub fn truncate(&mut self, len: usize) {
-        self.is_marked = false;
+        self.marks = 0;
         if len >= self.len {
             return;
         }
-        if let Spill::Heap(bytes) = &mut self.spill {
+        if let Spill::Heap(bytes) = &mut *self.spill.0 {
             bytes.truncate(len.max(INLINE_LEN));
         }
         if len <= INLINE_LEN && !self.is_inline() {
@@ -204,7 +241,7 @@ impl Payload {
         if self.is_inline() {
             return &bytemuck::cast_slice(&self.inline)[..self.len];
         }
-        match &self.spill {
+        match &*self.spill.0 {
             Spill::Heap(bytes) => bytes,
             Spill::Block(block) => block.get(..self.len).unwrap_or_default(),
             Spill::Kept(kept) => kept.bytes().get(..self.len).unwrap_or_default(),
@@ -230,7 +267,7 @@ impl Payload {
         if more.len() <= 8 && self.len + more.len() <= INLINE_LEN {
             self.extend_a_little(more);
         } else if self.len > INLINE_LEN
-            && let Spill::Heap(bytes) = &mut self.spill
+            && let Spill::Heap(bytes) = &mut *self.spill.0
         {
             bytes.extend_from_slice(more);
             self.len += more.len();
@@ -322,7 +359,7 @@ impl Payload {
             true => &bytemuck::cast_slice(&self.inline)[..at],
             false => &[],
         };
-        match &mut self.spill {
+        match &mut *self.spill.0 {
             Spill::Heap(bytes) => {
                 bytes.truncate(at - inline.len());
                 bytes.extend_from_slice(inline);
@@ -339,14 +376,16 @@ impl Payload {
                     [] => block.get(..at).unwrap_or_default(),
                     inline => inline,
                 };
-                self.spill = Spill::Heap([before, more].concat());
+                let whole = [before, more].concat();
+                self.spill.set(Spill::Heap(whole));
             }
             Spill::Kept(kept) => {
                 let before = match inline {
                     [] => kept.bytes().get(..at).unwrap_or_default(),
                     inline => inline,
                 };
-                self.spill = Spill::Heap([before, more].concat());
+                let whole = [before, more].concat();
+                self.spill.set(Spill::Heap(whole));
             }
             Spill::Counted => {}
         }
@@ -354,12 +393,12 @@ impl Payload {
 
     /// Whether so many more bytes had better be in a block.
     pub fn is_long_with(&self, more: usize) -> bool {
-        self.len + more >= LONG && matches!(self.spill, Spill::Heap(_))
+        self.len + more >= LONG && matches!(*self.spill.0, Spill::Heap(_))
     }
 
     /// Appends bytes if there is memory for them; whether there was.
     pub fn try_extend(&mut self, more: &[u8]) -> bool {
-        let has_room = match &mut self.spill {
+        let has_room = match &mut *self.spill.0 {
             Spill::Heap(bytes) => bytes.try_reserve(INLINE_LEN + more.len()).is_ok(),
             _ => true,
         };

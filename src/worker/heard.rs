@@ -37,10 +37,15 @@ impl Runner {
 
     /// Whether a child that is about to run may do so the quick way: it was not told to end, and
     /// no scope waits for what it detaches.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_as_usual(&self, child: Hint) -> bool {
-        let header = &self.fold.header;
-        header.is_as_usual() || !header.has_awaited_kin() && !self.is_cancelled(child)
+        self.fold.header.is_as_usual() || self.is_usual_for(child)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_usual_for(&self, child: Hint) -> bool {
+        !self.fold.header.has_awaited_kin() && !self.is_cancelled(child)
     }
 
     /// Whether a task still runs that was spawned, and that this executor has begun.

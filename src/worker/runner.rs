@@ -393,7 +393,9 @@ impl Runner {
             }
         };
         // What was not picked from them.
-        call.incoming.clear();
+        if !call.incoming.is_empty() {
+            drop_all(call.incoming);
+        }
         outcome
     }
 
@@ -536,6 +538,12 @@ impl Runner {
             drop(self.pool.accept_result(parcel, slot, &[]));
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn drop_all(buffers: &mut Vec<Transfer>) {
+    buffers.clear();
 }
 
 /// The task has forked, and this is the child, on its way back into a worker that it is not:

@@ -17,12 +17,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::pool::{Transfer, encoding};
+use crate::pool::Transfer;
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
 use crate::task::{
     Call, Entry, FunctionId, Head, INLINE_LEN, Outcome, Payload, Place, Room, Slot, TaskState,
-    drop_refused, encode, entry_of, untold,
+    drop_refused, encode_with_buffers, entry_of, untold,
 };
 
 use super::nest::Nest;
@@ -41,7 +41,7 @@ impl Nest {
         let entry = entry_of::<F, A, R>();
         let mut payload = Payload::new();
         let pool = || Some(self.runner.pool.clone());
-        let (encoded, holds) = encoding(|| encode(&args, &mut payload, Room::Pool(&pool)));
+        let (encoded, holds) = encode_with_buffers(&args, &mut payload, Room::Pool(&pool));
         if encoded.is_ok() && holds.is_empty() && payload.is_plain() {
             return child(self.queue_plain(entry, &mut payload));
         }

@@ -32,7 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::pool::{Parcel, Pool, decoding, encoding, forget_met, met};
+use crate::pool::{Parcel, Pool, Transfer, decoding, encoding, forget_met, met};
 
 use super::Payload;
 
@@ -186,26 +186,59 @@ where
     T: Serialize + DeserializeOwned,
 {
     let start = out.len();
+    let written = write_plain(value, out, room);
+    if is_done::<T>(&written) {
+        return Ok(());
+    }
+    settle(Erased::of(value), out, start, room, written)
+}
+
+/// The same with the buffers that are in the value, in order. Where the type alone says that there
+/// are none, and that nobody else's code runs, nothing is made ready for them.
+#[inline(always)]
+pub fn encode_with_buffers<T>(
+    value: &T,
+    out: &mut Payload,
+    room: Room<'_>,
+) -> (Result<(), Fault>, Vec<Transfer>)
+where
+    T: Serialize + DeserializeOwned,
+{
+    if !is_sure::<T>() {
+        return encoding(|| encode(value, out, room));
+    }
+    let start = out.len();
+    let written = write_plain(value, out, room);
+    if is_done::<T>(&written) {
+        return (Ok(()), Vec::new());
+    }
+    encoding(|| settle(Erased::of(value), out, start, room, written))
+}
+
+/// What became of writing the plain form: the value's shape, and whether it is long.
+type Written = (Result<(), Fault>, u64, Length);
+
+#[inline(always)]
+fn write_plain<T: Serialize>(value: &T, out: &mut Payload, room: Room<'_>) -> Written {
     let mut writer = Writer::new(out);
     if !matches!(room, Room::Heap) {
         writer.length = Length::Short;
     }
     let written = value.serialize(&mut writer);
-    let (shape, length) = (writer.shape, writer.length);
-    let is_well = written.is_ok() && (is_sure::<T>() || known::is_known(id::<T>(), shape));
-    if is_well && length != Length::Long {
-        return Ok(());
-    }
-    settle(
-        Erased::of(value),
-        out,
-        start,
-        room,
-        (written, shape, length),
-    )
+    (written, writer.shape, writer.length)
 }
 
-/// The same for a value whose type is not known here: slower, and compiled once.
+/// Whether that was all.
+#[inline(always)]
+fn is_done<T>((written, shape, length): &Written) -> bool
+where
+    T: Serialize + DeserializeOwned,
+{
+    let is_well = written.is_ok() && (is_sure::<T>() || known::is_known(id::<T>(), *shape));
+    is_well && *length != Length::Long
+}
+
+/// The same as [`encode`] for a value whose type is not known here: slower, and compiled once.
 pub fn encode_erased(value: Erased<'_>, out: &mut Payload, room: Room<'_>) -> Result<(), Fault> {
     let start = out.len();
     let mut writer = Writer::new(out);
@@ -269,7 +302,7 @@ fn settle(
     out: &mut Payload,
     start: usize,
     room: Room<'_>,
-    (mut written, mut shape, length): (Result<(), Fault>, u64, Length),
+    (mut written, mut shape, length): Written,
 ) -> Result<(), Fault> {
     let Erased { value, id } = erased;
     if length == Length::Long {
@@ -432,6 +465,20 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], is_marked: bool) -> Result<T, F
     let mut reader = Reader::new(bytes, Names::Ignored);
     let value = T::deserialize(&mut reader)?;
     all_read(value, reader.rest)
+}
+
+/// The same of a value that may have some of these buffers in it; what it has not is dropped, now
+/// or with the list.
+#[inline(always)]
+pub fn decode_with_buffers<T: DeserializeOwned>(
+    bytes: &[u8],
+    is_marked: bool,
+    buffers: &mut Vec<Transfer>,
+) -> Result<T, Fault> {
+    if is_sure::<T>() {
+        return decode(bytes, is_marked);
+    }
+    decoding(buffers, || decode(bytes, is_marked))
 }
 
 /// Bytes of a marked value, without what marks it.
