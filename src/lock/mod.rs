@@ -47,6 +47,7 @@ mod tests;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 use std::sync::atomic::AtomicU64 as Numbers;
@@ -116,9 +117,16 @@ unsafe impl<T: Send> Sync for Biased<T> {}
 // the number is known.
 unsafe impl<T: Send> Send for Biased<T> {}
 
+#[cfg(not(loom))]
 thread_local! {
-    #[allow(clippy::missing_const_for_thread_local, reason = "loom's have none")]
+    static ME: Cell<u64> = const { Cell::new(0) };
+}
+#[cfg(loom)]
+thread_local! {
     static ME: Cell<u64> = Cell::new(0);
+}
+
+thread_local! {
     static LIVES: Lives = Lives(Arc::new(()));
 }
 
@@ -189,36 +197,47 @@ impl<T> Biased<T> {
     /// what it was at that moment: half changed, if somebody was inside.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
-        self.lock_at_home().unwrap_or_else(|| self.lock_elsewhere())
+        match self.lock_as_favourite() {
+            Some(guard) => guard,
+            None => self.lock_any(),
+        }
     }
 
     #[cold]
-    fn lock_elsewhere(&self) -> Guard<'_, T> {
-        let alone = self.elsewhere.lock();
-        let alone = alone.unwrap_or_else(PoisonError::into_inner);
-        Guard::new(self, Entry::Elsewhere(alone))
+    #[inline(never)]
+    fn lock_any(&self) -> Guard<'_, T> {
+        self.lock_as_another().unwrap_or_else(|| {
+            let alone = self.elsewhere.lock();
+            let alone = alone.unwrap_or_else(PoisonError::into_inner);
+            Guard::new(self, Entry::Elsewhere(alone))
+        })
     }
 
     /// Waits until nobody else is inside. `None` in a process that was forked off.
     #[inline]
     pub fn lock_at_home(&self) -> Option<Guard<'_, T>> {
+        match self.lock_as_favourite() {
+            Some(guard) => Some(guard),
+            None => self.lock_as_another(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_as_another(&self) -> Option<Guard<'_, T>> {
+        (!self.is_elsewhere()).then(|| self.lock_slowly(me()))
+    }
+
+    /// For the favourite, who never waits. `None`: this is another thread, or another process.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub fn lock_as_favourite(&self) -> Option<Guard<'_, T>> {
         if self.is_elsewhere() {
             return None;
         }
-        Some(self.lock_here())
-    }
-
-    #[inline(always)]
-    fn lock_here(&self) -> Guard<'_, T> {
-        let me = me();
-        if let Some(favourite) = self.favourite()
-            // Relaxed: only this thread writes its number there, or takes it away.
-            && favourite.thread.load(Ordering::Relaxed) == me
-            && self.enter(favourite)
-        {
-            return Guard::new(self, Entry::Favourite(favourite));
-        }
-        self.lock_slowly(me)
+        let favourite = self.favourite()?;
+        // Relaxed: only this thread writes its number there, or takes it away.
+        let is_me = favourite.thread.load(Ordering::Relaxed) == me();
+        (is_me && self.enter(favourite)).then(|| Guard::new(self, Entry::Favourite(favourite)))
     }
 
     #[inline]
@@ -376,7 +395,7 @@ impl<T> fmt::Debug for Biased<T> {
 /// Who has it is inside; to drop it is to leave.
 pub struct Guard<'a, T> {
     lock: &'a Biased<T>,
-    entry: Entry<'a>,
+    entry: ManuallyDrop<Entry<'a>>,
     /// The favourite is a thread.
     is_of_this_thread: PhantomData<*const ()>,
 }
@@ -396,7 +415,7 @@ impl<'a, T> Guard<'a, T> {
     fn new(lock: &'a Biased<T>, entry: Entry<'a>) -> Self {
         Guard {
             lock,
-            entry,
+            entry: ManuallyDrop::new(entry),
             is_of_this_thread: PhantomData,
         }
     }
@@ -427,10 +446,18 @@ impl<T: fmt::Debug> fmt::Debug for Guard<'_, T> {
 }
 
 impl<T> Drop for Guard<'_, T> {
-    #[inline]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn drop(&mut self) {
-        if let Entry::Favourite(own) = self.entry {
-            self.lock.leave(own);
+        match *self.entry {
+            Entry::Favourite(own) => self.lock.leave(own),
+            // SAFETY: the guard goes, and this is the one place where that is dropped.
+            _ => unlock(unsafe { ManuallyDrop::take(&mut self.entry) }),
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn unlock(entry: Entry<'_>) {
+    drop(entry);
 }

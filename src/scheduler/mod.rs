@@ -204,15 +204,25 @@ impl Scheduler {
     /// refuse to go on would hang every waiter.
     #[inline]
     fn lock(&self) -> Guard<'_, State> {
-        self.state
-            .lock_at_home()
-            .unwrap_or_else(|| self.lock_elsewhere())
+        self.lock_quickly()
     }
 
     #[cold]
-    fn lock_elsewhere(&self) -> Guard<'_, State> {
-        let nothing = || Biased::new(State::nowhere(&self.fold));
-        self.nowhere.get_or_init(nothing).lock()
+    #[inline(never)]
+    fn lock_any(&self) -> Guard<'_, State> {
+        self.state.lock_at_home().unwrap_or_else(|| {
+            let nothing = || Biased::new(State::nowhere(&self.fold));
+            self.nowhere.get_or_init(nothing).lock()
+        })
+    }
+
+    /// The same, for what takes so little time that the way there counts.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn lock_quickly(&self) -> Guard<'_, State> {
+        match self.state.lock_as_favourite() {
+            Some(guard) => guard,
+            None => self.lock_any(),
+        }
     }
 
     /// Whether this process was forked off the one whose scheduler this is. It has no tasks

@@ -28,7 +28,7 @@ impl Scheduler {
         name: fn() -> &'static str,
     ) -> Option<Ticket> {
         debug_assert!(arguments.is_inline(), "long arguments go the long way");
-        let mut state = self.lock();
+        let mut state = self.lock_quickly();
         self.submit_here(&mut state, function, arguments, name)
     }
 
