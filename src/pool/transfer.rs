@@ -1,13 +1,11 @@
 //! Buffers as arguments and results: what travels instead of their bytes.
 //!
 //! While a value is encoded, each `Shared` or `Loan` in it writes a number and
-//! leaves its hold on a list of this thread (a `Shared` that was met just before its number
+//! leaves its hold on a list of this thread ([`super::meeting`]; a `Shared` that was met just before its number
 //! there alone); the list becomes *parcels*, three
 //! words each, behind the encoded bytes. Before a value is decoded, its parcels
 //! are accepted; decoding picks them by number. What becomes of a `Loan` that others refer to
 //! besides is in [`super::going`].
-
-use std::cell::{Cell, RefCell};
 
 use bytemuck::Pod;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,6 +15,7 @@ use crate::prim::{ProcessId, SlotIndex};
 use super::array::aligned;
 use super::going::Turn;
 use super::hold::HoldRef;
+use super::meeting::{deserialize, serialize};
 use super::parcel::{Parcel, ParcelKind};
 use super::{AllocError, Loan, Pool, Shared};
 
@@ -27,106 +26,7 @@ pub struct Transfer {
     /// In bytes, as `len`; both lie in the block.
     pub(super) start: usize,
     pub(super) len: usize,
-    turn: Turn,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Idle,
-    /// No buffer was met: what was met before is not looked at.
-    Encoding,
-    /// As `Encoding`, and some were.
-    Met,
-    Decoding,
-}
-
-thread_local! {
-    static MODE: Cell<Mode> = const { Cell::new(Mode::Idle) };
-    static OUTGOING: RefCell<Vec<Transfer>> = const { RefCell::new(Vec::new()) };
-    static INCOMING: RefCell<Vec<Option<Transfer>>> = const { RefCell::new(Vec::new()) };
-}
-
-struct Restore(Mode);
-
-impl Restore {
-    #[inline]
-    fn to(mode: Mode) -> Self {
-        Restore(MODE.replace(mode))
-    }
-}
-
-impl Drop for Restore {
-    #[inline]
-    fn drop(&mut self) {
-        // Only when what met them panicked.
-        if MODE.replace(self.0) == Mode::Met {
-            OUTGOING.take();
-        }
-    }
-}
-
-/// What was being encoded around this; back when it is done, or has panicked.
-struct OuterOutgoing(Vec<Transfer>);
-
-impl Drop for OuterOutgoing {
-    fn drop(&mut self) {
-        OUTGOING.replace(std::mem::take(&mut self.0));
-    }
-}
-
-/// What was being decoded around this; back when it is done, or has panicked.
-struct OuterIncoming(Vec<Option<Transfer>>);
-
-impl Drop for OuterIncoming {
-    fn drop(&mut self) {
-        INCOMING.replace(std::mem::take(&mut self.0));
-    }
-}
-
-/// Runs `encode`; returns the holds of the buffers it met, in order.
-#[inline(always)]
-pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
-    // A value whose encoding encodes others has their lists apart from its own; also
-    // when it panics.
-    let _lists = (MODE.get() == Mode::Met).then(|| OuterOutgoing(OUTGOING.take()));
-    let _restore = Restore::to(Mode::Encoding);
-    let result = encode();
-    if MODE.get() != Mode::Met {
-        return (result, Vec::new());
-    }
-    MODE.set(Mode::Encoding);
-    (result, OUTGOING.take())
-}
-
-/// The shared buffers that were met since the encoding around this began; `None` if there was
-/// a writable one.
-pub fn met() -> Option<Vec<Transfer>> {
-    if MODE.get() != Mode::Met {
-        return Some(Vec::new());
-    }
-    let share = |buffer: &Transfer| (!buffer.is_loan()).then(|| buffer.share());
-    OUTGOING.with_borrow(|list| list.iter().map(share).collect())
-}
-
-/// Forgets what was met, before the value is encoded once more.
-pub fn forget_met() {
-    if MODE.get() == Mode::Met {
-        MODE.set(Mode::Encoding);
-        OUTGOING.take();
-    }
-}
-
-/// Runs `decode` with `incoming` to pick from; what it does not pick is dropped.
-#[inline]
-pub fn decoding<R>(incoming: &mut Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
-    let _restore = Restore::to(Mode::Decoding);
-    let _lists = (!incoming.is_empty()).then(|| picked_from(incoming));
-    decode()
-}
-
-#[cold]
-fn picked_from(incoming: &mut Vec<Transfer>) -> OuterIncoming {
-    OuterIncoming(INCOMING.replace(incoming.drain(..).map(Some).collect()))
+    pub(super) turn: Turn,
 }
 
 impl Transfer {
@@ -243,7 +143,7 @@ impl Transfer {
         self.hold.pool().is_same(pool)
     }
 
-    fn is_same(&self, hold: &HoldRef, start: usize, len: usize) -> bool {
+    pub(super) fn is_same(&self, hold: &HoldRef, start: usize, len: usize) -> bool {
         let (own, other) = (self.hold.block(), hold.block());
         (self.start, self.len) == (start, len)
             && (own.index, own.generation) == (other.index, other.generation)
@@ -420,65 +320,9 @@ impl Transfer {
     }
 }
 
-/// A shared buffer that is one of so many that were met last is not met once more: the items of
-/// a chunk have it in common, say.
-const LATEST: usize = 8;
-
-const OUTSIDE: &str = "a pinfold buffer can only be an argument or result of a task; to store its bytes, serialize the slice";
-
 const TWICE: &str = "a `Loan` is in them twice, or is being passed to another task just now; a buffer has one owner: publish it, and pass the `Shared`";
 
-const SENT_BEFORE: &str = "a `Loan` was passed to another task before; a buffer has one owner: publish it, and pass the `Shared`";
-
-fn serialize<S: Serializer>(
-    hold: &HoldRef,
-    (start, len): (usize, usize),
-    as_loan: bool,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    if hold.is_loan() != as_loan {
-        return Err(serde::ser::Error::custom(SENT_BEFORE)); // published after that
-    }
-    if !matches!(MODE.get(), Mode::Encoding | Mode::Met) {
-        return Err(serde::ser::Error::custom(OUTSIDE));
-    }
-    MODE.set(Mode::Met);
-    let number = OUTGOING.with_borrow_mut(|list| {
-        let is_it = |met: &Transfer| !as_loan && met.is_same(hold, start, len);
-        let latest = list.iter().rev().take(LATEST).position(is_it);
-        if let Some(back) = latest {
-            return list.len() - 1 - back;
-        }
-        list.push(Transfer {
-            hold: hold.clone(),
-            start,
-            len,
-            turn: if as_loan { Turn::of(hold) } else { Turn::None },
-        });
-        list.len() - 1
-    });
-    serializer.serialize_u32(number as u32)
-}
-
-fn deserialize<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    as_loan: bool,
-) -> Result<Transfer, D::Error> {
-    let number = u32::deserialize(deserializer)? as usize;
-    if MODE.get() != Mode::Decoding {
-        return Err(serde::de::Error::custom(OUTSIDE));
-    }
-    let picked = INCOMING.with_borrow_mut(|list| {
-        let slot = list.get_mut(number)?;
-        match (slot.as_ref()?.is_loan(), as_loan) {
-            // Others may name it too.
-            (false, false) => slot.as_ref().map(Transfer::share),
-            (true, true) => slot.take(),
-            _ => None,
-        }
-    });
-    picked.ok_or_else(|| serde::de::Error::custom("the buffer did not arrive"))
-}
+pub(super) const SENT_BEFORE: &str = "a `Loan` was passed to another task before; a buffer has one owner: publish it, and pass the `Shared`";
 
 impl<T> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

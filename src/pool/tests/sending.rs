@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::ser::SerializeTuple;
 use serde::{Serialize, Serializer};
 
 use super::*;
@@ -217,5 +218,47 @@ fn a_round_trip_in_one_process_is_none() {
     });
     back.fill(7);
     assert_eq!(back.publish()[..], [7; 5]);
+    check_empty(&host);
+}
+
+/// A value whose encoding encodes or decodes others has its buffers apart from theirs.
+#[test]
+fn values_inside_of_values_have_lists_of_their_own() {
+    struct Around<'a>(&'a Shared, &'a dyn Fn(), &'a Shared);
+    impl Serialize for Around<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut both = serializer.serialize_tuple(2)?;
+            both.serialize_element(self.0)?;
+            (self.1)();
+            both.serialize_element(self.2)?;
+            both.end()
+        }
+    }
+    let (host, _) = pools(1 << 20);
+    let [first, inner, last] = [(); 3].map(|()| own(loan(&host)).publish());
+    let encodes = || {
+        let (bytes, met) = encoding(|| postcard::to_stdvec(&inner).expect("encodes"));
+        assert_eq!(bytes, [0], "it is the first of its own");
+        assert_eq!(met.len(), 1);
+        assert_eq!(met[0].bytes().as_ptr(), inner.as_ptr());
+    };
+    let panics = || {
+        let bad = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            encoding(|| {
+                postcard::to_stdvec(&inner).expect("encodes");
+                panic!("as it is asked to")
+            })
+        }));
+        assert!(bad.is_err());
+    };
+    let decodes = || decoding(&mut Vec::new(), encodes);
+    for inside in [&encodes as &dyn Fn(), &panics, &decodes] {
+        let around = Around(&first, inside, &last);
+        let (bytes, met) = encoding(|| postcard::to_stdvec(&around).expect("encodes"));
+        assert_eq!(bytes, [0, 1]);
+        let met: Vec<_> = met.iter().map(|met| met.bytes().as_ptr()).collect();
+        assert_eq!(met, [first.as_ptr(), last.as_ptr()]);
+    }
+    drop((first, inner, last));
     check_empty(&host);
 }

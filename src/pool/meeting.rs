@@ -1,0 +1,209 @@
+//! The buffers that are met while a value is encoded, or picked while one is decoded.
+//!
+//! Serde tells a value's parts nothing of what is around them. So this thread notes what it is
+//! doing, and the lists:
+//!
+//! | doing | a buffer that is met |
+//! | --- | --- |
+//! | `Idle` | is an error |
+//! | `Encoding` | is the first of this value; then it is `Met` |
+//! | `Met` | is one more |
+//! | `Decoding` | is picked from those that have come |
+
+use std::cell::{Cell, RefCell};
+
+use serde::{Deserialize, Deserializer, Serializer};
+
+use super::going::Turn;
+use super::hold::HoldRef;
+use super::transfer::{SENT_BEFORE, Transfer};
+
+/// A shared buffer that is one of so many that were met last is not met once more: the items of
+/// a chunk have it in common, say.
+const LATEST: usize = 8;
+
+const OUTSIDE: &str = "a pinfold buffer can only be an argument or result of a task; to store its bytes, serialize the slice";
+
+/// What this thread is doing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Idle,
+    /// No buffer was met: what was met before is not looked at.
+    Encoding,
+    /// As `Encoding`, and some were.
+    Met,
+    Decoding,
+}
+
+impl Mode {
+    /// Whether what begins now may be inside of a value that has met buffers.
+    #[inline(always)]
+    fn is_inside(self) -> bool {
+        matches!(self, Mode::Met | Mode::Decoding)
+    }
+}
+
+thread_local! {
+    static MODE: Cell<Mode> = const { Cell::new(Mode::Idle) };
+    /// Of the value that is being encoded, behind those of the values around it.
+    static OUTGOING: RefCell<Vec<Transfer>> = const { RefCell::new(Vec::new()) };
+    /// So many are of those around it.
+    static OUTER: Cell<usize> = const { Cell::new(0) };
+    static INCOMING: RefCell<Vec<Option<Transfer>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A value is being encoded; what was before is back when this is dropped. A value whose encoding
+/// encodes others has their buffers apart from its own.
+struct Encoding {
+    before: Mode,
+    /// What was in `OUTER`, if the value is inside of others that may have buffers.
+    outer: usize,
+}
+
+impl Encoding {
+    #[inline(always)]
+    fn begin() -> Self {
+        let before = MODE.replace(Mode::Encoding);
+        let outer = match before.is_inside() {
+            true => OUTER.replace(OUTGOING.with_borrow(Vec::len)),
+            false => 0,
+        };
+        Encoding { before, outer }
+    }
+}
+
+impl Drop for Encoding {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Some are left only when what met them panicked.
+        if MODE.replace(self.before) == Mode::Met {
+            drop(take_outgoing());
+        }
+        if self.before.is_inside() {
+            OUTER.set(self.outer);
+        }
+    }
+}
+
+/// The buffers of the value that is being encoded.
+#[cold]
+#[inline(never)]
+fn take_outgoing() -> Vec<Transfer> {
+    OUTGOING.with_borrow_mut(|list| match OUTER.get() {
+        0 => std::mem::take(list),
+        outer => list.split_off(outer.min(list.len())),
+    })
+}
+
+/// A value is being decoded; what was before is back when this is dropped.
+struct Restore(Mode);
+
+impl Drop for Restore {
+    #[inline(always)]
+    fn drop(&mut self) {
+        MODE.set(self.0);
+    }
+}
+
+/// What was being decoded around this; back when it is done, or has panicked.
+struct OuterIncoming(Vec<Option<Transfer>>);
+
+impl Drop for OuterIncoming {
+    fn drop(&mut self) {
+        INCOMING.replace(std::mem::take(&mut self.0));
+    }
+}
+
+/// Runs `encode`; returns the holds of the buffers it met, in order.
+#[inline(always)]
+pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
+    let _encoding = Encoding::begin();
+    let result = encode();
+    if MODE.get() != Mode::Met {
+        return (result, Vec::new());
+    }
+    MODE.set(Mode::Encoding);
+    (result, take_outgoing())
+}
+
+/// The shared buffers that were met since the encoding around this began; `None` if there was
+/// a writable one.
+pub fn met() -> Option<Vec<Transfer>> {
+    if MODE.get() != Mode::Met {
+        return Some(Vec::new());
+    }
+    let share = |buffer: &Transfer| (!buffer.is_loan()).then(|| buffer.share());
+    OUTGOING.with_borrow(|list| list.iter().skip(OUTER.get()).map(share).collect())
+}
+
+/// Forgets what was met, before the value is encoded once more.
+pub fn forget_met() {
+    if MODE.get() == Mode::Met {
+        MODE.set(Mode::Encoding);
+        drop(take_outgoing());
+    }
+}
+
+/// Runs `decode` with `incoming` to pick from; what it does not pick is dropped.
+#[inline]
+pub fn decoding<R>(incoming: &mut Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
+    let _restore = Restore(MODE.replace(Mode::Decoding));
+    let _lists = (!incoming.is_empty()).then(|| picked_from(incoming));
+    decode()
+}
+
+#[cold]
+fn picked_from(incoming: &mut Vec<Transfer>) -> OuterIncoming {
+    OuterIncoming(INCOMING.replace(incoming.drain(..).map(Some).collect()))
+}
+
+pub(super) fn serialize<S: Serializer>(
+    hold: &HoldRef,
+    (start, len): (usize, usize),
+    as_loan: bool,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    if hold.is_loan() != as_loan {
+        return Err(serde::ser::Error::custom(SENT_BEFORE)); // published after that
+    }
+    if !matches!(MODE.get(), Mode::Encoding | Mode::Met) {
+        return Err(serde::ser::Error::custom(OUTSIDE));
+    }
+    MODE.set(Mode::Met);
+    let number = OUTGOING.with_borrow_mut(|list| {
+        let is_it = |met: &Transfer| !as_loan && met.is_same(hold, start, len);
+        let own = list.get(OUTER.get()..).unwrap_or_default();
+        let (number, latest) = (own.len(), own.iter().rev().take(LATEST).position(is_it));
+        if let Some(back) = latest {
+            return number - 1 - back;
+        }
+        list.push(Transfer {
+            hold: hold.clone(),
+            start,
+            len,
+            turn: if as_loan { Turn::of(hold) } else { Turn::None },
+        });
+        number
+    });
+    serializer.serialize_u32(number as u32)
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    as_loan: bool,
+) -> Result<Transfer, D::Error> {
+    let number = u32::deserialize(deserializer)? as usize;
+    if MODE.get() != Mode::Decoding {
+        return Err(serde::de::Error::custom(OUTSIDE));
+    }
+    let picked = INCOMING.with_borrow_mut(|list| {
+        let slot = list.get_mut(number)?;
+        match (slot.as_ref()?.is_loan(), as_loan) {
+            // Others may name it too.
+            (false, false) => slot.as_ref().map(Transfer::share),
+            (true, true) => slot.take(),
+            _ => None,
+        }
+    });
+    picked.ok_or_else(|| serde::de::Error::custom("the buffer did not arrive"))
+}
