@@ -92,7 +92,11 @@ impl Core {
     /// meanwhile; `f` neither waits nor calls anything of the user's.
     #[inline(always)]
     pub(super) fn with_present<T>(&self, f: impl FnOnce(&Arc<Scheduler>) -> T) -> T {
-        f(&self.present.lock())
+        // As in `Scheduler::submit_plain`.
+        match self.present.lock_as_favourite() {
+            Some(present) => f(&present),
+            None => f(&self.present.lock()),
+        }
     }
 
     /// Whether this process was forked off the one whose runtime it is: neither its

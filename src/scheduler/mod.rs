@@ -204,7 +204,10 @@ impl Scheduler {
     /// refuse to go on would hang every waiter.
     #[inline]
     fn lock(&self) -> Guard<'_, State> {
-        self.lock_quickly()
+        match self.state.lock_as_favourite() {
+            Some(guard) => guard,
+            None => self.lock_any(),
+        }
     }
 
     #[cold]
@@ -214,15 +217,6 @@ impl Scheduler {
             let nothing = || Biased::new(State::nowhere(&self.fold));
             self.nowhere.get_or_init(nothing).lock()
         })
-    }
-
-    /// The same, for what takes so little time that the way there counts.
-    #[cfg_attr(not(debug_assertions), inline(always))]
-    fn lock_quickly(&self) -> Guard<'_, State> {
-        match self.state.lock_as_favourite() {
-            Some(guard) => guard,
-            None => self.lock_any(),
-        }
     }
 
     /// Whether this process was forked off the one whose scheduler this is. It has no tasks

@@ -15,7 +15,18 @@ use super::pend::Plain;
 use super::place::TOGETHER;
 use super::state::State;
 use super::ticket::Ticket;
-use super::value::SMALL;
+use super::value::{SMALL, Taken};
+
+/// So often it is looked for the end of one that is alone: for a µs or two.
+const LOOKS: usize = 64;
+
+impl State {
+    /// See [`Scheduler::take_small`]; and whether no other task is in flight.
+    #[inline]
+    fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> (Option<Taken>, bool) {
+        (self.tickets.take_small(id, to), self.in_flight == 1)
+    }
+}
 
 impl Scheduler {
     /// Submits a task without settings, with inline arguments and no buffers among them.
@@ -28,8 +39,23 @@ impl Scheduler {
         name: fn() -> &'static str,
     ) -> Option<Ticket> {
         debug_assert!(arguments.is_inline(), "long arguments go the long way");
-        let mut state = self.lock_quickly();
-        self.submit_here(&mut state, function, arguments, name)
+        // Nothing is made of the lock's guard: what was just written in pieces is not moved.
+        match self.state.lock_as_favourite() {
+            Some(mut state) => self.submit_here(&mut state, function, arguments, name),
+            None => self.submit_plain_slowly(function, arguments, name),
+        }
+    }
+
+    /// The same for a thread that submits now and then.
+    #[cold]
+    #[inline(never)]
+    fn submit_plain_slowly(
+        &self,
+        function: FunctionId,
+        arguments: &Payload,
+        name: fn() -> &'static str,
+    ) -> Option<Ticket> {
+        self.submit_here(&mut self.lock(), function, arguments, name)
     }
 
     /// The same for a task that depends on others, if each of these has not ended, or has
@@ -169,5 +195,47 @@ impl Scheduler {
             self.call_waiters(state, ticket, Watchers::NONE);
         }
         true
+    }
+
+    /// The length of the value of `ticket`, if that is of a few bytes, which go to `to`; the
+    /// ticket is gone then. Mostly it is there, when many are in flight and were collected
+    /// together; of one that is alone it may come in a moment.
+    #[inline]
+    pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
+        let id = ticket.id();
+        // Nothing is made of the lock's guard: what was just written in pieces is not moved.
+        let (taken, is_alone) = match self.state.lock_as_favourite() {
+            Some(mut state) => state.take_small(id, to),
+            None => self.state.lock_at_home()?.take_small(id, to),
+        };
+        if taken.is_some() || !is_alone {
+            return taken;
+        }
+        self.take_small_soon(id, to)
+    }
+
+    /// The same of a task that is alone, and may end in a moment.
+    #[inline(never)]
+    fn take_small_soon(&self, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
+        for _ in 0..LOOKS {
+            let place = self.locations.hint(id);
+            if self.has_ended(place) {
+                return self.take_small_from(place.slot.0, id, to);
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+
+    /// The same of a plain task that has just ended in this slot.
+    #[inline]
+    fn take_small_from(&self, slot: u32, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
+        let mut state = self.lock();
+        let inflight = state.inflight.get(slot as usize);
+        let is_here = inflight.is_some_and(|inflight| inflight.ticket == Some(id));
+        if is_here && state.is_nothing_followed() && self.collect_plain(&mut state, slot) {
+            self.reap_along(&mut state);
+        }
+        state.tickets.take_small(id, to)
     }
 }

@@ -165,13 +165,10 @@ impl Scheduler {
     /// [`Scheduler::submit`].
     #[inline(never)]
     pub fn submit_next(&self, job: &mut Job) -> Result<Ticket, NotAccepted> {
-        if job.is_plain() {
-            // Nothing is made of the lock's guard: what was just written in pieces is not moved.
-            let mut state = self.lock_quickly();
-            let submitted = self.submit_here(&mut state, job.function, &job.payload, job.name);
-            if let Some(ticket) = submitted {
-                return Ok(ticket);
-            }
+        if job.is_plain()
+            && let Some(ticket) = self.submit_plain(job.function, &job.payload, job.name)
+        {
+            return Ok(ticket);
         }
         self.submit_next_slowly(job)
     }

@@ -31,7 +31,7 @@ use super::locations::{Location, is_nowhere};
 use super::look::Get;
 use super::state::{Awaited, State, Waiter};
 use super::ticket::Ticket;
-use super::value::{Outcome, SMALL, Taken};
+use super::value::Outcome;
 use crate::error::TaskError;
 use crate::prim::Priority;
 use crate::sys::affinity;
@@ -66,9 +66,6 @@ pub(super) fn learn(waited: Duration) {
 
 /// Of tasks that are in flight one at a time so many are read from the rings together.
 const ALONE: u64 = 16;
-
-/// So often it is looked for the end of one that is alone: for a µs or two.
-const LOOKS: usize = 64;
 
 /// A shorter sleep is not worth its while.
 const NAP_MIN: Duration = Duration::from_micros(100);
@@ -137,43 +134,9 @@ impl Scheduler {
         self.wait_long(ticket, deadline, get)
     }
 
-    /// The length of the value of `ticket`, if that is of a few bytes, which go to `to`; the
-    /// ticket is gone then. Mostly it is there, when many are in flight and were collected
-    /// together; of one that is alone it may come in a moment.
-    #[inline]
-    pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
-        let id = ticket.id();
-        let mut state = self.state.lock_at_home()?;
-        let len = state.tickets.take_small(id, to);
-        if len.is_some() || state.in_flight != 1 {
-            return len;
-        }
-        drop(state);
-        for _ in 0..LOOKS {
-            let place = self.locations.hint(id);
-            if self.has_ended(place) {
-                return self.take_small_from(place.slot.0, id, to);
-            }
-            std::hint::spin_loop();
-        }
-        None
-    }
-
-    /// The same of a plain task that has just ended in this slot.
-    #[inline]
-    fn take_small_from(&self, slot: u32, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
-        let mut state = self.lock();
-        let inflight = state.inflight.get(slot as usize);
-        let is_here = inflight.is_some_and(|inflight| inflight.ticket == Some(id));
-        if is_here && state.is_nothing_followed() && self.collect_plain(&mut state, slot) {
-            self.reap_along(&mut state);
-        }
-        state.tickets.take_small(id, to)
-    }
-
     /// The ring's lines are its executor's: of one task alone nothing else is in them.
     #[inline]
-    fn reap_along(&self, state: &mut State) {
+    pub(super) fn reap_along(&self, state: &mut State) {
         if state.has_stalled() {
             self.queue_stalled(state);
         }
