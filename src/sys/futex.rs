@@ -146,11 +146,16 @@ pub(crate) mod tests {
     }
 
     /// Starts a process that does `body`, and ends with what it returns. The body makes system
-    /// calls and touches shared words only: the C library's locks may be anybody's.
+    /// calls and touches shared words only: the C library's locks may be anybody's. It is
+    /// killed when the calling thread ends.
     pub fn fork(body: &dyn Fn() -> i32) -> i32 {
         // SAFETY: the child keeps to what is said above, and ends by `_exit`.
         match unsafe { libc::fork() } {
-            0 => crate::sys::exit_now(body()),
+            0 => {
+                // SAFETY: no pointers.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+                crate::sys::exit_now(body())
+            }
             child => child,
         }
     }
