@@ -33,6 +33,7 @@
 //! | wait for several tasks | [`JoinSet`], [`Runtime::scope`], [`as_completed`], [`wait()`], [`join_all`], [`join_any`], [`gather()`] |
 //! | run a task when others have ended | [`Runtime::spawn_after`] |
 //! | submit without blocking | [`Runtime::try_spawn`], [`Runtime::spawn_async`], [`Runtime::reserve`] |
+//! | send messages between tasks and the host | [`channel`](mod@channel), [`Runtime::channel`] |
 //! | share large data | [`Runtime::alloc`], [`Loan`], [`Shared`], [`Constant`] |
 //! | look around in a task | [`context`], [`worker_state`]; spawn further tasks: [`spawn()`], [`join()`], [`scope()`] |
 //! | observe it | [`Runtime::stats`], [`Runtime::profile`], [`Runtime::audit`]; logs of tasks reach the host's `tracing` subscriber, or its logger |
@@ -53,6 +54,8 @@ mod background;
 #[doc(hidden)]
 pub mod bench_internals;
 #[cfg(not(loom))]
+pub mod channel;
+#[cfg(not(loom))]
 mod config;
 #[cfg(not(loom))]
 pub mod doctor;
@@ -61,6 +64,7 @@ mod error;
 mod hook;
 #[cfg(not(loom))]
 mod init;
+mod lane;
 #[cfg(not(loom))]
 mod layout;
 mod lock;
@@ -116,6 +120,6 @@ pub use task::{Constant, ConstantError, NoCapture, Orphans};
 #[cfg(not(loom))]
 pub use worker::{
     Cancelled, Child, Context, ContextHandle, ProgressError, StateError, TaskInfo, TaskScope,
-    alloc, alloc_array, context, current_task, join, scope, scope_collect, spawn, task_info,
-    task_name, traceparent, worker_state,
+    alloc, alloc_array, channel, context, current_task, join, scope, scope_collect, spawn,
+    task_info, task_name, traceparent, worker_state,
 };

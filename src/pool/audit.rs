@@ -23,6 +23,8 @@ pub struct PoolCensus {
     pub carried: usize,
     /// Of the read-only ones, and of those carried: what messages alone keep.
     pub passing: usize,
+    /// Of channels.
+    pub lanes: usize,
     /// Per process: the blocks it may write.
     pub loaned_by: Vec<usize>,
     /// Per process: the read-only blocks it holds.
@@ -148,6 +150,16 @@ impl Inner {
                 }
                 if in_transit && !self.has_any_entry(block) {
                     orphan("in transit in no message".into());
+                }
+            }
+            BlockState::Lane => {
+                census.lanes += 1;
+                let closer = word.owner.checked_sub(1).map(ProcessId);
+                if closer.is_some_and(|closer| !living.is_busy(closer)) {
+                    orphan(format!(
+                        "a channel that process {} had begun to close",
+                        word.owner - 1
+                    ));
                 }
             }
             BlockState::Absent => orphan("absent, in a slab or run that is in use".into()),

@@ -46,6 +46,8 @@ pub enum BlockState {
     Shared = 3,
     /// In the result of the task in the slot that the owner field names.
     Carried = 4,
+    /// Written by several processes at once: see [`super::token`].
+    Lane = 5,
     /// No correct process wrote this.
     Damaged = 15,
 }
@@ -59,6 +61,7 @@ impl BlockState {
             2 => BlockState::Loaned,
             3 => BlockState::Shared,
             4 => BlockState::Carried,
+            5 => BlockState::Lane,
             _ => BlockState::Damaged,
         }
     }
@@ -476,7 +479,18 @@ impl Inner {
     /// Frees a block whose word is `word`, which makes it the caller's to free:
     /// `Loaned(me)`, or seen without holders, or judged an orphan by the rescuer.
     /// False if somebody else was first.
-    pub(super) fn free(&self, index: BlockIndex, word: Word) -> bool {
+    pub(super) fn free(&self, index: BlockIndex, mut word: Word) -> bool {
+        if self.is_token(index) && self.locate(index).is_some() {
+            // Ours first: whoever else would take it is too late then, and if we die here
+            // the recovery comes by this again.
+            let ours = Word::new(BlockState::Loaned as u8, self.me.0, word.generation);
+            if !self.change(index, word, ours) {
+                return false;
+            }
+            self.end_token(index);
+            self.forget_token(index);
+            word = ours;
+        }
         let Some((head, _, _)) = self.locate(index) else {
             // Unless somebody else was first, and has given the extent back too.
             if self.load(index) == word {

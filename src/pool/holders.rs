@@ -2,8 +2,11 @@
 //!
 //! ```text
 //!  every word but the last    63 ……………………………………………………… 0 a process each
-//!  the last word              63 … 33 version | 32 in transit | 31 … 0 a process each
+//!  the last word              63 … 34 version | 33 token | 32 in transit | 31 … 0 a process each
 //! ```
+//!
+//! *Token*: the block stands for an end of a lane: see [`super::token`]. It stays as long as
+//! the block is in use, whoever has it.
 //!
 //! *In transit* is set while a passage may speak of the block: see [`super::passage`]. The
 //! *version* grows by each passage, and, if there are several words, by each process that
@@ -24,9 +27,11 @@ use super::{BlockState, HELD_SHARDS, Inner, lock};
 /// A passage may speak of the block.
 pub(super) const IN_TRANSIT: u64 = 1 << 32;
 /// The bits of the last word below the version.
-const LAST_HOLDERS: u64 = ONE_VERSION - 1;
+const LAST_HOLDERS: u64 = TOKEN - 1;
+/// The block is a token.
+const TOKEN: u64 = IN_TRANSIT << 1;
 /// What the version grows by.
-pub(super) const ONE_VERSION: u64 = IN_TRANSIT << 1;
+pub(super) const ONE_VERSION: u64 = TOKEN << 1;
 
 /// In which word a process's bit is, and which it is.
 fn bit_of(process: ProcessId) -> (usize, u64) {
@@ -102,8 +107,13 @@ impl Inner {
             // Relaxed: nobody holds a block that is loaned; who is about to, in error,
             // takes his bit away himself.
             let before = word.load(Ordering::Relaxed);
-            if before & self.mask(at) != 0 {
-                word.store(before & !self.mask(at), Ordering::Relaxed);
+            let token = if at + 1 == self.plan.holder_words {
+                TOKEN
+            } else {
+                0
+            };
+            if before & (self.mask(at) | token) != 0 {
+                word.store(before & !(self.mask(at) | token), Ordering::Relaxed);
             }
         }
     }
@@ -117,6 +127,26 @@ impl Inner {
             word.store(version | if at == own { bit } else { 0 }, Ordering::Relaxed);
         }
         lock(self.shard(block)).insert(block, 1);
+    }
+
+    /// Makes a token of a block that is this process's.
+    pub(super) fn make_token(&self, block: BlockIndex) {
+        // Relaxed: the change of the truth word that follows publishes it.
+        self.last_holders(block).fetch_or(TOKEN, Ordering::Relaxed);
+    }
+
+    /// Whether the block is a token; asked by who has it.
+    #[inline]
+    pub(super) fn is_token(&self, block: BlockIndex) -> bool {
+        // Relaxed: it came with the block.
+        self.last_holders(block).load(Ordering::Relaxed) & TOKEN != 0
+    }
+
+    /// It is a token no more, before it is freed.
+    pub(super) fn forget_token(&self, block: BlockIndex) {
+        // Relaxed: the change of the truth word that follows publishes it.
+        self.last_holders(block)
+            .fetch_and(!TOKEN, Ordering::Relaxed);
     }
 
     /// Adds a hold of a block that somebody keeps alive meanwhile.
@@ -143,6 +173,7 @@ impl Inner {
                 self.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
                 // Whoever else let go meanwhile has seen our bit, and left it to us.
                 let now = self.load(block);
+                drop(held);
                 if now.state == BlockState::Shared as u8 {
                     self.free_if_unheld(block, now.generation);
                 }

@@ -10,6 +10,7 @@
 //!    │ └─────────────────┘  │ ▼               ▼  │                           │
 //!    │                      └─ Carried(s) ───────┘                           │
 //!    └───────────────────────────────────────────────────────────────────────┘
+//!   Lane: written by several processes at once, see `token`
 //!   Absent: the place holds no block now (span not in use, or of another class)
 //! ```
 //!
@@ -54,6 +55,7 @@ mod results;
 mod shard;
 mod short;
 mod spans;
+mod token;
 mod transfer;
 mod usage;
 
@@ -68,6 +70,7 @@ pub use passage::Passage;
 pub use plan::PoolPlan;
 pub use range::RangeError;
 pub use results::Kept;
+pub use token::{End, Ends, LaneBlock, Token};
 pub use transfer::Transfer;
 pub use usage::ClassUse;
 
@@ -223,6 +226,10 @@ struct Inner {
     /// What this process has made of shared blocks, and how others that have are told.
     known: known::Known,
     tell: OnceLock<known::Tell>,
+    /// What is done when an end of a lane goes.
+    ends: OnceLock<token::AtEnds>,
+    /// Nobody is to wait in this memory any more.
+    over: std::sync::atomic::AtomicBool,
 }
 
 const HELD_SHARDS: usize = 16;
@@ -230,6 +237,7 @@ const HELD_SHARDS: usize = 16;
 /// ```text
 ///   0  span_end   no span at or above this was ever used
 ///   8  span_low   probably no free span below this
+///  16  has_lanes  whether there ever was one
 ///  64  short      who waits for memory
 ///  84  keepers    who keeps what it has made of shared blocks: a bit for each process
 /// 224  pages      which pages of the table of passages were ever used: a bit for each
@@ -242,7 +250,8 @@ const HELD_SHARDS: usize = 16;
 struct PoolHeader {
     span_end: AtomicU64,
     span_low: AtomicU64,
-    _free: [AtomicU64; 6],
+    has_lanes: AtomicU64,
+    _free: [AtomicU64; 5],
     short: Short,
     keepers: [AtomicU64; known::KEEPERS],
     pages: [AtomicU64; passage::PAGE_WORDS],
@@ -289,6 +298,8 @@ impl Pool {
             ring: OnceLock::new(),
             known: known::Known::default(),
             tell: OnceLock::new(),
+            ends: OnceLock::new(),
+            over: std::sync::atomic::AtomicBool::new(false),
         }))
     }
 

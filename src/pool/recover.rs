@@ -114,6 +114,9 @@ impl Pool {
                 pool.settle(block);
                 pool.free_if_unheld(block, word.generation);
             }
+            BlockState::Lane if word.owner > 0 && !pool.is_process(word.owner - 1) => {
+                pool.report_damage(block, word);
+            }
             BlockState::Damaged => pool.report_damage(block, word),
             BlockState::Loaned if !pool.is_process(word.owner) => {
                 pool.report_damage(block, word);

@@ -214,6 +214,11 @@ impl Transfer {
                 ..self.parcel(kind)
             });
         }
+        if self.is_token() {
+            // Others have it too: as in a message.
+            let pool = self.hold.pool();
+            return self.pass_held(pool).ok_or_else(|| pool.exhausted(self.len));
+        }
         let copy = self.copy()?;
         let mut parcel = copy.parcel(kind);
         if let Some(generation) = copy.hold.carry(slot) {
@@ -289,6 +294,8 @@ impl Pool {
                 .find(|transfer| transfer.is_of(parcel))?
                 .hold
                 .clone(),
+            // An end of a channel that others have too.
+            ParcelKind::Passing => return self.take_passing(parcel),
             _ => return None,
         };
         Transfer::of_parcel(hold, parcel)

@@ -75,7 +75,8 @@ impl Pool {
 impl Inner {
     fn used_as(state: BlockState) -> Option<usize> {
         match state {
-            BlockState::Loaned => Some(0),
+            // Its own channel's: nobody else may write it.
+            BlockState::Loaned | BlockState::Lane => Some(0),
             BlockState::Shared => Some(1),
             BlockState::Carried => Some(2),
             BlockState::Absent | BlockState::Free | BlockState::Damaged => None,

@@ -8,6 +8,7 @@ mod broadcast;
 mod builder;
 mod callbacks;
 mod canceller;
+mod channels;
 mod chunks;
 mod closing;
 mod completed;

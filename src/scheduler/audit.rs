@@ -48,6 +48,8 @@ pub struct Audit {
     pub blocks_shared: u64,
     /// Blocks in results that were not yet collected, and in messages that were not taken.
     pub blocks_carried: u64,
+    /// Blocks that are channels.
+    pub blocks_lanes: u64,
     /// Blocks, of those shared and those carried, that messages alone keep.
     pub blocks_passing: u64,
     /// Per process, the host first, then each worker: what it owns.
@@ -174,6 +176,7 @@ impl Scheduler {
         audit.blocks_shared = census.shared as u64;
         audit.blocks_carried = census.carried as u64;
         audit.blocks_passing = census.passing as u64;
+        audit.blocks_lanes = census.lanes as u64;
         for (owned, (loaned, held)) in audit
             .by_process
             .iter_mut()

@@ -14,6 +14,7 @@
 use std::sync::atomic::Ordering as Private;
 
 use crate::background;
+use crate::channel;
 use crate::error::{Refusal, TaskError};
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, SlotIndex};
@@ -45,6 +46,7 @@ impl Scheduler {
         state.counters.damage += 1;
         let error = TaskError::corrupted(what);
         self.fail_in_flight(state, &error);
+        channel::end_all(&self.pool);
         state.unpark_all();
         self.fold.host_bell.force();
         self.bell.ring();
@@ -75,6 +77,7 @@ impl Scheduler {
                 task: Box::default(),
             },
         );
+        channel::end_all(&self.pool);
         state.unpark_all();
         self.fold.host_bell.force();
     }

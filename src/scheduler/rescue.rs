@@ -16,6 +16,7 @@
 
 use std::time::Instant;
 
+use crate::channel;
 use crate::error::{Attempt, Death, TaskError, TimeLimit};
 use crate::pool::Passage;
 use crate::prim::atomic::Ordering;
@@ -79,10 +80,11 @@ impl Scheduler {
 
         self.adopt(&mut state, worker);
         let lives_on = |slot| self.will_be_collected(&state, slot, is_dead);
-        // There are no channels yet.
-        let is_in_message = |_: Passage| false;
-        self.pool
-            .recover(ProcessId::of_worker(worker), lives_on, is_in_message);
+        let dead = ProcessId::of_worker(worker);
+        let named = channel::recover(&self.pool, dead);
+        let is_in_message = |passage: Passage| named.contains(&passage);
+        self.pool.recover(dead, lives_on, is_in_message);
+        channel::settle(&self.pool, dead);
 
         if self.orphans == Orphans::Cancel {
             self.end_kin_of_dead(&mut state, is_dead);

@@ -348,8 +348,12 @@ impl Scheduler {
         let hint = self.fill(state, index, job.head, job.words(), id, job.name);
         if let Some(mut extra) = job.extra {
             extra.holds.iter_mut().for_each(Transfer::accepted);
+            let has_ends = extra.holds.iter().any(Transfer::is_token);
             state.inflight[index as usize].extra = Some(extra);
             self.set_limits(state, index);
+            if has_ends {
+                self.see_to_its_end(state, id);
+            }
         }
         if let Some(profiling) = &mut state.profiling {
             profiling.submitted(index);
@@ -362,7 +366,12 @@ impl Scheduler {
     /// are others now.
     pub(super) fn enqueue_again(&self, state: &mut State, job: Prepared, hint: Hint) {
         self.write_again(hint, job.head, job.words());
-        state.inflight[hint.slot.at()].extra = job.extra;
+        let has_ends = (job.extra.iter()).any(|extra| extra.holds.iter().any(Transfer::is_token));
+        let inflight = &mut state.inflight[hint.slot.at()];
+        inflight.extra = job.extra;
+        if let (true, Some(id)) = (has_ends, inflight.ticket) {
+            self.see_to_its_end(state, id);
+        }
         self.fold.slots[hint.slot.at()].queue(hint.generation);
         self.place(state, hint.pack());
     }

@@ -50,6 +50,7 @@ use std::time::{Duration, Instant};
 
 use tracing::dispatcher;
 
+use crate::channel::{Overflow, Receiver, Sender};
 use crate::layout::Fold;
 use crate::pool::{AllocError, Loan, Pool, array, encoding};
 use crate::prim::ProcessId;
@@ -107,6 +108,38 @@ static STATE: Kept = Kept::nothing();
 /// ```
 pub fn alloc(len: usize) -> Result<Loan, AllocError> {
     POOL.get().ok_or(AllocError::NoPool)?.alloc(len)
+}
+
+/// Makes a channel from inside a task: as [`Runtime::channel`](crate::Runtime::channel) does in the
+/// host.
+///
+/// # Errors
+/// As of [`alloc`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::AllocError;
+/// use pinfold::channel::Receiver;
+///
+/// fn numbers(count: u32) -> Result<Receiver<u32>, AllocError> {
+///     let (sender, receiver) = pinfold::channel(8)?;
+///     for number in 0..count {
+///         if sender.send(number).is_err() {
+///             break;
+///         }
+///     }
+///     Ok(receiver)
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let numbers = rt.spawn(numbers, 3).join_flat()?;
+/// assert_eq!(numbers.iter().collect::<Vec<_>>(), [0, 1, 2]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), AllocError> {
+    let pool = POOL.get().ok_or(AllocError::NoPool)?;
+    crate::channel::make(pool, capacity, Overflow::Block)
 }
 
 /// Allocates an array from inside a task: as
@@ -225,6 +258,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
     pool.ring_by(move || with.host_bell.force());
     let with = fold.clone();
     pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
+    crate::channel::install(&pool, None);
     let threads = fold.plan.shape.threads;
     let executors: Vec<Executor> = (0..threads)
         .map(|thread| Executor::new(&fold, &pool, functions, order, thread))

@@ -10,6 +10,7 @@ mod bad_input;
 mod broadcast;
 mod bytes;
 mod callbacks;
+mod channels;
 mod children;
 mod constants;
 mod contexts;

@@ -1,0 +1,148 @@
+//! Why a message was not sent, or not received.
+
+use std::fmt::{self, Debug, Display, Formatter};
+use std::time::Duration;
+
+use crate::pool::AllocError;
+
+/// Why a message was not sent.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// use pinfold::channel::SendFault;
+///
+/// let (sender, receiver) = rt.channel::<u32>(1)?;
+/// sender.send(1)?;
+/// let error = sender.try_send(2).unwrap_err();
+/// assert!(matches!(error.fault, SendFault::Full));
+/// drop(receiver);
+/// let error = sender.send(3).unwrap_err();
+/// assert!(matches!(error.fault, SendFault::Disconnected));
+/// assert_eq!(error.into_value(), Some(3));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendFault {
+    /// There is no receiver any more, in any process, nor in a message or an argument; or the
+    /// channel was closed.
+    #[error("nobody receives from this channel any more")]
+    Disconnected,
+    /// There is no room now.
+    #[error("the channel is full")]
+    Full,
+    /// There was no room in time.
+    #[error("the channel was full for {} ms", waited.as_millis())]
+    TimedOut {
+        /// How long it has waited.
+        waited: Duration,
+    },
+    /// The value does not travel.
+    #[error("it cannot be a message: {message}")]
+    Encode {
+        /// What it is, and why.
+        message: String,
+    },
+    /// There is no shared memory for it.
+    #[error("there is no memory for a message: {0}")]
+    Alloc(#[from] AllocError),
+    /// The memory of the channel was spoilt, or its runtime has ended.
+    #[error("the channel is gone: its runtime has ended, or its memory was damaged")]
+    Gone,
+    /// This process was forked off the one whose channel it is.
+    #[error("this process was forked off the one whose channel it is")]
+    Forked,
+}
+
+/// What could not be sent, and why.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SendError<T> {
+    value: Option<T>,
+    /// Why.
+    pub fault: SendFault,
+}
+
+impl<T> SendError<T> {
+    pub(super) fn new(value: Option<T>, fault: impl Into<SendFault>) -> Self {
+        SendError {
+            value,
+            fault: fault.into(),
+        }
+    }
+
+    /// The value. `None` if it went with a buffer that had to be copied, for which there was no
+    /// memory.
+    pub fn into_value(self) -> Option<T> {
+        self.value
+    }
+}
+
+impl<T> Debug for SendError<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut it = f.debug_struct("SendError");
+        it.field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
+impl<T> Display for SendError<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(&self.fault, f)
+    }
+}
+
+impl<T> std::error::Error for SendError<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.fault {
+            SendFault::Alloc(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why no message was received.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// use pinfold::channel::RecvError;
+///
+/// let (sender, receiver) = rt.channel::<u32>(1)?;
+/// assert_eq!(receiver.try_recv(), Err(RecvError::Empty));
+/// drop(sender);
+/// assert_eq!(receiver.recv(), Err(RecvError::Disconnected));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// No message is left, and there is no sender any more, in any process, nor in a message or an
+    /// argument; or the channel was closed.
+    #[error("nobody sends into this channel any more")]
+    Disconnected,
+    /// There is no message now.
+    #[error("the channel is empty")]
+    Empty,
+    /// There was no message in time.
+    #[error("the channel was empty for {} ms", waited.as_millis())]
+    TimedOut {
+        /// How long it has waited.
+        waited: Duration,
+    },
+    /// There was one, and its type does not read what was written. It is gone.
+    #[error("a message cannot be read: {message}")]
+    Decode {
+        /// What it is, and why.
+        message: String,
+    },
+    /// The memory of the channel was spoilt, or its runtime has ended.
+    #[error("the channel is gone: its runtime has ended, or its memory was damaged")]
+    Gone,
+    /// This process was forked off the one whose channel it is.
+    #[error("this process was forked off the one whose channel it is")]
+    Forked,
+}

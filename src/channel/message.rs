@@ -1,0 +1,326 @@
+//! A message on its way: what is written into a cell of the lane, and read from it.
+//!
+//! ```text
+//!   header   63 … 49 unused | 48 long | 47 … 40 form | 39 … 32 parcels | 31 … 0 bytes
+//!
+//!   short    cell: parcels of the buffers, bytes
+//!   long     cell: one parcel, of a block;  the block: bytes, then the parcels of the buffers
+//! ```
+//!
+//! Each buffer of the value, and the block of a long one, is passed as `src/pool/passage.rs` says:
+//! the message keeps it from then on. If whoever writes the message dies before it is whole, no
+//! message names what it has passed, and the recovery frees it.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::lane::{Lane, Mine};
+use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer, decoding, encoding};
+use crate::task::{Payload, Room, decode, encode, untold};
+
+const LONG: u64 = 1 << 48;
+const MARKED: u64 = 1 << 40;
+const PARCEL: usize = Parcel::WORDS;
+
+/// A value that is encoded, and was not sent yet.
+pub struct Message {
+    payload: Payload,
+    buffers: Vec<Transfer>,
+    /// The block of a long one.
+    block: Option<Loan>,
+    len: usize,
+    is_marked: bool,
+}
+
+/// What is in the message of a place, as its words say.
+struct Contents {
+    len: usize,
+    is_marked: bool,
+    block: Option<Parcel>,
+    /// In the cell, or at the end of the block.
+    count: usize,
+}
+
+impl Contents {
+    fn of(lane: &Lane, place: &Mine) -> Option<Self> {
+        let header = lane.header(place);
+        let (len, count) = (header as u32 as usize, (header >> 32) as u8 as usize);
+        let block = if header & LONG == 0 {
+            let words = count * PARCEL + len.div_ceil(8);
+            (words <= lane.area()).then_some(None)?
+        } else {
+            Some(parcel_at(lane, place, 0)?)
+        };
+        Some(Contents {
+            len,
+            is_marked: header & MARKED != 0,
+            block,
+            count,
+        })
+    }
+}
+
+fn parcel_at(lane: &Lane, place: &Mine, at: usize) -> Option<Parcel> {
+    Parcel::unpack(std::array::from_fn(|word| {
+        lane.read(place, at * PARCEL + word)
+    }))
+}
+
+fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    })
+}
+
+/// Parcels that lie behind `len` bytes of a block.
+fn parcels_behind(bytes: &[u8], len: usize, count: usize) -> Option<Vec<Parcel>> {
+    let from = len.next_multiple_of(8);
+    let bytes = bytes.get(from..from + count * PARCEL * 8)?;
+    let parcels = bytes.chunks_exact(PARCEL * 8).map(|parcel| {
+        let mut words = [0; PARCEL];
+        for (word, bytes) in words.iter_mut().zip(parcel.chunks_exact(8)) {
+            *word = u64::from_le_bytes(bytes.try_into().ok()?);
+        }
+        Parcel::unpack(words)
+    });
+    parcels.collect()
+}
+
+/// Why a value is no message.
+#[derive(Debug)]
+pub enum Unfit {
+    /// It does not travel, in words.
+    Encode(String),
+    Alloc(AllocError),
+}
+
+impl Message {
+    /// Encodes a value, and finds memory for it if it is long.
+    pub fn of<T>(value: &T, pool: &Pool, area: usize) -> Result<Self, Unfit>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let mut payload = Payload::new();
+        let of_pool = || Some(pool.clone());
+        let (encoded, buffers) = encoding(|| encode(value, &mut payload, Room::Pool(&of_pool)));
+        encoded.map_err(|fault| Unfit::Encode(untold::<T>(&fault)))?;
+        if let Some(why) = buffers.iter().find_map(Transfer::is_refused) {
+            return Err(Unfit::Encode(why.to_owned()));
+        }
+        if buffers.iter().any(|buffer| !buffer.is_of_pool(pool)) {
+            return Err(Unfit::Encode(
+                "a buffer in it is of another runtime".to_owned(),
+            ));
+        }
+        if buffers.len() > u8::MAX as usize {
+            let count = buffers.len();
+            return Err(Unfit::Encode(format!(
+                "{count} buffers are in it, and a message has 255 at most: send several, or put them into one buffer"
+            )));
+        }
+        let (len, is_marked) = (payload.len(), payload.is_marked());
+        if u32::try_from(len).is_err() {
+            return Err(Unfit::Encode(format!(
+                "it has {len} encoded bytes, and a message 4 GiB at most: send a `Shared` instead"
+            )));
+        }
+        let mut message = Message {
+            payload,
+            buffers,
+            block: None,
+            len,
+            is_marked,
+        };
+        if message.buffers.len() * PARCEL + len.div_ceil(8) > area {
+            message.block = Some(message.make_block(pool).map_err(Unfit::Alloc)?);
+        }
+        Ok(message)
+    }
+
+    /// A block with the bytes in it, and room for the parcels behind them.
+    fn make_block(&mut self, pool: &Pool) -> Result<Loan, AllocError> {
+        let need = self.len.next_multiple_of(8) + self.buffers.len() * PARCEL * 8;
+        if let Some(mut loan) = self.payload.take_block(pool) {
+            if loan.capacity() >= need {
+                loan.extend_to(need);
+                return Ok(loan);
+            }
+            let mut larger = pool.alloc(need)?;
+            larger[..self.len].copy_from_slice(&loan[..self.len]);
+            return Ok(larger);
+        }
+        let mut loan = pool.alloc(need)?;
+        loan[..self.len].copy_from_slice(self.payload.bytes());
+        Ok(loan)
+    }
+
+    /// Writes it into a place of the lane. The value that it was made of is gone: what others still
+    /// have of its buffers is copied. If there is no memory for that, the message comes back, and
+    /// the place is as it was.
+    pub fn put(
+        mut self,
+        lane: &Lane,
+        place: &Mine,
+        pool: &Pool,
+    ) -> Result<(), Box<(Self, AllocError)>> {
+        // What may fail is done before anything is given away.
+        for at in 0..self.buffers.len() {
+            let parted = self.buffers[at].part(|len| pool.alloc(len));
+            if let Err(error) = parted {
+                return Err(Box::new((self, error)));
+            }
+        }
+        let mut parcels = Vec::with_capacity(self.buffers.len());
+        let mut passed = Vec::new();
+        for buffer in std::mem::take(&mut self.buffers) {
+            let result = if buffer.is_token() {
+                let parcel = buffer.pass_held(pool);
+                parcel.ok_or_else(|| pool.exhausted(0))
+            } else {
+                buffer.pass(pool, |len| pool.alloc(len))
+            };
+            match result {
+                Ok(parcel) => {
+                    passed.push(parcel);
+                    parcels.push(parcel);
+                }
+                Err(error) => {
+                    // The others are taken back; this one is lost with its value.
+                    let back = passed.iter().filter_map(|parcel| pool.take_passing(parcel));
+                    self.buffers = back.collect();
+                    return Err(Box::new((self, error)));
+                }
+            }
+        }
+        let count = (parcels.len() as u64) << 32;
+        let mut header = self.len as u64 | count;
+        if self.is_marked {
+            header |= MARKED;
+        }
+        match self.block.take() {
+            None => {
+                let words = parcels.iter().flat_map(|parcel| parcel.pack());
+                lane.write(place, 0, words);
+                lane.write(
+                    place,
+                    parcels.len() * PARCEL,
+                    words_of(self.payload.bytes()),
+                );
+            }
+            Some(mut block) => {
+                header |= LONG;
+                let mut at = self.len.next_multiple_of(8);
+                for word in parcels.iter().flat_map(|parcel| parcel.pack()) {
+                    block[at..at + 8].copy_from_slice(&word.to_le_bytes());
+                    at += 8;
+                }
+                match Transfer::of_loan(block).pass(pool, |len| pool.alloc(len)) {
+                    Ok(parcel) => lane.write(place, 0, parcel.pack()),
+                    Err(error) => return Err(Box::new((self, error))),
+                }
+            }
+        }
+        lane.set_header(place, header);
+        Ok(())
+    }
+
+    /// The value again, if it was not sent after all.
+    pub fn into_value<T: DeserializeOwned>(mut self) -> Option<T> {
+        let bytes = match &self.block {
+            Some(block) => block.get(..self.len)?.to_vec(),
+            None => self.payload.bytes().to_vec(),
+        };
+        decoding(&mut self.buffers, || decode(&bytes, self.is_marked)).ok()
+    }
+}
+
+/// What was taken out of a place, and is not decoded yet.
+pub struct Received {
+    /// Of a short one.
+    short: Vec<u8>,
+    block: Option<Transfer>,
+    len: usize,
+    buffers: Vec<Transfer>,
+    is_marked: bool,
+}
+
+/// Takes what is in the message of this place. The message keeps nothing afterwards, whatever comes
+/// of it; no code of the user's is called. `None` if it is not what somebody has sent.
+pub fn take(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
+    let received = try_take(lane, place, pool);
+    if received.is_none() {
+        let_go(lane, place, pool);
+    }
+    received
+}
+
+fn try_take(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
+    let contents = Contents::of(lane, place)?;
+    let mut short = Vec::new();
+    let block = match &contents.block {
+        Some(parcel) => Some(pool.take_passing(parcel)?),
+        None => {
+            let from = contents.count * PARCEL;
+            let words = (0..contents.len.div_ceil(8)).map(|at| lane.read(place, from + at));
+            short.extend(words.flat_map(u64::to_le_bytes).take(contents.len));
+            None
+        }
+    };
+    let parcels = match &block {
+        Some(block) => parcels_behind(block.bytes(), contents.len, contents.count)?,
+        None => (0..contents.count)
+            .map(|at| parcel_at(lane, place, at))
+            .collect::<Option<_>>()?,
+    };
+    // Each is taken, so that none stays behind if one is not what it says.
+    let taken: Vec<_> = parcels
+        .iter()
+        .map(|parcel| pool.take_passing(parcel))
+        .collect();
+    Some(Received {
+        short,
+        block,
+        len: contents.len,
+        buffers: taken.into_iter().collect::<Option<_>>()?,
+        is_marked: contents.is_marked,
+    })
+}
+
+impl Received {
+    /// The value; or why its type does not read what was written.
+    pub fn decode<T: DeserializeOwned>(mut self) -> Result<T, String> {
+        let bytes = match &self.block {
+            Some(block) => block.bytes().get(..self.len).unwrap_or_default(),
+            None => &self.short,
+        };
+        let decoded = decoding(&mut self.buffers, || decode(bytes, self.is_marked));
+        decoded.map_err(|fault| untold::<T>(&fault))
+    }
+}
+
+/// The parcels of the message in this place: all that it keeps.
+pub fn parcels(lane: &Lane, place: &Mine, pool: &Pool) -> Vec<Parcel> {
+    let Some(contents) = Contents::of(lane, place) else {
+        return Vec::new();
+    };
+    let Some(block) = contents.block else {
+        let all = (0..contents.count).filter_map(|at| parcel_at(lane, place, at));
+        return all.collect();
+    };
+    let from = contents.len.next_multiple_of(8);
+    let to = from + contents.count * PARCEL * 8;
+    let behind = pool.peek(block.index, from, to);
+    let behind = behind.and_then(|bytes| parcels_behind(&bytes, 0, contents.count));
+    std::iter::once(block)
+        .chain(behind.unwrap_or_default())
+        .collect()
+}
+
+/// Lets go of all that the message in this place keeps.
+pub fn let_go(lane: &Lane, place: &Mine, pool: &Pool) {
+    for parcel in parcels(lane, place, pool) {
+        pool.end_passing(&parcel);
+    }
+}

@@ -1,0 +1,442 @@
+//! Channels between processes: [`Sender`] and [`Receiver`], of which there may be any number, in the
+//! host, in workers, and on their way between them.
+//!
+//! ```
+//! # pinfold::test_setup!();
+//! use pinfold::channel::{Receiver, Sender};
+//!
+//! fn double((numbers, results): (Receiver<u64>, Sender<u64>)) -> usize {
+//!     let mut count = 0;
+//!     for number in &numbers {
+//!         if results.send(2 * number).is_err() {
+//!             break; // nobody wants them any more
+//!         }
+//!         count += 1;
+//!     }
+//!     count
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let rt = pinfold::Runtime::builder().workers(2).start()?;
+//! let (numbers, from_host) = rt.channel::<u64>(16)?;
+//! let (to_host, results) = rt.channel::<u64>(16)?;
+//! // Each worker has a clone of both ends. These go with the tasks: what is left here is the
+//! // sender of numbers, and the receiver of results.
+//! let tasks = [0; 2].map(|_| rt.spawn(double, (from_host.clone(), to_host.clone())));
+//! drop((from_host, to_host));
+//! for number in 0..10 {
+//!     numbers.send(number)?;
+//! }
+//! drop(numbers); // the tasks end when they have taken all
+//! assert_eq!(results.iter().sum::<u64>(), 90); // and this when they have
+//! let counts: Vec<usize> = tasks.into_iter().map(|task| task.join()).collect::<Result<_, _>>()?;
+//! assert_eq!(counts.iter().sum::<usize>(), 10);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A channel is bounded: it holds so many messages, and who sends into a full one waits (or is
+//! refused, or takes the place of the oldest: [`Overflow`]). One of capacity 0 holds none: who sends
+//! waits until its message is taken.
+//!
+//! Messages are values, encoded as arguments of tasks are. What is short lies in the channel itself;
+//! what is long, and each [`Loan`](crate::Loan) and [`Shared`](crate::Shared) in it, lies in memory
+//! that all processes have, and is not copied. Ends of channels may be in messages, too.
+//!
+//! *Order.* What one sender has sent arrives in the order in which it was sent. Each message is
+//! received once, by one receiver.
+//!
+//! *Ends.* A channel is over for its receivers when no sender is left anywhere and all messages are
+//! taken, and for its senders when no receiver is left; or for both when anybody calls `close`. A
+//! clone is an end as any other; so is one that is in a message, in the arguments of a task that
+//! has not ended, or in a result that was not looked at. An end in a message of its own channel keeps
+//! it open.
+//!
+//! *Deaths.* What a process has sent stays when it dies; what it was sending never appears. A
+//! message that it was just receiving is lost, and counted ([`Receiver::lost`]). Its ends are gone:
+//! nobody waits for the dead. A task that is tried again has the same ends as before.
+//!
+//! *Waiting.* Who waits in a task keeps its executor: other tasks of that executor are run by
+//! others meanwhile, if there are any. So there must be more executors than tasks that wait for
+//! each other. Every wait ends when the runtime does.
+
+mod ends;
+mod error;
+mod message;
+mod recover;
+
+pub use error::{RecvError, SendError, SendFault};
+pub(crate) use recover::{end_all, install, recover, settle};
+
+use std::fmt::{Debug, Formatter};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::pool::{AllocError, End, Pool, Token};
+
+use ends::{Endpoint, Patience};
+use message::{Message, Unfit};
+
+/// What becomes of a message for which there is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// Who sends it waits.
+    #[default]
+    Block,
+    /// It is refused: [`SendFault::Full`].
+    Reject,
+    /// The oldest one is dropped instead, and counted ([`Receiver::dropped`]).
+    DropOldest,
+}
+
+/// What a lane is told of the channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    is_rendezvous: bool,
+    overflow: Overflow,
+}
+
+impl Kind {
+    fn pack(self) -> u64 {
+        let overflow = match self.overflow {
+            Overflow::Block => 0,
+            Overflow::Reject => 1,
+            Overflow::DropOldest => 2,
+        };
+        overflow << 1 | u64::from(self.is_rendezvous)
+    }
+
+    fn unpack(packed: u64) -> Self {
+        Kind {
+            is_rendezvous: packed & 1 != 0,
+            overflow: match packed >> 1 {
+                1 => Overflow::Reject,
+                2 => Overflow::DropOldest,
+                _ => Overflow::Block,
+            },
+        }
+    }
+}
+
+/// So long a receiver that waits may take to wake up, for who does not wait.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
+/// Words of a cell for a message of this type: most of its values should fit.
+fn area_for<T>() -> usize {
+    match size_of::<T>() {
+        0..=8 => 2,
+        9..=40 => 6,
+        _ => 14,
+    }
+}
+
+/// Makes a channel in this pool.
+pub(crate) fn make<T>(
+    pool: &Pool,
+    capacity: usize,
+    overflow: Overflow,
+) -> Result<(Sender<T>, Receiver<T>), AllocError> {
+    let kind = Kind {
+        is_rendezvous: capacity == 0,
+        overflow,
+    };
+    let [sender, receiver] = Endpoint::pair(pool, capacity.max(1), area_for::<T>(), kind)?;
+    Ok((Sender::new(sender), Receiver::new(receiver)))
+}
+
+/// The sending end of a channel; made by [`Runtime::channel`](crate::Runtime::channel), and in a task
+/// by [`channel`](fn@crate::channel).
+///
+/// A clone is one more sender of the same channel; so is one that a task gets as an argument. See
+/// the [module](self).
+pub struct Sender<T> {
+    end: Arc<Endpoint>,
+    of: PhantomData<fn(T)>,
+}
+
+/// The receiving end of a channel; made together with its [`Sender`].
+///
+/// Each message is received by one of the clones. See the [module](self).
+pub struct Receiver<T> {
+    end: Arc<Endpoint>,
+    of: PhantomData<fn() -> T>,
+}
+
+macro_rules! end {
+    ($name:ident, $end:expr, $what:literal) => {
+        impl<T> $name<T> {
+            fn new(end: Arc<Endpoint>) -> Self {
+                $name {
+                    end,
+                    of: PhantomData,
+                }
+            }
+
+            /// How many messages there are, at some moment; those that are just being sent or
+            /// received may be counted. Always 0 if the capacity is.
+            pub fn len(&self) -> usize {
+                if self.end.kind().is_rendezvous {
+                    return 0;
+                }
+                self.end.lane().len()
+            }
+
+            /// Whether there is none, at some moment.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// How many messages fit.
+            pub fn capacity(&self) -> usize {
+                if self.end.kind().is_rendezvous {
+                    return 0;
+                }
+                self.end.lane().capacity()
+            }
+
+            /// Closes the channel: no more messages are accepted. What was sent before is still
+            /// received. Whoever waits sees it.
+            pub fn close(&self) {
+                self.end.close();
+            }
+
+            /// How many messages were lost with receivers that died while they took them.
+            pub fn lost(&self) -> u64 {
+                self.end.lane().lost()
+            }
+
+            /// How many messages were dropped to make room for others
+            /// ([`Overflow::DropOldest`]).
+            pub fn dropped(&self) -> u64 {
+                self.end.lane().dropped()
+            }
+        }
+
+        impl<T> Clone for $name<T> {
+            fn clone(&self) -> Self {
+                $name::new(Arc::clone(&self.end))
+            }
+        }
+
+        impl<T> Debug for $name<T> {
+            fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("len", &self.len())
+                    .field("capacity", &self.capacity())
+                    .finish_non_exhaustive()
+            }
+        }
+
+        impl<T> Serialize for $name<T> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.end.token().serialize(serializer)
+            }
+        }
+
+        impl<'de, T> Deserialize<'de> for $name<T> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let token = Token::deserialize(deserializer)?;
+                if token.end() != Some($end) {
+                    return Err(D::Error::custom(concat!("it is no ", $what)));
+                }
+                let end = Endpoint::of(token);
+                let end = end.ok_or_else(|| D::Error::custom("its channel is gone"))?;
+                Ok($name::new(end))
+            }
+        }
+    };
+}
+
+end!(Sender, End::Sender, "sender");
+end!(Receiver, End::Receiver, "receiver");
+
+impl<T: Serialize + DeserializeOwned> Sender<T> {
+    /// Sends a message; waits while there is no room.
+    ///
+    /// # Errors
+    /// [`SendError`], with the value: nobody receives any more, or it is no message.
+    pub fn send(&self, value: T) -> Result<(), SendError<T>> {
+        self.send_with(value, Patience::Forever)
+    }
+
+    /// Sends a message if there is room now. Into a channel of capacity 0: if a receiver waits.
+    ///
+    /// # Errors
+    /// [`SendFault::Full`] if there is none; as [`Sender::send`].
+    pub fn try_send(&self, value: T) -> Result<(), SendError<T>> {
+        self.send_with(value, Patience::Not)
+    }
+
+    /// Sends a message; waits for room no longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`SendFault::TimedOut`] if there was none in time; as [`Sender::send`].
+    pub fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.send_with(value, Patience::For(timeout))
+    }
+
+    /// Sends several messages, one after the other; waits for room for each. Returns how many there
+    /// were.
+    ///
+    /// # Errors
+    /// Of the first that is not sent. Those behind it stay in the iterator.
+    pub fn send_all(&self, values: impl IntoIterator<Item = T>) -> Result<usize, SendError<T>> {
+        let mut count = 0;
+        for value in values {
+            self.send(value)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Whether nobody receives any more: each message would be refused.
+    pub fn is_disconnected(&self) -> bool {
+        self.end.send_fault().is_some()
+    }
+
+    fn send_with(&self, value: T, patience: Patience) -> Result<(), SendError<T>> {
+        let end = &*self.end;
+        if let Some(fault) = end.send_fault() {
+            return Err(SendError::new(Some(value), fault));
+        }
+        let is_rendezvous = end.kind().is_rendezvous;
+        if is_rendezvous && patience == Patience::Not && !end.lane().for_message().is_awaited() {
+            return Err(SendError::new(Some(value), SendFault::Full));
+        }
+        let message = match Message::of(&value, end.pool(), end.lane().area()) {
+            Ok(message) => message,
+            Err(Unfit::Encode(message)) => {
+                return Err(SendError::new(Some(value), SendFault::Encode { message }));
+            }
+            Err(Unfit::Alloc(error)) => return Err(SendError::new(Some(value), error)),
+        };
+        // Kept until there is a place for it.
+        let mut value = Some(value);
+        let put = end.send(patience, |lane, place| {
+            drop(value.take());
+            message.put(lane, place, end.pool())
+        });
+        let sent = match put {
+            Ok(Ok(sent)) => sent,
+            Ok(Err(refused)) => {
+                let (message, error) = *refused;
+                return Err(SendError::new(message.into_value(), error));
+            }
+            Err(fault) => return Err(SendError::new(value, fault)),
+        };
+        if !is_rendezvous {
+            return Ok(());
+        }
+        let patience = match patience {
+            Patience::Not => Patience::For(A_MOMENT),
+            other => other,
+        };
+        end.handed_over(sent, patience).map_err(|kept| {
+            let (back, fault) = *kept;
+            SendError::new(back.and_then(|back| back.decode().ok()), fault)
+        })
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Receiver<T> {
+    /// The next message; waits for it.
+    ///
+    /// # Errors
+    /// [`RecvError::Disconnected`] when all are taken and nobody sends any more;
+    /// [`RecvError::Decode`] if its type does not read what was written.
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.recv_with(Patience::Forever)
+    }
+
+    /// The next message, if there is one now.
+    ///
+    /// # Errors
+    /// [`RecvError::Empty`] if there is none; as [`Receiver::recv`].
+    pub fn try_recv(&self) -> Result<T, RecvError> {
+        self.recv_with(Patience::Not)
+    }
+
+    /// The next message; waits for it no longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`RecvError::TimedOut`] if there was none in time; as [`Receiver::recv`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
+        self.recv_with(Patience::For(timeout))
+    }
+
+    /// Waits for a message, and takes with it those that are there already, `most` in all.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv`], if it is the first that fails; else it is told by the next call.
+    pub fn recv_many(&self, most: usize) -> Result<Vec<T>, RecvError> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let mut all = vec![self.recv()?];
+        while all.len() < most
+            && let Ok(received) = self.end.receive(Patience::Not)
+        {
+            match received.decode() {
+                Ok(value) => all.push(value),
+                // It is gone in any case; those before it are not.
+                Err(message) => {
+                    tracing::warn!(message, "a message cannot be read");
+                    break;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// All messages until nobody sends any more; waits for each. It also ends at the first
+    /// error.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter {
+            receiver: self,
+            patience: Patience::Forever,
+        }
+    }
+
+    /// The messages that are there now; waits for none.
+    pub fn try_iter(&self) -> Iter<'_, T> {
+        Iter {
+            receiver: self,
+            patience: Patience::Not,
+        }
+    }
+
+    fn recv_with(&self, patience: Patience) -> Result<T, RecvError> {
+        let received = self.end.receive(patience)?;
+        let decoded = received.decode();
+        decoded.map_err(|message| RecvError::Decode { message })
+    }
+}
+
+/// The messages of a channel; made by [`Receiver::iter`] and [`Receiver::try_iter`].
+#[derive(Debug)]
+pub struct Iter<'a, T> {
+    receiver: &'a Receiver<T>,
+    patience: Patience,
+}
+
+impl<T: Serialize + DeserializeOwned> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv_with(self.patience).ok()
+    }
+}
+
+impl<'a, T: Serialize + DeserializeOwned> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}

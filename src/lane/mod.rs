@@ -1,0 +1,568 @@
+//! Lanes: bounded queues of messages in shared memory, with any number of senders and
+//! receivers in any process.
+//!
+//! A lane is one block of the pool:
+//!
+//! ```text
+//!     0  capacity, words per cell, kind                           never change
+//!   128  tail       not beyond the next place to fill             hint
+//!   256  head       not beyond the next place to take             hint
+//!   384  gates: who waits for a message, who waits for room; ends that are gone; counts
+//!   512  cells, `capacity` of them:
+//!        +-------+--------+---------------------------+----------------------+
+//!        | word  | header | parcels, three words each | bytes of the message |
+//!        +-------+--------+---------------------------+----------------------+
+//! ```
+//!
+//! A *place* is a number of a lap and of a cell in it. The truth about a place is the word of
+//! its cell, whose generation is the lap:
+//!
+//! ```text
+//!             claim              fill              take               empty
+//!   Empty(n) ───────▶ Writing(p) ─────▶ Full(p) ────────▶ Reading(q) ───────▶ Empty(n+1)
+//!                         │                                   │                  ▲
+//!                         │ p is dead, or gives up            │ q is dead        │
+//!                         └──────────────▶ Skip ──────────────┴──────────────────┘
+//!                                               whoever takes
+//! ```
+//!
+//! | change | who | how | what a death leaves |
+//! | --- | --- | --- | --- |
+//! | `Empty`→`Writing(p)` | p, a sender | compare-and-swap | `Empty`, or names the dead |
+//! | tail moves on | the same | store | a tail that is behind: the next sender walks |
+//! | header, parcels and bytes | the same | relaxed stores | names the dead: what it had passed is in no message (`src/pool/passage.rs`) |
+//! | `Writing(p)`→`Full(p)` | p | store, Release | the message is whole, and stays |
+//! | `Full`→`Reading(q)` | q, a receiver | compare-and-swap, Acquire | `Full`, or names the dead |
+//! | head moves on | the same | store | a head that is behind: the next receiver walks |
+//! | `Reading(q)`→`Empty`, next lap | q, when it has what the message spoke of | store, Release | the message is counted as lost; what it still holds is let go of |
+//! | `Writing(p)`→`Skip` | p; for a dead p the host | store | |
+//! | `Skip`→`Empty`, next lap | whoever would take it | compare-and-swap | |
+//!
+//! Places are claimed in their order: a sender claims a place only when it has seen that the
+//! one before is claimed, and begins to look at one of which that was true when somebody wrote
+//! the tail. A cell that still has the message of the lap before means that the lane is full.
+//! The same holds for taking. So messages of one sender arrive in the order in which they were
+//! sent, and a place that is being written holds up those behind it, until it is whole or its
+//! writer is dead.
+
+#[cfg(all(test, loom))]
+mod model;
+mod place;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use crate::notify::Gate;
+use crate::prim::atomic::{AtomicU64, Ordering};
+use crate::prim::{Generation, ProcessId, Word};
+use crate::shm::{Segment, View, Views};
+
+use place::Place;
+
+/// Words in front of the cells.
+const CELLS_AT: usize = 64;
+const KIND: usize = 2;
+const TAIL: usize = 16;
+const HEAD: usize = 32;
+/// Two gates of 32 bits.
+const GATES: usize = 48;
+const ENDS: usize = 50;
+const LOST: usize = 51;
+const DROPPED: usize = 52;
+/// Bits of the word of ends; of the first two for each end.
+const GONE: u64 = 1;
+const DONE: u64 = 4;
+const CLOSED: u64 = 16;
+/// Of a cell, in front of parcels and bytes.
+const CELL_HEAD: usize = 2;
+
+/// The most messages that a lane can hold.
+pub const CAPACITY_MAX: usize = Place::CELLS_MAX as usize;
+
+/// What a cell's word may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CellState {
+    /// There is room for the message of this lap.
+    Empty = 0,
+    /// A process writes it.
+    Writing = 1,
+    /// It is there; the owner is who has sent it.
+    Full = 2,
+    /// A process takes it.
+    Reading = 3,
+    /// There will be none in this lap.
+    Skip = 4,
+    /// No correct process wrote this.
+    Damaged = 15,
+}
+
+impl CellState {
+    #[inline]
+    fn of(state: u8) -> Self {
+        match state {
+            0 => CellState::Empty,
+            1 => CellState::Writing,
+            2 => CellState::Full,
+            3 => CellState::Reading,
+            4 => CellState::Skip,
+            _ => CellState::Damaged,
+        }
+    }
+}
+
+/// What no correct process writes was found in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("lane damaged: cell {cell} says {word:?}")]
+pub struct Damaged {
+    /// Which cell was looked at.
+    pub cell: u32,
+    /// What its word said.
+    pub word: Word,
+}
+
+/// Why no place was had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// The lane is full, or empty.
+    Wait,
+    /// The next place is being written: in a moment there will be something.
+    Soon,
+    /// See [`Damaged`].
+    Damaged(Damaged),
+}
+
+/// One process's side of a lane.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    words: Views<AtomicU64>,
+    for_message: View<Gate>,
+    for_room: View<Gate>,
+    me: ProcessId,
+    capacity: u32,
+    stride: usize,
+}
+
+/// A place that is this process's to write, or to read.
+#[derive(Debug)]
+#[must_use = "a place that is not given back holds up all behind it"]
+pub struct Mine(Place);
+
+/// Where a message was put that this process has sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent(Place);
+
+impl Lane {
+    /// Words that a lane takes of so many messages, with cells of `area` words for parcels and
+    /// bytes. `None` if it is more than can be counted.
+    pub fn words_for(capacity: usize, area: usize) -> Option<usize> {
+        if capacity == 0 || capacity > CAPACITY_MAX {
+            return None;
+        }
+        let cells = capacity.checked_mul(CELL_HEAD.checked_add(area)?)?;
+        cells.checked_add(CELLS_AT)
+    }
+
+    /// Makes an empty lane at `offset` of the segment, which nobody else has yet. What `kind` says
+    /// is the users' business.
+    pub fn create(
+        segment: &Segment,
+        offset: usize,
+        me: ProcessId,
+        (capacity, area): (usize, usize),
+        kind: u64,
+    ) -> Self {
+        let stride = CELL_HEAD + area;
+        let lane = Self::view(segment, offset, me, capacity, stride);
+        let first = Place::FIRST.pack();
+        for (at, word) in lane.words[..CELLS_AT].iter().enumerate() {
+            let value = match at {
+                0 => capacity as u64,
+                1 => stride as u64,
+                KIND => kind,
+                TAIL | HEAD => first,
+                _ => 0,
+            };
+            // Relaxed: whoever gets the block sees what was written before.
+            word.store(value, Ordering::Relaxed);
+        }
+        for cell in 0..lane.capacity {
+            let empty = Word::new(CellState::Empty as u8, 0, Place::FIRST.lap());
+            // Relaxed: as above.
+            lane.word(cell).store(empty.pack(), Ordering::Relaxed);
+        }
+        lane
+    }
+
+    fn view(
+        segment: &Segment,
+        offset: usize,
+        me: ProcessId,
+        capacity: usize,
+        stride: usize,
+    ) -> Self {
+        let gate = |at: usize| segment.view(offset + GATES * 8 + at * 4);
+        Lane {
+            words: segment.views(offset, CELLS_AT + capacity * stride),
+            for_message: gate(0),
+            for_room: gate(1),
+            me,
+            capacity: capacity as u32,
+            stride,
+        }
+    }
+
+    /// The side of process `me` of the lane in the `len` words at `offset`; `None` if there is
+    /// none that fits.
+    pub fn attach(segment: &Segment, offset: usize, len: usize, me: ProcessId) -> Option<Self> {
+        if len < CELLS_AT {
+            return None;
+        }
+        let head: Views<AtomicU64> = segment.views(offset, CELLS_AT);
+        // Relaxed: it never changes, and came with the block.
+        let word = |at: usize| usize::try_from(head[at].load(Ordering::Relaxed)).ok();
+        let (capacity, stride) = (word(0)?, word(1)?);
+        let need = Self::words_for(capacity, stride.checked_sub(CELL_HEAD)?)?;
+        (need <= len).then(|| Self::view(segment, offset, me, capacity, stride))
+    }
+
+    /// The same lane, as another process sees it.
+    #[cfg(all(test, loom))]
+    fn of(&self, me: ProcessId) -> Self {
+        Lane { me, ..self.clone() }
+    }
+
+    /// What it was made with.
+    pub fn kind(&self) -> u64 {
+        // Relaxed: it never changes.
+        self.words[KIND].load(Ordering::Relaxed)
+    }
+
+    /// Where those sleep that wait for a message.
+    #[inline]
+    pub fn for_message(&self) -> &Gate {
+        &self.for_message
+    }
+
+    /// Where those sleep that wait for room.
+    #[inline]
+    pub fn for_room(&self) -> &Gate {
+        &self.for_room
+    }
+
+    fn mark(&self, bits: u64) -> u64 {
+        // ordering: SeqCst, and so in `has`: see there.
+        self.words[ENDS].fetch_or(bits, Ordering::SeqCst) | bits
+    }
+
+    fn has(&self, bits: u64) -> bool {
+        // ordering: SeqCst: who has marked it looks for messages, or sleepers, afterwards.
+        self.words[ENDS].load(Ordering::SeqCst) & bits == bits
+    }
+
+    /// No more messages are to come.
+    pub fn close(&self) {
+        self.mark(CLOSED);
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.has(CLOSED)
+    }
+
+    /// Nobody has end 0 or 1 any more.
+    pub fn set_gone(&self, end: usize) {
+        self.mark(GONE << end);
+    }
+
+    /// Whether that was said of end 0 or 1.
+    #[inline]
+    pub fn is_gone(&self, end: usize) -> bool {
+        self.has(GONE << end)
+    }
+
+    /// Nobody touches the lane any more on account of this end. Whether the same is so of both.
+    pub fn set_done(&self, end: usize) -> bool {
+        let bits = self.mark(DONE << end);
+        bits & (DONE | DONE << 1) == DONE | DONE << 1
+    }
+
+    /// Whether both are done, and whether this one is.
+    pub fn are_done(&self, end: usize) -> (bool, bool) {
+        (self.has(DONE | DONE << 1), self.has(DONE << end))
+    }
+
+    /// How many messages fit.
+    pub fn capacity(&self) -> usize {
+        self.capacity as usize
+    }
+
+    /// Words of a cell for parcels and bytes.
+    pub fn area(&self) -> usize {
+        self.stride - CELL_HEAD
+    }
+
+    fn cell(&self, cell: u32) -> &[AtomicU64] {
+        &self.words[CELLS_AT + cell as usize * self.stride..][..self.stride]
+    }
+
+    fn word(&self, cell: u32) -> &AtomicU64 {
+        &self.words[CELLS_AT + cell as usize * self.stride]
+    }
+
+    #[inline]
+    fn load(&self, cell: u32) -> (CellState, Word) {
+        // ordering: Acquire pairs with the Release of whoever filled or emptied it.
+        let word = Word::unpack(self.word(cell).load(Ordering::Acquire));
+        (CellState::of(word.state), word)
+    }
+
+    fn state_word(&self, state: CellState, lap: Generation) -> Word {
+        Word::new(state as u8, self.me.0, lap)
+    }
+
+    #[inline]
+    fn change(&self, place: Place, from: Word, to: Word) -> bool {
+        // ordering: AcqRel: Acquire pairs with the Release in `set`: who takes a message sees
+        // it, who claims a place comes after who has read there.
+        self.word(place.cell())
+            .compare_exchange(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// A change by whom the word names.
+    #[inline]
+    fn set(&self, place: Place, word: Word) {
+        // ordering: Release pairs with the Acquire in `load` and `change`.
+        self.word(place.cell())
+            .store(word.pack(), Ordering::Release);
+    }
+
+    fn hint(&self, at: usize) -> Result<Place, NotNow> {
+        // ordering: Acquire pairs with the Release in `set_hint`: whoever has moved it had seen
+        // all places before it claimed, and so do we.
+        let raw = self.words[at].load(Ordering::Acquire);
+        let place = Place::unpack(raw);
+        if place.cell() < self.capacity {
+            return Ok(place);
+        }
+        Err(self.damaged(0, Word::unpack(raw)))
+    }
+
+    fn set_hint(&self, at: usize, place: Place) {
+        // ordering: as in `hint`.
+        self.words[at].store(place.pack(), Ordering::Release);
+    }
+
+    fn damaged(&self, cell: u32, word: Word) -> NotNow {
+        NotNow::Damaged(Damaged { cell, word })
+    }
+
+    /// A place to write the next message into.
+    #[inline]
+    pub fn claim(&self) -> Result<Mine, NotNow> {
+        let mut place = self.hint(TAIL)?;
+        loop {
+            let (state, word) = self.load(place.cell());
+            let lap = word.generation;
+            match state {
+                CellState::Damaged => return Err(self.damaged(place.cell(), word)),
+                CellState::Empty if lap == place.lap() => {
+                    let mine = self.state_word(CellState::Writing, lap);
+                    if self.change(place, word, mine) {
+                        self.set_hint(TAIL, place.next(self.capacity));
+                        return Ok(Mine(place));
+                    }
+                }
+                // Of the lap before: it was not read yet.
+                _ if lap == place.lap_before() && state != CellState::Empty => {
+                    return Err(NotNow::Wait);
+                }
+                _ => {
+                    // The last place of this cell that is known to have been claimed.
+                    let claimed = match state {
+                        CellState::Empty => place.in_lap_before(lap),
+                        _ => place.in_lap(lap),
+                    };
+                    let next = claimed.next(self.capacity);
+                    if !next.is_after(place) {
+                        return Err(self.damaged(place.cell(), word));
+                    }
+                    place = next;
+                }
+            }
+        }
+    }
+
+    /// What is to be known of the message before it is read.
+    #[inline]
+    pub fn set_header(&self, mine: &Mine, header: u64) {
+        // Relaxed: `fill` makes it visible.
+        self.cell(mine.0.cell())[1].store(header, Ordering::Relaxed);
+    }
+
+    /// Writes words of the message, from word `from` of the cell's area on.
+    #[inline]
+    pub fn write(&self, mine: &Mine, from: usize, words: impl IntoIterator<Item = u64>) {
+        let cell = &self.cell(mine.0.cell())[CELL_HEAD + from..];
+        for (word, value) in cell.iter().zip(words) {
+            // Relaxed: `fill` makes it visible.
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// The message is whole.
+    #[inline]
+    pub fn fill(&self, mine: Mine) -> Sent {
+        self.set(mine.0, self.state_word(CellState::Full, mine.0.lap()));
+        Sent(mine.0)
+    }
+
+    /// There will be none in this place.
+    pub fn skip(&self, mine: Mine) {
+        self.set(mine.0, self.state_word(CellState::Skip, mine.0.lap()));
+    }
+
+    /// The place of the oldest message; who has sent it.
+    #[inline]
+    pub fn take(&self) -> Result<(Mine, ProcessId), NotNow> {
+        let mut place = self.hint(HEAD)?;
+        loop {
+            let (state, word) = self.load(place.cell());
+            let lap = word.generation;
+            match state {
+                CellState::Damaged => return Err(self.damaged(place.cell(), word)),
+                CellState::Full if lap == place.lap() => {
+                    if self.change(place, word, self.state_word(CellState::Reading, lap)) {
+                        self.set_hint(HEAD, place.next(self.capacity));
+                        return Ok((Mine(place), ProcessId(word.owner)));
+                    }
+                }
+                CellState::Skip if lap == place.lap() => {
+                    let empty = Word::new(CellState::Empty as u8, 0, place.lap_after());
+                    if self.change(place, word, empty) {
+                        place = place.next(self.capacity);
+                        self.set_hint(HEAD, place);
+                    }
+                }
+                CellState::Empty if lap == place.lap() => return Err(NotNow::Wait),
+                CellState::Writing if lap == place.lap() => return Err(NotNow::Soon),
+                // Nobody can have written here: somebody still reads what was here before.
+                CellState::Reading if lap == place.lap_before() => return Err(NotNow::Wait),
+                _ => {
+                    // The last place of this cell that is known to have been taken.
+                    let taken = match state {
+                        CellState::Reading => place.in_lap(lap),
+                        _ => place.in_lap_before(lap),
+                    };
+                    let next = taken.next(self.capacity);
+                    if !next.is_after(place) {
+                        return Err(self.damaged(place.cell(), word));
+                    }
+                    place = next;
+                }
+            }
+        }
+    }
+
+    /// The header of the message that is being read.
+    #[inline]
+    pub fn header(&self, mine: &Mine) -> u64 {
+        // Relaxed: `take` has seen the message.
+        self.cell(mine.0.cell())[1].load(Ordering::Relaxed)
+    }
+
+    /// Word `at` of the cell's area.
+    #[inline]
+    pub fn read(&self, mine: &Mine, at: usize) -> u64 {
+        let word = self.cell(mine.0.cell()).get(CELL_HEAD + at);
+        // Relaxed: as in `header`.
+        word.map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Takes the message in this place back, if nobody has begun to take it; false if somebody has,
+    /// or had. The place is known by what [`Lane::fill`] has returned.
+    pub fn take_back(&self, sent: Sent) -> Option<Mine> {
+        let full = self.state_word(CellState::Full, sent.0.lap());
+        let reading = self.state_word(CellState::Reading, sent.0.lap());
+        self.change(sent.0, full, reading).then_some(Mine(sent.0))
+    }
+
+    /// Whether the message in this place still waits to be taken.
+    pub fn waits(&self, sent: Sent) -> bool {
+        let (state, word) = self.load(sent.0.cell());
+        state == CellState::Full && word.generation == sent.0.lap()
+    }
+
+    /// The message was read: there is room for another.
+    #[inline]
+    pub fn empty(&self, mine: Mine) {
+        let empty = Word::new(CellState::Empty as u8, 0, mine.0.lap_after());
+        self.set(mine.0, empty);
+    }
+
+    /// How many messages there were at some moment, those that are being written or read among
+    /// them.
+    pub fn len(&self) -> usize {
+        match (self.hint(TAIL), self.hint(HEAD)) {
+            (Ok(tail), Ok(head)) => tail.distance(head, self.capacity).min(self.capacity()),
+            _ => 0,
+        }
+    }
+
+    /// How many messages were lost with a receiver that died while it took them.
+    pub fn lost(&self) -> u64 {
+        // Relaxed: a count.
+        self.words[LOST].load(Ordering::Relaxed)
+    }
+
+    /// How many were dropped to make room for others.
+    pub fn dropped(&self) -> u64 {
+        // Relaxed: a count.
+        self.words[DROPPED].load(Ordering::Relaxed)
+    }
+
+    /// One was.
+    pub fn count_dropped(&self) {
+        // Relaxed: a count.
+        self.words[DROPPED].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// After the death of process `dead`: moves on every place that names it. `let_go` is called
+    /// for each message that it had begun to take; it may be called twice.
+    pub fn recover(&self, dead: ProcessId, mut let_go: impl FnMut(&Mine)) {
+        for cell in 0..self.capacity {
+            let (state, word) = self.load(cell);
+            let place = Place::new(word.generation, cell);
+            let next = match state {
+                CellState::Writing => Word::new(CellState::Skip as u8, 0, word.generation),
+                CellState::Reading => Word::new(CellState::Empty as u8, 0, place.lap_after()),
+                _ => continue,
+            };
+            if word.owner != dead.0 {
+                continue;
+            }
+            if state == CellState::Reading {
+                let_go(&Mine(place));
+                // Relaxed: a count; after a second death of the host's there is nobody to ask.
+                self.words[LOST].fetch_add(1, Ordering::Relaxed);
+            }
+            self.set(place, next);
+        }
+    }
+
+    /// Calls `each` for every message that is whole, or is being taken by a process that
+    /// `lives`. Those that come or go meanwhile may be seen or not.
+    pub fn each_whole(&self, lives: impl Fn(ProcessId) -> bool, mut each: impl FnMut(&Mine)) {
+        for cell in 0..self.capacity {
+            let (state, word) = self.load(cell);
+            let is_whole = match state {
+                CellState::Full => true,
+                CellState::Reading => lives(ProcessId(word.owner)),
+                _ => false,
+            };
+            if is_whole {
+                each(&Mine(Place::new(word.generation, cell)));
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64 as Counter, Ordering::SeqCst};
+
+use crate::prim::ProcessId;
+use crate::shm::Segment;
+
+use super::place::Place;
+use super::{CellState, Lane, NotNow};
+
+const AREA: usize = 2;
+
+fn lanes(capacity: usize, processes: u32) -> Vec<Lane> {
+    let words = Lane::words_for(capacity, AREA).expect("fits");
+    let segment = Segment::create((8192 + words * 8).next_multiple_of(4096)).expect("a segment");
+    let first = Lane::create(&segment, 8192, ProcessId(0), (capacity, AREA), 5);
+    let attach = |me| Lane::attach(&segment, 8192, words, ProcessId(me)).expect("a lane");
+    std::iter::once(first)
+        .chain((1..processes).map(attach))
+        .collect()
+}
+
+fn send(lane: &Lane, value: u64) -> Result<(), NotNow> {
+    let mine = lane.claim()?;
+    lane.write(&mine, 0, [value]);
+    let _ = lane.fill(mine);
+    Ok(())
+}
+
+fn receive(lane: &Lane) -> Result<u64, NotNow> {
+    let (mine, _) = lane.take()?;
+    let value = lane.read(&mine, 0);
+    lane.empty(mine);
+    Ok(value)
+}
+
+#[test]
+fn places_follow_each_other() {
+    for cells in [1, 2, 3, 1000] {
+        let mut place = Place::FIRST;
+        for step in 1..=5000 {
+            let next = place.next(cells);
+            assert!(next.is_after(place) && !place.is_after(next));
+            assert_eq!(next.distance(Place::FIRST, cells), step);
+            assert_eq!(Place::unpack(next.pack()), next);
+            place = next;
+        }
+    }
+    let last = Place::unpack(u64::MAX);
+    assert!(last.next(Place::CELLS_MAX).is_after(last), "laps wrap");
+}
+
+#[test]
+fn as_many_as_fit_in_their_order() {
+    for capacity in [1, 2, 3, 7, 64] {
+        let lane = &lanes(capacity, 1)[0];
+        let mut next = 0;
+        for round in 0..200 {
+            let count = 1 + round % capacity;
+            for value in 0..count as u64 {
+                send(lane, next + value).expect("room");
+            }
+            assert_eq!(lane.len(), count);
+            for value in 0..count as u64 {
+                assert_eq!(receive(lane), Ok(next + value));
+            }
+            assert_eq!(receive(lane), Err(NotNow::Wait));
+            next += count as u64;
+        }
+        for value in 0..capacity as u64 {
+            send(lane, value).expect("room");
+        }
+        assert_eq!(send(lane, 0), Err(NotNow::Wait));
+        assert_eq!((lane.len(), lane.capacity()), (capacity, capacity));
+    }
+}
+
+#[test]
+fn what_is_written_holds_up_what_is_behind() {
+    let lanes = lanes(4, 2);
+    let slow = lanes[0].claim().expect("room");
+    send(&lanes[1], 2).expect("room");
+    assert_eq!(receive(&lanes[1]), Err(NotNow::Soon));
+    lanes[0].write(&slow, 0, [1]);
+    let _ = lanes[0].fill(slow);
+    assert_eq!((receive(&lanes[1]), receive(&lanes[1])), (Ok(1), Ok(2)));
+}
+
+/// Every step of a sender and of a receiver, each of which is the last one.
+#[test]
+fn the_dead_leave_no_place_behind() {
+    for capacity in [1, 2, 3] {
+        for before in 0..5 {
+            let lanes = lanes(capacity, 3);
+            let [host, dead, living] = &lanes[..] else {
+                unreachable!()
+            };
+            for value in 0..before {
+                send(living, value).expect("room");
+                assert_eq!(receive(living), Ok(value));
+            }
+            let begun = dead.claim().expect("room");
+            dead.write(&begun, 0, [7]);
+            let begun = std::mem::ManuallyDrop::new(begun);
+            host.recover(ProcessId(1), |_| panic!("nobody has taken it"));
+            assert_eq!(u64::from(begun.0.cell()), before % capacity as u64);
+            assert_eq!(
+                receive(living),
+                Err(NotNow::Wait),
+                "what was not whole never appears"
+            );
+            send(living, 100).expect("room");
+
+            let taken = std::mem::ManuallyDrop::new(dead.take().expect("a message").0);
+            host.recover(ProcessId(2), |_| panic!("another is alive"));
+            host.recover(ProcessId(1), |mine| assert_eq!(mine.0, taken.0));
+            host.recover(ProcessId(1), |_| panic!("nothing is left"));
+            assert_eq!((host.lost(), receive(living)), (1, Err(NotNow::Wait)));
+            for value in 0..capacity as u64 {
+                send(living, value).expect("room");
+            }
+            assert_eq!(send(living, 0), Err(NotNow::Wait));
+            // What it had sent stays.
+            host.recover(ProcessId(2), |_| panic!("nothing was begun"));
+            assert_eq!(receive(host), Ok(0));
+        }
+    }
+}
+
+#[test]
+fn a_tail_and_a_head_that_are_behind_do_no_harm() {
+    let lane = &lanes(3, 1)[0];
+    let begin = lane.words[super::TAIL].load(SeqCst);
+    for value in 0..20 {
+        send(lane, value).expect("room");
+        lane.words[super::TAIL].store(begin, SeqCst);
+        assert_eq!(receive(lane), Ok(value));
+        lane.words[super::HEAD].store(begin, SeqCst);
+    }
+}
+
+#[test]
+fn what_no_correct_process_writes_is_reported() {
+    let damaged = |result: Result<u64, NotNow>| matches!(result, Err(NotNow::Damaged(_)));
+    for raw in [u64::MAX, 9 << 60, 3 << 60 | 1 << 39, 0] {
+        let lane = &lanes(2, 1)[0];
+        lane.word(0).store(raw, SeqCst);
+        assert!(
+            damaged(receive(lane)) || receive(lane) == Err(NotNow::Wait),
+            "{raw:x}"
+        );
+        assert!(damaged(send(lane, 1).map(|()| 0)), "{raw:x}");
+    }
+    let lane = &lanes(2, 1)[0];
+    lane.words[super::TAIL].store(u64::MAX, SeqCst);
+    assert!(damaged(send(lane, 1).map(|()| 0)));
+    assert_eq!(lane.load(0).0, CellState::Empty);
+    let segment = Segment::create(1 << 16).expect("a segment");
+    let _ = Lane::create(&segment, 8192, ProcessId(0), (2, AREA), 0);
+    let words = Lane::words_for(2, AREA).expect("fits");
+    let attach = |len| Lane::attach(&segment, 8192, len, ProcessId(1));
+    assert!(attach(words - 1).is_none(), "more than the block holds");
+    assert_eq!(attach(words).map(|lane| lane.kind()), Some(0));
+}
+
+/// Each message arrives once, and those of one sender in their order.
+#[test]
+fn many_send_and_many_receive() {
+    for (senders, receivers, capacity) in [(1, 1, 1), (2, 2, 1), (3, 2, 2), (2, 3, 3), (4, 4, 64)] {
+        const EACH: u64 = 3000;
+        let lanes = lanes(capacity, 8);
+        let left = Counter::new(senders * EACH);
+        let seen: Vec<Vec<u64>> = std::thread::scope(|scope| {
+            for sender in 0..senders {
+                let lane = &lanes[sender as usize];
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        while send(lane, sender << 32 | number).is_err() {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            let receivers: Vec<_> = (0..receivers)
+                .map(|number| {
+                    let (lane, left) = (&lanes[4 + number], &left);
+                    scope.spawn(move || {
+                        let mut seen = Vec::new();
+                        while left.load(SeqCst) > 0 {
+                            match receive(lane) {
+                                Ok(value) => {
+                                    seen.push(value);
+                                    left.fetch_sub(1, SeqCst);
+                                }
+                                Err(NotNow::Damaged(what)) => panic!("{what}"),
+                                Err(_) => std::thread::yield_now(),
+                            }
+                        }
+                        seen
+                    })
+                })
+                .collect();
+            receivers
+                .into_iter()
+                .map(|r| r.join().expect("ends"))
+                .collect()
+        });
+        let mut counts = HashMap::new();
+        for seen in &seen {
+            for sender in 0..senders {
+                let of_one: Vec<u64> = seen.iter().copied().filter(|v| v >> 32 == sender).collect();
+                assert!(of_one.is_sorted(), "{senders} to {receivers}, {capacity}");
+            }
+            for value in seen {
+                *counts.entry(*value).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(counts.len() as u64, senders * EACH);
+        assert!(counts.values().all(|count| *count == 1));
+    }
+}

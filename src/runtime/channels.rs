@@ -1,0 +1,66 @@
+//! Channels of a runtime.
+
+use crate::channel::{Overflow, Receiver, Sender, make};
+use crate::pool::AllocError;
+
+use super::Runtime;
+
+impl Runtime {
+    /// Makes a channel that holds `capacity` messages; 0: who sends waits until its message is taken.
+    ///
+    /// Both ends may be used here, passed to tasks, and sent in messages. It takes some 64 bytes of
+    /// shared memory for each message that it may hold, until both ends are gone. See the
+    /// [module](crate::channel).
+    ///
+    /// # Errors
+    /// As of [`Runtime::alloc`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// fn shout((words, loud): (pinfold::channel::Receiver<String>, pinfold::channel::Sender<String>)) {
+    ///     for word in &words {
+    ///         let _ = loud.send(word.to_uppercase());
+    ///     }
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (words, of_host) = rt.channel::<String>(4)?;
+    /// let (of_task, loud) = rt.channel::<String>(4)?;
+    /// let task = rt.spawn(shout, (of_host, of_task));
+    /// words.send("hello".to_owned())?;
+    /// assert_eq!(loud.recv()?, "HELLO");
+    /// drop(words); // no more are to come
+    /// task.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn channel<T>(&self, capacity: usize) -> Result<(Sender<T>, Receiver<T>), AllocError> {
+        self.channel_with(capacity, Overflow::Block)
+    }
+
+    /// The same, and says what becomes of messages for which there is no room.
+    ///
+    /// # Errors
+    /// As of [`Runtime::alloc`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use pinfold::channel::Overflow;
+    ///
+    /// let (sender, receiver) = rt.channel_with::<u32>(2, Overflow::DropOldest)?;
+    /// sender.send_all([1, 2, 3, 4])?;
+    /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [3, 4]);
+    /// assert_eq!(receiver.dropped(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn channel_with<T>(
+        &self,
+        capacity: usize,
+        overflow: Overflow,
+    ) -> Result<(Sender<T>, Receiver<T>), AllocError> {
+        make(self.core.sound().pool(), capacity, overflow)
+    }
+}
