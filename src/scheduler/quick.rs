@@ -118,7 +118,7 @@ impl Scheduler {
     }
 
     /// Chooses an inbox for a hint of normal priority, and shows it.
-    #[inline]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn place_plain(&self, state: &mut State, hint: u64) {
         let executor = self.choose(state);
         // What others have staged is shown together with it.
@@ -146,7 +146,7 @@ impl Scheduler {
 
     /// Moves the outcome of the plain task in `slot` to its ticket; false: it is not done,
     /// or there is more to do than that.
-    #[inline]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn collect_plain(&self, state: &mut State, slot: u32) -> bool {
         let inflight = &mut state.inflight[slot as usize];
         let cell = &self.fold.slots[slot as usize];
