@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::lane::{Lane, Mine};
-use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer, decoding, encoding};
-use crate::task::{Payload, Room, decode, encode, untold};
+use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer, decoding};
+use crate::task::{Payload, Room, decode, encode_with_buffers, untold};
 
 const LONG: u64 = 1 << 48;
 const MARKED: u64 = 1 << 40;
@@ -104,7 +104,7 @@ impl Message {
     {
         let mut payload = Payload::new();
         let of_pool = || Some(pool.clone());
-        let (encoded, buffers) = encoding(|| encode(value, &mut payload, Room::Pool(&of_pool)));
+        let (encoded, buffers) = encode_with_buffers(value, &mut payload, Room::Pool(&of_pool));
         encoded.map_err(|fault| Unfit::Encode(untold::<T>(&fault)))?;
         if let Some(why) = buffers.iter().find_map(Transfer::is_refused) {
             return Err(Unfit::Encode(why.to_owned()));
