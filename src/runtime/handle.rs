@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::error::TaskError;
 use crate::prim::TaskId;
 use crate::scheduler::{Outcome, Reach, SMALL, Scheduler, Ticket, Value, small};
-use crate::task::Reported;
+use crate::task::{Fault, Reported, decode as decode_value};
 
 use super::memo::Call;
 
@@ -181,6 +181,22 @@ impl<R: DeserializeOwned> Handle<R> {
         }
     }
 
+    /// What `of` makes of a value of a few bytes, if that is there; the handle has it no more then.
+    /// `None` if it is not there, or `of` makes nothing of it, and nothing has happened. For the C
+    /// face: the value is never moved.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn take_small_if<T>(&mut self, of: impl FnOnce(&R) -> Option<T>) -> Option<T> {
+        let taken = self.take_small()?;
+        if let Ok(value) = taken.value_of::<R>()
+            && let Some(made) = of(&value)
+        {
+            return Some(made);
+        }
+        self.ticket = Some(self.scheduler.ended(taken.function, taken.value()));
+        None
+    }
+
     /// Waits at most `timeout`; `None` when the task has not ended by then (it
     /// goes on, and can be joined again).
     ///
@@ -326,6 +342,13 @@ impl Taken {
     ) -> Result<T, TaskError> {
         let value = small(self.len, &self.words).and_then(of);
         value.map_err(|error| error.told_of((self.function)()))
+    }
+
+    /// The value, decoded here.
+    #[inline(always)]
+    fn value_of<R: DeserializeOwned>(&self) -> Result<R, Fault> {
+        let bytes: &[u8] = bytemuck::cast_slice(&self.words);
+        decode_value(&bytes[..usize::from(self.len).min(SMALL)], false)
     }
 
     /// The same as an outcome.

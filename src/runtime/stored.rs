@@ -14,6 +14,7 @@ use crate::task::FunctionId;
 use super::after::Sealed;
 use super::core::Core;
 use super::order::Order;
+use super::task::{Encoded, spawn_quickly};
 use super::{Dependencies, Handle, Map, MapUnordered, Memo, Task};
 
 /// A [`Task`] to be kept in a struct, a map or a static: it does not borrow its runtime, and its
@@ -155,8 +156,23 @@ where
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn spawn(&self, args: A) -> Handle<R> {
-        self.task().spawn(args)
+        if self.settings.is_some() || self.memo.is_some() {
+            return self.spawn_slowly(args, None);
+        }
+        match spawn_quickly(&self.core, self.function, self.name, &args) {
+            Ok(handle) => handle,
+            Err(encoded) => self.spawn_slowly(args, encoded),
+        }
+    }
+
+    #[cold]
+    fn spawn_slowly(&self, args: A, encoded: Option<Encoded>) -> Handle<R> {
+        match encoded {
+            None => self.task().spawn(args),
+            encoded => self.task().spawn_slowly(args, encoded),
+        }
     }
 
     /// As [`Task::try_spawn`].

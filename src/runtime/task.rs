@@ -291,7 +291,17 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
         if let Some(handle) = submitted {
             return Ok(handle);
         }
-        payload.truncate(len);
     }
-    Err(Some((payload, buffers)))
+    Err(Some(give_back(payload, len, buffers)))
+}
+
+/// Apart: what was just written in pieces is not moved in whole on the way of those that are
+/// submitted.
+#[cold]
+#[inline(never)]
+fn give_back(mut payload: Payload, len: usize, buffers: Vec<Transfer>) -> Encoded {
+    if payload.len() > len {
+        payload.truncate(len); // which is for plain ones: it forgets that one is marked
+    }
+    (payload, buffers)
 }

@@ -470,7 +470,7 @@ impl<'de, 'n> Deserializer<'de> for &mut Reader<'de, 'n> {
         self.fields(fields, visitor)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
