@@ -9,12 +9,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// multiple of.
 pub(crate) const LINE: usize = 64;
 
+/// A line of cache.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; LINE]);
+pub(crate) struct Line(pub(crate) [u8; LINE]);
+
+impl Default for Line {
+    #[inline]
+    fn default() -> Self {
+        Line([0; LINE])
+    }
+}
 
 /// Bytes that begin at a multiple of 64. Up to one line of them is in place.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Bytes {
     len: usize,
     first: Line,
@@ -31,8 +39,25 @@ impl Bytes {
         };
         Bytes {
             len,
-            first: Line([0; LINE]),
+            first: Line::default(),
             lines,
+        }
+    }
+
+    /// These bytes, in the place of none.
+    #[inline]
+    pub(crate) fn set(&mut self, few: Few) {
+        match few {
+            Few::Eight(word) => {
+                self.len = WORD;
+                self.first.0[..WORD].copy_from_slice(bytes_of(&word));
+            }
+            Few::Less(word) => {
+                self.len = less_of(&word).len();
+                self.first.0[..WORD].copy_from_slice(bytes_of(&word));
+            }
+            Few::More(bytes) => *self = *bytes,
+            Few::Lent(_) => *self = few[..].into(),
         }
     }
 }
@@ -78,22 +103,62 @@ impl Flat for Vec<Line> {
 
 const _: () = assert!(size_of::<Line>() == LINE && align_of::<Line>() == LINE);
 
-/// Some bytes, which need not be aligned: few of them are in place.
+/// Some bytes, which need not be aligned; two registers, for they are handed on several times.
 #[derive(Clone)]
 pub(crate) enum Few {
-    Here(u8, [u8; FEW]),
-    There(Box<Bytes>),
+    /// Eight, as a number that has them in memory.
+    Eight(u64),
+    /// Fewer: the last byte of the number says how many.
+    Less(u64),
+    More(Box<Bytes>),
+    /// An argument on its way: the caller's, for as long as the call lasts in which it is submitted. It
+    /// is encoded there and then, and what arrives is one's own.
+    Lent(*const &'static [u8]),
 }
 
-/// With what goes around them they are no more than the library hands over without an allocation.
-const FEW: usize = 20;
+// SAFETY: lent bytes are read only while the call lasts that was given them.
+unsafe impl Send for Few {}
+// SAFETY: as above.
+unsafe impl Sync for Few {}
+
+const WORD: usize = size_of::<u64>();
 
 impl Few {
+    /// None.
+    pub(crate) const NONE: Few = Few::Less(0);
+
     /// The same, aligned.
     pub(crate) fn aligned(&mut self) {
-        if let Few::Here(len, bytes) = self {
-            *self = Few::There(Box::new(bytes[..usize::from(*len)].into()));
+        if !matches!(self, Few::More(_)) {
+            *self = Few::More(Box::new(self[..].into()));
         }
+    }
+
+    /// Up to eight bytes.
+    #[inline]
+    fn word(bytes: &[u8]) -> Option<Self> {
+        if let Ok(all) = bytes.try_into() {
+            return Some(Few::Eight(u64::from_ne_bytes(all)));
+        }
+        let mut word = [0; WORD];
+        word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        word[WORD - 1] = bytes.len() as u8;
+        Some(Few::Less(u64::from_ne_bytes(word)))
+    }
+
+    /// The first bytes of a line.
+    #[inline]
+    pub(crate) fn from_line(line: &Line, len: usize) -> Self {
+        match line.0.first_chunk() {
+            Some(word) if len == WORD => Few::Eight(u64::from_ne_bytes(*word)),
+            _ => line.0[..len.min(LINE)].into(),
+        }
+    }
+
+    /// Bytes that stay where they are, to be sent in the call that they are a part of.
+    #[inline]
+    pub(crate) fn lent(bytes: &&[u8]) -> Self {
+        Few::word(bytes).unwrap_or(Few::Lent(std::ptr::from_ref(bytes).cast()))
     }
 }
 
@@ -103,60 +168,33 @@ impl std::ops::Deref for Few {
     #[inline]
     fn deref(&self) -> &[u8] {
         match self {
-            Few::Here(len, bytes) => &bytes[..usize::from(*len)],
-            Few::There(bytes) => bytes,
+            Few::Eight(word) => bytes_of(word),
+            Few::Less(word) => less_of(word),
+            Few::More(bytes) => bytes,
+            // SAFETY: whoever made it promised so.
+            Few::Lent(bytes) => unsafe { **bytes },
         }
     }
 }
 
-impl From<Bytes> for Few {
-    #[inline]
-    fn from(bytes: Bytes) -> Self {
-        match bytes.len() {
-            0..=FEW => (&bytes[..]).into(),
-            _ => Few::There(Box::new(bytes)),
-        }
-    }
+/// A number, as it lies in memory.
+#[inline]
+pub(crate) fn bytes_of(word: &u64) -> &[u8; WORD] {
+    // SAFETY: a number is so many bytes.
+    unsafe { &*std::ptr::from_ref(word).cast() }
+}
+
+/// As many of them as the last one says.
+#[inline]
+pub(crate) fn less_of(word: &u64) -> &[u8] {
+    let [bytes @ .., len] = bytes_of(word);
+    bytes.get(..usize::from(*len)).unwrap_or(bytes)
 }
 
 impl From<&[u8]> for Few {
     #[inline]
     fn from(bytes: &[u8]) -> Self {
-        if bytes.len() > FEW {
-            return Few::There(Box::new(bytes.into()));
-        }
-        let mut few = [0; FEW];
-        few[..bytes.len()].copy_from_slice(bytes);
-        Few::Here(bytes.len() as u8, few)
-    }
-}
-
-impl Serialize for Few {
-    #[inline]
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self)
-    }
-}
-
-struct ReadFew;
-
-impl Visitor<'_> for ReadFew {
-    type Value = Few;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bytes")
-    }
-
-    #[inline]
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Few, E> {
-        Ok(bytes.into())
-    }
-}
-
-impl<'de> Deserialize<'de> for Few {
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(ReadFew)
+        Few::word(bytes).unwrap_or_else(|| Few::More(Box::new(bytes.into())))
     }
 }
 
@@ -198,37 +236,6 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// An argument: on its way it is the caller's memory, and on arrival it is one's own.
-#[derive(Clone)]
-pub(crate) enum Argument {
-    /// The caller's, for as long as the call lasts in which it is submitted: it is encoded
-    /// there and then.
-    Lent(*const u8, usize),
-    Own(Bytes),
-}
-
-impl Serialize for Argument {
-    #[inline]
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes = match self {
-            // SAFETY: whoever made it promised so; see `Lent`.
-            Argument::Lent(at, len) => unsafe { std::slice::from_raw_parts(*at, *len) },
-            Argument::Own(bytes) => bytes,
-        };
-        serializer.serialize_bytes(bytes)
-    }
-}
-
-impl<'de> Deserialize<'de> for Argument {
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Bytes::deserialize(deserializer).map(Argument::Own)
-    }
-}
-
-// SAFETY: lent bytes are read only while the call lasts that was given them.
-unsafe impl Send for Argument {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +247,33 @@ mod tests {
             let bytes = Bytes::from(&all[..]);
             assert_eq!(&bytes[..], &all[..]);
             assert_eq!(bytes.as_ptr().addr() % LINE, 0);
+        }
+    }
+
+    #[test]
+    fn few_bytes_are_kept_in_a_number_and_out_of_it() {
+        for len in 0..=LINE + 1 {
+            let all: Vec<u8> = (0..len).map(|at| 200 - at as u8).collect();
+            let lent = Few::lent(&&all[..]).to_vec();
+            assert_eq!(lent, all);
+            let own = Few::from(&all[..]);
+            assert_eq!(own[..], all[..]);
+            assert_eq!(matches!(own, Few::More(_)), len > WORD);
+            let mut line = Line([7; LINE]);
+            if let Some(place) = line.0.get_mut(..len) {
+                place.copy_from_slice(&all);
+                assert_eq!(Few::from_line(&line, len)[..], all[..]);
+            }
+            let mut bytes = Bytes::default();
+            bytes.set(own);
+            assert_eq!(bytes[..], all[..]);
+        }
+    }
+
+    #[test]
+    fn a_number_that_others_have_spoilt_says_no_more_bytes_than_it_has() {
+        for word in [u64::MAX, 0x80 << 56, 8 << 56] {
+            assert!(Few::Less(word).len() < WORD);
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::PinfoldStatus;
 use crate::boundary::guard;
 use crate::buffer::{Part, aligned};
-use crate::bytes::{Argument, Bytes, Few};
+use crate::bytes::{Bytes, Few, LINE, Line, bytes_of, less_of};
 use crate::child::Children;
 use crate::edge::{Out, text};
 use crate::error::Failure;
@@ -32,15 +32,35 @@ pub type PinfoldFunction =
     Option<unsafe extern "C-unwind" fn(call: *mut PinfoldCall, user: *mut c_void) -> i32>;
 
 /// Which function is called, and with what.
-#[derive(Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) function: u32,
-    pub(crate) argument: Argument,
-    pub(crate) buffers: Vec<Part>,
+    pub(crate) argument: Few,
+    pub(crate) buffers: Option<Box<[Part]>>,
+}
+
+impl Request {
+    /// `argument` is read before the call returns that it is a part of.
+    #[inline]
+    pub(crate) fn plain(function: u32, argument: &&[u8]) -> Self {
+        Request {
+            function,
+            argument: Few::lent(argument),
+            buffers: None,
+        }
+    }
+
+    /// The same.
+    pub(crate) fn with(function: u32, argument: &&[u8], buffers: Vec<Part>) -> Self {
+        let buffers = (!buffers.is_empty()).then(|| buffers.into_boxed_slice());
+        Request {
+            buffers,
+            ..Request::plain(function, argument)
+        }
+    }
 }
 
 /// What a task has made: some bytes in place, or a buffer.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub(crate) enum Output {
     Bytes(Few),
     Buffer(Shared),
@@ -80,13 +100,60 @@ impl std::fmt::Display for Failed {
     }
 }
 
-/// What comes of a task that has come to its end.
-pub(crate) type Ended = Result<Output, Failed>;
+/// What comes of a task that has come to its end: a `Result` of [`Output`] and [`Failed`], and that
+/// is what the library takes it for. Two registers, for each task has one; how it travels is in
+/// [`crate::wire`].
+pub(crate) enum Ended {
+    /// As in [`Few`].
+    Eight(u64),
+    Less(u64),
+    More(Box<Bytes>),
+    Buffer(Box<Shared>),
+    Err(Box<Failed>),
+}
+
+impl Ended {
+    pub(crate) fn result(self) -> Result<Output, Failed> {
+        Ok(match self {
+            Ended::Eight(word) => Output::Bytes(Few::Eight(word)),
+            Ended::Less(word) => Output::Bytes(Few::Less(word)),
+            Ended::More(more) => Output::Bytes(Few::More(more)),
+            Ended::Buffer(shared) => Output::Buffer(*shared),
+            Ended::Err(failed) => return Err(*failed),
+        })
+    }
+
+    /// What the task has made.
+    #[inline]
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        Some(match self {
+            Ended::Eight(word) => bytes_of(word),
+            Ended::Less(word) => less_of(word),
+            Ended::More(more) => more,
+            Ended::Buffer(shared) => shared,
+            Ended::Err(_) => return None,
+        })
+    }
+}
+
+impl From<Few> for Ended {
+    #[inline]
+    fn from(few: Few) -> Self {
+        match few {
+            Few::Eight(word) => Ended::Eight(word),
+            Few::Less(word) => Ended::Less(word),
+            Few::More(more) => Ended::More(more),
+            Few::Lent(_) => Ended::More(Box::new(few[..].into())),
+        }
+    }
+}
 
 /// The result as far as it is there.
 pub(crate) enum Made {
     Nothing,
-    Bytes(Bytes),
+    /// So many bytes of the frame's own.
+    Here(usize),
+    Bytes(Box<Bytes>),
     Loan(Loan),
     Shared(Shared),
 }
@@ -99,24 +166,47 @@ pub(crate) struct Frame {
     /// The name of the function that is called.
     pub(crate) function: &'static str,
     argument: Bytes,
-    /// Those that were moved to the task, until they are taken.
-    pub(crate) buffers: Vec<Option<Part>>,
-    inputs: Vec<Output>,
     pub(crate) made: Made,
-    message: String,
-    /// What it has submitted.
-    pub(crate) children: Children,
-    /// What it has asked of itself.
-    pub(crate) told: Option<Box<Told>>,
+    /// What is made, if it fits.
+    place: Line,
+    rest: Option<Box<Rest>>,
     /// The one that this thread runs beneath it, while it waits for a child.
     beneath: *mut Frame,
 }
 
+/// What few calls have.
+#[derive(Default)]
+pub(crate) struct Rest {
+    inputs: Vec<Output>,
+    /// Those that were moved to the task, until they are taken.
+    pub(crate) buffers: Vec<Option<Part>>,
+    /// Why it fails.
+    message: String,
+    /// What it has submitted.
+    pub(crate) children: Children,
+    /// What it has asked of itself.
+    pub(crate) told: Option<Told>,
+}
+
 impl Frame {
+    pub(crate) fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Why it has failed.
+    #[cold]
+    fn message(&mut self) -> String {
+        std::mem::take(&mut self.rest().message)
+    }
+
+    fn inputs(&self) -> &[Output] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.inputs)
+    }
+
     pub(crate) fn input(&self, index: usize) -> Result<&Output, Failure> {
-        let count = self.inputs.len();
+        let count = self.inputs().len();
         let none = || Failure::argument(format!("there is no input {index}: the task has {count}"));
-        self.inputs.get(index).ok_or_else(none)
+        self.inputs().get(index).ok_or_else(none)
     }
 }
 
@@ -126,58 +216,66 @@ thread_local! {
 }
 
 /// The task of [`pinfold`] that all C tasks are.
+#[inline]
 pub(crate) fn run(request: Request) -> Ended {
-    call(request, Vec::new())
+    call(request, |_| ())
 }
 
 /// The same, after others.
 pub(crate) fn run_after((request, inputs): (Request, Vec<Ended>)) -> Ended {
     // Those that failed have no dependents.
-    let inputs = inputs.into_iter().filter_map(Result::ok);
-    call(request, inputs.map(Output::aligned).collect())
+    let inputs = inputs.into_iter().filter_map(|input| input.result().ok());
+    let inputs = inputs.map(Output::aligned).collect();
+    call(request, |frame| frame.rest().inputs = inputs)
 }
 
-fn call(request: Request, inputs: Vec<Output>) -> Ended {
+#[cold]
+fn unknown() -> Ended {
+    let message = "the worker process knows no such function: register it before `pinfold_init`, in each process";
+    Ended::Err(Box::new(Failed {
+        code: PinfoldStatus::UnknownFunction as i32,
+        message: message.into(),
+    }))
+}
+
+#[inline]
+fn call(request: Request, prepare: impl FnOnce(&mut Frame)) -> Ended {
+    let mut frame = Frame::new();
     let Some(function) = registry::find(request.function) else {
-        return Err(Failed {
-            code: PinfoldStatus::UnknownFunction as i32,
-            message: "the worker process knows no such function: register it before `pinfold_init`, in each process".into(),
-        });
+        return unknown();
     };
-    let argument = match request.argument {
-        Argument::Own(bytes) => bytes,
-        Argument::Lent(..) => unreachable!("what has arrived is one's own"),
-    };
-    let mut frame = Frame::new(function.name, argument);
-    frame.inputs = inputs;
-    frame.buffers = request.buffers.into_iter().map(Some).collect();
+    frame.function = function.name;
+    frame.argument.set(request.argument);
+    if let Some(buffers) = request.buffers {
+        frame.rest().buffers = buffers.into_vec().into_iter().map(Some).collect();
+    }
+    prepare(&mut frame);
     // SAFETY: who registered it promised that it may be called so.
     let code = within(&mut frame, |this| unsafe {
         (function.call)(this, function.user())
     });
     if code != 0 {
-        let message = std::mem::take(&mut frame.message);
-        return Err(Failed { code, message });
+        let message = frame.message();
+        return Ended::Err(Box::new(Failed { code, message }));
     }
-    Ok(match frame.made {
-        Made::Nothing => Output::Bytes((&[][..]).into()),
-        Made::Bytes(bytes) => Output::Bytes(bytes.into()),
-        Made::Loan(loan) => Output::Buffer(loan.publish()),
-        Made::Shared(shared) => Output::Buffer(shared),
-    })
+    match std::mem::replace(&mut frame.made, Made::Nothing) {
+        Made::Nothing => Few::NONE.into(),
+        Made::Here(len) => Few::from_line(&frame.place, len).into(),
+        Made::Bytes(bytes) => Ended::More(bytes),
+        Made::Loan(loan) => Ended::Buffer(Box::new(loan.publish())),
+        Made::Shared(shared) => Ended::Buffer(Box::new(shared)),
+    }
 }
 
 impl Frame {
-    fn new(function: &'static str, argument: Bytes) -> Self {
+    #[inline(always)]
+    fn new() -> Self {
         Frame {
-            function,
-            argument,
-            buffers: Vec::new(),
-            inputs: Vec::new(),
+            function: "",
+            argument: Bytes::default(),
             made: Made::Nothing,
-            message: String::new(),
-            children: Children::default(),
-            told: None,
+            place: Line::default(),
+            rest: None,
             beneath: null_mut(),
         }
     }
@@ -204,32 +302,49 @@ fn within(frame: &mut Frame, f: impl FnOnce(*mut PinfoldCall) -> i32) -> i32 {
 /// The same for what is no task, but has an argument; what `f` returned, and the reason that the
 /// user's function gave.
 pub(crate) fn in_frame(argument: Bytes, f: impl FnOnce(*mut PinfoldCall) -> i32) -> (i32, String) {
-    let mut frame = Frame::new("", argument);
+    let mut frame = Frame::new();
+    frame.argument = argument;
     let code = within(&mut frame, f);
-    (code, std::mem::take(&mut frame.message))
+    (code, frame.message())
 }
 
 /// The frame of a call that C names: only that which this thread runs.
+#[inline]
 pub(crate) fn with<T>(
     call: *mut PinfoldCall,
     f: impl FnOnce(&mut Frame) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let top = TOP.get();
+    if call.is_null() || top.is_null() || top.cast() != call {
+        return Err(not_on_top(call));
+    }
+    // SAFETY: as in `with_top`.
+    f(unsafe { &mut *top })
+}
+
+#[cold]
+fn not_on_top(call: *mut PinfoldCall) -> Failure {
     if call.is_null() {
-        return Err(Failure::null("call"));
+        return Failure::null("call");
     }
-    if !TOP.get().is_null() && TOP.get().cast() != call {
-        let message = "this is not the call that this thread runs now";
-        return Err(Failure::new(PinfoldStatus::BadHandle, message));
+    if TOP.get().is_null() {
+        return in_none();
     }
-    with_top(f)
+    let message = "this is not the call that this thread runs now";
+    Failure::new(PinfoldStatus::BadHandle, message)
+}
+
+#[cold]
+fn in_none() -> Failure {
+    let message = "no task runs on this thread";
+    Failure::new(PinfoldStatus::NotInTask, message)
 }
 
 /// The frame of the call that this thread runs.
 pub(crate) fn with_top<T>(f: impl FnOnce(&mut Frame) -> Result<T, Failure>) -> Result<T, Failure> {
     let top = TOP.get();
     if top.is_null() {
-        let message = "no task runs on this thread";
-        return Err(Failure::new(PinfoldStatus::NotInTask, message));
+        return Err(in_none());
     }
     // SAFETY: the frame at the top lives on this thread's stack; and nothing of this
     // library that is called with it calls the user's code.
@@ -285,7 +400,7 @@ pub unsafe extern "C" fn pinfold_call_input_count(
     guard(|| {
         let count = count?;
         with(call, |frame| {
-            count.write(frame.inputs.len());
+            count.write(frame.inputs().len());
             Ok(())
         })
     })
@@ -347,15 +462,20 @@ pub unsafe extern "C" fn pinfold_call_output(
     guard(|| {
         let data = data?;
         with(call, |frame| {
+            if len <= LINE {
+                frame.made = Made::Here(len);
+                data.write(frame.place.0.as_mut_ptr().cast());
+                return Ok(());
+            }
             frame.made = Made::Nothing;
             frame.made = match len {
-                0..=IN_PLACE => Made::Bytes(Bytes::zeroed(len)),
+                0..=IN_PLACE => Made::Bytes(Box::new(Bytes::zeroed(len))),
                 _ => Made::Loan(aligned(len, pinfold::alloc)?),
             };
             data.write(match &mut frame.made {
                 Made::Bytes(bytes) => bytes.as_mut_ptr().cast(),
                 Made::Loan(loan) => loan.as_mut_ptr().cast(),
-                Made::Nothing | Made::Shared(_) => null_mut(),
+                Made::Nothing | Made::Here(_) | Made::Shared(_) => null_mut(),
             });
             Ok(())
         })
@@ -380,7 +500,7 @@ pub unsafe extern "C" fn pinfold_call_explain(
         let message = unsafe { text("message", message) }?;
         with(call, |frame| {
             let cut = message.floor_char_boundary(4096);
-            frame.message = message[..cut].to_owned();
+            frame.rest().message = message[..cut].to_owned();
             Ok(())
         })
     })

@@ -27,16 +27,16 @@ pub unsafe extern "C" fn pinfold_call_buffer_count(
     guard(|| {
         let count = count?;
         with(call, |frame| {
-            count.write(frame.buffers.len());
+            count.write(frame.rest().buffers.len());
             Ok(())
         })
     })
 }
 
 fn at(frame: &mut Frame, index: usize) -> Result<&mut Option<Part>, Failure> {
-    let count = frame.buffers.len();
+    let count = frame.rest().buffers.len();
     let none = || Failure::argument(format!("there is no buffer {index}: the task has {count}"));
-    frame.buffers.get_mut(index).ok_or_else(none)
+    frame.rest().buffers.get_mut(index).ok_or_else(none)
 }
 
 fn taken() -> Failure {
@@ -194,7 +194,7 @@ pub extern "C" fn pinfold_call_output_buffer(
             frame.made = match buffer.take()? {
                 Part::Loan(loan) => Made::Loan(loan),
                 Part::Shared(shared) => Made::Shared(shared),
-                Part::Bytes(bytes) => Made::Bytes(bytes),
+                Part::Bytes(bytes) => Made::Bytes(Box::new(bytes)),
             };
             Ok(())
         })

@@ -21,7 +21,6 @@ use pinfold::Child;
 
 use crate::boundary::guard;
 use crate::buffer::{BufferObject, Part, PinfoldBuffer, WORKER};
-use crate::bytes::Argument;
 use crate::call::{Ended, Frame, PinfoldCall, Request, run, with, with_top};
 use crate::edge::{Out, bytes, duration, text};
 use crate::error::Failure;
@@ -121,7 +120,7 @@ fn place<T>(
     child: *mut PinfoldChild,
     f: impl FnOnce(&mut Place) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    with_top(|frame: &mut Frame| f(frame.children.find(child)?))
+    with_top(|frame: &mut Frame| f(frame.rest().children.find(child)?))
 }
 
 /// Waits for a child: runs it, or other tasks, on top of the one that runs. So the frame is not
@@ -177,11 +176,12 @@ fn outcome<T>(
 
 fn free(child: *mut PinfoldChild) -> Result<(), Failure> {
     with_top(|frame| {
-        let place = frame.children.find(child)?;
+        let children = &mut frame.rest().children;
+        let place = children.find(child)?;
         place.number = VACANT;
         place.state = State::None;
         let index = child.addr() >> KIND_BITS & ((1 << INDEX_BITS) - 1);
-        frame.children.vacant.push(index);
+        children.vacant.push(index);
         Ok(())
     })
 }
@@ -240,14 +240,12 @@ pub unsafe extern "C" fn pinfold_call_submit(
         })?;
         // SAFETY: the caller's promise.
         let buffers = unsafe { buffers_of(settings, WORKER) }?;
-        let request = Request {
-            function: number,
-            argument: Argument::Lent(argument.as_ptr(), argument.len()),
-            buffers,
-        };
+        let request = Request::with(number, &argument, buffers);
         // It may be run at once, on top of this one.
         let child = pinfold::spawn(run, request);
-        let number = with(call, |frame| frame.children.insert(child, known.name))?;
+        let number = with(call, |frame| {
+            frame.rest().children.insert(child, known.name)
+        })?;
         out.write(as_pointer(number));
         Ok(())
     })

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 use pinfold::{Handle, TaskError};
 
@@ -34,12 +35,21 @@ pub(crate) struct Outcome {
 /// ```text
 ///   task ──the first to wait for it decodes it──▶ outcome (stays)
 /// ```
+///
+/// Most are joined, and have nothing else: no more than fits into a line of cache with what goes
+/// around it.
 pub(crate) struct TaskHandle {
     /// There but for the moment in which its outcome is taken, when nobody else uses this.
     task: Option<Handle<Ended>>,
     function: &'static str,
     /// The number of its runtime.
     home: u64,
+    rest: OnceBox<Rest>,
+}
+
+/// What a handle has when somebody has asked for it.
+#[derive(Default)]
+struct Rest {
     /// Held by who waits for the task, to decode its outcome.
     taking: Mutex<()>,
     outcome: OnceLock<Arc<Outcome>>,
@@ -68,9 +78,13 @@ impl Outcome {
 impl Drop for TaskHandle {
     #[inline]
     fn drop(&mut self) {
-        let abort = *self.abort.get_mut();
+        let Some(rest) = self.rest.get() else {
+            return;
+        };
+        // Relaxed: whoever drops it is after all its users.
+        let abort = rest.abort.load(Ordering::Relaxed);
         // One whose outcome was taken has ended.
-        if abort != NEVER && self.outcome.get().is_none() && self.task.is_some() {
+        if abort != NEVER && rest.outcome.get().is_none() && self.task.is_some() {
             self.cancel(match abort {
                 PINFOLD_FOREVER => PINFOLD_FOREVER,
                 abort => abort - 1,
@@ -86,11 +100,18 @@ impl TaskHandle {
             task: Some(task),
             function,
             home,
-            taking: Mutex::new(()),
-            outcome: OnceLock::new(),
-            end: OnceLock::new(),
-            abort: AtomicU64::new(NEVER),
+            rest: OnceBox::new(),
         }
+    }
+
+    fn rest(&self) -> &Rest {
+        self.rest.get_or_init(Box::default)
+    }
+
+    /// How it has ended, if somebody has asked.
+    #[inline]
+    fn known(&self) -> Option<&Arc<Outcome>> {
+        self.rest.get()?.outcome.get()
     }
 
     /// What the Rust library has.
@@ -103,21 +124,33 @@ impl TaskHandle {
 
     /// Waits until the task has ended.
     fn wait(&self) {
-        if self.outcome.get().is_none() {
+        if self.known().is_none() {
             self.task().wait_timeout(Duration::MAX);
         }
+    }
+
+    /// What `of` makes of an output of a few bytes, if it is there, and nobody has asked for it; the
+    /// task is gone then.
+    #[inline(always)]
+    fn take_small_if<T>(&mut self, of: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        if self.known().is_some() {
+            return None;
+        }
+        self.task
+            .as_mut()?
+            .take_small_if(|ended| of(ended.bytes()?))
     }
 
     /// The outcome itself, if the task has ended, nobody has asked for it, and its output has
     /// at most `capacity` bytes; the task is gone then.
     #[inline]
     fn take_if_ended(&mut self, capacity: usize) -> Option<Result<Ended, TaskError>> {
-        if self.outcome.get().is_some() {
+        if self.known().is_some() {
             return None;
         }
         let fits = |ended: &Result<Ended, TaskError>| match ended {
-            Ok(Ok(output)) => output.bytes().len() <= capacity,
-            _ => true,
+            Ok(ended) => ended.bytes().is_none_or(|bytes| bytes.len() <= capacity),
+            Err(_) => true,
         };
         let task = self.task.take()?.join_if(fits);
         task.map_err(|task| self.task = Some(task)).ok()
@@ -125,12 +158,12 @@ impl TaskHandle {
 
     /// Who wants to hear of its end.
     pub(crate) fn end(&self) -> &Arc<End> {
-        self.end.get_or_init(Arc::default)
+        self.rest().end.get_or_init(Arc::default)
     }
 
     /// Whether it has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        self.outcome.get().is_some() || self.task().is_finished()
+        self.known().is_some() || self.task().is_finished()
     }
 
     /// Cancels the task; `grace` is in nanoseconds.
@@ -143,7 +176,8 @@ impl TaskHandle {
 
     pub(crate) fn abort_on_free(&self, grace: u64) {
         // Relaxed: whoever frees the handle is after all its users.
-        self.abort.store(grace.saturating_add(1), Ordering::Relaxed);
+        let abort = &self.rest().abort;
+        abort.store(grace.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Has `callback` called by another thread when the task has ended.
@@ -159,7 +193,7 @@ impl TaskHandle {
     /// How it has ended, if it has within `timeout`.
     #[inline]
     pub(crate) fn outcome(&self, timeout: Duration) -> Option<&Arc<Outcome>> {
-        if let Some(outcome) = self.outcome.get() {
+        if let Some(outcome) = self.known() {
             return Some(outcome);
         }
         self.outcome_until(match timeout {
@@ -171,27 +205,29 @@ impl TaskHandle {
     /// How it has ended, if it has. If another thread is about to decode that, it has not.
     #[inline]
     pub(crate) fn outcome_now(&self) -> Option<&Arc<Outcome>> {
-        if let Some(outcome) = self.outcome.get() {
+        let rest = self.rest();
+        if let Some(outcome) = rest.outcome.get() {
             return Some(outcome);
         }
-        let _taking = self.taking.try_lock()?;
+        let _taking = rest.taking.try_lock()?;
         let ended = self.task().outcome(Duration::ZERO)?;
         Some(
-            self.outcome
+            rest.outcome
                 .get_or_init(|| Arc::new(outcome_of(ended, self.function))),
         )
     }
 
     /// The same until a time; `None`: without end.
     pub(crate) fn outcome_until(&self, until: Option<Instant>) -> Option<&Arc<Outcome>> {
-        if let Some(outcome) = self.outcome.get() {
+        let rest = self.rest();
+        if let Some(outcome) = rest.outcome.get() {
             return Some(outcome);
         }
         let _taking = match until {
-            Some(until) => self.taking.try_lock_until(until)?,
-            None => self.taking.lock(),
+            Some(until) => rest.taking.try_lock_until(until)?,
+            None => rest.taking.lock(),
         };
-        if let Some(outcome) = self.outcome.get() {
+        if let Some(outcome) = rest.outcome.get() {
             return Some(outcome);
         }
         let left = until.map_or(Duration::MAX, |until| {
@@ -199,7 +235,7 @@ impl TaskHandle {
         });
         let ended = self.task().outcome(left)?;
         Some(
-            self.outcome
+            rest.outcome
                 .get_or_init(|| Arc::new(outcome_of(ended, self.function))),
         )
     }
@@ -207,7 +243,7 @@ impl TaskHandle {
 
 /// How a task of `function` has ended, for C.
 pub(crate) fn outcome_of(ended: Result<Ended, TaskError>, function: &'static str) -> Outcome {
-    match ended {
+    match ended.map(Ended::result) {
         Ok(Ok(output)) => Outcome {
             output: Ok(output.aligned()),
             code: 0,
@@ -391,17 +427,27 @@ pub unsafe extern "C" fn pinfold_handle_join(
         // Nearly always it has ended at the first look, when many are in flight, or at the second;
         // and nobody else uses the handle.
         for _ in 0..2 {
-            if let Some(mut alone) = table::enter_alone::<TaskHandle>(number)
-                && let Some(ended) = alone.take_if_ended(capacity)
-            {
+            let Some(mut alone) = table::enter_alone::<TaskHandle>(number) else {
+                table::enter::<TaskHandle>(number)?.wait();
+                continue;
+            };
+            // SAFETY: the caller's promise.
+            let copied = alone
+                .take_small_if(|bytes| unsafe { copy_if_fits(bytes, buffer, capacity, out_len) });
+            if copied.is_some() {
+                alone.free();
+                return Ok(());
+            }
+            if let Some(ended) = alone.take_if_ended(capacity) {
                 let function = alone.function;
                 alone.free();
-                return match ended {
+                return match ended.as_ref().ok().and_then(Ended::bytes) {
                     // SAFETY: the caller's promise.
-                    Ok(Ok(output)) => unsafe { copy(output.bytes(), buffer, capacity, out_len) },
-                    ended => outcome_of(ended, function).output().map(drop),
+                    Some(bytes) => unsafe { copy(bytes, buffer, capacity, out_len) },
+                    None => outcome_of(ended, function).output().map(drop),
                 };
             }
+            drop(alone);
             table::enter::<TaskHandle>(number)?.wait();
         }
         let handle = table::enter::<TaskHandle>(number)?;
@@ -414,6 +460,25 @@ pub unsafe extern "C" fn pinfold_handle_join(
         table::remove::<TaskHandle>(number)?;
         copied
     })
+}
+
+/// The same, if there is room for it.
+///
+/// # Safety
+///
+/// As for [`pinfold_handle_join`].
+#[inline(always)]
+unsafe fn copy_if_fits(
+    bytes: &[u8],
+    buffer: *mut c_void,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Option<()> {
+    if bytes.len() > capacity {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { copy(bytes, buffer, capacity, out_len) }.ok()
 }
 
 /// Copies what a task has made; fails if there is no room for it.
@@ -435,12 +500,14 @@ unsafe fn copy(
     if bytes.len() > capacity {
         return Err(too_small(bytes.len(), capacity));
     }
-    if !bytes.is_empty() {
+    let to: *mut u8 = buffer.cast();
+    match bytes.first_chunk::<8>() {
+        // One store instead of a call.
         // SAFETY: so many can be written there, says the caller; it is not ours.
-        unsafe {
-            let to: *mut u8 = buffer.cast();
-            to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        }
+        Some(eight) if bytes.len() == 8 => unsafe { to.cast::<[u8; 8]>().write(*eight) },
+        _ if bytes.is_empty() => (),
+        // SAFETY: as above.
+        _ => unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) },
     }
     Ok(())
 }

@@ -111,9 +111,8 @@ pub unsafe extern "C" fn pinfold_call_info(
     guard(|| {
         with(call, |frame| {
             let function = frame.function;
-            let told = frame
-                .told
-                .get_or_insert_with(|| Box::new(Told::of(function)));
+            let told = &mut frame.rest().told;
+            let told = told.get_or_insert_with(|| Told::of(function));
             // SAFETY: the caller's promise.
             unsafe { fill("out_info", out_info, || told.info()) }
         })

@@ -59,6 +59,7 @@ mod submit;
 mod table;
 mod task;
 mod told;
+mod wire;
 
 use std::ffi::{CStr, c_char};
 

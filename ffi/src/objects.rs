@@ -33,20 +33,10 @@ macro_rules! kinds {
             $($(#[$when])? $Variant($Held),)+
         }
 
-        impl Object {
-            /// The number in its handle.
-            #[inline]
-            pub(crate) fn kind(&self) -> usize {
-                match self {
-                    $($(#[$when])? Object::$Variant(_) => $number,)+
-                }
-            }
-        }
-
         $(
             $(#[$when])?
             impl From<$Held> for Object {
-                #[inline]
+                #[inline(always)]
                 fn from(held: $Held) -> Self {
                     Object::$Variant(held)
                 }

@@ -5,6 +5,7 @@
 //! has a name, which is registered before `pinfold_init` by the same
 //! code in each process; and what goes to a worker is a number made of the name.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{c_char, c_void};
 use std::sync::{LazyLock, OnceLock};
@@ -22,6 +23,7 @@ const NAME_MAX: usize = 255;
 /// A function of the user's.
 #[derive(Debug)]
 pub(crate) struct Function {
+    number: u32,
     pub(crate) name: &'static str,
     pub(crate) call: unsafe extern "C-unwind" fn(*mut PinfoldCall, *mut c_void) -> i32,
     user: *mut c_void,
@@ -60,7 +62,22 @@ fn table() -> &'static Table {
 /// The function of that number, in this process.
 #[inline]
 pub(crate) fn find(number: u32) -> Option<&'static Function> {
-    table().get(&number).copied()
+    match LATEST.get() {
+        Some(latest) if latest.number == number => Some(latest),
+        _ => look_up(number),
+    }
+}
+
+thread_local! {
+    /// What this thread has found at last: mostly it looks for the same again.
+    static LATEST: Cell<Option<&'static Function>> = const { Cell::new(None) };
+}
+
+#[cold]
+fn look_up(number: u32) -> Option<&'static Function> {
+    let found = table().get(&number).copied();
+    LATEST.set(found);
+    found
 }
 
 /// The names of all functions of this process, sorted.
@@ -134,7 +151,12 @@ fn register(name: &str, call: PinfoldFunction, user: *mut c_void) -> Result<(), 
         return Err(Failure::argument(message));
     }
     let name = Box::leak(name.to_owned().into_boxed_str());
-    let function = Box::leak(Box::new(Function { name, call, user }));
+    let function = Box::leak(Box::new(Function {
+        number,
+        name,
+        call,
+        user,
+    }));
     open.insert(number, function);
     Ok(())
 }

@@ -170,12 +170,12 @@ impl Judge {
             unsafe { (self.call)(status, code, message.as_ptr(), self.user) != 0 }
         };
         match outcome {
-            Ok(Ok(_)) => tell(PinfoldStatus::Ok, 0, c""),
-            Ok(Err(failed)) => tell(
+            Ok(Ended::Err(failed)) => tell(
                 PinfoldStatus::TaskFailed,
                 failed.code,
                 &c_text(failed.to_string()),
             ),
+            Ok(_) => tell(PinfoldStatus::Ok, 0, c""),
             Err(error) => tell(status_of(error), 0, &c_text(chain(error))),
         }
     }

@@ -112,11 +112,10 @@ pub(crate) unsafe fn submit(
 ) -> Result<Handle<Ended>, Failure> {
     // SAFETY: the caller's promise.
     let argument = unsafe { bytes("argument", argument, len) }?;
-    let mut request = task.request(argument);
     // SAFETY: the caller's promise; all zero are the defaults.
     let settings = unsafe { grown("settings", settings) }?;
     let Some(settings) = settings else {
-        return Ok(task.alone.spawn(request));
+        return Ok(task.alone.spawn(task.request(&argument)));
     };
     // SAFETY: the caller's promise.
     let (buffers, after) = unsafe {
@@ -130,7 +129,8 @@ pub(crate) unsafe fn submit(
         .map(|handle| table::enter::<TaskHandle>(handle.addr()))
         .collect();
     let guards = guards?;
-    request.buffers = buffer::give(buffers, settings.move_buffers != 0, task.home)?;
+    let buffers = buffer::give(buffers, settings.move_buffers != 0, task.home)?;
+    let request = task.request_with(&argument, buffers);
     if guards.is_empty() {
         return Ok(task.alone.spawn(request));
     }

@@ -24,7 +24,8 @@
 use std::cell::{RefCell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -42,10 +43,13 @@ const ALONE: u64 = USERS;
 /// Free slots that a thread keeps for itself.
 const OWN: usize = 128;
 
+#[repr(align(64))]
 struct Slot {
     word: AtomicU64,
     object: UnsafeCell<MaybeUninit<Object>>,
 }
+
+const _: () = assert!(size_of::<Slot>() == 64, "a line each");
 
 // SAFETY: the object is written by who took the slot from a list of free ones, read by users
 // while the word says that it is live, and dropped by the last of them: see the table above.
@@ -58,15 +62,74 @@ const _: fn() = || {
     both::<Object>();
 };
 
-static SLOTS: boxcar::Vec<Slot> = boxcar::Vec::new();
-static FREE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+/// Slots of a chunk.
+const CHUNK: usize = 1 << 10;
+
+/// Slots, which stay for ever, leaked: two loads find one, and each is in a line of its own.
+static CHUNKS: [AtomicPtr<Slot>; INDEX_MAX / CHUNK] =
+    [const { AtomicPtr::new(null_mut()) }; INDEX_MAX / CHUNK];
+static FREE: Mutex<Free> = Mutex::new(Free {
+    list: Vec::new(),
+    chunks: 0,
+});
+
+/// Free slots that no thread keeps for itself.
+struct Free {
+    list: Vec<u32>,
+    /// How many there are.
+    chunks: usize,
+}
+
+#[inline]
+fn slot(index: usize) -> Option<&'static Slot> {
+    // ordering: Acquire pairs with the Release in `add_chunk`: the slots are there.
+    let chunk = CHUNKS.get(index / CHUNK)?.load(Ordering::Acquire);
+    if chunk.is_null() {
+        return None;
+    }
+    // SAFETY: the first of `CHUNK` slots, which were leaked.
+    Some(unsafe { &*chunk.add(index % CHUNK) })
+}
+
+impl Free {
+    /// Some more, if there may be.
+    #[cold]
+    fn add_chunk(&mut self) {
+        let Some(place) = CHUNKS.get(self.chunks) else {
+            return;
+        };
+        let slots: Vec<Slot> = std::iter::repeat_with(Slot::free).take(CHUNK).collect();
+        let first = self.chunks * CHUNK;
+        self.list
+            .extend((first..first + CHUNK).rev().map(|index| index as u32));
+        // ordering: Release pairs with the Acquire in `slot`.
+        place.store(slots.leak().as_mut_ptr(), Ordering::Release);
+        self.chunks += 1;
+    }
+
+    fn take(&mut self) -> Option<u32> {
+        if self.list.is_empty() {
+            self.add_chunk();
+        }
+        self.list.pop()
+    }
+}
+
+impl Slot {
+    fn free() -> Self {
+        Slot {
+            word: AtomicU64::new(FIRST_GENERATION << 32 | GONE),
+            object: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+}
 
 /// The free slots of a thread; when that ends they are everybody's.
 struct Own(Vec<u32>);
 
 impl Drop for Own {
     fn drop(&mut self) {
-        FREE.lock().append(&mut self.0);
+        FREE.lock().list.append(&mut self.0);
     }
 }
 
@@ -74,59 +137,74 @@ thread_local! {
     static OWN_FREE: RefCell<Own> = const { RefCell::new(Own(Vec::new())) };
 }
 
+#[inline]
 fn take_free() -> Option<u32> {
-    let own = |own: &RefCell<Own>| {
-        let own = &mut own.borrow_mut().0;
-        if own.is_empty() {
-            let mut free = FREE.lock();
-            let from = free.len().saturating_sub(OWN / 2);
-            own.extend(free.drain(from..));
-        }
-        own.pop()
-    };
-    OWN_FREE.try_with(own).unwrap_or_else(|_| FREE.lock().pop())
+    let own = OWN_FREE.try_with(|own| own.borrow_mut().0.pop());
+    own.ok().flatten().or_else(take_more)
 }
 
+#[cold]
+fn take_more() -> Option<u32> {
+    let mut free = FREE.lock();
+    let one = free.take()?;
+    let from = free.list.len().saturating_sub(OWN / 2);
+    let _ = OWN_FREE.try_with(|own| own.borrow_mut().0.extend(free.list.drain(from..)));
+    Some(one)
+}
+
+#[inline]
 fn give_free(index: u32) {
-    let own = |own: &RefCell<Own>| {
+    let own = OWN_FREE.try_with(|own| {
         let own = &mut own.borrow_mut().0;
-        if own.len() >= OWN {
-            FREE.lock().extend(own.drain(OWN / 2..));
+        let has_room = own.len() < own.capacity();
+        if has_room {
+            own.push(index);
         }
-        own.push(index);
-    };
-    if OWN_FREE.try_with(own).is_err() {
-        FREE.lock().push(index);
+        has_room
+    });
+    if own != Ok(true) {
+        give_more(index);
     }
 }
 
-/// Puts an object there; what C is to have of it.
-pub(crate) fn insert(object: impl Into<Object>) -> Result<usize, Failure> {
-    let object = object.into();
-    let kind = object.kind();
-    let index = match take_free() {
-        Some(index) => index as usize,
-        None => {
-            let slot = Slot {
-                word: AtomicU64::new(FIRST_GENERATION << 32 | GONE),
-                object: UnsafeCell::new(MaybeUninit::uninit()),
-            };
-            let index = SLOTS.push(slot);
-            if index >= INDEX_MAX {
-                let what = "there are 2^27 handles at once: free those that are not needed";
-                return Err(Failure::new(PinfoldStatus::TooMany, what));
-            }
-            index
+/// Half of what this thread keeps for itself goes to the others, if that is much.
+#[cold]
+fn give_more(index: u32) {
+    let own = OWN_FREE.try_with(|own| {
+        let own = &mut own.borrow_mut().0;
+        own.reserve_exact(OWN - own.len().min(OWN));
+        if own.len() >= OWN {
+            FREE.lock().list.extend(own.drain(OWN / 2..));
         }
+        own.push(index);
+    });
+    if own.is_err() {
+        FREE.lock().list.push(index);
+    }
+}
+
+#[cold]
+fn too_many() -> Failure {
+    let what = "there are 2^27 handles at once: free those that are not needed";
+    Failure::new(PinfoldStatus::TooMany, what)
+}
+
+/// Puts an object there; what C is to have of it.
+#[inline(always)]
+pub(crate) fn insert<K: Kind + Into<Object>>(object: K) -> Result<usize, Failure> {
+    let Some(index) = take_free().map(|index| index as usize) else {
+        return Err(too_many());
     };
-    let slot = &SLOTS[index];
+    let Some(slot) = slot(index) else {
+        return Err(too_many());
+    };
     // Relaxed: whoever had it before is ordered by the list that it came from.
     let generation = slot.word.load(Ordering::Relaxed) >> 32;
     // SAFETY: a free slot, which only this thread has; nobody reads it before the store below.
-    unsafe { (*slot.object.get()).write(object) };
+    unsafe { (*slot.object.get()).write(object.into()) };
     // ordering: Release pairs with the Acquire in `enter` and `take`: the object is there.
     slot.word.store(generation << 32, Ordering::Release);
-    Ok((generation as usize) << 32 | index << KIND_BITS | kind)
+    Ok((generation as usize) << 32 | index << KIND_BITS | K::KIND)
 }
 
 /// A live object; it stays until this is dropped.
@@ -158,7 +236,7 @@ fn find<K: Kind>(handle: usize) -> Result<(&'static Slot, u32), Failure> {
         return Err(Failure::null_handle(K::NAME));
     }
     let index = handle as u32 as usize >> KIND_BITS;
-    match SLOTS.get(index) {
+    match slot(index) {
         Some(slot) if handle & ((1 << KIND_BITS) - 1) == K::KIND => Ok((slot, index as u32)),
         _ => Err(Failure::no_handle(K::NAME, handle)),
     }
@@ -275,18 +353,25 @@ pub(crate) fn enter_alone<K: Kind>(handle: usize) -> Option<Alone<K>> {
     object.is_some().then_some(alone)
 }
 
+#[inline]
 fn leave(slot: &'static Slot, index: u32) {
     // ordering: Release: what this user did with the object is before its end; Acquire: for
     // the last one, what all others did.
     let before = slot.word.fetch_sub(1, Ordering::AcqRel);
     if before & (GONE | USERS) == GONE | 1 {
-        // SAFETY: nobody enters what is gone, and this was the last user.
-        unsafe { (*slot.object.get()).assume_init_drop() };
-        is_free(slot, index, before >> 32);
+        last_has_left(slot, index, before >> 32);
     }
 }
 
+#[cold]
+fn last_has_left(slot: &'static Slot, index: u32, generation: u64) {
+    // SAFETY: nobody enters what is gone, and this was the last user.
+    unsafe { (*slot.object.get()).assume_init_drop() };
+    is_free(slot, index, generation);
+}
+
 /// Its object is dropped, or moved out.
+#[inline]
 fn is_free(slot: &'static Slot, index: u32, generation: u64) {
     let next = generation + 1;
     if next > u64::from(u32::MAX) {

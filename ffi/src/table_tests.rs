@@ -2,8 +2,8 @@ use super::*;
 use crate::error::Failure;
 
 /// Needs no runtime.
-fn task() -> crate::objects::Object {
-    crate::objects::Object::Probe(0)
+fn task() -> u64 {
+    0
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn what_was_freed_or_never_was_is_told_from_what_lives() {
 
 #[test]
 fn what_is_used_stays_until_it_is_left() {
-    let handle = insert(crate::objects::Object::Probe(7)).expect("there is room");
+    let handle = insert(7_u64).expect("there is room");
     let user = enter::<u64>(handle).expect("it lives");
     remove::<u64>(handle).expect("it lives");
     assert!(enter::<u64>(handle).is_err());
@@ -80,7 +80,7 @@ fn threads_that_free_the_same_agree_on_one() {
 
 #[test]
 fn who_is_alone_keeps_others_out_until_it_leaves() {
-    let handle = insert(crate::objects::Object::Probe(0)).expect("room");
+    let handle = insert(0_u64).expect("room");
     let user = enter::<u64>(handle).expect("it lives");
     assert!(enter_alone::<u64>(handle).is_none(), "somebody uses it");
     drop(user);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pinfold::{Handle, StoredTask};
 
 use crate::boundary::guard;
-use crate::bytes::Argument;
+use crate::buffer::Part;
 use crate::call::{Ended, Request, run, run_after};
 use crate::edge::{Out, bytes, duration, list, text};
 use crate::error::Failure;
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn pinfold_task_try_submit(
         // SAFETY: the caller's promise.
         let argument = unsafe { bytes("argument", argument, len) }?;
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
-        let handle = task.alone.try_spawn(task.request(argument));
+        let handle = task.alone.try_spawn(task.request(&argument));
         out.write(task.handle(handle.map_err(|refused| refused.refusal)?)?);
         Ok(())
     })
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn pinfold_task_submit_after(
             .collect();
         let guards = guards?;
         let handles: Vec<&Handle<Ended>> = guards.iter().map(|guard| guard.task()).collect();
-        let handle = task.after.spawn_after(handles, task.request(argument));
+        let handle = task.after.spawn_after(handles, task.request(&argument));
         out.write(task.handle(handle)?);
         Ok(())
     })
@@ -240,7 +240,7 @@ impl TaskObject {
     /// Waits for room if need be.
     #[inline]
     pub(crate) fn submit(&self, argument: &[u8]) -> Result<*mut PinfoldHandle, Failure> {
-        self.handle(self.alone.spawn(self.request(argument)))
+        self.handle(self.alone.spawn(self.request(&argument)))
     }
 
     /// Waits for room at most so long.
@@ -249,7 +249,7 @@ impl TaskObject {
         argument: &[u8],
         timeout: Duration,
     ) -> Result<*mut PinfoldHandle, Failure> {
-        let handle = self.alone.spawn_timeout(self.request(argument), timeout);
+        let handle = self.alone.spawn_timeout(self.request(&argument), timeout);
         let handle = handle.map_err(|refused| {
             let mut failure = Failure::from(refused.refusal);
             if failure.status == PinfoldStatus::Full {
@@ -266,7 +266,7 @@ impl TaskObject {
         argument: &[u8],
         until: Option<Instant>,
     ) -> Result<*mut PinfoldHandle, Failure> {
-        if let Ok(handle) = self.alone.try_spawn(self.request(argument)) {
+        if let Ok(handle) = self.alone.try_spawn(self.request(&argument)) {
             return self.handle(handle);
         }
         let left = until.map_or(Duration::MAX, |until| {
@@ -277,19 +277,21 @@ impl TaskObject {
 
     /// `argument` is read before the call returns that it is a part of.
     #[inline]
-    pub(crate) fn request(&self, argument: &[u8]) -> Request {
-        Request {
-            function: self.number,
-            argument: Argument::Lent(argument.as_ptr(), argument.len()),
-            buffers: Vec::new(),
-        }
+    pub(crate) fn request(&self, argument: &&[u8]) -> Request {
+        Request::plain(self.number, argument)
     }
 
-    #[inline]
+    /// The same.
+    pub(crate) fn request_with(&self, argument: &&[u8], buffers: Vec<Part>) -> Request {
+        Request::with(self.number, argument, buffers)
+    }
+
+    #[inline(always)]
     pub(crate) fn task_handle(&self, handle: Handle<Ended>) -> TaskHandle {
         TaskHandle::new(handle, self.name, self.home)
     }
 
+    #[inline]
     pub(crate) fn handle(&self, handle: Handle<Ended>) -> Result<*mut PinfoldHandle, Failure> {
         table::insert(self.task_handle(handle)).map(as_pointer)
     }
