@@ -49,7 +49,15 @@ impl Request {
         }
     }
 
-    /// The same.
+    /// With an argument of its own: what waits for other tasks may be encoded when they have ended.
+    pub(crate) fn owned(mut self) -> Self {
+        if let Few::Lent(_) = self.argument {
+            self.argument = self.argument[..].into();
+        }
+        self
+    }
+
+    /// As [`Request::plain`].
     pub(crate) fn with(function: u32, argument: &&[u8], buffers: Vec<Part>) -> Self {
         let buffers = (!buffers.is_empty()).then(|| buffers.into_boxed_slice());
         Request {

@@ -135,5 +135,5 @@ pub(crate) unsafe fn submit(
         return Ok(task.alone.spawn(request));
     }
     let handles: Vec<&Handle<Ended>> = guards.iter().map(|guard| guard.task()).collect();
-    Ok(task.after.spawn_after(handles, request))
+    Ok(task.after.spawn_after(handles, request.owned()))
 }

@@ -230,7 +230,9 @@ pub unsafe extern "C" fn pinfold_task_submit_after(
             .collect();
         let guards = guards?;
         let handles: Vec<&Handle<Ended>> = guards.iter().map(|guard| guard.task()).collect();
-        let handle = task.after.spawn_after(handles, task.request(&argument));
+        let handle = task
+            .after
+            .spawn_after(handles, task.request(&argument).owned());
         out.write(task.handle(handle)?);
         Ok(())
     })
