@@ -99,6 +99,7 @@ impl Drop for Claimed<'_> {
         if let Some(mine) = self.1.take() {
             self.0.lane.skip(mine);
             self.0.tell_message();
+            self.0.tell_room();
         }
     }
 }

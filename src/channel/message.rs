@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::lane::{Lane, Mine};
-use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer, decoding};
-use crate::task::{Payload, Room, decode, encode_with_buffers, untold};
+use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer};
+use crate::task::{Payload, Room, decode_with_buffers, encode_with_buffers, untold};
 
 const LONG: u64 = 1 << 48;
 const MARKED: u64 = 1 << 40;
@@ -104,7 +104,8 @@ impl Message {
     {
         let mut payload = Payload::new();
         let of_pool = || Some(pool.clone());
-        let (encoded, buffers) = encode_with_buffers(value, &mut payload, Room::Pool(&of_pool));
+        let room = Room::Pool(&of_pool);
+        let (encoded, buffers) = encode_with_buffers(value, &mut payload, room);
         encoded.map_err(|fault| Unfit::Encode(untold::<T>(&fault)))?;
         if let Some(why) = buffers.iter().find_map(Transfer::is_refused) {
             return Err(Unfit::Encode(why.to_owned()));
@@ -232,7 +233,7 @@ impl Message {
             Some(block) => block.get(..self.len)?.to_vec(),
             None => self.payload.bytes().to_vec(),
         };
-        decoding(&mut self.buffers, || decode(&bytes, self.is_marked)).ok()
+        decode_with_buffers(&bytes, self.is_marked, &mut self.buffers).ok()
     }
 }
 
@@ -295,7 +296,7 @@ impl Received {
             Some(block) => block.bytes().get(..self.len).unwrap_or_default(),
             None => &self.short,
         };
-        let decoded = decoding(&mut self.buffers, || decode(bytes, self.is_marked));
+        let decoded = decode_with_buffers(bytes, self.is_marked, &mut self.buffers);
         decoded.map_err(|fault| untold::<T>(&fault))
     }
 }

@@ -23,7 +23,7 @@
 //!                         │                                   │                  ▲
 //!                         │ p is dead, or gives up            │ q is dead        │
 //!                         └──────────────▶ Skip ──────────────┴──────────────────┘
-//!                                               whoever takes
+//!                                               whoever takes, or writes the next
 //! ```
 //!
 //! | change | who | how | what a death leaves |
@@ -37,6 +37,7 @@
 //! | `Reading(q)`→`Empty`, next lap | q, when it has what the message spoke of | store, Release | the message is counted as lost; what it still holds is let go of |
 //! | `Writing(p)`→`Skip` | p; for a dead p the host | store | |
 //! | `Skip`→`Empty`, next lap | whoever would take it | compare-and-swap | |
+//! | `Skip`→`Writing(p)`, next lap | p, a sender whose turn it is | compare-and-swap | names the dead |
 //!
 //! Places are claimed in their order: a sender claims a place only when it has seen that the
 //! one before is claimed, and begins to look at one of which that was true when somebody wrote
@@ -366,6 +367,14 @@ impl Lane {
             let lap = word.generation;
             match state {
                 CellState::Damaged => return Err(self.damaged(place.cell(), word)),
+                // There was none in the lap before: nobody has to take it first.
+                CellState::Skip if lap == place.lap_before() => {
+                    let mine = self.state_word(CellState::Writing, place.lap());
+                    if self.change(place, word, mine) {
+                        self.set_hint(TAIL, place.next(self.capacity));
+                        return Ok(Mine(place));
+                    }
+                }
                 CellState::Empty if lap == place.lap() => {
                     let mine = self.state_word(CellState::Writing, lap);
                     if self.change(place, word, mine) {

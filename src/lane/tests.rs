@@ -126,6 +126,24 @@ fn the_dead_leave_no_place_behind() {
     }
 }
 
+/// A place without a message is no message that must be taken: the next lap begins there.
+#[test]
+fn a_place_that_is_skipped_takes_no_room() {
+    for capacity in [1, 2, 3] {
+        let lane = &lanes(capacity, 1)[0];
+        let skip = || lane.skip(lane.claim().expect("room"));
+        (0..3 * capacity).for_each(|_| skip());
+        for value in 0..capacity as u64 {
+            send(lane, value).expect("room");
+        }
+        assert_eq!(send(lane, 9), Err(NotNow::Wait), "{capacity}");
+        for value in 0..capacity as u64 {
+            assert_eq!(receive(lane), Ok(value));
+        }
+        assert_eq!(receive(lane), Err(NotNow::Wait));
+    }
+}
+
 #[test]
 fn a_tail_and_a_head_that_are_behind_do_no_harm() {
     let lane = &lanes(3, 1)[0];

@@ -183,8 +183,10 @@ pub fn run_with(
         audit.slots_queued + audit.slots_running + audit.slots_done + audit.slots_waiting
     };
     // So is, a moment longer, what the host has inherited for them.
-    let blocks =
-        |audit: &pinfold::Audit| audit.blocks_loaned + audit.blocks_shared + audit.blocks_carried;
+    let blocks = |audit: &pinfold::Audit| {
+        let of_tasks = audit.blocks_loaned + audit.blocks_shared + audit.blocks_carried;
+        of_tasks + audit.blocks_lanes
+    };
     while blocks(&audit) + slots(&audit) > 0 && Instant::now() < give_up {
         std::thread::sleep(Duration::from_millis(1));
         audit = rt.audit();
@@ -201,8 +203,9 @@ pub fn run_with(
         audit.blocks_loaned,
         audit.blocks_shared,
         audit.blocks_carried,
+        audit.blocks_lanes,
     ];
-    check(&format!("still in use: {in_use:?}"), in_use == [0; 7])?;
+    check(&format!("still in use: {in_use:?}"), in_use == [0; 8])?;
     let tasks = rt.stats().tasks;
     check(&format!("damage: {tasks:?}"), tasks.damage == 0)?;
     let ended = tasks.completed + tasks.panicked + tasks.died + tasks.failed + tasks.cancelled;

@@ -1,0 +1,146 @@
+//! Channels: a worker dies while it sends, receives, and passes ends on, while it has the last of them,
+//! and while it gives them back.
+
+use std::time::{Duration, Instant};
+
+use pinfold::channel::{Receiver, RecvError, SendFault, Sender};
+use pinfold::{Loan, Orphans, Runtime, Shared};
+
+use crate::scenario::{self, Deaths, check};
+
+/// No message takes as long.
+const LONG: Duration = Duration::from_secs(50);
+
+/// A number, and what takes the different ways: in the cell, alone in its block, held by others too.
+type Parcel = (u64, Option<Loan>, Option<Shared>, Vec<u8>);
+
+fn parcel(n: u64, loan: impl Fn(usize) -> Loan, held: &Shared) -> Parcel {
+    let buffer = (n % 3 == 1).then(|| {
+        let mut loan = loan(600);
+        loan.fill(n as u8);
+        loan
+    });
+    let shared = (n % 4 == 2).then(|| held.clone());
+    (n, buffer, shared, vec![n as u8; (n as usize % 5) * 60])
+}
+
+fn is_whole((n, loan, shared, bytes): &Parcel) -> bool {
+    loan.as_ref()
+        .is_none_or(|loan| loan.iter().all(|byte| *byte == *n as u8))
+        && shared
+            .as_ref()
+            .is_none_or(|shared| shared.iter().all(|byte| *byte == 9))
+        && bytes.iter().all(|byte| *byte == *n as u8)
+}
+
+/// Sends on what it receives.
+fn echo((from, to): (Receiver<Parcel>, Sender<Parcel>)) {
+    for parcel in &from {
+        assert!(is_whole(&parcel));
+        if to.send(parcel).is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes a channel, puts some into it, and returns its receiver, with one end of another that
+/// nobody uses, and one that stays behind.
+fn make(count: u64) -> Result<(Receiver<Parcel>, Sender<u8>), String> {
+    let (sender, receiver) = pinfold::channel(8).map_err(|error| error.to_string())?;
+    let (unused, other) = pinfold::channel(1).map_err(|error| error.to_string())?;
+    let alloc = |len| pinfold::alloc(len).expect("room");
+    let mut held = alloc(200);
+    held.fill(9);
+    let held = held.publish();
+    for n in 0..count {
+        let sent = sender.send(parcel(n, alloc, &held));
+        sent.map_err(|error| error.to_string())?;
+    }
+    let _ = other.try_recv();
+    Ok((receiver, unused))
+}
+
+/// As [`scenario::run`], and says whether the worker died before the work was done.
+pub fn run(workers: usize, threads: usize, orphans: Orphans, step: u64) -> Result<bool, String> {
+    scenario::run_with(workers, threads, orphans, step, work).map(|died| died.in_it)
+}
+
+fn work(rt: &Runtime, _: &mut Deaths) -> Result<(), String> {
+    let alloc = |len| rt.alloc(len).expect("room");
+    let mut held = alloc(200);
+    held.fill(9);
+    let held = held.publish();
+    for capacity in [0, 1, 4] {
+        there_and_back(rt, capacity, &|n| parcel(n, alloc, &held))?;
+    }
+    let made = rt.task(make).at_least_once().spawn(6).join();
+    let (receiver, _unused) = made.map_err(|error| format!("made: {error}"))??;
+    let numbers: Vec<u64> = receiver
+        .iter()
+        .filter(is_whole)
+        .map(|parcel| parcel.0)
+        .collect();
+    check(
+        "what a task has left in a channel",
+        numbers == [0, 1, 2, 3, 4, 5],
+    )?;
+    // An end in a message, and messages that nobody takes.
+    let (sender, receiver) = rt.channel(2).map_err(|error| error.to_string())?;
+    let (inner, inner_receiver) = rt.channel(2).map_err(|error| error.to_string())?;
+    inner
+        .send(parcel(1, alloc, &held))
+        .map_err(|error| error.to_string())?;
+    sender
+        .send((inner, inner_receiver))
+        .map_err(|error| error.to_string())?;
+    let keeps = |ends: Receiver<(Sender<Parcel>, Receiver<Parcel>)>| ends.len();
+    let kept = rt.task(keeps).at_least_once().spawn(receiver);
+    check("an end that a task has", kept.join() == Ok(1))?;
+    check("it was the last", sender.is_disconnected())
+}
+
+/// Messages go to a task and come back from it; its worker dies meanwhile, and loses one at most.
+fn there_and_back(
+    rt: &Runtime,
+    capacity: usize,
+    parcel: &(dyn Fn(u64) -> Parcel + Sync),
+) -> Result<(), String> {
+    const COUNT: u64 = 8;
+    let channel = || {
+        rt.channel::<Parcel>(capacity)
+            .map_err(|error| error.to_string())
+    };
+    let ((there, to_task), (to_host, here)) = (channel()?, channel()?);
+    let task = rt.task(echo).at_least_once().spawn((to_task, to_host));
+    let (sent, back) = std::thread::scope(|scope| {
+        let sends = scope.spawn(move || {
+            (0..COUNT).try_for_each(|n| {
+                there
+                    .send_timeout(parcel(n), LONG)
+                    .map_err(|error| error.fault)
+            })
+        });
+        let mut back = Vec::new();
+        let ended = loop {
+            match here.recv_timeout(LONG) {
+                Ok(parcel) if is_whole(&parcel) => back.push(parcel.0),
+                Ok(_) => break Err("a message is not what was sent".to_owned()),
+                Err(RecvError::Disconnected) => break Ok(()),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        let sent: Result<(), SendFault> = sends.join().expect("no panic");
+        (sent, ended.map(|()| back))
+    });
+    sent.map_err(|fault| format!("capacity {capacity}: {fault}"))?;
+    let back = back.map_err(|what| format!("capacity {capacity}: {what}"))?;
+    check("each comes once, in order", back.is_sorted_by(|a, b| a < b))?;
+    let lost = COUNT - back.len() as u64;
+    check("one is lost at most", lost <= 1)?;
+    let give_up = Instant::now() + LONG;
+    while lost > 0 && rt.stats().restarts == 0 {
+        check("it was lost by a death", Instant::now() < give_up)?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    check("the task ends", task.join().is_ok())
+}
