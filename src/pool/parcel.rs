@@ -41,7 +41,7 @@ pub struct Parcel {
     pub kind: ParcelKind,
     /// Which block.
     pub index: BlockIndex,
-    /// In which generation; of a [passage](super::passage), which entry it is instead.
+    /// In which generation; of a passage (`super::passage`), which entry it is instead.
     pub generation: Generation,
     /// At which of its bytes that begins what is meant; below [`Parcel::STARTS`].
     pub start: u64,

@@ -10,7 +10,7 @@ impl Runtime {
     ///
     /// Both ends may be used here, passed to tasks, and sent in messages. It takes some 64 bytes of
     /// shared memory for each message that it may hold, until both ends are gone. See the
-    /// [module](crate::channel).
+    /// [module](mod@crate::channel).
     ///
     /// # Errors
     /// As of [`Runtime::alloc`].

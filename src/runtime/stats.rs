@@ -60,7 +60,7 @@ pub struct Stats {
     pub memory_resident: u64,
     /// Bytes the buffers may take in all.
     pub memory_cap: u64,
-    /// Blocks in use, over all processes: writable.
+    /// Blocks in use, over all processes: writable; the memory of channels among them.
     pub blocks_loaned: u64,
     /// Blocks in use: read-only.
     pub blocks_shared: u64,
