@@ -13,6 +13,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 
 use crate::lane::{Lane, Mine};
 use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer};
@@ -21,6 +22,8 @@ use crate::task::{Payload, Room, decode_with_buffers, encode_with_buffers, untol
 const LONG: u64 = 1 << 48;
 const MARKED: u64 = 1 << 40;
 const PARCEL: usize = Parcel::WORDS;
+/// Bytes of the largest cell.
+const SHORT: usize = 128;
 
 /// A value that is encoded, and was not sent yet.
 pub struct Message {
@@ -240,7 +243,7 @@ impl Message {
 /// What was taken out of a place, and is not decoded yet.
 pub struct Received {
     /// Of a short one.
-    short: Vec<u8>,
+    short: SmallVec<[u8; SHORT]>,
     block: Option<Transfer>,
     len: usize,
     buffers: Vec<Transfer>,
@@ -259,17 +262,29 @@ pub fn take(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
 
 fn try_take(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
     let contents = Contents::of(lane, place)?;
-    let mut short = Vec::new();
+    let mut short = SmallVec::new();
     let block = match &contents.block {
         Some(parcel) => Some(pool.take_passing(parcel)?),
         None => {
             let from = contents.count * PARCEL;
-            let words = (0..contents.len.div_ceil(8)).map(|at| lane.read(place, from + at));
-            short.extend(words.flat_map(u64::to_le_bytes).take(contents.len));
+            for at in 0..contents.len.div_ceil(8) {
+                short.extend_from_slice(&lane.read(place, from + at).to_le_bytes());
+            }
+            short.truncate(contents.len);
             None
         }
     };
-    let parcels = match &block {
+    let mut received = Received {
+        short,
+        block,
+        len: contents.len,
+        buffers: Vec::new(),
+        is_marked: contents.is_marked,
+    };
+    if contents.count == 0 {
+        return Some(received);
+    }
+    let parcels = match &received.block {
         Some(block) => parcels_behind(block.bytes(), contents.len, contents.count)?,
         None => (0..contents.count)
             .map(|at| parcel_at(lane, place, at))
@@ -280,13 +295,8 @@ fn try_take(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
         .iter()
         .map(|parcel| pool.take_passing(parcel))
         .collect();
-    Some(Received {
-        short,
-        block,
-        len: contents.len,
-        buffers: taken.into_iter().collect::<Option<_>>()?,
-        is_marked: contents.is_marked,
-    })
+    received.buffers = taken.into_iter().collect::<Option<_>>()?;
+    Some(received)
 }
 
 impl Received {
