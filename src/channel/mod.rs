@@ -372,7 +372,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// Waits for a message, and takes with it those that are there already, `most` in all.
     ///
     /// # Errors
-    /// As [`Receiver::recv`], if it is the first that fails; else it is told by the next call.
+    /// As [`Receiver::recv`], if it is the first that fails. A later one that cannot be read ends the
+    /// list: it is gone, and logged.
     pub fn recv_many(&self, most: usize) -> Result<Vec<T>, RecvError> {
         if most == 0 {
             return Ok(Vec::new());
