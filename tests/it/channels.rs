@@ -199,7 +199,9 @@ fn those_that_wait_see_the_other_end_go() {
 
         let (sender, receiver) = rt.channel::<u64>(capacity).expect("room");
         let waits = rt.spawn(send_numbers, (sender, 0, 100));
-        std::thread::sleep(SOON);
+        while receiver.len() < capacity {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         drop(receiver);
         assert_eq!(waits.join(), Ok(capacity as u64));
     }
