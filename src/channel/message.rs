@@ -176,8 +176,15 @@ impl Message {
                 return Err(Box::new((self, error)));
             }
         }
+        // What was passed is taken back; what could not be is lost with the value.
+        let take_back = |mut message: Self, parcels: &[Parcel], error| {
+            let back = parcels
+                .iter()
+                .filter_map(|parcel| pool.take_passing(parcel));
+            message.buffers = back.collect();
+            Err(Box::new((message, error)))
+        };
         let mut parcels = Vec::with_capacity(self.buffers.len());
-        let mut passed = Vec::new();
         for buffer in std::mem::take(&mut self.buffers) {
             let result = if buffer.is_token() {
                 let parcel = buffer.pass_held(pool);
@@ -186,16 +193,8 @@ impl Message {
                 buffer.pass(pool, |len| pool.alloc(len))
             };
             match result {
-                Ok(parcel) => {
-                    passed.push(parcel);
-                    parcels.push(parcel);
-                }
-                Err(error) => {
-                    // The others are taken back; this one is lost with its value.
-                    let back = passed.iter().filter_map(|parcel| pool.take_passing(parcel));
-                    self.buffers = back.collect();
-                    return Err(Box::new((self, error)));
-                }
+                Ok(parcel) => parcels.push(parcel),
+                Err(error) => return take_back(self, &parcels, error),
             }
         }
         let count = (parcels.len() as u64) << 32;
@@ -222,7 +221,7 @@ impl Message {
                 }
                 match Transfer::of_loan(block).pass(pool, |len| pool.alloc(len)) {
                     Ok(parcel) => lane.write(place, 0, parcel.pack()),
-                    Err(error) => return Err(Box::new((self, error))),
+                    Err(error) => return take_back(self, &parcels, error),
                 }
             }
         }

@@ -310,18 +310,11 @@ impl Pool {
                 lanes.push(LaneBlock { index, generation });
             }
         };
-        let mut head = 0;
-        while head < pool.span_end() {
+        for head in 0..pool.span_end() {
             match pool.span(head) {
-                Span::Slab(class) => {
-                    pool.slab_blocks(head, class).for_each(&mut look);
-                    head += class.slab_spans();
-                }
-                Span::Run(_) => {
-                    look(pool.block_at(head, 0));
-                    head += 1;
-                }
-                Span::Other(_) => head += 1,
+                Span::Slab(class) => pool.slab_blocks(head, class).for_each(&mut look),
+                Span::Run(_) => look(pool.block_at(head, 0)),
+                Span::Other(_) => {}
             }
         }
         lanes

@@ -301,6 +301,12 @@ fn what_is_left_in_a_channel_is_given_back() {
         drop(shared);
         drop(receiver);
         assert!(sender.is_disconnected());
+        let audit = rt.audit();
+        assert_eq!(
+            (audit.blocks_carried, audit.blocks_passing),
+            (0, 0),
+            "at once"
+        );
         drop(sender);
     }
     // The other way round.
