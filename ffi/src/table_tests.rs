@@ -1,6 +1,13 @@
 use super::*;
 use crate::error::Failure;
 
+/// The tests of this file run one after the other: made-up handles, which one of them tries, may
+/// name live objects of another.
+fn one_at_a_time() -> parking_lot::MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock()
+}
+
 /// Needs no runtime.
 fn task() -> u64 {
     0
@@ -8,6 +15,7 @@ fn task() -> u64 {
 
 #[test]
 fn what_was_freed_or_never_was_is_told_from_what_lives() {
+    let _turn = one_at_a_time();
     let first = insert(task()).expect("there is room");
     assert!(enter::<u64>(first).is_ok());
     remove::<u64>(first).expect("it lives");
@@ -44,6 +52,7 @@ fn what_was_freed_or_never_was_is_told_from_what_lives() {
 
 #[test]
 fn what_is_used_stays_until_it_is_left() {
+    let _turn = one_at_a_time();
     let handle = insert(7_u64).expect("there is room");
     let user = enter::<u64>(handle).expect("it lives");
     remove::<u64>(handle).expect("it lives");
@@ -54,6 +63,7 @@ fn what_is_used_stays_until_it_is_left() {
 
 #[test]
 fn threads_that_free_the_same_agree_on_one() {
+    let _turn = one_at_a_time();
     for _ in 0..200 {
         let handles: Vec<usize> = (0..64).map(|_| insert(task()).expect("room")).collect();
         let freed: usize = std::thread::scope(|threads| {
@@ -80,6 +90,7 @@ fn threads_that_free_the_same_agree_on_one() {
 
 #[test]
 fn who_is_alone_keeps_others_out_until_it_leaves() {
+    let _turn = one_at_a_time();
     let handle = insert(0_u64).expect("room");
     let user = enter::<u64>(handle).expect("it lives");
     assert!(enter_alone::<u64>(handle).is_none(), "somebody uses it");
