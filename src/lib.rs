@@ -64,11 +64,13 @@ mod error;
 mod hook;
 #[cfg(not(loom))]
 mod init;
+mod kinds;
 mod lane;
 #[cfg(not(loom))]
 mod layout;
 mod lock;
 mod notify;
+mod object;
 mod pool;
 mod prim;
 #[cfg(not(loom))]

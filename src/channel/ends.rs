@@ -1,95 +1,23 @@
 //! One process's side of an end: what senders and receivers of any type have in common.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use crate::lane::{Lane, Mine, NotNow, Sent};
-use crate::pool::{AllocError, End, LaneBlock, Pool, Token};
+use crate::object::{Patience, wait};
+use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Pool, Token};
 use crate::sys::barrier;
 
 use super::error::{RecvError, SendFault};
 use super::message::{self, Received};
+use super::recover::Channels;
 use super::{Kind, Overflow};
-
-/// So often it is looked again before it sleeps.
-const LOOKS: u32 = 18;
-/// The last of these give the CPU to others.
-const YIELDS: u32 = 10;
-
-/// What is to be done by the thread before it waits for long.
-static BEFORE_WAITING: OnceLock<fn()> = OnceLock::new();
-
-/// Has `f` called before any wait that has no near end.
-pub fn before_waiting(f: fn()) {
-    let _ = BEFORE_WAITING.set(f);
-}
-
-/// How long somebody is ready to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    Not,
-    For(Duration),
-    Forever,
-}
-
-/// A wait that has begun.
-struct Waiting {
-    patience: Patience,
-    begin: Option<Instant>,
-    looks: u32,
-}
-
-impl Waiting {
-    fn new(patience: Patience) -> Self {
-        Waiting {
-            patience,
-            begin: None,
-            looks: 0,
-        }
-    }
-
-    /// Whether to look again without having slept.
-    fn looks_again(&mut self) -> bool {
-        self.looks += 1;
-        if self.looks > LOOKS {
-            return false;
-        }
-        if self.looks > LOOKS - YIELDS {
-            std::thread::yield_now();
-            return true;
-        }
-        // Ever longer: whoever looks all the time takes the line away from who writes there, and a
-        // few messages at a time are quicker than each by itself.
-        for _ in 0..1 << self.looks {
-            std::hint::spin_loop();
-        }
-        true
-    }
-
-    fn deadline(&mut self) -> Option<Instant> {
-        let begin = *self.begin.get_or_insert_with(|| {
-            if let Some(before) = BEFORE_WAITING.get() {
-                before();
-            }
-            Instant::now()
-        });
-        match self.patience {
-            Patience::For(time) => begin.checked_add(time),
-            _ => None,
-        }
-    }
-
-    fn waited(&self) -> Duration {
-        self.begin.map_or(Duration::ZERO, |begin| begin.elapsed())
-    }
-}
 
 /// One process's side of one end of a channel.
 #[derive(Debug)]
 pub struct Endpoint {
     pool: Pool,
     lane: Lane,
+    ends: LaneEnds,
     kind: Kind,
     end: End,
     token: Token,
@@ -122,7 +50,7 @@ impl Endpoint {
                 capacity: pool.capacity(),
             });
         };
-        let tokens = pool.make_lane(words, |segment, offset| {
+        let tokens = pool.make_lane(&Channels, words, |segment, offset| {
             let me = pool.process();
             let _ = Lane::create(segment, offset, me, (capacity, area), kind.pack());
         })?;
@@ -134,9 +62,14 @@ impl Endpoint {
     /// The side that a token stands for; `None` if it does not stand for one.
     pub fn of(token: Token) -> Option<Arc<Self>> {
         let pool = token.pool().clone();
-        let lane = attach(&pool, token.lane()?)?;
+        let block = token.lane()?;
+        if pool.lane_number(block)? != Channels.number() {
+            return None;
+        }
+        let lane = attach(&pool, block)?;
         Some(Arc::new(Endpoint {
             kind: Kind::unpack(lane.kind()),
+            ends: pool.lane_ends(block)?,
             end: token.end()?,
             pool,
             lane,
@@ -160,12 +93,18 @@ impl Endpoint {
         self.kind
     }
 
-    /// Whether nobody has the other end any more, in any process or on its way.
-    fn is_other_gone(&self) -> bool {
-        self.lane.is_gone(match self.end {
-            End::Sender => End::Receiver as usize,
-            End::Receiver => End::Sender as usize,
-        })
+    fn other(&self) -> End {
+        match self.end {
+            End::Sender => End::Receiver,
+            End::Receiver => End::Sender,
+        }
+    }
+
+    /// Whether the channel was closed, or nobody has the other end any more, in any process or on
+    /// its way.
+    #[inline]
+    fn is_ended(&self) -> bool {
+        self.ends.is_closed_or_gone(self.other())
     }
 
     /// Nothing more is sent: those that wait see it.
@@ -173,7 +112,7 @@ impl Endpoint {
         if !self.pool.is_here() {
             return;
         }
-        self.lane.close();
+        self.ends.close();
         barrier::light();
         self.lane.for_message().open_all();
         self.lane.for_room().open_all();
@@ -202,49 +141,25 @@ impl Endpoint {
         if self.pool.is_over() {
             return Some(SendFault::Gone);
         }
-        let is_over = self.lane.is_closed() || self.is_other_gone();
-        is_over.then_some(SendFault::Disconnected)
+        self.is_ended().then_some(SendFault::Disconnected)
     }
 
     /// A place for a message.
     fn claim(&self, patience: Patience) -> Result<Claimed<'_>, SendFault> {
-        let mut waiting = Waiting::new(patience);
-        let gate = self.lane.for_room();
-        loop {
+        let look = || loop {
             if let Some(claimed) = self.try_claim()? {
-                return Ok(claimed);
+                return Ok(Some(claimed));
             }
             match self.kind.overflow {
                 Overflow::DropOldest if self.drop_oldest() => continue,
-                Overflow::DropOldest | Overflow::Block => {}
                 Overflow::Reject => return Err(SendFault::Full),
+                Overflow::DropOldest | Overflow::Block => {}
             }
-            if patience == Patience::Not {
-                return Err(SendFault::Full);
-            }
-            if let Some(fault) = self.send_fault() {
-                return Err(fault);
-            }
-            if waiting.looks_again() {
-                continue;
-            }
-            let key = gate.prepare();
-            if let Some(claimed) = self.try_claim()? {
-                return Ok(claimed);
-            }
-            if let Some(fault) = self.send_fault() {
-                gate.pass_on(key);
-                return Err(fault);
-            }
-            if !gate.wait(key, waiting.deadline()) {
-                if let Some(claimed) = self.try_claim()? {
-                    return Ok(claimed);
-                }
-                gate.pass_on(key);
-                let waited = waiting.waited();
-                return Err(SendFault::TimedOut { waited });
-            }
-        }
+            return self.send_fault().map_or(Ok(None), Err);
+        };
+        wait(self.lane.for_room(), patience, look, |waited| {
+            waited.map_or(SendFault::Full, |waited| SendFault::TimedOut { waited })
+        })
     }
 
     fn try_claim(&self) -> Result<Option<Claimed<'_>>, SendFault> {
@@ -302,7 +217,7 @@ impl Endpoint {
         let sent = self.lane.fill(mine);
         self.tell_message();
         // Whoever gave the last receiver back has looked for messages before, or sees this one.
-        if self.is_other_gone() && !self.kind.is_rendezvous {
+        if self.ends.is_gone(self.other()) && !self.kind.is_rendezvous {
             drain(&self.lane, &self.pool);
         }
         Ok(Ok(sent))
@@ -314,36 +229,25 @@ impl Endpoint {
         sent: Sent,
         patience: Patience,
     ) -> Result<(), Box<(Option<Received>, SendFault)>> {
-        let mut waiting = Waiting::new(patience);
-        let gate = self.lane.for_room();
-        loop {
+        let look = || {
             if !self.lane.waits(sent) {
-                return Ok(());
+                return Ok(Some(()));
             }
-            if waiting.looks_again() {
-                continue;
-            }
-            let key = gate.prepare();
-            if !self.lane.waits(sent) {
-                return Ok(());
-            }
-            let mut fault = self.send_fault();
-            if fault.is_none() && patience == Patience::Not {
-                fault = Some(SendFault::Full);
-            }
-            if fault.is_none() && !gate.wait(key, waiting.deadline()) {
-                let waited = waiting.waited();
-                fault = Some(SendFault::TimedOut { waited });
-            }
-            let Some(fault) = fault else { continue };
-            let Some(mine) = self.lane.take_back(sent) else {
-                return Ok(()); // somebody takes it just now
-            };
-            let back = message::take(&self.lane, &mine, &self.pool);
-            self.lane.empty(mine);
-            self.tell_room();
-            return Err(Box::new((back, fault)));
-        }
+            self.send_fault().map_or(Ok(None), Err)
+        };
+        let waited = wait(self.lane.for_room(), patience, look, |waited| {
+            waited.map_or(SendFault::Full, |waited| SendFault::TimedOut { waited })
+        });
+        let Err(fault) = waited else {
+            return Ok(());
+        };
+        let Some(mine) = self.lane.take_back(sent) else {
+            return Ok(()); // somebody takes it just now
+        };
+        let back = message::take(&self.lane, &mine, &self.pool);
+        self.lane.empty(mine);
+        self.tell_room();
+        Err(Box::new((back, fault)))
     }
 
     /// The oldest message.
@@ -351,41 +255,15 @@ impl Endpoint {
         if !self.pool.is_here() {
             return Err(RecvError::Forked);
         }
-        let mut waiting = Waiting::new(patience);
-        let gate = self.lane.for_message();
-        loop {
-            if let Some(received) = self.try_receive()? {
-                return Ok(received);
-            }
-            if patience == Patience::Not {
-                return Err(RecvError::Empty);
-            }
-            if waiting.looks_again() {
-                continue;
-            }
-            let key = gate.prepare();
-            match self.try_receive() {
-                Ok(Some(received)) => return Ok(received),
-                Ok(None) => {}
-                Err(error) => {
-                    gate.pass_on(key);
-                    return Err(error);
-                }
-            }
-            if !gate.wait(key, waiting.deadline()) {
-                if let Some(received) = self.try_receive()? {
-                    return Ok(received);
-                }
-                gate.pass_on(key);
-                let waited = waiting.waited();
-                return Err(RecvError::TimedOut { waited });
-            }
-        }
+        let look = || self.try_receive();
+        wait(self.lane.for_message(), patience, look, |waited| {
+            waited.map_or(RecvError::Empty, |waited| RecvError::TimedOut { waited })
+        })
     }
 
     fn try_receive(&self) -> Result<Option<Received>, RecvError> {
         // In this order: what was sent before it was over is received.
-        let is_over = self.lane.is_closed() || self.is_other_gone();
+        let is_over = self.is_ended();
         match self.lane.take() {
             Ok((mine, _)) => {
                 let received = message::take(&self.lane, &mine, &self.pool);

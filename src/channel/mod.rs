@@ -66,7 +66,7 @@ mod message;
 mod recover;
 
 pub use error::{RecvError, SendError, SendFault};
-pub(crate) use recover::{end_all, install, recover, settle};
+pub(crate) use recover::Channels;
 
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
@@ -76,9 +76,10 @@ use std::time::Duration;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::object::Patience;
 use crate::pool::{AllocError, End, Pool, Token};
 
-use ends::{Endpoint, Patience};
+use ends::Endpoint;
 use message::{Message, Unfit};
 
 /// What becomes of a message for which there is no room.

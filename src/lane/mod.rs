@@ -1,13 +1,13 @@
 //! Lanes: bounded queues of messages in shared memory, with any number of senders and
 //! receivers in any process.
 //!
-//! A lane is one block of the pool:
+//! A lane is one block of the pool, behind its head (`src/pool/token.rs`):
 //!
 //! ```text
 //!     0  capacity, words per cell, kind                           never change
 //!   128  tail       not beyond the next place to fill             hint
 //!   256  head       not beyond the next place to take             hint
-//!   384  gates: who waits for a message, who waits for room; ends that are gone; counts
+//!   384  gates: who waits for a message, who waits for room; counts
 //!   512  cells, `capacity` of them:
 //!        +-------+--------+---------------------------+----------------------+
 //!        | word  | header | parcels, three words each | bytes of the message |
@@ -66,13 +66,8 @@ const TAIL: usize = 16;
 const HEAD: usize = 32;
 /// Two gates of 32 bits.
 const GATES: usize = 48;
-const ENDS: usize = 50;
-const LOST: usize = 51;
-const DROPPED: usize = 52;
-/// Bits of the word of ends; of the first two for each end.
-const GONE: u64 = 1;
-const DONE: u64 = 4;
-const CLOSED: u64 = 16;
+const LOST: usize = 49;
+const DROPPED: usize = 50;
 /// Of a cell, in front of parcels and bytes.
 const CELL_HEAD: usize = 2;
 
@@ -248,48 +243,6 @@ impl Lane {
     #[inline]
     pub fn for_room(&self) -> &Gate {
         &self.for_room
-    }
-
-    fn mark(&self, bits: u64) -> u64 {
-        // ordering: SeqCst, and so in `has`: see there.
-        self.words[ENDS].fetch_or(bits, Ordering::SeqCst) | bits
-    }
-
-    fn has(&self, bits: u64) -> bool {
-        // ordering: SeqCst: who has marked it looks for messages, or sleepers, afterwards.
-        self.words[ENDS].load(Ordering::SeqCst) & bits == bits
-    }
-
-    /// No more messages are to come.
-    pub fn close(&self) {
-        self.mark(CLOSED);
-    }
-
-    /// Whether it was closed.
-    pub fn is_closed(&self) -> bool {
-        self.has(CLOSED)
-    }
-
-    /// Nobody has end 0 or 1 any more.
-    pub fn set_gone(&self, end: usize) {
-        self.mark(GONE << end);
-    }
-
-    /// Whether that was said of end 0 or 1.
-    #[inline]
-    pub fn is_gone(&self, end: usize) -> bool {
-        self.has(GONE << end)
-    }
-
-    /// Nobody touches the lane any more on account of this end. Whether the same is so of both.
-    pub fn set_done(&self, end: usize) -> bool {
-        let bits = self.mark(DONE << end);
-        bits & (DONE | DONE << 1) == DONE | DONE << 1
-    }
-
-    /// Whether both are done, and whether this one is.
-    pub fn are_done(&self, end: usize) -> (bool, bool) {
-        (self.has(DONE | DONE << 1), self.has(DONE << end))
     }
 
     /// How many messages fit.

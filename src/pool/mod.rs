@@ -70,7 +70,7 @@ pub use passage::Passage;
 pub use plan::PoolPlan;
 pub use range::RangeError;
 pub use results::Kept;
-pub use token::{End, Ends, LaneBlock, Token};
+pub use token::{End, LaneBlock, LaneEnds, LaneKind, LaneKinds, Token};
 pub use transfer::Transfer;
 pub use usage::ClassUse;
 

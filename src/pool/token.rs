@@ -1,7 +1,7 @@
-//! Lanes and tokens: blocks that a channel is made of.
+//! Lanes and tokens: blocks that a shared object is made of, a channel for instance.
 //!
-//! A *lane* is a block that several processes write at once: its users' own words, of which the
-//! pool knows nothing. A *token* is a shared block that stands for one end of a lane, and travels as
+//! A *lane* is a block that several processes write at once: a head, and its users' own words, of
+//! which the pool knows nothing. A *token* is a shared block that stands for one end of a lane, and travels as
 //! any shared block does. Who holds the token of an end may use the lane; nobody else does. So
 //! when the last holder gives a token back, in whatever process, that end is gone; when both are,
 //! so is the lane.
@@ -22,22 +22,33 @@
 //! | lane `Lane(0)`→`Lane(p + 1)` | who sees both done | compare-and-swap | the recovery does what follows |
 //! | lane → `Free` | p, when it has let go of what is in it | compare-and-swap | |
 //!
+//! ```text
+//!   lane     0  kind      which [`LaneKind`] it is of; never changes
+//!            8  ends      gone: bits 0, 1 (sender, receiver); done: bits 2, 3; closed: bit 4
+//!          128  the users' words
+//! ```
+//!
+//! An object that has one sort of ends only has no receivers from its beginning: gone, and done.
+//!
 //! That a block is a token says a bit beside its holders', as long as it is shared; which lane it
-//! is for, and which end, its bytes. What is to be done when an end goes is the channels' business:
-//! see [`Pool::when_ends_go`].
+//! is for, and which end, its bytes. What is to be done when an end goes is the business of its kind.
 
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::panic::RefUnwindSafe;
 use std::sync::atomic::Ordering as Private;
 use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::prim::atomic::Ordering;
+use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{BlockIndex, Generation, ProcessId, Word};
-use crate::shm::Segment;
+use crate::shm::{Segment, Views};
+use crate::sys::barrier;
 
 use super::hold::Hold;
 use super::spans::Span;
-use super::{AllocError, Block, BlockState, Inner, Loan, Pool, Shared, Transfer};
+use super::{AllocError, Block, BlockState, Inner, Loan, Passage, Pool, Shared, Transfer};
 
 /// Bytes of a token: block, generation and end.
 const TOKEN_LEN: usize = 24;
@@ -56,19 +67,95 @@ pub struct LaneBlock {
     generation: Generation,
 }
 
-/// What the channels do when an end of a lane goes; all in shared memory, and without the user's
-/// code. May be called twice.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// Nobody has this end any more: says so in the lane, and tells who waits.
-    pub gone: fn(&Pool, LaneBlock, End),
-    /// This process does not touch the lane any more on account of this end. Whether the same is
-    /// so of both.
-    pub done: fn(&Pool, LaneBlock, End) -> bool,
-    /// Whether both ends are done, and whether this one is.
-    pub are_done: fn(&Pool, LaneBlock, End) -> (bool, bool),
-    /// Nobody has the lane: lets go of what is in it.
-    pub close: fn(&Pool, LaneBlock),
+/// A kind of lanes: what is to be done when an end of one goes, a process dies, or the runtime
+/// ends. All in shared memory, and without the user's code. Each may be called twice.
+pub trait LaneKind: Debug + Sync + RefUnwindSafe {
+    /// What tells it from others.
+    fn number(&self) -> u64;
+
+    /// Nobody has this end any more. The lane says so, and the heavy barrier was passed: who does
+    /// not see it has done before whatever it did. Tells who waits.
+    fn gone(&self, pool: &Pool, lane: LaneBlock, end: End);
+
+    /// Nobody has the lane any more: lets go of what is in it.
+    fn close(&self, pool: &Pool, lane: LaneBlock);
+
+    /// Moves on what process `dead` had begun in this lane; before the pool's own recovery, which
+    /// asks which passages messages name: these.
+    fn recover(&self, pool: &Pool, lane: LaneBlock, dead: ProcessId, named: &mut HashSet<Passage>);
+
+    /// After the pool's own recovery: ends that only the dead had are gone. Wakes whoever the
+    /// dead should have woken.
+    fn settle(&self, pool: &Pool, lane: LaneBlock, dead: ProcessId);
+
+    /// Wakes all that sleep: the runtime is over.
+    fn force(&self, pool: &Pool, lane: LaneBlock);
+}
+
+/// All kinds that a program has.
+pub type LaneKinds = &'static [&'static dyn LaneKind];
+
+/// Bits of the word of ends; of the first two for each end.
+const GONE: u64 = 1;
+const DONE: u64 = 4;
+const CLOSED: u64 = 16;
+/// Words in front of the users'.
+const HEAD_WORDS: usize = 16;
+
+/// Which ends of a lane there are.
+#[derive(Clone, Debug)]
+pub struct LaneEnds(Views<AtomicU64>);
+
+impl LaneEnds {
+    fn mark(&self, bits: u64) -> u64 {
+        // ordering: SeqCst, and so in `has`: see there.
+        self.0[1].fetch_or(bits, Ordering::SeqCst) | bits
+    }
+
+    #[inline]
+    fn word(&self) -> u64 {
+        // ordering: SeqCst: who has marked it looks for messages, or sleepers, afterwards.
+        self.0[1].load(Ordering::SeqCst)
+    }
+
+    fn has(&self, bits: u64) -> bool {
+        self.word() & bits == bits
+    }
+
+    /// No more is to come.
+    pub fn close(&self) {
+        self.mark(CLOSED);
+    }
+
+    /// Whether it was closed, or nobody has that end.
+    #[inline]
+    pub fn is_closed_or_gone(&self, end: End) -> bool {
+        self.word() & (CLOSED | GONE << end as u32) != 0
+    }
+
+    /// Whether nobody has that end.
+    #[inline]
+    pub fn is_gone(&self, end: End) -> bool {
+        self.has(GONE << end as u32)
+    }
+
+    fn set_gone(&self, end: End) {
+        self.mark(GONE << end as u32);
+    }
+
+    /// Nobody touches the lane any more on account of this end. Whether the same is so of both.
+    fn set_done(&self, end: End) -> bool {
+        let bits = self.mark(DONE << end as u32);
+        bits & (DONE | DONE << 1) == DONE | DONE << 1
+    }
+
+    fn is_done(&self, end: End) -> bool {
+        self.has(DONE << end as u32)
+    }
+
+    fn are_both_done(&self) -> bool {
+        self.has(DONE | DONE << 1)
+    }
 }
 
 /// An end of a lane, in a process that has it.
@@ -133,13 +220,13 @@ impl<'de> Deserialize<'de> for Token {
 /// What is done when an end goes, and by which side of the pool.
 #[derive(Debug)]
 pub(super) struct AtEnds {
-    ends: Ends,
+    kinds: LaneKinds,
     pool: Weak<Inner>,
 }
 
 impl Inner {
     /// What is to be done; `None` if nobody uses this side of the pool any more.
-    fn at_ends(&self) -> Option<(Pool, Ends)> {
+    fn at_ends(&self) -> Option<(Pool, LaneKinds)> {
         let at_ends = self.ends.get()?;
         let inner = at_ends.pool.upgrade()?;
         // ordering: AcqRel as for any other `Pool` that comes or goes.
@@ -148,7 +235,7 @@ impl Inner {
             .pools
             .fetch_update(Private::AcqRel, Private::Acquire, one_more)
             .ok()?;
-        Some((Pool(inner), at_ends.ends))
+        Some((Pool(inner), at_ends.kinds))
     }
 
     fn lane_word(lane: LaneBlock, owner: u32) -> Word {
@@ -162,30 +249,37 @@ impl Inner {
 
     /// A token is this process's alone, and about to be freed.
     pub(super) fn end_token(&self, token: BlockIndex) {
-        let (Some((pool, ends)), Some((_, offset, _))) = (self.at_ends(), self.locate(token))
+        let (Some((pool, kinds)), Some((_, offset, _))) = (self.at_ends(), self.locate(token))
         else {
             return;
         };
-        let pool = &pool;
         let bytes = self.arena.copy_out(offset, TOKEN_LEN);
         let said = bytes.and_then(|bytes| Token::said(&bytes));
         // One that is done was done by who died then: the lane may be another block by now.
-        let Some((lane, end)) = said.filter(|(lane, end)| self.is_undone(pool, &ends, *lane, *end))
+        let Some((lane, end)) = said.filter(|(lane, end)| self.is_undone(&pool, *lane, *end))
         else {
             return;
         };
-        (ends.gone)(pool, lane, end);
-        if (ends.done)(pool, lane, end) {
-            self.close(pool, lane, &ends, 0);
+        let Some(ends) = pool.lane_ends(lane) else {
+            return;
+        };
+        ends.set_gone(end);
+        // Pairs with the light one of who publishes something and then looks whether the other
+        // end is gone: either it sees that, or the kind sees what was published. And with those
+        // of sleepers.
+        barrier::heavy();
+        let kind = pool.lane_kind(lane, kinds);
+        if let Some(kind) = kind {
+            kind.gone(&pool, lane, end);
+        }
+        if ends.set_done(end) {
+            self.close(&pool, lane, kind, 0);
         }
     }
 
-    fn is_undone(&self, pool: &Pool, ends: &Ends, lane: LaneBlock, end: End) -> bool {
+    fn is_undone(&self, pool: &Pool, lane: LaneBlock, end: End) -> bool {
         let is_lane = || self.lane_owner(lane) == Some(0);
-        if !is_lane() {
-            return false;
-        }
-        let (_, is_done) = (ends.are_done)(pool, lane, end);
+        let is_done = pool.lane_ends(lane).is_none_or(|ends| ends.is_done(end));
         // Looked at again: if it is still the lane, what was read was the lane's.
         !is_done && is_lane()
     }
@@ -198,10 +292,12 @@ impl Inner {
     }
 
     /// Frees a lane of which both ends are done.
-    fn close(&self, pool: &Pool, lane: LaneBlock, ends: &Ends, from: u32) {
+    fn close(&self, pool: &Pool, lane: LaneBlock, kind: Option<&dyn LaneKind>, from: u32) {
         let ours = Self::lane_word(lane, Self::closer(self.me));
         if self.change(lane.index, Self::lane_word(lane, from), ours) {
-            (ends.close)(pool, lane);
+            if let Some(kind) = kind {
+                kind.close(pool, lane);
+            }
             self.free(lane.index, ours);
         }
     }
@@ -241,47 +337,108 @@ impl Pool {
     /// Makes a lane of so many words, which `write` fills, and its two tokens, the sender's first.
     pub fn make_lane(
         &self,
+        kind: &dyn LaneKind,
         words: usize,
         write: impl FnOnce(&Segment, usize),
     ) -> Result<[Token; 2], AllocError> {
-        let block = self.alloc(words.saturating_mul(8))?;
+        self.make(kind, words, [End::Sender, End::Receiver], write)
+    }
+
+    /// The same with one sort of ends only: all are [`End::Sender`].
+    pub fn make_lane_of_one(
+        &self,
+        kind: &dyn LaneKind,
+        words: usize,
+        write: impl FnOnce(&Segment, usize),
+    ) -> Result<Token, AllocError> {
+        let [token] = self.make(kind, words, [End::Sender], write)?;
+        Ok(token)
+    }
+
+    fn make<const N: usize>(
+        &self,
+        kind: &dyn LaneKind,
+        words: usize,
+        ends: [End; N],
+        write: impl FnOnce(&Segment, usize),
+    ) -> Result<[Token; N], AllocError> {
+        let block = self.alloc(words.saturating_add(HEAD_WORDS).saturating_mul(8))?;
         let Block {
             index, generation, ..
         } = *block.hold.block();
         let lane = LaneBlock { index, generation };
-        let make = |end: End| {
+        let mut tokens = Vec::with_capacity(N);
+        for end in ends {
             let mut token = self.alloc(TOKEN_LEN)?;
             let said = [u64::from(index.0), generation.raw(), end as u64];
             for (bytes, word) in token.chunks_exact_mut(8).zip(said) {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }
-            Ok(token)
-        };
-        let tokens = [make(End::Sender)?, make(End::Receiver)?];
-        let (offset, _) = self
-            .place_of(index)
-            .ok_or_else(|| self.exhausted(words * 8))?;
-        write(&self.0.segment, offset);
+            tokens.push(token);
+        }
+        let gone = || self.exhausted(words * 8);
+        let (offset, _) = self.block_place(index).ok_or_else(gone)?;
+        let head = self.head_at(offset);
+        // Relaxed: whoever gets a token sees what was written before.
+        head.0[0].store(kind.number(), Ordering::Relaxed);
+        let absent = [End::Sender, End::Receiver]
+            .into_iter()
+            .filter(|end| !ends.contains(end));
+        let marks = absent.map(|end| (GONE | DONE) << end as u32);
+        // Relaxed: as above.
+        head.0[1].store(marks.sum(), Ordering::Relaxed);
+        write(&self.0.segment, offset + HEAD_WORDS * 8);
         // Relaxed: before the lane is one, which the host's recovery sees by its word.
         self.0.header.has_lanes.store(1, Ordering::Relaxed);
         // The tokens first: if we die in between they say of no lane that it has ended.
-        let tokens = tokens.map(Token::of);
+        let tokens: Vec<Token> = tokens.into_iter().map(Token::of).collect();
         // From now on it is freed by way of them.
         if !block.become_lane(Inner::lane_word(lane, 0)) {
-            return Err(self.exhausted(words * 8));
+            return Err(gone());
         }
-        Ok(tokens)
+        tokens.try_into().map_err(|_| gone())
     }
 
-    fn place_of(&self, index: BlockIndex) -> Option<(usize, usize)> {
+    fn head_at(&self, offset: usize) -> LaneEnds {
+        LaneEnds(self.0.segment.views(offset, HEAD_WORDS))
+    }
+
+    fn block_place(&self, index: BlockIndex) -> Option<(usize, usize)> {
         let (_, offset, capacity) = self.0.locate(index)?;
         Some((self.0.plan.arena + offset, capacity / 8))
     }
 
-    /// Where a lane lies in the segment, and how many words it has; `None` if it is none any more.
+    /// Where the users' words of a lane lie in the segment, and how many there are; `None` if it is
+    /// none any more.
     pub fn lane_place(&self, lane: LaneBlock) -> Option<(usize, usize)> {
         self.0.lane_owner(lane)?;
-        self.place_of(lane.index)
+        let (offset, words) = self.block_place(lane.index)?;
+        let words = words.checked_sub(HEAD_WORDS)?;
+        Some((offset + HEAD_WORDS * 8, words))
+    }
+
+    /// Which ends a lane has; `None` as in [`Pool::lane_place`].
+    pub fn lane_ends(&self, lane: LaneBlock) -> Option<LaneEnds> {
+        let (offset, _) = self.lane_place(lane)?;
+        Some(self.head_at(offset - HEAD_WORDS * 8))
+    }
+
+    /// The number of a lane's kind; `None` as in [`Pool::lane_place`].
+    pub fn lane_number(&self, lane: LaneBlock) -> Option<u64> {
+        let head = self.lane_ends(lane)?;
+        // Relaxed: it never changes, and came with the block.
+        Some(head.0[0].load(Ordering::Relaxed))
+    }
+
+    /// Which of these kinds a lane is of.
+    pub fn lane_kind(&self, lane: LaneBlock, kinds: LaneKinds) -> Option<&'static dyn LaneKind> {
+        let number = self.lane_number(lane)?;
+        kinds.iter().copied().find(|kind| kind.number() == number)
+    }
+
+    /// What this side of the pool knows of kinds of lanes.
+    pub fn lane_kinds(&self) -> LaneKinds {
+        self.0.ends.get().map_or(&[], |at_ends| at_ends.kinds)
     }
 
     /// The segment.
@@ -289,10 +446,10 @@ impl Pool {
         &self.0.segment
     }
 
-    /// What is done when an end of a lane goes.
-    pub fn when_ends_go(&self, ends: Ends) {
+    /// Which kinds of lanes there are; before there is any.
+    pub fn set_lane_kinds(&self, kinds: LaneKinds) {
         let pool = Arc::downgrade(&self.0);
-        let _ = self.0.ends.set(AtEnds { ends, pool });
+        let _ = self.0.ends.set(AtEnds { kinds, pool });
     }
 
     /// All lanes there are.
@@ -322,14 +479,13 @@ impl Pool {
 
     /// After a death: frees a lane of which both ends are done, if nobody alive does it.
     pub fn close_lane(&self, lane: LaneBlock, dead: ProcessId) {
-        let (Some(at_ends), Some(owner)) = (self.0.ends.get(), self.0.lane_owner(lane)) else {
+        let (Some(ends), Some(owner)) = (self.lane_ends(lane), self.0.lane_owner(lane)) else {
             return;
         };
-        let ends = &at_ends.ends;
-        let is_left = owner == Inner::closer(dead)
-            || (owner == 0 && (ends.are_done)(self, lane, End::Sender).0);
+        let is_left = owner == Inner::closer(dead) || (owner == 0 && ends.are_both_done());
         if is_left {
-            self.0.close(self, lane, ends, owner);
+            let kind = self.lane_kind(lane, self.lane_kinds());
+            self.0.close(self, lane, kind, owner);
         }
     }
 

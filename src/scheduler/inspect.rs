@@ -14,8 +14,8 @@
 use std::sync::atomic::Ordering as Private;
 
 use crate::background;
-use crate::channel;
 use crate::error::{Refusal, TaskError};
+use crate::object;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::task::TaskState;
@@ -46,7 +46,7 @@ impl Scheduler {
         state.counters.damage += 1;
         let error = TaskError::corrupted(what);
         self.fail_in_flight(state, &error);
-        channel::end_all(&self.pool);
+        object::end_all(&self.pool);
         state.unpark_all();
         self.fold.host_bell.force();
         self.bell.ring();
@@ -77,7 +77,7 @@ impl Scheduler {
                 task: Box::default(),
             },
         );
-        channel::end_all(&self.pool);
+        object::end_all(&self.pool);
         state.unpark_all();
         self.fold.host_bell.force();
     }

@@ -92,10 +92,10 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use crate::channel;
 use crate::error::{Refusal, TaskError};
 use crate::layout::Fold;
 use crate::lock::{Biased, Guard};
+use crate::object;
 use crate::pool::Pool;
 use crate::prim::{Priority, ProcessId};
 use crate::sys::Bell;
@@ -164,7 +164,7 @@ impl Scheduler {
         pool.ring_by(move || with.host_bell.force());
         let with = fold.clone();
         pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
-        channel::install(&pool, Some(about_to_wait));
+        object::install(&pool, crate::kinds::KINDS, Some(about_to_wait));
         let state = State::new(&fold, capacity, counters);
         let state = CachePadded::new(Biased::new(state));
         Scheduler {

@@ -16,8 +16,8 @@
 
 use std::time::Instant;
 
-use crate::channel;
 use crate::error::{Attempt, Death, TaskError, TimeLimit};
+use crate::object;
 use crate::pool::Passage;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
@@ -81,10 +81,10 @@ impl Scheduler {
         self.adopt(&mut state, worker);
         let lives_on = |slot| self.will_be_collected(&state, slot, is_dead);
         let dead = ProcessId::of_worker(worker);
-        let named = channel::recover(&self.pool, dead);
+        let named = object::recover(&self.pool, dead);
         let is_in_message = |passage: Passage| named.contains(&passage);
         self.pool.recover(dead, lives_on, is_in_message);
-        channel::settle(&self.pool, dead);
+        object::settle(&self.pool, dead);
 
         if self.orphans == Orphans::Cancel {
             self.end_kin_of_dead(&mut state, is_dead);

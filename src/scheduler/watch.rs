@@ -238,6 +238,6 @@ impl Scheduler {
         state.is_over = true;
         self.call_attendant(&mut state);
         drop(state);
-        crate::channel::end_all(&self.pool);
+        crate::object::end_all(&self.pool);
     }
 }

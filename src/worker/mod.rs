@@ -258,7 +258,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
     pool.ring_by(move || with.host_bell.force());
     let with = fold.clone();
     pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
-    crate::channel::install(&pool, None);
+    crate::object::install(&pool, crate::kinds::KINDS, None);
     let threads = fold.plan.shape.threads;
     let executors: Vec<Executor> = (0..threads)
         .map(|thread| Executor::new(&fold, &pool, functions, order, thread))

@@ -1,0 +1,8 @@
+//! All kinds of shared objects that there are.
+
+use crate::pool::LaneKinds;
+
+use crate::channel;
+
+/// Each is told from the others by its number, which is written into its memory.
+pub static KINDS: LaneKinds = &[&channel::Channels];

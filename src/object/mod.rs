@@ -1,0 +1,65 @@
+//! Shared objects: what several processes of a fold use at once, and what ends with its last user.
+//!
+//! A shared object is a lane of the pool (`src/pool/token.rs`): words that all processes that
+//! have a token of it may write. Which kind it is says a number in its head; what a kind does when an
+//! end goes, a process dies or the runtime ends is its [`LaneKind`]. This module calls these for all
+//! objects, and has what they share: how a thread waits ([`wait`]).
+//!
+//! | what ends | who sees to it | what is done |
+//! | --- | --- | --- |
+//! | the last token of an end | whoever gives it back; its recovery if it dies meanwhile | [`LaneKind::gone`] |
+//! | those of both ends | who gives the second one back | [`LaneKind::close`], then the block is freed |
+//! | a process | the host, before the successor starts | [`LaneKind::recover`] of each lane; then the pool's recovery, which gives back the tokens of the dead; then [`LaneKind::settle`] of each |
+//! | the runtime | the host | [`LaneKind::force`] of each |
+
+mod waiting;
+
+use std::collections::HashSet;
+
+use crate::pool::{LaneBlock, LaneKind, LaneKinds, Passage, Pool};
+use crate::prim::ProcessId;
+
+pub use waiting::{Patience, before_waiting, wait};
+
+/// To be called by each process for its side of the pool, before it has any object. `before` is
+/// called before any wait that has no near end.
+pub fn install(pool: &Pool, kinds: LaneKinds, before: Option<fn()>) {
+    pool.set_lane_kinds(kinds);
+    if let Some(before) = before {
+        before_waiting(before);
+    }
+}
+
+fn each(pool: &Pool, mut each: impl FnMut(&dyn LaneKind, LaneBlock)) {
+    let kinds = pool.lane_kinds();
+    for lane in pool.lanes() {
+        if let Some(kind) = pool.lane_kind(lane, kinds) {
+            each(kind, lane);
+        }
+    }
+}
+
+/// Moves on what process `dead` had begun in any object. Returns the passages that messages of
+/// the living name.
+pub fn recover(pool: &Pool, dead: ProcessId) -> HashSet<Passage> {
+    let mut named = HashSet::new();
+    each(pool, |kind, lane| {
+        kind.recover(pool, lane, dead, &mut named)
+    });
+    named
+}
+
+/// After the pool's own recovery: wakes whoever the dead should have woken, and frees objects that
+/// only the dead had.
+pub fn settle(pool: &Pool, dead: ProcessId) {
+    each(pool, |kind, lane| {
+        kind.settle(pool, lane, dead);
+        pool.close_lane(lane, dead);
+    });
+}
+
+/// The runtime has ended, or its memory is not believed any more: nobody waits for objects of it.
+pub fn end_all(pool: &Pool) {
+    pool.set_over();
+    each(pool, |kind, lane| kind.force(pool, lane));
+}
