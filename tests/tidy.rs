@@ -179,6 +179,11 @@ fn the_library_neither_prints_nor_unwraps() {
 }
 
 #[test]
+fn questions_only_ask() {
+    assert_none(sources().iter().flat_map(rules::questions_only_ask));
+}
+
+#[test]
 fn nothing_is_unfinished() {
     assert_none(sources().iter().flat_map(rules::nothing_is_unfinished));
 }

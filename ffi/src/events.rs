@@ -96,7 +96,7 @@ impl EventsObject {
         })
     }
 
-    pub(crate) fn is_here(&self) -> Result<(), Failure> {
+    pub(crate) fn check_here(&self) -> Result<(), Failure> {
         if self.process == std::process::id() {
             return Ok(());
         }
@@ -226,7 +226,7 @@ pub extern "C" fn pinfold_events_add(
     guard(|| {
         let events = table::enter::<Arc<EventsObject>>(events.addr())?;
         let handle = table::enter::<TaskHandle>(handle.addr())?;
-        events.is_here()?;
+        events.check_here()?;
         let ear = Arc::new(Ear(Arc::downgrade(&events)));
         if !handle.end().tell(handle.task(), ear, token) {
             events.hears(token);
@@ -261,7 +261,7 @@ pub unsafe extern "C" fn pinfold_events_next(
     guard(|| {
         let out = out?;
         let events = table::enter::<Arc<EventsObject>>(events.addr())?;
-        events.is_here()?;
+        events.check_here()?;
         out.write(events.next().ok_or_else(nothing_yet)?);
         Ok(())
     })

@@ -141,7 +141,7 @@ pub unsafe extern "C" fn pinfold_events_next_many(
         // SAFETY: the caller's promise.
         let tokens = unsafe { places("out_tokens", out_tokens, capacity) }?;
         let events = table::enter::<Arc<EventsObject>>(events.addr())?;
-        events.is_here()?;
+        events.check_here()?;
         let mut taken = 0;
         for token in tokens {
             let Some(next) = events.next() else { break };

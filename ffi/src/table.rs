@@ -318,7 +318,7 @@ impl<K: Kind> Alone<K> {
         unsafe { (*this.slot.object.get()).assume_init_drop() };
         // Relaxed: only this one may change the word now.
         let generation = this.slot.word.load(Ordering::Relaxed) >> 32;
-        is_free(this.slot, this.index, generation);
+        give_slot_back(this.slot, this.index, generation);
     }
 }
 
@@ -367,12 +367,12 @@ fn leave(slot: &'static Slot, index: u32) {
 fn last_has_left(slot: &'static Slot, index: u32, generation: u64) {
     // SAFETY: nobody enters what is gone, and this was the last user.
     unsafe { (*slot.object.get()).assume_init_drop() };
-    is_free(slot, index, generation);
+    give_slot_back(slot, index, generation);
 }
 
 /// Its object is dropped, or moved out.
 #[inline]
-fn is_free(slot: &'static Slot, index: u32, generation: u64) {
+fn give_slot_back(slot: &'static Slot, index: u32, generation: u64) {
     let next = generation + 1;
     if next > u64::from(u32::MAX) {
         return; // its numbers are used up

@@ -110,7 +110,7 @@ impl Message {
         let room = Room::Pool(&of_pool);
         let (encoded, buffers) = encode_with_buffers(value, &mut payload, room);
         encoded.map_err(|fault| Unfit::Encode(untold::<T>(&fault)))?;
-        if let Some(why) = buffers.iter().find_map(Transfer::is_refused) {
+        if let Some(why) = buffers.iter().find_map(Transfer::refusal) {
             return Err(Unfit::Encode(why.to_owned()));
         }
         if buffers.iter().any(|buffer| !buffer.is_of_pool(pool)) {

@@ -161,7 +161,7 @@ impl HoldRef {
             false if is_loan => inner.free_loan(self),
             false => {
                 if inner.release(self.block.index, self.block.generation) {
-                    self.is_freed();
+                    self.tell_freed();
                 }
                 None
             }

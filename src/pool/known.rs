@@ -122,7 +122,7 @@ impl Hold {
     }
 
     /// The last reference has freed the block.
-    pub(super) fn is_freed(&self) {
+    pub(super) fn tell_freed(&self) {
         // Relaxed: the only reference.
         if self.known.load(Ordering::Relaxed) {
             self.pool().0.tell_keepers();

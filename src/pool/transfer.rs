@@ -75,7 +75,7 @@ impl Transfer {
     }
 
     /// Why it cannot be an argument: it is a loan that was sent, or is being sent.
-    pub fn is_refused(&self) -> Option<&'static str> {
+    pub fn refusal(&self) -> Option<&'static str> {
         match self.turn {
             Turn::None | Turn::First(_) => None,
             Turn::Another(_) => Some(TWICE),
@@ -84,7 +84,7 @@ impl Transfer {
     }
 
     /// Why it cannot be in a result: it is a loan that was sent to another task.
-    pub fn is_gone(&self) -> Option<&'static str> {
+    pub fn why_gone(&self) -> Option<&'static str> {
         matches!(self.turn, Turn::Late).then_some(SENT_BEFORE)
     }
 

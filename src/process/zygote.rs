@@ -63,7 +63,7 @@ impl WorkerStart {
 
     /// From here on it works: what it writes to its standard error is not kept any
     /// more, but shown.
-    pub fn is_at_work(&mut self) {
+    pub fn begin_work(&mut self) {
         if let Some(real) = self.real_stderr.take()
             && let Err(error) = restore_stderr(real)
         {

@@ -41,7 +41,7 @@ impl Producer {
     /// all of them or none.
     #[inline]
     pub fn stage_many(&mut self, count: usize, mut value: impl FnMut(usize) -> u64) -> bool {
-        if !self.has_room_for(count as u64) {
+        if !self.find_room_for(count as u64) {
             return false;
         }
         let (first, second) = self.ring.run(self.tail, count as u64);
@@ -57,7 +57,7 @@ impl Producer {
     }
 
     #[inline]
-    fn has_room_for(&mut self, count: u64) -> bool {
+    fn find_room_for(&mut self, count: u64) -> bool {
         let fits = |used: u64, capacity: u64| count <= capacity && used <= capacity - count;
         let capacity = self.ring.capacity();
         fits(self.tail.wrapping_sub(self.head_seen), capacity) || {
@@ -122,7 +122,7 @@ impl Consumer {
         }
         if count > 0 {
             self.head = self.head.wrapping_add(count);
-            // ordering: Release pairs with the writer's Acquire in `has_room_for`: our
+            // ordering: Release pairs with the writer's Acquire in `find_room_for`: our
             // reads are done before it overwrites.
             self.ring.head.store(self.head, Ordering::Release);
         }

@@ -31,7 +31,7 @@ impl Producer {
     /// Writes one word behind the tail without showing it; `Ok(false)` when full.
     #[inline]
     pub fn stage(&mut self, value: u64) -> Result<bool, Damaged> {
-        if !self.has_room()? {
+        if !self.find_room()? {
             return Ok(false);
         }
         // Relaxed: `publish` makes it visible. A taker that still reads the old
@@ -43,7 +43,7 @@ impl Producer {
 
     /// Whether one word more can be staged.
     #[inline]
-    pub fn has_room(&mut self) -> Result<bool, Damaged> {
+    pub fn find_room(&mut self) -> Result<bool, Damaged> {
         let is_full = |ring: &Self| ring.tail.wrapping_sub(ring.head_seen) >= ring.ring.capacity();
         if is_full(self) {
             self.refresh()?;

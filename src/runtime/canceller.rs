@@ -35,8 +35,8 @@ pub struct Canceller {
 }
 
 const _: () = {
-    const fn is_shared<T: Clone + Send + Sync + 'static>() {}
-    is_shared::<Canceller>();
+    const fn assert_shared<T: Clone + Send + Sync + 'static>() {}
+    assert_shared::<Canceller>();
 };
 
 impl fmt::Debug for Canceller {

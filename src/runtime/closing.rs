@@ -176,7 +176,7 @@ impl Core {
         drop(plan);
         // ordering: Release pairs with the Acquire in `urgency`.
         self.closing.urgency.fetch_add(1, Ordering::Release);
-        self.present().has_given_back();
+        self.present().note_given_back();
         stage
     }
 

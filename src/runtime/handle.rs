@@ -399,7 +399,7 @@ impl<R> Handle<R> {
     }
 
     /// Its outcome is remembered.
-    pub(super) fn is_remembered(&self, call: Call) {
+    pub(super) fn remember(&self, call: Call) {
         if let Some(ticket) = &self.ticket {
             call.follow(&self.scheduler, ticket);
         }

@@ -238,7 +238,7 @@ impl Order<'_> {
         // What is not on its way is the arguments' again.
         drop(job);
         if submitted.is_err() && self.has_limits() {
-            scheduler.has_given_back();
+            scheduler.note_given_back();
         }
         match submitted {
             Ok(ticket) => Ok(ticket),
@@ -270,7 +270,7 @@ impl Order<'_> {
         let submitted = scheduler.submit(job, deadline);
         if submitted.is_err() && self.has_limits() {
             job.permits.clear();
-            scheduler.has_given_back();
+            scheduler.note_given_back();
         }
         submitted
     }
@@ -283,8 +283,8 @@ impl Order<'_> {
     }
 
     /// What it ends with if its time has passed before it is submitted.
-    pub fn is_late(&self) -> Option<TaskError> {
-        let (which, limit) = self.settings.as_ref()?.has_passed()?;
+    pub fn lateness(&self) -> Option<TaskError> {
+        let (which, limit) = self.settings.as_ref()?.passed_limit()?;
         Some(TaskError::late(which, limit, false))
     }
 
@@ -297,7 +297,7 @@ impl Order<'_> {
         deadline: Option<Instant>,
     ) -> Result<(), NotAccepted> {
         job.permits.clear();
-        if let Some(late) = self.is_late() {
+        if let Some(late) = self.lateness() {
             return Err(NotAccepted::Failed(late));
         }
         if let Some(settings) = self.settings.as_ref().filter(|s| s.limits.any()) {

@@ -194,7 +194,7 @@ where
             self.stage = Stage::New;
             return Poll::Ready(None);
         }
-        if let Some(late) = self.task.order.is_late() {
+        if let Some(late) = self.task.order.lateness() {
             return Poll::Ready(self.refused(&scheduler, NotAccepted::Failed(late)));
         }
         if job.buffers.iter().any(Transfer::is_loan) {
@@ -302,7 +302,7 @@ impl<F, A, R> SpawnAsync<'_, F, A, R> {
     fn gives_back(&self, scheduler: &Scheduler) {
         let settings = self.task.order.settings.as_ref();
         if settings.is_some_and(|settings| settings.limits.any()) {
-            scheduler.has_given_back();
+            scheduler.note_given_back();
         }
     }
 }
@@ -323,7 +323,7 @@ where
                 Poll::Ready(Some(handle)) => {
                     self.args = None;
                     if let Some(call) = self.call.take() {
-                        handle.is_remembered(call);
+                        handle.remember(call);
                     }
                     return Poll::Ready(handle);
                 }

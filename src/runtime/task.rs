@@ -161,7 +161,7 @@ where
             Err(call) => {
                 let first = self.spawn_plain(args);
                 if let Some(call) = call {
-                    first.is_remembered(call);
+                    first.remember(call);
                 }
                 first
             }

@@ -40,7 +40,7 @@ impl Scheduler {
         if ended >= MANY {
             self.says_where(state);
         }
-        self.is_awake(state);
+        self.note_awake(state);
         if !state.adopted.is_empty() {
             self.let_go(state);
         }
@@ -426,7 +426,7 @@ impl Scheduler {
         let inflight = &state.inflight[slot as usize];
         let held = inflight.holds();
         let cell = &self.fold.slots[slot as usize];
-        if let Some(ran) = self.has_unwanted_value(state, inflight, slot) {
+        if let Some(ran) = self.unwanted_value(state, inflight, slot) {
             Finished::discard(cell, SlotIndex(slot), &self.pool);
             return (ran, Ok(Value::inline(ran, [0; _], 0)));
         }
@@ -450,7 +450,7 @@ impl Scheduler {
 impl Scheduler {
     /// How the task in `slot` has ended, if nobody looks at its value: its handle is gone, no
     /// task depends on it, and it is not tried again.
-    fn has_unwanted_value(&self, state: &State, inflight: &Inflight, slot: u32) -> Option<Ran> {
+    fn unwanted_value(&self, state: &State, inflight: &Inflight, slot: u32) -> Option<Ran> {
         let is_looked_at = inflight
             .extra
             .as_ref()

@@ -92,7 +92,7 @@ impl Scheduler {
 
     /// The deadline of the task in `slot` has come.
     fn expire(&self, state: &mut State, slot: u32) -> Option<Overdue> {
-        let generation = self.is_still_there(state, slot)?;
+        let generation = self.still_there(state, slot)?;
         let cell = &self.fold.slots[slot as usize];
         let is_waiting = || TaskState::of(cell.word()) == Some(TaskState::Waiting);
         if cell.cancel(generation) || is_waiting() {
@@ -124,7 +124,7 @@ impl Scheduler {
 
     /// Collects the task in `slot`; its generation, if it has not ended. One that has failed and
     /// is tried again has not.
-    fn is_still_there(&self, state: &mut State, slot: u32) -> Option<Generation> {
+    fn still_there(&self, state: &mut State, slot: u32) -> Option<Generation> {
         let before = state.inflight[slot as usize].generation;
         self.collect(state, slot);
         let inflight = &state.inflight[slot as usize];
@@ -133,7 +133,7 @@ impl Scheduler {
 
     /// The task in `slot` was asked to end, and had time enough.
     fn grace_is_over(&self, state: &mut State, slot: u32, now: Instant) -> Option<Overdue> {
-        let generation = self.is_still_there(state, slot)?;
+        let generation = self.still_there(state, slot)?;
         let worker = self.runner(slot, generation)?;
         let extra = state.inflight[slot as usize].extra.as_ref()?;
         let grace_ends = extra.timing.and_then(|timing| timing.grace_ends);
@@ -234,7 +234,7 @@ impl Scheduler {
         });
         has_hints
             || self.has_errand(&state, worker)
-            || state.is_any_lane_full()
+            || state.any_lane_full()
             || state.slots().any(|slot| {
                 let inflight = &state.inflight[slot as usize];
                 inflight.ticket.is_some() && self.runner(slot, inflight.generation) == Some(worker)

@@ -197,14 +197,14 @@ impl Scheduler {
             let Dependency::Own(ticket) = dependency else {
                 continue;
             };
-            if !state.nodes.is_missing(node, input) {
+            if !state.nodes.misses(node, input) {
                 continue;
             }
             let dependent = Dependent::Node { node, input };
             match state.tickets.depend(ticket.id(), dependent) {
                 Some(true) => {
                     state.followed += 1;
-                    self.is_followed(&mut state);
+                    self.add_followed(&mut state);
                 }
                 Some(false) => {}
                 // The fold was found damaged while this was looked at.

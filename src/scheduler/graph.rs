@@ -239,7 +239,7 @@ impl Graph {
     }
 
     /// The task in `slot` has ended.
-    fn has_ended(&mut self, slot: u32) {
+    fn note_ended(&mut self, slot: u32) {
         self.in_flight -= 1;
         let Some(vertex) = self.at(slot) else {
             return;
@@ -292,7 +292,7 @@ impl Graph {
 
     /// Takes note of it if an executor has told the edge, and that is all.
     #[inline]
-    pub fn is_told(&mut self, edge: SlotEdge) -> bool {
+    pub fn note_told(&mut self, edge: SlotEdge) -> bool {
         let at = edge.slot() - self.first;
         let is_simple = |vertex: &Vertex| vertex.large.is_none();
         edge.is_told() && self.vertices.get(at as usize).is_some_and(is_simple) && {
@@ -340,7 +340,7 @@ impl State {
         if slot < self.graph.first {
             self.free.push(slot);
         } else {
-            self.graph.has_ended(slot);
+            self.graph.note_ended(slot);
         }
     }
 

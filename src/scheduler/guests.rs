@@ -424,7 +424,7 @@ impl Drop for InLine {
         drop(state);
         drop(former);
         if permits.take().is_some() {
-            self.scheduler.has_given_back();
+            self.scheduler.note_given_back();
         }
         if gives_back {
             // Whoever leads may have to wake somebody.

@@ -292,7 +292,7 @@ impl Scheduler {
 
     /// Nobody sleeps: after some time without sleep executors need not ring any more.
     #[inline]
-    pub(super) fn is_awake(&self, state: &State) {
+    pub(super) fn note_awake(&self, state: &State) {
         let bell = &self.fold.host_bell;
         let is_marked = bell.is_awaited() && !state.leader;
         if is_marked && state.activity() - state.activity_asleep > AWAKE {

@@ -146,7 +146,7 @@ impl Scheduler {
             // It has not ended: this is still under the lock that it was seen under.
             if state.tickets.lead_to(ticket.id(), edge) {
                 state.followed += 1;
-                self.is_followed(state);
+                self.add_followed(state);
             }
         }
         self.reap_meanwhile(state);
@@ -181,7 +181,7 @@ impl Scheduler {
             return IsLaid::Late;
         }
         if seat == 0 {
-            self.is_followed(state);
+            self.add_followed(state);
         }
         IsLaid::InTime
     }
@@ -259,7 +259,7 @@ impl Scheduler {
         words: &[u64; SMALL / 8],
     ) {
         for edge in laid.edges() {
-            if !state.graph.is_told(edge) {
+            if !state.graph.note_told(edge) {
                 self.bring(state, edge, len, words);
             }
         }
@@ -447,11 +447,11 @@ impl Scheduler {
             self.condemn(state, &what);
             return;
         }
-        self.has_ended_in_slot(state, slot, error);
+        self.end_withdrawn(state, slot, error);
     }
 
     /// The task in `slot` was withdrawn.
-    fn has_ended_in_slot(&self, state: &mut State, slot: u32, error: TaskError) {
+    fn end_withdrawn(&self, state: &mut State, slot: u32, error: TaskError) {
         match error {
             TaskError::Cancelled { .. } | TaskError::DependencyFailed { .. } => {
                 state.counters.cancelled += 1;
@@ -480,7 +480,7 @@ impl Scheduler {
             // An executor may be about to queue it: then it is one like any other.
             if is_meant && is_pending() && cell.withdraw(generation) {
                 ended += 1;
-                self.has_ended_in_slot(state, slot, error.clone());
+                self.end_withdrawn(state, slot, error.clone());
             }
         }
         state.is_releasing = is_inner;

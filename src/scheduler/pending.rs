@@ -121,7 +121,7 @@ impl Nodes {
     }
 
     /// Whether it still waits for that input.
-    pub fn is_missing(&mut self, id: NodeId, input: u32) -> bool {
+    pub fn misses(&mut self, id: NodeId, input: u32) -> bool {
         let node = self.get(id);
         node.is_some_and(|node| matches!(node.inputs[input as usize], Input::Missing(_)))
     }

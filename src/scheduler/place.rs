@@ -175,7 +175,7 @@ impl Scheduler {
         if state.touched.is_empty() {
             return;
         }
-        self.is_awake(state);
+        self.note_awake(state);
         for executor in &state.touched {
             state.inboxes[*executor].publish();
         }

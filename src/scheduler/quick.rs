@@ -127,7 +127,7 @@ impl Scheduler {
             self.publish(state);
             return;
         }
-        self.is_awake(state);
+        self.note_awake(state);
         state.inboxes[executor].publish();
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();

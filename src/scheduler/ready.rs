@@ -93,7 +93,7 @@ impl Scheduler {
             Ok(job) => self.provide(id, job),
             Err(error) => {
                 self.end_node(&mut self.lock(), id, error);
-                self.has_gone_on();
+                self.note_gone_on();
             }
         }
     }
@@ -135,7 +135,7 @@ impl Scheduler {
             }
         }
         drop(state);
-        self.has_gone_on();
+        self.note_gone_on();
     }
 
     /// Tries those again that wait for memory. False if there was none.
@@ -209,7 +209,7 @@ impl Scheduler {
     }
 
     /// A pending task is one no more: somebody may wait until there are none.
-    fn has_gone_on(&self) {
+    fn note_gone_on(&self) {
         let mut state = self.lock();
         if state.nodes.count() == 0 {
             state.unpark_all();

@@ -256,7 +256,7 @@ impl Scheduler {
         {
             return Err(wrong("a buffer of another runtime"));
         }
-        let refused = job.buffers.iter().find_map(Transfer::is_refused);
+        let refused = job.buffers.iter().find_map(Transfer::refusal);
         refused.map_or(Ok(()), |why| Err(wrong(why)))
     }
 

@@ -93,7 +93,7 @@ impl Settings {
     }
 
     /// A limit that has passed before the task is submitted.
-    pub fn has_passed(&self) -> Option<(TimeLimit, Duration)> {
+    pub fn passed_limit(&self) -> Option<(TimeLimit, Duration)> {
         let limits = [
             (TimeLimit::Run, self.run_limit),
             (TimeLimit::Hard, self.deadline),

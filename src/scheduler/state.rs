@@ -495,7 +495,7 @@ impl State {
     }
 
     /// Whether hints wait in any lane.
-    pub fn is_any_lane_full(&mut self) -> bool {
+    pub fn any_lane_full(&mut self) -> bool {
         let mut lanes = self.lanes.iter_mut();
         lanes.any(|lane| matches!(lane.ring.refresh(), Ok(1..)))
     }

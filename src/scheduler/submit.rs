@@ -137,7 +137,7 @@ impl Scheduler {
     /// Something that threads may wait for has changed besides tasks that end (shares of limits
     /// were given back by one that was not accepted, say): all look again.
     #[cold]
-    pub fn has_given_back(&self) {
+    pub fn note_given_back(&self) {
         let mut state = self.lock();
         if state.guests.any() {
             self.admit(&mut state);

@@ -455,7 +455,7 @@ impl Scheduler {
     }
 
     /// Waits until no task is in flight, or waits for others: true. Or until `gives_up`, which
-    /// whoever makes it true says by [`Scheduler::has_given_back`].
+    /// whoever makes it true says by [`Scheduler::note_given_back`].
     pub fn wait_for_all(&self, deadline: Option<Instant>, gives_up: impl Fn() -> bool) -> bool {
         let is_all = |state: &State| state.unfinished() == 0;
         self.wait_until(Awaited::Any, deadline, |state| is_all(state) || gives_up());

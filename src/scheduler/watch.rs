@@ -45,7 +45,7 @@ impl Scheduler {
         self.collect_this(&mut state, ticket.id());
         match state.tickets.follow(ticket.id(), follower) {
             Ok(is_first) => {
-                self.has_follower(&mut state, is_first);
+                self.add_follower(&mut state, is_first);
                 Ok(())
             }
             Err(follower) => match state.tickets.share(ticket.id()) {
@@ -76,7 +76,7 @@ impl Scheduler {
         self.collect_this(&mut state, ticket.id());
         let is_first = state.tickets.wake(ticket.id(), &mut waker);
         if let (Some(is_first), None) = (is_first, &waker) {
-            self.has_follower(&mut state, is_first);
+            self.add_follower(&mut state, is_first);
         }
         drop(state);
         is_first.is_some()
@@ -87,14 +87,14 @@ impl Scheduler {
     #[cold]
     pub(super) fn see_to_its_end(&self, state: &mut State, id: u32) {
         if let Ok(is_first) = state.tickets.follow(id, Box::new(|_| ())) {
-            self.has_follower(state, is_first);
+            self.add_follower(state, is_first);
         }
     }
 
-    fn has_follower(&self, state: &mut State, is_first: bool) {
+    fn add_follower(&self, state: &mut State, is_first: bool) {
         if is_first {
             state.followed += 1;
-            self.is_followed(state);
+            self.add_followed(state);
         }
         state.call_napper();
         self.check_patience(state);
@@ -195,7 +195,7 @@ impl Scheduler {
     }
 
     /// One more task is followed.
-    pub(super) fn is_followed(&self, state: &mut State) {
+    pub(super) fn add_followed(&self, state: &mut State) {
         state.has_followed = true;
         if state.followed + state.graph.sources == 1 && state.is_attendant_idle {
             self.pool.call_attendant();

@@ -47,7 +47,7 @@ impl Hearts {
 
     /// Whether worker `worker`, whose count is `beat` now, has been silent for longer
     /// than the threshold, with work to do all the time.
-    pub fn is_silent(
+    pub fn finds_silent(
         &mut self,
         worker: usize,
         beat: u64,
@@ -77,14 +77,17 @@ mod tests {
         let at = |ms| begin + Duration::from_millis(ms);
         let mut hearts = Hearts::new(Duration::from_millis(100), 1);
         let busy = || true;
-        assert!(!hearts.is_silent(0, 7, at(0), busy));
-        assert!(!hearts.is_silent(0, 7, at(99), busy));
-        assert!(!hearts.is_silent(0, 8, at(120), busy), "it has beaten");
-        assert!(!hearts.is_silent(0, 8, at(200), busy));
-        assert!(!hearts.is_silent(0, 8, at(300), || false), "nothing to do");
-        assert!(!hearts.is_silent(0, 8, at(399), busy), "only since 300");
-        assert!(hearts.is_silent(0, 8, at(400), busy));
+        assert!(!hearts.finds_silent(0, 7, at(0), busy));
+        assert!(!hearts.finds_silent(0, 7, at(99), busy));
+        assert!(!hearts.finds_silent(0, 8, at(120), busy), "it has beaten");
+        assert!(!hearts.finds_silent(0, 8, at(200), busy));
+        assert!(
+            !hearts.finds_silent(0, 8, at(300), || false),
+            "nothing to do"
+        );
+        assert!(!hearts.finds_silent(0, 8, at(399), busy), "only since 300");
+        assert!(hearts.finds_silent(0, 8, at(400), busy));
         hearts.forget(0);
-        assert!(!hearts.is_silent(0, 8, at(500), busy), "another process");
+        assert!(!hearts.finds_silent(0, 8, at(500), busy), "another process");
     }
 }

@@ -400,7 +400,7 @@ impl Supervisor {
             let status = &self.fold.executors[number * threads].status;
             let beat = status.beat.load(Ordering::Relaxed);
             let has_work = || self.events.has_work(number as u32);
-            if hearts.is_silent(number, beat, now, has_work) && alive.sentence.is_none() {
+            if hearts.finds_silent(number, beat, now, has_work) && alive.sentence.is_none() {
                 background::log(move || {
                     tracing::warn!(worker = number, "no sign of life; it is replaced");
                 });

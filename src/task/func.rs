@@ -185,7 +185,7 @@ where
 #[cold]
 #[inline(never)]
 fn leave_buffers(outgoing: Vec<Transfer>, call: &mut Call<'_>) -> Result<(), Outcome> {
-    if let Some(why) = outgoing.iter().find_map(Transfer::is_gone) {
+    if let Some(why) = outgoing.iter().find_map(Transfer::why_gone) {
         call.result.clear();
         call.result.extend(why.as_bytes());
         return Err(Outcome::BadResult);

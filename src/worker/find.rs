@@ -47,7 +47,7 @@ impl Executor {
             return 0;
         }
         self.level = level;
-        self.has_taken(level);
+        self.note_taken(level);
         self.leave_search(left);
         found
     }
@@ -131,7 +131,7 @@ impl Executor {
 
     /// Something was taken from `level`.
     #[inline]
-    pub(super) fn has_taken(&mut self, level: Priority) {
+    pub(super) fn note_taken(&mut self, level: Priority) {
         // In the inboxes something may always wait: whether it does is found out when
         // the turn has come.
         let lanes = &self.lanes;

@@ -57,7 +57,7 @@ impl Executor {
     /// Returns when there may be something to do, or the fold stops.
     pub(super) fn idle(&mut self, patience: &mut Patience, nest: &Nest) {
         self.fold.crowd.seek(self.me.0);
-        self.gives_way = self.is_to_give_way();
+        self.gives_way = self.should_give_way();
         if self.spin() {
             return;
         }
@@ -68,7 +68,7 @@ impl Executor {
     /// Whether the host is at work on this very CPU, while another executor is awake: to spin
     /// here, or to take part in what another does in a moment, would take the time of whoever
     /// brings the work.
-    fn is_to_give_way(&mut self) -> bool {
+    fn should_give_way(&mut self) -> bool {
         if !self.is_scarce() {
             return false;
         }

@@ -49,7 +49,7 @@ impl Executor {
                     self.count_stolen(count);
                     self.lingered += 1;
                     self.level = Priority::Normal;
-                    self.has_taken(Priority::Normal);
+                    self.note_taken(Priority::Normal);
                     self.leave_search(left);
                     return count;
                 }

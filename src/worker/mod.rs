@@ -266,7 +266,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
     let mut beats = false;
     if let Some(first) = executors.first() {
         place::set(order.worker, fold.plan.shape);
-        panics::are_here(first.number()..first.number() + executors.len());
+        panics::set_ours(first.number()..first.number() + executors.len());
         panics::belongs_to(first.number());
         panics::tell_overflows(&fold, order.stack_size);
         overflow::prepare_thread();
@@ -306,12 +306,12 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
             });
         match spawned {
             Ok(thread) => others.push(thread),
-            Err(error) => has_no_thread(first.as_ref(), &error),
+            Err(error) => end_without_thread(first.as_ref(), &error),
         }
     }
     if let Some(first) = first {
         begin::executor(functions, &fold, &order, first.number());
-        start.is_at_work();
+        start.begin_work();
         all_there.wait();
         live(first);
     }
@@ -336,7 +336,7 @@ fn end(threads_besides: u64) -> ! {
 }
 
 /// A worker that cannot have its threads says so, and ends.
-fn has_no_thread(first: Option<&Executor>, error: &std::io::Error) -> ! {
+fn end_without_thread(first: Option<&Executor>, error: &std::io::Error) -> ! {
     let why = format!("it has no thread: {}", explained_io(error));
     tracing::error!(why, "a worker cannot start its threads");
     if let Some(first) = first {
@@ -383,7 +383,7 @@ fn begin_to_beat(first: &Executor, order: &WorkerOrder, fold: &Fold) -> bool {
         }
     });
     if let Err(error) = beating {
-        has_no_thread(Some(first), &error);
+        end_without_thread(Some(first), &error);
     }
     true
 }

@@ -225,7 +225,7 @@ fn seen_elsewhere(fold: &Fold, info: &PanicHookInfo<'_>) {
 }
 
 /// Which executors this process has.
-pub fn are_here(executors: Range<usize>) {
+pub fn set_ours(executors: Range<usize>) {
     let _ = OURS.set(executors);
 }
 

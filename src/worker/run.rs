@@ -20,7 +20,7 @@ const AHEAD: usize = 16;
 impl Executor {
     /// Claims and runs the first `count` of `self.hints`.
     pub(super) fn run_batch(&mut self, count: usize) {
-        let start = self.is_to_measure(count).then(Instant::now);
+        let start = self.should_measure(count).then(Instant::now);
         let (mut taken, mut ran) = (count, 0);
         for position in 0..count.min(AHEAD) {
             ask_for(&self.fold, self.hints[position]);
@@ -79,7 +79,7 @@ impl Executor {
             let Ok((1.., left)) = found else { break };
             taken += 1;
             self.leave_search(left);
-            self.has_taken(Priority::Urgent);
+            self.note_taken(Priority::Urgent);
             if let Some(readied) = self.run_one(Hint::unpack(hint[0])) {
                 ran += 1;
                 self.share(readied);
@@ -90,7 +90,7 @@ impl Executor {
             }
         }
         // The batch goes on.
-        self.has_taken(self.level);
+        self.note_taken(self.level);
         (taken, ran)
     }
 
@@ -111,7 +111,7 @@ impl Executor {
     /// To ask for the time twice takes as long as a short task does. If one comes at a time, now
     /// and then is enough: only of many it has to be known how long they take.
     #[inline]
-    fn is_to_measure(&mut self, count: usize) -> bool {
+    fn should_measure(&mut self, count: usize) -> bool {
         self.unmeasured = if count > 1 || self.grain_ns == 0 {
             0
         } else {

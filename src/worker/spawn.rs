@@ -133,7 +133,7 @@ impl Nest {
         if holds.len() > usize::from(u8::MAX) {
             return Err(wrong("more than 255 buffers in one argument".into()));
         }
-        if let Some(why) = holds.iter().find_map(Transfer::is_refused) {
+        if let Some(why) = holds.iter().find_map(Transfer::refusal) {
             return Err(wrong(why.into()));
         }
         let Some(place) = self.free_slot() else {

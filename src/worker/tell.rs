@@ -74,7 +74,7 @@ impl Runner {
                 break; // no correct process writes that
             };
             // Before anything is changed: what is made ready must find room.
-            if len > edge.room() || !matches!(ready.has_room(), Ok(true)) {
+            if len > edge.room() || !matches!(ready.find_room(), Ok(true)) {
                 ran.is_awaited = true;
                 break;
             }

@@ -271,6 +271,17 @@ fn printing_and_unwrapping_in_the_library_is_found() {
 }
 
 #[test]
+fn questions_that_act_are_found() {
+    let found = |text: &str| check(rules::questions_only_ask, "src/ring/mod.rs", text);
+    assert_eq!(found("\nfn is_awake(&self) {}"), [2]);
+    assert_eq!(found("fn has_room(&mut self) -> bool { true }"), [1]);
+    assert_eq!(found("fn is_late(&self) -> Option<Error> {"), [1]);
+    assert!(found("fn has_room(&self, count: u64) -> bool { true }").is_empty());
+    assert!(found("fn are_full(all: &[Ring]) -> Result<bool, Damaged>;").is_empty());
+    assert!(found("fn island(&mut self) {}\nfn f() { self.is_awake(); }").is_empty());
+}
+
+#[test]
 fn merges_left_half_done_are_found() {
     let found = |text: &str| rules::is_merged("README.md", text).len();
     let (ours, theirs) = ("<".repeat(7), ">".repeat(7));

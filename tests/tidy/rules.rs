@@ -236,6 +236,38 @@ pub fn library_neither_prints_nor_unwraps(source: &Source) -> Vec<Violation> {
     found
 }
 
+/// A function whose name asks (`is_…`, `has_…`, `are_…`) answers `bool`, and changes nothing: it does
+/// not take `&mut self`.
+pub fn questions_only_ask(source: &Source) -> Vec<Violation> {
+    if !is_library(&source.path) {
+        return Vec::new();
+    }
+    let asks = |name: &str| {
+        ["is_", "has_", "are_"]
+            .iter()
+            .any(|ask| name.starts_with(ask))
+    };
+    let mut found = Vec::new();
+    for (index, token) in source.tokens.iter().enumerate() {
+        let name = source.at(index + 1);
+        if token.text != "fn" || !asks(name) || source.is_test_code(token.line) {
+            continue;
+        }
+        let rest = index + 2..source.tokens.len();
+        let end = rest.clone().find(|at| matches!(source.at(*at), "{" | ";"));
+        let signature: Vec<&str> = (index..end.unwrap_or(rest.end))
+            .map(|at| source.at(at))
+            .collect();
+        let answers = signature.contains(&"bool");
+        let changes = source.follows(index + 2, &["(", "&", "mut", "self"]);
+        if !answers || changes {
+            let what = format!("`{name}` asks, so it returns bool and takes no `&mut self`");
+            found.push(Violation::new(&source.path, token.line, what));
+        }
+    }
+    found
+}
+
 /// Of two texts that were to become one, no marks are left.
 pub fn is_merged(path: &str, text: &str) -> Vec<Violation> {
     let marks = ["<", "=", ">"].map(|mark| mark.repeat(7));

@@ -51,7 +51,7 @@ fn a_loan_of_one_owner_changes_hands() {
     let loan = pool_loan(&host);
     let at = loan.as_ptr();
     let mut going = all_encoded(loan).remove(0);
-    assert_eq!(going.is_refused(), None);
+    assert_eq!(going.refusal(), None);
     assert_eq!(going.part(|_| Err(())), Ok(false), "no copy");
     assert_eq!(going.bytes().as_ptr(), at);
     going.accepted();
@@ -87,7 +87,7 @@ fn one_that_others_have_is_copied_and_was_sent() {
     drop(going);
     assert_eq!(access(&mut kept), (false, false), "for ever");
     let again = encoded(&kept);
-    assert!(again.is_refused().is_some() && again.is_gone().is_some());
+    assert!(again.refusal().is_some() && again.why_gone().is_some());
     drop(again);
     drop(kept);
     check_empty(&host);
@@ -100,8 +100,8 @@ fn a_second_sender_is_refused_and_changes_nothing() {
     let mut kept = loan(&host);
     let mut first = encoded(&kept);
     let second = encoded(&kept);
-    assert!(first.is_refused().is_none());
-    assert!(second.is_refused().is_some() && second.is_gone().is_none());
+    assert!(first.refusal().is_none());
+    assert!(second.refusal().is_some() && second.why_gone().is_none());
     drop(second);
     assert_eq!(access(&mut kept), (true, false), "it goes by the first");
     first.part(|len| host.alloc(len)).expect("room");
@@ -115,7 +115,7 @@ fn twice_in_one_argument_is_refused() {
     let (host, _) = pools(1 << 20);
     let one = loan(&host);
     let both = all_encoded((Rc(one.clone()), Rc(one)));
-    let refused: Vec<_> = both.iter().map(|t| t.is_refused().is_some()).collect();
+    let refused: Vec<_> = both.iter().map(|t| t.refusal().is_some()).collect();
     assert_eq!(refused, [false, true]);
     drop(both);
     check_empty(&host);

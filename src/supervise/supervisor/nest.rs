@@ -86,7 +86,7 @@ impl Supervisor {
     pub(super) fn hatch_with_workers(&mut self, mut hatching: Hatching) -> Result<(), ZygoteError> {
         hatching.introduce(&self.fold, &self.host)?;
         self.order_first(&hatching);
-        self.is_up(hatching.answer()?);
+        self.adopt_zygote(hatching.answer()?);
         Ok(())
     }
 
@@ -121,7 +121,7 @@ impl Supervisor {
                 }
                 match begun {
                     Ok(hatching) => self.nest = Nest::Hatching(hatching),
-                    Err(error) => self.has_no_zygote(&error),
+                    Err(error) => self.note_no_zygote(&error),
                 }
             }
         }
@@ -136,21 +136,21 @@ impl Supervisor {
                 self.hear(notice);
             }
             Nest::Hatching(mut hatching) => match hatching.hear() {
-                Ok(true) => self.is_up(hatching.serves()),
+                Ok(true) => self.adopt_zygote(hatching.serves()),
                 Ok(false) => self.nest = Nest::Hatching(hatching),
-                Err(error) => self.has_no_zygote(&error),
+                Err(error) => self.note_no_zygote(&error),
             },
             Nest::Down(due) => self.nest = Nest::Down(due),
         }
     }
 
-    fn is_up(&mut self, mut zygote: Zygote) {
+    fn adopt_zygote(&mut self, mut zygote: Zygote) {
         zygote.ask_for_spares(self.settings.spares);
         self.is_nest_proved = false;
         self.nest = Nest::Up(zygote);
     }
 
-    fn has_no_zygote(&mut self, error: &ZygoteError) {
+    fn note_no_zygote(&mut self, error: &ZygoteError) {
         let error = error.to_string();
         self.zygote_failure = error.clone();
         background::log(move || tracing::warn!(error, "the zygote cannot be started"));
@@ -164,7 +164,7 @@ impl Supervisor {
 
     pub(super) fn hear(&mut self, notice: Notice) {
         match notice {
-            Notice::Spawned { worker, pid, pidfd } => self.has_spawned(worker, pid, pidfd),
+            Notice::Spawned { worker, pid, pidfd } => self.note_spawned(worker, pid, pidfd),
             Notice::NotSpawned { worker, reason } => {
                 self.last_failure = format!("could not be forked: {reason}");
                 background::log(move || tracing::warn!(worker, reason, "worker not started"));

@@ -93,7 +93,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn has_spawned(&mut self, worker: u32, pid: i32, pidfd: Option<Held>) {
+    pub(super) fn note_spawned(&mut self, worker: u32, pid: i32, pidfd: Option<Held>) {
         background::detail(move || tracing::debug!(worker, pid, "worker started"));
         let begun_by = Instant::now() + self.settings.start_limit;
         let Some(slot) = self.workers.get_mut(worker as usize) else {

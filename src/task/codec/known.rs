@@ -53,7 +53,7 @@ pub fn is_known(id: usize, shape: u64) -> bool {
     place(both).load(Ordering::Relaxed) == both
 }
 
-fn is_in_place(id: usize, shape: u64) {
+fn note_in_place(id: usize, shape: u64) {
     let both = both(id, shape);
     // Relaxed: as above.
     place(both).store(both, Ordering::Relaxed);
@@ -69,7 +69,7 @@ pub fn about(id: usize, shape: u64) -> About {
         return About::Named;
     }
     if known.well.contains(&shape) {
-        is_in_place(id, shape);
+        note_in_place(id, shape);
         return About::Well;
     }
     if known.well.len() >= SHAPES_MAX {
@@ -79,14 +79,14 @@ pub fn about(id: usize, shape: u64) -> About {
 }
 
 /// It comes back as it is.
-pub fn is_well(id: usize, shape: u64) {
+pub fn note_well(id: usize, shape: u64) {
     let mut types = TYPES.lock().unwrap_or_else(PoisonError::into_inner);
     let known = types.entry(id).or_default();
     if !known.well.contains(&shape) && known.well.len() < SHAPES_MAX {
         known.well.push(shape);
     }
     if !known.needs_names {
-        is_in_place(id, shape);
+        note_in_place(id, shape);
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
         for shape in 0..SHAPES_MAX as u64 {
             let shape = and(shape, 1);
             assert_eq!(about(id, shape), About::New);
-            is_well(id, shape);
+            note_well(id, shape);
             assert!(is_known(id, shape));
             assert_eq!(about(id, shape), About::Well);
         }

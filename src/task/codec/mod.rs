@@ -374,7 +374,7 @@ fn first(
     };
     match catch_unwind(AssertUnwindSafe(|| decoding(&mut buffers, read_back))) {
         Ok(Ok(true)) => {
-            known::is_well(id, shape);
+            known::note_well(id, shape);
             Ok(())
         }
         Ok(Err(fault)) if fault.is_beyond() => Err(fault),
