@@ -10,6 +10,8 @@ use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::{BackpressureStrategy, LogLevel, ServiceName, ipc, set_log_level};
 use iceoryx2::service::port_factory::{event, publish_subscribe};
 
+use crate::duo::{Patience, one_way_after, sum_of};
+
 /// A name that no other topic has.
 pub fn topic() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -82,6 +84,52 @@ impl Subscription {
             .create()
             .expect("a subscriber")
     }
+}
+
+/// Millions of messages of `W` words per second, from this process to another; a sample has `batch`
+/// of them, and there is room for `slots` samples.
+pub fn one_way<const W: usize>(messages: u64, slots: usize, batch: usize) -> f64 {
+    let words = batch * W;
+    let topic = topic();
+    one_way_after::<W, _>(
+        messages,
+        |gate| {
+            let subscription = Subscription::new(&topic, slots, words);
+            let subscriber = subscription.subscriber();
+            gate.ready();
+            let (mut got, mut sum) = (0, 0_u64);
+            let mut patience = Patience::default();
+            while got < messages {
+                match subscriber.receive().expect("receive") {
+                    Some(sample) => {
+                        sum = sum.wrapping_add(sum_of(sample.payload()));
+                        got += batch as u64;
+                        patience = Patience::default();
+                    }
+                    None => patience.spin(),
+                }
+            }
+            sum
+        },
+        || {
+            let subscription = Subscription::new(&topic, slots, words);
+            let publisher = subscription.publisher();
+            (subscription, publisher)
+        },
+        |(_subscription, publisher)| {
+            let mut number = 0;
+            while number < messages {
+                let sample = publisher.loan_slice_uninit(words).expect("a loan");
+                let sample = sample
+                    .write_from_fn(|at| (number + (at / W) as u64).wrapping_add((at % W) as u64));
+                // Now and then nobody gets one, although a publisher is to wait for room:
+                // such a sample is sent again.
+                if sample.send().expect("send") == 1 {
+                    number += batch as u64;
+                }
+            }
+        },
+    )
 }
 
 /// One process's part in events.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Gate, Patience, Peer, SharedMemory, now, pin, unpin};
+use super::{Gate, Patience, Peer, SharedMemory, message, now, one_way, pin, sum_of, unpin};
 
 /// Head and tail in lines of their own, then the slots.
 ///
@@ -154,6 +154,33 @@ impl<const W: usize> Receiver<'_, W> {
         self.head.store(self.next, Ordering::Release);
         count
     }
+}
+
+/// Millions of messages of `W` words per second through a ring, of which `batch` become visible at
+/// once; their number is a multiple of that.
+pub fn ring<const W: usize>(messages: u64, slots: usize, batch: usize) -> f64 {
+    let ring = RingMemory::<W>::new(slots as u64);
+    one_way::<W>(
+        messages,
+        |gate| {
+            let mut receiver = ring.receiver();
+            let (mut got, mut sum) = (0, 0_u64);
+            gate.ready();
+            while got < messages {
+                got += receiver.receive(|messages| {
+                    sum = sum.wrapping_add(sum_of(messages.as_flattened()));
+                });
+            }
+            sum
+        },
+        || {
+            let mut sender = ring.sender();
+            for first in (0..messages).step_by(batch) {
+                sender.stage(batch, |at| message(first + at as u64));
+                sender.publish();
+            }
+        },
+    )
 }
 
 /// Nanoseconds of a round trip of one cache line: this process writes one, the peer

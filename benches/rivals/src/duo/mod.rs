@@ -10,7 +10,7 @@ mod floor;
 mod stream;
 
 pub use crowd::{Meeting, Receivers, many};
-pub use floor::{Receiver, RingMemory, Sender, ping_pong};
+pub use floor::{Receiver, RingMemory, Sender, ping_pong, ring};
 pub use stream::{Pipe, pipe, read_exact, socket_pair, write_all};
 
 use std::mem::size_of;
@@ -205,13 +205,24 @@ fn cpus() -> &'static [usize] {
     })
 }
 
+/// The system's number of the first (0), second (1), … of this process's CPUs.
+pub fn cpu(number: usize) -> usize {
+    let cpus = cpus();
+    cpus[number % cpus.len()]
+}
+
 /// Pins this thread to the first (0), second (1), … of its CPUs.
 pub fn pin(number: usize) {
-    let cpus = cpus();
+    pin_to(cpu(number));
+}
+
+/// Pins this thread to the CPU that has this number in another process's [`cpu`].
+pub fn pin_to(cpu: usize) {
+    assert!(cpu < libc::CPU_SETSIZE as usize, "CPU {cpu}");
     // SAFETY: a set of bits, for which zero is a value; the number is below its size.
     let refused = unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(cpus[number % cpus.len()], &mut set);
+        libc::CPU_SET(cpu, &mut set);
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
     };
     assert_eq!(refused, 0, "sched_setaffinity");

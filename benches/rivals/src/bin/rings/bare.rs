@@ -1,9 +1,7 @@
 //! The floor, pinfold's ring, and what every system has.
 
 use pinfold::bench_internals::{RingView, Segment, spsc};
-use pinfold_rivals::duo::{
-    Patience, Pipe, RingMemory, message, one_way, read_exact, socket_pair, sum_of, write_all,
-};
+use pinfold_rivals::duo::{Patience, Pipe, message, one_way, read_exact, socket_pair, write_all};
 
 use crate::{Load, SLOTS};
 
@@ -28,28 +26,7 @@ pub fn in_batches<const W: usize, S>(
 
 pub fn floor<const W: usize>(load: Load) -> f64 {
     let messages = load.messages(if W > 16 { 2.0 } else { 40.0 });
-    let ring = RingMemory::<W>::new(SLOTS as u64);
-    one_way::<W>(
-        messages,
-        |gate| {
-            let mut receiver = ring.receiver();
-            let (mut got, mut sum) = (0, 0_u64);
-            gate.ready();
-            while got < messages {
-                got += receiver.receive(|messages| {
-                    sum = sum.wrapping_add(sum_of(messages.as_flattened()));
-                });
-            }
-            sum
-        },
-        || {
-            let mut sender = ring.sender();
-            for first in (0..messages).step_by(load.batch) {
-                sender.stage(load.batch, |at| message(first + at as u64));
-                sender.publish();
-            }
-        },
-    )
+    pinfold_rivals::duo::ring::<W>(messages, SLOTS, load.batch)
 }
 
 /// A message of `W` words is `W` words of the ring.

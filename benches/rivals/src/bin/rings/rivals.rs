@@ -3,8 +3,7 @@
 
 use ipc_channel::ipc;
 use pinfold_rivals::Race;
-use pinfold_rivals::duo::{Patience, guarded, message, one_way, one_way_after, sum_of};
-use pinfold_rivals::iceoryx::{Subscription, topic};
+use pinfold_rivals::duo::{Patience, guarded, message, one_way, sum_of};
 use ringfire::spmc::{FlowControl, RingProducerBuilder};
 use ringfire::{RingConsumer, RingProducer};
 use shmem_ipc::sharedring;
@@ -40,47 +39,7 @@ fn iceoryx2_each<const W: usize>(load: Load) -> f64 {
 pub fn iceoryx2<const W: usize>(load: Load) -> f64 {
     let Load { batch, .. } = load;
     let messages = load.messages(if batch > 4 && W < 16 { 20.0 } else { 2.0 });
-    let words = batch * W;
-    let topic = topic();
-    one_way_after::<W, _>(
-        messages,
-        |gate| {
-            let subscription = Subscription::new(&topic, SLOTS, words);
-            let subscriber = subscription.subscriber();
-            gate.ready();
-            let (mut got, mut sum) = (0, 0_u64);
-            let mut patience = Patience::default();
-            while got < messages {
-                match subscriber.receive().expect("receive") {
-                    Some(sample) => {
-                        sum = sum.wrapping_add(sum_of(sample.payload()));
-                        got += batch as u64;
-                        patience = Patience::default();
-                    }
-                    None => patience.spin(),
-                }
-            }
-            sum
-        },
-        || {
-            let subscription = Subscription::new(&topic, SLOTS, words);
-            let publisher = subscription.publisher();
-            (subscription, publisher)
-        },
-        |(_subscription, publisher)| {
-            let mut number = 0;
-            while number < messages {
-                let sample = publisher.loan_slice_uninit(words).expect("a loan");
-                let sample = sample
-                    .write_from_fn(|at| (number + (at / W) as u64).wrapping_add((at % W) as u64));
-                // Now and then nobody gets one, although a publisher is to wait for room:
-                // such a sample is sent again.
-                if sample.send().expect("send") == 1 {
-                    number += batch as u64;
-                }
-            }
-        },
-    )
+    pinfold_rivals::iceoryx::one_way::<W>(messages, SLOTS, batch)
 }
 
 pub fn ringfire<const W: usize>(load: Load) -> f64 {
