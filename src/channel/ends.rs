@@ -157,9 +157,7 @@ impl Endpoint {
             }
             return self.send_fault().map_or(Ok(None), Err);
         };
-        wait(self.lane.for_room(), patience, look, |waited| {
-            waited.map_or(SendFault::Full, |waited| SendFault::TimedOut { waited })
-        })
+        wait(self.lane.for_room(), patience, look, SendFault::from)
     }
 
     fn try_claim(&self) -> Result<Option<Claimed<'_>>, SendFault> {
@@ -235,9 +233,7 @@ impl Endpoint {
             }
             self.send_fault().map_or(Ok(None), Err)
         };
-        let waited = wait(self.lane.for_room(), patience, look, |waited| {
-            waited.map_or(SendFault::Full, |waited| SendFault::TimedOut { waited })
-        });
+        let waited = wait(self.lane.for_room(), patience, look, SendFault::from);
         let Err(fault) = waited else {
             return Ok(());
         };
@@ -256,9 +252,7 @@ impl Endpoint {
             return Err(RecvError::Forked);
         }
         let look = || self.try_receive();
-        wait(self.lane.for_message(), patience, look, |waited| {
-            waited.map_or(RecvError::Empty, |waited| RecvError::TimedOut { waited })
-        })
+        wait(self.lane.for_message(), patience, look, RecvError::from)
     }
 
     fn try_receive(&self) -> Result<Option<Received>, RecvError> {

@@ -3,6 +3,9 @@
 use std::fmt::{self, Debug, Display, Formatter};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::object::GaveUp;
 use crate::pool::AllocError;
 
 /// Why a message was not sent.
@@ -24,7 +27,7 @@ use crate::pool::AllocError;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendFault {
     /// There is no receiver any more, in any process, nor in a message or an argument; or the
@@ -40,6 +43,11 @@ pub enum SendFault {
         /// How long it has waited.
         waited: Duration,
     },
+    /// The task that sends was told to end: it was cancelled, say
+    /// ([`Context::is_cancelled`](crate::Context::is_cancelled)). It waits no more; what needs no
+    /// waiting still goes.
+    #[error("the task was told to end while it waited for room in a channel")]
+    Cancelled,
     /// The value does not travel.
     #[error("it cannot be a message: {message}")]
     Encode {
@@ -57,8 +65,28 @@ pub enum SendFault {
     Forked,
 }
 
+impl From<GaveUp> for SendFault {
+    fn from(why: GaveUp) -> Self {
+        match why {
+            GaveUp::AtOnce => SendFault::Full,
+            GaveUp::Late(waited) => SendFault::TimedOut { waited },
+            GaveUp::Told => SendFault::Cancelled,
+        }
+    }
+}
+
+impl From<GaveUp> for RecvError {
+    fn from(why: GaveUp) -> Self {
+        match why {
+            GaveUp::AtOnce => RecvError::Empty,
+            GaveUp::Late(waited) => RecvError::TimedOut { waited },
+            GaveUp::Told => RecvError::Cancelled,
+        }
+    }
+}
+
 /// What could not be sent, and why.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendError<T> {
     value: Option<T>,
     /// Why.
@@ -117,7 +145,7 @@ impl<T> std::error::Error for SendError<T> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
     /// No message is left, and there is no sender any more, in any process, nor in a message or an
@@ -133,6 +161,11 @@ pub enum RecvError {
         /// How long it has waited.
         waited: Duration,
     },
+    /// The task that receives was told to end: it was cancelled, say
+    /// ([`Context::is_cancelled`](crate::Context::is_cancelled)). It waits no more; what is there
+    /// can still be received.
+    #[error("the task was told to end while it waited for a message")]
+    Cancelled,
     /// There was one, and its type does not read what was written. It is gone.
     #[error("a message cannot be read: {message}")]
     Decode {

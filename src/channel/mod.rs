@@ -58,7 +58,8 @@
 //!
 //! *Waiting.* Who waits in a task keeps its executor: other tasks of that executor are run by
 //! others meanwhile, if there are any. So there must be more executors than tasks that wait for
-//! each other. Every wait ends when the runtime does.
+//! each other. A task that is told to end while it waits waits no more: [`RecvError::Cancelled`],
+//! [`SendFault::Cancelled`]. Every wait ends when the runtime does.
 
 mod ends;
 mod error;

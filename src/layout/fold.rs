@@ -187,6 +187,16 @@ impl Fold {
     pub fn wake_executors(&self) {
         for record in self.executors.iter() {
             record.bell.force();
+            record.doing.told.force();
+        }
+    }
+
+    /// Notes say that tasks are to end: wakes those that wait for a shared object, to look.
+    pub fn wake_told(&self) {
+        // Pairs with the heavy one of those that are about to sleep.
+        barrier::light();
+        for record in self.executors.iter() {
+            record.doing.told.open_all();
         }
     }
 }

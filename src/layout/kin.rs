@@ -88,6 +88,7 @@ impl Fold {
                 }
             }
             if told.len() == known {
+                self.wake_told();
                 let is_told = |spawned: &Spawned| told.contains(&spawned.hint.pack());
                 let is_running = |spawned: &Spawned| spawned.runner.is_some();
                 return (open.into_iter())

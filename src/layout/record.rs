@@ -15,7 +15,7 @@
 //! take, from an inbox. If it dies they are issued again; while it is busy with
 //! one of them, a thief may claim the others straight from here.
 
-use crate::notify::Doorbell;
+use crate::notify::{Doorbell, Gate};
 use crate::prim::Line;
 use crate::prim::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::ShmSafe;
@@ -93,6 +93,9 @@ pub struct Doing {
     /// The spawned task on top of its stack; 0: none, the task that it was given runs
     /// itself.
     pub top: AtomicU64,
+    /// Opened when a task is told to end that may wait for a shared object; who waits for one in
+    /// a task sleeps here, too.
+    pub told: Gate,
 }
 
 impl ExecutorRecord {

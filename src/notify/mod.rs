@@ -34,10 +34,6 @@
 //! asleep: so after every death the rescuer calls [`Doorbell::force`] on all bells.
 
 mod crowd;
-#[cfg_attr(
-    not(any(test, loom)),
-    expect(dead_code, reason = "for channels, which are being built")
-)]
 mod gate;
 #[cfg(all(test, loom))]
 mod model;
@@ -47,7 +43,6 @@ mod tests;
 use std::time::Instant;
 
 pub use crowd::Crowd;
-#[expect(unused_imports, reason = "for channels, which are being built")]
 pub use gate::{Gate, wait_any};
 
 use crate::prim::atomic::{AtomicU32, Ordering};

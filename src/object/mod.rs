@@ -19,15 +19,13 @@ use std::collections::HashSet;
 use crate::pool::{LaneBlock, LaneKind, LaneKinds, Passage, Pool};
 use crate::prim::ProcessId;
 
-pub use waiting::{Patience, before_waiting, wait};
+pub use waiting::{Around, GaveUp, Patience, set_around, wait};
 
-/// To be called by each process for its side of the pool, before it has any object. `before` is
-/// called before any wait that has no near end.
-pub fn install(pool: &Pool, kinds: LaneKinds, before: Option<fn()>) {
+/// To be called by each process for its side of the pool, before it has any object. `around` is
+/// what the process has to do with the waits of its threads.
+pub fn install(pool: &Pool, kinds: LaneKinds, around: &'static dyn Around) {
     pool.set_lane_kinds(kinds);
-    if let Some(before) = before {
-        before_waiting(before);
-    }
+    set_around(around);
 }
 
 fn each(pool: &Pool, mut each: impl FnMut(&dyn LaneKind, LaneBlock)) {

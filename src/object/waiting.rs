@@ -3,19 +3,57 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::notify::Gate;
+use crate::notify::{Gate, Key, wait_any};
 
 /// So often it is looked again before it sleeps.
 const LOOKS: u32 = 18;
 /// The last of these give the CPU to others.
 const YIELDS: u32 = 10;
 
-/// What is to be done by the thread before it waits for long.
-static BEFORE_WAITING: OnceLock<fn()> = OnceLock::new();
+/// What a process has to do with the waits of its threads.
+pub trait Around: Sync {
+    /// A thread of it begins a wait that has no near end.
+    fn begins(&self) {}
 
-/// Has `f` called before any wait that has no near end.
-pub fn before_waiting(f: fn()) {
-    let _ = BEFORE_WAITING.set(f);
+    /// The gate that is opened when the task that this thread runs is told to end; `None` if it
+    /// runs none.
+    fn told(&self) -> Option<&'static Gate> {
+        None
+    }
+
+    /// Whether the task that this thread runs is told to end.
+    fn is_told(&self) -> bool {
+        false
+    }
+}
+
+static AROUND: OnceLock<&'static dyn Around> = OnceLock::new();
+
+/// Says what this process has to do with waits; once.
+pub fn set_around(around: &'static dyn Around) {
+    let _ = AROUND.set(around);
+}
+
+fn around() -> Option<&'static dyn Around> {
+    AROUND.get().copied()
+}
+
+/// Why a wait has brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    /// It was not to wait at all.
+    AtOnce,
+    /// It has waited for so long.
+    Late(Duration),
+    /// The task that runs on this thread is told to end.
+    Told,
+}
+
+/// How a sleep has ended.
+enum Woken {
+    Opened,
+    Late,
+    Told,
 }
 
 /// How long somebody is ready to wait.
@@ -63,16 +101,42 @@ impl Waiting {
         true
     }
 
+    /// When it ends at the latest; that it waits is known from now on.
     fn deadline(&mut self) -> Option<Instant> {
         let begin = *self.begin.get_or_insert_with(|| {
-            if let Some(before) = BEFORE_WAITING.get() {
-                before();
+            if let Some(around) = around() {
+                around.begins();
             }
             Instant::now()
         });
         match self.patience {
             Patience::For(time) => begin.checked_add(time),
             _ => None,
+        }
+    }
+
+    /// Sleeps until the gate is opened, or there is another reason to end.
+    fn sleep(&mut self, gate: &Gate, key: Key) -> Woken {
+        let deadline = self.deadline();
+        let told = around().and_then(|around| Some((around, around.told()?)));
+        let Some((around, told)) = told else {
+            let has_opened = gate.wait(key, deadline);
+            return if has_opened {
+                Woken::Opened
+            } else {
+                Woken::Late
+            };
+        };
+        // Who tells it does so before it opens the gate.
+        let told_key = told.prepare();
+        if around.is_told() {
+            return Woken::Told;
+        }
+        let has_opened = wait_any(&[(gate, key), (told, told_key)], deadline);
+        match (around.is_told(), has_opened) {
+            (true, _) => Woken::Told,
+            (_, true) => Woken::Opened,
+            (_, false) => Woken::Late,
         }
     }
 
@@ -84,20 +148,20 @@ impl Waiting {
 /// Waits at `gate` until `look` finds something or an error. `look` says `None` if it has to be
 /// asked again when the gate was opened; it looks at whether the runtime is over, too.
 ///
-/// Who runs out of patience has the error that `give_up` makes: of how long it has waited, or of
-/// `None` if it was not to wait at all.
+/// Who runs out of patience has the error that `give_up` makes of the reason. So has a task
+/// that is told to end while it sleeps, or before.
 #[inline]
 pub fn wait<T, E>(
     gate: &Gate,
     patience: Patience,
     mut look: impl FnMut() -> Result<Option<T>, E>,
-    give_up: impl FnOnce(Option<Duration>) -> E,
+    give_up: impl FnOnce(GaveUp) -> E,
 ) -> Result<T, E> {
     if let Some(found) = look()? {
         return Ok(found);
     }
     if patience == Patience::Not {
-        return Err(give_up(None));
+        return Err(give_up(GaveUp::AtOnce));
     }
     let mut waiting = Waiting::new(patience);
     loop {
@@ -116,12 +180,13 @@ pub fn wait<T, E>(
                 return Err(error);
             }
         }
-        let has_opened = gate.wait(key, waiting.deadline());
-        let error = match look() {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) if has_opened => continue,
-            Ok(None) => give_up(Some(waiting.waited())),
-            Err(error) => error,
+        let woken = waiting.sleep(gate, key);
+        let error = match (look(), woken) {
+            (Ok(Some(found)), _) => return Ok(found),
+            (Ok(None), Woken::Opened) => continue,
+            (Ok(None), Woken::Late) => give_up(GaveUp::Late(waiting.waited())),
+            (Ok(None), Woken::Told) => give_up(GaveUp::Told),
+            (Err(error), _) => error,
         };
         // It takes nothing: if it was chosen to be woken, another one is.
         gate.pass_on(key);

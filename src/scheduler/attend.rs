@@ -17,6 +17,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::background::{self, Log, caught};
+use crate::object::Around;
 
 use super::Scheduler;
 use super::news::News;
@@ -52,6 +53,16 @@ pub fn about_to_wait() {
         // by the one who is started here.
         duty.scheduler.absent.fetch_add(1, Ordering::AcqRel);
         background::run(move || duty.attend());
+    }
+}
+
+/// What the host has to do with the waits of its threads for shared objects.
+#[derive(Debug)]
+pub(super) struct Waits;
+
+impl Around for Waits {
+    fn begins(&self) {
+        about_to_wait();
     }
 }
 

@@ -184,6 +184,7 @@ impl Scheduler {
         extra.is_cancelled = true;
         self.fold.notes[slot as usize].cancel(generation);
         self.fold.header.cancels();
+        self.fold.wake_told();
         self.tell_kin(root);
         if let Reach::Within(grace) = reach
             && let Some(at) = Instant::now().checked_add(grace)

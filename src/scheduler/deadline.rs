@@ -207,6 +207,7 @@ impl Scheduler {
         }
         self.fold.notes[slot.at()].cancel(generation);
         self.fold.header.cancels();
+        self.fold.wake_told();
         self.tell_kin(overdue.task);
         if let Some(at) = grace_ends {
             self.add_timer(&mut state, at, slot.0, Due::Grace);

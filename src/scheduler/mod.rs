@@ -164,7 +164,7 @@ impl Scheduler {
         pool.ring_by(move || with.host_bell.force());
         let with = fold.clone();
         pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
-        object::install(&pool, crate::kinds::KINDS, Some(about_to_wait));
+        object::install(&pool, crate::kinds::KINDS, &attend::Waits);
         let state = State::new(&fold, capacity, counters);
         let state = CachePadded::new(Biased::new(state));
         Scheduler {

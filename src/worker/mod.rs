@@ -42,6 +42,7 @@ mod tell;
 mod tests;
 mod timed;
 mod turns;
+mod waits;
 mod words;
 
 use std::convert::Infallible;
@@ -258,7 +259,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
     pool.ring_by(move || with.host_bell.force());
     let with = fold.clone();
     pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
-    crate::object::install(&pool, crate::kinds::KINDS, None);
+    crate::object::install(&pool, crate::kinds::KINDS, &waits::Waits);
     let threads = fold.plan.shape.threads;
     let executors: Vec<Executor> = (0..threads)
         .map(|thread| Executor::new(&fold, &pool, functions, order, thread))

@@ -43,4 +43,5 @@ mod stored;
 mod telemetry;
 mod told;
 mod tree;
+mod waiting;
 mod worker_state;
