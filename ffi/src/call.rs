@@ -49,6 +49,12 @@ impl Request {
         }
     }
 
+    /// With eight bytes of argument, as a number: these travel as quickly as one in Rust.
+    #[inline(always)]
+    pub(crate) fn quick(function: u32, argument: [u8; 8]) -> u128 {
+        u128::from(function) << 64 | u128::from(u64::from_ne_bytes(argument))
+    }
+
     /// With an argument of its own: what waits for other tasks may be encoded when they have ended.
     pub(crate) fn owned(mut self) -> Self {
         if let Few::Lent(_) = self.argument {
@@ -229,6 +235,17 @@ pub(crate) fn run(request: Request) -> Ended {
     call(request, |_| ())
 }
 
+/// The same with what [`Request::quick`] has made.
+#[inline]
+pub(crate) fn run_quick(request: u128) -> Ended {
+    let request = Request {
+        function: (request >> 64) as u32,
+        argument: Few::Eight(request as u64),
+        buffers: None,
+    };
+    call(request, |_| ())
+}
+
 /// The same, after others.
 pub(crate) fn run_after((request, inputs): (Request, Vec<Ended>)) -> Ended {
     // Those that failed have no dependents.
@@ -266,9 +283,11 @@ fn call(request: Request, prepare: impl FnOnce(&mut Frame)) -> Ended {
         let message = frame.message();
         return Ended::Err(Box::new(Failed { code, message }));
     }
+    if let Made::Here(len) = frame.made {
+        return Few::from_line(&frame.place, len).into();
+    }
     match std::mem::replace(&mut frame.made, Made::Nothing) {
-        Made::Nothing => Few::NONE.into(),
-        Made::Here(len) => Few::from_line(&frame.place, len).into(),
+        Made::Nothing | Made::Here(_) => Few::NONE.into(),
         Made::Bytes(bytes) => Ended::More(bytes),
         Made::Loan(loan) => Ended::Buffer(Box::new(loan.publish())),
         Made::Shared(shared) => Ended::Buffer(Box::new(shared)),

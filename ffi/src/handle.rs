@@ -270,10 +270,10 @@ fn told(mut error: TaskError, function: &'static str) -> (PinfoldStatus, String)
     }
     let message = chain(&error);
     // A task that it depends on: which function that was is not known here.
-    let others = ["pinfold_c::call::run_after", "pinfold_c::call::run"];
+    let others = ["_after", "_quick", ""].map(|way| format!("pinfold_c::call::run{way}"));
     let message = others
         .iter()
-        .fold(message, |text, name| text.replace(name, "a task"));
+        .fold(message, |text, name| text.replace(name.as_str(), "a task"));
     (status, message)
 }
 

@@ -197,7 +197,7 @@ pub(crate) struct Settings<'a> {
     backoff: Option<(Duration, Duration)>,
     retry: Option<Retry>,
     judge: Option<Judge>,
-    memo: Option<Memo>,
+    pub(crate) memo: Option<Memo>,
     /// What it counts as in the profile: all C tasks are of one function for the library.
     pub(crate) profiled_as: Option<&'static str>,
 }

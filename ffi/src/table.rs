@@ -189,22 +189,53 @@ fn too_many() -> Failure {
     Failure::new(PinfoldStatus::TooMany, what)
 }
 
+/// A place for an object that is about to be made: what has begun already needs no failure for
+/// want of a handle then. Given back if it is dropped.
+pub(crate) struct Vacant {
+    slot: &'static Slot,
+    index: u32,
+}
+
+/// A place, if there is one.
+#[inline(always)]
+pub(crate) fn reserve() -> Result<Vacant, Failure> {
+    let Some(index) = take_free() else {
+        return Err(too_many());
+    };
+    match slot(index as usize) {
+        Some(slot) => Ok(Vacant { slot, index }),
+        None => Err(too_many()),
+    }
+}
+
+impl Vacant {
+    /// Puts an object there; what C is to have of it.
+    ///
+    /// Made on the spot: an object that is moved there after it was put together in smaller pieces
+    /// is waited for until these have left the CPU.
+    #[inline(always)]
+    pub(crate) fn fill<K: Kind + Into<Object>>(self, object: K) -> usize {
+        let Vacant { slot, index } = *std::mem::ManuallyDrop::new(self);
+        // Relaxed: whoever had it before is ordered by the list that it came from.
+        let generation = slot.word.load(Ordering::Relaxed) >> 32;
+        // SAFETY: a free slot, which only this thread has; nobody reads it before the store below.
+        unsafe { (*slot.object.get()).write(object.into()) };
+        // ordering: Release pairs with the Acquire in `enter` and `take`: the object is there.
+        slot.word.store(generation << 32, Ordering::Release);
+        (generation as usize) << 32 | (index as usize) << KIND_BITS | K::KIND
+    }
+}
+
+impl Drop for Vacant {
+    fn drop(&mut self) {
+        give_free(self.index);
+    }
+}
+
 /// Puts an object there; what C is to have of it.
 #[inline(always)]
 pub(crate) fn insert<K: Kind + Into<Object>>(object: K) -> Result<usize, Failure> {
-    let Some(index) = take_free().map(|index| index as usize) else {
-        return Err(too_many());
-    };
-    let Some(slot) = slot(index) else {
-        return Err(too_many());
-    };
-    // Relaxed: whoever had it before is ordered by the list that it came from.
-    let generation = slot.word.load(Ordering::Relaxed) >> 32;
-    // SAFETY: a free slot, which only this thread has; nobody reads it before the store below.
-    unsafe { (*slot.object.get()).write(object.into()) };
-    // ordering: Release pairs with the Acquire in `enter` and `take`: the object is there.
-    slot.word.store(generation << 32, Ordering::Release);
-    Ok((generation as usize) << 32 | index << KIND_BITS | K::KIND)
+    Ok(reserve()?.fill(object))
 }
 
 /// A live object; it stays until this is dropped.
@@ -243,7 +274,7 @@ fn find<K: Kind>(handle: usize) -> Result<(&'static Slot, u32), Failure> {
 }
 
 /// The object of a handle, while it is used.
-#[inline]
+#[inline(always)]
 pub(crate) fn enter<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
     let (slot, index) = find::<K>(handle)?;
     // Relaxed: the exchange says whether it was right.
@@ -314,8 +345,9 @@ impl<K: Kind> Alone<K> {
     #[inline]
     pub(crate) fn free(self) {
         let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: nobody else uses it, and the word says after this that it is not there any more.
-        unsafe { (*this.slot.object.get()).assume_init_drop() };
+        // SAFETY: nobody else uses it, and the word says after this that it is not there any more. It
+        // is all that is to be dropped of an `Object`, which has no `drop` of its own.
+        unsafe { this.object.drop_in_place() };
         // Relaxed: only this one may change the word now.
         let generation = this.slot.word.load(Ordering::Relaxed) >> 32;
         give_slot_back(this.slot, this.index, generation);

@@ -8,7 +8,7 @@ use pinfold::{Handle, StoredTask};
 
 use crate::boundary::guard;
 use crate::buffer::Part;
-use crate::call::{Ended, Request, run, run_after};
+use crate::call::{Ended, Request, run, run_after, run_quick};
 use crate::edge::{Out, bytes, duration, list, text};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
@@ -29,6 +29,9 @@ pub(crate) struct TaskObject {
     name: &'static str,
     number: u32,
     pub(crate) alone: StoredTask<Request, Ended>,
+    /// The same with an argument of eight bytes, which is more often than all others together: none if
+    /// outcomes are to be remembered, for which it would be another task.
+    quick: Option<StoredTask<u128, Ended>>,
     pub(crate) after: StoredTask<(Request, Vec<Ended>), Ended>,
 }
 
@@ -75,6 +78,10 @@ pub unsafe extern "C" fn pinfold_task_new(
             name,
             number: registry::number(name),
             alone: settings.of(rt.task(run))?.stored(),
+            quick: match settings.memo {
+                Some(_) => None,
+                None => Some(settings.of(rt.task(run_quick))?.stored()),
+            },
             after: settings.of(rt.task(run_after))?.stored(),
         };
         out.write(as_pointer(table::insert(Arc::new(task))?));
@@ -240,9 +247,19 @@ pub unsafe extern "C" fn pinfold_task_submit_after(
 
 impl TaskObject {
     /// Waits for room if need be.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn submit(&self, argument: &[u8]) -> Result<*mut PinfoldHandle, Failure> {
-        self.handle(self.alone.spawn(self.request(&argument)))
+        let vacant = table::reserve()?;
+        let handle = match (&self.quick, argument.try_into()) {
+            (Some(quick), Ok(eight)) => quick.spawn(Request::quick(self.number, eight)),
+            _ => self.submit_any(argument),
+        };
+        Ok(as_pointer(vacant.fill(self.task_handle(handle))))
+    }
+
+    #[inline(never)]
+    fn submit_any(&self, argument: &[u8]) -> Handle<Ended> {
+        self.alone.spawn(self.request(&argument))
     }
 
     /// Waits for room at most so long.

@@ -54,21 +54,32 @@ thread_local! {
 
 /// A value is being encoded; what was before is back when this is dropped. A value whose encoding
 /// encodes others has their buffers apart from its own.
-struct Encoding {
+pub struct Encoding {
     before: Mode,
     /// What was in `OUTER`, if the value is inside of others that may have buffers.
     outer: usize,
 }
 
 impl Encoding {
+    /// From here on the buffers of the value are met.
     #[inline(always)]
-    fn begin() -> Self {
+    pub fn begin() -> Self {
         let before = MODE.replace(Mode::Encoding);
         let outer = match before.is_inside() {
             true => OUTER.replace(OUTGOING.with_borrow(Vec::len)),
             false => 0,
         };
         Encoding { before, outer }
+    }
+
+    /// The buffers it has met, in order.
+    #[inline(always)]
+    pub fn buffers(self) -> Vec<Transfer> {
+        if MODE.get() != Mode::Met {
+            return Vec::new();
+        }
+        MODE.set(Mode::Encoding);
+        take_outgoing()
     }
 }
 
@@ -117,13 +128,9 @@ impl Drop for OuterIncoming {
 /// Runs `encode`; returns the holds of the buffers it met, in order.
 #[inline(always)]
 pub fn encoding<R>(encode: impl FnOnce() -> R) -> (R, Vec<Transfer>) {
-    let _encoding = Encoding::begin();
+    let encoding = Encoding::begin();
     let result = encode();
-    if MODE.get() != Mode::Met {
-        return (result, Vec::new());
-    }
-    MODE.set(Mode::Encoding);
-    (result, take_outgoing())
+    (result, encoding.buffers())
 }
 
 /// The shared buffers that were met since the encoding around this began; `None` if there was

@@ -276,11 +276,15 @@ impl Payload {
         }
     }
 
-    /// Appends up to 8 bytes, of which the compiler knows how many.
+    /// Appends up to 16 bytes, of which the compiler knows how many.
     #[inline(always)]
     pub fn extend_few<const COUNT: usize>(&mut self, few: [u8; COUNT]) {
-        if COUNT <= 8 && self.len + COUNT <= INLINE_LEN {
-            self.extend_a_little(&few);
+        if COUNT <= A_LITTLE && self.len + COUNT <= INLINE_LEN {
+            let (first, second) = few.split_at(COUNT.min(8));
+            self.extend_a_little(first);
+            if COUNT > 8 {
+                self.extend_a_little(second);
+            }
         } else {
             self.extend_far(&few);
         }

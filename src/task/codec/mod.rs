@@ -32,7 +32,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::pool::{Parcel, Pool, Transfer, decoding, encoding, forget_met, met};
+use crate::pool::{Encoding, Parcel, Pool, Transfer, decoding, encoding, forget_met, met};
 
 use super::Payload;
 
@@ -205,7 +205,10 @@ where
     T: Serialize + DeserializeOwned,
 {
     if !is_sure::<T>() {
-        return encoding(|| encode(value, out, room));
+        // Without a closure, which would be a function of its own, to which `room` is moved.
+        let encoding = Encoding::begin();
+        let encoded = encode(value, out, room);
+        return (encoded, encoding.buffers());
     }
     let start = out.len();
     let written = write_plain(value, out, room);
