@@ -52,7 +52,13 @@ impl Contents {
             let words = count * PARCEL + len.div_ceil(8);
             (words <= lane.area()).then_some(None)?
         } else {
-            Some(parcel_at(lane, place, 0)?)
+            // A small cell has no room for its third word, the length: that is known.
+            let parcel = parcel_at(lane, place, 0)?;
+            let bytes = len.next_multiple_of(8) + count * PARCEL * 8;
+            Some(Parcel {
+                len: bytes as u64,
+                ..parcel
+            })
         };
         Some(Contents {
             len,

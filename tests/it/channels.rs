@@ -382,6 +382,22 @@ fn a_value_that_does_not_travel_comes_back() {
     assert!(rt.channel::<u64>(1 << 25).is_err());
 }
 
+/// Ends are small, and messages of small values are in small cells: these are not.
+#[test]
+fn a_channel_of_ends() {
+    let rt = runtime(1);
+    let (carries, carried) = rt.channel::<Sender<u32>>(1).expect("room");
+    for is_kept in [true, false] {
+        let (sender, receiver) = rt.channel(1).expect("room");
+        let kept = is_kept.then(|| sender.clone());
+        carries.send(sender).expect("room");
+        carried.recv().expect("an end").send(5).expect("room");
+        assert_eq!(receiver.recv(), Ok(5));
+        drop(kept);
+        assert_eq!(receiver.recv(), Err(RecvError::Disconnected));
+    }
+}
+
 #[test]
 fn a_dead_sender_or_receiver_holds_up_nobody() {
     fn dies_after((sender, count): (Sender<(u64, Loan)>, u64)) {
