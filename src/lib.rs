@@ -64,6 +64,7 @@ mod error;
 mod hook;
 #[cfg(not(loom))]
 mod init;
+#[cfg(not(loom))]
 mod kinds;
 mod lane;
 #[cfg(not(loom))]
@@ -83,6 +84,7 @@ mod scheduler;
 mod shm;
 #[cfg(not(loom))]
 mod supervise;
+pub mod sync;
 mod sys;
 mod task;
 #[cfg(not(loom))]

@@ -4,11 +4,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::notify::{Gate, Key, wait_any};
+use crate::prim::TaskId;
 
-/// So often it is looked again before it sleeps.
-const LOOKS: u32 = 18;
+/// So often it is looked again before it sleeps; in a model it sleeps at once.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 18 };
 /// The last of these give the CPU to others.
-const YIELDS: u32 = 10;
+const YIELDS: u32 = if cfg!(loom) { 0 } else { 10 };
 
 /// What a process has to do with the waits of its threads.
 pub trait Around: Sync {
@@ -25,6 +26,11 @@ pub trait Around: Sync {
     fn is_told(&self) -> bool {
         false
     }
+
+    /// The task that this thread runs.
+    fn task(&self) -> Option<TaskId> {
+        None
+    }
 }
 
 static AROUND: OnceLock<&'static dyn Around> = OnceLock::new();
@@ -34,8 +40,16 @@ pub fn set_around(around: &'static dyn Around) {
     let _ = AROUND.set(around);
 }
 
+#[inline]
 fn around() -> Option<&'static dyn Around> {
     AROUND.get().copied()
+}
+
+/// The task that runs on this thread, as a word; 0 if there is none.
+#[inline]
+pub fn task_here() -> u64 {
+    let task = around().and_then(Around::task);
+    task.map_or(0, TaskId::as_u64)
 }
 
 /// Why a wait has brought nothing.

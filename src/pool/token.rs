@@ -507,6 +507,11 @@ impl Pool {
         self.0.me
     }
 
+    /// How many processes the fold has at most, the host among them.
+    pub fn processes(&self) -> usize {
+        self.0.plan.processes
+    }
+
     /// What is said when there is no room.
     pub fn exhausted(&self, requested: usize) -> AllocError {
         AllocError::Exhausted {

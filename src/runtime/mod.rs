@@ -30,6 +30,7 @@ mod members;
 mod memo;
 mod order;
 mod per_item;
+mod places;
 mod reduce;
 mod refused;
 mod reserve;

@@ -13,6 +13,11 @@ pub fn allowed() -> Result<Vec<u32>, Errno> {
         .collect())
 }
 
+/// The calling thread, as the kernel numbers threads.
+pub fn thread_id() -> u32 {
+    nix::unistd::gettid().as_raw().unsigned_abs()
+}
+
 /// The CPU that the calling thread runs on; it may run on another a moment later.
 pub fn current() -> Option<u32> {
     let cpu = nix::sched::sched_getcpu().ok()?;

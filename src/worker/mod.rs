@@ -143,6 +143,14 @@ pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), AllocErro
     crate::channel::make(pool, capacity, Overflow::Block)
 }
 
+impl crate::sync::Place for Context {}
+
+impl crate::sync::InPool for Context {
+    fn pool(self) -> Result<Pool, AllocError> {
+        POOL.get().cloned().ok_or(AllocError::NoPool)
+    }
+}
+
 /// Allocates an array from inside a task: as
 /// [`Runtime::alloc_array`](crate::Runtime::alloc_array) does in the host.
 ///

@@ -3,9 +3,10 @@
 
 use crate::notify::Gate;
 use crate::object::Around;
+use crate::prim::TaskId;
 
-use super::context;
 use super::nest::Nest;
+use super::{context, current_task};
 
 /// The waits of a worker's threads.
 #[derive(Debug)]
@@ -20,5 +21,9 @@ impl Around for Waits {
 
     fn is_told(&self) -> bool {
         context().is_cancelled()
+    }
+
+    fn task(&self) -> Option<TaskId> {
+        current_task()
     }
 }

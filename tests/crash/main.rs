@@ -5,8 +5,8 @@
 //! After each death every handle must have ended by its policy, nothing may be owned
 //! by nobody, and the fold must go on.
 //!
-//! There are three works: a little of everything, and constants and channels alone, each to the end
-//! of that work.
+//! There are four works: a little of everything, and constants, channels and locks alone, each to the
+//! end of that work.
 //!
 //! `scripts/crash-points` runs all points; `cargo test` every few (the first ones
 //! all), because the whole takes some minutes.
@@ -15,6 +15,7 @@ mod channels;
 mod constants;
 mod families;
 mod graph;
+mod locks;
 mod scenario;
 
 use std::process::ExitCode;
@@ -44,10 +45,11 @@ const SHAPES: [(usize, usize, Orphans); 5] = [
 type Run = fn(usize, usize, Orphans, u64) -> Result<bool, String>;
 
 /// The works, and how many of the shapes each is done in.
-const SCENARIOS: [(&str, Run, usize); 3] = [
+const SCENARIOS: [(&str, Run, usize); 4] = [
     ("everything", scenario::run, SHAPES.len()),
     ("constants", constants::run, 3),
     ("channels", channels::run, 3),
+    ("locks", locks::run, 3),
 ];
 
 fn main() -> ExitCode {

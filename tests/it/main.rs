@@ -40,6 +40,7 @@ mod run_limits;
 mod sets;
 mod slow_sources;
 mod stored;
+mod sync;
 mod telemetry;
 mod told;
 mod tree;
