@@ -81,6 +81,12 @@ const TRIALS: &[Trial] = &[
         trial::barrier,
     ),
     (
+        "futex_waitv",
+        "to wait for the first of several things",
+        Some("`Select`, and a task that waits and is cancelled, may be woken up to 10 ms late"),
+        trial::wait_for_several,
+    ),
+    (
         "madvise(MADV_POPULATE_WRITE)",
         "to have memory before it is touched",
         Some("memory comes by fallocate, or when it is touched"),

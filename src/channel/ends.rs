@@ -24,7 +24,7 @@ pub struct Endpoint {
 }
 
 /// A place that was claimed, and is given up if nothing comes of it.
-struct Claimed<'a>(&'a Endpoint, Option<Mine>);
+pub struct Claimed<'a>(&'a Endpoint, Option<Mine>);
 
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
@@ -145,7 +145,7 @@ impl Endpoint {
     }
 
     /// A place for a message.
-    fn claim(&self, patience: Patience) -> Result<Claimed<'_>, SendFault> {
+    pub fn claim(&self, patience: Patience) -> Result<Claimed<'_>, SendFault> {
         let look = || loop {
             if let Some(claimed) = self.try_claim()? {
                 return Ok(Some(claimed));
@@ -158,6 +158,42 @@ impl Endpoint {
             return self.send_fault().map_or(Ok(None), Err);
         };
         wait(self.lane.for_room(), patience, look, SendFault::from)
+    }
+
+    /// A place for a message, if a select may send one now: there is room, or in a channel of
+    /// capacity 0 somebody waits.
+    pub fn look_for_room(&self) -> Result<Option<Claimed<'_>>, SendFault> {
+        if let Some(fault) = self.send_fault() {
+            return Err(fault);
+        }
+        if self.kind.is_rendezvous && !self.lane.for_message().is_awaited() {
+            return Ok(None);
+        }
+        loop {
+            let claimed = self.try_claim()?;
+            let drops_oldest = self.kind.overflow == Overflow::DropOldest;
+            if claimed.is_some() || !drops_oldest || !self.drop_oldest() {
+                return Ok(claimed);
+            }
+        }
+    }
+
+    /// The oldest message, if there is one.
+    pub fn look_for_message(&self) -> Result<Option<Received>, RecvError> {
+        if !self.pool.is_here() {
+            return Err(RecvError::Forked);
+        }
+        self.try_receive()
+    }
+
+    /// Somebody waits here for a message that is handed over: a select that would send one may.
+    fn tell_offer(&self) {
+        // Both set their mark, pass a heavy barrier (`prepare`), and look at the other's: one of
+        // them sees it. The light one is for where there is no heavy one.
+        barrier::light();
+        if self.lane.for_message().is_awaited() {
+            self.lane.for_room().open_all();
+        }
     }
 
     fn try_claim(&self) -> Result<Option<Claimed<'_>>, SendFault> {
@@ -192,13 +228,12 @@ impl Endpoint {
         true
     }
 
-    /// Sends what `put` writes into the place that it gets; what it refuses it gives back.
-    pub fn send<R>(
+    /// Sends what `put` writes into the place that was claimed; what it refuses it gives back.
+    pub fn send_in<R>(
         &self,
-        patience: Patience,
+        mut claimed: Claimed<'_>,
         put: impl FnOnce(&Lane, &Mine) -> Result<(), R>,
     ) -> Result<Result<Sent, R>, SendFault> {
-        let mut claimed = self.claim(patience)?;
         // The room may be that of messages that were let go of with the last receiver.
         if let Some(fault) = self.send_fault() {
             return Err(fault);
@@ -273,7 +308,12 @@ impl Endpoint {
             Err(NotNow::Damaged(_)) => Err(self.damaged()),
             Err(_) if self.pool.is_over() => Err(RecvError::Gone),
             Err(NotNow::Wait) if is_over => Err(RecvError::Disconnected),
-            Err(NotNow::Wait | NotNow::Soon) => Ok(None),
+            Err(NotNow::Wait | NotNow::Soon) => {
+                if self.kind.is_rendezvous {
+                    self.tell_offer();
+                }
+                Ok(None)
+            }
         }
     }
 }

@@ -48,6 +48,9 @@ pub enum SendFault {
     /// waiting still goes.
     #[error("the task was told to end while it waited for room in a channel")]
     Cancelled,
+    /// A [`Select`](super::Select) has chosen something else.
+    #[error("the select has chosen something else: look at its index")]
+    NotSelected,
     /// The value does not travel.
     #[error("it cannot be a message: {message}")]
     Encode {
@@ -166,6 +169,9 @@ pub enum RecvError {
     /// can still be received.
     #[error("the task was told to end while it waited for a message")]
     Cancelled,
+    /// A [`Select`](super::Select) has chosen something else.
+    #[error("the select has chosen something else: look at its index")]
+    NotSelected,
     /// There was one, and its type does not read what was written. It is gone.
     #[error("a message cannot be read: {message}")]
     Decode {

@@ -65,9 +65,11 @@ mod ends;
 mod error;
 mod message;
 mod recover;
+mod select;
 
 pub use error::{RecvError, SendError, SendFault};
 pub(crate) use recover::Channels;
+pub use select::{Select, SelectError, Selected};
 
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
@@ -80,7 +82,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::object::Patience;
 use crate::pool::{AllocError, End, Pool, Token};
 
-use ends::Endpoint;
+use ends::{Claimed, Endpoint};
 use message::{Message, Unfit};
 
 /// What becomes of a message for which there is no room.
@@ -310,6 +312,17 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         if is_rendezvous && patience == Patience::Not && !end.lane().for_message().is_awaited() {
             return Err(SendError::new(Some(value), SendFault::Full));
         }
+        self.put(value, patience, |end| end.claim(patience))
+    }
+
+    /// Sends it in the place that `claim` finds, when it is known to be a message.
+    fn put<'a>(
+        &'a self,
+        value: T,
+        patience: Patience,
+        claim: impl FnOnce(&'a Endpoint) -> Result<Claimed<'a>, SendFault>,
+    ) -> Result<(), SendError<T>> {
+        let end = &*self.end;
         let message = match Message::of(&value, end.pool(), end.lane().area()) {
             Ok(message) => message,
             Err(Unfit::Encode(message)) => {
@@ -319,9 +332,11 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         };
         // Kept until there is a place for it.
         let mut value = Some(value);
-        let put = end.send(patience, |lane, place| {
-            drop(value.take());
-            message.put(lane, place, end.pool())
+        let put = claim(end).and_then(|claimed| {
+            end.send_in(claimed, |lane, place| {
+                drop(value.take());
+                message.put(lane, place, end.pool())
+            })
         });
         let sent = match put {
             Ok(Ok(sent)) => sent,
@@ -331,15 +346,19 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
             }
             Err(fault) => return Err(SendError::new(value, fault)),
         };
-        if !is_rendezvous {
+        if !end.kind().is_rendezvous {
             return Ok(());
         }
-        let patience = match patience {
-            Patience::Not => Patience::For(A_MOMENT),
-            other => other,
+        let (patience, is_brief) = match patience {
+            Patience::Not => (Patience::For(A_MOMENT), true),
+            other => (other, false),
         };
         end.handed_over(sent, patience).map_err(|kept| {
             let (back, fault) = *kept;
+            let fault = match fault {
+                SendFault::TimedOut { .. } if is_brief => SendFault::Full,
+                fault => fault,
+            };
             SendError::new(back.and_then(|back| back.decode().ok()), fault)
         })
     }

@@ -49,6 +49,8 @@ mod tests;
 
 use std::time::Instant;
 
+use smallvec::SmallVec;
+
 use super::Key;
 use crate::prim::atomic::{AtomicU32, Ordering};
 use crate::sys::{barrier, futex};
@@ -196,6 +198,38 @@ impl Gate {
         self.word.fetch_add(EPOCH, Ordering::AcqRel);
         futex::wake(&self.word, ALL);
     }
+}
+
+/// Waits at several gates until `look` takes something; it says at which gate. `sleep` is called
+/// with the keys when nothing is there, and says whether to go on if nothing is there after it
+/// either. `None`: it was not to go on.
+pub fn take_at_any<'g, T>(
+    gates: &[&'g Gate],
+    mut look: impl FnMut() -> Option<(usize, T)>,
+    mut sleep: impl FnMut(&[(&'g Gate, Key)]) -> bool,
+) -> Option<T> {
+    let mut keys: SmallVec<[(&Gate, Key); 8]> = SmallVec::new();
+    let found = loop {
+        keys.clear();
+        keys.extend(gates.iter().map(|gate| (*gate, gate.prepare())));
+        let mut found = look();
+        if found.is_none() {
+            let goes_on = sleep(&keys);
+            found = look();
+            // Nothing is there at any: who publishes something opens anew. So nothing is to be
+            // passed on by one that stays.
+            if found.is_none() && goes_on {
+                continue;
+            }
+        }
+        break found;
+    };
+    for (at, (gate, key)) in keys.into_iter().enumerate() {
+        if found.as_ref().is_none_or(|(taken, _)| *taken != at) {
+            gate.pass_on(key);
+        }
+    }
+    found.map(|(_, it)| it)
 }
 
 /// As [`Gate::wait`], at several gates: sleeps until one of them was opened. False if the time

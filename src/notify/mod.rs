@@ -43,7 +43,7 @@ mod tests;
 use std::time::Instant;
 
 pub use crowd::Crowd;
-pub use gate::{Gate, wait_any};
+pub use gate::{Gate, take_at_any, wait_any};
 
 use crate::prim::atomic::{AtomicU32, Ordering};
 use crate::shm::ShmSafe;

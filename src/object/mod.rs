@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use crate::pool::{LaneBlock, LaneKind, LaneKinds, Passage, Pool};
 use crate::prim::ProcessId;
 
-pub use waiting::{Around, GaveUp, Patience, set_around, task_here, wait};
+pub use waiting::{Around, GaveUp, Patience, set_around, task_here, wait, wait_at_any};
 
 /// To be called by each process for its side of the pool, before it has any object. `around` is
 /// what the process has to do with the waits of its threads.

@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::notify::{Gate, Key, wait_any};
+use smallvec::SmallVec;
+
+use crate::notify::{Gate, Key, take_at_any, wait_any};
 use crate::prim::TaskId;
 
 /// So often it is looked again before it sleeps; in a model it sleeps at once.
@@ -70,6 +72,15 @@ enum Woken {
     Told,
 }
 
+impl Woken {
+    fn why(self, waited: Duration) -> GaveUp {
+        match self {
+            Woken::Told => GaveUp::Told,
+            Woken::Opened | Woken::Late => GaveUp::Late(waited),
+        }
+    }
+}
+
 /// How long somebody is ready to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -129,27 +140,34 @@ impl Waiting {
         }
     }
 
-    /// Sleeps until the gate is opened, or there is another reason to end.
-    fn sleep(&mut self, gate: &Gate, key: Key) -> Woken {
+    /// Sleeps until one of the gates is opened, or there is another reason to look; not longer
+    /// than `until`.
+    fn sleep(&mut self, keys: &[(&Gate, Key)], until: Option<Instant>) -> Woken {
         let deadline = self.deadline();
+        let wake_at = [deadline, until].into_iter().flatten().min();
         let told = around().and_then(|around| Some((around, around.told()?)));
-        let Some((around, told)) = told else {
-            let has_opened = gate.wait(key, deadline);
-            return if has_opened {
-                Woken::Opened
-            } else {
-                Woken::Late
-            };
+        let (is_told, has_opened) = match told {
+            None => match keys {
+                [(gate, key)] => (false, gate.wait(*key, wake_at)),
+                keys => (false, wait_any(keys, wake_at)),
+            },
+            Some((around, told)) => {
+                let mut keys: SmallVec<[_; 9]> = SmallVec::from_slice(keys);
+                // Who tells it does so before it opens the gate.
+                keys.push((told, told.prepare()));
+                if around.is_told() {
+                    return Woken::Told;
+                }
+                let has_opened = wait_any(&keys, wake_at);
+                (around.is_told(), has_opened)
+            }
         };
-        // Who tells it does so before it opens the gate.
-        let told_key = told.prepare();
-        if around.is_told() {
-            return Woken::Told;
-        }
-        let has_opened = wait_any(&[(gate, key), (told, told_key)], deadline);
-        match (around.is_told(), has_opened) {
+        match (is_told, has_opened) {
             (true, _) => Woken::Told,
             (_, true) => Woken::Opened,
+            (_, false) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
+                Woken::Opened
+            }
             (_, false) => Woken::Late,
         }
     }
@@ -194,16 +212,42 @@ pub fn wait<T, E>(
                 return Err(error);
             }
         }
-        let woken = waiting.sleep(gate, key);
+        let woken = waiting.sleep(&[(gate, key)], None);
         let error = match (look(), woken) {
             (Ok(Some(found)), _) => return Ok(found),
             (Ok(None), Woken::Opened) => continue,
-            (Ok(None), Woken::Late) => give_up(GaveUp::Late(waiting.waited())),
-            (Ok(None), Woken::Told) => give_up(GaveUp::Told),
+            (Ok(None), woken) => give_up(woken.why(waiting.waited())),
             (Err(error), _) => error,
         };
         // It takes nothing: if it was chosen to be woken, another one is.
         gate.pass_on(key);
         return Err(error);
     }
+}
+
+/// The same at several gates. `look` says at which of them it has taken something; `until` says
+/// when it is to be asked again though no gate was opened.
+///
+/// # Errors
+/// Why nothing was taken.
+pub fn wait_at_any<T>(
+    gates: &[&Gate],
+    patience: Patience,
+    mut look: impl FnMut() -> Option<(usize, T)>,
+    until: impl Fn() -> Option<Instant>,
+) -> Result<T, GaveUp> {
+    let mut waiting = Waiting::new(patience);
+    while waiting.looks_again() {
+        if let Some((_, found)) = look() {
+            return Ok(found);
+        }
+    }
+    let mut why = GaveUp::Told;
+    let taken = take_at_any(gates, look, |keys| {
+        let woken = waiting.sleep(keys, until());
+        let goes_on = matches!(woken, Woken::Opened);
+        why = woken.why(waiting.waited());
+        goes_on
+    });
+    taken.ok_or(why)
 }

@@ -1,9 +1,9 @@
 //! Channels of a runtime.
 
-use crate::channel::{Overflow, Receiver, Sender, make};
+use crate::channel::{Overflow, Receiver, Select, Sender, make};
 use crate::pool::AllocError;
 
-use super::Runtime;
+use super::{Handle, Runtime};
 
 impl Runtime {
     /// Makes a channel that holds `capacity` messages; 0: who sends waits until its message is taken.
@@ -62,5 +62,37 @@ impl Runtime {
         overflow: Overflow,
     ) -> Result<(Sender<T>, Receiver<T>), AllocError> {
         make(self.core.sound().pool(), capacity, overflow)
+    }
+}
+
+impl Select<'_> {
+    /// Also waits for the end of this task, which is not joined by that: do so when it is chosen.
+    /// Returns its number. The handle may be moved or dropped meanwhile.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use pinfold::channel::Select;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// let mut tasks = [3, 4].map(|n: u32| Some(rt.spawn(|n: u32| n * n, n)));
+    /// let mut select = Select::new();
+    /// for task in tasks.iter().flatten() {
+    ///     select.handle(task); // numbers 0 and 1
+    /// }
+    /// let mut squares = Vec::new();
+    /// while squares.len() < 2 {
+    ///     let ended = select.wait()?.index();
+    ///     select.remove(ended);
+    ///     squares.extend(tasks[ended].take().map(|task| task.join()));
+    /// }
+    /// assert!(squares.contains(&Ok(9)) && squares.contains(&Ok(16)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn handle<R>(&mut self, handle: &Handle<R>) -> usize {
+        let (index, waker) = self.woken();
+        handle.wake_when_ended(waker);
+        index
     }
 }

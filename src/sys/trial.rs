@@ -124,6 +124,12 @@ pub fn barrier() -> Result<(), Errno> {
     super::barrier::settle().then_some(()).ok_or(Errno::EPERM)
 }
 
+/// A sleep on several words at once.
+#[cfg(not(loom))]
+pub fn wait_for_several() -> Result<(), Errno> {
+    super::futex::is_any_waited_for()
+}
+
 /// Descriptors closed by range.
 pub fn close_range() -> Result<(), Errno> {
     let last = libc::c_int::MAX;

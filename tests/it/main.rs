@@ -37,6 +37,7 @@ mod recovery;
 #[allow(dead_code, reason = "others use the rest")]
 mod rng;
 mod run_limits;
+mod select;
 mod sets;
 mod slow_sources;
 mod stored;

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use super::{Gate, Key, wait_any};
+use super::{Gate, Key, take_at_any, wait_any};
 use crate::prim::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::prim::mortal::{explore, explore_deaths, newest, run_mortal};
 use crate::sys::barrier;
@@ -225,28 +225,31 @@ fn all_are_woken() {
     });
 }
 
-/// Both wait at both gates; one of them may be chosen at both, and takes from one.
+type Both = [Place; 2];
+
+impl Place {
+    /// Takes one from the first of these that has any, and wakes the next if there are more.
+    fn take_any(places: &Both) {
+        let look = || {
+            let found = (0..).zip(places).find_map(|(at, place)| {
+                let left = place.try_take()?;
+                Some((at, left))
+            });
+            if let Some((at, 1..)) = found {
+                places[at].gate.open_one();
+            }
+            found
+        };
+        let gates = [&places[0].gate, &places[1].gate];
+        let taken = take_at_any(&gates, look, |keys| wait_any(keys, None));
+        assert!(taken.is_some(), "deadlines never come");
+    }
+}
+
+/// Both wait at both gates, as a select does; one of them may be chosen at both, and takes from
+/// one.
 #[test]
 fn who_waits_at_two_gates_passes_on() {
-    type Both = [Place; 2];
-    fn take_any(places: &Both) {
-        let find = || places.iter().position(|place| place.try_take().is_some());
-        loop {
-            let keys = [0, 1].map(|at: usize| (&places[at].gate, places[at].gate.prepare()));
-            let found = find().or_else(|| {
-                wait_any(&keys, None);
-                find()
-            });
-            for (at, (gate, key)) in keys.into_iter().enumerate() {
-                if found != Some(at) {
-                    gate.pass_on(key);
-                }
-            }
-            if found.is_some() {
-                return;
-            }
-        }
-    }
     newest(|| {
         explore("gate: two gates", Some(2), || {
             let places: Arc<Both> = Arc::default();
@@ -254,9 +257,46 @@ fn who_waits_at_two_gates_passes_on() {
                 places[0].publish(1);
                 places[1].publish(1);
             });
-            let other = spawn(&places, take_any);
-            take_any(&places);
+            let other = spawn(&places, Place::take_any);
+            Place::take_any(&places);
             join([waker, other]);
+        })
+    });
+}
+
+/// One waits at both, the other at one; who publishes does so for each of them.
+#[test]
+fn who_waits_at_two_gates_leaves_one_to_others() {
+    newest(|| {
+        explore("gate: two gates, and one", Some(2), || {
+            let places: Arc<Both> = Arc::default();
+            let waker = spawn(&places, |places| {
+                places[0].publish(1);
+                places[0].publish(1);
+            });
+            let other = spawn(&places, |places| places[0].take());
+            Place::take_any(&places);
+            join([waker, other]);
+        })
+    });
+}
+
+/// One that waits at both dies at each point. After `force` the other one takes what there is.
+#[test]
+fn sleeper_at_two_gates_dies() {
+    newest(|| {
+        explore_deaths("gate: sleeper at two dies", Some(2), |death, has_died| {
+            let places: Arc<Both> = Arc::default();
+            let dying = Arc::clone(&places);
+            let mortal = thread::spawn(move || run_mortal(death, || Place::take_any(&dying)));
+            let other = spawn(&places, Place::take_any);
+            places[0].publish(1);
+            places[1].publish(1);
+            if mortal.join().expect("ends").is_none() {
+                has_died.store(true, SeqCst);
+                places.iter().for_each(|place| place.gate.force());
+            }
+            join([other]);
         })
     });
 }

@@ -1,0 +1,479 @@
+//! Waiting for the first of several things: [`Select`].
+//!
+//! What is waited for is looked at one after the other, from the one behind the last that was
+//! chosen: so of those that are always ready each has its turn. If none is ready, the thread
+//! announces itself at the gates of all, looks once more, and sleeps at all of them in one system
+//! call (`src/notify/gate.rs`, [`take_at_any`](crate::notify::take_at_any)). What is chosen is done
+//! in the same step: the message is taken, the place is claimed.
+//!
+//! In a channel of capacity 0 a select that receives is a receiver that waits, as any other. One
+//! that sends offers nothing: it sends when it sees that a receiver waits. Of a select that sends
+//! and whoever receives, both set the mark of their gate and then look at the other's, so one of
+//! them sees the other: see `Endpoint::tell_offer`.
+
+use std::fmt::{self, Debug, Formatter};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::notify::Gate;
+use crate::object::{GaveUp, Patience, wait_at_any};
+use crate::sys::barrier;
+
+use super::ends::{Claimed, Endpoint};
+use super::message::Received;
+use super::{Receiver, RecvError, SendError, SendFault, Sender};
+
+/// Waits for the first of several things: a message, room for one, the end of a task, a time.
+///
+/// Each is added once, and has a number from then on. Each wait chooses one that is ready. If
+/// several are, they take turns. A message is received, and a place for one is had, when it is
+/// chosen: nobody else can come in between. [`Selected`] has it.
+///
+/// What can never wait again is always ready: a receiver whose senders are gone, a task that has
+/// ended. [`remove`](Select::remove) it.
+///
+/// While nothing is ready the thread sleeps, in one system call, and is woken by whatever comes
+/// first. That is so for up to 126 channels; of more, and with a kernel that is older than
+/// Linux 5.16 (`pinfold doctor` says so), a message may be seen up to 10 ms late, for they are
+/// looked at every now and then.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use std::time::Duration;
+/// use pinfold::channel::Select;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(2).start()?;
+/// let (words, of_words) = rt.channel::<String>(4)?;
+/// let (numbers, of_numbers) = rt.channel::<u64>(4)?;
+/// let task = rt.spawn(|(words, numbers)| {
+///     let words: pinfold::channel::Sender<String> = words;
+///     let numbers: pinfold::channel::Sender<u64> = numbers;
+///     words.send("one".to_owned()).is_ok() && numbers.send(1).is_ok()
+/// }, (words, numbers));
+///
+/// let mut select = Select::new();
+/// let word = select.recv(&of_words);
+/// let number = select.recv(&of_numbers);
+/// let end = select.handle(&task);
+/// let late = select.after(Duration::from_secs(60));
+/// let mut got = Vec::new();
+/// loop {
+///     let chosen = select.wait()?;
+///     match chosen.index() {
+///         i if i == word => match chosen.recv(&of_words) {
+///             Ok(word) => got.push(word),
+///             Err(_) => select.remove(word), // no more will come
+///         },
+///         i if i == number => match chosen.recv(&of_numbers) {
+///             Ok(number) => got.push(number.to_string()),
+///             Err(_) => select.remove(number),
+///         },
+///         i if i == end => chosen.remove(),
+///         i if i == late => return Err("it takes too long".into()),
+///         _ => unreachable!("there are no others"),
+///     }
+///     if got.len() == 2 {
+///         break;
+///     }
+/// }
+/// got.sort();
+/// assert_eq!(got, ["1", "one"]);
+/// assert!(task.join()?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct Select<'a> {
+    cases: Vec<Case<'a>>,
+    /// Where handles of tasks tell their ends; there if there are any.
+    own: Option<Arc<Gate>>,
+    /// Where to begin to look.
+    next: usize,
+    /// A message that was chosen, and not asked for.
+    kept: Option<(usize, Taken<'a>)>,
+}
+
+enum Case<'a> {
+    Recv(&'a Endpoint),
+    Send(&'a Endpoint),
+    Ended(Arc<Ended>),
+    Time {
+        next: Option<Instant>,
+        period: Option<Duration>,
+    },
+    Removed,
+}
+
+/// The end of a task, as a select sees it.
+struct Ended {
+    has_come: AtomicBool,
+    gate: Arc<Gate>,
+}
+
+impl Wake for Ended {
+    fn wake(self: Arc<Self>) {
+        // ordering: Release pairs with the Acquire in `Case::look`.
+        self.has_come.store(true, Ordering::Release);
+        // Pairs with the heavy one in `prepare`.
+        barrier::light();
+        self.gate.open_all();
+    }
+}
+
+/// What was chosen, and done already.
+enum Taken<'a> {
+    Message(Result<Received, RecvError>),
+    Place(Result<Claimed<'a>, SendFault>),
+    /// It has come, and there is nothing to be had.
+    Come,
+}
+
+impl<'a> Case<'a> {
+    fn gate(&self) -> Option<&'a Gate> {
+        match self {
+            Case::Recv(end) => Some(end.lane().for_message()),
+            Case::Send(end) => Some(end.lane().for_room()),
+            Case::Ended(_) | Case::Time { .. } | Case::Removed => None,
+        }
+    }
+
+    /// Takes what there is.
+    fn look(&mut self) -> Option<Taken<'a>> {
+        match self {
+            Case::Recv(end) => end.look_for_message().transpose().map(Taken::Message),
+            Case::Send(end) => end.look_for_room().transpose().map(Taken::Place),
+            Case::Ended(ended) => {
+                // ordering: Acquire pairs with the Release in `Ended::wake`.
+                let has_come = ended.has_come.load(Ordering::Acquire);
+                has_come.then_some(Taken::Come)
+            }
+            Case::Time { next, period } => {
+                let at = (*next)?;
+                let now = Instant::now();
+                if now < at {
+                    return None;
+                }
+                *next = period.and_then(|period| behind(at, period, now));
+                Some(Taken::Come)
+            }
+            Case::Removed => None,
+        }
+    }
+
+    fn time(&self) -> Option<Instant> {
+        match self {
+            Case::Time { next, .. } => *next,
+            _ => None,
+        }
+    }
+
+    /// Whether it may be ready some day.
+    fn may_come(&self) -> bool {
+        match self {
+            Case::Removed => false,
+            Case::Time { next, .. } => next.is_some(),
+            _ => true,
+        }
+    }
+}
+
+/// The next time after `now` of those that come each `period`.
+fn behind(at: Instant, period: Duration, now: Instant) -> Option<Instant> {
+    let late = now.saturating_duration_since(at);
+    let missed = late.as_nanos() / period.as_nanos().max(1);
+    let step = u32::try_from(missed + 1)
+        .ok()
+        .and_then(|periods| period.checked_mul(periods));
+    match step {
+        Some(step) => at.checked_add(step),
+        None => now.checked_add(period),
+    }
+}
+
+impl<'a> Select<'a> {
+    /// One that waits for nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn add(&mut self, case: Case<'a>) -> usize {
+        self.cases.push(case);
+        self.cases.len() - 1
+    }
+
+    /// Also waits for a message of this receiver, or until it has ended. Returns its number.
+    pub fn recv<T>(&mut self, receiver: &'a Receiver<T>) -> usize {
+        self.add(Case::Recv(&receiver.end))
+    }
+
+    /// Also waits for room for a message of this sender, or until nobody receives any more; also
+    /// where [`Overflow::Reject`](super::Overflow::Reject) says that a `send` does not. Returns its
+    /// number.
+    ///
+    /// Into a channel of capacity 0 a select sends when a receiver waits: one in `recv`, or in
+    /// another select, but not one that only tries. If that has left when the message is sent,
+    /// [`Selected::send`] says [`SendFault::Full`]. So it is, too, if the select waits for a
+    /// message of the same channel, and nobody else does.
+    pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
+        self.add(Case::Send(&sender.end))
+    }
+
+    /// Also waits until so much time has passed from now on; once. Returns its number.
+    pub fn after(&mut self, time: Duration) -> usize {
+        self.add(Case::Time {
+            next: Instant::now().checked_add(time),
+            period: None,
+        })
+    }
+
+    /// Also waits for the end of each such period from now on. What has passed while nobody waited
+    /// counts once. Returns its number.
+    pub fn every(&mut self, period: Duration) -> usize {
+        self.add(Case::Time {
+            next: Instant::now().checked_add(period),
+            period: Some(period),
+        })
+    }
+
+    /// Also waits until the waker is woken.
+    pub(crate) fn woken(&mut self) -> (usize, Waker) {
+        let ended = Arc::new(Ended {
+            has_come: AtomicBool::new(false),
+            gate: Arc::clone(self.own.get_or_insert_default()),
+        });
+        let waker = Waker::from(Arc::clone(&ended));
+        (self.add(Case::Ended(ended)), waker)
+    }
+
+    /// Waits no more for that with this number. The others keep theirs.
+    pub fn remove(&mut self, index: usize) {
+        if let Some(case) = self.cases.get_mut(index) {
+            *case = Case::Removed;
+        }
+        self.kept.take_if(|(kept, _)| *kept == index);
+    }
+
+    /// Waits for the first that is ready.
+    ///
+    /// # Errors
+    /// [`SelectError::Nothing`] if there is nothing to wait for, [`SelectError::Cancelled`].
+    pub fn wait(&mut self) -> Result<Selected<'_, 'a>, SelectError> {
+        self.wait_with(Patience::Forever)
+    }
+
+    /// The same, no longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`SelectError::TimedOut`] if none was ready in time, [`SelectError::Cancelled`].
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Selected<'_, 'a>, SelectError> {
+        self.wait_with(Patience::For(timeout))
+    }
+
+    /// One that is ready now.
+    ///
+    /// # Errors
+    /// [`SelectError::NotReady`] if none is.
+    pub fn try_wait(&mut self) -> Result<Selected<'_, 'a>, SelectError> {
+        self.wait_with(Patience::Not)
+    }
+
+    fn wait_with(&mut self, patience: Patience) -> Result<Selected<'_, 'a>, SelectError> {
+        let found = self.kept.take().or_else(|| self.look());
+        let (index, taken) = match found {
+            Some(found) => found,
+            None if patience == Patience::Not => return Err(SelectError::NotReady),
+            None => self.sleep(patience)?,
+        };
+        Ok(Selected {
+            select: self,
+            index,
+            taken: Some(taken),
+        })
+    }
+
+    /// One that is ready, and its number.
+    #[inline]
+    fn look(&mut self) -> Option<(usize, Taken<'a>)> {
+        let next = self.next.min(self.cases.len());
+        let (before, behind) = self.cases.split_at_mut(next);
+        let numbered = (next..).zip(behind).chain((0..).zip(before));
+        for (index, case) in numbered {
+            if let Some(taken) = case.look() {
+                self.next = index + 1;
+                return Some((index, taken));
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn sleep(&mut self, patience: Patience) -> Result<(usize, Taken<'a>), SelectError> {
+        if patience == Patience::Forever && !self.cases.iter().any(Case::may_come) {
+            return Err(SelectError::Nothing);
+        }
+        let own = self.own.clone();
+        let mut gates: SmallVec<[&Gate; 8]> = SmallVec::new();
+        let mut places: SmallVec<[usize; 8]> = SmallVec::new();
+        for case in &self.cases {
+            places.push(gates.len());
+            gates.extend(case.gate());
+        }
+        gates.extend(own.as_deref());
+        let until = self.cases.iter().filter_map(Case::time).min();
+        let look = || {
+            let (index, taken) = self.look()?;
+            // Of one that has no gate it is another's: that is told once too often.
+            let place = match self.cases[index].gate() {
+                Some(_) => places[index],
+                None => usize::MAX,
+            };
+            Some((place, (index, taken)))
+        };
+        wait_at_any(&gates, patience, look, || until).map_err(SelectError::from)
+    }
+}
+
+impl Debug for Select<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let cases = self.cases.iter().filter(|case| case.may_come()).count();
+        f.debug_struct("Select")
+            .field("cases", &cases)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`Select`] has chosen.
+///
+/// Of a channel it has the message, or the place for one: so ask it, with the end that was chosen.
+/// A message that is not asked for is chosen again by the next wait, and lost with the select; a
+/// place is given up. Until then it holds up the messages behind it: send at once.
+#[must_use = "a message that was chosen is in it"]
+pub struct Selected<'s, 'a> {
+    select: &'s mut Select<'a>,
+    index: usize,
+    taken: Option<Taken<'a>>,
+}
+
+impl Selected<'_, '_> {
+    /// Which one: the number that it was added with.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    fn is_of(&self, end: &Endpoint) -> bool {
+        match self.select.cases.get(self.index) {
+            Some(Case::Recv(ours) | Case::Send(ours)) => std::ptr::eq(*ours, end),
+            _ => false,
+        }
+    }
+
+    /// Waits no more for this one: as [`Select::remove`]. A message that was chosen is lost.
+    pub fn remove(self) {
+        self.select.remove(self.index);
+    }
+
+    /// The message that was received.
+    ///
+    /// # Errors
+    /// As of [`Receiver::recv`], but never `Empty` or `TimedOut`; [`RecvError::NotSelected`] if not
+    /// this receiver was chosen: nothing is lost.
+    pub fn recv<T>(mut self, receiver: &Receiver<T>) -> Result<T, RecvError>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        if !self.is_of(&receiver.end) {
+            return Err(RecvError::NotSelected);
+        }
+        match self.taken.take() {
+            Some(Taken::Message(received)) => {
+                let decoded = received?.decode();
+                decoded.map_err(|message| RecvError::Decode { message })
+            }
+            _ => Err(RecvError::NotSelected),
+        }
+    }
+
+    /// Sends a message in the place that was found.
+    ///
+    /// # Errors
+    /// As of [`Sender::send`]; [`SendFault::Full`] in a channel of capacity 0 if the receiver has left;
+    /// [`SendFault::NotSelected`] if not this sender was chosen.
+    pub fn send<T>(mut self, sender: &Sender<T>, value: T) -> Result<(), SendError<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        if !self.is_of(&sender.end) {
+            return Err(SendError::new(Some(value), SendFault::NotSelected));
+        }
+        match self.taken.take() {
+            Some(Taken::Place(place)) => sender.put(value, Patience::Not, |_| place),
+            _ => Err(SendError::new(Some(value), SendFault::NotSelected)),
+        }
+    }
+}
+
+impl Drop for Selected<'_, '_> {
+    fn drop(&mut self) {
+        let is_removed = matches!(self.select.cases.get(self.index), Some(Case::Removed));
+        if let Some(Taken::Message(Ok(message))) = self.taken.take()
+            && !is_removed
+        {
+            self.select.kept = Some((self.index, Taken::Message(Ok(message))));
+        }
+    }
+}
+
+impl Debug for Selected<'_, '_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selected")
+            .field("index", &self.index)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a [`Select`] has chosen nothing.
+///
+/// ```
+/// use pinfold::channel::{Select, SelectError};
+///
+/// let mut select = Select::new();
+/// assert_eq!(select.try_wait().unwrap_err(), SelectError::NotReady);
+/// assert_eq!(select.wait().unwrap_err(), SelectError::Nothing);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectError {
+    /// None is ready now.
+    #[error("none of what is waited for is ready")]
+    NotReady,
+    /// None was ready in time.
+    #[error("none of what is waited for was ready for {} ms", waited.as_millis())]
+    TimedOut {
+        /// How long it has waited.
+        waited: Duration,
+    },
+    /// There is nothing to wait for: all was removed, or has passed.
+    #[error("there is nothing to wait for")]
+    Nothing,
+    /// The task that waits was told to end: it was cancelled, say
+    /// ([`Context::is_cancelled`](crate::Context::is_cancelled)).
+    #[error("the task was told to end while it waited for the first of several things")]
+    Cancelled,
+}
+
+impl From<GaveUp> for SelectError {
+    fn from(why: GaveUp) -> Self {
+        match why {
+            GaveUp::AtOnce => SelectError::NotReady,
+            GaveUp::Late(waited) => SelectError::TimedOut { waited },
+            GaveUp::Told => SelectError::Cancelled,
+        }
+    }
+}
