@@ -134,7 +134,7 @@ fn waitv<'a>(
 }
 
 /// Whether the kernel waits for any of several words; looks at two that have changed already.
-pub fn is_any_waited_for() -> Result<(), nix::errno::Errno> {
+pub fn try_to_wait_for_any() -> Result<(), nix::errno::Errno> {
     let words = [AtomicU32::default(), AtomicU32::default()];
     match waitv(words.iter().map(|word| (word, 1)), None) {
         Ok(_) | Err(Errno::AGAIN) => Ok(()),

@@ -127,7 +127,7 @@ pub fn barrier() -> Result<(), Errno> {
 /// A sleep on several words at once.
 #[cfg(not(loom))]
 pub fn wait_for_several() -> Result<(), Errno> {
-    super::futex::is_any_waited_for()
+    super::futex::try_to_wait_for_any()
 }
 
 /// Descriptors closed by range.
