@@ -2,7 +2,13 @@
 
 use crate::pool::LaneKinds;
 
-use crate::{channel, sync};
+use crate::{channel, collective, sync};
 
 /// Each is told from the others by its number, which is written into its memory.
-pub static KINDS: LaneKinds = &[&channel::Channels, &sync::MUTEXES, &sync::RW_LOCKS];
+pub static KINDS: LaneKinds = &[
+    &channel::Channels,
+    &collective::Groups,
+    &collective::Seats,
+    &sync::MUTEXES,
+    &sync::RW_LOCKS,
+];

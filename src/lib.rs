@@ -34,6 +34,7 @@
 //! | run a task when others have ended | [`Runtime::spawn_after`] |
 //! | submit without blocking | [`Runtime::try_spawn`], [`Runtime::spawn_async`], [`Runtime::reserve`] |
 //! | send messages between tasks and the host | [`channel`](mod@channel), [`Runtime::channel`] |
+//! | have tasks do something together | [`collective`](mod@collective), [`Runtime::spawn_group`], [`Runtime::collective`] |
 //! | share large data | [`Runtime::alloc`], [`Loan`], [`Shared`], [`Constant`] |
 //! | look around in a task | [`context`], [`worker_state`]; spawn further tasks: [`spawn()`], [`join()`], [`scope()`] |
 //! | observe it | [`Runtime::stats`], [`Runtime::profile`], [`Runtime::audit`]; logs of tasks reach the host's `tracing` subscriber, or its logger |
@@ -55,6 +56,7 @@ mod background;
 pub mod bench_internals;
 #[cfg(not(loom))]
 pub mod channel;
+pub mod collective;
 #[cfg(not(loom))]
 mod config;
 #[cfg(not(loom))]
@@ -124,6 +126,6 @@ pub use task::{Constant, ConstantError, NoCapture, Orphans};
 #[cfg(not(loom))]
 pub use worker::{
     Cancelled, Child, Context, ContextHandle, ProgressError, StateError, TaskInfo, TaskScope,
-    alloc, alloc_array, channel, context, current_task, join, scope, scope_collect, spawn,
-    task_info, task_name, traceparent, worker_state,
+    alloc, alloc_array, channel, collective, context, current_task, join, scope, scope_collect,
+    spawn, task_info, task_name, traceparent, worker_state,
 };

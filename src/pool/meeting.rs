@@ -9,6 +9,7 @@
 //! | `Encoding` | is the first of this value; then it is `Met` |
 //! | `Met` | is one more |
 //! | `Decoding` | is picked from those that have come |
+//! | `ReadingBack` | the same, of a value that is only looked at while it is encoded |
 
 use std::cell::{Cell, RefCell};
 
@@ -33,13 +34,14 @@ enum Mode {
     /// As `Encoding`, and some were.
     Met,
     Decoding,
+    ReadingBack,
 }
 
 impl Mode {
     /// Whether what begins now may be inside of a value that has met buffers.
     #[inline(always)]
     fn is_inside(self) -> bool {
-        matches!(self, Mode::Met | Mode::Decoding)
+        matches!(self, Mode::Met | Mode::Decoding | Mode::ReadingBack)
     }
 }
 
@@ -154,9 +156,19 @@ pub fn forget_met() {
 /// Runs `decode` with `incoming` to pick from; what it does not pick is dropped.
 #[inline]
 pub fn decoding<R>(incoming: &mut Vec<Transfer>, decode: impl FnOnce() -> R) -> R {
-    let _restore = Restore(MODE.replace(Mode::Decoding));
+    let before = MODE.get();
+    MODE.set(match before {
+        Mode::Idle | Mode::Decoding => Mode::Decoding,
+        Mode::Encoding | Mode::Met | Mode::ReadingBack => Mode::ReadingBack,
+    });
+    let _restore = Restore(before);
     let _lists = (!incoming.is_empty()).then(|| picked_from(incoming));
     decode()
+}
+
+/// Whether what is decoded now is only read back by who encodes it: then it is nobody's.
+pub fn is_read_back() -> bool {
+    MODE.get() == Mode::ReadingBack
 }
 
 #[cold]
@@ -200,7 +212,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     as_loan: bool,
 ) -> Result<Transfer, D::Error> {
     let number = u32::deserialize(deserializer)? as usize;
-    if MODE.get() != Mode::Decoding {
+    if !matches!(MODE.get(), Mode::Decoding | Mode::ReadingBack) {
         return Err(serde::de::Error::custom(OUTSIDE));
     }
     let picked = INCOMING.with_borrow_mut(|list| {

@@ -64,7 +64,7 @@ pub(crate) use array::array;
 pub use audit::Living;
 pub use blocks::{Block, BlockState};
 pub use buffer::{Loan, Shared};
-pub use meeting::{Encoding, decoding, encoding, forget_met, met};
+pub use meeting::{Encoding, decoding, encoding, forget_met, is_read_back, met};
 pub use parcel::Parcel;
 pub use passage::Passage;
 pub use plan::PoolPlan;

@@ -67,6 +67,21 @@ pub struct LaneBlock {
     generation: Generation,
 }
 
+impl LaneBlock {
+    /// As two words, for the memory of another lane that belongs to it.
+    pub fn pack(self) -> [u64; 2] {
+        [u64::from(self.index.0), self.generation.raw()]
+    }
+
+    /// From two words; whether there is such a lane shows when it is looked up.
+    pub fn unpack([index, generation]: [u64; 2]) -> Self {
+        LaneBlock {
+            index: BlockIndex(index as u32),
+            generation: Generation::new(generation),
+        }
+    }
+}
+
 /// A kind of lanes: what is to be done when an end of one goes, a process dies, or the runtime
 /// ends. All in shared memory, and without the user's code. Each may be called twice.
 pub trait LaneKind: Debug + Sync + RefUnwindSafe {

@@ -27,6 +27,7 @@ use crate::sys::signals::start_thread;
 use crate::task::{Entry, FunctionId, Functions};
 
 use super::closing::Closing;
+use super::collectives::Running;
 use super::founder::Founder;
 
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     rebuilds: AtomicU64,
     is_closing: AtomicBool,
     pub(super) closing: Arc<Closing>,
+    /// Groups of tasks.
+    pub(super) running: Running,
 }
 
 impl Core {
@@ -62,6 +65,7 @@ impl Core {
             rebuilds: AtomicU64::new(0),
             is_closing: AtomicBool::new(false),
             closing: Arc::default(),
+            running: Running::default(),
         }
     }
 

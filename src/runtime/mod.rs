@@ -11,6 +11,7 @@ mod canceller;
 mod channels;
 mod chunks;
 mod closing;
+mod collectives;
 mod completed;
 mod constant;
 mod core;

@@ -52,6 +52,7 @@ use std::time::{Duration, Instant};
 use tracing::dispatcher;
 
 use crate::channel::{Overflow, Receiver, Sender};
+use crate::collective::{GroupError, Member};
 use crate::layout::Fold;
 use crate::pool::{AllocError, Loan, Pool, array, encoding};
 use crate::prim::ProcessId;
@@ -149,6 +150,34 @@ impl crate::sync::InPool for Context {
     fn pool(self) -> Result<Pool, AllocError> {
         POOL.get().cloned().ok_or(AllocError::NoPool)
     }
+}
+
+/// Makes a group of so many members from inside a task: as
+/// [`Runtime::collective`](crate::Runtime::collective) does in the host.
+///
+/// # Errors
+/// As there.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::collective::Member;
+///
+/// fn pair((): ()) -> Option<Vec<Member>> {
+///     pinfold::collective(2).ok()
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let mut members = rt.spawn(pair, ()).join()?.unwrap();
+/// let mut other = members.remove(1);
+/// let waits = std::thread::spawn(move || other.barrier());
+/// members[0].barrier()?;
+/// waits.join().unwrap()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn collective(members: usize) -> Result<Vec<Member>, GroupError> {
+    let pool = POOL.get().ok_or(AllocError::NoPool)?;
+    crate::collective::make(pool, members)
 }
 
 /// Allocates an array from inside a task: as

@@ -5,13 +5,14 @@
 //! After each death every handle must have ended by its policy, nothing may be owned
 //! by nobody, and the fold must go on.
 //!
-//! There are four works: a little of everything, and constants, channels and locks alone, each to the
-//! end of that work.
+//! There are several works: a little of everything, and constants, channels, locks and collective operations
+//! alone, each to the end of that work.
 //!
 //! `scripts/crash-points` runs all points; `cargo test` every few (the first ones
 //! all), because the whole takes some minutes.
 
 mod channels;
+mod collectives;
 mod constants;
 mod families;
 mod graph;
@@ -45,11 +46,12 @@ const SHAPES: [(usize, usize, Orphans); 5] = [
 type Run = fn(usize, usize, Orphans, u64) -> Result<bool, String>;
 
 /// The works, and how many of the shapes each is done in.
-const SCENARIOS: [(&str, Run, usize); 4] = [
+const SCENARIOS: [(&str, Run, usize); 5] = [
     ("everything", scenario::run, SHAPES.len()),
     ("constants", constants::run, 3),
     ("channels", channels::run, 3),
     ("locks", locks::run, 3),
+    ("collectives", collectives::run, 3),
 ];
 
 fn main() -> ExitCode {

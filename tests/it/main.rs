@@ -12,6 +12,8 @@ mod bytes;
 mod callbacks;
 mod channels;
 mod children;
+mod collectives;
+mod collectives_random;
 mod constants;
 mod contexts;
 mod control;
