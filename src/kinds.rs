@@ -2,11 +2,13 @@
 
 use crate::pool::LaneKinds;
 
-use crate::{channel, collective, sync};
+use crate::{broadcast, channel, collective, sync};
 
 /// Each is told from the others by its number, which is written into its memory.
 pub static KINDS: LaneKinds = &[
     &channel::Channels,
+    &broadcast::Feeds,
+    &broadcast::Subscriptions,
     &collective::Groups,
     &collective::Seats,
     &sync::MUTEXES,

@@ -34,6 +34,7 @@
 //! | run a task when others have ended | [`Runtime::spawn_after`] |
 //! | submit without blocking | [`Runtime::try_spawn`], [`Runtime::spawn_async`], [`Runtime::reserve`] |
 //! | send messages between tasks and the host | [`channel`](mod@channel), [`Runtime::channel`] |
+//! | have every subscriber hear every message | [`broadcast`], [`Runtime::broadcast_channel`] |
 //! | have tasks do something together | [`collective`](mod@collective), [`Runtime::spawn_group`], [`Runtime::collective`] |
 //! | share large data | [`Runtime::alloc`], [`Loan`], [`Shared`], [`Constant`] |
 //! | look around in a task | [`context`], [`worker_state`]; spawn further tasks: [`spawn()`], [`join()`], [`scope()`] |
@@ -55,6 +56,8 @@ mod background;
 #[doc(hidden)]
 pub mod bench_internals;
 #[cfg(not(loom))]
+pub mod broadcast;
+#[cfg(not(loom))]
 pub mod channel;
 pub mod collective;
 #[cfg(not(loom))]
@@ -62,6 +65,7 @@ mod config;
 #[cfg(not(loom))]
 pub mod doctor;
 mod error;
+mod feed;
 #[cfg(not(loom))]
 mod hook;
 #[cfg(not(loom))]
@@ -126,6 +130,6 @@ pub use task::{Constant, ConstantError, NoCapture, Orphans};
 #[cfg(not(loom))]
 pub use worker::{
     Cancelled, Child, Context, ContextHandle, ProgressError, StateError, TaskInfo, TaskScope,
-    alloc, alloc_array, channel, collective, context, current_task, join, scope, scope_collect,
-    spawn, task_info, task_name, traceparent, worker_state,
+    alloc, alloc_array, broadcast_channel, channel, collective, context, current_task, join, scope,
+    scope_collect, spawn, task_info, task_name, traceparent, worker_state,
 };

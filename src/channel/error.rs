@@ -97,7 +97,7 @@ pub struct SendError<T> {
 }
 
 impl<T> SendError<T> {
-    pub(super) fn new(value: Option<T>, fault: impl Into<SendFault>) -> Self {
+    pub(crate) fn new(value: Option<T>, fault: impl Into<SendFault>) -> Self {
         SendError {
             value,
             fault: fault.into(),

@@ -75,7 +75,7 @@ fn parcel_at(lane: &Lane, place: &Mine, at: usize) -> Option<Parcel> {
     }))
 }
 
-fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+pub fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     bytes.chunks(8).map(|chunk| {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
@@ -84,7 +84,7 @@ fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
 }
 
 /// Parcels that lie behind `len` bytes of a block.
-fn parcels_behind(bytes: &[u8], len: usize, count: usize) -> Option<Vec<Parcel>> {
+pub fn parcels_behind(bytes: &[u8], len: usize, count: usize) -> Option<Vec<Parcel>> {
     let from = len.next_multiple_of(8);
     let bytes = bytes.get(from..from + count * PARCEL * 8)?;
     let parcels = bytes.chunks_exact(PARCEL * 8).map(|parcel| {
@@ -164,6 +164,19 @@ impl Message {
         let mut loan = pool.alloc(need)?;
         loan[..self.len].copy_from_slice(self.payload.bytes());
         Ok(loan)
+    }
+
+    /// What it is made of: the encoded bytes, unless they are in the block; and how many there are;
+    /// and whether they say in which form they are.
+    pub fn into_parts(self) -> (Payload, Vec<Transfer>, Option<Loan>, usize, bool) {
+        let Message {
+            payload,
+            buffers,
+            block,
+            len,
+            is_marked,
+        } = self;
+        (payload, buffers, block, len, is_marked)
     }
 
     /// Writes it into a place of the lane. The value that it was made of is gone: what others still

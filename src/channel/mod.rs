@@ -68,6 +68,7 @@ mod recover;
 mod select;
 
 pub use error::{RecvError, SendError, SendFault};
+pub(crate) use message::{Message, Unfit, parcels_behind, words_of};
 pub(crate) use recover::Channels;
 pub use select::{Select, SelectError, Selected};
 
@@ -83,7 +84,6 @@ use crate::object::Patience;
 use crate::pool::{AllocError, End, Pool, Token};
 
 use ends::{Claimed, Endpoint};
-use message::{Message, Unfit};
 
 /// What becomes of a message for which there is no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

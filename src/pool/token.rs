@@ -48,7 +48,7 @@ use crate::sys::barrier;
 
 use super::hold::Hold;
 use super::spans::Span;
-use super::{AllocError, Block, BlockState, Inner, Loan, Passage, Pool, Shared, Transfer};
+use super::{AllocError, Block, BlockState, Inner, Loan, Parcel, Passage, Pool, Shared, Transfer};
 
 /// Bytes of a token: block, generation and end.
 const TOKEN_LEN: usize = 24;
@@ -213,6 +213,12 @@ impl Token {
     /// Whose side of the pool it is of.
     pub fn pool(&self) -> &Pool {
         self.0.hold.pool()
+    }
+
+    /// Has something in shared memory keep the end as well, as a message does. `None` if there is no
+    /// room for that.
+    pub fn pass_held(&self) -> Option<Parcel> {
+        Transfer::of_shared(&self.0).pass_held(self.pool())
     }
 }
 

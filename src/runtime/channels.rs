@@ -1,5 +1,6 @@
 //! Channels of a runtime.
 
+use crate::broadcast::{self, CreateError, Options, Publisher};
 use crate::channel::{Overflow, Receiver, Select, Sender, make};
 use crate::pool::AllocError;
 
@@ -62,6 +63,65 @@ impl Runtime {
         overflow: Overflow,
     ) -> Result<(Sender<T>, Receiver<T>), AllocError> {
         make(self.core.sound().pool(), capacity, overflow)
+    }
+
+    /// Makes a channel of which every subscriber gets every message. It holds `capacity` messages, rounded up to a
+    /// power of two; who sends waits for the slowest subscriber, of which there may be 64. See the
+    /// [module](mod@crate::broadcast).
+    ///
+    /// # Errors
+    /// [`CreateError`]: a capacity of 0, or one that is too large; or there is no memory.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use pinfold::broadcast::Subscriber;
+    ///
+    /// fn sum(numbers: Subscriber<u64>) -> u64 {
+    ///     numbers.iter().sum()
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// let numbers = rt.broadcast_channel::<u64>(8)?;
+    /// let sums = [numbers.subscribe()?, numbers.subscribe()?].map(|each| rt.spawn(sum, each));
+    /// numbers.send_all(1..=4)?;
+    /// drop(numbers); // no more are to come
+    /// for sum in sums {
+    ///     assert_eq!(sum.join()?, 10);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn broadcast_channel<T>(&self, capacity: usize) -> Result<Publisher<T>, CreateError> {
+        self.broadcast_channel_with(Options::new(capacity))
+    }
+
+    /// The same with [`Options`]: what becomes of messages when a subscriber is slow, and how many
+    /// subscribers there may be.
+    ///
+    /// # Errors
+    /// As [`Runtime::broadcast_channel`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// use pinfold::broadcast::Options;
+    /// use pinfold::channel::Overflow;
+    ///
+    /// let options = Options::new(2).overflow(Overflow::DropOldest).subscribers(500);
+    /// let prices = rt.broadcast_channel_with::<f64>(options)?;
+    /// let slow = prices.subscribe()?;
+    /// prices.send_all([1.0, 1.5, 1.25])?; // waits for nobody
+    /// assert_eq!(slow.iter().take(2).collect::<Vec<_>>(), [1.5, 1.25]);
+    /// assert_eq!(slow.lagged(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn broadcast_channel_with<T>(
+        &self,
+        options: broadcast::Options,
+    ) -> Result<Publisher<T>, CreateError> {
+        broadcast::make(self.core.sound().pool(), options)
     }
 }
 

@@ -51,6 +51,7 @@ use std::time::{Duration, Instant};
 
 use tracing::dispatcher;
 
+use crate::broadcast::{CreateError, Options, Publisher};
 use crate::channel::{Overflow, Receiver, Sender};
 use crate::collective::{GroupError, Member};
 use crate::layout::Fold;
@@ -178,6 +179,33 @@ impl crate::sync::InPool for Context {
 pub fn collective(members: usize) -> Result<Vec<Member>, GroupError> {
     let pool = POOL.get().ok_or(AllocError::NoPool)?;
     crate::collective::make(pool, members)
+}
+
+/// Makes a broadcast channel from inside a task: as
+/// [`Runtime::broadcast_channel`](crate::Runtime::broadcast_channel) does in the host.
+///
+/// # Errors
+/// [`CreateError`]: as there, and outside of any task.
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::broadcast::{CreateError, Publisher};
+///
+/// fn make(capacity: usize) -> Result<Publisher<u32>, CreateError> {
+///     pinfold::broadcast_channel(capacity)
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let publisher = rt.spawn(make, 4).join()??;
+/// let subscriber = publisher.subscribe()?;
+/// publisher.send(1)?;
+/// assert_eq!(subscriber.recv(), Ok(1));
+/// # Ok(())
+/// # }
+/// ```
+pub fn broadcast_channel<T>(capacity: usize) -> Result<Publisher<T>, CreateError> {
+    let pool = POOL.get().ok_or(AllocError::NoPool)?;
+    crate::broadcast::make(pool, Options::new(capacity))
 }
 
 /// Allocates an array from inside a task: as

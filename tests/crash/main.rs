@@ -5,12 +5,13 @@
 //! After each death every handle must have ended by its policy, nothing may be owned
 //! by nobody, and the fold must go on.
 //!
-//! There are several works: a little of everything, and constants, channels, locks and collective operations
+//! There are several works: a little of everything, and constants, channels of either sort, locks and collective operations
 //! alone, each to the end of that work.
 //!
 //! `scripts/crash-points` runs all points; `cargo test` every few (the first ones
 //! all), because the whole takes some minutes.
 
+mod broadcast;
 mod channels;
 mod collectives;
 mod constants;
@@ -46,12 +47,13 @@ const SHAPES: [(usize, usize, Orphans); 5] = [
 type Run = fn(usize, usize, Orphans, u64) -> Result<bool, String>;
 
 /// The works, and how many of the shapes each is done in.
-const SCENARIOS: [(&str, Run, usize); 5] = [
+const SCENARIOS: [(&str, Run, usize); 6] = [
     ("everything", scenario::run, SHAPES.len()),
     ("constants", constants::run, 3),
     ("channels", channels::run, 3),
     ("locks", locks::run, 3),
     ("collectives", collectives::run, 3),
+    ("broadcast", broadcast::run, 2),
 ];
 
 fn main() -> ExitCode {

@@ -8,6 +8,7 @@ mod arrays;
 mod asynchronous;
 mod bad_input;
 mod broadcast;
+mod broadcast_channels;
 mod bytes;
 mod callbacks;
 mod channels;
