@@ -145,8 +145,16 @@ impl Endpoint {
     }
 
     /// A place for a message.
+    #[inline]
     pub fn claim(&self, patience: Patience) -> Result<Claimed<'_>, SendFault> {
-        let look = || loop {
+        let look = || self.look_for_place();
+        wait(self.lane.for_room(), patience, look, SendFault::from)
+    }
+
+    /// A place for a message, if there is room.
+    #[inline]
+    pub fn look_for_place(&self) -> Result<Option<Claimed<'_>>, SendFault> {
+        loop {
             if let Some(claimed) = self.try_claim()? {
                 return Ok(Some(claimed));
             }
@@ -156,8 +164,7 @@ impl Endpoint {
                 Overflow::DropOldest | Overflow::Block => {}
             }
             return self.send_fault().map_or(Ok(None), Err);
-        };
-        wait(self.lane.for_room(), patience, look, SendFault::from)
+        }
     }
 
     /// A place for a message, if a select may send one now: there is room, or in a channel of
@@ -256,18 +263,21 @@ impl Endpoint {
         Ok(Ok(sent))
     }
 
+    /// Whether the message that was put here is taken, as a wait asks.
+    pub fn look_whether_taken(&self, sent: Sent) -> Result<Option<()>, SendFault> {
+        if !self.lane.waits(sent) {
+            return Ok(Some(()));
+        }
+        self.send_fault().map_or(Ok(None), Err)
+    }
+
     /// Waits until the message that was put here is taken; what was taken back otherwise.
     pub fn handed_over(
         &self,
         sent: Sent,
         patience: Patience,
     ) -> Result<(), Box<(Option<Received>, SendFault)>> {
-        let look = || {
-            if !self.lane.waits(sent) {
-                return Ok(Some(()));
-            }
-            self.send_fault().map_or(Ok(None), Err)
-        };
+        let look = || self.look_whether_taken(sent);
         let waited = wait(self.lane.for_room(), patience, look, SendFault::from);
         let Err(fault) = waited else {
             return Ok(());

@@ -59,15 +59,18 @@
 //! *Waiting.* Who waits in a task keeps its executor: other tasks of that executor are run by
 //! others meanwhile, if there are any. So there must be more executors than tasks that wait for
 //! each other. A task that is told to end while it waits waits no more: [`RecvError::Cancelled`],
-//! [`SendFault::Cancelled`]. Every wait ends when the runtime does.
+//! [`SendFault::Cancelled`]. Every wait ends when the runtime does. For the first of several things there
+//! is [`Select`]; [`Sender::send_async`] and [`Receiver::recv_async`] do not block the thread.
 
 mod ends;
 mod error;
+mod future;
 mod message;
 mod recover;
 mod select;
 
 pub use error::{RecvError, SendError, SendFault};
+pub use future::{RecvFuture, RecvStream, SendFuture};
 pub(crate) use message::{Message, Unfit, parcels_behind, words_of};
 pub(crate) use recover::Channels;
 pub use select::{Select, SelectError, Selected};
@@ -80,6 +83,7 @@ use std::time::Duration;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::lane::Sent;
 use crate::object::Patience;
 use crate::pool::{AllocError, End, Pool, Token};
 
@@ -315,13 +319,37 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         self.put(value, patience, |end| end.claim(patience))
     }
 
-    /// Sends it in the place that `claim` finds, when it is known to be a message.
+    /// Sends it in the place that `claim` finds, when it is known to be a message; in a channel of
+    /// capacity 0 it waits until it is taken.
     fn put<'a>(
         &'a self,
         value: T,
         patience: Patience,
         claim: impl FnOnce(&'a Endpoint) -> Result<Claimed<'a>, SendFault>,
     ) -> Result<(), SendError<T>> {
+        let sent = self.fill(value, claim)?;
+        if !self.end.kind().is_rendezvous {
+            return Ok(());
+        }
+        let (patience, is_brief) = match patience {
+            Patience::Not => (Patience::For(A_MOMENT), true),
+            other => (other, false),
+        };
+        self.end.handed_over(sent, patience).map_err(|kept| {
+            let (back, fault) = *kept;
+            let fault = match fault {
+                SendFault::TimedOut { .. } if is_brief => SendFault::Full,
+                fault => fault,
+            };
+            SendError::new(back.and_then(|back| back.decode().ok()), fault)
+        })
+    }
+
+    fn fill<'a>(
+        &'a self,
+        value: T,
+        claim: impl FnOnce(&'a Endpoint) -> Result<Claimed<'a>, SendFault>,
+    ) -> Result<Sent, SendError<T>> {
         let end = &*self.end;
         let message = match Message::of(&value, end.pool(), end.lane().area()) {
             Ok(message) => message,
@@ -338,29 +366,14 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
                 message.put(lane, place, end.pool())
             })
         });
-        let sent = match put {
-            Ok(Ok(sent)) => sent,
+        match put {
+            Ok(Ok(sent)) => Ok(sent),
             Ok(Err(refused)) => {
                 let (message, error) = *refused;
-                return Err(SendError::new(message.into_value(), error));
+                Err(SendError::new(message.into_value(), error))
             }
-            Err(fault) => return Err(SendError::new(value, fault)),
-        };
-        if !end.kind().is_rendezvous {
-            return Ok(());
+            Err(fault) => Err(SendError::new(value, fault)),
         }
-        let (patience, is_brief) = match patience {
-            Patience::Not => (Patience::For(A_MOMENT), true),
-            other => (other, false),
-        };
-        end.handed_over(sent, patience).map_err(|kept| {
-            let (back, fault) = *kept;
-            let fault = match fault {
-                SendFault::TimedOut { .. } if is_brief => SendFault::Full,
-                fault => fault,
-            };
-            SendError::new(back.and_then(|back| back.decode().ok()), fault)
-        })
     }
 }
 

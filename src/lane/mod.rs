@@ -245,6 +245,16 @@ impl Lane {
         &self.for_room
     }
 
+    /// The same gate, to be kept.
+    pub fn message_gate(&self) -> &View<Gate> {
+        &self.for_message
+    }
+
+    /// The same gate, to be kept.
+    pub fn room_gate(&self) -> &View<Gate> {
+        &self.for_room
+    }
+
     /// How many messages fit.
     pub fn capacity(&self) -> usize {
         self.capacity as usize

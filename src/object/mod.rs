@@ -13,6 +13,8 @@
 //! | the runtime | the host | [`LaneKind::force`] of each |
 
 mod waiting;
+#[cfg(not(loom))]
+mod watch;
 
 use std::collections::HashSet;
 
@@ -20,6 +22,8 @@ use crate::pool::{LaneBlock, LaneKind, LaneKinds, Passage, Pool};
 use crate::prim::ProcessId;
 
 pub use waiting::{Around, GaveUp, Patience, set_around, task_here, wait, wait_at_any};
+#[cfg(not(loom))]
+pub use watch::{Waits, end_watchers};
 
 /// To be called by each process for its side of the pool, before it has any object. `around` is
 /// what the process has to do with the waits of its threads.

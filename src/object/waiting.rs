@@ -54,6 +54,16 @@ pub fn task_here() -> u64 {
     task.map_or(0, TaskId::as_u64)
 }
 
+/// The gate that is opened when the task that runs on this thread is told to end.
+pub(super) fn told_gate() -> Option<&'static Gate> {
+    around()?.told()
+}
+
+/// Whether it is told.
+pub(super) fn is_told_here() -> bool {
+    around().is_some_and(Around::is_told)
+}
+
 /// Why a wait has brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GaveUp {

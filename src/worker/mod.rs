@@ -393,6 +393,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
 fn end(threads_besides: u64) -> ! {
     if let Some(pool) = POOL.get() {
         pool.drop_all_kept();
+        crate::object::end_watchers();
     }
     if let Some(alone) = OnlyThese::prove(1 + threads_besides) {
         STATE.drop_it(&alone);

@@ -29,7 +29,7 @@ impl Wake for Unpark {
 }
 
 /// Runs a future to its end on this thread.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let waker = Arc::new(Unpark(thread::current())).into();
     let mut future = pin!(future);
     let begin = Instant::now();

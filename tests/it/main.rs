@@ -11,6 +11,7 @@ mod broadcast;
 mod broadcast_channels;
 mod bytes;
 mod callbacks;
+mod channel_futures;
 mod channels;
 mod children;
 mod collectives;
