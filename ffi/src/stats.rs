@@ -146,6 +146,10 @@ pub struct PinfoldAudit {
     pub blocks_published: u64,
     /// Blocks in results that nobody has taken.
     pub blocks_carried: u64,
+    /// Blocks in which channels, and whatever else several processes write at once, have their state.
+    pub blocks_lanes: u64,
+    /// Blocks in messages that nobody has received.
+    pub blocks_passing: u64,
 }
 
 impl From<&pinfold::Audit> for PinfoldAudit {
@@ -162,6 +166,8 @@ impl From<&pinfold::Audit> for PinfoldAudit {
             blocks_writable: audit.blocks_loaned,
             blocks_published: audit.blocks_shared,
             blocks_carried: audit.blocks_carried,
+            blocks_lanes: audit.blocks_lanes,
+            blocks_passing: audit.blocks_passing,
         }
     }
 }

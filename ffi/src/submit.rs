@@ -69,9 +69,10 @@ pub unsafe extern "C" fn pinfold_task_submit_with(
     guard(move || {
         let out = out?;
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        let vacant = table::reserve()?;
         // SAFETY: the caller's promise.
         let handle = unsafe { submit(&task, argument, len, settings) }?;
-        out.write(task.handle(handle)?);
+        out.write(task.handle(vacant, handle));
         Ok(())
     })
 }

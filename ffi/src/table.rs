@@ -25,7 +25,7 @@ use std::cell::{RefCell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -68,6 +68,8 @@ const CHUNK: usize = 1 << 10;
 /// Slots, which stay for ever, leaked: two loads find one, and each is in a line of its own.
 static CHUNKS: [AtomicPtr<Slot>; INDEX_MAX / CHUNK] =
     [const { AtomicPtr::new(null_mut()) }; INDEX_MAX / CHUNK];
+/// The process that has made the first of them.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 static FREE: Mutex<Free> = Mutex::new(Free {
     list: Vec::new(),
     chunks: 0,
@@ -102,6 +104,10 @@ impl Free {
         let first = self.chunks * CHUNK;
         self.list
             .extend((first..first + CHUNK).rev().map(|index| index as u32));
+        if first == 0 {
+            // Relaxed: only the number matters.
+            PROCESS.store(std::process::id(), Ordering::Relaxed);
+        }
         // ordering: Release pairs with the Acquire in `slot`.
         place.store(slots.leak().as_mut_ptr(), Ordering::Release);
         self.chunks += 1;
@@ -273,10 +279,29 @@ fn find<K: Kind>(handle: usize) -> Result<(&'static Slot, u32), Failure> {
     }
 }
 
+/// So often it is looked whether an object is not held alone any more, before that is an error.
+const PATIENCE: u32 = 1 << 16;
+
+/// In a process that was forked off meanwhile there is nobody who would leave it. Else it is waited
+/// for as long again.
+#[cold]
+fn still_held<K: Kind>() -> Result<u32, Failure> {
+    // Relaxed: only the number matters.
+    if PROCESS.load(Ordering::Relaxed) == std::process::id() {
+        return Ok(PATIENCE);
+    }
+    let message = format!(
+        "this {} is held for ever: the process was forked off while another thread used it",
+        K::NAME
+    );
+    Err(Failure::new(PinfoldStatus::Forked, message))
+}
+
 /// The object of a handle, while it is used.
 #[inline(always)]
 pub(crate) fn enter<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
     let (slot, index) = find::<K>(handle)?;
+    let mut patience = PATIENCE;
     // Relaxed: the exchange says whether it was right.
     let mut word = slot.word.load(Ordering::Relaxed);
     loop {
@@ -285,6 +310,10 @@ pub(crate) fn enter<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
         }
         if word & USERS >= ALONE - 1 {
             // Whoever is alone never waits for anything; so many users there are not.
+            patience = match patience.checked_sub(1) {
+                Some(left) => left,
+                None => still_held::<K>()?,
+            };
             std::thread::yield_now();
             // Relaxed: as above.
             word = slot.word.load(Ordering::Relaxed);

@@ -112,3 +112,36 @@ fn who_is_alone_keeps_others_out_until_it_leaves() {
     enter_alone::<u64>(handle).expect("nobody else").free();
     assert!(enter::<u64>(handle).is_err() && enter_alone::<u64>(handle).is_none());
 }
+
+#[test]
+fn what_was_held_alone_when_the_process_was_forked_is_an_error_in_the_child() {
+    let _turn = one_at_a_time();
+    let handle = insert(task()).expect("there is room");
+    let alone = enter_alone::<u64>(handle).expect("nobody uses it");
+    // SAFETY: the child does nothing but look at the table, and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let status = enter::<u64>(handle).err().map(|failure| failure.status);
+        // SAFETY: the child ends as it is.
+        unsafe { libc::_exit((status != Some(PinfoldStatus::Forked)).into()) };
+    }
+    let mut status = 0;
+    // SAFETY: the child is ours, and the place for its status is there.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0, "the child was told so");
+    drop(alone);
+    remove::<u64>(handle).expect("it lives");
+}
+
+#[test]
+fn a_place_that_is_not_filled_is_given_back() {
+    let _turn = one_at_a_time();
+    let place = |vacant: &Vacant| vacant.index;
+    let first = reserve().expect("there is room");
+    let index = place(&first);
+    drop(first);
+    let second = reserve().expect("there is room");
+    assert_eq!(place(&second), index);
+    let handle = second.fill(task());
+    remove::<u64>(handle).expect("it lives");
+}

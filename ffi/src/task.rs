@@ -14,6 +14,7 @@ use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
 use crate::runtime::{PinfoldRuntime, RuntimeObject, as_pointer, grown};
 use crate::settings::{PinfoldTaskSettings, Settings};
+use crate::table::Vacant;
 use crate::{PinfoldStatus, registry, table};
 
 /// A function to be run by the workers of a runtime, with its settings; to be submitted any number
@@ -159,8 +160,9 @@ pub unsafe extern "C" fn pinfold_task_try_submit(
         // SAFETY: the caller's promise.
         let argument = unsafe { bytes("argument", argument, len) }?;
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        let vacant = table::reserve()?;
         let handle = task.alone.try_spawn(task.request(&argument));
-        out.write(task.handle(handle.map_err(|refused| refused.refusal)?)?);
+        out.write(task.handle(vacant, handle.map_err(|refused| refused.refusal)?));
         Ok(())
     })
 }
@@ -237,10 +239,11 @@ pub unsafe extern "C" fn pinfold_task_submit_after(
             .collect();
         let guards = guards?;
         let handles: Vec<&Handle<Ended>> = guards.iter().map(|guard| guard.task()).collect();
+        let vacant = table::reserve()?;
         let handle = task
             .after
             .spawn_after(handles, task.request(&argument).owned());
-        out.write(task.handle(handle)?);
+        out.write(task.handle(vacant, handle));
         Ok(())
     })
 }
@@ -254,7 +257,7 @@ impl TaskObject {
             (Some(quick), Ok(eight)) => quick.spawn(Request::quick(self.number, eight)),
             _ => self.submit_any(argument),
         };
-        Ok(as_pointer(vacant.fill(self.task_handle(handle))))
+        Ok(self.handle(vacant, handle))
     }
 
     #[inline(never)]
@@ -268,6 +271,7 @@ impl TaskObject {
         argument: &[u8],
         timeout: Duration,
     ) -> Result<*mut PinfoldHandle, Failure> {
+        let vacant = table::reserve()?;
         let handle = self.alone.spawn_timeout(self.request(&argument), timeout);
         let handle = handle.map_err(|refused| {
             let mut failure = Failure::from(refused.refusal);
@@ -276,7 +280,7 @@ impl TaskObject {
             }
             failure
         })?;
-        self.handle(handle)
+        Ok(self.handle(vacant, handle))
     }
 
     /// Waits for room at most until a time, if there is one.
@@ -285,9 +289,11 @@ impl TaskObject {
         argument: &[u8],
         until: Option<Instant>,
     ) -> Result<*mut PinfoldHandle, Failure> {
+        let vacant = table::reserve()?;
         if let Ok(handle) = self.alone.try_spawn(self.request(&argument)) {
-            return self.handle(handle);
+            return Ok(self.handle(vacant, handle));
         }
+        drop(vacant);
         let left = until.map_or(Duration::MAX, |until| {
             until.saturating_duration_since(Instant::now())
         });
@@ -310,8 +316,9 @@ impl TaskObject {
         TaskHandle::new(handle, self.name, self.home)
     }
 
-    #[inline]
-    pub(crate) fn handle(&self, handle: Handle<Ended>) -> Result<*mut PinfoldHandle, Failure> {
-        table::insert(self.task_handle(handle)).map(as_pointer)
+    /// C's handle of what was submitted; there is a place for it since before that.
+    #[inline(always)]
+    pub(crate) fn handle(&self, vacant: Vacant, handle: Handle<Ended>) -> *mut PinfoldHandle {
+        as_pointer(vacant.fill(self.task_handle(handle)))
     }
 }
