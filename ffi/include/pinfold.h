@@ -117,7 +117,7 @@ enum pinfold_status
    */
   PINFOLD_STATUS_TOO_LATE = 13,
   /**
-   * The bound of tasks in flight, or a limit, is reached: try again later.
+   * The bound of tasks in flight, or a limit, is reached, or a channel is full: try again later.
    */
   PINFOLD_STATUS_FULL = 14,
   /**
@@ -172,6 +172,18 @@ enum pinfold_status
    * There is nothing to tell (yet).
    */
   PINFOLD_STATUS_NOTHING_YET = 27,
+  /**
+   * Nobody is left at the other end of a channel, or the channel was closed.
+   */
+  PINFOLD_STATUS_DISCONNECTED = 28,
+  /**
+   * There is no message in a channel now.
+   */
+  PINFOLD_STATUS_EMPTY = 29,
+  /**
+   * The task that calls was told to end while it waited: it was cancelled, say.
+   */
+  PINFOLD_STATUS_TOLD_TO_END = 30,
   /**
    * The task returned a number other than zero.
    */
@@ -423,6 +435,35 @@ typedef int32_t pinfold_level;
 #endif // __cplusplus
 
 /**
+ * What becomes of a message for which a channel has no room.
+ */
+enum pinfold_overflow
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Who sends it waits. The default.
+   */
+  PINFOLD_OVERFLOW_BLOCK = 1,
+  /**
+   * It is refused, with `PINFOLD_STATUS_FULL`, also if there is a timeout.
+   */
+  PINFOLD_OVERFLOW_REJECT = 2,
+  /**
+   * The oldest one is dropped instead, and counted (`pinfold_receiver_dropped`).
+   */
+  PINFOLD_OVERFLOW_DROP_OLDEST = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_overflow pinfold_overflow;
+#else
+typedef int32_t pinfold_overflow;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * Memory that host and workers share: passed to tasks and back without a copy.
  */
 typedef struct pinfold_buffer pinfold_buffer;
@@ -470,9 +511,24 @@ typedef struct pinfold_limit pinfold_limit;
 typedef struct pinfold_memo pinfold_memo;
 
 /**
+ * A message that was received from a channel.
+ */
+typedef struct pinfold_message pinfold_message;
+
+/**
+ * The receiving end of a channel.
+ */
+typedef struct pinfold_receiver pinfold_receiver;
+
+/**
  * A fold of worker processes, and what the program has of it.
  */
 typedef struct pinfold_runtime pinfold_runtime;
+
+/**
+ * The sending end of a channel.
+ */
+typedef struct pinfold_sender pinfold_sender;
 
 /**
  * A function to be run by the workers of a runtime, with its settings; to be submitted any number
@@ -484,6 +540,25 @@ typedef struct pinfold_task pinfold_task;
  * A text that the library has made.
  */
 typedef struct pinfold_text pinfold_text;
+
+/**
+ * How a channel is made. Start from `PINFOLD_CHANNEL_SETTINGS_INIT`: a field that is 0 has its
+ * default. Fields may be added at the end; `size` says which there are.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_channel_settings)`.
+   */
+  size_t size;
+  /**
+   * A `pinfold_overflow`. Default: `PINFOLD_OVERFLOW_BLOCK`.
+   */
+  int32_t overflow;
+  /**
+   * Must be 0.
+   */
+  int32_t reserved;
+} pinfold_channel_settings;
 
 /**
  * What one submission has besides its argument. Start from `PINFOLD_SUBMIT_SETTINGS_INIT`: a field
@@ -519,6 +594,23 @@ typedef struct {
    * How many.
    */
   size_t after_count;
+  /**
+   * Sending ends of channels, of which the task gets one more each, in this order
+   * (`pinfold_call_sender`). The handles stay the caller's, and may be freed at once. Default: none.
+   */
+  pinfold_sender *const *senders;
+  /**
+   * How many.
+   */
+  size_t sender_count;
+  /**
+   * The same of receiving ends (`pinfold_call_receiver`).
+   */
+  pinfold_receiver *const *receivers;
+  /**
+   * How many.
+   */
+  size_t receiver_count;
 } pinfold_submit_settings;
 
 /**
@@ -949,6 +1041,14 @@ typedef struct {
    * Blocks in results that nobody has taken.
    */
   uint64_t blocks_carried;
+  /**
+   * Blocks in which channels, and whatever else several processes write at once, have their state.
+   */
+  uint64_t blocks_lanes;
+  /**
+   * Blocks in messages that nobody has received.
+   */
+  uint64_t blocks_passing;
 } pinfold_audit;
 
 /**
@@ -1543,6 +1643,277 @@ pinfold_status pinfold_call_buffer_new(pinfold_call *call,
  */
 pinfold_status pinfold_call_output_buffer(pinfold_call *call,
                                           pinfold_buffer *buffer);
+
+/**
+ * How many sending ends of channels the task was submitted with.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_call_sender_count(pinfold_call *call,
+                                         size_t *out_count);
+
+/**
+ * A handle of sending end `index` that the task was submitted with.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_sender_free`. With
+ * the process it ends. The call has its own until the function returns.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_sender` is null, or writable.
+ */
+pinfold_status pinfold_call_sender(pinfold_call *call,
+                                   size_t index,
+                                   pinfold_sender **out_sender);
+
+/**
+ * How many receiving ends of channels the task was submitted with.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_call_receiver_count(pinfold_call *call,
+                                           size_t *out_count);
+
+/**
+ * A handle of receiving end `index` that the task was submitted with.
+ *
+ * The handle is the worker process's, also after the call: free it with `pinfold_receiver_free`. With
+ * the process it ends. The call has its own until the function returns.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_receiver` is null, or writable.
+ */
+pinfold_status pinfold_call_receiver(pinfold_call *call,
+                                     size_t index,
+                                     pinfold_receiver **out_receiver);
+
+/**
+ * A channel between the processes of `runtime`: what is sent into one end is received at the other,
+ * in this process or any worker. It holds `capacity` messages; one of capacity 0 holds none, and who
+ * sends waits until the message is taken. `settings` may be null: all defaults.
+ *
+ * Both ends are the caller's: free each with `pinfold_sender_free` and `pinfold_receiver_free`, at
+ * any time, also after the runtime. An end is passed to a task (`pinfold_submit_settings.senders`)
+ * or sent in a message; each is one more end of the same channel. A channel
+ * is over for its receivers when no sender is left anywhere and all messages are taken, and for its
+ * senders when no receiver is left: so free an end here that is a task's now.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for a setting that makes no sense, and with
+ * `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_channel_new`.
+ *
+ * # Safety
+ *
+ * `settings` is null or a `pinfold_channel_settings`; `out_sender` and `out_receiver` are null, or
+ * writable.
+ */
+pinfold_status pinfold_channel_new(pinfold_runtime *runtime,
+                                   size_t capacity,
+                                   const pinfold_channel_settings *settings,
+                                   pinfold_sender **out_sender,
+                                   pinfold_receiver **out_receiver);
+
+/**
+ * The same in a task.
+ *
+ * Both handles are the worker process's, also after the call: free each. With the process they end.
+ *
+ * Fails as `pinfold_channel_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_channel_new`.
+ */
+pinfold_status pinfold_call_channel_new(pinfold_call *call,
+                                        size_t capacity,
+                                        const pinfold_channel_settings *settings,
+                                        pinfold_sender **out_sender,
+                                        pinfold_receiver **out_receiver);
+
+/**
+ * Sends a message: `len` bytes, which are copied, and what `settings` say (null: nothing): published
+ * buffers, which are not copied, and ends of channels. Waits at most `timeout` nanoseconds
+ * for room; 0 does not wait, and `PINFOLD_FOREVER` is no limit. What one sender has sent
+ * arrives in that order.
+ *
+ * Fails with `PINFOLD_STATUS_FULL` (there is no room, and the call does not wait; or the channel
+ * rejects), `PINFOLD_STATUS_TIMED_OUT`, `PINFOLD_STATUS_DISCONNECTED` (nobody receives any more, or
+ * the channel was closed), `PINFOLD_STATUS_TOLD_TO_END` (in a task that was cancelled while it
+ * waited), `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE`, `PINFOLD_STATUS_SHUTDOWN` (the
+ * runtime has ended), `PINFOLD_STATUS_FORKED`; for what goes with it as
+ * `pinfold_task_submit_with`; and with `PINFOLD_STATUS_INVALID_ARGUMENT` if `settings` move
+ * buffers or name tasks. Then nothing was sent.
+ *
+ * Any thread. In a task it keeps the executor that runs it: there must be more of these than tasks
+ * that wait for each other.
+ *
+ * # Safety
+ *
+ * `len` bytes can be read at `data` (null if there are none); `settings` is null or a
+ * `pinfold_submit_settings`, where so many handles can be read as it says.
+ */
+pinfold_status pinfold_sender_send(pinfold_sender *sender,
+                                   const void *data,
+                                   size_t len,
+                                   const pinfold_submit_settings *settings,
+                                   uint64_t timeout);
+
+/**
+ * One more sending end of the same channel, the caller's: free it with `pinfold_sender_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_sender` is null, or writable.
+ */
+pinfold_status pinfold_sender_clone(pinfold_sender *sender,
+                                    pinfold_sender **out_sender);
+
+/**
+ * How many messages are in the channel, at some moment: always 0 if its capacity is.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_len` is null, or writable.
+ */
+pinfold_status pinfold_sender_len(pinfold_sender *sender,
+                                  size_t *out_len);
+
+/**
+ * How many messages the channel holds: at least as many as it was made for.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_capacity` is null, or writable.
+ */
+pinfold_status pinfold_sender_capacity(pinfold_sender *sender,
+                                       size_t *out_capacity);
+
+/**
+ * Closes the channel for all: no more messages are accepted. What was sent before is still received.
+ * Whoever waits sees it.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_sender_close(pinfold_sender *sender);
+
+/**
+ * Frees a sending end; the channel is over for its receivers when it was the last one, and they have taken what was sent.
+ * Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_sender_free(pinfold_sender *sender);
+
+/**
+ * The next message of a channel. Waits for it at most `timeout` nanoseconds; 0 does not wait, and
+ * `PINFOLD_FOREVER` is no limit. Each message is received once, by one of the receivers.
+ *
+ * The message is the caller's: free it with `pinfold_message_free`.
+ *
+ * Fails with `PINFOLD_STATUS_EMPTY` (there is none, and the call does not wait),
+ * `PINFOLD_STATUS_TIMED_OUT`, `PINFOLD_STATUS_DISCONNECTED` (all are taken, and nobody sends any
+ * more, or the channel was closed), `PINFOLD_STATUS_TOLD_TO_END` (in a task that was cancelled while it
+ * waited), `PINFOLD_STATUS_NOT_TRANSFERABLE` (it was sent by something else than this library's C
+ * functions, and does not read; it is gone), `PINFOLD_STATUS_SHUTDOWN` (the runtime has ended) or
+ * `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it, as `pinfold_sender_send`.
+ *
+ * # Safety
+ *
+ * `out_message` is null, or writable.
+ */
+pinfold_status pinfold_receiver_recv(pinfold_receiver *receiver,
+                                     uint64_t timeout,
+                                     pinfold_message **out_message);
+
+/**
+ * One more receiving end of the same channel, the caller's: free it with `pinfold_receiver_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_receiver` is null, or writable.
+ */
+pinfold_status pinfold_receiver_clone(pinfold_receiver *receiver,
+                                      pinfold_receiver **out_receiver);
+
+/**
+ * How many messages are in the channel, at some moment: always 0 if its capacity is.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_len` is null, or writable.
+ */
+pinfold_status pinfold_receiver_len(pinfold_receiver *receiver,
+                                    size_t *out_len);
+
+/**
+ * How many messages were dropped to make room for others (`PINFOLD_OVERFLOW_DROP_OLDEST`).
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_receiver_dropped(pinfold_receiver *receiver,
+                                        uint64_t *out_count);
+
+/**
+ * How many messages were lost with receivers that died while they took them.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_receiver_lost(pinfold_receiver *receiver,
+                                     uint64_t *out_count);
+
+/**
+ * Closes the channel for all, as `pinfold_sender_close`.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_receiver_close(pinfold_receiver *receiver);
+
+/**
+ * Frees a receiving end; the channel is over for its senders when it was the last one. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_receiver_free(pinfold_receiver *receiver);
 
 /**
  * Submits a task from inside of a task: `function`, as it was registered, with `len` bytes of
@@ -2309,6 +2680,113 @@ pinfold_status pinfold_memo_counts(pinfold_memo *memo,
 pinfold_status pinfold_memo_free(pinfold_memo *memo);
 
 /**
+ * The bytes of a message: where they begin, a multiple of 64, and how many there are.
+ *
+ * The memory is the message's: it may be read until that is freed.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_message_data(pinfold_message *message,
+                                    const void **out_data,
+                                    size_t *out_len);
+
+/**
+ * How many buffers the message has.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_message_buffer_count(pinfold_message *message,
+                                            size_t *out_count);
+
+/**
+ * A handle of buffer `index` of a message: the memory that was sent, in place. It is published.
+ *
+ * The handle is the caller's, also when the message is freed: free it with `pinfold_buffer_free`.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_buffer` is null, or writable.
+ */
+pinfold_status pinfold_message_buffer(pinfold_message *message,
+                                      size_t index,
+                                      pinfold_buffer **out_buffer);
+
+/**
+ * How many sending ends of channels the message has.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_message_sender_count(pinfold_message *message,
+                                            size_t *out_count);
+
+/**
+ * A handle of sending end `index` of a message, the caller's: free it with `pinfold_sender_free`. The
+ * message has its own until it is freed.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_sender` is null, or writable.
+ */
+pinfold_status pinfold_message_sender(pinfold_message *message,
+                                      size_t index,
+                                      pinfold_sender **out_sender);
+
+/**
+ * How many receiving ends of channels the message has.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_message_receiver_count(pinfold_message *message,
+                                              size_t *out_count);
+
+/**
+ * A handle of receiving end `index` of a message, the caller's: free it with
+ * `pinfold_receiver_free`. The message has its own until it is freed.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_receiver` is null, or writable.
+ */
+pinfold_status pinfold_message_receiver(pinfold_message *message,
+                                        size_t index,
+                                        pinfold_receiver **out_receiver);
+
+/**
+ * Frees a message, and what it has. Null does nothing.
+ *
+ * Any thread. What `pinfold_message_data` has returned may not be read any more.
+ */
+pinfold_status pinfold_message_free(pinfold_message *message);
+
+/**
  * The names of the functions that the workers of `runtime` have, sorted, each with a line feed after it.
  *
  * Writes the text and a NUL to `buffer`, and the text's length in bytes, without the NUL, to
@@ -2827,6 +3305,7 @@ template <class Settings> inline Settings pinfold_defaults_of(void)
 #define PINFOLD_STATS_INIT PINFOLD_DEFAULTS(pinfold_stats)
 #define PINFOLD_AUDIT_INIT PINFOLD_DEFAULTS(pinfold_audit)
 #define PINFOLD_SUBMIT_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_submit_settings)
+#define PINFOLD_CHANNEL_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_channel_settings)
 
 /* The entry of a plugin (`pinfold_config.plugin`), once in a shared library, before its body:
  *

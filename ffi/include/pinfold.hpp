@@ -12,6 +12,7 @@
  *
  *   pinfold/base.hpp     error, check, span, bytes, view_as, forever
  *   pinfold/buffer.hpp   buffer
+ *   pinfold/channel.hpp  sender, receiver, message, cargo
  *   pinfold/call.hpp     function, call, child, context: in a task
  *   pinfold/define.hpp   define, define_state, registers, init
  *   pinfold/handle.hpp   handle, outcome, progress, wait_all, wait_any, join_all, events, group
@@ -25,6 +26,7 @@
 
 #include "pinfold/buffer.hpp"
 #include "pinfold/call.hpp"
+#include "pinfold/channel.hpp"
 #include "pinfold/define.hpp"
 #include "pinfold/handle.hpp"
 #include "pinfold/runtime.hpp"

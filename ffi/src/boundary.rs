@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::PinfoldStatus;
+use crate::edge::Out;
 use crate::error::{Failure, remember};
 
 /// Runs the body of an exported function; its failures and its panics become the status, and what
@@ -24,6 +25,26 @@ pub(crate) fn guard(body: impl FnOnce() -> Result<(), Failure>) -> PinfoldStatus
             failed(Failure::new(PinfoldStatus::Panic, message))
         }
     }
+}
+
+/// The same for a function that has one answer, which is written to `out` if there is one.
+///
+/// # Safety
+///
+/// As for [`Out::new`].
+#[inline]
+pub(crate) unsafe fn answer<T: Copy>(
+    name: &str,
+    out: *mut T,
+    body: impl FnOnce() -> Result<T, Failure>,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise.
+    let out = unsafe { Out::new(name, out) };
+    guard(move || {
+        let out = out?;
+        out.write(body()?);
+        Ok(())
+    })
 }
 
 #[cold]

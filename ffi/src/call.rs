@@ -14,6 +14,7 @@ use crate::PinfoldStatus;
 use crate::boundary::guard;
 use crate::buffer::{Part, aligned};
 use crate::bytes::{Bytes, Few, LINE, Line, bytes_of, less_of};
+use crate::cargo::{Cargo, Ends};
 use crate::child::Children;
 use crate::edge::{Out, text};
 use crate::error::Failure;
@@ -35,7 +36,7 @@ pub type PinfoldFunction =
 pub(crate) struct Request {
     pub(crate) function: u32,
     pub(crate) argument: Few,
-    pub(crate) buffers: Option<Box<[Part]>>,
+    pub(crate) cargo: Option<Box<Cargo>>,
 }
 
 impl Request {
@@ -45,7 +46,7 @@ impl Request {
         Request {
             function,
             argument: Few::lent(argument),
-            buffers: None,
+            cargo: None,
         }
     }
 
@@ -64,10 +65,10 @@ impl Request {
     }
 
     /// As [`Request::plain`].
-    pub(crate) fn with(function: u32, argument: &&[u8], buffers: Vec<Part>) -> Self {
-        let buffers = (!buffers.is_empty()).then(|| buffers.into_boxed_slice());
+    pub(crate) fn with(function: u32, argument: &&[u8], cargo: Cargo) -> Self {
+        let cargo = (!cargo.is_empty()).then(|| Box::new(cargo));
         Request {
-            buffers,
+            cargo,
             ..Request::plain(function, argument)
         }
     }
@@ -194,6 +195,7 @@ pub(crate) struct Rest {
     inputs: Vec<Output>,
     /// Those that were moved to the task, until they are taken.
     pub(crate) buffers: Vec<Option<Part>>,
+    pub(crate) ends: Ends,
     /// Why it fails.
     message: String,
     /// What it has submitted.
@@ -241,7 +243,7 @@ pub(crate) fn run_quick(request: u128) -> Ended {
     let request = Request {
         function: (request >> 64) as u32,
         argument: Few::Eight(request as u64),
-        buffers: None,
+        cargo: None,
     };
     call(request, |_| ())
 }
@@ -271,8 +273,10 @@ fn call(request: Request, prepare: impl FnOnce(&mut Frame)) -> Ended {
     };
     frame.function = function.name;
     frame.argument.set(request.argument);
-    if let Some(buffers) = request.buffers {
-        frame.rest().buffers = buffers.into_vec().into_iter().map(Some).collect();
+    if let Some(cargo) = request.cargo {
+        let rest = frame.rest();
+        rest.buffers = cargo.buffers.into_iter().map(Some).collect();
+        rest.ends = cargo.ends;
     }
     prepare(&mut frame);
     // SAFETY: who registered it promised that it may be called so.

@@ -26,7 +26,7 @@ use crate::edge::{Out, bytes, duration, text};
 use crate::error::Failure;
 use crate::handle::{Outcome, outcome_of, timed_out};
 use crate::runtime::as_pointer;
-use crate::submit::{PinfoldSubmitSettings, buffers_of};
+use crate::submit::{PinfoldSubmitSettings, cargo_of};
 use crate::{PINFOLD_FOREVER, PinfoldStatus, registry};
 
 /// A task that a task has submitted.
@@ -239,8 +239,8 @@ pub unsafe extern "C" fn pinfold_call_submit(
             Failure::new(PinfoldStatus::UnknownFunction, message)
         })?;
         // SAFETY: the caller's promise.
-        let buffers = unsafe { buffers_of(settings, WORKER) }?;
-        let request = Request::with(number, &argument, buffers);
+        let cargo = unsafe { cargo_of(settings, WORKER) }?;
+        let request = Request::with(number, &argument, cargo);
         // It may be run at once, on top of this one.
         let child = pinfold::spawn(run, request);
         let number = with(call, |frame| {

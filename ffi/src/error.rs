@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::ffi::{CString, c_char};
 
+use pinfold::channel::{RecvError, SendFault};
 use pinfold::{AllocError, CallbackError, Refusal, ShutdownError, StartError, TaskError};
 
 use crate::PinfoldStatus;
@@ -150,6 +151,40 @@ impl From<AllocError> for Failure {
             AllocError::TooLarge { .. } => PinfoldStatus::TooLarge,
             AllocError::Forked => PinfoldStatus::Forked,
             _ => PinfoldStatus::NoMemory,
+        };
+        Self::new(status, chain(&error))
+    }
+}
+
+impl From<SendFault> for Failure {
+    fn from(fault: SendFault) -> Self {
+        let status = match &fault {
+            SendFault::Disconnected => PinfoldStatus::Disconnected,
+            SendFault::Full => PinfoldStatus::Full,
+            SendFault::TimedOut { .. } => PinfoldStatus::TimedOut,
+            SendFault::Cancelled => PinfoldStatus::ToldToEnd,
+            SendFault::Encode { .. } => PinfoldStatus::NotTransferable,
+            SendFault::Alloc(AllocError::TooLarge { .. }) => PinfoldStatus::TooLarge,
+            SendFault::Alloc(_) => PinfoldStatus::NoMemory,
+            SendFault::Gone => PinfoldStatus::Shutdown,
+            SendFault::Forked => PinfoldStatus::Forked,
+            _ => PinfoldStatus::System,
+        };
+        Self::new(status, chain(&fault))
+    }
+}
+
+impl From<RecvError> for Failure {
+    fn from(error: RecvError) -> Self {
+        let status = match &error {
+            RecvError::Disconnected => PinfoldStatus::Disconnected,
+            RecvError::Empty => PinfoldStatus::Empty,
+            RecvError::TimedOut { .. } => PinfoldStatus::TimedOut,
+            RecvError::Cancelled => PinfoldStatus::ToldToEnd,
+            RecvError::Decode { .. } => PinfoldStatus::NotTransferable,
+            RecvError::Gone => PinfoldStatus::Shutdown,
+            RecvError::Forked => PinfoldStatus::Forked,
+            _ => PinfoldStatus::System,
         };
         Self::new(status, chain(&error))
     }

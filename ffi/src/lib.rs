@@ -29,6 +29,9 @@ mod buffer;
 mod bytes;
 mod call;
 mod call_buffers;
+mod call_ends;
+mod cargo;
+mod channel;
 mod child;
 mod config;
 mod edge;
@@ -44,6 +47,7 @@ mod inside;
 mod limit;
 mod log;
 mod memo;
+mod message;
 mod names;
 mod objects;
 mod plugin;
@@ -78,6 +82,17 @@ pub use call::{
 pub use call_buffers::{
     pinfold_call_buffer, pinfold_call_buffer_count, pinfold_call_buffer_new,
     pinfold_call_buffer_take, pinfold_call_input_buffer, pinfold_call_output_buffer,
+};
+pub use call_ends::{
+    pinfold_call_receiver, pinfold_call_receiver_count, pinfold_call_sender,
+    pinfold_call_sender_count,
+};
+pub use channel::{
+    PinfoldChannelSettings, PinfoldOverflow, PinfoldReceiver, PinfoldSender,
+    pinfold_call_channel_new, pinfold_channel_new, pinfold_receiver_clone, pinfold_receiver_close,
+    pinfold_receiver_dropped, pinfold_receiver_free, pinfold_receiver_len, pinfold_receiver_lost,
+    pinfold_receiver_recv, pinfold_sender_capacity, pinfold_sender_clone, pinfold_sender_close,
+    pinfold_sender_free, pinfold_sender_len, pinfold_sender_send,
 };
 pub use child::{
     PinfoldChild, pinfold_call_submit, pinfold_child_cancel, pinfold_child_code,
@@ -116,6 +131,11 @@ pub use inside::{
 pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfold_limit_new};
 pub use log::{PinfoldLevel, PinfoldLog, pinfold_log_set};
 pub use memo::{PinfoldMemo, pinfold_memo_counts, pinfold_memo_free, pinfold_memo_new};
+pub use message::{
+    PinfoldMessage, pinfold_message_buffer, pinfold_message_buffer_count, pinfold_message_data,
+    pinfold_message_free, pinfold_message_receiver, pinfold_message_receiver_count,
+    pinfold_message_sender, pinfold_message_sender_count,
+};
 pub use names::pinfold_runtime_functions;
 pub use plugin::pinfold_worker_main;
 pub use ready::{pinfold_events_next_many, pinfold_handle_copy_many, pinfold_handle_free_many};

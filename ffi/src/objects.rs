@@ -5,9 +5,11 @@ use std::sync::Arc;
 use pinfold::{ContextHandle, Limit, Memo};
 
 use crate::buffer::BufferObject;
+use crate::channel::{ReceiverObject, SenderObject};
 use crate::events::EventsObject;
 use crate::group::GroupObject;
 use crate::handle::TaskHandle;
+use crate::message::MessageObject;
 use crate::runtime::RuntimeObject;
 use crate::task::TaskObject;
 use crate::told::Text;
@@ -80,5 +82,8 @@ kinds! {
     8 Context(ContextHandle) "pinfold_context";
     9 Memo(Memo) "pinfold_memo";
     10 Group(Arc<GroupObject>) "pinfold_group";
+    11 Sender(SenderObject) "pinfold_sender";
+    12 Receiver(ReceiverObject) "pinfold_receiver";
+    13 Message(Box<MessageObject>) "pinfold_message";
     #[cfg(test)] 31 Probe(u64) "probe";
 }

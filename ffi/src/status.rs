@@ -63,7 +63,7 @@ pub enum PinfoldStatus {
     UnknownFunction = 12,
     /// The call came too late: what it sets is in use already.
     TooLate = 13,
-    /// The bound of tasks in flight, or a limit, is reached: try again later.
+    /// The bound of tasks in flight, or a limit, is reached, or a channel is full: try again later.
     Full = 14,
     /// No shared memory is left for it now.
     NoMemory = 15,
@@ -91,6 +91,12 @@ pub enum PinfoldStatus {
     Moved = 26,
     /// There is nothing to tell (yet).
     NothingYet = 27,
+    /// Nobody is left at the other end of a channel, or the channel was closed.
+    Disconnected = 28,
+    /// There is no message in a channel now.
+    Empty = 29,
+    /// The task that calls was told to end while it waited: it was cancelled, say.
+    ToldToEnd = 30,
     /// The task returned a number other than zero.
     TaskFailed = 100,
     /// The task panicked (one that is written in Rust).
@@ -126,7 +132,7 @@ statuses! {
     StartFailed = 11, c"the runtime could not be started";
     UnknownFunction = 12, c"no function is registered by that name";
     TooLate = 13, c"the call came too late: what it sets is in use already";
-    Full = 14, c"the bound of tasks in flight, or a limit, is reached: try again later";
+    Full = 14, c"the bound of tasks in flight, or a limit, is reached, or a channel is full: try again later";
     NoMemory = 15, c"no shared memory is left for it now";
     TooLarge = 16, c"it would not fit into all the memory there is, or into a limit";
     Shutdown = 17, c"the runtime is shut down";
@@ -140,6 +146,9 @@ statuses! {
     Published = 25, c"the buffer is published: nobody writes it any more";
     Moved = 26, c"the buffer was moved: nothing is left of it but the handle";
     NothingYet = 27, c"there is nothing to tell yet";
+    Disconnected = 28, c"nobody is left at the other end of the channel, or it was closed";
+    Empty = 29, c"there is no message in the channel now";
+    ToldToEnd = 30, c"the task that calls was told to end while it waited";
     TaskFailed = 100, c"the task returned a number other than zero";
     TaskPanicked = 101, c"the task panicked";
     WorkerDied = 102, c"the worker process died while it ran the task";

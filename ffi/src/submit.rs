@@ -6,8 +6,10 @@ use std::sync::Arc;
 use pinfold::Handle;
 
 use crate::boundary::guard;
-use crate::buffer::{self, Part, PinfoldBuffer};
+use crate::buffer::{self, PinfoldBuffer};
 use crate::call::Ended;
+use crate::cargo::{Cargo, Ends};
+use crate::channel::{PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
 use crate::edge::{Out, bytes, list};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
@@ -37,6 +39,15 @@ pub struct PinfoldSubmitSettings {
     pub after: *const *mut PinfoldHandle,
     /// How many.
     pub after_count: usize,
+    /// Sending ends of channels, of which the task gets one more each, in this order
+    /// (`pinfold_call_sender`). The handles stay the caller's, and may be freed at once. Default: none.
+    pub senders: *const *mut PinfoldSender,
+    /// How many.
+    pub sender_count: usize,
+    /// The same of receiving ends (`pinfold_call_receiver`).
+    pub receivers: *const *mut PinfoldReceiver,
+    /// How many.
+    pub receiver_count: usize,
 }
 
 /// Submits a task with `len` bytes of argument, which are copied, and with what `settings` say
@@ -77,27 +88,91 @@ pub unsafe extern "C" fn pinfold_task_submit_with(
     })
 }
 
-/// The buffers of a submission that has nothing else.
+/// What a submission has that is after no other.
 ///
 /// # Safety
 ///
 /// `settings` is null or a `pinfold_submit_settings`, where so many handles can be read as it says.
-pub(crate) unsafe fn buffers_of(
+pub(crate) unsafe fn cargo_of(
     settings: *const PinfoldSubmitSettings,
     home: u64,
-) -> Result<Vec<Part>, Failure> {
+) -> Result<Cargo, Failure> {
     // SAFETY: the caller's promise; all zero are the defaults.
     let settings = unsafe { grown("settings", settings) }?;
     let Some(settings) = settings else {
-        return Ok(Vec::new());
+        return Ok(Cargo::default());
     };
     if settings.after_count != 0 {
         let message = "`settings->after` is not for what a task submits: it waits for it itself";
         return Err(Failure::argument(message));
     }
     // SAFETY: the caller's promise.
-    let buffers = unsafe { list("settings->buffers", settings.buffers, settings.buffer_count) }?;
-    buffer::give(buffers, settings.move_buffers != 0, home)
+    unsafe { cargo(&settings, home) }
+}
+
+/// What is given away, if all of it can be.
+///
+/// # Safety
+///
+/// So many handles can be read as `settings` say.
+unsafe fn cargo(settings: &PinfoldSubmitSettings, home: u64) -> Result<Cargo, Failure> {
+    // SAFETY: the caller's promise.
+    let (buffers, ends) = unsafe {
+        (
+            list("settings->buffers", settings.buffers, settings.buffer_count)?,
+            ends(settings, home)?,
+        )
+    };
+    // At last: some may be moved.
+    let buffers = buffer::give(buffers, settings.move_buffers != 0, home)?;
+    Ok(Cargo { buffers, ends })
+}
+
+/// One more of each end that is named there.
+///
+/// # Safety
+///
+/// As for [`cargo`].
+unsafe fn ends(settings: &PinfoldSubmitSettings, home: u64) -> Result<Ends, Failure> {
+    // SAFETY: the caller's promise.
+    let (senders, receivers) = unsafe {
+        (
+            list("settings->senders", settings.senders, settings.sender_count)?,
+            list(
+                "settings->receivers",
+                settings.receivers,
+                settings.receiver_count,
+            )?,
+        )
+    };
+    let senders = senders.iter().map(|end| SenderObject::give(*end, home));
+    let receivers = receivers.iter().map(|end| ReceiverObject::give(*end, home));
+    Ok(Ends {
+        senders: senders.collect::<Result<_, _>>()?,
+        receivers: receivers.collect::<Result<_, _>>()?,
+    })
+}
+
+/// What a message has besides its bytes, which all can read.
+///
+/// # Safety
+///
+/// As for [`cargo_of`].
+pub(crate) unsafe fn for_message(
+    settings: *const PinfoldSubmitSettings,
+    home: u64,
+) -> Result<Cargo, Failure> {
+    // SAFETY: the caller's promise; all zero are the defaults.
+    let settings = unsafe { grown("settings", settings) }?;
+    let Some(settings) = settings else {
+        return Ok(Cargo::default());
+    };
+    if settings.after_count != 0 || settings.move_buffers != 0 {
+        let message = "`settings->after` and `settings->move_buffers` are for tasks: a message is sent now, and its buffers are published";
+        return Err(Failure::argument(message));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { cargo(&settings, home) }
 }
 
 /// The same for any kind of handle.
@@ -119,19 +194,15 @@ pub(crate) unsafe fn submit(
         return Ok(task.alone.spawn(task.request(&argument)));
     };
     // SAFETY: the caller's promise.
-    let (buffers, after) = unsafe {
-        (
-            list("settings->buffers", settings.buffers, settings.buffer_count)?,
-            list("settings->after", settings.after, settings.after_count)?,
-        )
-    };
+    let after = unsafe { list("settings->after", settings.after, settings.after_count) }?;
     let guards: Result<Vec<_>, Failure> = after
         .iter()
         .map(|handle| table::enter::<TaskHandle>(handle.addr()))
         .collect();
     let guards = guards?;
-    let buffers = buffer::give(buffers, settings.move_buffers != 0, task.home)?;
-    let request = task.request_with(&argument, buffers);
+    // SAFETY: the caller's promise.
+    let cargo = unsafe { cargo(&settings, task.home) }?;
+    let request = task.request_with(&argument, cargo);
     if guards.is_empty() {
         return Ok(task.alone.spawn(request));
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use pinfold::{Handle, StoredTask};
 
 use crate::boundary::guard;
-use crate::buffer::Part;
 use crate::call::{Ended, Request, run, run_after, run_quick};
+use crate::cargo::Cargo;
 use crate::edge::{Out, bytes, duration, list, text};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
@@ -307,8 +307,8 @@ impl TaskObject {
     }
 
     /// The same.
-    pub(crate) fn request_with(&self, argument: &&[u8], buffers: Vec<Part>) -> Request {
-        Request::with(self.number, argument, buffers)
+    pub(crate) fn request_with(&self, argument: &&[u8], cargo: Cargo) -> Request {
+        Request::with(self.number, argument, cargo)
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@
 //! | what | is written as |
 //! | --- | --- |
 //! | argument of up to 8 bytes | function and a mark in one number, the bytes in another |
-//! | any other argument | function and a mark, and then the bytes, and the buffers |
+//! | any other argument | function and a mark, and then the bytes, the buffers and the ends of channels |
 //! | result of up to 8 bytes | which variant, and the bytes in a number |
 //! | any other result | which variant, and then the bytes, the buffer, or what has failed |
 
@@ -24,8 +24,8 @@ const LESS: u8 = 0;
 const EIGHT: u8 = 1;
 /// It is bytes.
 const MORE: u8 = 2;
-/// It is bytes and buffers.
-const BUFFERS: u8 = 3;
+/// It is bytes, buffers and ends of channels.
+const CARGO: u8 = 3;
 
 /// Writes two things, one after the other.
 #[inline(always)]
@@ -77,11 +77,11 @@ impl Serialize for Request {
     #[inline(always)]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let head = |mark: u8| u64::from(self.function) | u64::from(mark) << 32;
-        match (&self.argument, &self.buffers) {
+        match (&self.argument, &self.cargo) {
             (Few::Eight(word), None) => two(serializer, &head(EIGHT), word),
             (Few::Less(word), None) => two(serializer, &head(LESS), word),
             (bytes, None) => two(serializer, &head(MORE), &Long(bytes)),
-            (bytes, Some(buffers)) => two(serializer, &head(BUFFERS), &(Long(bytes), buffers)),
+            (bytes, Some(cargo)) => two(serializer, &head(CARGO), &(Long(bytes), cargo)),
         }
     }
 }
@@ -89,13 +89,13 @@ impl Serialize for Request {
 impl Request {
     #[cold]
     fn read_other<'de, A: SeqAccess<'de>>(head: u64, mut list: A) -> Result<Self, A::Error> {
-        let mut buffers = None;
+        let mut cargo = None;
         let argument = match (head >> 32) as u8 {
             LESS => Few::Less(next(&mut list)?),
             MORE => Few::More(next::<_, Owned>(&mut list)?.0),
-            BUFFERS => {
+            CARGO => {
                 let (bytes, more): (Owned, _) = next(&mut list)?;
-                buffers = Some(more);
+                cargo = Some(more);
                 Few::More(bytes.0)
             }
             other => return Err(unknown(other.into())),
@@ -103,7 +103,7 @@ impl Request {
         Ok(Request {
             function: head as u32,
             argument,
-            buffers,
+            cargo,
         })
     }
 }
@@ -124,7 +124,7 @@ impl<'de> Visitor<'de> for ReadRequest {
             EIGHT => Ok(Request {
                 function: head as u32,
                 argument: Few::Eight(next(&mut list)?),
-                buffers: None,
+                cargo: None,
             }),
             _ => Request::read_other(head, list),
         }

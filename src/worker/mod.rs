@@ -141,8 +141,37 @@ pub fn alloc(len: usize) -> Result<Loan, AllocError> {
 /// # }
 /// ```
 pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), AllocError> {
+    channel_with(capacity, Overflow::Block)
+}
+
+/// The same, and says what becomes of messages for which there is no room: as
+/// [`Runtime::channel_with`](crate::Runtime::channel_with) does in the host.
+///
+/// # Errors
+/// As of [`alloc`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::AllocError;
+/// use pinfold::channel::Overflow;
+///
+/// fn last_two(count: u32) -> Result<Vec<u32>, AllocError> {
+///     let (sender, receiver) = pinfold::channel_with(2, Overflow::DropOldest)?;
+///     let _ = sender.send_all(0..count);
+///     Ok(receiver.try_iter().collect())
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// assert_eq!(rt.spawn(last_two, 5).join_flat()?, [3, 4]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn channel_with<T>(
+    capacity: usize,
+    overflow: Overflow,
+) -> Result<(Sender<T>, Receiver<T>), AllocError> {
     let pool = POOL.get().ok_or(AllocError::NoPool)?;
-    crate::channel::make(pool, capacity, Overflow::Block)
+    crate::channel::make(pool, capacity, overflow)
 }
 
 impl crate::sync::Place for Context {}

@@ -2,7 +2,7 @@
 #ifndef PINFOLD_CALL_HPP
 #define PINFOLD_CALL_HPP
 
-#include "buffer.hpp"
+#include "channel.hpp"
 
 namespace pinfold {
 
@@ -194,6 +194,34 @@ public:
         return pinfold::buffer(made);
     }
 
+    /// How many sending ends of channels the task was submitted with.
+    std::size_t sender_count() const { return number<std::size_t>(pinfold_call_sender_count); }
+
+    /// One of them, to be kept.
+    pinfold::sender sender(std::size_t index) const
+    {
+        pinfold_sender *raw = nullptr;
+        check(pinfold_call_sender(raw_, index, &raw));
+        return pinfold::sender(raw);
+    }
+
+    /// How many receiving ends of channels the task was submitted with.
+    std::size_t receiver_count() const { return number<std::size_t>(pinfold_call_receiver_count); }
+
+    /// One of them, to be kept.
+    pinfold::receiver receiver(std::size_t index) const
+    {
+        pinfold_receiver *raw = nullptr;
+        check(pinfold_call_receiver(raw_, index, &raw));
+        return pinfold::receiver(raw);
+    }
+
+    /// A new channel.
+    channel_ends channel(std::size_t capacity, pinfold_overflow overflow = PINFOLD_OVERFLOW_BLOCK) const
+    {
+        return detail::channel(pinfold_call_channel_new, raw_, capacity, overflow);
+    }
+
     /// Whether somebody has cancelled the task: it may end early then.
     bool is_cancelled() const { return number<std::int32_t>(pinfold_call_is_cancelled) != 0; }
 
@@ -235,6 +263,14 @@ public:
     {
         const detail::submission with(given, false);
         return send<R, A>(of, &with.settings, argument...);
+    }
+
+    /// The same with ends of channels, too.
+    template <class R, class A, class... Argument>
+    child<R> submit_with(const cargo &given, const function<R, A> &of, const Argument &...argument) const
+    {
+        const pinfold_submit_settings settings = given.settings();
+        return send<R, A>(of, &settings, argument...);
     }
 
     /// A number that no other task of its runtime has.

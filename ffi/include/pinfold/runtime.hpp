@@ -34,6 +34,12 @@ public:
         return pinfold::buffer(raw);
     }
 
+    /// A channel that holds so many messages; of capacity 0, who sends waits until it is taken.
+    channel_ends channel(std::size_t capacity, pinfold_overflow overflow = PINFOLD_OVERFLOW_BLOCK) const
+    {
+        return detail::channel(pinfold_channel_new, get(), capacity, overflow);
+    }
+
     /// A task of a function that was registered.
     template <class R, class A>
     pinfold::task<R, A> task(const function<R, A> &of,

@@ -300,22 +300,28 @@ public:
     /// Submits it with buffers that are published, which it reads in place.
     template <class... Argument> handle<R> submit_with(buffers given, const Argument &...argument) const
     {
-        return send_with(detail::submission(given, false), argument...);
+        return send_with(detail::submission(given, false).settings, argument...);
+    }
+
+    /// Submits it with buffers that are published, and with ends of channels (`call::sender`, `call::receiver`).
+    template <class... Argument> handle<R> submit_with(const cargo &given, const Argument &...argument) const
+    {
+        return send_with(given.settings(), argument...);
     }
 
     /// The same; those that are not published are moved to it, which may write them (`call::take_buffer`).
     template <class... Argument> handle<R> submit_moving(buffers given, const Argument &...argument) const
     {
-        return send_with(detail::submission(given, true), argument...);
+        return send_with(detail::submission(given, true).settings, argument...);
     }
 
 private:
     template <class... Argument>
-    handle<R> send_with(const detail::submission &with, const Argument &...argument) const
+    handle<R> send_with(const pinfold_submit_settings &with, const Argument &...argument) const
     {
         const auto send = [&](bytes all) {
             pinfold_handle *raw = nullptr;
-            check(pinfold_task_submit_with(get(), all.data(), all.size(), &with.settings, &raw));
+            check(pinfold_task_submit_with(get(), all.data(), all.size(), &with, &raw));
             return handle<R>(raw);
         };
         return detail::with_bytes<A>(send, argument...);

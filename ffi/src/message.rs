@@ -1,0 +1,209 @@
+//! A message that was received.
+
+use std::ffi::c_void;
+
+use pinfold::Shared;
+use pinfold::channel::{Receiver, Sender};
+
+use crate::boundary::{answer, guard};
+use crate::buffer::{BufferObject, Part, PinfoldBuffer};
+use crate::bytes::Bytes;
+use crate::cargo::Packet;
+use crate::channel::{Home, PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
+use crate::edge::Out;
+use crate::error::Failure;
+use crate::{PinfoldStatus, table};
+
+/// A message that was received from a channel.
+pub struct PinfoldMessage {
+    _private: [u8; 0],
+}
+
+/// Behind a `pinfold_message`.
+pub(crate) struct MessageObject {
+    pub(crate) data: Bytes,
+    pub(crate) home: Home,
+    pub(crate) buffers: Vec<Shared>,
+    pub(crate) senders: Vec<Sender<Packet>>,
+    pub(crate) receivers: Vec<Receiver<Packet>>,
+}
+
+/// That one of a message's.
+fn at<'a, T>(all: &'a [T], index: usize, what: &str) -> Result<&'a T, Failure> {
+    let count = all.len();
+    let none = || {
+        Failure::argument(format!(
+            "there is no {what} {index}: the message has {count}"
+        ))
+    };
+    all.get(index).ok_or_else(none)
+}
+
+fn enter(message: *mut PinfoldMessage) -> Result<table::Guard<Box<MessageObject>>, Failure> {
+    table::enter(message.addr())
+}
+
+/// The bytes of a message: where they begin, a multiple of 64, and how many there are.
+///
+/// The memory is the message's: it may be read until that is freed.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_data` and `out_len` are null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_message_data(
+    message: *mut PinfoldMessage,
+    out_data: *mut *const c_void,
+    out_len: *mut usize,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise is the one that `Out` asks for.
+    let (data, len) = unsafe { (Out::new("out_data", out_data), Out::new("out_len", out_len)) };
+    guard(|| {
+        let (data, len) = (data?, len?);
+        let message = enter(message)?;
+        data.write(message.data.as_ptr().cast());
+        len.write(message.data.len());
+        Ok(())
+    })
+}
+
+/// How many buffers the message has.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_count` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_message_buffer_count(
+    message: *mut PinfoldMessage,
+    out_count: *mut usize,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_count", out_count, || Ok(enter(message)?.buffers.len())) }
+}
+
+/// A handle of buffer `index` of a message: the memory that was sent, in place. It is published.
+///
+/// The handle is the caller's, also when the message is freed: free it with `pinfold_buffer_free`.
+///
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_buffer` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_message_buffer(
+    message: *mut PinfoldMessage,
+    index: usize,
+    out_buffer: *mut *mut PinfoldBuffer,
+) -> PinfoldStatus {
+    let buffer = || {
+        let message = enter(message)?;
+        let shared = at(&message.buffers, index, "buffer")?.clone();
+        BufferObject::handle(message.home.number, Part::Shared(shared))
+    };
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_buffer", out_buffer, buffer) }
+}
+
+/// How many sending ends of channels the message has.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_count` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_message_sender_count(
+    message: *mut PinfoldMessage,
+    out_count: *mut usize,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_count", out_count, || Ok(enter(message)?.senders.len())) }
+}
+
+/// A handle of sending end `index` of a message, the caller's: free it with `pinfold_sender_free`. The
+/// message has its own until it is freed.
+///
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_sender` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_message_sender(
+    message: *mut PinfoldMessage,
+    index: usize,
+    out_sender: *mut *mut PinfoldSender,
+) -> PinfoldStatus {
+    let end = || {
+        let message = enter(message)?;
+        let end = at(&message.senders, index, "sender")?.clone();
+        SenderObject::handle(end, message.home.clone())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_sender", out_sender, end) }
+}
+
+/// How many receiving ends of channels the message has.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_count` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_message_receiver_count(
+    message: *mut PinfoldMessage,
+    out_count: *mut usize,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise.
+    unsafe {
+        answer("out_count", out_count, || {
+            Ok(enter(message)?.receivers.len())
+        })
+    }
+}
+
+/// A handle of receiving end `index` of a message, the caller's: free it with
+/// `pinfold_receiver_free`. The message has its own until it is freed.
+///
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_receiver` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_message_receiver(
+    message: *mut PinfoldMessage,
+    index: usize,
+    out_receiver: *mut *mut PinfoldReceiver,
+) -> PinfoldStatus {
+    let end = || {
+        let message = enter(message)?;
+        let end = at(&message.receivers, index, "receiver")?.clone();
+        ReceiverObject::handle(end, message.home.clone())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_receiver", out_receiver, end) }
+}
+
+/// Frees a message, and what it has. Null does nothing.
+///
+/// Any thread. What `pinfold_message_data` has returned may not be read any more.
+#[unsafe(no_mangle)]
+pub extern "C" fn pinfold_message_free(message: *mut PinfoldMessage) -> PinfoldStatus {
+    guard(|| match message.is_null() {
+        true => Ok(()),
+        false => table::remove::<Box<MessageObject>>(message.addr()),
+    })
+}
