@@ -13,7 +13,7 @@ class receiver;
 /// What goes with a message, or with the argument of a task: buffers that are published, and ends of
 /// channels. All are to be there until it was sent, and stay yours.
 ///
-///     handle = serving.submit_with(pinfold::cargo().add(requests).add(replies));
+///     handle = squaring.submit_with(pinfold::cargo().add(requests).add(replies), 7);
 class cargo {
 public:
     cargo &add(const buffer &one);
@@ -70,7 +70,7 @@ public:
 
     /// Sends a value, by its bytes: a type that an argument of a task may have.
     ///
-    ///     numbers.send_value(7);
+    ///     jobs.send_value(7);
     template <class T> void send_value(const T &value, const cargo &with = {}) const
     {
         send(detail::coded<T>::put(value), with);

@@ -7,10 +7,13 @@
 """
 
 from ._buffer import Buffer
+from ._channel import Message, Receiver, Sender
 from ._errors import (
     Cancelled,
     DeadlineExceeded,
     DependencyFailed,
+    Disconnected,
+    Empty,
     Error,
     Forked,
     Full,
@@ -23,6 +26,7 @@ from ._errors import (
     StartFailed,
     TaskError,
     TaskFailed,
+    TimedOut,
     TooLarge,
     UnknownFunction,
     WorkerDied,
@@ -31,7 +35,8 @@ from ._handle import Handle
 from ._runtime import Runtime, Task
 
 __all__ = [
-    "Buffer", "Cancelled", "DeadlineExceeded", "DependencyFailed", "Error", "Forked", "Full", "Handle",
-    "InvalidArgument", "NoMemory", "NoWorkers", "NotTransferable", "Poison", "Runtime", "Shutdown",
-    "StartFailed", "Task", "TaskError", "TaskFailed", "TooLarge", "UnknownFunction", "WorkerDied",
+    "Buffer", "Cancelled", "DeadlineExceeded", "DependencyFailed", "Disconnected", "Empty", "Error", "Forked",
+    "Full", "Handle", "InvalidArgument", "Message", "NoMemory", "NoWorkers", "NotTransferable", "Poison",
+    "Receiver", "Runtime", "Sender", "Shutdown", "StartFailed", "Task", "TaskError", "TaskFailed", "TimedOut",
+    "TooLarge", "UnknownFunction", "WorkerDied",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from ctypes import byref, c_void_p
+from ctypes import byref, c_size_t, c_void_p
 from typing import Any, Optional
 
 from ._handle import Owned, view
@@ -28,6 +28,17 @@ class Buffer:
         check(quick.pinfold_buffer_data(number.value, byref(data)))
         self._data: memoryview = view(data.value or 0, length, self._owner)
         self._is_published = False
+
+    @classmethod
+    def _received(cls, number: int) -> "Buffer":
+        """One that is published."""
+        buffer = cls.__new__(cls)
+        buffer._owner = Owned(number, quick.pinfold_buffer_free)
+        data, length = c_void_p(), c_size_t()
+        check(quick.pinfold_buffer_const_data(number, byref(data), byref(length)))
+        buffer._data = view(data.value or 0, length.value, buffer._owner).toreadonly()
+        buffer._is_published = True
+        return buffer
 
     @property
     def data(self) -> memoryview:

@@ -38,7 +38,7 @@ class TooLarge(Error):
 
 
 class Full(Error):
-    """As many tasks are in flight as may be."""
+    """As many tasks are in flight as may be, or a channel is full."""
 
 
 class Shutdown(Error):
@@ -47,6 +47,18 @@ class Shutdown(Error):
 
 class Forked(Error):
     """This process was forked off the one whose runtime it is."""
+
+
+class TimedOut(Error, TimeoutError):
+    """The time was up before it happened."""
+
+
+class Disconnected(Error, EOFError):
+    """Nobody is left at the other end of the channel, or it was closed."""
+
+
+class Empty(Error):
+    """There is no message in the channel now."""
 
 
 class TaskError(Error):
@@ -92,6 +104,7 @@ class NotTransferable(TaskError):
 _BY_STATUS: Dict[int, Type[Error]] = {
     1: InvalidArgument,
     5: InvalidArgument,
+    6: TimedOut,
     11: StartFailed,
     12: UnknownFunction,
     13: InvalidArgument,
@@ -100,6 +113,8 @@ _BY_STATUS: Dict[int, Type[Error]] = {
     16: TooLarge,
     17: Shutdown,
     18: Forked,
+    28: Disconnected,
+    29: Empty,
     100: TaskFailed,
     101: TaskError,
     102: WorkerDied,

@@ -96,7 +96,17 @@ class SubmitSettings(Structure):
         ("move_buffers", c_int32),
         ("after", c_void_p),
         ("after_count", c_size_t),
+        ("senders", c_void_p),
+        ("sender_count", c_size_t),
+        ("receivers", c_void_p),
+        ("receiver_count", c_size_t),
     ]
+
+
+class ChannelSettings(Structure):
+    """``pinfold_channel_settings``."""
+
+    _fields_ = [("size", c_size_t), ("overflow", c_int32), ("reserved", c_int32)]
 
 
 #: The arguments of each function; all return a status.
@@ -122,8 +132,32 @@ SIGNATURES = {
     "pinfold_handle_free_many": [c_void_p, c_size_t],
     "pinfold_buffer_new": [c_void_p, c_size_t, POINTER(c_void_p)],
     "pinfold_buffer_data": [c_void_p, POINTER(c_void_p)],
+    "pinfold_buffer_const_data": [c_void_p, POINTER(c_void_p), POINTER(c_size_t)],
     "pinfold_buffer_publish": [c_void_p],
     "pinfold_buffer_free": [c_void_p],
+    "pinfold_channel_new": [
+        c_void_p, c_size_t, POINTER(ChannelSettings), POINTER(c_void_p), POINTER(c_void_p),
+    ],  # fmt: skip
+    "pinfold_sender_send": [c_void_p, c_char_p, c_size_t, POINTER(SubmitSettings), c_uint64],
+    "pinfold_sender_clone": [c_void_p, POINTER(c_void_p)],
+    "pinfold_sender_len": [c_void_p, POINTER(c_size_t)],
+    "pinfold_sender_close": [c_void_p],
+    "pinfold_sender_free": [c_void_p],
+    "pinfold_receiver_recv": [c_void_p, c_uint64, POINTER(c_void_p)],
+    "pinfold_receiver_clone": [c_void_p, POINTER(c_void_p)],
+    "pinfold_receiver_len": [c_void_p, POINTER(c_size_t)],
+    "pinfold_receiver_dropped": [c_void_p, POINTER(c_uint64)],
+    "pinfold_receiver_lost": [c_void_p, POINTER(c_uint64)],
+    "pinfold_receiver_close": [c_void_p],
+    "pinfold_receiver_free": [c_void_p],
+    "pinfold_message_data": [c_void_p, POINTER(c_void_p), POINTER(c_size_t)],
+    "pinfold_message_buffer_count": [c_void_p, POINTER(c_size_t)],
+    "pinfold_message_buffer": [c_void_p, c_size_t, POINTER(c_void_p)],
+    "pinfold_message_sender_count": [c_void_p, POINTER(c_size_t)],
+    "pinfold_message_sender": [c_void_p, c_size_t, POINTER(c_void_p)],
+    "pinfold_message_receiver_count": [c_void_p, POINTER(c_size_t)],
+    "pinfold_message_receiver": [c_void_p, c_size_t, POINTER(c_void_p)],
+    "pinfold_message_free": [c_void_p],
     "pinfold_events_new": [POINTER(c_void_p)],
     "pinfold_events_fd": [c_void_p, POINTER(c_int32)],
     "pinfold_events_add": [c_void_p, c_void_p, c_uint64],

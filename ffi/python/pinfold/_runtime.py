@@ -13,6 +13,7 @@ from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, 
 
 from . import _handle, _library
 from ._buffer import Buffer
+from ._channel import Receiver, Sender, add, add_ends, channel
 from ._errors import Error, Shutdown
 from ._handle import Handle, Owned, in_place, why
 from ._library import (
@@ -206,6 +207,12 @@ class Runtime:
         """Shared memory of so many bytes, to be written and passed to tasks without a copy."""
         return Buffer(self._open(), length)
 
+    def channel(self, capacity: int, *, overflow: str = "block") -> Tuple[Sender, Receiver]:
+        """A channel that holds so many messages; of capacity 0, who sends waits until it is taken.
+        ``overflow``: who sends into a full one waits (``"block"``), is refused (``"reject"``), or
+        takes the place of the oldest (``"drop_oldest"``)."""
+        return channel(self._open(), capacity, overflow)
+
     def submit(self, name: str, data: Data = b"", **how: Any) -> Handle:
         """``task(name).submit(data, ...)``, with the task kept for the next time."""
         task = self._tasks.get(name)
@@ -239,16 +246,22 @@ class Task:
         raise TypeError("a Task is of this process, and cannot be copied or pickled: make another")
 
     def submit(
-        self, data: Data = b"", *, buffers: Iterable[Buffer] = (), after: Iterable[Handle] = ()
+        self,
+        data: Data = b"",
+        *,
+        buffers: Iterable[Buffer] = (),
+        after: Iterable[Handle] = (),
+        senders: Iterable[Sender] = (),
+        receivers: Iterable[Receiver] = (),
     ) -> Handle:
         """Submits the task with some bytes (anything that has them in one piece: ``bytes``, an array),
         which are copied, and with ``buffers``, which are not. Waits for room if as many tasks are in
         flight as may be.
 
         ``after``: it begins when those have ended, whose results are its inputs. They must be of this
-        runtime.
+        runtime. ``senders`` and ``receivers``: it gets one more of each end.
         """
-        if type(data) is bytes and buffers == () and after == ():
+        if type(data) is bytes and buffers == () and after == () and senders == () and receivers == ():
             row = self._row
             index = row.next()
             if index >= LENGTH:
@@ -265,32 +278,33 @@ class Task:
         bytes_of = _Buffer()
         _get_buffer(data, byref(bytes_of), 0)
         try:
-            return self._submit_at(bytes_of.buf, bytes_of.len, buffers, after)
+            return self._submit_at(bytes_of.buf, bytes_of.len, buffers, after, senders, receivers)
         finally:
             _release_buffer(byref(bytes_of))
 
     def _submit_at(
-        self, address: Optional[int], length: int, buffers: List[Buffer], after: List[Handle]
+        self,
+        address: Optional[int],
+        length: int,
+        buffers: List[Buffer],
+        after: List[Handle],
+        senders: Iterable[Sender],
+        receivers: Iterable[Receiver],
     ) -> Handle:
         row = self._row
         index = row.next()
         if index >= LENGTH:
             row, index = self._new_row()
         at = row.address + 8 * index
-        if not buffers and not after:
+        if not buffers and not after and senders == () and receivers == ():
             status = _try_submit(self._number, address, length, at)
             if status:
                 self._submit_slowly(status, address, length, at)
             return Handle(row, index)
-        shared = (c_void_p * len(buffers))(*(buffer._number() for buffer in buffers))
-        before = (c_void_p * len(after))(*(handle._number for handle in after))
-        settings = _library.SubmitSettings(
-            size=ctypes.sizeof(_library.SubmitSettings),
-            buffers=ctypes.addressof(shared),
-            buffer_count=len(buffers),
-            after=ctypes.addressof(before),
-            after_count=len(after),
-        )
+        settings = _library.SubmitSettings(size=ctypes.sizeof(_library.SubmitSettings))
+        add(settings, "buffers", "buffer_count", [buffer._number() for buffer in buffers])
+        add(settings, "after", "after_count", [handle._number for handle in after])
+        add_ends(settings, senders, receivers)
         check(waiting.pinfold_task_submit_with(self._number, address, length, byref(settings), at))
         return Handle(row, index)
 

@@ -55,6 +55,44 @@ static int32_t together(pinfold_call *call, void *user)
     return 0;
 }
 
+/* Sends back what it receives, with its buffers, until nobody sends any more: to the sender that is in the message, or
+ * to its own. */
+static int32_t serve(pinfold_call *call, void *user)
+{
+    pinfold_submit_settings with = PINFOLD_SUBMIT_SETTINGS_INIT;
+    pinfold_receiver *requests;
+    pinfold_sender *own = NULL, *reply;
+    pinfold_message *message;
+    pinfold_buffer *buffer;
+    const void *data;
+    size_t len, count;
+
+    (void)user;
+    if (pinfold_call_receiver(call, 0, &requests) != PINFOLD_STATUS_OK)
+        return 1;
+    pinfold_call_sender(call, 0, &own);
+    while (pinfold_receiver_recv(requests, PINFOLD_FOREVER, &message) == PINFOLD_STATUS_OK) {
+        if (pinfold_message_data(message, &data, &len) != PINFOLD_STATUS_OK
+            || pinfold_message_buffer_count(message, &count) != PINFOLD_STATUS_OK)
+            return 2;
+        buffer = NULL;
+        if (count > 0 && pinfold_message_buffer(message, 0, &buffer) != PINFOLD_STATUS_OK)
+            return 3;
+        with.buffers = &buffer;
+        with.buffer_count = count > 0;
+        reply = NULL;
+        pinfold_message_sender(message, 0, &reply);
+        if (pinfold_sender_send(reply ? reply : own, data, len, &with, PINFOLD_FOREVER) != PINFOLD_STATUS_OK)
+            return 4;
+        pinfold_buffer_free(buffer);
+        pinfold_sender_free(reply);
+        pinfold_message_free(message);
+    }
+    pinfold_receiver_free(requests);
+    pinfold_sender_free(own);
+    return 0;
+}
+
 PINFOLD_PLUGIN
 {
     pinfold_status status = pinfold_function_register("forever", forever, NULL);
@@ -63,5 +101,7 @@ PINFOLD_PLUGIN
         status = pinfold_function_register("back", back, NULL);
     if (status == PINFOLD_STATUS_OK)
         status = pinfold_function_register("together", together, NULL);
+    if (status == PINFOLD_STATUS_OK)
+        status = pinfold_function_register("serve", serve, NULL);
     return status;
 }

@@ -14,6 +14,7 @@ class Layout(unittest.TestCase):
     def test_each_field_lies_where_c_has_it(self):
         structs = {"pinfold_config": _library.Config, "pinfold_task_settings": _library.TaskSettings}
         structs["pinfold_submit_settings"] = _library.SubmitSettings
+        structs["pinfold_channel_settings"] = _library.ChannelSettings
         lines, expected = [], []
         for name, struct in structs.items():
             for field, _ in struct._fields_:

@@ -19,6 +19,9 @@ extern const pinfold::task<double, pinfold::detail::nothing> summing;
 extern pinfold::handle<int> handle;
 extern pinfold::call call;
 extern std::vector<int> numbers;
+extern pinfold::sender jobs, replies;
+extern pinfold::receiver requests, results;
+extern long sum;
 extern int n;
 
 void use(int result);

@@ -21,11 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POOL = 192, RUNTIMES = 2, KINDS = 6, MAX_THREADS = 4, MAX_OUT = 3000 };
-enum kind { TASK, HANDLE, LIMIT, RUNTIME, BUFFER, EVENTS };
+enum { POOL = 192, RUNTIMES = 2, KINDS = 8, MAX_THREADS = 4, MAX_OUT = 3000 };
+enum kind { TASK, HANDLE, LIMIT, RUNTIME, BUFFER, EVENTS, SENDER, RECEIVER };
 
 static _Atomic(void *) pool[KINDS][POOL];
-static const int pool_size[KINDS] = {32, POOL, 8, RUNTIMES, 16, 2};
+static const int pool_size[KINDS] = {32, POOL, 8, RUNTIMES, 16, 2, 10, 10};
 static atomic_ulong calls, values, deaths, kills;
 static atomic_bool stop;
 static int with_kills = 1;
@@ -92,6 +92,60 @@ static int is_whole(const unsigned char *output, size_t len)
 
 static void *volatile nowhere = NULL;
 
+/* A message, whole or not at all; it is freed. */
+static int is_whole_message(pinfold_message *message)
+{
+    pinfold_buffer *buffer;
+    const void *data;
+    size_t len, count;
+    int is_well;
+
+    if (pinfold_message_data(message, &data, &len) != PINFOLD_STATUS_OK || !is_whole(data, len))
+        return 0;
+    if (pinfold_message_buffer_count(message, &count) != PINFOLD_STATUS_OK)
+        return 0;
+    while (count-- > 0) {
+        if (pinfold_message_buffer(message, count, &buffer) != PINFOLD_STATUS_OK)
+            return 0;
+        is_well = pinfold_buffer_const_data(buffer, &data, &len) == PINFOLD_STATUS_OK && is_whole(data, len);
+        if (pinfold_buffer_free(buffer) != PINFOLD_STATUS_OK || !is_well)
+            return 0;
+    }
+    return pinfold_message_free(message) == PINFOLD_STATUS_OK;
+}
+
+/* Each end of a channel is used once. */
+static int ends_are_well(pinfold_call *call, const struct order *order)
+{
+    unsigned char data[200];
+    pinfold_sender *sender;
+    pinfold_receiver *receiver;
+    pinfold_message *message;
+    size_t count, at;
+
+    if (pinfold_call_sender_count(call, &count) != PINFOLD_STATUS_OK)
+        return 0;
+    for (at = 0; at < count; at++) {
+        uint32_t len = (uint32_t)(order->seed % sizeof data);
+        fill(data, len, order->seed);
+        if (pinfold_call_sender(call, at, &sender) != PINFOLD_STATUS_OK)
+            return 0;
+        pinfold_sender_send(sender, data, len, NULL, order->seed % 1000000);
+        pinfold_sender_free(sender);
+    }
+    if (pinfold_call_receiver_count(call, &count) != PINFOLD_STATUS_OK)
+        return 0;
+    for (at = 0; at < count; at++) {
+        if (pinfold_call_receiver(call, at, &receiver) != PINFOLD_STATUS_OK)
+            return 0;
+        if (pinfold_receiver_recv(receiver, order->seed % 1000000, &message) == PINFOLD_STATUS_OK
+            && !is_whole_message(message))
+            return 0;
+        pinfold_receiver_free(receiver);
+    }
+    return 1;
+}
+
 static int32_t work(pinfold_call *call, void *user)
 {
     const void *argument, *input;
@@ -117,6 +171,8 @@ static int32_t work(pinfold_call *call, void *user)
         return 1007;
     if (pinfold_call_input(call, count, &input, &len) != PINFOLD_STATUS_INVALID_ARGUMENT)
         return 1004;
+    if (!ends_are_well(call, &order))
+        return 1008;
     switch ((enum what)order.what) {
     case FAIL: pinfold_call_explain(call, "as it was told"); return 7;
     case SLEEP: usleep((useconds_t)(order.seed % 3000)); break;
@@ -188,6 +244,8 @@ static void keep(struct random *random, enum kind kind, void *object)
     case RUNTIME: SEEN(pinfold_runtime_free(old)); break;
     case BUFFER: SEEN(pinfold_buffer_free(old)); break;
     case EVENTS: SEEN(pinfold_events_free(old)); break;
+    case SENDER: SEEN(pinfold_sender_free(old)); break;
+    case RECEIVER: SEEN(pinfold_receiver_free(old)); break;
     }
 }
 
@@ -273,13 +331,82 @@ static void new_buffer(struct random *random)
         CHECK_OK(pinfold_buffer_free(same));
 }
 
+static atomic_ulong messages;
+
+/* Channels of any kind, and what goes through them; no ends in messages: two channels that are in messages of
+ * each other stay for ever. */
+static void channels(struct random *random)
+{
+    pinfold_channel_settings settings = PINFOLD_CHANNEL_SETTINGS_INIT;
+    pinfold_submit_settings with = PINFOLD_SUBMIT_SETTINGS_INIT;
+    unsigned char data[MAX_OUT];
+    pinfold_sender *sender;
+    pinfold_receiver *receiver;
+    pinfold_message *message;
+    pinfold_buffer *buffers[2];
+    uint64_t number;
+    size_t count;
+    uint32_t len;
+
+    switch (below(random, 12)) {
+    case 0:
+        settings.overflow = (int32_t)below(random, 5); /* 4 is none */
+        if (SEEN(pinfold_channel_new(any(random, RUNTIME), below(random, 20), &settings, &sender, &receiver))
+            != PINFOLD_STATUS_OK)
+            break;
+        keep(random, SENDER, sender);
+        keep(random, RECEIVER, receiver);
+        break;
+    case 1:
+        if (SEEN(pinfold_sender_clone(any(random, SENDER), &sender)) == PINFOLD_STATUS_OK)
+            keep(random, SENDER, sender);
+        break;
+    case 2:
+        if (SEEN(pinfold_receiver_clone(any(random, RECEIVER), &receiver)) == PINFOLD_STATUS_OK)
+            keep(random, RECEIVER, receiver);
+        break;
+    case 3: SEEN(pinfold_sender_len(any(random, SENDER), &count)); break;
+    case 4: SEEN(pinfold_receiver_dropped(any(random, RECEIVER), &number)); break;
+    case 5: SEEN(below(random, 20) == 0 ? pinfold_sender_close(any(random, SENDER))
+                                        : pinfold_sender_capacity(any(random, SENDER), &count)); break;
+    case 6: SEEN(pinfold_receiver_lost(any(random, RECEIVER), &number)); break;
+    case 7: case 8:
+        len = (uint32_t)below(random, below(random, 4) ? 200 : sizeof data);
+        fill(data, len, draw(random));
+        buffers[0] = any(random, BUFFER);
+        buffers[1] = any(random, BUFFER);
+        with.buffers = buffers;
+        with.buffer_count = below(random, 3);
+        SEEN(pinfold_sender_send(any(random, SENDER), data, len, below(random, 2) ? &with : NULL,
+                                 below(random, 1000000)));
+        break;
+    default:
+        if (SEEN(pinfold_receiver_recv(any(random, RECEIVER), below(random, 1000000), &message))
+            == PINFOLD_STATUS_OK) {
+            CHECK(is_whole_message(message));
+            atomic_fetch_add(&messages, 1);
+        }
+        break;
+    }
+}
+
 static void submit_with(struct random *random)
 {
     pinfold_submit_settings settings = PINFOLD_SUBMIT_SETTINGS_INIT;
     struct order order = an_order(random);
     pinfold_buffer *buffers[3];
+    pinfold_sender *senders[2];
+    pinfold_receiver *receivers[2];
     pinfold_handle *after[3], *handle;
     size_t at;
+    senders[0] = any(random, SENDER);
+    senders[1] = any(random, SENDER);
+    receivers[0] = any(random, RECEIVER);
+    receivers[1] = any(random, RECEIVER);
+    settings.senders = senders;
+    settings.sender_count = below(random, 3);
+    settings.receivers = receivers;
+    settings.receiver_count = below(random, 3);
     settings.buffers = buffers;
     settings.buffer_count = below(random, 4);
     settings.move_buffers = (int32_t)below(random, 2);
@@ -462,6 +589,8 @@ static void one_call(struct random *random)
         follow(random);
     else if (which < 500)
         check_value(random);
+    else if (which < 550)
+        channels(random);
     else if (which < 600)
         SEEN(pinfold_handle_wait(any(random, HANDLE), below(random, 2000000)));
     else if (which < 700)
@@ -480,11 +609,14 @@ static void one_call(struct random *random)
         new_task(random);
     else if (which < 970)
         SEEN(pinfold_task_free(any(random, TASK)));
-    else if (which < 985) {
+    else if (which < 975) {
         if (SEEN(pinfold_limit_new(below(random, 6), &limit)) == PINFOLD_STATUS_OK)
             keep(random, LIMIT, limit);
-    } else if (which < 990)
+    } else if (which < 980)
         SEEN(pinfold_limit_free(any(random, LIMIT)));
+    else if (which < 985)
+        SEEN(below(random, 2) ? pinfold_sender_free(any(random, SENDER))
+                              : pinfold_receiver_free(any(random, RECEIVER)));
     else if (which < 998)
         pinfold_status_message((int32_t)draw(random));
     else if (below(random, 40) == 0)
@@ -592,6 +724,8 @@ static void end_all(void)
         SEEN(pinfold_events_free(atomic_load(&pool[EVENTS][at])));
         SEEN(pinfold_task_free(atomic_load(&pool[TASK][at])));
         SEEN(pinfold_limit_free(atomic_load(&pool[LIMIT][at])));
+        SEEN(pinfold_sender_free(atomic_load(&pool[SENDER][at])));
+        SEEN(pinfold_receiver_free(atomic_load(&pool[RECEIVER][at])));
     }
 }
 
@@ -651,8 +785,9 @@ int main(int argc, char **argv)
         CHECK(now() < until);
         usleep(1000);
     }
-    fprintf(stderr, "%d threads, %lu calls, %lu values, %lu tasks lost with their workers, %lu kills\n", count,
-            atomic_load(&calls), atomic_load(&values), atomic_load(&deaths), atomic_load(&kills));
+    fprintf(stderr, "%d threads, %lu calls, %lu values, %lu messages, %lu tasks lost with their workers, %lu kills\n",
+            count, atomic_load(&calls), atomic_load(&values), atomic_load(&messages), atomic_load(&deaths),
+            atomic_load(&kills));
     CHECK(atomic_load(&values) > 0);
     return 0;
 }
