@@ -318,7 +318,7 @@ impl Member {
     pub(super) fn meet(
         &mut self,
         call: Call,
-        bring: impl FnOnce(&Pool) -> Result<Value, CollectiveError>,
+        bring: impl FnOnce(&Pool) -> Result<Value<'_>, CollectiveError>,
     ) -> Result<Round, CollectiveError> {
         self.check()?;
         let round = self.next_round();

@@ -23,14 +23,14 @@ const PARCEL: usize = Parcel::WORDS;
 
 /// A value that is on its way into a place. What it keeps is kept by no place yet: the recovery
 /// frees it if this process dies, and so does dropping it.
-pub struct Value {
+pub struct Value<'pool> {
     words: SmallVec<[u64; VALUE_WORDS]>,
     size: Size,
     parcels: SmallVec<[Parcel; 1]>,
-    pool: Pool,
+    pool: &'pool Pool,
 }
 
-impl Drop for Value {
+impl Drop for Value<'_> {
     fn drop(&mut self) {
         for parcel in &self.parcels {
             self.pool.end_passing(parcel);
@@ -46,33 +46,33 @@ fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     })
 }
 
-impl Value {
+impl<'pool> Value<'pool> {
     /// None.
-    pub fn none(pool: &Pool) -> Self {
+    pub fn none(pool: &'pool Pool) -> Self {
         Value {
             words: SmallVec::new(),
             size: Size::default(),
             parcels: SmallVec::new(),
-            pool: pool.clone(),
+            pool,
         }
     }
 
     /// None, where there should be one: all are told.
-    pub fn missing(pool: &Pool) -> Self {
+    pub fn missing(pool: &'pool Pool) -> Self {
         let mut value = Self::none(pool);
         value.size.marks = NO_VALUE;
         value
     }
 
     /// Of plain bytes.
-    pub fn of_bytes(bytes: &[u8], pool: &Pool) -> Result<Self, CollectiveError> {
+    pub fn of_bytes(bytes: &[u8], pool: &'pool Pool) -> Result<Self, CollectiveError> {
         let mut value = Self::none(pool);
         value.fill(bytes, None, Vec::new())?;
         Ok(value)
     }
 
     /// Of anything that travels, but for buffers with one owner.
-    pub fn of<T>(value: &T, pool: &Pool) -> Result<Self, CollectiveError>
+    pub fn of<T>(value: &T, pool: &'pool Pool) -> Result<Self, CollectiveError>
     where
         T: Serialize + DeserializeOwned,
     {
@@ -110,7 +110,7 @@ impl Value {
     }
 
     fn pass(&mut self, buffer: &Transfer) -> Result<Parcel, AllocError> {
-        let passed = buffer.pass_held(&self.pool);
+        let passed = buffer.pass_held(self.pool);
         let parcel = passed.ok_or_else(|| self.pool.exhausted(0))?;
         self.parcels.push(parcel);
         Ok(parcel)
@@ -172,7 +172,7 @@ impl Value {
         let old = call::unpack(circle.call(line, round)).is_some_and(|(_, old)| old.has_parcels());
         if old {
             // In this order: what is named by a place may have ended, but what has not is named.
-            let_go(circle, &self.pool, line, round);
+            let_go(circle, self.pool, line, round);
         }
         if old || self.size.has_parcels() {
             circle.empty(line, round);
