@@ -257,7 +257,7 @@ impl Endpoint {
         let sent = self.lane.fill(mine);
         self.tell_message();
         // Whoever gave the last receiver back has looked for messages before, or sees this one.
-        if self.ends.is_gone(self.other()) && !self.kind.is_rendezvous {
+        if self.ends.is_gone(self.other()) && !self.kind.keeps_messages() {
             drain(&self.lane, &self.pool);
         }
         Ok(Ok(sent))

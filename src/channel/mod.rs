@@ -67,12 +67,15 @@ mod error;
 mod future;
 mod message;
 mod recover;
+mod router;
 mod select;
 
 pub use error::{RecvError, SendError, SendFault};
 pub use future::{RecvFuture, RecvStream, SendFuture};
 pub(crate) use message::{Message, Unfit, parcels_behind, words_of};
 pub(crate) use recover::Channels;
+pub use router::Router;
+pub(crate) use router::make_router;
 pub use select::{Select, SelectError, Selected};
 
 use std::fmt::{Debug, Formatter};
@@ -106,6 +109,8 @@ pub enum Overflow {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     is_rendezvous: bool,
+    /// Messages stay when the last receiver is gone: somebody hands them on.
+    is_kept: bool,
     overflow: Overflow,
 }
 
@@ -116,13 +121,20 @@ impl Kind {
             Overflow::Reject => 1,
             Overflow::DropOldest => 2,
         };
-        overflow << 1 | u64::from(self.is_rendezvous)
+        u64::from(self.is_kept) << 3 | overflow << 1 | u64::from(self.is_rendezvous)
+    }
+
+    /// Whether messages stay when the last receiver is gone: who sends takes them back, or hands
+    /// them on.
+    fn keeps_messages(self) -> bool {
+        self.is_rendezvous || self.is_kept
     }
 
     fn unpack(packed: u64) -> Self {
         Kind {
             is_rendezvous: packed & 1 != 0,
-            overflow: match packed >> 1 {
+            is_kept: packed & 8 != 0,
+            overflow: match packed >> 1 & 3 {
                 1 => Overflow::Reject,
                 2 => Overflow::DropOldest,
                 _ => Overflow::Block,
@@ -149,8 +161,27 @@ pub(crate) fn make<T>(
     capacity: usize,
     overflow: Overflow,
 ) -> Result<(Sender<T>, Receiver<T>), AllocError> {
+    make_of(pool, capacity, overflow, false)
+}
+
+/// The same; messages stay when the last receiver is gone.
+fn make_kept<T>(
+    pool: &Pool,
+    capacity: usize,
+    overflow: Overflow,
+) -> Result<(Sender<T>, Receiver<T>), AllocError> {
+    make_of(pool, capacity, overflow, true)
+}
+
+fn make_of<T>(
+    pool: &Pool,
+    capacity: usize,
+    overflow: Overflow,
+    is_kept: bool,
+) -> Result<(Sender<T>, Receiver<T>), AllocError> {
     let kind = Kind {
         is_rendezvous: capacity == 0,
+        is_kept,
         overflow,
     };
     let [sender, receiver] = Endpoint::pair(pool, capacity.max(1), area_for::<T>(), kind)?;

@@ -39,8 +39,8 @@ impl LaneKind for Channels {
         match end {
             End::Sender => lane.for_message().open_all(),
             End::Receiver => {
-                // Who waits for its message to be taken takes it back itself.
-                if !is_rendezvous(&lane) {
+                // Who waits for its message to be taken takes it back itself; a router hands on.
+                if !keeps_messages(&lane) {
                     drain(&lane, pool);
                 }
                 lane.for_room().open_all();
@@ -80,7 +80,7 @@ impl LaneKind for Channels {
             return;
         };
         // What a sender of the dead process had put there after the last receiver had looked.
-        if ends.is_gone(End::Receiver) && !is_rendezvous(&lane) {
+        if ends.is_gone(End::Receiver) && !keeps_messages(&lane) {
             drain(&lane, pool);
         }
         barrier::light();
@@ -95,6 +95,6 @@ impl LaneKind for Channels {
     }
 }
 
-fn is_rendezvous(lane: &Lane) -> bool {
-    Kind::unpack(lane.kind()).is_rendezvous
+fn keeps_messages(lane: &Lane) -> bool {
+    Kind::unpack(lane.kind()).keeps_messages()
 }

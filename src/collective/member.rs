@@ -21,7 +21,7 @@ use super::recover::{circle_of, make_group, make_seat, seat_of};
 use super::value::{Read, Value};
 
 /// So often it is looked without giving up the CPU, if there is one for each member.
-const SPINS: u32 = 200;
+const SPINS: u32 = 1000;
 /// So often the CPU is given to others before it is slept.
 const YIELDS: u32 = 40;
 

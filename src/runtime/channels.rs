@@ -1,7 +1,7 @@
 //! Channels of a runtime.
 
 use crate::broadcast::{self, CreateError, Options, Publisher};
-use crate::channel::{Overflow, Receiver, Select, Sender, make};
+use crate::channel::{Overflow, Receiver, Router, Select, Sender, make, make_router};
 use crate::pool::AllocError;
 
 use super::{Handle, Runtime};
@@ -122,6 +122,32 @@ impl Runtime {
         options: broadcast::Options,
     ) -> Result<Publisher<T>, CreateError> {
         broadcast::make(self.core.sound().pool(), options)
+    }
+
+    /// Makes a router: so many receivers, each with a queue of its own of `capacity` messages (1 at
+    /// least). Who gets a message is said by number, by key, or by whose queue is the shortest.
+    ///
+    /// # Errors
+    /// As of [`Runtime::alloc`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (router, receivers) = rt.router::<String>(2, 8)?;
+    /// router.route(1, "to the second".to_owned())?;
+    /// router.send_by_key("Ada", "to whoever has this key".to_owned())?;
+    /// router.balance("to anybody who has little to do".to_owned())?;
+    /// assert_eq!(receivers[0].len() + receivers[1].len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn router<T>(
+        &self,
+        receivers: usize,
+        capacity: usize,
+    ) -> Result<(Router<T>, Vec<Receiver<T>>), AllocError> {
+        make_router(self.core.sound().pool(), receivers, capacity)
     }
 }
 

@@ -40,6 +40,7 @@ mod recovery;
 #[path = "../soak/rng.rs"]
 #[allow(dead_code, reason = "others use the rest")]
 mod rng;
+mod routing;
 mod run_limits;
 mod select;
 mod sets;

@@ -1,0 +1,469 @@
+//! Routers: one sender for several receivers, each with a queue of its own; who gets a message is
+//! said by number, by key, or by whose queue is the shortest.
+//!
+//! Each queue is a channel, with one difference: its messages stay when its last receiver is gone.
+//! Whoever sends through a router then hands them on. A message that has a key carries 15 bits of the
+//! key's hash in its header, so that who hands it on finds the receiver that has the key now:
+//!
+//! ```text
+//!   header   63 … 49 bucket of the key, or 0 | 48 … 0 as of any message
+//! ```
+//!
+//! Which receiver a bucket belongs to is found by rendezvous hashing: each living receiver has a
+//! number for each bucket, and the greatest wins. So a receiver that goes takes only its own buckets
+//! along, and one that comes gets its share of each.
+
+use std::fmt::{Debug, Formatter};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::object::Patience;
+use crate::pool::{AllocError, Pool};
+
+use super::message::{self, Message, Unfit};
+use super::{Overflow, Receiver, SendError, SendFault, Sender, make_kept};
+
+/// Where the bucket is in a header.
+const BUCKET: u32 = 49;
+/// Buckets are numbered from 1 on.
+const BUCKETS: u64 = (1 << (u64::BITS - BUCKET)) - 1;
+
+/// Makes a router and its receivers in this pool.
+pub(crate) fn make_router<T>(
+    pool: &Pool,
+    receivers: usize,
+    capacity: usize,
+) -> Result<(Router<T>, Vec<Receiver<T>>), AllocError> {
+    let mut router = Router {
+        routes: Vec::new(),
+        capacity: capacity.max(1),
+        timeout: None,
+    };
+    let all = (0..receivers).map(|_| router.join_in(pool));
+    let receivers = all.collect::<Result<_, _>>()?;
+    Ok((router, receivers))
+}
+
+/// Sends each message to one of several receivers; made by
+/// [`Runtime::router`](crate::Runtime::router).
+///
+/// Each receiver is an ordinary [`Receiver`] with a queue of its own, to be passed to a task, say. The
+/// router may be passed on and cloned as a [`Sender`] may; each clone goes on with the receivers
+/// that it has.
+///
+/// *A receiver that is gone*, because its worker died or it was dropped, gets nothing any more. What is left in
+/// its queue is handed on: what has a key to the receiver that has the key now, the rest to
+/// the shortest queue. Each call of a router sees to it, and [`hand_on`](Router::hand_on). What it had taken
+/// is gone with it; a message that it was just taking is counted ([`lost`](Router::lost)).
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use std::collections::HashMap;
+/// use pinfold::channel::Receiver;
+///
+/// /// How often each word comes: each word comes to one task only.
+/// fn count(words: Receiver<String>) -> HashMap<String, u32> {
+///     let mut counts = HashMap::new();
+///     for word in &words {
+///         *counts.entry(word).or_default() += 1;
+///     }
+///     counts
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(2).start()?;
+/// let (router, receivers) = rt.router::<String>(2, 16)?;
+/// let tasks: Vec<_> = receivers.into_iter().map(|words| rt.spawn(count, words)).collect();
+/// for word in "a fold of sheep a sheep of a fold".split(' ') {
+///     router.send_by_key(word, word.to_owned())?;
+/// }
+/// drop(router); // no more are to come
+/// let mut all = HashMap::new();
+/// for task in tasks {
+///     all.extend(task.join()?); // no word is in two of them
+/// }
+/// assert_eq!((all["a"], all["sheep"]), (3, 2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Router<T> {
+    /// By their numbers; `None`: it was removed.
+    routes: Vec<Option<Sender<T>>>,
+    capacity: usize,
+    timeout: Option<Duration>,
+}
+
+impl<T> Clone for Router<T> {
+    fn clone(&self) -> Self {
+        Router {
+            routes: self.routes.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<T> Debug for Router<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router")
+            .field("receivers", &self.routes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// In which bucket a key is: the same in all processes of a program.
+fn bucket_of(key: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    1 + hasher.finish() % BUCKETS
+}
+
+/// What receiver `number` bids for a bucket: as good as random.
+fn bid(bucket: u64, number: usize) -> u64 {
+    let mut word = (bucket << 32 ^ number as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ word >> 31
+}
+
+impl<T> Router<T> {
+    /// How long each call waits for room; `None`, as it is at first: as long as the receiver lives.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
+    }
+
+    /// The numbers of the receivers that are there.
+    pub fn living(&self) -> Vec<usize> {
+        self.all_living().map(|(number, _)| number).collect()
+    }
+
+    fn all_living(&self) -> impl Iterator<Item = (usize, &Sender<T>)> {
+        let all = self.routes.iter().enumerate();
+        all.filter_map(|(number, route)| Some((number, route.as_ref()?)))
+            .filter(|(_, sender)| !is_gone(sender))
+    }
+
+    /// The receiver that has this key now; `None` if there is no receiver.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (router, mut receivers) = rt.router::<u32>(3, 4)?;
+    /// let of_ada = router.receiver_of("Ada").unwrap();
+    /// router.send_by_key("Ada", 1)?;
+    /// assert_eq!(receivers[of_ada].recv()?, 1);
+    /// drop(receivers.remove((of_ada + 1) % 3)); // another one
+    /// assert_eq!(router.receiver_of("Ada"), Some(of_ada));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn receiver_of(&self, key: &(impl Hash + ?Sized)) -> Option<usize> {
+        self.owner(bucket_of(key)).map(|(number, _)| number)
+    }
+
+    fn owner(&self, bucket: u64) -> Option<(usize, &Sender<T>)> {
+        self.all_living()
+            .max_by_key(|(number, _)| bid(bucket, *number))
+    }
+
+    /// The one with the shortest queue; among several any.
+    fn shortest(&self) -> Option<(usize, &Sender<T>)> {
+        self.all_living().min_by_key(|(_, sender)| sender.len())
+    }
+
+    /// How many messages were lost with receivers that died while they took them.
+    pub fn lost(&self) -> u64 {
+        self.routes.iter().flatten().map(Sender::lost).sum()
+    }
+
+    /// One more receiver, with the next number. From now on this router sends to it, too.
+    ///
+    /// # Errors
+    /// As of [`Runtime::alloc`](crate::Runtime::alloc).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (mut router, receivers) = rt.router::<u32>(1, 4)?;
+    /// router.balance(1)?;
+    /// let another = router.join()?;
+    /// router.balance(2)?;
+    /// assert_eq!((receivers[0].recv(), another.recv()), (Ok(1), Ok(2)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn join(&mut self) -> Result<Receiver<T>, AllocError> {
+        let sender = self.routes.iter().flatten().next();
+        let pool = sender.ok_or(AllocError::NoPool)?.end.pool().clone();
+        self.join_in(&pool)
+    }
+
+    fn join_in(&mut self, pool: &Pool) -> Result<Receiver<T>, AllocError> {
+        let (sender, receiver) = make_kept(pool, self.capacity, Overflow::Block)?;
+        self.routes.push(Some(sender));
+        Ok(receiver)
+    }
+
+    /// Sends no more to this receiver; it takes what is in its queue, and then is told that nobody
+    /// sends (if no clone of the router still does). False if there is none of this number.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (mut router, receivers) = rt.router::<u32>(2, 4)?;
+    /// router.route(0, 7)?;
+    /// assert!(router.leave(0));
+    /// assert_eq!(receivers[0].iter().collect::<Vec<_>>(), [7]);
+    /// assert_eq!(router.living(), [1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn leave(&mut self, receiver: usize) -> bool {
+        let route = self.routes.get_mut(receiver);
+        route.is_some_and(|route| route.take().is_some())
+    }
+
+    fn patience(&self) -> Patience {
+        self.timeout.map_or(Patience::Forever, Patience::For)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Router<T> {
+    /// Sends a message to the receiver of this number; waits while its queue is full.
+    ///
+    /// # Errors
+    /// [`SendFault::Disconnected`] if it is gone, or there is none of this number; as of
+    /// [`Sender::send_timeout`].
+    pub fn route(&self, receiver: usize, value: T) -> Result<(), SendError<T>> {
+        self.hand_on_if_any();
+        let sender = self.routes.get(receiver).and_then(Option::as_ref);
+        match sender {
+            Some(sender) => {
+                send(sender, value, self.patience(), 0)?;
+                if is_gone(sender) {
+                    self.hand_on_if_any(); // it may have gone just before
+                }
+                Ok(())
+            }
+            None => Err(SendError::new(Some(value), SendFault::Disconnected)),
+        }
+    }
+
+    /// Sends a message to the receiver that has this key; waits while its queue is full. All of one
+    /// key go to the same one, in order, as long as it lives.
+    ///
+    /// # Errors
+    /// [`SendFault::Disconnected`] if no receiver is left; as of [`Sender::send_timeout`].
+    pub fn send_by_key(&self, key: &(impl Hash + ?Sized), value: T) -> Result<(), SendError<T>> {
+        self.hand_on_if_any();
+        self.send_in(bucket_of(key), value, true)
+    }
+
+    /// Sends a message to the receiver whose queue is the shortest now; waits if all are full.
+    ///
+    /// # Errors
+    /// As of [`Router::send_by_key`].
+    pub fn balance(&self, value: T) -> Result<(), SendError<T>> {
+        self.hand_on_if_any();
+        self.send_in(0, value, true)
+    }
+
+    /// To whom it belongs, or, in bucket 0, to the shortest queue; as often as one goes meanwhile.
+    fn send_in(&self, bucket: u64, mut value: T, is_first: bool) -> Result<(), SendError<T>> {
+        loop {
+            let to = match bucket {
+                0 => self.shortest(),
+                bucket => self.owner(bucket),
+            };
+            let Some((_, sender)) = to else {
+                let fault = self.fault();
+                return Err(SendError::new(Some(value), fault));
+            };
+            let Err(error) = send(sender, value, self.patience(), bucket) else {
+                if is_first && is_gone(sender) {
+                    self.hand_on_if_any(); // it may have gone just before
+                }
+                return Ok(());
+            };
+            if error.fault != SendFault::Disconnected {
+                return Err(error);
+            }
+            let fault = error.fault.clone();
+            value = match error.into_value() {
+                Some(value) => value,
+                None => return Err(SendError::new(None, fault)),
+            };
+            if is_first {
+                // What was sent to it before comes before this.
+                self.hand_on_if_any();
+            }
+        }
+    }
+
+    /// Why nothing can be sent to anybody.
+    fn fault(&self) -> SendFault {
+        let faults = self.routes.iter().flatten();
+        let mut faults = faults.filter_map(|sender| sender.end.send_fault());
+        faults
+            .find(|fault| *fault != SendFault::Disconnected)
+            .unwrap_or(SendFault::Disconnected)
+    }
+
+    /// Hands on what is left in the queues of receivers that are gone; waits while those of others are
+    /// full. Returns how many messages that were. If no receiver is left, they stay.
+    ///
+    /// # Errors
+    /// Of the first that was not handed on, with its value.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (router, mut receivers) = rt.router::<u32>(2, 4)?;
+    /// router.route(1, 5)?;
+    /// drop(receivers.pop());
+    /// assert_eq!(router.hand_on()?, 1);
+    /// assert_eq!(receivers[0].recv()?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hand_on(&self) -> Result<usize, SendError<T>> {
+        let mut count = 0;
+        for left in self.routes.iter().flatten() {
+            while self.is_left(left)
+                && let Some((bucket, value)) = take(left)
+            {
+                self.send_in(bucket, value, false)?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Whether somebody else is to have what is in this queue.
+    fn is_left(&self, sender: &Sender<T>) -> bool {
+        is_gone(sender) && !sender.is_empty() && self.all_living().next().is_some()
+    }
+
+    fn hand_on_if_any(&self) {
+        if !self.routes.iter().flatten().any(|left| self.is_left(left)) {
+            return;
+        }
+        match self.hand_on() {
+            Ok(messages) => tracing::debug!(messages, "handed on what a receiver has left"),
+            Err(error) => {
+                let fault = error.fault.to_string();
+                tracing::warn!(fault, "a message that a receiver has left is lost");
+            }
+        }
+    }
+}
+
+/// Whether nobody receives from it any more.
+fn is_gone<T>(sender: &Sender<T>) -> bool {
+    sender.end.send_fault().is_some()
+}
+
+/// As [`Sender::send`] does, and writes the bucket into the message's header.
+fn send<T>(
+    sender: &Sender<T>,
+    value: T,
+    patience: Patience,
+    bucket: u64,
+) -> Result<(), SendError<T>>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let end = &*sender.end;
+    if let Some(fault) = end.send_fault() {
+        return Err(SendError::new(Some(value), fault));
+    }
+    let message = match Message::of(&value, end.pool(), end.lane().area()) {
+        Ok(message) => message,
+        Err(Unfit::Encode(message)) => {
+            return Err(SendError::new(Some(value), SendFault::Encode { message }));
+        }
+        Err(Unfit::Alloc(error)) => return Err(SendError::new(Some(value), error)),
+    };
+    let mut value = Some(value);
+    let put = end.claim(patience).and_then(|claimed| {
+        end.send_in(claimed, |lane, place| {
+            drop(value.take());
+            message.put(lane, place, end.pool())?;
+            lane.set_header(place, lane.header(place) | bucket << BUCKET);
+            Ok::<_, Box<(Message, AllocError)>>(())
+        })
+    });
+    match put {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(refused)) => {
+            let (message, error) = *refused;
+            Err(SendError::new(message.into_value(), error))
+        }
+        Err(fault) => Err(SendError::new(value, fault)),
+    }
+}
+
+/// The oldest message of a queue whose receivers are gone, and its bucket; one that cannot be read is
+/// gone, and logged.
+fn take<T: DeserializeOwned>(sender: &Sender<T>) -> Option<(u64, T)> {
+    let (lane, pool) = (sender.end.lane(), sender.end.pool());
+    loop {
+        let (mine, _) = lane.take().ok()?;
+        let bucket = lane.header(&mine) >> BUCKET;
+        let received = message::take(lane, &mine, pool);
+        lane.empty(mine);
+        match received?.decode() {
+            Ok(value) => return Some((bucket, value)),
+            Err(message) => tracing::warn!(message, "a message cannot be read"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn winner(bucket: u64, receivers: impl Iterator<Item = usize>) -> usize {
+        let best = receivers.max_by_key(|number| bid(bucket, *number));
+        best.expect("some")
+    }
+
+    #[test]
+    fn buckets_are_shared_out_evenly_and_few_move() {
+        for receivers in [2, 3, 8, 50] {
+            let owners: Vec<_> = (1..=BUCKETS)
+                .map(|bucket| winner(bucket, 0..receivers))
+                .collect();
+            let share = BUCKETS as f64 / receivers as f64;
+            for receiver in 0..receivers {
+                let count = owners.iter().filter(|owner| **owner == receiver).count() as f64;
+                assert!((count - share).abs() < 0.2 * share, "{receivers}: {count}");
+            }
+            // One goes: only what it had moves. One comes: it gets its share, and nobody else more.
+            for (bucket, owner) in (1..).zip(&owners) {
+                let without = winner(bucket, (0..receivers).filter(|number| *number != 1));
+                assert!(without == *owner || *owner == 1);
+                let with = winner(bucket, 0..receivers + 1);
+                assert!(with == *owner || with == receivers);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_spread_over_the_buckets() {
+        let used: std::collections::HashSet<_> =
+            (0..10_000_u32).map(|key| bucket_of(&key)).collect();
+        // As many as of 10,000 draws from 32,767 should be different.
+        assert!(used.len() > 8300, "{}", used.len());
+        assert!(used.iter().all(|bucket| (1..=BUCKETS).contains(bucket)));
+        assert_eq!(bucket_of("Ada"), bucket_of(&"Ada".to_owned()));
+    }
+}
