@@ -13,4 +13,10 @@ pub static KINDS: LaneKinds = &[
     &collective::Seats,
     &sync::MUTEXES,
     &sync::RW_LOCKS,
+    &sync::SEMAPHORES,
+    &sync::ONCES,
+    &sync::TALLIES,
+    &sync::BARRIERS,
+    &sync::MEMBERS,
+    &sync::TICKERS,
 ];

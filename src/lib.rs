@@ -36,6 +36,7 @@
 //! | send messages between tasks and the host | [`channel`](mod@channel), [`Runtime::channel`] |
 //! | have every subscriber hear every message | [`broadcast`], [`Runtime::broadcast_channel`] |
 //! | have tasks do something together | [`collective`](mod@collective), [`Runtime::spawn_group`], [`Runtime::collective`] |
+//! | lock what several processes change; wait for several | [`sync`] |
 //! | share large data | [`Runtime::alloc`], [`Loan`], [`Shared`], [`Constant`] |
 //! | look around in a task | [`context`], [`worker_state`]; spawn further tasks: [`spawn()`], [`join()`], [`scope()`] |
 //! | observe it | [`Runtime::stats`], [`Runtime::profile`], [`Runtime::audit`]; logs of tasks reach the host's `tracing` subscriber, or its logger |

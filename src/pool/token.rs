@@ -80,6 +80,11 @@ impl LaneBlock {
             generation: Generation::new(generation),
         }
     }
+
+    /// In which generation of the block it is this lane.
+    pub fn generation(self) -> Generation {
+        self.generation
+    }
 }
 
 /// A kind of lanes: what is to be done when an end of one goes, a process dies, or the runtime
@@ -193,11 +198,7 @@ impl Token {
             1 => End::Receiver,
             _ => return None,
         };
-        let lane = LaneBlock {
-            index: BlockIndex(u32::try_from(word(0)?).ok()?),
-            generation: Generation::new(word(1)?),
-        };
-        Some((lane, end))
+        Some((LaneBlock::unpack([word(0)?, word(1)?]), end))
     }
 
     /// The lane; `None` if somebody has spoilt it.

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Formatter};
 
 use crate::notify::Gate;
 use crate::object::{GaveUp, Patience, wait};
-use crate::pool::{AllocError, End, LaneBlock, LaneKind, Passage, Pool, Token};
+use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Passage, Pool, Token};
 use crate::prim::ProcessId;
 use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::shm::{Segment, View, Views};
@@ -113,6 +113,7 @@ impl LaneKind for Kind {
 pub struct Base {
     token: Token,
     pool: Pool,
+    ends: LaneEnds,
     pub site: Site,
 }
 
@@ -129,6 +130,19 @@ impl Base {
         Self::of(token, kind).ok_or(pool.exhausted(words * 8))
     }
 
+    /// The same with two sorts of ends: of each a handle, the sender's first.
+    pub fn make_pair(
+        pool: &Pool,
+        kind: &'static Kind,
+        words: usize,
+        write: impl FnOnce(&Segment, usize),
+    ) -> Result<[Self; 2], AllocError> {
+        let words = Self::rounded(words);
+        let [sender, receiver] = pool.make_lane(kind, words, write)?;
+        let of = |token| Self::of(token, kind).ok_or(pool.exhausted(words * 8));
+        Ok([of(sender)?, of(receiver)?])
+    }
+
     /// A block that is a multiple of 64 bytes begins at one, and so do its words.
     pub fn rounded(words: usize) -> usize {
         words.checked_next_multiple_of(8).unwrap_or(words)
@@ -142,7 +156,13 @@ impl Base {
             return None;
         }
         let site = kind.site(&pool, block)?;
-        Some(Base { token, pool, site })
+        let ends = pool.lane_ends(block)?;
+        Some(Base {
+            token,
+            pool,
+            ends,
+            site,
+        })
     }
 
     pub fn token(&self) -> &Token {
@@ -151,6 +171,11 @@ impl Base {
 
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Which ends of it there are.
+    pub fn ends(&self) -> &LaneEnds {
+        &self.ends
     }
 
     /// The calling thread.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::object::GaveUp;
+use crate::pool::AllocError;
 
 use super::Holder;
 
@@ -149,3 +150,113 @@ impl<G> Display for LockError<G> {
 }
 
 impl<G> std::error::Error for LockError<G> {}
+
+/// Why an object for so many could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum CountError {
+    /// It cannot be for so many, or so few.
+    #[error("it cannot be for {count}: it is for 1 to {most}")]
+    Count {
+        /// What was asked for.
+        count: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// No ticker has this period.
+    #[error("a ticker cannot have a period of {period:?}: it is 1 ns to a century")]
+    Period {
+        /// What was asked for.
+        period: Duration,
+    },
+    /// There is no shared memory for it.
+    #[error(transparent)]
+    Alloc(#[from] AllocError),
+}
+
+impl CountError {
+    pub(super) fn check(count: usize, most: usize) -> Result<(), Self> {
+        if (1..=most).contains(&count) {
+            return Ok(());
+        }
+        Err(CountError::Count { count, most })
+    }
+}
+
+/// Why what many do together has not come about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitFault {
+    /// It has not come about in time.
+    #[error("{missing} were missing after {} ms{}", waited.as_millis(), those(" of ", holders))]
+    TimedOut {
+        /// How long was waited.
+        waited: Duration,
+        /// How many counts, members, or arrivals are missing.
+        missing: usize,
+        /// Whom it waits for, as far as is known: which processes have what is missing.
+        holders: Vec<Holder>,
+    },
+    /// All are done, but some by their process's death.
+    #[error("all are done, but some have died{}", those(": ", holders))]
+    Died {
+        /// The processes that have died.
+        holders: Vec<Holder>,
+    },
+    /// Nobody is left who could count.
+    #[error(
+        "{missing} were not counted, and nobody is left who could{}",
+        those("; died: ", holders)
+    )]
+    Abandoned {
+        /// How many counts are missing.
+        missing: usize,
+        /// The processes that have died, of those that could have counted.
+        holders: Vec<Holder>,
+    },
+    /// A member of a barrier will not come: its process has died, or it was dropped.
+    #[error("member {member} of the barrier is gone: {}", gone(holder.as_ref(), *has_died))]
+    Broken {
+        /// Which one.
+        member: usize,
+        /// Who had it last, if anybody had.
+        holder: Option<Holder>,
+        /// Whether that process has died.
+        has_died: bool,
+    },
+    /// The task that waits was told to end: it was cancelled, or its time is over.
+    #[error("the task that waits was told to end")]
+    Cancelled,
+    /// The runtime has ended, or its memory was damaged.
+    #[error("it is gone: its runtime has ended, or its memory was damaged")]
+    Gone,
+    /// This process was forked off the one whose it is.
+    #[error("this process was forked off the one whose it is")]
+    Forked,
+}
+
+fn those(before: &str, holders: &[Holder]) -> String {
+    if holders.is_empty() {
+        return String::new();
+    }
+    let named: Vec<_> = holders.iter().map(Holder::to_string).collect();
+    format!("{before}{}", named.join("; "))
+}
+
+fn gone(holder: Option<&Holder>, has_died: bool) -> String {
+    match (holder, has_died) {
+        (Some(holder), true) => format!("{holder} has died"),
+        (Some(holder), false) => format!("{holder} has dropped it"),
+        (None, _) => "it was dropped before anybody had it".to_owned(),
+    }
+}
+
+impl From<LockFault> for WaitFault {
+    fn from(fault: LockFault) -> Self {
+        match fault {
+            LockFault::Forked => WaitFault::Forked,
+            LockFault::Cancelled => WaitFault::Cancelled,
+            _ => WaitFault::Gone,
+        }
+    }
+}

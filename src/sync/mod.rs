@@ -1,10 +1,16 @@
-//! Locks between processes: what threads of one program wait for each other with, for threads of the host
-//! and of all its workers.
+//! Locks between processes: mutex, read-write lock, semaphore and their like, for all threads of the host and
+//! of its workers; and none hangs when its holder dies.
 //!
 //! | | for | when a process dies that has it |
 //! | --- | --- | --- |
 //! | [`Mutex`] | data that one changes at a time | the next one gets the lock, and is told that the data may be half changed |
 //! | [`RwLock`] | data that many read, and one changes at a time | a reader: it is just gone; a writer: the next ones are told |
+//! | [`Semaphore`] | what so many do at once, at most | its permits are free |
+//! | [`Once`], [`OnceLock`] | what is done, or made, once | the next one does it, and is told that it was begun |
+//! | [`Latch`] | waiting until so much was counted | what it had counted stays; when nobody is left who could count, the wait ends by an error |
+//! | [`WaitGroup`] | waiting until all members are done | it is done; the wait ends when all are, by an error that names it |
+//! | [`Barrier`] | nobody goes on before all are there | each wait ends by an error that names it |
+//! | [`Ticker`] | the same moments for all | nothing |
 //!
 //! ```
 //! # pinfold::test_setup!();
@@ -44,34 +50,61 @@
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]
+mod barrier;
+#[cfg(not(loom))]
 mod base;
 #[cfg(not(loom))]
 mod data;
 #[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
+mod latch;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(not(loom))]
 mod mutex;
 #[cfg(not(loom))]
+mod once;
+mod permits;
+#[cfg(not(loom))]
 mod place;
+mod rounds;
 mod rw;
 #[cfg(not(loom))]
 mod rwlock;
+#[cfg(not(loom))]
+mod semaphore;
+mod tally;
 #[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(not(loom))]
+mod ticker;
 mod who;
 mod word;
 
 pub use who::Holder;
 #[cfg(not(loom))]
 pub use {
+    barrier::Barrier,
     data::Data,
-    error::{LockError, LockFault, Mend},
+    error::{CountError, LockError, LockFault, Mend, WaitFault},
+    latch::{CountDown, Latch, Member, WaitGroup},
     mutex::{Mutex, MutexGuard},
+    once::{Once, OnceLock, OnceState},
     place::Place,
     rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    semaphore::{Semaphore, SemaphorePermit},
+    ticker::Ticker,
 };
 
 #[cfg(not(loom))]
-pub(crate) use {mutex::MUTEXES, place::InPool, rwlock::RW_LOCKS};
+pub(crate) use {
+    barrier::{BARRIERS, MEMBERS},
+    latch::TALLIES,
+    mutex::MUTEXES,
+    once::ONCES,
+    place::InPool,
+    rwlock::RW_LOCKS,
+    semaphore::SEMAPHORES,
+    ticker::TICKERS,
+};

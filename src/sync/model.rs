@@ -3,6 +3,8 @@
 //! What is guarded is two words that a holder changes one after the other: they differ only
 //! if it has died in between, of which whoever sees that is told.
 
+mod many;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 

@@ -31,7 +31,7 @@ use crate::shm::{Segment, View, Views};
 use crate::sys::barrier;
 
 use super::who::Who;
-use super::word::{GATE_AT, LockWord, State};
+use super::word::{GATE_AT, LockWord, State, in_one_order};
 
 /// Where the gate of a writer is that waits for readers, in bytes.
 pub const DRAIN_AT: usize = GATE_AT + 4;
@@ -54,13 +54,6 @@ pub struct RwWords {
     writer: LockWord,
     drained: View<Gate>,
     readers: Views<AtomicU64>,
-}
-
-/// loom takes SeqCst of a load for Acquire: so in a model a fence says what is meant.
-fn in_one_order() {
-    #[cfg(loom)]
-    // ordering: see above.
-    crate::prim::atomic::fence(Ordering::SeqCst);
 }
 
 impl RwWords {

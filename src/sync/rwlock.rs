@@ -327,13 +327,16 @@ impl Core {
         if patience == Patience::Not && self.words.reads().is_some() {
             return Err(LockFault::given_up(GaveUp::AtOnce, self.a_reader()));
         }
-        let begin = Instant::now();
+        let mut begin = None;
         let is_half = match self.words.try_announce(me, task) {
             Ok(is_half) => is_half,
-            Err(taken) => self.announce_slowly(patience, me, task, taken)?,
+            Err(taken) => {
+                begin = Some(Instant::now());
+                self.announce_slowly(patience, me, task, taken)?
+            }
         };
         if self.words.reads().is_some() {
-            self.drain(patience, begin, is_half)?;
+            self.drain(patience, begin.unwrap_or_else(Instant::now), is_half)?;
         }
         self.words.writer().hold(me, is_half);
         Ok((me, is_half))

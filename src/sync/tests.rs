@@ -1,7 +1,10 @@
-use crate::prim::ProcessId;
+use crate::prim::{Generation, ProcessId};
 use crate::shm::Segment;
 
+use super::permits::Permits;
+use super::rounds::{Missing, Rounds, Status};
 use super::rw::RwWords;
+use super::tally::Tally;
 use super::who::Who;
 use super::word::LockWord;
 
@@ -110,4 +113,77 @@ fn the_dead_neither_read_nor_write() {
     assert_eq!(lock.try_announce(who(2), 5), Ok(true));
     lock.unlock(false);
     assert_eq!(lock.try_read(living), Ok(false));
+}
+
+/// Each row of the table of `permits`.
+#[test]
+fn the_dead_have_no_permits() {
+    let permits = Permits::at(&segment(), 8192, 4);
+    let taken: Vec<_> = [1, 2, 1]
+        .map(|process| permits.try_take(who(process)))
+        .into();
+    assert_eq!(taken, [Some(0), Some(1), Some(2)]);
+    permits.recover(ProcessId(1));
+    permits.recover(ProcessId(1));
+    assert_eq!((permits.free(), permits.holder()), (3, Some(who(2))));
+    let all: Vec<_> = (0..4).map(|_| permits.try_take(who(3))).collect();
+    assert_eq!(all.iter().flatten().count(), 3, "each is had once");
+    permits.give_back(1);
+    permits.recover(ProcessId(2));
+    assert_eq!(permits.free(), 1, "it had given it back");
+}
+
+/// Each row of the table of `tally`.
+#[test]
+fn what_the_dead_has_counted_stays() {
+    for count in [1, 63, 64, 65, 200] {
+        let tally = Tally::at(&segment(), 8192, count, 4);
+        tally.fill(count);
+        let (dead, living) = (ProcessId(1), ProcessId(2));
+        tally.join(dead);
+        tally.join(dead);
+        tally.join(living);
+        assert!(tally.left() == count && tally.count());
+        tally.recover(dead);
+        tally.recover(dead);
+        assert_eq!(tally.members(true), [(dead, 2)]);
+        assert_eq!(tally.members(false), [(living, 1)]);
+        // Its successor is another.
+        tally.join(dead);
+        tally.leave(dead);
+        assert_eq!(tally.members(true), [(dead, 2)]);
+        assert!((1..count).all(|_| tally.count()));
+        assert!(tally.left() == 0 && !tally.count());
+    }
+}
+
+/// Each row of the table of `rounds`.
+#[test]
+fn a_dead_member_is_missing_in_the_rounds_in_which_it_had_not_arrived() {
+    let segment = segment();
+    let rounds = Rounds::at(&segment, 8192, 2, Generation::new(5));
+    rounds.fill();
+    let dead = ProcessId(1);
+    rounds.mark(1, Status::Present, Some(dead));
+    assert_eq!(rounds.arrive(1), 1);
+    assert_eq!(rounds.late(1), [None]);
+    // One that comes after the block was used for something else.
+    Rounds::at(&segment, 8192, 2, Generation::new(4)).mark(1, Status::Died, Some(dead));
+    assert_eq!(rounds.missing(2), None);
+    rounds.mark(1, Status::Died, Some(dead));
+    rounds.mark(1, Status::Left, Some(ProcessId(3)));
+    rounds.mark(1, Status::Present, Some(ProcessId(3)));
+    assert_eq!(rounds.missing(1), None, "it had arrived");
+    assert_eq!(rounds.arrive(0), 1);
+    assert!(rounds.is_complete(1));
+    rounds.pass(0, 1);
+    assert_eq!(rounds.arrive(0), 2);
+    assert_eq!(rounds.arrive(0), 2, "it has not passed");
+    let missing = Missing {
+        member: 1,
+        process: Some(dead),
+        has_died: true,
+    };
+    assert!(!rounds.is_complete(2) && rounds.missing(2) == Some(missing));
+    rounds.mark(7, Status::Died, None);
 }

@@ -30,6 +30,13 @@ use crate::sys::barrier;
 
 use super::who::Who;
 
+/// loom takes SeqCst of a load for Acquire: so in a model a fence says what is meant.
+pub fn in_one_order() {
+    #[cfg(loom)]
+    // ordering: see above.
+    crate::prim::atomic::fence(Ordering::SeqCst);
+}
+
 const HELD: u64 = 1;
 const HALF: u64 = 2;
 const WAITS: u64 = 4;

@@ -1,6 +1,7 @@
 //! Locks between processes: what holds wherever the handles are, and what becomes of locks whose
 //! holders die.
 
+mod many;
 mod mutex;
 mod rwlock;
 
