@@ -91,6 +91,9 @@ impl Place {
     /// Where the data of an object are, if they are a `T`.
     pub fn find<T: ?Sized + Data>(base: &Base, own: usize) -> Option<Self> {
         let Site { at, words, .. } = base.site;
+        if words < own + 2 {
+            return None;
+        }
         let said = base.pool().segment().views(at + own * 8, 2);
         let word = |number: usize| {
             let word: &crate::prim::atomic::AtomicU64 = &said[number];

@@ -27,6 +27,9 @@ pub static MUTEXES: Kind = Kind {
     gone: Kind::nothing_gone,
 };
 
+/// Before it is looked again for the first time.
+const SPINS: u32 = 100;
+
 /// A lock around data in shared memory, which any thread of any process of the fold may hold.
 ///
 /// `T` is plain data ([`bytemuck::Pod`]), or a slice of it: it lies in the lock itself, and is changed
@@ -224,6 +227,11 @@ impl Core {
     ) -> Result<(Who, bool), LockFault> {
         if taken.holder() == Some(me) {
             return Err(LockFault::Relocked);
+        }
+        // Whoever has it gives it back soon, and may take it again: to look at once, and often, takes the
+        // line away from it, and makes all slower.
+        if patience != Patience::Not {
+            (0..SPINS).for_each(|_| std::hint::spin_loop());
         }
         let look = || match self.lock.look(me, task) {
             Ok(is_half) => Ok(Some((me, is_half))),
