@@ -13,15 +13,18 @@ use crate::notify::Gate;
 use crate::object::{GaveUp, Patience, wait};
 use crate::pool::{LaneBlock, Pool, Token, is_read_back};
 use crate::prim::{ProcessId, Word};
+use crate::sys::affinity;
 
 use super::call::{self, Call, NO_VALUE};
 use super::circle::{self, Absent, Circle, MEMBERS_MAX, Round, Seat};
 use super::error::{CollectiveError, GroupError};
 use super::recover::{circle_of, make_group, make_seat, seat_of};
-use super::value::{Read, Value};
+use super::value::{self, Read, Value};
 
 /// So often it is looked without giving up the CPU, if there is one for each member.
 const SPINS: u32 = 1000;
+/// So often of these without any pause: others that come at the same time are there by then.
+const AT_ONCE: u32 = 100;
 /// So often the CPU is given to others before it is slept.
 const YIELDS: u32 = 40;
 
@@ -402,10 +405,10 @@ impl Member {
             if let Some(found) = look()? {
                 return Ok(found);
             }
-            if turn < spins {
-                std::hint::spin_loop();
-            } else {
+            if turn >= spins {
                 std::thread::yield_now();
+            } else if turn >= AT_ONCE {
+                std::hint::spin_loop();
             }
         }
         let patience = self.timeout.map_or(Patience::Forever, Patience::For);
@@ -446,7 +449,10 @@ impl Member {
         rank: usize,
         round: Round,
     ) -> Result<T, CollectiveError> {
-        let decoded = self.read_raw(rank, round)?.decode();
+        let decoded = match value::read_short(&self.circle, self.line_of(rank), round) {
+            Some(decoded) => decoded,
+            None => self.read_raw(rank, round)?.decode(),
+        };
         decoded.map_err(|message| CollectiveError::Decode { rank, message })
     }
 
@@ -474,7 +480,8 @@ pub(super) fn part(len: usize, rank: usize, size: usize) -> std::ops::Range<usiz
     at(rank)..at(rank + 1)
 }
 
-fn cpus() -> usize {
+/// How many CPUs there are for all members. A worker is asked before its threads are on one each.
+pub(crate) fn cpus() -> usize {
     static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+    *CPUS.get_or_init(|| affinity::allowed().map_or(1, |cpus| cpus.len()))
 }

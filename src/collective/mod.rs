@@ -82,6 +82,6 @@ pub use error::{CollectiveError, GroupError};
 #[cfg(not(loom))]
 pub use member::Member;
 #[cfg(not(loom))]
-pub(crate) use member::make;
+pub(crate) use member::{cpus, make};
 #[cfg(not(loom))]
 pub(crate) use recover::{Groups, Seats};

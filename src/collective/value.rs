@@ -229,6 +229,30 @@ fn parcels_in(bytes: &[u8]) -> impl Iterator<Item = Option<Parcel>> + '_ {
     })
 }
 
+/// A short value without buffers, which a member has brought: the usual, and quick. `None` if it
+/// is not that; or why its type does not read what was written.
+pub fn read_short<T: DeserializeOwned>(
+    circle: &Circle,
+    line: usize,
+    round: Round,
+) -> Option<Result<T, String>> {
+    let (_, size) = call::unpack(circle.call(line, round))?;
+    let len = size.len as usize;
+    if size.has_parcels() || len > VALUE_WORDS * 8 {
+        return None;
+    }
+    let mut bytes = [0; VALUE_WORDS * 8];
+    for (at, word) in bytes[..len.next_multiple_of(8)]
+        .chunks_exact_mut(8)
+        .enumerate()
+    {
+        word.copy_from_slice(&circle.value(line, round, at).to_le_bytes());
+    }
+    let is_marked = size.marks & MARKED != 0;
+    let decoded = decode_with_buffers(&bytes[..len], is_marked, &mut Vec::new());
+    Some(decoded.map_err(|fault| untold::<T>(&fault)))
+}
+
 /// A value that another member has brought.
 pub struct Read {
     short: SmallVec<[u8; VALUE_WORDS * 8]>,

@@ -307,6 +307,7 @@ pub fn prepare(functions: Functions) {
     // How large the first thread's stack is stands in a file.
     Stack::default().measure();
     let _ = encoding(|| ());
+    crate::collective::cpus();
     stdio::forget();
 }
 

@@ -5,12 +5,17 @@
 //! `mpirun --oversubscribe` has them do.
 
 use std::cell::RefCell;
+use std::process::Command;
 use std::rc::Rc;
+use std::time::Duration;
 
 use pinfold::Runtime;
+use pinfold::channel::Sender;
 use pinfold::collective::{CollectiveError, Member};
 use pinfold_rivals::duo::now;
 use pinfold_rivals::{Against, Bench, Options, Program, Question, Race, Rival};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 const MPI: &str = "Open MPI, shared memory";
 
@@ -62,7 +67,73 @@ fn main() {
             race(&mut bench, (operation, is_barrier), members, &rt, &mpi);
         }
     }
+    death(&mut bench);
     bench.finish();
+}
+
+/// So long all sleep before one is killed.
+const SETTLE: Duration = Duration::from_millis(2);
+
+/// When it was told that another member has died; the other says who it is, and sleeps.
+fn mourn((mut member, pid): (Member, Option<Sender<u32>>)) -> Result<u64, CollectiveError> {
+    member.barrier()?;
+    if let Some(pid) = pid {
+        pid.send(std::process::id()).expect("the host listens");
+        std::thread::sleep(Duration::from_secs(60));
+    }
+    match member.barrier() {
+        Err(CollectiveError::MemberDied { .. }) => Ok(now()),
+        other => other.map(|()| 0),
+    }
+}
+
+/// µs from the kill of a member's worker until all others know.
+fn told(rt: &Runtime) -> f64 {
+    let (sender, pid) = rt.channel(1).expect("a channel");
+    let tasks = rt.spawn_group(mourn, [None, Some(sender), None]);
+    let tasks = tasks.expect("executors");
+    let pid = pid.recv().expect("it is there");
+    std::thread::sleep(SETTLE);
+    let start = now();
+    kill(pid);
+    let told = pinfold::join_all(tasks).into_iter().flatten().flatten();
+    (told.max().expect("two live") - start) as f64 / 1e3
+}
+
+/// µs from the kill of a process until its parent is told.
+fn notice() -> f64 {
+    let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
+    let pid = Pid::from_child(&child);
+    let fd = pidfd_open(pid, PidfdFlags::empty()).expect("a descriptor");
+    std::thread::sleep(SETTLE);
+    let start = now();
+    kill(child.id());
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    poll(&mut fds, None).expect("it ends");
+    let end = now();
+    child.wait().expect("it has ended");
+    (end - start) as f64 / 1e3
+}
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid as i32).expect("a process");
+    kill_process(pid, Signal::KILL).expect("it lives");
+}
+
+fn death(bench: &mut Bench) {
+    let question = Question::lower(
+        "collectives.death",
+        "from a member's death until all others are told",
+        "us",
+    )
+    .bar(Against::Floor, 2.0);
+    let mut race = Race::new([question]);
+    let rt = Runtime::builder().workers(3).start();
+    let rt = rt.expect("pinfold starts");
+    race.floor("kill, notice by a pidfd", notice);
+    race.ours("kill, the other two asleep in a barrier", move || told(&rt));
+    let rounds = bench.rounds(30, 8);
+    bench.run(race, rounds);
 }
 
 fn race(
