@@ -18,6 +18,7 @@ mod constants;
 mod families;
 mod graph;
 mod locks;
+mod routing;
 mod scenario;
 
 use std::process::ExitCode;
@@ -47,12 +48,13 @@ const SHAPES: [(usize, usize, Orphans); 5] = [
 type Run = fn(usize, usize, Orphans, u64) -> Result<bool, String>;
 
 /// The works, and how many of the shapes each is done in.
-const SCENARIOS: [(&str, Run, usize); 6] = [
+const SCENARIOS: [(&str, Run, usize); 7] = [
     ("everything", scenario::run, SHAPES.len()),
     ("constants", constants::run, 3),
     ("channels", channels::run, 3),
     ("locks", locks::run, 3),
     ("collectives", collectives::run, 3),
+    ("routing", routing::run, 3),
     ("broadcast", broadcast::run, 2),
 ];
 

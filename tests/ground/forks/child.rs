@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use pinfold::channel::{Receiver, Router, SendFault};
+use pinfold::collective::{CollectiveError, GroupError, Member};
 use pinfold::{
     AllocError, CallbackError, Handle, Limit, Loan, Memo, Priority, Refusal, Retry, Runtime,
     Shared, Shutdown, TaskError, gather, join_all, join_any, on_error,
@@ -29,6 +31,9 @@ pub struct Things {
     shared: Shared,
     limit: Limit,
     memo: Memo,
+    members: Vec<Member>,
+    router: Router<u64>,
+    receivers: Vec<Receiver<u64>>,
 }
 
 fn sum(((), values): ((), Vec<u64>)) -> u64 {
@@ -48,7 +53,12 @@ impl Things {
             .on_complete(|_| CALLED.store(true, Ordering::Relaxed))
             .expect("is set");
         let waits = rt.spawn_after(&[&followed][..], sum, ());
+        let (router, receivers) = rt.router(2, 4).expect("room");
+        router.route(1, 5).expect("room");
         Things {
+            members: rt.collective(2).expect("room"),
+            router,
+            receivers,
             ended: rt.task(same).memoized(&memo).spawn(3),
             long: rt.spawn(|n: u64| (0..n).collect(), 1000),
             followed,
@@ -68,7 +78,18 @@ impl Things {
     }
 
     /// In the parent: all is as it was.
-    pub fn are_mine(self) {
+    pub fn are_mine(mut self) {
+        let [one, other] = &mut self.members[..] else {
+            panic!("there were two");
+        };
+        one.set_timeout(Some(Duration::ZERO));
+        assert!(matches!(
+            one.barrier(),
+            Err(CollectiveError::TimedOut { .. })
+        ));
+        assert_eq!((other.barrier(), one.barrier()), (Ok(()), Ok(())));
+        assert_eq!(self.router.living(), [0, 1]);
+        assert_eq!(self.receivers[1].try_recv(), Ok(5));
         assert_eq!(self.ended.join(), Ok(3));
         assert_eq!(self.long.join().map(|long| long.len()), Ok(1000));
         assert_eq!(self.waits.join(), Ok(20));
@@ -83,6 +104,7 @@ impl Things {
         self.handles();
         self.submits(rt);
         self.buffers(rt);
+        self.groups(rt);
         many(rt, running);
         for how in [
             Shutdown::Drain,
@@ -152,6 +174,28 @@ impl Things {
             let task = rt.task(after).limited(limit, 1);
             fails(task.spawn_after((handle,), (long, 1)).join());
         }
+    }
+
+    fn groups(&mut self, rt: &Runtime) {
+        let member = &mut self.members[0];
+        assert_eq!(member.barrier(), Err(CollectiveError::Forked));
+        assert_eq!(member.all_gather(1), Err(CollectiveError::Forked));
+        assert_eq!(member.shrink(), Err(CollectiveError::Forked));
+        drop(self.members.pop());
+        let forked = GroupError::Alloc(AllocError::Forked);
+        assert_eq!(rt.collective(2).err(), Some(forked.clone()));
+        let tasks = rt.spawn_group(|(_, n): (Member, u64)| n, [1]);
+        assert_eq!(tasks.err(), Some(forked));
+        for refused in [
+            self.router.route(0, 1),
+            self.router.balance(2),
+            self.router.send_by_key("key", 3),
+        ] {
+            assert_eq!(refused.map_err(|error| error.fault), Err(SendFault::Forked));
+        }
+        assert_eq!(self.router.hand_on().ok(), Some(0));
+        assert!(self.router.living().is_empty() && self.router.join().is_err());
+        drop(self.receivers.pop());
     }
 
     fn buffers(&self, rt: &Runtime) {
