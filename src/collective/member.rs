@@ -46,7 +46,7 @@ pub(crate) fn make(pool: &Pool, members: usize) -> Result<Vec<Member>, GroupErro
 /// [`Runtime::collective`](crate::Runtime::collective), in a task by [`collective`](fn@crate::collective).
 ///
 /// It is nobody else's: there is no clone of it. It may be passed to a task or sent in a message, and
-/// goes on there where it was. Dropping it is leaving the group. See the [module](super::collective).
+/// goes on there where it was. Dropping it is leaving the group. See the [module](super).
 pub struct Member {
     // In this order: who still has a seat has the group.
     token: Token,
