@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use pinfold::channel::Sender;
 use pinfold::collective::{CollectiveError, GroupError, Member, Operation};
 use pinfold::{Runtime, Shared, Shutdown};
 
@@ -387,7 +388,7 @@ fn a_group_is_refused_that_could_not_run_at_once() {
 #[test]
 fn a_member_goes_on_where_it_is_passed_to() {
     let rt = runtime(2);
-    fn relay((mut member, to): (Member, pinfold::channel::Sender<Member>)) -> u64 {
+    fn relay((mut member, to): (Member, Sender<Member>)) -> u64 {
         let sum = member.all_reduce(1, |a: u64, b| a + b).expect("well");
         to.send(member).expect("received");
         sum
@@ -403,16 +404,39 @@ fn a_member_goes_on_where_it_is_passed_to() {
     let both = Ok(vec!["here".to_owned(), "there".to_owned()]);
     assert_eq!(own.all_gather("here".to_owned()), both);
     assert_eq!(waits.join().expect("no panic"), both);
-    // A constant is decoded wherever it is asked for: the member is the last one's.
-    fn twice((one, other): (Member, Member)) -> Told {
-        drop(one);
-        drop(other);
-        Ok(())
-    }
-    let mut members = rt.collective(2).expect("room");
-    let pair = (members.pop().expect("two"), members.pop().expect("two"));
-    assert_eq!(rt.spawn(twice, pair).join(), Ok(Ok(())));
     drop((own, receiver));
+    nothing_left(&rt);
+}
+
+#[test]
+fn a_member_is_the_last_one_s_that_got_it() {
+    let rt = runtime(2);
+    type Ends = (Sender<Option<Member>>, String);
+    // Passes its member on, and dies; the next attempt has it as before.
+    fn passes_on((mut member, (to, flag)): (Member, Ends)) -> Told {
+        if std::fs::remove_file(flag).is_ok() {
+            to.send(Some(member)).expect("received");
+            std::process::abort();
+        }
+        to.send(None).expect("received");
+        member.barrier()
+    }
+    let flag = tempfile::NamedTempFile::new().expect("a file");
+    let path = flag.path().to_str().expect("text").to_owned();
+    let (sender, receiver) = rt.channel(2).expect("room");
+    let mut members = rt.collective(2).expect("room");
+    let args = (members.pop().expect("two"), (sender, path));
+    let task = rt.task(passes_on).at_least_once().spawn(args);
+    let mut passed_on = receiver.recv().expect("sent").expect("by the first");
+    assert!(receiver.recv().expect("sent").is_none(), "by the second");
+    assert_eq!(
+        passed_on.barrier(),
+        Err(CollectiveError::PassedOn { rank: 1 })
+    );
+    drop(passed_on); // it was not its
+    assert_eq!(members[0].barrier(), Ok(()));
+    assert_eq!(task.join(), Ok(Ok(())));
+    drop((members, receiver, flag.into_temp_path().keep()));
     nothing_left(&rt);
 }
 
@@ -480,7 +504,7 @@ fn nobody_waits_when_the_runtime_is_over() {
 #[test]
 fn a_task_that_waits_for_others_hears_that_it_is_cancelled() {
     let rt = runtime(1);
-    fn waits((mut member, started): (Member, pinfold::channel::Sender<()>)) -> Told {
+    fn waits((mut member, started): (Member, Sender<()>)) -> Told {
         started.send(()).expect("the host listens");
         member.barrier()
     }
