@@ -95,7 +95,7 @@ pub enum CollectiveError {
         /// What has timed out.
         call: Call,
     },
-    /// The member was passed on to another task, or made anew from what a constant or a
+    /// The member was passed on to another task, or made anew from what a
     /// task's arguments say: only the last that it was passed to has it.
     #[error("member {rank} was passed on, and is somebody else's")]
     PassedOn {
