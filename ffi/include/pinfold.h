@@ -2317,6 +2317,23 @@ pinfold_status pinfold_group_submit(pinfold_group *group,
                                     const pinfold_submit_settings *settings);
 
 /**
+ * The same, if the task can be accepted within `timeout` nanoseconds: as
+ * `pinfold_task_submit_with_timeout`.
+ *
+ * Any thread, also while others wait for the group.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit_with`.
+ */
+pinfold_status pinfold_group_submit_timeout(pinfold_group *group,
+                                            pinfold_task *task,
+                                            const void *argument,
+                                            size_t len,
+                                            const pinfold_submit_settings *settings,
+                                            uint64_t timeout);
+
+/**
  * Waits at most `timeout` nanoseconds for all tasks of a group to end, however each does; 0 only
  * looks, and `PINFOLD_FOREVER` is no limit. `PINFOLD_STATUS_OK`: all have ended with their values. A
  * status from 100 on: all have ended, and this is how the first of those that failed did (in the order in which
@@ -3143,6 +3160,27 @@ pinfold_status pinfold_task_submit_with(pinfold_task *task,
                                         size_t len,
                                         const pinfold_submit_settings *settings,
                                         pinfold_handle **out_handle);
+
+/**
+ * Submits a task as `pinfold_task_submit_with`, if it can be accepted within `timeout` nanoseconds; 0
+ * does not wait, and `PINFOLD_FOREVER` is no limit. One that is after others takes no place in the queue until these have
+ * ended, and is accepted at once, unless 2^20 wait already.
+ *
+ * If it is not accepted, nothing was submitted, and nothing moved: the status is as of
+ * `pinfold_task_submit_timeout`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * As for `pinfold_task_submit_with`.
+ */
+pinfold_status pinfold_task_submit_with_timeout(pinfold_task *task,
+                                                const void *argument,
+                                                size_t len,
+                                                const pinfold_submit_settings *settings,
+                                                uint64_t timeout,
+                                                pinfold_handle **out_handle);
 
 /**
  * A task of function `function`, as it was registered, for the workers of `runtime`. `settings` may be null: all

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::boundary::guard;
 use crate::bytes::{Bytes, LINE};
-use crate::call::Output;
+use crate::call::{Output, Request};
 use crate::edge::Out;
 use crate::error::Failure;
 use crate::runtime::{PinfoldRuntime, as_pointer};
@@ -182,6 +182,18 @@ pub(crate) fn give(
         return Err(failure);
     }
     Ok(given.into_iter().map(|(_, part)| part).collect())
+}
+
+/// Those that were moved are their handles' again, as far as these are there.
+pub(crate) fn take_back(buffers: &[*mut PinfoldBuffer], refused: Request) {
+    let parts = refused.cargo.map(|cargo| cargo.buffers).unwrap_or_default();
+    for (handle, part) in buffers.iter().zip(parts) {
+        if let Part::Loan(_) = part
+            && let Ok(buffer) = table::enter::<Box<BufferObject>>(handle.addr())
+        {
+            *buffer.part.lock() = Some(part);
+        }
+    }
 }
 
 /// A buffer of `len` bytes for the tasks of `runtime`, to be written

@@ -122,11 +122,32 @@ pub unsafe extern "C" fn pinfold_group_submit(
     len: usize,
     settings: *const PinfoldSubmitSettings,
 ) -> PinfoldStatus {
+    // SAFETY: the caller's promise.
+    unsafe { pinfold_group_submit_timeout(group, task, argument, len, settings, PINFOLD_FOREVER) }
+}
+
+/// The same, if the task can be accepted within `timeout` nanoseconds: as
+/// `pinfold_task_submit_with_timeout`.
+///
+/// Any thread, also while others wait for the group.
+///
+/// # Safety
+///
+/// As for `pinfold_task_submit_with`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_group_submit_timeout(
+    group: *mut PinfoldGroup,
+    task: *mut PinfoldTask,
+    argument: *const c_void,
+    len: usize,
+    settings: *const PinfoldSubmitSettings,
+    timeout: u64,
+) -> PinfoldStatus {
     guard(move || {
         let group = table::enter::<Arc<GroupObject>>(group.addr())?;
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
         // SAFETY: the caller's promise.
-        let handle = unsafe { submit(&task, argument, len, settings) }?;
+        let handle = unsafe { submit(&task, argument, len, settings, duration(timeout)) }?;
         let handle = Arc::new(task.task_handle(handle));
         let mut members = group.0.lock();
         let number = members.next;

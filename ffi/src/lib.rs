@@ -115,7 +115,7 @@ pub use follow::{
 };
 pub use group::{
     PinfoldGroup, pinfold_group_cancel, pinfold_group_free, pinfold_group_new,
-    pinfold_group_submit, pinfold_group_wait,
+    pinfold_group_submit, pinfold_group_submit_timeout, pinfold_group_wait,
 };
 pub use handle::{
     PinfoldHandle, pinfold_handle_code, pinfold_handle_free, pinfold_handle_join,
@@ -155,7 +155,9 @@ pub use stats::{
     pinfold_runtime_stats_json, pinfold_runtime_trim_memory, pinfold_topology_json,
 };
 pub use status::PinfoldStatus;
-pub use submit::{PinfoldSubmitSettings, pinfold_task_submit_with};
+pub use submit::{
+    PinfoldSubmitSettings, pinfold_task_submit_with, pinfold_task_submit_with_timeout,
+};
 pub use task::{
     PinfoldTask, pinfold_task_free, pinfold_task_new, pinfold_task_submit,
     pinfold_task_submit_after, pinfold_task_submit_timeout, pinfold_task_try_submit,

@@ -2,15 +2,16 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pinfold::Handle;
 
-use crate::boundary::guard;
+use crate::boundary::{answer, guard};
 use crate::buffer::{self, PinfoldBuffer};
 use crate::call::Ended;
 use crate::cargo::{Cargo, Ends};
 use crate::channel::{PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
-use crate::edge::{Out, bytes, list};
+use crate::edge::{Out, bytes, duration, list};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
 use crate::runtime::grown;
@@ -82,10 +83,42 @@ pub unsafe extern "C" fn pinfold_task_submit_with(
         let task = table::enter::<Arc<TaskObject>>(task.addr())?;
         let vacant = table::reserve()?;
         // SAFETY: the caller's promise.
-        let handle = unsafe { submit(&task, argument, len, settings) }?;
+        let handle = unsafe { submit(&task, argument, len, settings, Duration::MAX) }?;
         out.write(task.handle(vacant, handle));
         Ok(())
     })
+}
+
+/// Submits a task as `pinfold_task_submit_with`, if it can be accepted within `timeout` nanoseconds; 0
+/// does not wait, and `PINFOLD_FOREVER` is no limit. One that is after others takes no place in the queue until these have
+/// ended, and is accepted at once, unless 2^20 wait already.
+///
+/// If it is not accepted, nothing was submitted, and nothing moved: the status is as of
+/// `pinfold_task_submit_timeout`.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// As for `pinfold_task_submit_with`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_task_submit_with_timeout(
+    task: *mut PinfoldTask,
+    argument: *const c_void,
+    len: usize,
+    settings: *const PinfoldSubmitSettings,
+    timeout: u64,
+    out_handle: *mut *mut PinfoldHandle,
+) -> PinfoldStatus {
+    let accepted = || {
+        let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        let vacant = table::reserve()?;
+        // SAFETY: the caller's promise.
+        let handle = unsafe { submit(&task, argument, len, settings, duration(timeout)) }?;
+        Ok(task.handle(vacant, handle))
+    };
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_handle", out_handle, accepted) }
 }
 
 /// What a submission has that is after no other.
@@ -175,7 +208,7 @@ pub(crate) unsafe fn for_message(
     unsafe { cargo(&settings, home) }
 }
 
-/// The same for any kind of handle.
+/// The same for any kind of handle; waits at most so long for room, or without end (`Duration::MAX`).
 ///
 /// # Safety
 ///
@@ -185,13 +218,14 @@ pub(crate) unsafe fn submit(
     argument: *const c_void,
     len: usize,
     settings: *const PinfoldSubmitSettings,
+    timeout: Duration,
 ) -> Result<Handle<Ended>, Failure> {
     // SAFETY: the caller's promise.
     let argument = unsafe { bytes("argument", argument, len) }?;
     // SAFETY: the caller's promise; all zero are the defaults.
     let settings = unsafe { grown("settings", settings) }?;
     let Some(settings) = settings else {
-        return Ok(task.alone.spawn(task.request(&argument)));
+        return task.spawn_within(task.request(&argument), timeout, |_| ());
     };
     // SAFETY: the caller's promise.
     let after = unsafe { list("settings->after", settings.after, settings.after_count) }?;
@@ -204,7 +238,11 @@ pub(crate) unsafe fn submit(
     let cargo = unsafe { cargo(&settings, task.home) }?;
     let request = task.request_with(&argument, cargo);
     if guards.is_empty() {
-        return Ok(task.alone.spawn(request));
+        return task.spawn_within(request, timeout, |refused| {
+            // SAFETY: the caller's promise.
+            let buffers = unsafe { list("", settings.buffers, settings.buffer_count) };
+            buffer::take_back(buffers.unwrap_or_default(), refused);
+        });
     }
     let handles: Vec<&Handle<Ended>> = guards.iter().map(|guard| guard.task()).collect();
     Ok(task.after.spawn_after(handles, request.owned()))

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pinfold::{Handle, StoredTask};
+use pinfold::{Handle, Refusal, StoredTask, TrySpawnError};
 
 use crate::boundary::guard;
 use crate::call::{Ended, Request, run, run_after, run_quick};
@@ -248,6 +248,15 @@ pub unsafe extern "C" fn pinfold_task_submit_after(
     })
 }
 
+/// Why a task was refused for which there was some time.
+fn late(refusal: Refusal) -> Failure {
+    let mut failure = Failure::from(refusal);
+    if failure.status == PinfoldStatus::Full {
+        failure.status = PinfoldStatus::TimedOut;
+    }
+    failure
+}
+
 impl TaskObject {
     /// Waits for room if need be.
     #[inline(always)]
@@ -272,15 +281,32 @@ impl TaskObject {
         timeout: Duration,
     ) -> Result<*mut PinfoldHandle, Failure> {
         let vacant = table::reserve()?;
-        let handle = self.alone.spawn_timeout(self.request(&argument), timeout);
-        let handle = handle.map_err(|refused| {
-            let mut failure = Failure::from(refused.refusal);
-            if failure.status == PinfoldStatus::Full {
-                failure.status = PinfoldStatus::TimedOut;
-            }
-            failure
-        })?;
+        let request = self.request(&argument);
+        let handle = self.alone.spawn_timeout(request, timeout);
+        let handle = handle.map_err(|refused| late(refused.refusal))?;
         Ok(self.handle(vacant, handle))
+    }
+
+    /// Submits a request, and waits for room at most so long; what is refused goes to `back`.
+    pub(crate) fn spawn_within(
+        &self,
+        request: Request,
+        timeout: Duration,
+        back: impl FnOnce(Request),
+    ) -> Result<Handle<Ended>, Failure> {
+        let spawned = match timeout {
+            Duration::MAX => return Ok(self.alone.spawn(request)),
+            Duration::ZERO => self.alone.try_spawn(request),
+            timeout => self.alone.spawn_timeout(request, timeout),
+        };
+        spawned.map_err(|refused| {
+            let TrySpawnError { refusal, args } = refused;
+            back(args);
+            match timeout {
+                Duration::ZERO => refusal.into(),
+                _ => late(refusal),
+            }
+        })
     }
 
     /// Waits for room at most until a time, if there is one.

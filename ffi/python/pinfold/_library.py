@@ -118,7 +118,9 @@ SIGNATURES = {
     "pinfold_task_free": [c_void_p],
     "pinfold_task_try_submit": [c_void_p, c_void_p, c_size_t, c_void_p],
     "pinfold_task_submit_timeout": [c_void_p, c_void_p, c_size_t, c_uint64, c_void_p],
-    "pinfold_task_submit_with": [c_void_p, c_void_p, c_size_t, POINTER(SubmitSettings), c_void_p],
+    "pinfold_task_submit_with_timeout": [
+        c_void_p, c_void_p, c_size_t, POINTER(SubmitSettings), c_uint64, c_void_p,
+    ],  # fmt: skip
     "pinfold_task_submit_many_timeout": [
         c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_uint64, c_void_p,
     ],  # fmt: skip

@@ -305,7 +305,13 @@ class Task:
         add(settings, "buffers", "buffer_count", [buffer._number() for buffer in buffers])
         add(settings, "after", "after_count", [handle._number for handle in after])
         add_ends(settings, senders, receivers)
-        check(waiting.pinfold_task_submit_with(self._number, address, length, byref(settings), at))
+        status, begin = FULL, 0.0
+        while _is_worth_another_try(status, begin):
+            begin = time.monotonic()
+            status = waiting.pinfold_task_submit_with_timeout(
+                self._number, address, length, byref(settings), SLICE, at
+            )
+        check(status)
         return Handle(row, index)
 
     def _submit_slowly(self, status: int, data: Any, length: int, at: int) -> None:

@@ -155,11 +155,12 @@ class Ends(unittest.TestCase):
             "interrupted(lambda: concurrent.futures.wait([first]))\n"
             "interrupted(lambda: list(concurrent.futures.as_completed([first])))\n"
             "interrupted(lambda: [rt.submit('forever') for _ in range(10)])  # there is no room\n"
+            "interrupted(lambda: rt.submit('forever', buffers=[rt.buffer(8)]))  # nor for this\n"
             "interrupted(lambda: next(rt.map('forever', [b'x'])))\n"
             "first.cancel(grace=0)\n"
             "print(type(first.exception(50)).__name__)\n"
         )
-        self.assert_says(ended, "interrupted\n" * 6 + "Cancelled\n")
+        self.assert_says(ended, "interrupted\n" * 7 + "Cancelled\n")
 
     def test_an_interpreter_ends_with_tasks_in_flight(self):
         """However the runtime was left: nothing hangs, and no process is left."""

@@ -22,6 +22,11 @@ int main(int argc, char **argv)
     pinfold_runtime *runtime;
     pinfold_task *task;
     pinfold_handle *first, *second, *other = (pinfold_handle *)1;
+    pinfold_submit_settings settings = PINFOLD_SUBMIT_SETTINGS_INIT;
+    pinfold_handle *after;
+    pinfold_group *group;
+    pinfold_buffer *buffer;
+    void *memory;
     char path[4200];
     FILE *file;
     static char large[1 << 20];
@@ -55,11 +60,42 @@ int main(int argc, char **argv)
                  PINFOLD_STATUS_BAD_HANDLE);
     CHECK(other == (pinfold_handle *)1);
 
+    /* The same with buffers: one that was to be moved is there again. */
+    CHECK_OK(pinfold_buffer_new(runtime, 100, &buffer));
+    settings.buffers = &buffer;
+    settings.buffer_count = 1;
+    settings.move_buffers = 1;
+    CHECK_STATUS(pinfold_task_submit_with_timeout(task, path, sizeof path, &settings, 0, &other),
+                 PINFOLD_STATUS_FULL);
+    CHECK_STATUS(pinfold_task_submit_with_timeout(task, path, sizeof path, &settings, 1000000, &other),
+                 PINFOLD_STATUS_TIMED_OUT);
+    CHECK_STATUS(pinfold_task_submit_with_timeout(task, path, sizeof path, NULL, 0, &other),
+                 PINFOLD_STATUS_FULL);
+    CHECK_STATUS(pinfold_task_submit_with_timeout(task, path, sizeof path, NULL, 0, NULL),
+                 PINFOLD_STATUS_NULL_ARGUMENT);
+    CHECK(other == (pinfold_handle *)1);
+    CHECK_OK(pinfold_buffer_data(buffer, &memory));
+    /* One that is after others needs no room yet. */
+    settings.after = &first;
+    settings.after_count = 1;
+    CHECK_OK(pinfold_task_submit_with_timeout(task, path, sizeof path, &settings, 0, &after));
+    CHECK_STATUS(pinfold_buffer_data(buffer, &memory), PINFOLD_STATUS_MOVED);
+    CHECK_OK(pinfold_buffer_free(buffer));
+    CHECK_OK(pinfold_group_new(&group));
+    CHECK_STATUS(pinfold_group_submit_timeout(group, task, path, sizeof path, NULL, 0), PINFOLD_STATUS_FULL);
+    CHECK_STATUS(pinfold_group_submit_timeout(group, task, path, sizeof path, NULL, 1000000),
+                 PINFOLD_STATUS_TIMED_OUT);
+    CHECK_OK(pinfold_group_wait(group, 0));
+
     file = fopen(path, "w");
     CHECK(file != NULL);
     fclose(file);
     CHECK_OK(pinfold_handle_join(first, NULL, 0, NULL));
     CHECK_OK(pinfold_handle_join(second, NULL, 0, NULL));
+    CHECK_OK(pinfold_handle_join(after, NULL, 0, NULL));
+    CHECK_OK(pinfold_group_submit_timeout(group, task, path, sizeof path, NULL, PINFOLD_FOREVER));
+    CHECK_OK(pinfold_group_wait(group, PINFOLD_FOREVER));
+    CHECK_OK(pinfold_group_free(group));
     unlink(path);
     CHECK_OK(pinfold_runtime_free(runtime));
     CHECK_STATUS(pinfold_task_try_submit(task, path, sizeof path, &other),
