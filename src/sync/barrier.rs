@@ -68,9 +68,9 @@ impl OwnWords {
     /// If the dead had it, and nobody has it after that, it is gone by its death.
     fn recover(&self, dead: ProcessId) {
         let its = u64::from(dead.0) + 1;
-        if self.load(HOLDER) == its {
-            self.store(HOLDER, its | DIED);
-        }
+        // Relaxed: as in `load`. It fails if somebody else has it: a handle may just have come there.
+        let _ =
+            self.0[HOLDER].compare_exchange(its, its | DIED, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Nobody has the member any more: says so to the barrier, if there still is one.

@@ -42,6 +42,20 @@ impl Limited {
     }
 }
 
+/// Two want one permit, with all older values that a load may see: who has it sees what the one
+/// before did.
+#[test]
+fn a_permit_passes_on_what_was_done() {
+    explore("semaphore: two want one permit", Some(3), || {
+        let limited = Limited::new();
+        let other = in_a_thread(&limited, |limited| limited.visit(ProcessId(1)));
+        limited.visit(ProcessId(0));
+        other.join().expect("ends");
+        // Relaxed: the other has been joined.
+        assert_eq!(limited.inside.load(Relaxed), 2);
+    });
+}
+
 /// Three want one permit: each has it once, and nobody sleeps for ever.
 #[test]
 fn a_permit_is_for_one() {
