@@ -1,14 +1,16 @@
 //! One process's side of an end: what senders and receivers of any type have in common.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::lane::{Lane, Mine, NotNow, Sent};
 use crate::object::{Patience, wait};
 use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Pool, Token};
 use crate::sys::barrier;
+use crate::task::Payload;
 
 use super::error::{RecvError, SendFault};
-use super::message::{self, Received};
+use super::message::{self, Received, Short};
 use super::recover::Channels;
 use super::{Kind, Overflow};
 
@@ -21,6 +23,21 @@ pub struct Endpoint {
     kind: Kind,
     end: End,
     token: Token,
+    /// Where this end was when this process last had to wait.
+    waited_at: AtomicU64,
+}
+
+/// The longest that somebody who waits leaves the other side alone, in looks.
+const LINGER: usize = 64;
+
+/// What was taken at once.
+pub enum Taken {
+    /// How many bytes, and whether they are marked.
+    Bytes((usize, bool)),
+    /// What is to be taken out of its place by [`Endpoint::finish`].
+    Other(Mine),
+    /// There is none, or something is to be looked at more closely.
+    Nothing,
 }
 
 /// A place that was claimed, and is given up if nothing comes of it.
@@ -74,6 +91,7 @@ impl Endpoint {
             pool,
             lane,
             token,
+            waited_at: AtomicU64::new(0),
         }))
     }
 
@@ -81,10 +99,12 @@ impl Endpoint {
         &self.token
     }
 
+    #[inline]
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
+    #[inline]
     pub fn lane(&self) -> &Lane {
         &self.lane
     }
@@ -118,11 +138,13 @@ impl Endpoint {
         self.lane.for_room().open_all();
     }
 
+    #[inline]
     fn tell_message(&self) {
         barrier::light();
         self.lane.for_message().open_one();
     }
 
+    #[inline]
     fn tell_room(&self) {
         barrier::light();
         if self.kind.is_rendezvous {
@@ -134,6 +156,7 @@ impl Endpoint {
     }
 
     /// Why nothing can be sent, whether there is room or not.
+    #[inline]
     pub fn send_fault(&self) -> Option<SendFault> {
         if !self.pool.is_here() {
             return Some(SendFault::Forked);
@@ -148,7 +171,18 @@ impl Endpoint {
     #[inline]
     pub fn claim(&self, patience: Patience) -> Result<Claimed<'_>, SendFault> {
         let look = || self.look_for_place();
-        wait(self.lane.for_room(), patience, look, SendFault::from)
+        let mut has_lingered = false;
+        if patience != Patience::Not {
+            if let Some(claimed) = look()? {
+                return Ok(claimed);
+            }
+            has_lingered = self.linger();
+        }
+        let claimed = wait(self.lane.for_room(), patience, look, SendFault::from)?;
+        if has_lingered {
+            self.lane.look_at_head();
+        }
+        Ok(claimed)
     }
 
     /// A place for a message, if there is room.
@@ -165,6 +199,30 @@ impl Endpoint {
             }
             return self.send_fault().map_or(Ok(None), Err);
         }
+    }
+
+    /// Who has to wait leaves the other side alone for a moment if many messages have passed since
+    /// the last time: then as many will pass again, and their lines do not go there and back for
+    /// each. Whether it did.
+    fn linger(&self) -> bool {
+        let is_receiver = self.end == End::Receiver;
+        let passed = self.lane.passed(&self.waited_at, is_receiver);
+        if passed <= 1 {
+            return false;
+        }
+        pause(passed.min(LINGER));
+        // Who receives has much to do yet.
+        let few = self.lane.capacity() - self.lane.capacity() / 4;
+        let mut len = self.lane.capacity();
+        for _ in 0..LINGER / 4 {
+            let now = self.lane.len();
+            if is_receiver || now <= few || now == len {
+                break;
+            }
+            len = now;
+            pause(LINGER / 2);
+        }
+        true
     }
 
     /// A place for a message, if a select may send one now: there is room, or in a channel of
@@ -206,16 +264,30 @@ impl Endpoint {
     fn try_claim(&self) -> Result<Option<Claimed<'_>>, SendFault> {
         match self.lane.claim() {
             Ok(mine) => {
-                // There may be more room, and nobody awake who knows. Asked in this order: the other
-                // end's line is looked at only if somebody sleeps.
-                let room = self.lane.for_room();
-                if room.is_awaited() && self.lane.len() < self.lane.capacity() {
-                    room.open_one();
-                }
+                self.pass_room_on();
                 Ok(Some(Claimed(self, Some(mine))))
             }
             Err(NotNow::Damaged(_)) => Err(self.damaged()),
             Err(NotNow::Wait | NotNow::Soon) => Ok(None),
+        }
+    }
+
+    /// A place was claimed. There may be more room, and nobody awake who knows. Asked in this
+    /// order: the other end's line is looked at only if somebody sleeps.
+    #[inline]
+    fn pass_room_on(&self) {
+        let room = self.lane.for_room();
+        if room.is_awaited() && self.lane.len() < self.lane.capacity() {
+            room.open_one();
+        }
+    }
+
+    /// A message was taken. Those behind it may have come while nobody could take them.
+    #[inline]
+    fn pass_messages_on(&self) {
+        let message = self.lane.for_message();
+        if message.is_awaited() && self.lane.len() > 0 {
+            message.open_one();
         }
     }
 
@@ -254,13 +326,38 @@ impl Endpoint {
         let Some(mine) = claimed.1.take() else {
             return Err(SendFault::Gone);
         };
+        Ok(Ok(self.fill(mine)))
+    }
+
+    #[inline]
+    fn fill(&self, mine: Mine) -> Sent {
         let sent = self.lane.fill(mine);
         self.tell_message();
         // Whoever gave the last receiver back has looked for messages before, or sees this one.
         if self.ends.is_gone(self.other()) && !self.kind.keeps_messages() {
             drain(&self.lane, &self.pool);
         }
-        Ok(Ok(sent))
+        sent
+    }
+
+    /// Sends a message that is nothing but bytes, if there is a place for it now. False if not, or
+    /// if anything is to be looked at more closely: then nothing is done. The caller has asked
+    /// [`Endpoint::send_fault`].
+    #[inline]
+    pub fn send_bytes(&self, payload: &Payload) -> bool {
+        let Some(header) = message::header_of(payload, self.lane.area()) else {
+            return false;
+        };
+        if self.kind.is_rendezvous {
+            return false;
+        }
+        let Ok(mine) = self.lane.claim() else {
+            return false;
+        };
+        self.pass_room_on();
+        message::put_bytes(&self.lane, &mine, payload, header);
+        self.fill(mine);
+        true
     }
 
     /// Whether the message that was put here is taken, as a wait asks.
@@ -296,25 +393,59 @@ impl Endpoint {
         if !self.pool.is_here() {
             return Err(RecvError::Forked);
         }
+        let mut has_lingered = false;
+        if patience != Patience::Not {
+            if let Some(received) = self.try_receive()? {
+                return Ok(received);
+            }
+            has_lingered = self.linger();
+        }
         let look = || self.try_receive();
-        wait(self.lane.for_message(), patience, look, RecvError::from)
+        let received = wait(self.lane.for_message(), patience, look, RecvError::from)?;
+        if has_lingered {
+            self.lane.look_at_tail();
+        }
+        Ok(received)
+    }
+
+    /// Takes the oldest message, if there is one now. What is nothing but bytes lies in `short`
+    /// then.
+    #[inline]
+    pub fn take(&self, short: &mut Short) -> Taken {
+        if !self.pool.is_here() {
+            return Taken::Nothing;
+        }
+        let Ok((mine, _)) = self.lane.take() else {
+            return Taken::Nothing;
+        };
+        match message::take_bytes(&self.lane, &mine, short) {
+            Some(bytes) => {
+                self.empty(mine);
+                Taken::Bytes(bytes)
+            }
+            None => Taken::Other(mine),
+        }
+    }
+
+    /// What is in a place that was taken.
+    pub fn finish(&self, mine: Mine) -> Result<Received, RecvError> {
+        let received = message::take(&self.lane, &mine, &self.pool);
+        self.empty(mine);
+        received.ok_or_else(|| self.damaged())
+    }
+
+    #[inline]
+    fn empty(&self, mine: Mine) {
+        self.lane.empty(mine);
+        self.tell_room();
+        self.pass_messages_on();
     }
 
     fn try_receive(&self) -> Result<Option<Received>, RecvError> {
         // In this order: what was sent before it was over is received.
         let is_over = self.is_ended();
         match self.lane.take() {
-            Ok((mine, _)) => {
-                let received = message::take(&self.lane, &mine, &self.pool);
-                self.lane.empty(mine);
-                self.tell_room();
-                // Those behind it may have come while nobody could take them.
-                let message = self.lane.for_message();
-                if message.is_awaited() && self.lane.len() > 0 {
-                    message.open_one();
-                }
-                received.map(Some).ok_or_else(|| self.damaged())
-            }
+            Ok((mine, _)) => self.finish(mine).map(Some),
             Err(NotNow::Damaged(_)) => Err(self.damaged()),
             Err(_) if self.pool.is_over() => Err(RecvError::Gone),
             Err(NotNow::Wait) if is_over => Err(RecvError::Disconnected),
@@ -325,6 +456,12 @@ impl Endpoint {
                 Ok(None)
             }
         }
+    }
+}
+
+fn pause(looks: usize) {
+    for _ in 0..looks {
+        std::hint::spin_loop();
     }
 }
 

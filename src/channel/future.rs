@@ -212,7 +212,8 @@ impl<T: Serialize + DeserializeOwned> SendFuture<'_, T> {
         let Stage::Room(value) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return Poll::Pending;
         };
-        let sent = sender.fill(value, |_| claimed)?;
+        let encoded = super::message::encode(&value, sender.end.pool());
+        let sent = sender.fill(value, encoded, |_| claimed)?;
         if sender.end.kind().is_rendezvous {
             self.stage = Stage::Taken(sent);
         }

@@ -11,13 +11,17 @@
 //! the message keeps it from then on. If whoever writes the message dies before it is whole, no
 //! message names what it has passed, and the recovery frees it.
 
+use std::cell::Cell;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
 use crate::lane::{Lane, Mine};
 use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer};
-use crate::task::{Payload, Room, decode_with_buffers, encode_with_buffers, untold};
+use crate::task::{
+    Fault, INLINE_LEN, Payload, Room, decode_with_buffers, encode_with_buffers, untold,
+};
 
 const LONG: u64 = 1 << 48;
 const MARKED: u64 = 1 << 40;
@@ -76,11 +80,16 @@ fn parcel_at(lane: &Lane, place: &Mine, at: usize) -> Option<Parcel> {
 }
 
 pub fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bytes.chunks(8).map(|chunk| {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    let last = (!rest.is_empty()).then(|| {
         let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
+        word[..rest.len()].copy_from_slice(rest);
         u64::from_le_bytes(word)
-    })
+    });
+    whole
+        .iter()
+        .map(|word| u64::from_le_bytes(*word))
+        .chain(last)
 }
 
 /// Parcels that lie behind `len` bytes of a block.
@@ -97,6 +106,103 @@ pub fn parcels_behind(bytes: &[u8], len: usize, count: usize) -> Option<Vec<Parc
     parcels.collect()
 }
 
+/// Room for the bytes of a short message.
+pub type Short = [u64; SHORT / 8];
+
+/// The header of a message that is nothing but these bytes; `None` if they do not fit.
+#[inline]
+pub fn header_of(payload: &Payload, area: usize) -> Option<u64> {
+    let len = payload.len();
+    if len > SHORT.min(area * 8) {
+        return None;
+    }
+    let marked = if payload.is_marked() { MARKED } else { 0 };
+    Some(len as u64 | marked)
+}
+
+/// Writes such a message into its place.
+#[inline]
+pub fn put_bytes(lane: &Lane, place: &Mine, payload: &Payload, header: u64) {
+    if payload.is_inline() {
+        lane.write(place, 0, payload.words().iter().copied());
+    } else {
+        lane.write(place, 0, words_of(payload.bytes()));
+    }
+    lane.set_header(place, header);
+}
+
+/// Copies the bytes of the message in this place: how many there are, and whether they are marked.
+/// `None` if it is not short, or there are buffers in it: then nothing is done.
+#[inline]
+pub fn take_bytes(lane: &Lane, place: &Mine, short: &mut Short) -> Option<(usize, bool)> {
+    let header = lane.header(place);
+    let len = header as u32 as usize;
+    if header & !(u64::from(u32::MAX) | MARKED) != 0 || len > SHORT.min(lane.area() * 8) {
+        return None;
+    }
+    lane.read_all(place, &mut short[..len.div_ceil(8)]);
+    Some((len, header & MARKED != 0))
+}
+
+/// The value of bytes that were taken so; or why its type does not read what was written.
+#[inline]
+pub fn decode_bytes<T: DeserializeOwned>(
+    short: &Short,
+    (len, is_marked): (usize, bool),
+) -> Result<T, String> {
+    let bytes = &bytemuck::cast_slice(short)[..len];
+    let decoded = decode_with_buffers(bytes, is_marked, &mut Vec::new());
+    decoded.map_err(|fault| untold::<T>(&fault))
+}
+
+thread_local! {
+    /// Where bytes lie that do not fit into a payload itself, as long as they are encoded and sent.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Whether most values of the type fit into a cell, and not into a payload itself.
+const fn needs_spare<T>() -> bool {
+    size_of::<T>() > INLINE_LEN && size_of::<T>() <= SHORT
+}
+
+/// After a short message was sent, and nothing of it is needed any more.
+#[inline(always)]
+pub fn keep_spare<T>(encoded: Encoded) {
+    if needs_spare::<T>()
+        && let Some(bytes) = { encoded.payload }.take_heap()
+    {
+        // A thread that ends has none any more.
+        let _ = SPARE.try_with(|spare| spare.set(bytes));
+    }
+}
+
+/// A value as it was encoded, with its buffers.
+pub struct Encoded {
+    pub payload: Payload,
+    pub result: Result<(), Fault>,
+    pub buffers: Vec<Transfer>,
+}
+
+/// Encodes a value.
+#[inline(always)]
+pub fn encode<T>(value: &T, pool: &Pool) -> Encoded
+where
+    T: Serialize + DeserializeOwned,
+{
+    let mut payload = Payload::new();
+    if needs_spare::<T>() {
+        payload.use_heap(SPARE.try_with(Cell::take).unwrap_or_default());
+    }
+    let of_pool = || Some(pool.clone());
+    let room = Room::Pool(&of_pool);
+    let (result, buffers) = encode_with_buffers(value, &mut payload, room);
+    Encoded {
+        payload,
+        result,
+        buffers,
+    }
+}
+
 /// Why a value is no message.
 #[derive(Debug)]
 pub enum Unfit {
@@ -111,11 +217,17 @@ impl Message {
     where
         T: Serialize + DeserializeOwned,
     {
-        let mut payload = Payload::new();
-        let of_pool = || Some(pool.clone());
-        let room = Room::Pool(&of_pool);
-        let (encoded, buffers) = encode_with_buffers(value, &mut payload, room);
-        encoded.map_err(|fault| Unfit::Encode(untold::<T>(&fault)))?;
+        Self::of_encoded::<T>(encode(value, pool), pool, area)
+    }
+
+    /// The same of a value of type `T` that was encoded.
+    pub fn of_encoded<T>(encoded: Encoded, pool: &Pool, area: usize) -> Result<Self, Unfit> {
+        let Encoded {
+            payload,
+            result,
+            buffers,
+        } = encoded;
+        result.map_err(|fault| Unfit::Encode(untold::<T>(&fault)))?;
         if let Some(why) = buffers.iter().find_map(Transfer::refusal) {
             return Err(Unfit::Encode(why.to_owned()));
         }

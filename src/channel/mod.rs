@@ -90,7 +90,8 @@ use crate::lane::Sent;
 use crate::object::Patience;
 use crate::pool::{AllocError, End, Pool, Token};
 
-use ends::{Claimed, Endpoint};
+use ends::{Claimed, Endpoint, Taken};
+use message::{Encoded, Short};
 
 /// What becomes of a message for which there is no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,6 +152,7 @@ fn area_for<T>() -> usize {
     match size_of::<T>() {
         0..=8 => 2,
         9..=40 => 6,
+        41..=64 => 10,
         _ => 14,
     }
 }
@@ -338,16 +340,36 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         self.end.send_fault().is_some()
     }
 
+    #[inline]
     fn send_with(&self, value: T, patience: Patience) -> Result<(), SendError<T>> {
         let end = &*self.end;
         if let Some(fault) = end.send_fault() {
             return Err(SendError::new(Some(value), fault));
         }
+        let encoded = message::encode(&value, end.pool());
+        // Nearly all messages go this way.
+        if encoded.result.is_ok() && encoded.buffers.is_empty() && end.send_bytes(&encoded.payload)
+        {
+            message::keep_spare::<T>(encoded);
+            return Ok(());
+        }
+        self.send_slowly(value, encoded, patience)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn send_slowly(
+        &self,
+        value: T,
+        encoded: Encoded,
+        patience: Patience,
+    ) -> Result<(), SendError<T>> {
+        let end = &*self.end;
         let is_rendezvous = end.kind().is_rendezvous;
         if is_rendezvous && patience == Patience::Not && !end.lane().for_message().is_awaited() {
             return Err(SendError::new(Some(value), SendFault::Full));
         }
-        self.put(value, patience, |end| end.claim(patience))
+        self.put(value, encoded, patience, |end| end.claim(patience))
     }
 
     /// Sends it in the place that `claim` finds, when it is known to be a message; in a channel of
@@ -355,10 +377,11 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     fn put<'a>(
         &'a self,
         value: T,
+        encoded: Encoded,
         patience: Patience,
         claim: impl FnOnce(&'a Endpoint) -> Result<Claimed<'a>, SendFault>,
     ) -> Result<(), SendError<T>> {
-        let sent = self.fill(value, claim)?;
+        let sent = self.fill(value, encoded, claim)?;
         if !self.end.kind().is_rendezvous {
             return Ok(());
         }
@@ -379,10 +402,11 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     fn fill<'a>(
         &'a self,
         value: T,
+        encoded: Encoded,
         claim: impl FnOnce(&'a Endpoint) -> Result<Claimed<'a>, SendFault>,
     ) -> Result<Sent, SendError<T>> {
         let end = &*self.end;
-        let message = match Message::of(&value, end.pool(), end.lane().area()) {
+        let message = match Message::of_encoded::<T>(encoded, end.pool(), end.lane().area()) {
             Ok(message) => message,
             Err(Unfit::Encode(message)) => {
                 return Err(SendError::new(Some(value), SendFault::Encode { message }));
@@ -444,16 +468,15 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             return Ok(Vec::new());
         }
         let mut all = vec![self.recv()?];
-        while all.len() < most
-            && let Ok(received) = self.end.receive(Patience::Not)
-        {
-            match received.decode() {
+        while all.len() < most {
+            match self.try_recv() {
                 Ok(value) => all.push(value),
                 // It is gone in any case; those before it are not.
-                Err(message) => {
+                Err(RecvError::Decode { message }) => {
                     tracing::warn!(message, "a message cannot be read");
                     break;
                 }
+                Err(_) => break,
             }
         }
         Ok(all)
@@ -476,9 +499,22 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         }
     }
 
+    #[inline]
     fn recv_with(&self, patience: Patience) -> Result<T, RecvError> {
-        let received = self.end.receive(patience)?;
-        let decoded = received.decode();
+        let mut short = Short::default();
+        let decoded = match self.end.take(&mut short) {
+            // Nearly all messages come this way.
+            Taken::Bytes(bytes) => message::decode_bytes(&short, bytes),
+            Taken::Other(mine) => self.end.finish(mine)?.decode(),
+            Taken::Nothing => return self.recv_slowly(patience),
+        };
+        decoded.map_err(|message| RecvError::Decode { message })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn recv_slowly(&self, patience: Patience) -> Result<T, RecvError> {
+        let decoded = self.end.receive(patience)?.decode();
         decoded.map_err(|message| RecvError::Decode { message })
     }
 }

@@ -26,7 +26,7 @@ use crate::object::{GaveUp, Patience, wait_at_any};
 use crate::sys::barrier;
 
 use super::ends::{Claimed, Endpoint};
-use super::message::Received;
+use super::message::{self, Received};
 use super::{Receiver, RecvError, SendError, SendFault, Sender};
 
 /// Waits for the first of several things: a message, room for one, the end of a task, a time.
@@ -413,7 +413,10 @@ impl Selected<'_, '_> {
             return Err(SendError::new(Some(value), SendFault::NotSelected));
         }
         match self.taken.take() {
-            Some(Taken::Place(place)) => sender.put(value, Patience::Not, |_| place),
+            Some(Taken::Place(place)) => {
+                let encoded = message::encode(&value, sender.end.pool());
+                sender.put(value, encoded, Patience::Not, |_| place)
+            }
             _ => Err(SendError::new(Some(value), SendFault::NotSelected)),
         }
     }

@@ -46,6 +46,7 @@
 //! sent, and a place that is being written holds up those behind it, until it is whole or its
 //! writer is dead.
 
+mod ahead;
 #[cfg(all(test, loom))]
 mod model;
 mod place;
@@ -57,6 +58,7 @@ use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{Generation, ProcessId, Word};
 use crate::shm::{Segment, View, Views};
 
+use ahead::Seen;
 use place::Place;
 
 /// Words in front of the cells.
@@ -136,6 +138,8 @@ pub struct Lane {
     me: ProcessId,
     capacity: u32,
     stride: usize,
+    heads: Seen,
+    tails: Seen,
 }
 
 /// A place that is this process's to write, or to read.
@@ -204,6 +208,8 @@ impl Lane {
             me,
             capacity: capacity as u32,
             stride,
+            heads: Seen::default(),
+            tails: Seen::default(),
         }
     }
 
@@ -261,14 +267,17 @@ impl Lane {
     }
 
     /// Words of a cell for parcels and bytes.
+    #[inline]
     pub fn area(&self) -> usize {
         self.stride - CELL_HEAD
     }
 
+    #[inline]
     fn cell(&self, cell: u32) -> &[AtomicU64] {
         &self.words[CELLS_AT + cell as usize * self.stride..][..self.stride]
     }
 
+    #[inline]
     fn word(&self, cell: u32) -> &AtomicU64 {
         &self.words[CELLS_AT + cell as usize * self.stride]
     }
@@ -280,6 +289,7 @@ impl Lane {
         (CellState::of(word.state), word)
     }
 
+    #[inline]
     fn state_word(&self, state: CellState, lap: Generation) -> Word {
         Word::new(state as u8, self.me.0, lap)
     }
@@ -301,6 +311,7 @@ impl Lane {
             .store(word.pack(), Ordering::Release);
     }
 
+    #[inline]
     fn hint(&self, at: usize) -> Result<Place, NotNow> {
         // ordering: Acquire pairs with the Release in `set_hint`: whoever has moved it had seen
         // all places before it claimed, and so do we.
@@ -312,11 +323,13 @@ impl Lane {
         Err(self.damaged(0, Word::unpack(raw)))
     }
 
+    #[inline]
     fn set_hint(&self, at: usize, place: Place) {
         // ordering: as in `hint`.
         self.words[at].store(place.pack(), Ordering::Release);
     }
 
+    #[cold]
     fn damaged(&self, cell: u32, word: Word) -> NotNow {
         NotNow::Damaged(Damaged { cell, word })
     }
@@ -334,15 +347,13 @@ impl Lane {
                 CellState::Skip if lap == place.lap_before() => {
                     let mine = self.state_word(CellState::Writing, place.lap());
                     if self.change(place, word, mine) {
-                        self.set_hint(TAIL, place.next(self.capacity));
-                        return Ok(Mine(place));
+                        return Ok(self.claimed(place));
                     }
                 }
                 CellState::Empty if lap == place.lap() => {
                     let mine = self.state_word(CellState::Writing, lap);
                     if self.change(place, word, mine) {
-                        self.set_hint(TAIL, place.next(self.capacity));
-                        return Ok(Mine(place));
+                        return Ok(self.claimed(place));
                     }
                 }
                 // Of the lap before: it was not read yet.
@@ -363,6 +374,13 @@ impl Lane {
                 }
             }
         }
+    }
+
+    #[inline]
+    fn claimed(&self, place: Place) -> Mine {
+        self.set_hint(TAIL, place.next(self.capacity));
+        self.ask_for_room(place);
+        Mine(place)
     }
 
     /// What is to be known of the message before it is read.
@@ -406,6 +424,7 @@ impl Lane {
                 CellState::Full if lap == place.lap() => {
                     if self.change(place, word, self.state_word(CellState::Reading, lap)) {
                         self.set_hint(HEAD, place.next(self.capacity));
+                        self.ask_for_message(place);
                         return Ok((Mine(place), ProcessId(word.owner)));
                     }
                 }
@@ -449,6 +468,16 @@ impl Lane {
         let word = self.cell(mine.0.cell()).get(CELL_HEAD + at);
         // Relaxed: as in `header`.
         word.map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// The first words of the cell's area; those that it does not have stay as they are.
+    #[inline]
+    pub fn read_all(&self, mine: &Mine, words: &mut [u64]) {
+        let cell = &self.cell(mine.0.cell())[CELL_HEAD..];
+        for (word, value) in words.iter_mut().zip(cell) {
+            // Relaxed: as in `header`.
+            *word = value.load(Ordering::Relaxed);
+        }
     }
 
     /// Takes the message in this place back, if nobody has begun to take it; false if somebody has,

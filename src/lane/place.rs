@@ -28,14 +28,17 @@ impl Place {
         cell: 0,
     };
 
+    #[inline]
     pub const fn new(lap: Generation, cell: u32) -> Self {
         Place { lap, cell }
     }
 
+    #[inline]
     pub const fn pack(self) -> u64 {
         self.lap.raw() << Self::CELL_BITS | self.cell as u64
     }
 
+    #[inline]
     pub const fn unpack(raw: u64) -> Self {
         Place {
             lap: Generation::new(raw >> Self::CELL_BITS),
@@ -53,6 +56,7 @@ impl Place {
         self.lap
     }
 
+    #[inline]
     pub const fn lap_before(self) -> Generation {
         Generation::new(self.lap.raw().wrapping_sub(1))
     }
@@ -63,11 +67,13 @@ impl Place {
     }
 
     /// The place of the same cell in lap `lap`.
+    #[inline]
     pub const fn in_lap(self, lap: Generation) -> Self {
         Place { lap, ..self }
     }
 
     /// The place of the same cell in the lap before `lap`.
+    #[inline]
     pub const fn in_lap_before(self, lap: Generation) -> Self {
         let place = Place { lap, ..self };
         Place {
@@ -92,6 +98,7 @@ impl Place {
     }
 
     /// Whether it comes after `other`: less than half of all laps later.
+    #[inline]
     pub fn is_after(self, other: Place) -> bool {
         let ahead = self.pack().wrapping_sub(other.pack());
         ahead != 0 && ahead < 1 << 63

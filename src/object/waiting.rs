@@ -9,7 +9,7 @@ use crate::notify::{Gate, Key, take_at_any, wait_any};
 use crate::prim::TaskId;
 
 /// So often it is looked again before it sleeps; in a model it sleeps at once.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 18 };
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 25 };
 /// The last of these give the CPU to others.
 const YIELDS: u32 = if cfg!(loom) { 0 } else { 10 };
 
@@ -130,7 +130,7 @@ impl Waiting {
         }
         // Ever longer: whoever looks all the time takes the line away from who writes there, and a
         // few messages at a time are quicker than each by itself.
-        for _ in 0..1 << self.looks {
+        for _ in 0..1 << (self.looks / 2) {
             std::hint::spin_loop();
         }
         true

@@ -130,6 +130,21 @@ impl Payload {
         payload
     }
 
+    /// An empty one has this memory for what will not fit into a slot.
+    #[inline]
+    pub fn use_heap(&mut self, bytes: Vec<u8>) {
+        self.spill.set(Spill::Heap(bytes));
+    }
+
+    /// Takes out the memory of the heap that it has, if there is any.
+    #[inline]
+    pub fn take_heap(mut self) -> Option<Vec<u8>> {
+        match self.spill.take() {
+            Spill::Heap(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Has its bytes in this block from now on.
     pub fn move_into(&mut self, mut block: Loan) {
         if !self.is_inline() {
