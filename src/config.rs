@@ -68,6 +68,8 @@ pub(crate) struct Config {
     pub profile: bool,
     pub orphans: Orphans,
     pub stack_size: usize,
+    /// Zero: never.
+    pub stuck_after: Duration,
     pub end_programs: bool,
     /// Which program is started for the workers.
     pub program: Program,
@@ -99,6 +101,7 @@ impl Default for Config {
             profile: false,
             orphans: Orphans::Cancel,
             stack_size: 8 << 20,
+            stuck_after: Duration::from_secs(10),
             end_programs: false,
             program: Program::Own,
             #[cfg(feature = "crash-points")]
@@ -112,6 +115,16 @@ const MEMORY_MIN: u64 = 1 << 20;
 const MEMORY_MAX: u64 = 1 << 38;
 
 impl Config {
+    /// In ms, at least one; 0: never.
+    pub fn stuck_after_ms(&self) -> u64 {
+        let ms = u64::try_from(self.stuck_after.as_millis()).unwrap_or(u64::MAX);
+        if self.stuck_after.is_zero() {
+            0
+        } else {
+            ms.max(1)
+        }
+    }
+
     /// The fold's shape, with `share` of the machine, if every setting is within its bounds.
     pub fn shape(&self, share: &Share) -> Result<Shape, StartError> {
         let workers = self.workers.unwrap_or_else(|| share.default_workers());

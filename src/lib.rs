@@ -119,8 +119,8 @@ pub use runtime::{
     Dependencies, Handle, JoinNext, JoinSet, LogStats, Map, MapStream, MapUnordered,
     MapUnorderedStream, Memo, PerItem, Permit, Progress, QueueStats, Reserve, Runtime, Scope,
     ShuttingDown, SpawnAsync, Stats, StoredTask, Task, Termination, TimedOut, Timeout, Totals,
-    WaitFor, Waited, WorkerStats, as_completed, gather, gather_timeout, join_all, join_all_timeout,
-    join_any, join_any_within, on_error, wait, wait_for_termination,
+    WaitFor, WaitStats, Waited, WorkerStats, as_completed, gather, gather_timeout, join_all,
+    join_all_timeout, join_any, join_any_within, on_error, wait, wait_for_termination,
 };
 #[cfg(not(loom))]
 pub use scheduler::{

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use crate::lane::{Lane, Mine, NotNow, Sent};
-use crate::object::{Patience, wait};
+use crate::object::{GaveUp, Patience, Wait, What, wait_for, who_has};
 use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Pool, Token};
 use crate::sys::barrier;
 use crate::task::Payload;
@@ -14,6 +15,9 @@ use super::message::{self, Received, Short};
 use super::recover::Channels;
 use super::{Kind, Overflow};
 
+/// Who has waited for so long finds out who did not read.
+const LONG: Duration = Duration::from_millis(100);
+
 /// One process's side of one end of a channel.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -22,6 +26,7 @@ pub struct Endpoint {
     ends: LaneEnds,
     kind: Kind,
     end: End,
+    block: LaneBlock,
     token: Token,
     /// Where this end was when this process last had to wait.
     waited_at: AtomicU64,
@@ -90,6 +95,7 @@ impl Endpoint {
             end: token.end()?,
             pool,
             lane,
+            block,
             token,
             waited_at: AtomicU64::new(0),
         }))
@@ -167,6 +173,23 @@ impl Endpoint {
         self.is_ended().then_some(SendFault::Disconnected)
     }
 
+    /// A wait for this, as it is shown.
+    #[inline]
+    fn waits(&self, what: What) -> Wait {
+        Wait::of(what, &self.pool, Some(self.block))
+    }
+
+    #[cold]
+    fn gave_up(&self, why: GaveUp) -> SendFault {
+        let mut fault = SendFault::from(why);
+        if let SendFault::TimedOut { waited, receivers } = &mut fault
+            && *waited >= LONG
+        {
+            *receivers = who_has(&self.pool, self.block, End::Receiver);
+        }
+        fault
+    }
+
     /// A place for a message.
     #[inline]
     pub fn claim(&self, patience: Patience) -> Result<Claimed<'_>, SendFault> {
@@ -178,7 +201,9 @@ impl Endpoint {
             }
             has_lingered = self.linger();
         }
-        let claimed = wait(self.lane.for_room(), patience, look, SendFault::from)?;
+        let waits = || self.waits(What::Room);
+        let room = self.lane.for_room();
+        let claimed = wait_for(room, waits, patience, look, |why| self.gave_up(why))?;
         if has_lingered {
             self.lane.look_at_head();
         }
@@ -375,7 +400,13 @@ impl Endpoint {
         patience: Patience,
     ) -> Result<(), Box<(Option<Received>, SendFault)>> {
         let look = || self.look_whether_taken(sent);
-        let waited = wait(self.lane.for_room(), patience, look, SendFault::from);
+        let waited = wait_for(
+            self.lane.for_room(),
+            || self.waits(What::Taken),
+            patience,
+            look,
+            |why| self.gave_up(why),
+        );
         let Err(fault) = waited else {
             return Ok(());
         };
@@ -401,7 +432,9 @@ impl Endpoint {
             has_lingered = self.linger();
         }
         let look = || self.try_receive();
-        let received = wait(self.lane.for_message(), patience, look, RecvError::from)?;
+        let waits = || self.waits(What::Message);
+        let message = self.lane.for_message();
+        let received = wait_for(message, waits, patience, look, RecvError::from)?;
         if has_lingered {
             self.lane.look_at_tail();
         }

@@ -38,10 +38,14 @@ pub enum SendFault {
     #[error("the channel is full")]
     Full,
     /// There was no room in time.
-    #[error("the channel was full for {} ms", waited.as_millis())]
+    #[error("the channel was full for {} ms{}", waited.as_millis(), Receivers(receivers))]
+    #[non_exhaustive]
     TimedOut {
         /// How long it has waited.
         waited: Duration,
+        /// Who has receivers and did not read, and what each does: processes, their tasks, and what
+        /// these wait for. Empty if it has waited for less than 100 ms.
+        receivers: Vec<String>,
     },
     /// The task that sends was told to end: it was cancelled, say
     /// ([`Context::is_cancelled`](crate::Context::is_cancelled)). It waits no more; what needs no
@@ -68,11 +72,26 @@ pub enum SendFault {
     Forked,
 }
 
+/// In an error.
+struct Receivers<'a>(&'a [String]);
+
+impl Display for Receivers<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => Ok(()),
+            all => write!(f, "; nobody read: receivers are in {}", all.join("; in ")),
+        }
+    }
+}
+
 impl From<GaveUp> for SendFault {
     fn from(why: GaveUp) -> Self {
         match why {
             GaveUp::AtOnce => SendFault::Full,
-            GaveUp::Late(waited) => SendFault::TimedOut { waited },
+            GaveUp::Late(waited) => SendFault::TimedOut {
+                waited,
+                receivers: Vec::new(),
+            },
             GaveUp::Told => SendFault::Cancelled,
         }
     }

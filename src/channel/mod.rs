@@ -73,7 +73,7 @@ mod select;
 pub use error::{RecvError, SendError, SendFault};
 pub use future::{RecvFuture, RecvStream, SendFuture};
 pub(crate) use message::{Message, Unfit, parcels_behind, words_of};
-pub(crate) use recover::Channels;
+pub(crate) use recover::{Channels, Traffic, traffic};
 pub use router::Router;
 pub(crate) use router::make_router;
 pub use select::{Select, SelectError, Selected};

@@ -98,3 +98,30 @@ impl LaneKind for Channels {
 fn keeps_messages(lane: &Lane) -> bool {
     Kind::unpack(lane.kind()).keeps_messages()
 }
+
+/// How much is in a channel, and has been.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic {
+    pub len: u64,
+    pub capacity: u64,
+    pub sent: u64,
+    pub received: u64,
+}
+
+/// Of the channel in the block with this number, if it is one.
+pub fn traffic(pool: &Pool, number: u32) -> Option<Traffic> {
+    let block = pool.lane_numbered(number)?;
+    if pool.lane_number(block)? != Channels.number() {
+        return None;
+    }
+    let lane = attach(pool, block)?;
+    let (sent, received) = lane.numbers();
+    let is_rendezvous = Kind::unpack(lane.kind()).is_rendezvous;
+    let shown = |count: usize| if is_rendezvous { 0 } else { count as u64 };
+    Some(Traffic {
+        len: shown(lane.len()),
+        capacity: shown(lane.capacity()),
+        sent,
+        received,
+    })
+}

@@ -510,6 +510,16 @@ impl Lane {
         }
     }
 
+    /// How many places were claimed so far, and how many were taken: the number of the message that
+    /// is sent next, and of the one that is received next.
+    pub fn numbers(&self) -> (u64, u64) {
+        let number = |at| {
+            let place = self.hint(at).ok()?;
+            Some(place.distance(Place::FIRST, self.capacity) as u64)
+        };
+        (number(TAIL).unwrap_or(0), number(HEAD).unwrap_or(0))
+    }
+
     /// How many messages were lost with a receiver that died while it took them.
     pub fn lost(&self) -> u64 {
         // Relaxed: a count.

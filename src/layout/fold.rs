@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::notify::{Crowd, Doorbell};
 use crate::pool::Pool;
 use crate::prim::atomic::Ordering;
-use crate::prim::{ExecutorId, Line, ProcessId};
+use crate::prim::{ExecutorId, Hint, Line, ProcessId};
 use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
 use crate::sys::barrier;
-use crate::task::{Edges, Note, Slot};
+use crate::task::{Edges, Note, Slot, TaskState};
 
 use super::measure::Measure;
 use super::plan::{ERRAND_RING, LANES, NEST_RING, NEST_SLOTS, Plan, READY_RING};
@@ -189,6 +189,29 @@ impl Fold {
             record.bell.force();
             record.doing.told.force();
         }
+    }
+
+    /// What the executors of a process do that run a task: which, and what they wait for.
+    pub fn observe(&self, process: ProcessId) -> Vec<(u64, [u64; 3])> {
+        let threads = self.plan.shape.threads as usize;
+        let Some(worker) = process.worker() else {
+            return Vec::new();
+        };
+        let records = self.executors.iter().skip(worker as usize * threads);
+        let doing = records.take(threads).map(|record| {
+            let doing = &record.doing;
+            // Relaxed: it is shown, not believed.
+            let task = match doing.top.load(Ordering::Relaxed) {
+                0 => doing.current.load(Ordering::Relaxed),
+                top => top,
+            };
+            let slot = Hint::unpack(task).slot.at();
+            let word = self.slots.get(slot).map(Slot::word);
+            let is_running =
+                word.is_some_and(|word| TaskState::of(word) == Some(TaskState::Running));
+            (if is_running { task } else { 0 }, doing.waits.read())
+        });
+        doing.collect()
     }
 
     /// Notes say that tasks are to end: wakes those that wait for a shared object, to look.

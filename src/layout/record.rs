@@ -96,6 +96,40 @@ pub struct Doing {
     /// Opened when a task is told to end that may wait for a shared object; who waits for one in
     /// a task sleeps here, too.
     pub told: Gate,
+    /// What it waits for.
+    pub waits: WaitNote,
+}
+
+/// What an executor waits for; written before it sleeps, and shown to who asks.
+#[derive(Debug)]
+#[repr(C)]
+pub struct WaitNote {
+    /// A number of what, 0: it does not wait.
+    what: AtomicU64,
+    block: AtomicU64,
+    since: AtomicU64,
+}
+
+impl WaitNote {
+    /// It waits for `what`, of an object's block, since then.
+    pub fn set(&self, what: u64, block: u64, since: u64) {
+        // Relaxed: it is shown, not believed.
+        self.block.store(block, Ordering::Relaxed);
+        self.since.store(since, Ordering::Relaxed);
+        self.what.store(what, Ordering::Relaxed);
+    }
+
+    /// It does not wait any more.
+    pub fn clear(&self) {
+        // Relaxed: as above.
+        self.what.store(0, Ordering::Relaxed);
+    }
+
+    /// What it waits for, of which block, since when.
+    pub fn read(&self) -> [u64; 3] {
+        // Relaxed: as above.
+        [&self.what, &self.block, &self.since].map(|word| word.load(Ordering::Relaxed))
+    }
 }
 
 impl ExecutorRecord {
@@ -159,6 +193,7 @@ impl ExecutorRecord {
         self.status.grain_ns.store(0, Ordering::Relaxed);
         self.status.keeper.store(0, Ordering::Relaxed);
         self.doing.top.store(0, Ordering::Relaxed);
+        self.doing.waits.clear();
         self.last_words.clear();
     }
 }

@@ -12,6 +12,7 @@
 //! | a process | the host, before the successor starts | [`LaneKind::recover`] of each lane; then the pool's recovery, which gives back the tokens of the dead; then [`LaneKind::settle`] of each |
 //! | the runtime | the host | [`LaneKind::force`] of each |
 
+mod stuck;
 mod waiting;
 #[cfg(not(loom))]
 mod watch;
@@ -21,7 +22,8 @@ use std::collections::HashSet;
 use crate::pool::{LaneBlock, LaneKind, LaneKinds, Passage, Pool};
 use crate::prim::ProcessId;
 
-pub use waiting::{Around, GaveUp, Patience, set_around, task_here, wait, wait_at_any};
+pub use stuck::{Wait, What, set_stuck_after, show_here, shown, who_has};
+pub use waiting::{Around, GaveUp, Patience, set_around, task_here, wait, wait_at_any, wait_for};
 #[cfg(not(loom))]
 pub use watch::{Waits, end_watchers};
 

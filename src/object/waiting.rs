@@ -8,6 +8,10 @@ use smallvec::SmallVec;
 use crate::notify::{Gate, Key, take_at_any, wait_any};
 use crate::prim::TaskId;
 
+use crate::sys::clock;
+
+use super::stuck::{Wait, What, stuck_after};
+
 /// So often it is looked again before it sleeps; in a model it sleeps at once.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 25 };
 /// The last of these give the CPU to others.
@@ -33,6 +37,9 @@ pub trait Around: Sync {
     fn task(&self) -> Option<TaskId> {
         None
     }
+
+    /// This thread is about to sleep for this, or does not wait any more: for others to see.
+    fn show(&self, _wait: Option<Wait>) {}
 }
 
 static AROUND: OnceLock<&'static dyn Around> = OnceLock::new();
@@ -105,16 +112,31 @@ pub enum Patience {
 /// A wait that has begun.
 struct Waiting {
     patience: Patience,
+    wait: Wait,
     begin: Option<Instant>,
     looks: u32,
+    /// When it is told that it is stuck, if it is not yet.
+    stuck_at: Option<Instant>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.begin.is_some()
+            && let Some(around) = around()
+        {
+            around.show(None);
+        }
+    }
 }
 
 impl Waiting {
-    fn new(patience: Patience) -> Self {
+    fn new(patience: Patience, wait: Wait) -> Self {
         Waiting {
             patience,
+            wait,
             begin: None,
             looks: 0,
+            stuck_at: None,
         }
     }
 
@@ -138,12 +160,17 @@ impl Waiting {
 
     /// When it ends at the latest; that it waits is known from now on.
     fn deadline(&mut self) -> Option<Instant> {
-        let begin = *self.begin.get_or_insert_with(|| {
+        if self.begin.is_none() {
+            self.wait.since = clock::now();
             if let Some(around) = around() {
                 around.begins();
+                around.show(Some(self.wait));
             }
-            Instant::now()
-        });
+            let now = Instant::now();
+            self.begin = Some(now);
+            self.stuck_at = stuck_after().and_then(|time| now.checked_add(time));
+        }
+        let begin = self.begin?;
         match self.patience {
             Patience::For(time) => begin.checked_add(time),
             _ => None,
@@ -154,7 +181,8 @@ impl Waiting {
     /// than `until`.
     fn sleep(&mut self, keys: &[(&Gate, Key)], until: Option<Instant>) -> Woken {
         let deadline = self.deadline();
-        let wake_at = [deadline, until].into_iter().flatten().min();
+        let wake_at = [deadline, until, self.stuck_at];
+        let wake_at = wake_at.into_iter().flatten().min();
         let told = around().and_then(|around| Some((around, around.told()?)));
         let (is_told, has_opened) = match told {
             None => match keys {
@@ -172,6 +200,10 @@ impl Waiting {
                 (around.is_told(), has_opened)
             }
         };
+        if !has_opened && self.stuck_at.is_some_and(|at| Instant::now() >= at) {
+            self.stuck_at = None;
+            self.wait.tell(self.waited());
+        }
         match (is_told, has_opened) {
             (true, _) => Woken::Told,
             (_, true) => Woken::Opened,
@@ -196,6 +228,18 @@ impl Waiting {
 pub fn wait<T, E>(
     gate: &Gate,
     patience: Patience,
+    look: impl FnMut() -> Result<Option<T>, E>,
+    give_up: impl FnOnce(GaveUp) -> E,
+) -> Result<T, E> {
+    wait_for(gate, Wait::default, patience, look, give_up)
+}
+
+/// The same, and says what it waits for.
+#[inline]
+pub fn wait_for<T, E>(
+    gate: &Gate,
+    wait: impl FnOnce() -> Wait,
+    patience: Patience,
     mut look: impl FnMut() -> Result<Option<T>, E>,
     give_up: impl FnOnce(GaveUp) -> E,
 ) -> Result<T, E> {
@@ -205,7 +249,7 @@ pub fn wait<T, E>(
     if patience == Patience::Not {
         return Err(give_up(GaveUp::AtOnce));
     }
-    let mut waiting = Waiting::new(patience);
+    let mut waiting = Waiting::new(patience, wait());
     loop {
         if waiting.looks_again() {
             if let Some(found) = look()? {
@@ -246,7 +290,11 @@ pub fn wait_at_any<T>(
     mut look: impl FnMut() -> Option<(usize, T)>,
     until: impl Fn() -> Option<Instant>,
 ) -> Result<T, GaveUp> {
-    let mut waiting = Waiting::new(patience);
+    let wait = Wait {
+        what: What::Any,
+        ..Wait::default()
+    };
+    let mut waiting = Waiting::new(patience, wait);
     while waiting.looks_again() {
         if let Some((_, found)) = look() {
             return Ok(found);

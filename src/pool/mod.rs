@@ -58,6 +58,7 @@ mod spans;
 mod token;
 mod transfer;
 mod usage;
+mod who;
 
 pub use array::CastError;
 pub(crate) use array::array;
@@ -73,6 +74,7 @@ pub use results::Kept;
 pub use token::{End, LaneBlock, LaneEnds, LaneKind, LaneKinds, Token};
 pub use transfer::Transfer;
 pub use usage::ClassUse;
+pub use who::Doing;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize, Ordering};
@@ -228,6 +230,7 @@ struct Inner {
     tell: OnceLock<known::Tell>,
     /// What is done when an end of a lane goes.
     ends: OnceLock<token::AtEnds>,
+    observe: OnceLock<who::Observe>,
     /// Nobody is to wait in this memory any more.
     over: std::sync::atomic::AtomicBool,
 }
@@ -299,6 +302,7 @@ impl Pool {
             known: known::Known::default(),
             tell: OnceLock::new(),
             ends: OnceLock::new(),
+            observe: OnceLock::new(),
             over: std::sync::atomic::AtomicBool::new(false),
         }))
     }
@@ -318,6 +322,11 @@ impl Pool {
     pub fn damage(&self) -> u64 {
         // Relaxed: a private counter.
         self.0.damage.load(Ordering::Relaxed)
+    }
+
+    /// Tells this side from those of other pools in this process.
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     /// Whether both are sides of the same pool in the same process.

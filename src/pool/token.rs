@@ -51,7 +51,7 @@ use super::spans::Span;
 use super::{AllocError, Block, BlockState, Inner, Loan, Parcel, Passage, Pool, Shared, Transfer};
 
 /// Bytes of a token: block, generation and end.
-const TOKEN_LEN: usize = 24;
+pub(super) const TOKEN_LEN: usize = 24;
 
 /// One of the two sorts of ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,13 @@ impl LaneBlock {
     /// In which generation of the block it is this lane.
     pub fn generation(self) -> Generation {
         self.generation
+    }
+}
+
+impl LaneBlock {
+    /// Its number among the blocks.
+    pub fn number(self) -> u32 {
+        self.index.0
     }
 }
 
@@ -188,7 +195,7 @@ impl Token {
         Token(loan.publish())
     }
 
-    fn said(bytes: &[u8]) -> Option<(LaneBlock, End)> {
+    pub(super) fn said(bytes: &[u8]) -> Option<(LaneBlock, End)> {
         let word = |at: usize| {
             let bytes = bytes.get(8 * at..8 * at + 8)?;
             Some(u64::from_le_bytes(bytes.try_into().ok()?))
@@ -428,6 +435,15 @@ impl Pool {
     fn block_place(&self, index: BlockIndex) -> Option<(usize, usize)> {
         let (_, offset, capacity) = self.0.locate(index)?;
         Some((self.0.plan.arena + offset, capacity / 8))
+    }
+
+    /// The lane that the block with this number is, if it is one.
+    pub fn lane_numbered(&self, number: u32) -> Option<LaneBlock> {
+        let index = BlockIndex(number);
+        self.0.locate(index)?;
+        let word = self.0.load(index);
+        let generation = word.generation;
+        (word.state == BlockState::Lane as u8).then_some(LaneBlock { index, generation })
     }
 
     /// Where the users' words of a lane lie in the segment, and how many there are; `None` if it is

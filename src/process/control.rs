@@ -39,6 +39,8 @@ pub struct WorkerOrder {
     pub keeper: bool,
     /// How much stack each of its executors has, in bytes.
     pub stack_size: u64,
+    /// After how many ms it says that a wait takes long; 0: never.
+    pub stuck_after_ms: u64,
     /// What it writes to its standard error until it works is kept, for the case
     /// that it never does.
     pub capture_stderr: bool,

@@ -363,6 +363,26 @@ impl Builder {
         self
     }
 
+    /// After how long a wait for a shared object (a message, room in a channel, a lock …) is told, by
+    /// a `tracing` event of level WARN with `what` is waited for, the number of the `object`, the
+    /// `task`, and `waited_ms`; once for each wait. Default: 10 s; [`Duration::ZERO`]: never. Threads of
+    /// the host go by the runtime that was started last.
+    ///
+    /// [`Stats::waits`](crate::Stats::waits) shows all waits at any time.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let minute = std::time::Duration::from_secs(60);
+    /// let rt = pinfold::Runtime::builder().workers(1).stuck_after(minute).start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stuck_after(mut self, time: Duration) -> Self {
+        self.config.stuck_after = time;
+        self
+    }
+
     /// Whether programs that a worker's tasks have started end with it (by SIGKILL), however it
     /// ends: at a deadline, a cancel, a crash, a shutdown. Default: no, they live on, and keep
     /// what they have inherited: whoever reads this program's output by a pipe waits for them

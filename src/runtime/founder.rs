@@ -151,10 +151,12 @@ impl Founder {
         let enough = KEEPER_SHARE * u64::from(shape.workers);
         let has_keepers =
             config.keepers && share.process_limit().is_none_or(|limit| limit >= enough);
+        crate::object::set_stuck_after(config.stuck_after_ms());
         for order in &mut orders {
             order.profile = config.profile;
             order.keeper = has_keepers;
             order.stack_size = config.stack_size as u64;
+            order.stuck_after_ms = config.stuck_after_ms();
             order.init = init.map(|FunctionId(id)| id);
             order.executor_init = executor_init.map(|FunctionId(id)| id);
             order.beat_ms = config
@@ -294,6 +296,7 @@ fn orders(shape: Shape, topology: &Topology, pin: bool, allowed: usize) -> Vec<W
                 beat_ms: 0,
                 keeper: false,
                 stack_size: 0,
+                stuck_after_ms: 0,
                 profile: false,
                 capture_stderr: false,
                 #[cfg(feature = "crash-points")]

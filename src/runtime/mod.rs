@@ -46,6 +46,7 @@ mod task;
 mod try_spawn;
 mod unordered;
 mod wait;
+mod waits;
 
 pub use after::Dependencies;
 pub use builder::Builder;
@@ -73,6 +74,7 @@ pub use stream::{MapStream, MapUnorderedStream};
 pub use task::Task;
 pub use unordered::MapUnordered;
 pub use wait::{WaitFor, Waited, wait};
+pub use waits::WaitStats;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ use crate::supervise::{LogCounts, WorkerInfo};
 use crate::sys::usage::resident_bytes;
 
 use super::core::Core;
+use super::waits::{self, WaitStats};
 
 /// What a runtime did and does; made by [`Runtime::stats`](crate::Runtime::stats).
 ///
@@ -39,6 +40,9 @@ pub struct Stats {
     pub restarts: u64,
     /// Times the whole fold was built anew, because its memory was damaged.
     pub rebuilds: u64,
+    /// Who waits for a shared object, for a message say, at this moment; the longest wait first.
+    /// Threads that tasks have started, and futures, are not among them.
+    pub waits: Vec<WaitStats>,
     /// Why no worker can be started, as long as tasks are refused for that
     /// ([`TaskError::NoWorkers`](crate::TaskError::NoWorkers)).
     pub no_workers: Option<String>,
@@ -274,6 +278,7 @@ impl Stats {
             tasks: snapshot.counters,
             restarts: core.commands.restarts(),
             rebuilds: core.rebuilds(),
+            waits: waits::read(&scheduler),
             no_workers: scheduler.why_no_workers(),
             totals: Totals::of(&workers),
             queues: queues(fold, &snapshot),

@@ -17,7 +17,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::background::{self, Log, caught};
-use crate::object::Around;
+use crate::object::{Around, Wait, show_here};
 
 use super::Scheduler;
 use super::news::News;
@@ -63,6 +63,10 @@ pub(super) struct Waits;
 impl Around for Waits {
     fn begins(&self) {
         about_to_wait();
+    }
+
+    fn show(&self, wait: Option<Wait>) {
+        show_here(wait);
     }
 }
 

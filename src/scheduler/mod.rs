@@ -164,6 +164,8 @@ impl Scheduler {
         pool.ring_by(move || with.host_bell.force());
         let with = fold.clone();
         pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
+        let with = fold.clone();
+        pool.observe_by(move |process| with.observe(process));
         object::install(&pool, crate::kinds::KINDS, &attend::Waits);
         let state = State::new(&fold, capacity, counters);
         let state = CachePadded::new(Biased::new(state));

@@ -121,6 +121,15 @@ impl Scheduler {
         state.map_or(|| "", |state| state.tickets.name(ticket.id()))
     }
 
+    /// What the function of the host's task in a slot is called; `None` if that task is not there.
+    pub fn name_in(&self, task: Hint) -> Option<&'static str> {
+        let state = self.state.lock_at_home()?;
+        let inflight = state.inflight.get(task.slot.at())?;
+        let is_there = inflight.generation == task.generation;
+        let ticket = inflight.ticket.filter(|_| is_there)?;
+        Some(state.tickets.name(ticket)())
+    }
+
     /// An error is that of the task of `ticket`.
     #[cold]
     pub fn tell_of(&self, ticket: &Ticket, error: &mut TaskError) {

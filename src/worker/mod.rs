@@ -354,6 +354,9 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
     pool.ring_by(move || with.host_bell.force());
     let with = fold.clone();
     pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
+    let with = fold.clone();
+    pool.observe_by(move |process| with.observe(process));
+    crate::object::set_stuck_after(order.stuck_after_ms);
     crate::object::install(&pool, crate::kinds::KINDS, &waits::Waits);
     let threads = fold.plan.shape.threads;
     let executors: Vec<Executor> = (0..threads)

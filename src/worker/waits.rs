@@ -2,7 +2,7 @@
 //! hears that it is to end.
 
 use crate::notify::Gate;
-use crate::object::Around;
+use crate::object::{Around, Wait};
 use crate::prim::TaskId;
 
 use super::nest::Nest;
@@ -17,6 +17,17 @@ impl Around for Waits {
         let nest = Nest::here()?;
         let doing = nest.doing;
         nest.runner.current().map(|_| &doing.told)
+    }
+
+    fn show(&self, wait: Option<Wait>) {
+        let Some(nest) = Nest::here() else {
+            return;
+        };
+        let note = &nest.doing.waits;
+        match wait {
+            Some(wait) => note.set(wait.what as u64, u64::from(wait.block), wait.since),
+            None => note.clear(),
+        }
     }
 
     fn is_told(&self) -> bool {

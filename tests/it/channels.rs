@@ -145,7 +145,7 @@ fn who_does_not_wait_is_told_why() {
             (SendFault::Full, Some("more".into()))
         );
         let error = sender.send_timeout("more".into(), SOON).expect_err("full");
-        assert!(matches!(error.fault, SendFault::TimedOut { waited } if waited >= SOON));
+        assert!(matches!(error.fault, SendFault::TimedOut { waited, .. } if waited >= SOON));
         assert_eq!((sender.len(), receiver.capacity()), (capacity, capacity));
         assert_eq!(receiver.recv_many(100).expect("there").len(), capacity);
         drop(receiver);
