@@ -188,6 +188,7 @@ fn waiting_says_who_is_done() {
     assert!(!first.done.is_empty() && first.not_done.contains(&0));
     let failed = wait(&tasks, WaitFor::FirstError, None);
     assert!(failed.done.contains(&2) && failed.not_done.contains(&0));
+    assert_eq!(wait(&tasks[1..], WaitFor::All, None).done.len(), 2);
     let all = wait(&tasks, WaitFor::All, Some(Duration::from_millis(5)));
     assert_eq!(all.not_done, [0]);
     assert_eq!(all.done.len(), 2);
