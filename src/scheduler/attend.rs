@@ -211,7 +211,9 @@ impl Scheduler {
         loop {
             let mut state = self.lock();
             loop {
-                if !state.tickets.news.is_empty() {
+                // What somebody listens to may have ended while the attendant was away: then this is
+                // the last look.
+                if !state.tickets.news.is_empty() || self.listen_around(&mut state) {
                     return Some(std::mem::take(&mut state.tickets.news));
                 }
                 if state.is_over && !state.is_attended() {
