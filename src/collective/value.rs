@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
+use crate::channel::words_of;
 use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer};
 use crate::task::{Payload, Room, decode_with_buffers, encode_with_buffers, untold};
 
@@ -36,14 +37,6 @@ impl Drop for Value<'_> {
             self.pool.end_passing(parcel);
         }
     }
-}
-
-fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bytes.chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    })
 }
 
 impl<'pool> Value<'pool> {

@@ -267,6 +267,17 @@ impl Inner {
         Some((Pool(inner), at_ends.kinds))
     }
 
+    /// Calls `look` for every block there is.
+    pub(super) fn each_block(&self, mut look: impl FnMut(BlockIndex)) {
+        for head in 0..self.span_end() {
+            match self.span(head) {
+                Span::Slab(class) => self.slab_blocks(head, class).for_each(&mut look),
+                Span::Run(_) => look(self.block_at(head, 0)),
+                Span::Other(_) => {}
+            }
+        }
+    }
+
     fn lane_word(lane: LaneBlock, owner: u32) -> Word {
         Word::new(BlockState::Lane as u8, owner, lane.generation)
     }
@@ -498,20 +509,13 @@ impl Pool {
         if pool.header.has_lanes.load(Ordering::Relaxed) == 0 {
             return lanes;
         }
-        let mut look = |index: BlockIndex| {
+        pool.each_block(|index| {
             let word = pool.load(index);
             if word.state == BlockState::Lane as u8 {
                 let generation = word.generation;
                 lanes.push(LaneBlock { index, generation });
             }
-        };
-        for head in 0..pool.span_end() {
-            match pool.span(head) {
-                Span::Slab(class) => pool.slab_blocks(head, class).for_each(&mut look),
-                Span::Run(_) => look(pool.block_at(head, 0)),
-                Span::Other(_) => {}
-            }
-        }
+        });
         lanes
     }
 

@@ -3,9 +3,8 @@
 use std::fmt::Debug;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::prim::{BlockIndex, ProcessId};
+use crate::prim::ProcessId;
 
-use super::spans::Span;
 use super::token::{TOKEN_LEN, Token};
 use super::{BlockState, End, LaneBlock, Pool};
 
@@ -32,7 +31,7 @@ impl Pool {
     pub fn who_has(&self, lane: LaneBlock, end: End) -> (Vec<ProcessId>, bool) {
         let pool = &self.0;
         let (mut processes, mut is_on_its_way) = (Vec::new(), false);
-        let mut look = |index: BlockIndex| {
+        pool.each_block(|index| {
             let word = pool.load(index);
             if word.state != BlockState::Shared as u8 || !pool.is_token(index) {
                 return;
@@ -46,13 +45,7 @@ impl Pool {
                 processes.extend(numbers.into_iter().map(ProcessId));
                 is_on_its_way |= in_transit;
             }
-        };
-        for head in 0..pool.span_end() {
-            match pool.span(head) {
-                Span::Slab(class) => pool.slab_blocks(head, class).for_each(&mut look),
-                Span::Run(_) | Span::Other(_) => {}
-            }
-        }
+        });
         processes.sort_unstable_by_key(|process| process.0);
         processes.dedup();
         (processes, is_on_its_way)

@@ -211,8 +211,8 @@ impl Scheduler {
         loop {
             let mut state = self.lock();
             loop {
-                // What somebody listens to may have ended while the attendant was away: then this is
-                // the last look.
+                // Whoever leads looks, too, but not after the last task has ended, which it may
+                // have done while the attendant was away.
                 if !state.tickets.news.is_empty() || self.listen_around(&mut state) {
                     return Some(std::mem::take(&mut state.tickets.news));
                 }
@@ -255,8 +255,6 @@ impl Scheduler {
                     || (lacks_memory && (state.ended() != ended || self.pool.freed() != freed))
             });
             let mut state = self.lock();
-            // Whoever leads looks, but does not after the last task has ended.
-            self.listen_around(&mut state);
             if lacks_memory {
                 state.tickets.news.push(News::Memory);
             }

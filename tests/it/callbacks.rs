@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context as Polled, Poll, Wake, Waker};
 use std::time::Duration;
 
-use pinfold::Retry;
+use pinfold::channel::Receiver;
+use pinfold::{Handle, Retry};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -225,4 +227,44 @@ fn arguments_may_call_the_runtime_when_they_go() {
     gate.cancel_within(Duration::ZERO);
     let _ = gate.join();
     until("all have ended", || rt.stats().tasks.in_flight == 0);
+}
+
+/// A progress callback is dropped when its task has ended: also if that is while the thread that
+/// tells of it is busy with a waker, and no other task is followed any more.
+#[test]
+fn a_progress_callback_goes_though_its_task_ends_unseen() {
+    fn until_told((): ()) {
+        while !pinfold::context().is_cancelled() {
+            std::thread::yield_now();
+        }
+    }
+    fn receives(gate: Receiver<()>) -> bool {
+        gate.recv().is_ok()
+    }
+    /// Ends the other task before it returns.
+    struct Ends(Mutex<Option<Handle<()>>>);
+    impl Wake for Ends {
+        fn wake(self: Arc<Self>) {
+            let other = self.0.lock().expect("no panic").take();
+            if let Some(other) = other {
+                other.cancel();
+                while !other.is_finished() {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+    let rt = runtime(2);
+    let (open, gate) = rt.channel(1).expect("room");
+    let followed = rt.spawn(until_told, ());
+    let (held, dropped) = mpsc::channel::<()>();
+    let progress = followed.on_progress(move |_| drop(held.clone()));
+    progress.expect("it runs");
+    let mut woken = std::pin::pin!(rt.spawn(receives, gate).into_future());
+    let waker = Waker::from(Arc::new(Ends(Mutex::new(Some(followed)))));
+    let poll = woken.as_mut().poll(&mut Polled::from_waker(&waker));
+    assert_eq!(poll, Poll::Pending);
+    open.send(()).expect("it receives");
+    let gone = dropped.recv_timeout(LONG);
+    assert_eq!(gone, Err(mpsc::RecvTimeoutError::Disconnected));
 }

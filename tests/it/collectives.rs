@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use pinfold::channel::Sender;
+use pinfold::channel::{Receiver, Sender};
 use pinfold::collective::{CollectiveError, GroupError, Member, Operation};
 use pinfold::{Runtime, Shared, Shutdown};
 
@@ -411,11 +411,12 @@ fn a_member_goes_on_where_it_is_passed_to() {
 #[test]
 fn a_member_is_the_last_one_s_that_got_it() {
     let rt = runtime(2);
-    type Ends = (Sender<Option<Member>>, String);
-    // Passes its member on, and dies; the next attempt has it as before.
-    fn passes_on((mut member, (to, flag)): (Member, Ends)) -> Told {
+    type Ends = (Sender<Option<Member>>, Receiver<()>, String);
+    // Passes its member on, and dies when it is received; the next attempt has it as before.
+    fn passes_on((mut member, (to, received, flag)): (Member, Ends)) -> Told {
         if std::fs::remove_file(flag).is_ok() {
             to.send(Some(member)).expect("received");
+            received.recv().expect("it is");
             std::process::abort();
         }
         to.send(None).expect("received");
@@ -425,9 +426,11 @@ fn a_member_is_the_last_one_s_that_got_it() {
     let path = flag.path().to_str().expect("text").to_owned();
     let (sender, receiver) = rt.channel(2).expect("room");
     let mut members = rt.collective(2).expect("room");
-    let args = (members.pop().expect("two"), (sender, path));
+    let (has_it, received) = rt.channel(1).expect("room");
+    let args = (members.pop().expect("two"), (sender, received, path));
     let task = rt.task(passes_on).at_least_once().spawn(args);
     let mut passed_on = receiver.recv().expect("sent").expect("by the first");
+    has_it.send(()).expect("the first one waits for it");
     assert!(receiver.recv().expect("sent").is_none(), "by the second");
     assert_eq!(
         passed_on.barrier(),
@@ -436,7 +439,7 @@ fn a_member_is_the_last_one_s_that_got_it() {
     drop(passed_on); // it was not its
     assert_eq!(members[0].barrier(), Ok(()));
     assert_eq!(task.join(), Ok(Ok(())));
-    drop((members, receiver, flag.into_temp_path().keep()));
+    drop((members, receiver, has_it, flag.into_temp_path().keep()));
     nothing_left(&rt);
 }
 
