@@ -185,6 +185,38 @@ enum pinfold_status
    */
   PINFOLD_STATUS_TOLD_TO_END = 30,
   /**
+   * Messages were overwritten before this subscriber has read them; it goes on behind these.
+   */
+  PINFOLD_STATUS_LAGGED = 31,
+  /**
+   * Somebody has it now, and the call does not wait.
+   */
+  PINFOLD_STATUS_BUSY = 32,
+  /**
+   * The calling thread has it already, and would wait for itself.
+   */
+  PINFOLD_STATUS_DEADLOCK = 33,
+  /**
+   * The calling thread does not have it.
+   */
+  PINFOLD_STATUS_NOT_HELD = 34,
+  /**
+   * A member that the others need has died, or has left.
+   */
+  PINFOLD_STATUS_MEMBER_GONE = 35,
+  /**
+   * The members of a group have not called the same, or one has brought no value.
+   */
+  PINFOLD_STATUS_MISMATCH = 36,
+  /**
+   * A member wants its group to shrink: the others are to call that, too.
+   */
+  PINFOLD_STATUS_SHRINKING = 37,
+  /**
+   * A call before has timed out, and has not ended: it is to be called again.
+   */
+  PINFOLD_STATUS_UNFINISHED = 38,
+  /**
    * The task returned a number other than zero.
    */
   PINFOLD_STATUS_TASK_FAILED = 100,

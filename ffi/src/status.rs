@@ -97,6 +97,22 @@ pub enum PinfoldStatus {
     Empty = 29,
     /// The task that calls was told to end while it waited: it was cancelled, say.
     ToldToEnd = 30,
+    /// Messages were overwritten before this subscriber has read them; it goes on behind these.
+    Lagged = 31,
+    /// Somebody has it now, and the call does not wait.
+    Busy = 32,
+    /// The calling thread has it already, and would wait for itself.
+    Deadlock = 33,
+    /// The calling thread does not have it.
+    NotHeld = 34,
+    /// A member that the others need has died, or has left.
+    MemberGone = 35,
+    /// The members of a group have not called the same, or one has brought no value.
+    Mismatch = 36,
+    /// A member wants its group to shrink: the others are to call that, too.
+    Shrinking = 37,
+    /// A call before has timed out, and has not ended: it is to be called again.
+    Unfinished = 38,
     /// The task returned a number other than zero.
     TaskFailed = 100,
     /// The task panicked (one that is written in Rust).
@@ -149,6 +165,14 @@ statuses! {
     Disconnected = 28, c"nobody is left at the other end of the channel, or it was closed";
     Empty = 29, c"there is no message in the channel now";
     ToldToEnd = 30, c"the task that calls was told to end while it waited";
+    Lagged = 31, c"messages were overwritten before this subscriber has read them";
+    Busy = 32, c"somebody has it now, and the call does not wait";
+    Deadlock = 33, c"the calling thread has it already, and would wait for itself";
+    NotHeld = 34, c"the calling thread does not have it";
+    MemberGone = 35, c"a member that the others need has died, or has left";
+    Mismatch = 36, c"the members have not called the same, or one has brought no value";
+    Shrinking = 37, c"a member wants its group to shrink: the others are to call that, too";
+    Unfinished = 38, c"a call before has timed out, and has not ended: it is to be called again";
     TaskFailed = 100, c"the task returned a number other than zero";
     TaskPanicked = 101, c"the task panicked";
     WorkerDied = 102, c"the worker process died while it ran the task";
