@@ -17,6 +17,8 @@ pub struct Watch {
     faults: Mutex<Vec<String>>,
     /// Grows with whatever ends.
     progress: AtomicU64,
+    /// What is done with shared objects, and since when.
+    plays: Mutex<Option<(&'static str, Instant)>>,
     /// No more is to be submitted.
     is_closing: AtomicBool,
     /// Every handle has ended.
@@ -56,6 +58,19 @@ impl Watch {
         self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A round of shared objects begins; or none is played any more.
+    pub fn plays(&self, round: Option<&'static str>) {
+        let mut plays = self.plays.lock().unwrap_or_else(PoisonError::into_inner);
+        *plays = round.map(|round| (round, Instant::now()));
+    }
+
+    /// Which round takes far too long.
+    fn hangs(&self) -> Option<&'static str> {
+        let plays = self.plays.lock().unwrap_or_else(PoisonError::into_inner);
+        let (round, since) = (*plays)?;
+        (since.elapsed() > 2 * HANGS).then_some(round)
+    }
+
     pub fn close(&self) {
         self.is_closing.store(true, Ordering::SeqCst);
     }
@@ -82,10 +97,11 @@ impl Watch {
         while !self.is_done.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(20));
             let now = self.progress.load(Ordering::Relaxed);
-            if now != last.0 {
+            let round = self.hangs();
+            if now != last.0 && round.is_none() {
                 last = (now, Instant::now());
-            } else if last.1.elapsed() > HANGS {
-                eprintln!("HANGS: nothing has ended for {HANGS:?}: {what}");
+            } else if last.1.elapsed() > HANGS || round.is_some() {
+                eprintln!("HANGS: nothing has ended for {HANGS:?}: {what}, {round:?}");
                 eprintln!("{:#?}", rt.stats());
                 eprintln!("{:#?}", rt.audit());
                 std::process::abort();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::faults::Watch;
 use crate::host::{Holdings, Process, children, names, processes, soon, stat};
 use crate::killer::Killer;
+use crate::objects::Stage;
 use crate::pending::Fate;
 use crate::record::Record;
 use crate::rng::Rng;
@@ -57,7 +58,7 @@ pub fn soak(seconds: u64, workers: usize, seed: u64) -> Value {
     let watch = Watch::default();
     let begin = Instant::now();
     let until = begin + Duration::from_secs(seconds);
-    let (submitted, sent, counts) = std::thread::scope(|scope| {
+    let (submitted, rounds, sent, counts) = std::thread::scope(|scope| {
         scope.spawn(|| watch.guard(&rt, &what));
         let killer = Killer::new(&rt, &watch, Rng::new(seed, 1));
         let killer = scope.spawn(move || killer.run(ends_calmly));
@@ -70,10 +71,14 @@ pub fn soak(seconds: u64, workers: usize, seed: u64) -> Value {
                 })
             })
             .collect();
+        let executors = (workers * threads) as u64;
+        let stage = Stage::new(&rt, &watch, Rng::new(seed, 100), executors);
+        let stage = scope.spawn(move || stage.run(until));
         let submitted: Vec<Submitted> = submitters
             .into_iter()
             .map(|submitter| submitter.join().expect("a submitter"))
             .collect();
+        let (of_objects, rounds) = stage.join().expect("the stage");
         // Those that nobody joins end too.
         while rt.stats().tasks.in_flight > 0 {
             std::thread::sleep(Duration::from_millis(1));
@@ -81,11 +86,11 @@ pub fn soak(seconds: u64, workers: usize, seed: u64) -> Value {
         watch.moved();
         watch.over();
         let sent = killer.join().expect("the killer");
-        let counts = check_fold(&rt, &watch, &submitted);
+        let counts = check_fold(&rt, &watch, &submitted, of_objects);
         watch.moved();
         rt.shutdown(Shutdown::Drain).expect("nothing in flight");
         watch.done();
-        (submitted, sent, counts)
+        (submitted, rounds, sent, counts)
     });
     let seconds = begin.elapsed().as_secs_f64();
     let left = processes_left(&sent.sessions);
@@ -96,12 +101,12 @@ pub fn soak(seconds: u64, workers: usize, seed: u64) -> Value {
     json!({
         "seed": seed, "workers": workers, "threads": threads, "spares": spares,
         "queue": capacity, "ends_calmly": ends_calmly, "seconds": seconds, "sent": sent, "stats": counts,
-        "handles": fates, "faults": watch.faults(),
+        "handles": fates, "rounds_of_objects": rounds, "faults": watch.faults(),
     })
 }
 
 /// What audit and counters must say when all has ended.
-fn check_fold(rt: &Runtime, watch: &Watch, submitted: &[Submitted]) -> Value {
+fn check_fold(rt: &Runtime, watch: &Watch, submitted: &[Submitted], of_objects: u64) -> Value {
     // Tasks of tasks that nobody waits for may end a little after their parents, and
     // their slots are free when the executors find time for it.
     let is_at_rest = |audit: &Audit| {
@@ -119,7 +124,8 @@ fn check_fold(rt: &Runtime, watch: &Watch, submitted: &[Submitted]) -> Value {
     let stats = rt.stats();
     let tasks = stats.tasks;
     let all = submitted.iter().flat_map(Submitted::all);
-    let accepted = all.filter(|(_, fate)| *fate != Fate::Refused).count() as u64;
+    let of_load = all.filter(|(_, fate)| *fate != Fate::Refused).count() as u64;
+    let accepted = of_load + of_objects;
     watch.check(tasks.submitted == accepted, || {
         format!("{accepted} tasks were submitted: {tasks:?}")
     });
@@ -140,7 +146,8 @@ fn check_fold(rt: &Runtime, watch: &Watch, submitted: &[Submitted]) -> Value {
         }
     }
     let is_empty = |audit: &Audit| {
-        audit.blocks_loaned + audit.blocks_shared + audit.blocks_carried + slots_in_use(audit) == 0
+        let blocks = audit.blocks_loaned + audit.blocks_shared + audit.blocks_carried;
+        blocks + audit.blocks_lanes + audit.blocks_passing + slots_in_use(audit) == 0
     };
     let emptied = soon(|| is_empty(&rt.audit()));
     watch.check(emptied, || format!("blocks stay in use: {:#?}", rt.audit()));

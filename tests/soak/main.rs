@@ -13,6 +13,7 @@ mod faults;
 mod host;
 mod killer;
 mod load;
+mod objects;
 mod pending;
 mod record;
 mod restarts;
