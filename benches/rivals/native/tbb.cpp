@@ -140,6 +140,67 @@ static void latencies(oneapi::tbb::task_arena &workers, size_t count, unsigned i
     }
 }
 
+// So many steps of work that needs a CPU and nothing else.
+static uint64_t burn(uint64_t steps) {
+    volatile uint64_t seed = 0x9e3779b97f4a7c15;
+    uint64_t x = seed;
+    for (uint64_t step = 0; step < steps; step++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    return x | 1;
+}
+
+// Tasks that work, a bounded number in flight: thousands per second, and the 99th percentile of their
+// times in µs.
+static void steady(oneapi::tbb::task_arena &workers, size_t tasks, size_t window, uint64_t steps) {
+    auto results = std::make_unique<Result[]>(window);
+    std::vector<Clock::time_point> begun(tasks);
+    std::vector<double> times;
+    auto take = [&](size_t n) {
+        wait_for(results[n % window]);
+        times.push_back(seconds_since(begun[n]) * 1e6);
+    };
+    auto start = Clock::now();
+    for (size_t n = 0; n < tasks; n++) {
+        Result *result = &results[n % window];
+        if (n >= window) take(n - window);
+        result->value.store(0, std::memory_order_relaxed);
+        begun[n] = Clock::now();
+        workers.enqueue([steps, result] {
+            result->value.store(burn(steps), std::memory_order_release);
+        });
+    }
+    for (size_t n = tasks - std::min(window, tasks); n < tasks; n++) take(n);
+    double rate = tasks / seconds_since(start) / 1e3;
+    std::sort(times.begin(), times.end());
+    std::cout << rate << ' ' << times[times.size() * 99 / 100] << std::endl;
+}
+
+// Several submitters, each with results of its own.
+static double submitters(oneapi::tbb::task_arena &workers, unsigned threads, uint64_t tasks,
+                         size_t window) {
+    std::vector<std::thread> all;
+    auto start = Clock::now();
+    for (unsigned thread = 0; thread < threads; thread++)
+        all.emplace_back([&] { one_at_a_time(workers, tasks, window); });
+    for (auto &thread : all) thread.join();
+    return threads * tasks / seconds_since(start) / 1e6;
+}
+
+// The 99th percentile of several submitters' round trips, in µs.
+static double submitters_p99(oneapi::tbb::task_arena &workers, unsigned threads, size_t calls) {
+    std::vector<std::vector<double>> times(threads);
+    std::vector<std::thread> all;
+    for (auto &own : times) all.emplace_back([&] { latencies(workers, calls, 0, own); });
+    for (auto &thread : all) thread.join();
+    std::vector<double> sorted;
+    for (auto &own : times) sorted.insert(sorted.end(), own.begin(), own.end());
+    std::sort(sorted.begin(), sorted.end());
+    return sorted[sorted.size() * 99 / 100];
+}
+
 int main() {
     // The caller of enqueue is a third thread, as it is for pinfold.
     oneapi::tbb::global_control three(oneapi::tbb::global_control::max_allowed_parallelism, 3);
@@ -164,6 +225,22 @@ int main() {
             std::cin >> n >> expected;
             auto fib = order == "group" ? fib_group : fib_invoke;
             std::cout << seconds_of_fib(two, fib, n, expected) << std::endl;
+        } else if (order == "steady") {
+            size_t tasks, window;
+            uint64_t steps;
+            std::cin >> tasks >> window >> steps;
+            steady(workers, tasks, window, steps);
+        } else if (order == "submitters") {
+            unsigned threads;
+            uint64_t tasks;
+            size_t window;
+            std::cin >> threads >> tasks >> window;
+            std::cout << submitters(workers, threads, tasks, window) << std::endl;
+        } else if (order == "submitters_p99") {
+            unsigned threads;
+            size_t calls;
+            std::cin >> threads >> calls;
+            std::cout << submitters_p99(workers, threads, calls) << std::endl;
         } else if (order == "latency") {
             size_t count;
             unsigned idle_us;
