@@ -2,7 +2,7 @@
 //! below a task is told to end.
 //!
 //! The host does so when a task of its own ends early, a task when it cancels one of its
-//! children: see `src/scheduler/kin.rs`.
+//! children: see `src/scheduler/recover/kin.rs`.
 
 use std::collections::{HashMap, HashSet};
 

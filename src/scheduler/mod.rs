@@ -17,74 +17,41 @@
 //! Of the threads that wait, one (the *leader*) sleeps on the shared doorbell and collects for
 //! all; the others are parked and woken one by one.
 
-mod attend;
-mod audit;
-mod backoff;
-mod balance;
-mod cancel;
 mod collect;
-mod deadline;
 mod depend;
-mod errand;
-mod following;
-mod graph;
-mod group;
-mod guests;
-mod inputs;
-mod inspect;
-mod kin;
-mod lead;
-mod limit;
-mod link;
-mod locations;
-mod look;
-mod news;
-mod orphans;
-mod outage;
-mod pend;
-mod pending;
-mod place;
-mod profile;
-mod quick;
-mod ready;
-mod rescue;
-mod retry;
-mod run_limits;
-mod send;
-mod settings;
-mod shadow;
-mod spawned;
+mod dispatch;
+mod followers;
+mod outcomes;
+mod recover;
+mod report;
 mod state;
 mod submit;
+mod terms;
 #[cfg(test)]
 mod tests;
-mod ticket;
-mod tickets;
-mod timers;
-mod value;
-mod wait;
-mod watch;
+mod time;
+mod waiting;
 
-pub use attend::about_to_wait;
-pub use audit::{Audit, Owned};
-pub use backoff::Backoff;
-pub use cancel::Reach;
-pub use depend::{Dependencies, Dependency, Few};
-pub use group::{Ended, Group};
-pub use guests::InLine;
-pub use inputs::{Build, List, Unfinished};
-pub use kin::STRAY_GRACE;
-pub use limit::Limit;
-pub use link::Link;
-pub use news::{Follower, Listener};
-pub use profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};
-pub use retry::Retry;
-pub use send::Seat;
-pub use settings::Settings;
+pub use collect::retry::Retry;
+pub use depend::after::{Dependencies, Dependency, Few};
+pub use depend::inputs::{Build, List, Unfinished};
+pub use followers::attend::about_to_wait;
+pub use followers::news::{Follower, Listener};
+pub use outcomes::group::{Ended, Group};
+pub use outcomes::link::Link;
+pub use outcomes::ticket::Ticket;
+pub use outcomes::value::{Outcome, SMALL, Value, decode_again, look_at, small};
+pub use recover::kin::STRAY_GRACE;
+pub use report::audit::{Audit, Owned};
+pub use report::profile::{Book, FunctionProfile, Profile, ProfileSummary, Times};
 pub use state::Counters;
-pub use submit::{Job, NotAccepted, Prepared};
-pub use ticket::Ticket;
-pub use value::{Outcome, SMALL, Value, decode_again, look_at, small};
+pub use submit::accept::{Job, NotAccepted, Prepared};
+pub use submit::arguments::Seat;
+pub use submit::guests::InLine;
+pub use terms::backoff::Backoff;
+pub use terms::limit::Limit;
+pub use terms::settings::Settings;
+pub use time::cancel::Reach;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -101,7 +68,7 @@ use crate::prim::{Priority, ProcessId};
 use crate::sys::Bell;
 use crate::task::{Functions, Orphans};
 
-use locations::Locations;
+use outcomes::locations::Locations;
 use state::State;
 
 /// What the host alone knows, at one moment.
@@ -145,7 +112,7 @@ pub struct Scheduler {
     is_wanted: AtomicBool,
     /// Attendants that have passed on their duty, and have not returned.
     absent: AtomicU32,
-    presence: attend::Presence,
+    presence: followers::attend::Presence,
 }
 
 impl Scheduler {
@@ -166,7 +133,7 @@ impl Scheduler {
         pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
         let with = fold.clone();
         pool.observe_by(move |process| with.observe(process));
-        object::install(&pool, crate::kinds::KINDS, &attend::Waits);
+        object::install(&pool, crate::kinds::KINDS, &followers::attend::Waits);
         let state = State::new(&fold, capacity, counters);
         let state = CachePadded::new(Biased::new(state));
         Scheduler {
@@ -185,7 +152,7 @@ impl Scheduler {
             activity: AtomicU64::new(0),
             is_wanted: AtomicBool::new(false),
             absent: AtomicU32::new(0),
-            presence: attend::Presence::default(),
+            presence: followers::attend::Presence::default(),
         }
     }
 

@@ -17,21 +17,21 @@ use crate::prim::{Generation, Priority};
 use crate::ring::{spsc, steal};
 use crate::task::{Head, INLINE_LEN, Label};
 
-use super::backoff::Backoff;
-use super::deadline::Deadline;
-use super::graph::Graph;
-use super::guests::Guests;
-use super::kin::Stray;
-use super::limit::Permit;
-use super::orphans::Adopted;
-use super::pending::{NodeId, Nodes};
-use super::profile::Profiling;
-use super::rescue::Dying;
-use super::retry::{Retries, Tried};
-use super::run_limits::{RunLimits, Timing};
-use super::tickets::Tickets;
-use super::timers::Timers;
-use super::watch::Listening;
+use crate::scheduler::collect::retry::{Retries, Tried};
+use crate::scheduler::depend::graph::Graph;
+use crate::scheduler::depend::nodes::{NodeId, Nodes};
+use crate::scheduler::followers::follow::Listening;
+use crate::scheduler::outcomes::tickets::Tickets;
+use crate::scheduler::recover::kin::Stray;
+use crate::scheduler::recover::orphans::Adopted;
+use crate::scheduler::recover::rescue::Dying;
+use crate::scheduler::report::profile::Profiling;
+use crate::scheduler::submit::guests::Guests;
+use crate::scheduler::terms::backoff::Backoff;
+use crate::scheduler::terms::limit::Permit;
+use crate::scheduler::time::deadline::Deadline;
+use crate::scheduler::time::run_limits::{RunLimits, Timing};
+use crate::scheduler::time::timers::Timers;
 
 /// How often each thing happened since the start.
 ///

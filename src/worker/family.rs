@@ -2,7 +2,7 @@
 //!
 //! A scope's children are *watched*: the scope hears of the end of each, whoever takes its
 //! outcome. All of it is this executor's own memory, like the handles: if it dies, so does the
-//! scope, and its children are the kin of one that died (`src/scheduler/kin.rs`).
+//! scope, and its children are the kin of one that died (`src/scheduler/recover/kin.rs`).
 //!
 //! ```text
 //!   spawned ──▶ watched ──joined──────────────▶ the scope is told why there is no value

@@ -89,7 +89,7 @@ impl Runner {
     }
 
     /// Its own note counts as well as its root's: that may have ended, and its slot may have
-    /// another task (`scheduler/kin.rs`).
+    /// another task (`scheduler/recover/kin.rs`).
     #[inline(never)]
     fn is_told(&self, hint: Hint) -> bool {
         let is_told = |hint: Hint| {

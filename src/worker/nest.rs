@@ -21,7 +21,7 @@
 //!
 //! | dead | what is left | who copes |
 //! | --- | --- | --- |
-//! | the owner | `Queued` | the host: free; nobody waits for it. With `Orphans::Finish` it stays, and the host issues a hint for it: `src/scheduler/orphans.rs` |
+//! | the owner | `Queued` | the host: free; nobody waits for it. With `Orphans::Finish` it stays, and the host issues a hint for it: `src/scheduler/recover/orphans.rs` |
 //! | | `Running` by another, `Done` | the owner's successor frees it when it is done; likewise one that was `Queued` and stays |
 //! | who runs it | `Running` | the host: `Waiting`, then `Done` with `Lost` and the cause |
 //! | a thief that took the hint | `Queued` | the host issues a hint for it; and the owner finds it by its word |

@@ -291,7 +291,7 @@ impl Runner {
             );
         };
         // Before the block that names them is taken over: while it is not, the host finds
-        // both if the giver dies (`scheduler/orphans.rs`).
+        // both if the giver dies (`scheduler/recover/orphans.rs`).
         if head.parcels > 0 {
             match self.accept(&head, words, from, arguments) {
                 Ok(accepted) => *incoming = accepted,

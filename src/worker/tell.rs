@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What a death between any two steps leaves, and what the host does about it
-//! (`scheduler/pend.rs`):
+//! (`scheduler/depend/in_slots.rs`):
 //!
 //! | it died | left | done |
 //! | --- | --- | --- |

@@ -303,7 +303,7 @@ fn unfinished_work_is_found() {
 #[test]
 fn events_told_on_the_spot_are_found() {
     let found = |path: &str, text: &str| check(rules::events_are_told_elsewhere, path, text);
-    let host = "src/scheduler/inspect.rs";
+    let host = "src/scheduler/recover/inspect.rs";
     assert_eq!(found(host, "fn f() {\n tracing::error!(a, \"b\"); }"), [2]);
     let handed_on = "fn f() { background::log(move || tracing::warn!(\"b\")); }";
     assert!(found(host, handed_on).is_empty());

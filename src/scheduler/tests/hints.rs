@@ -1,7 +1,7 @@
 //! Hints doubled, stale, without a home, and gone; records and marks of the dead.
 
 use super::*;
-use crate::scheduler::inspect::Suspects;
+use crate::scheduler::recover::inspect::Suspects;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 

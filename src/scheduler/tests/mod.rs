@@ -24,7 +24,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::value::Outcome;
 use super::{Counters, Job, Scheduler, Ticket};
 use crate::error::{Death, TaskError};
 use crate::layout::{BATCH_MAX, Fold, Plan, Shape};
@@ -32,6 +31,7 @@ use crate::pool::{Loan, Parcel, Pool, Shared, Transfer, encoding};
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, Priority, ProcessId};
 use crate::ring::{spsc, steal};
+use crate::scheduler::outcomes::value::Outcome;
 use crate::shm::Segment;
 use crate::sys::{Bell, clock};
 use crate::task::{
@@ -147,7 +147,7 @@ fn add(given: Shared) -> (Shared, Shared, Loan) {
 struct Kind {
     name: &'static str,
     job: fn(&Scheduler) -> Job,
-    check: fn(super::value::Value),
+    check: fn(crate::scheduler::outcomes::value::Value),
     may_repeat: bool,
 }
 
@@ -480,7 +480,7 @@ fn check_sums(scheduler: &Scheduler) {
 /// However often a waiter looks, it finds nothing wrong.
 #[track_caller]
 fn check_not_suspected(scheduler: &Scheduler) {
-    let mut suspects = super::inspect::Suspects::new();
+    let mut suspects = crate::scheduler::recover::inspect::Suspects::new();
     for _ in 0..3 {
         scheduler.look_again(&mut scheduler.lock(), &mut suspects);
     }

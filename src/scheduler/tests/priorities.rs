@@ -1,7 +1,7 @@
 //! Lanes: tasks in them survive every death, at their level, and are never forgotten.
 
 use super::*;
-use crate::scheduler::inspect::Suspects;
+use crate::scheduler::recover::inspect::Suspects;
 use std::time::Instant;
 
 fn at(level: Priority, mut job: Job) -> Job {

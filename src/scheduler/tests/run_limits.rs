@@ -1,9 +1,9 @@
 //! A limit on running time that passes while a task is in each of its states, its worker
 //! alive, dead and not yet recovered, recovered; and what executors say of when it began.
 
-use super::super::news::News;
-use super::super::retry::Retry;
 use super::*;
+use crate::scheduler::collect::retry::Retry;
+use crate::scheduler::followers::news::News;
 use std::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,0 +1,365 @@
+//! Tasks that begin when others have ended.
+//!
+//! Most are plain, and have a slot from the beginning, in which executors bring them what
+//! they wait for: `super::in_slots`. This is about all others: with settings, with buffers or
+//! many bytes of arguments, with many inputs; and those for which there was no slot, or that
+//! depend on one without.
+//!
+//! ```text
+//!   spawn_after ─▶ Node ──all inputs are there──▶ Queued, as any task
+//!                    │ │                               ▲
+//!                    │ └──there is no room; large ──▶ `super::ready`
+//!                    │  one has failed; cancelled        │ cancelled; no fold any more
+//!                    └──────────────▶ ended ◀────────────┘
+//! ```
+//!
+//! Such a task is the host's alone: it has a ticket, but no slot, so that any number
+//! of them hold up nobody, and no death of a worker can reach what they wait for. Its
+//! arguments are encoded when it is submitted; each input is put behind them as it came,
+//! neither decoded nor encoded again, unless there are buffers in it.
+//!
+//! Whoever collects a task, under the lock, hands its value to those that depend on it,
+//! and queues those that have all of theirs; so nobody waits for any thread but the one
+//! that collects. What may need time (long arguments) or more room (a slot, a block), or calls
+//! code of the user's types, goes by way of the attendant, which does not wait either:
+//! `super::ready`. A task that fails ends its dependents at
+//! once, and these theirs, by way of a list: nothing recurs.
+//!
+//! There are no cycles: whatever a task depends on was submitted before it.
+
+use smallvec::SmallVec;
+
+use crate::error::TaskError;
+use crate::task::INPUTS_MAX;
+
+use crate::scheduler::Scheduler;
+use crate::scheduler::collect::settle::PORTION;
+use crate::scheduler::depend::graph::SlotEdge;
+use crate::scheduler::depend::inputs::{Build, Input, Inputs, Unfinished};
+use crate::scheduler::depend::nodes::{Node, NodeId, Work};
+use crate::scheduler::followers::news::News;
+use crate::scheduler::outcomes::locations::Location;
+use crate::scheduler::outcomes::ticket::Ticket;
+use crate::scheduler::state::{Awaited, State};
+use crate::scheduler::submit::accept::NotAccepted;
+
+/// Pending tasks that a fold may have; who submits more waits.
+pub(in crate::scheduler) const PENDING_MAX: usize = 1 << 20;
+
+/// While there are any, whoever submits so many tasks collects once.
+const MEANWHILE: u64 = 128;
+
+/// A task that another one depends on.
+#[derive(Debug)]
+pub enum Dependency<'a> {
+    /// Of this fold.
+    Own(&'a Ticket),
+    /// Of another; what its function is called.
+    Foreign(fn() -> &'static str),
+}
+
+/// A few of them, all known: those of a plain task.
+#[derive(Debug, Default)]
+pub struct Few<'a> {
+    all: SmallVec<[&'a Ticket; 2]>,
+    /// So many of them, from the first on, form a list.
+    list_len: usize,
+    has_others: bool,
+}
+
+impl<'a> Few<'a> {
+    /// One more; `None` for one that is not known.
+    #[inline]
+    pub fn push(&mut self, known: Option<&'a Ticket>) {
+        match known {
+            Some(known) if self.all.len() < INPUTS_MAX => self.all.push(known),
+            _ => self.has_others = true,
+        }
+    }
+
+    /// Several more, which form a list.
+    pub fn push_list(&mut self, known: impl Iterator<Item = Option<&'a Ticket>>) {
+        // One that follows others would have its length between them.
+        self.has_others |= !self.all.is_empty() || self.list_len > 0;
+        for known in known {
+            self.push(known);
+            if self.has_others {
+                return;
+            }
+        }
+        self.list_len = self.all.len();
+        self.has_others |= self.all.is_empty();
+    }
+
+    /// All, if these are all, and how many of them, from the first on, form a list.
+    #[inline]
+    pub fn all(&self) -> Option<(&[&'a Ticket], usize)> {
+        (!self.has_others).then_some((&self.all, self.list_len))
+    }
+}
+
+/// Several of them.
+pub type Dependencies<'a> = SmallVec<[Dependency<'a>; 2]>;
+
+/// The input of a pending task.
+#[derive(Clone, Copy, Debug)]
+pub enum Dependent {
+    /// Of one that has no slot.
+    Node { node: NodeId, input: u32 },
+    /// Of one that has.
+    Slot(SlotEdge),
+}
+
+/// What a task that has ended means for one that depends on it.
+pub type Arrival = (Dependent, Result<Input, TaskError>);
+
+/// What a task ends in that depends on one of this function, which has no value.
+pub(in crate::scheduler) fn unmet(function: fn() -> &'static str, cause: TaskError) -> TaskError {
+    let cause = match cause {
+        // It was not the first.
+        TaskError::DependencyFailed { cause, .. } => cause,
+        cause => Box::new(cause.told_of(function())),
+    };
+    TaskError::DependencyFailed {
+        task: Box::default(),
+        cause,
+    }
+}
+
+impl Scheduler {
+    /// Submits a task that begins when those of `after` have ended with a value. Waits
+    /// while there are very many pending tasks.
+    pub fn submit_after(
+        &self,
+        after: &[Dependency<'_>],
+        unfinished: Unfinished,
+    ) -> Result<Ticket, NotAccepted> {
+        let mut state = self.lock();
+        if state.nodes.count() >= PENDING_MAX {
+            drop(state);
+            self.wait_until(Awaited::Any, None, |state| {
+                state.closed.is_some() || state.nodes.count() < PENDING_MAX
+            });
+            state = self.lock();
+        }
+        if let Some(refusal) = self.refusal(&state) {
+            return Err(refusal.into());
+        }
+        let mut inputs = Inputs::with_capacity(after.len());
+        let mut missing = 0;
+        for dependency in after {
+            let (arrived, name) = match dependency {
+                // Its slot is not looked at: if it is about to run, that is the worker's.
+                Dependency::Own(ticket) => {
+                    let tickets = &mut state.tickets;
+                    (tickets.input(ticket.id()), tickets.name(ticket.id()))
+                }
+                Dependency::Foreign(name) => {
+                    let task = Box::default();
+                    (Some(Err(TaskError::ForeignHandle { task })), *name)
+                }
+            };
+            match arrived {
+                Some(Ok(input)) => inputs.push(input),
+                Some(Err(cause)) => {
+                    let id = self.open_nowhere(&mut state, unfinished.job.name);
+                    let mut error = unmet(name, cause);
+                    error.tell_of((unfinished.job.name)(), unfinished.job.label(), None);
+                    self.end_unqueued(&mut state, id, error);
+                    return Ok(Ticket::new(id));
+                }
+                None => {
+                    inputs.push(Input::Missing(name));
+                    missing += 1;
+                }
+            }
+        }
+        if missing == 0 {
+            drop(state);
+            let mut job = unfinished.finish(inputs).map_err(NotAccepted::Failed)?;
+            return self.submit(&mut job, None);
+        }
+        let id = self.open_nowhere(&mut state, unfinished.job.name);
+        let is_urgent = unfinished.is_urgent();
+        let settings = unfinished.job.settings.as_ref();
+        let label = settings.and_then(|settings| settings.label.clone());
+        let node = state.nodes.add(Node {
+            ticket: id,
+            missing,
+            inputs,
+            is_urgent,
+            label,
+            work: Work::Unfinished(unfinished),
+            slot: None,
+        });
+        self.locations.set(id, Location::Node(node.at()));
+        for (input, dependency) in (0..).zip(after) {
+            let Dependency::Own(ticket) = dependency else {
+                continue;
+            };
+            if !state.nodes.misses(node, input) {
+                continue;
+            }
+            let dependent = Dependent::Node { node, input };
+            match state.tickets.depend(ticket.id(), dependent) {
+                Some(true) => {
+                    state.followed += 1;
+                    self.add_followed(&mut state);
+                }
+                Some(false) => {}
+                // The fold was found damaged while this was looked at.
+                None => {
+                    let arrival = state.tickets.input(ticket.id());
+                    let arrival = arrival.unwrap_or(Err(TaskError::shutdown()));
+                    state.tickets.arrivals.push((dependent, arrival));
+                }
+            }
+        }
+        if !state.tickets.arrivals.is_empty() {
+            self.release(&mut state);
+        }
+        self.check_patience(&state);
+        self.reap_meanwhile(&mut state);
+        Ok(Ticket::new(id))
+    }
+
+    /// A new ticket of a task that is in no slot.
+    pub(in crate::scheduler) fn open_nowhere(
+        &self,
+        state: &mut State,
+        name: fn() -> &'static str,
+    ) -> u32 {
+        let id = state.tickets.open(name);
+        self.locations.set(id, Location::Nowhere);
+        id
+    }
+
+    /// While tasks wait for others, who submits collects too, now and then.
+    #[inline]
+    pub(in crate::scheduler) fn reap_meanwhile(&self, state: &mut State) {
+        let submitted = state.counters.submitted;
+        let is_any_pending = state.nodes.count() + state.graph.in_flight > 0;
+        if is_any_pending && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
+            state.reaped_at = submitted;
+            self.reap_some(state, PORTION);
+        }
+    }
+
+    /// Hands on what has arrived; queues what has all it needs.
+    pub(in crate::scheduler) fn release(&self, state: &mut State) {
+        if std::mem::replace(&mut state.is_releasing, true) {
+            return; // whoever does so already sees to it
+        }
+        while !state.tickets.arrivals.is_empty() {
+            let mut arrivals = std::mem::take(&mut state.tickets.arrivals);
+            for (dependent, arrival) in arrivals.drain(..) {
+                self.arrived(state, dependent, arrival);
+            }
+            if state.tickets.arrivals.is_empty() {
+                // Its memory is used again.
+                state.tickets.arrivals = arrivals;
+            }
+            self.publish(state);
+        }
+        state.is_releasing = false;
+        self.check_patience(state);
+    }
+
+    /// One that a pending task depends on has ended.
+    pub(in crate::scheduler) fn arrived(
+        &self,
+        state: &mut State,
+        dependent: Dependent,
+        arrival: Result<Input, TaskError>,
+    ) {
+        let (id, input) = match dependent {
+            Dependent::Node { node, input } => (node, input),
+            Dependent::Slot(edge) => return self.arrived_in_slot(state, edge, arrival),
+        };
+        let Some(node) = state.nodes.get(id) else {
+            return; // it has ended meanwhile
+        };
+        let place = &mut node.inputs[input as usize];
+        let &mut Input::Missing(name) = place else {
+            debug_assert!(false, "an input came twice");
+            return;
+        };
+        match arrival {
+            Ok(input) => *place = input,
+            Err(cause) => {
+                self.end_node(state, id, unmet(name, cause));
+                return;
+            }
+        }
+        node.missing -= 1;
+        if node.missing == 0 {
+            self.start(state, id);
+        }
+    }
+
+    /// Ends a pending task; false if it is none any more.
+    pub(in crate::scheduler) fn end_node(
+        &self,
+        state: &mut State,
+        id: NodeId,
+        mut error: TaskError,
+    ) -> bool {
+        let Some((node, build)) = state.nodes.end(id) else {
+            return false;
+        };
+        match node.slot {
+            None => {
+                let function = state.tickets.name(node.ticket);
+                error.tell_of(function(), node.label.as_deref(), None);
+                self.end_unqueued(state, node.ticket, error);
+            }
+            Some(slot) => self.end_in_slot(state, slot, error),
+        }
+        if let Some(Build::Whole(arguments)) = build {
+            // They are the user's own values.
+            self.send_attendant(state, News::Gone(Box::new(arguments)));
+        }
+        true
+    }
+
+    pub(in crate::scheduler) fn end_unqueued(
+        &self,
+        state: &mut State,
+        ticket: u32,
+        error: TaskError,
+    ) {
+        state.counters.submitted += 1;
+        match error {
+            TaskError::Cancelled { .. } | TaskError::DependencyFailed { .. } => {
+                state.counters.cancelled += 1;
+            }
+            _ => state.counters.failed += 1,
+        }
+        self.end(state, ticket, Err(Box::new(error)));
+    }
+
+    /// Cancels the pending tasks that `group` watches.
+    pub(in crate::scheduler) fn cancel_pending_of(&self, state: &mut State, group: u32) {
+        let is_meant = |state: &State, ticket| state.tickets.is_watched_by(ticket, group);
+        self.end_all_in_slots(state, &TaskError::cancelled(), is_meant);
+        let ids: Vec<NodeId> = state
+            .nodes
+            .all()
+            .filter(|(_, ticket)| is_meant(state, *ticket))
+            .map(|(id, _)| id)
+            .collect();
+        for id in ids {
+            self.end_node(state, id, TaskError::cancelled());
+        }
+    }
+
+    /// Ends all pending tasks.
+    pub(in crate::scheduler) fn fail_pending(&self, state: &mut State, error: &TaskError) -> usize {
+        let in_slots = self.end_all_in_slots(state, error, |_, _| true);
+        let ids: Vec<NodeId> = state.nodes.all().map(|(id, _)| id).collect();
+        for id in &ids {
+            self.end_node(state, *id, error.clone());
+        }
+        in_slots + ids.len()
+    }
+}

@@ -1,0 +1,289 @@
+//! Where a hint goes, and who is woken for it.
+
+use std::time::{Duration, Instant};
+
+use crate::layout::ExecutorRecord;
+use crate::prim::atomic::Ordering;
+use crate::prim::{ExecutorId, Hint, Priority};
+use crate::sys::{affinity, barrier};
+use crate::task::TaskState;
+
+use crate::scheduler::Scheduler;
+use crate::scheduler::dispatch::balance::{Load, WORTH_WAKING_NS};
+use crate::scheduler::state::{RingName, State};
+
+/// Tasks of which several together go to one executor.
+const SHORT_NS: u64 = 1_000;
+/// So many: their hints fill a line.
+pub(in crate::scheduler) const TOGETHER: u32 = 8;
+
+/// How long work may wait behind a task that was thought to be short.
+const WATCH: Duration = Duration::from_millis(20);
+
+impl State {
+    /// The inbox of `executor` is to be published.
+    fn touch(&mut self, executor: usize) {
+        if !self.touched.contains(&executor) {
+            self.touched.push(executor);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Chooses an inbox for a hint, or the lane of its task's priority.
+    #[inline]
+    pub(in crate::scheduler) fn place(&self, state: &mut State, hint: u64) {
+        // Tasks that tasks have spawned have no priority.
+        let inflight = state.inflight.get(Hint::unpack(hint).slot.at());
+        let extra = inflight.and_then(|inflight| inflight.extra.as_ref());
+        if let Some(worker) = extra.and_then(|extra| extra.bound) {
+            self.place_errand(state, worker, hint);
+            return;
+        }
+        if let Some(lane) = extra.and_then(|extra| extra.priority.lane()) {
+            let lane = &mut state.lanes[lane];
+            match lane.ring.stage(hint) {
+                Ok(true) => {
+                    lane.is_touched = true;
+                    state.are_lanes_touched = true;
+                }
+                _ => state.homeless.push(hint),
+            }
+            return;
+        }
+        self.place_normal(state, hint);
+    }
+
+    /// The same for a task of normal priority.
+    #[inline]
+    pub(in crate::scheduler) fn place_normal(&self, state: &mut State, hint: u64) {
+        let executor = self.choose(state);
+        if state.inboxes[executor].stage(hint) == Ok(true) {
+            // Mostly it is the last one.
+            if state.touched.last() != Some(&executor) {
+                state.touch(executor);
+            }
+        } else {
+            self.place_elsewhere(state, hint);
+        }
+    }
+
+    /// There is no room in the inbox that was chosen for it.
+    #[cold]
+    fn place_elsewhere(&self, state: &mut State, hint: u64) {
+        let mut all = 0..state.inboxes.len();
+        match all.find(|e| state.inboxes[*e].stage(hint) == Ok(true)) {
+            Some(executor) => state.touch(executor),
+            None => state.homeless.push(hint),
+        }
+    }
+
+    /// The executor with the least predicted delay; of many, of two at random.
+    #[inline]
+    pub(in crate::scheduler) fn choose(&self, state: &mut State) -> usize {
+        if state.stays > 0 && !state.offline[state.chosen] {
+            state.stays -= 1;
+            return state.chosen;
+        }
+        state.chosen = self.choose_anew(state);
+        let grain = state.grains_ns[state.chosen];
+        let is_short = grain > 0 && grain < SHORT_NS;
+        state.stays = if is_short { TOGETHER - 1 } else { 0 };
+        state.chosen
+    }
+
+    fn choose_anew(&self, state: &mut State) -> usize {
+        let count = state.inboxes.len();
+        let mut first = state.next + 1;
+        if first >= count {
+            first = 0;
+        }
+        state.next = first;
+        // Divisions take their time: of few the next, of many anyone.
+        let second = match count {
+            1 => return 0,
+            2 => 1 - first,
+            _ => (first + 1 + first * 7 % (count - 1)) % count,
+        };
+        let mut loads = [first, second].map(|e| (self.load(state, e), e));
+        if loads[1].0.delay_ns() < loads[0].0.delay_ns() {
+            loads.swap(0, 1);
+        }
+        let [(best, chosen), (other, instead)] = loads;
+        // Somebody would be woken because the other has much to do: as far as was seen.
+        if best.sleeping
+            && !other.sleeping
+            && let Ok(backlog) = state.inboxes[instead].refresh()
+            && (Load { backlog, ..other }).delay_ns() < best.delay_ns()
+        {
+            return instead;
+        }
+        chosen
+    }
+
+    #[inline]
+    fn load(&self, state: &State, executor: usize) -> Load {
+        let member = executor as u32;
+        let crowd = &self.fold.crowd;
+        let is_asleep = crowd.sleeping.contains(member);
+        let grain_ns = state.grains_ns[executor];
+        // Of short tasks it makes no difference; who runs them says all the time that he
+        // begins or ends to look for them, so that his line would have to be fetched.
+        let is_short = grain_ns > 0 && grain_ns < SHORT_NS;
+        Load {
+            backlog: state.inboxes[executor].backlog_seen(),
+            grain_ns,
+            // One that is being replaced is no quicker than one that must be woken.
+            sleeping: is_asleep || state.offline[executor],
+            is_here: is_asleep && self.is_here(state, executor),
+            searching: !is_short && crowd.searching.contains(member),
+        }
+    }
+
+    /// Whether an executor is pinned to the CPU on which tasks were last collected, if CPUs are
+    /// scarce.
+    fn is_here(&self, state: &State, executor: usize) -> bool {
+        // Relaxed: a plain number of one writer.
+        let cpu = self.fold.executors[executor]
+            .status
+            .cpu
+            .load(Ordering::Relaxed);
+        state
+            .works_on
+            .is_some_and(|here| cpu == u64::from(here) + 1)
+    }
+
+    /// Who belongs to this very CPU, if a short task is all there is to do: if he sleeps, to
+    /// switch to him, and back, takes less than to wake another CPU.
+    fn local(&self, load: Load) -> Option<ExecutorId> {
+        if !self.is_scarce() || load.grain_ns == 0 || load.grain_ns >= WORTH_WAKING_NS {
+            return None;
+        }
+        let here = u64::from(affinity::current()?) + 1;
+        // Relaxed: a plain number of one writer.
+        let is_here = |e: &ExecutorRecord| e.status.cpu.load(Ordering::Relaxed) == here;
+        let at = self.fold.executors.iter().position(is_here)?;
+        Some(ExecutorId(at as u32))
+    }
+
+    /// Shows what was enqueued, and wakes whom it takes.
+    #[inline]
+    pub(in crate::scheduler) fn publish(&self, state: &mut State) {
+        if state.are_lanes_touched {
+            self.publish_lanes(state);
+        }
+        if state.touched.is_empty() {
+            return;
+        }
+        self.note_awake(state);
+        for executor in &state.touched {
+            state.inboxes[*executor].publish();
+        }
+        // The executors, before they sleep, pass the heavy barrier.
+        barrier::light();
+        if self.fold.crowd.sleeping.any() {
+            while let Some(executor) = state.touched.pop() {
+                self.wake_for(state, ExecutorId(executor as u32));
+            }
+        }
+        state.touched.clear();
+    }
+
+    /// Somebody sleeps, and the inbox of `executor` was filled: wakes one if that is worth it.
+    pub(in crate::scheduler) fn wake_for(&self, state: &mut State, executor: ExecutorId) {
+        let at = executor.0 as usize;
+        // The takers' head is only looked at when it matters: they move it all the time.
+        let mut load = self.load(state, at);
+        if load.delay_ns() >= WORTH_WAKING_NS {
+            match state.inboxes[at].refresh() {
+                Ok(backlog) => load.backlog = backlog,
+                Err(damaged) => {
+                    self.condemn(state, &format!("the inbox of executor {at}: {damaged}"));
+                    return;
+                }
+            }
+        }
+        let is_long = load.delay_ns() >= WORTH_WAKING_NS;
+        if !load.sleeping && !is_long && state.watch.is_some() {
+            return; // it is awake, and that it comes to it is looked after
+        }
+        load.searching = self.fold.crowd.searching.contains(executor.0);
+        let is_wanted = load.sleeping || (!load.searching && is_long);
+        let is_woken = is_wanted && {
+            let local = if state.in_flight <= 1 {
+                self.local(load)
+            } else {
+                None
+            };
+            // Otherwise rather another than the one where tasks are collected.
+            let other = || ExecutorId(executor.0 + u32::from(load.is_here));
+            self.fold.wake_one(local.unwrap_or_else(other))
+        };
+        // Who searches may have found something else by now, and have looked here before.
+        if (load.backlog > 1 || !is_woken) && state.watch.is_none() {
+            self.watch(state);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Shows what was put into lanes, and wakes one who sleeps: it is for anybody.
+    #[cold]
+    fn publish_lanes(&self, state: &mut State) {
+        state.are_lanes_touched = false;
+        let mut backlog = 0;
+        let mut damage = None;
+        for (lane, level) in state.lanes.iter_mut().zip(Priority::LANES) {
+            if !std::mem::take(&mut lane.is_touched) {
+                continue;
+            }
+            lane.ring.publish();
+            match lane.ring.refresh() {
+                Ok(waiting) => backlog += waiting,
+                Err(damaged) => damage = Some(format!("{}: {damaged}", RingName::Lane(level))),
+            }
+        }
+        // The executors, before they sleep, pass the heavy barrier.
+        barrier::light();
+        let is_woken = self.fold.wake_one(ExecutorId(state.next as u32));
+        if (backlog > 1 || !is_woken) && state.watch.is_none() {
+            self.watch(state);
+        }
+        if let Some(what) = damage {
+            self.condemn(state, &what);
+        }
+    }
+
+    /// Work lies behind other work, which should be done in a moment. If that takes
+    /// longer than it was thought to, a sleeper must come instead; the supervisor looks
+    /// after it, in case nobody waits who would.
+    fn watch(&self, state: &mut State) {
+        if self.fold.crowd.sleeping.any() {
+            state.watch = Some(Instant::now() + WATCH);
+            state.ended_before = state.ended();
+            self.bell.ring();
+        }
+    }
+
+    /// The time to look has come.
+    pub(in crate::scheduler) fn look_behind(&self, state: &mut State) {
+        state.watch = None;
+        self.reap(state);
+        let ended = state.ended();
+        // As long as tasks end, those who end them look for more.
+        let is_stuck = ended == state.ended_before;
+        let is_queued = |slot: u32| {
+            // What one worker alone may run nobody else can take.
+            let is_anybodys = state.inflight[slot as usize].bound().is_none();
+            is_anybodys
+                && TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
+        };
+        if self.fold.crowd.sleeping.any() && state.slots().any(is_queued) {
+            if is_stuck {
+                self.fold.wake_sleeper(ExecutorId(0));
+            }
+            state.ended_before = ended;
+            state.watch = Some(Instant::now() + WATCH);
+        }
+    }
+}

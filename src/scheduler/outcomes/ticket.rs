@@ -1,0 +1,79 @@
+//! What a handle has of its task. What becomes of it: `super::tickets`; where the task is:
+//! `super::locations`.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use crate::scheduler::time::cancel::Reach;
+
+/// A handle's claim to an outcome, and whether dropping the handle cancels the task. There is one for each
+/// number in use, so that is given back once. One word: handles are moved about.
+///
+/// ```text
+///   63      32 31     2   1    0
+///   [ number  | grace | drop | 1 ]      grace in ms and one more; 0 is none
+/// ```
+#[derive(Debug)]
+pub struct Ticket(NonZeroU64);
+
+const ABORTS: u64 = 1 << 1;
+const GRACE_AT: u32 = 2;
+/// Twelve days.
+const GRACE_MAX: u64 = (1 << 30) - 2;
+
+impl Ticket {
+    #[inline]
+    pub(in crate::scheduler) fn new(id: u32) -> Self {
+        Ticket(NonZeroU64::MIN | u64::from(id) << 32)
+    }
+
+    /// Its number.
+    #[inline]
+    pub(in crate::scheduler) fn id(&self) -> u32 {
+        (self.0.get() >> 32) as u32
+    }
+
+    /// From here on dropping its handle cancels the task, as far as `reach` goes.
+    pub fn abort_on_drop(&mut self, reach: Reach) {
+        let grace = match reach {
+            Reach::Within(grace) => (grace.as_millis().min(u128::from(GRACE_MAX)) as u64) + 1,
+            Reach::Waiting | Reach::Running => 0,
+        };
+        let number = u64::from(self.id()) << 32;
+        self.0 = NonZeroU64::MIN | number | ABORTS | grace << GRACE_AT;
+    }
+
+    /// Whether dropping its handle cancels the task, and how far that goes.
+    #[inline]
+    pub fn aborts(&self) -> Option<Reach> {
+        let marks = self.0.get() & u64::from(u32::MAX);
+        (marks & ABORTS != 0).then(|| match marks >> GRACE_AT {
+            0 => Reach::Running,
+            grace => Reach::Within(Duration::from_millis(grace - 1)),
+        })
+    }
+}
+
+const _: () = assert!(size_of::<Option<Ticket>>() == 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_at_last_holds_and_the_number_stays() {
+        let mut ticket = Ticket::new(u32::MAX);
+        assert_eq!(ticket.aborts(), None);
+        let within = |ms| Reach::Within(Duration::from_millis(ms));
+        let longest = Reach::Within(Duration::MAX);
+        for (asked, kept) in [
+            (within(0), within(0)),
+            (within(1500), within(1500)),
+            (longest, within(GRACE_MAX)),
+            (Reach::Running, Reach::Running),
+        ] {
+            ticket.abort_on_drop(asked);
+            assert_eq!((ticket.aborts(), ticket.id()), (Some(kept), u32::MAX));
+        }
+    }
+}

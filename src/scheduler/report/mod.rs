@@ -1,0 +1,4 @@
+//! Reports: what users and tests are told of the host's state. Nothing here changes a task.
+
+pub(super) mod audit;
+pub(super) mod profile;

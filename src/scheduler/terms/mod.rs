@@ -1,0 +1,6 @@
+//! The terms under which a task runs: plain values, which neither lock nor wait for anything
+//! of the scheduler's.
+
+pub(super) mod backoff;
+pub(super) mod limit;
+pub(super) mod settings;
