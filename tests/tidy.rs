@@ -4,6 +4,8 @@
 //! Each rule is a function of a path and a text, and `tidy/planted.rs` shows that it
 //! finds what it should. Needs nothing but the standard library.
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/commands.rs"]
 mod commands;
 #[path = "tidy/figures.rs"]
@@ -137,6 +139,11 @@ fn imports_follow_the_table() {
             .iter()
             .flat_map(|source| imports::check_imports(source, &table)),
     );
+}
+
+#[test]
+fn no_imports_lead_in_a_circle() {
+    assert_none(circles::check(&sources(), circles::LEFT));
 }
 
 #[test]

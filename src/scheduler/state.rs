@@ -1,281 +1,30 @@
 //! What the host alone knows, under one lock.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use serde::Serialize;
-
-use crate::error::{Attempt, Refusal, TaskError};
+use crate::error::{Refusal, TaskError};
 use crate::layout::{Fold, LANES};
 use crate::notify::Key;
-use crate::pool::Transfer;
-use crate::prim::{Generation, Priority};
+use crate::prim::Priority;
 use crate::ring::{spsc, steal};
-use crate::task::{Head, INLINE_LEN, Label};
+use crate::sys::prefetch_for_write;
 
-use crate::scheduler::collect::retry::{Retries, Tried};
 use crate::scheduler::depend::graph::Graph;
 use crate::scheduler::depend::nodes::{NodeId, Nodes};
-use crate::scheduler::followers::follow::Listening;
+use crate::scheduler::dispatch::queues::{Lane, RingName};
+use crate::scheduler::followers::listeners::Listening;
 use crate::scheduler::outcomes::tickets::Tickets;
-use crate::scheduler::recover::kin::Stray;
-use crate::scheduler::recover::orphans::Adopted;
-use crate::scheduler::recover::rescue::Dying;
+use crate::scheduler::outcomes::value::{SMALL, Taken};
+use crate::scheduler::recover::losses::{Adopted, Dying, Stray};
+use crate::scheduler::report::counters::Counters;
 use crate::scheduler::report::profile::Profiling;
-use crate::scheduler::submit::guests::Guests;
-use crate::scheduler::terms::backoff::Backoff;
-use crate::scheduler::terms::limit::Permit;
-use crate::scheduler::time::deadline::Deadline;
-use crate::scheduler::time::run_limits::{RunLimits, Timing};
+use crate::scheduler::slots::inflight::Inflight;
+use crate::scheduler::submit::lines::Guests;
 use crate::scheduler::time::timers::Timers;
-
-/// How often each thing happened since the start.
-///
-/// ```
-/// # pinfold::test_setup!();
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let rt = pinfold::Runtime::builder().workers(1).start()?;
-/// let _ = rt.spawn(|n: u32| 1 / n, 0).join();
-/// let counters: pinfold::Counters = rt.stats().tasks;
-/// assert_eq!((counters.submitted, counters.panicked), (1, 1));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Tasks accepted.
-    pub submitted: u64,
-    /// Tasks that ended with a value (an `Err` value included).
-    pub completed: u64,
-    /// Of these, tasks whose value was an `Err`.
-    pub returned_err: u64,
-    /// Tasks that panicked.
-    pub panicked: u64,
-    /// Tasks that ended because their worker died.
-    pub died: u64,
-    /// Runs repeated, because a worker died or by [`Retry`](crate::Retry).
-    pub repeated: u64,
-    /// Tasks that ended because a deadline of theirs had come, or their run limit had passed.
-    pub late: u64,
-    /// Tasks that ended because they were cancelled, or a task they depend on had no value.
-    pub cancelled: u64,
-    /// Tasks that ended with any other error.
-    pub failed: u64,
-    /// Of all these, those of which nobody was told: the handle was dropped, and no callback,
-    /// future, scope, set or dependent has heard of it either. Their errors, and values that
-    /// were an `Err`, are log events of level WARN, as soon as anybody collects them: who submits,
-    /// waits or asks for statistics. What was cancelled, or ended by a shutdown,
-    /// is not among them.
-    pub unobserved: u64,
-    /// Tasks not accepted: no room in the queue, for their arguments or in a limit, wrong
-    /// arguments or settings, or the runtime was shut down. Whoever submitted one was told.
-    pub refused: u64,
-    /// Completion hints that no longer held.
-    pub stale: u64,
-    /// Things found in shared memory that no correct process writes.
-    pub damage: u64,
-    /// Tasks in flight now; with those that wait for others, if they have a slot.
-    pub in_flight: u64,
-}
-
-/// A task in flight; 32 bytes, for there are as many as slots.
-#[derive(Debug)]
-pub struct Inflight {
-    /// The generation its slot is in. Private, so no wild worker changes it.
-    pub generation: Generation,
-    /// Whose outcome it is; `None` while the slot is free.
-    pub ticket: Option<u32>,
-    /// What its function is called.
-    pub name: fn() -> &'static str,
-    /// What few tasks have.
-    pub extra: Option<Box<Extra>>,
-}
-
-const _: () = assert!(size_of::<Inflight>() == 32);
-
-/// What a task has that has buffers or long arguments, a label, a limit or a priority,
-/// may be run again, or has killed a worker.
-#[derive(Debug, Default)]
-pub struct Extra {
-    /// Holds for its arguments' buffers, and the block of long arguments.
-    pub holds: Vec<Transfer>,
-    /// What the submitter calls it, and more.
-    pub label: Option<Arc<Label>>,
-    /// What it counts as in the profile, if not as its function.
-    pub profiled_as: Option<&'static str>,
-    /// What to write for another run.
-    pub again: Option<Again>,
-    /// When it must have ended.
-    pub deadline: Option<Deadline>,
-    /// Which worker alone may run it.
-    pub bound: Option<u32>,
-    /// Which level it waits at.
-    pub priority: Priority,
-    /// The attempts that have ended, but for those that died for others.
-    pub tried: Vec<Tried>,
-    /// When it waits and runs, if it is timed.
-    pub timing: Option<Timing>,
-    /// Whether it is tried again when it fails by itself.
-    pub retries: Option<Retries>,
-    /// Its shares of limits.
-    #[expect(dead_code, reason = "they are given back when they are dropped")]
-    pub permits: Vec<Permit>,
-    /// It was cancelled: there is no other attempt.
-    pub is_cancelled: bool,
-    /// An attempt has ended, and may have left tasks that it spawned.
-    pub has_kin: bool,
-    /// How long after it is queued it must have begun.
-    pub start_limit: Option<Duration>,
-    /// How long after it is queued it should have ended.
-    pub soft_limit: Option<Duration>,
-    /// Whether it ends only when whatever it has spawned has ended.
-    pub awaits_kin: bool,
-}
-
-impl Extra {
-    /// Attempts that have ended with the worker.
-    pub fn deaths(&self) -> impl Iterator<Item = &Attempt> {
-        self.tried.iter().filter_map(Tried::death)
-    }
-
-    /// How its present attempt has ended is among what was tried: there is none any more.
-    pub fn attempt_is_told(&mut self) {
-        if let Some(timing) = &mut self.timing {
-            timing.is_told = true;
-        }
-    }
-
-    /// Its present attempt has run for longer than it may.
-    pub fn is_over_limit(&self) -> bool {
-        self.timing.as_ref().is_some_and(|timing| timing.is_over)
-    }
-
-    /// Whether the attempt that runs is to be ended with its worker.
-    pub fn is_due(&self) -> bool {
-        let has_come = self.deadline.is_some_and(|deadline| deadline.has_come);
-        has_come || self.is_cancelled || self.is_over_limit()
-    }
-
-    /// Whether the task ends before its time if it ends like this, and may leave tasks that
-    /// it spawned.
-    pub fn ends_early(&self, error: Option<&TaskError>) -> bool {
-        use TaskError::{Cancelled, DeadlineExceeded};
-        let is_early = || matches!(error, Some(Cancelled { .. } | DeadlineExceeded { .. }));
-        self.is_due() || (self.has_kin && is_early())
-    }
-}
-
-impl Inflight {
-    pub fn none() -> Self {
-        Inflight {
-            // Not 0: words of fresh memory speak of no task.
-            generation: Generation::new(1),
-            ticket: None,
-            name: || "",
-            extra: None,
-        }
-    }
-
-    /// Which level it waits at.
-    #[inline]
-    pub fn priority(&self) -> Priority {
-        let extra = self.extra.as_ref();
-        extra.map_or(Priority::Normal, |extra| extra.priority)
-    }
-
-    /// Holds for its arguments.
-    pub fn holds(&self) -> &[Transfer] {
-        self.extra.as_ref().map_or(&[], |extra| &extra.holds)
-    }
-}
-
-/// Enough to run a task once more.
-#[derive(Debug)]
-pub struct Again {
-    /// The slot's head.
-    pub head: Head,
-    /// Its payload, if inline.
-    pub words: [u64; INLINE_LEN / 8],
-    /// The most attempts.
-    pub limit: u32,
-    /// How long to wait between them.
-    pub backoff: Backoff,
-}
-
-/// A ring of hints that the host fills.
-#[derive(Clone, Copy, Debug)]
-pub enum RingName {
-    Inbox(usize),
-    Lane(Priority),
-}
-
-impl fmt::Display for RingName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RingName::Inbox(executor) => write!(f, "the inbox of executor {executor}"),
-            RingName::Lane(level) => write!(f, "the lane of level {}", level.level()),
-        }
-    }
-}
-
-/// Somebody parked until something happens.
-#[derive(Debug)]
-pub struct Waiter {
-    pub thread: Thread,
-    /// What for.
-    pub awaited: Awaited,
-}
-
-/// Somebody who sleeps for a while, and may be called.
-#[derive(Clone, Debug)]
-pub struct Napper {
-    thread: Thread,
-    is_called: Arc<AtomicBool>,
-}
-
-impl Napper {
-    /// The calling thread.
-    pub fn new() -> Self {
-        Napper {
-            thread: std::thread::current(),
-            is_called: Arc::default(),
-        }
-    }
-
-    /// Whether it was.
-    pub fn is_called(&self) -> bool {
-        // ordering: Acquire pairs with the Release in `call_napper`.
-        self.is_called.load(Ordering::Acquire)
-    }
-}
-
-/// What somebody waits for.
-#[derive(Clone, Copy, Debug)]
-pub enum Awaited {
-    /// The end of this ticket's task.
-    Task { ticket: u32 },
-    /// An end that this group watches.
-    Group(u32),
-    /// Any end.
-    Any,
-    /// Any end, or memory that is freed.
-    Memory,
-    /// The end of a task that somebody follows: the attendant.
-    News,
-}
-
-/// The host's side of a lane.
-#[derive(Debug)]
-pub struct Lane {
-    pub ring: steal::Producer,
-    /// Filled and not yet published.
-    pub is_touched: bool,
-}
+use crate::scheduler::time::watched::RunLimits;
+use crate::scheduler::waiting::sleepers::{Awaited, Napper, Waiter};
 
 /// The host's private state.
 pub struct State {
@@ -514,6 +263,143 @@ impl State {
         self.call_napper();
         for waiter in &self.waiters {
             waiter.thread.unpark();
+        }
+    }
+}
+
+impl State {
+    /// All slots of the host that were ever used.
+    pub fn slots(&self) -> impl Iterator<Item = u32> + use<> {
+        (0..self.used).chain(self.graph.slots())
+    }
+
+    /// The task in `slot` has ended.
+    #[inline]
+    pub fn vacate(&mut self, slot: u32) {
+        self.in_flight -= 1;
+        if self.graph.owns(slot) {
+            self.graph.note_ended(slot);
+        } else {
+            self.free.push(slot);
+        }
+    }
+
+    /// Whether no end is to be told at once.
+    pub fn is_nothing_followed(&self) -> bool {
+        self.followed + self.graph.sources == 0 && !self.tickets.groups.are_awaited()
+    }
+
+    /// Whether the attendant is needed: somebody follows a task, or waits for room that others
+    /// are to leave.
+    pub fn is_attended(&self) -> bool {
+        !self.is_nothing_followed() || self.is_pressed()
+    }
+
+    /// Whether a pending task waits for a slot, or for memory; or somebody without a thread
+    /// waits for an end, or for room: then whoever leads is to hear of each end at once.
+    pub fn is_pressed(&self) -> bool {
+        self.has_stalled() || self.lacks_memory() || self.tickets.groups.are_awaited()
+    }
+
+    /// Whether anybody but a thread waits for memory.
+    pub fn lacks_memory(&self) -> bool {
+        !self.thirsty.is_empty() || self.guests.are_thirsty()
+    }
+
+    /// Whether anybody but a thread waits for what a task gives back that ends.
+    #[inline]
+    pub fn has_stalled(&self) -> bool {
+        !self.stalled.is_empty() || self.guests.any()
+    }
+
+    /// Has what the next task is written to brought here meanwhile.
+    #[inline]
+    pub fn ask_for_next(&self, fold: &Fold) {
+        if let Some(slot) = self.free.last() {
+            prefetch_for_write(&fold.slots[*slot as usize]);
+            prefetch_for_write(&self.inflight[*slot as usize]);
+        }
+        self.tickets.ask_for_next();
+    }
+
+    /// The same for the next pending task.
+    #[inline]
+    pub fn ask_for_next_pending(&self, fold: &Fold) {
+        if let Some(slot) = self.graph.next_free() {
+            prefetch_for_write(&fold.slots[slot as usize]);
+            prefetch_for_write(&self.inflight[slot as usize]);
+            self.graph.ask_for_vertex(slot);
+        }
+        self.tickets.ask_for_next();
+    }
+
+    /// A free slot for a pending task.
+    #[inline]
+    pub fn pending_slot(&mut self) -> Option<u32> {
+        if let Some(slot) = self.graph.take_free() {
+            return Some(slot);
+        }
+        let slot = self.graph.grow()?;
+        self.inflight.push(Inflight::none());
+        Some(slot)
+    }
+
+    /// Tasks ended so far.
+    pub fn ended(&self) -> u64 {
+        self.counters.submitted - self.in_flight as u64
+    }
+
+    /// Tasks submitted and tasks ended so far: grows by each.
+    pub fn activity(&self) -> u64 {
+        self.counters.submitted + self.ended()
+    }
+
+    /// Tasks that have not ended.
+    pub fn unfinished(&self) -> usize {
+        self.in_flight + self.nodes.count() + self.shadows.len()
+    }
+
+    pub fn unpark_attendant(&self) {
+        let attends = |waiter: &&Waiter| matches!(waiter.awaited, Awaited::News);
+        if let Some(attendant) = self.waiters.iter().find(attends) {
+            attendant.thread.unpark();
+        }
+    }
+
+    /// If nobody leads, wakes one who waits: he will look at everything, and lead if
+    /// he goes on waiting.
+    pub fn ask_for_a_leader(&self) {
+        if !self.leader
+            && let Some(waiter) = self.waiters.first()
+        {
+            waiter.thread.unpark();
+        }
+    }
+
+    /// See [`Scheduler::take_small`]; and whether no other task is in flight.
+    #[inline]
+    pub fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> (Option<Taken>, bool) {
+        (self.tickets.take_small(id, to), self.in_flight == 1)
+    }
+
+    /// Whoever waits for room without a thread is told if there will be none.
+    pub fn refuse_guests(&mut self) {
+        if let Some(refusal) = self.closed {
+            self.guests.refuse(refusal, &mut self.tickets.news);
+        }
+    }
+
+    /// A place that was kept is free, and the next to be taken.
+    pub fn give_back_place(&mut self) {
+        if let Some(place) = self.kept.pop() {
+            self.free.push(place);
+        }
+    }
+
+    /// The inbox of `executor` is to be published.
+    pub fn touch(&mut self, executor: usize) {
+        if !self.touched.contains(&executor) {
+            self.touched.push(executor);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::Violation;
+use crate::circles;
 use crate::imports::{self, Row, parse_table};
 use crate::promises::{Known, models_are_told_of, tests_that_are_named_exist};
 use crate::rules;
@@ -369,4 +370,57 @@ fn models_that_no_document_tells_of_are_found() {
     let found = |document: &str| lines(models_are_told_of("src/a/model.rs", text, document));
     assert_eq!(found("| `one_dies`, `…_twice` |"), [0; 0]);
     assert_eq!(found("| `one_dies` |"), [6]);
+}
+
+/// What is found in these files, if those circles are known.
+fn circles_in(files: &[(&str, &str)], left: &[&[&str]]) -> Vec<String> {
+    let sources: Vec<Source> = (files.iter())
+        .map(|(path, text)| Source::new(path, text))
+        .collect();
+    let found = circles::check(&sources, left);
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn circles_are_found() {
+    let a = ("src/ring/a.rs", "use super::b::B;\npub struct A(B);");
+    let b = ("src/ring/b.rs", "pub struct B(Option<Box<super::a::A>>);");
+    let apart = ("src/ring/b.rs", "pub struct B;");
+    let found = circles_in(&[a, b], &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("src/ring/a.rs:1: "), "{found:?}");
+    assert!(found[0].contains("ring/a → ring/b → ring/a"), "{found:?}");
+    assert!(circles_in(&[a, b], &[&["ring/a", "ring/b"]]).is_empty());
+    // One that is gone is to be taken out of the list.
+    assert!(circles_in(&[a, apart], &[]).is_empty());
+    assert_eq!(circles_in(&[a, apart], &[&["ring/a", "ring/b"]]).len(), 1);
+    // A larger one than is known.
+    let c = ("src/ring/c.rs", "use super::a;");
+    let more = ("src/ring/b.rs", "use super::{a::A, c};");
+    assert!(!circles_in(&[a, more, c], &[&["ring/a", "ring/b"]]).is_empty());
+}
+
+#[test]
+fn circles_go_where_items_are_defined() {
+    let of = |facade, child| {
+        let files = [("src/ring/mod.rs", facade), ("src/ring/a.rs", child)];
+        circles_in(&files, &[]).len()
+    };
+    // Of its own items a folder's `mod.rs` is a file like any other.
+    assert_eq!(of("use a::A;\npub struct Top(A);", "use super::Top;"), 1);
+    assert_eq!(of("pub struct Top;", "use super::Top;"), 0);
+    // What it re-exports is where it comes from.
+    assert_eq!(of("pub use a::A;\npub struct Top;", "use super::Top;"), 0);
+    let facade = ("src/ring/mod.rs", "mod a;\nmod b;\npub use b::B;");
+    let a = ("src/ring/a.rs", "use crate::ring::B;");
+    let b = (
+        "src/ring/b.rs",
+        "pub(in crate::ring) struct B;\nuse super::a;",
+    );
+    let found = circles_in(&[facade, a, b], &[]);
+    assert!(found[0].contains("ring/a → ring/b → ring/a"), "{found:?}");
+    // Tests may look at everything.
+    let tests = "pub struct A;\n#[cfg(test)]\nmod tests {\n    use crate::ring::B;\n}";
+    let tested = ("src/ring/a.rs", tests);
+    assert!(circles_in(&[facade, tested, b], &[]).is_empty());
 }

@@ -5,5 +5,7 @@
 //!                                  └──▶ retry ──▶ the same slot, queued once more
 //! ```
 
+pub(super) mod completions;
+pub(super) mod plain;
 pub(super) mod retry;
 pub(super) mod settle;

@@ -9,19 +9,19 @@ use crate::prim::{Hint, SlotIndex, TaskId};
 use crate::sys::{affinity, prefetch_for_write};
 use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::collect::retry::End;
-use crate::scheduler::outcomes::group::Watchers;
-use crate::scheduler::outcomes::tickets::is_failure;
+use crate::scheduler::outcomes::entry::is_failure;
+use crate::scheduler::outcomes::groups::Watchers;
 use crate::scheduler::outcomes::value::{Outcome, Value};
-use crate::scheduler::state::{Awaited, Inflight, State};
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::slots::inflight::Inflight;
+use crate::scheduler::state::State;
+use crate::scheduler::terms::retry::End;
+use crate::scheduler::waiting::sleepers::Awaited;
 
 /// How many slots ahead lines are asked for.
 const AHEAD: usize = 16;
 /// Whoever collects so many at a time is at work, and does not wait for one.
 const MANY: usize = 8;
-/// Who waits for one of many, or submits, collects so many of each executor's at a time.
-pub(in crate::scheduler) const PORTION: u64 = 256;
 
 impl Scheduler {
     /// Reads every completion ring; returns how many tasks have ended by it.

@@ -32,16 +32,17 @@ use smallvec::SmallVec;
 use crate::error::TaskError;
 use crate::task::INPUTS_MAX;
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::collect::settle::PORTION;
-use crate::scheduler::depend::graph::SlotEdge;
+use crate::scheduler::collect::completions::PORTION;
+use crate::scheduler::depend::dependent::Dependent;
 use crate::scheduler::depend::inputs::{Build, Input, Inputs, Unfinished};
 use crate::scheduler::depend::nodes::{Node, NodeId, Work};
 use crate::scheduler::followers::news::News;
 use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::outcomes::ticket::Ticket;
-use crate::scheduler::state::{Awaited, State};
-use crate::scheduler::submit::accept::NotAccepted;
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
+use crate::scheduler::submit::job::NotAccepted;
+use crate::scheduler::waiting::sleepers::Awaited;
 
 /// Pending tasks that a fold may have; who submits more waits.
 pub(in crate::scheduler) const PENDING_MAX: usize = 1 << 20;
@@ -100,18 +101,6 @@ impl<'a> Few<'a> {
 
 /// Several of them.
 pub type Dependencies<'a> = SmallVec<[Dependency<'a>; 2]>;
-
-/// The input of a pending task.
-#[derive(Clone, Copy, Debug)]
-pub enum Dependent {
-    /// Of one that has no slot.
-    Node { node: NodeId, input: u32 },
-    /// Of one that has.
-    Slot(SlotEdge),
-}
-
-/// What a task that has ended means for one that depends on it.
-pub type Arrival = (Dependent, Result<Input, TaskError>);
 
 /// What a task ends in that depends on one of this function, which has no value.
 pub(in crate::scheduler) fn unmet(function: fn() -> &'static str, cause: TaskError) -> TaskError {

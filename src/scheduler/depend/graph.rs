@@ -8,59 +8,8 @@ use crate::prim::{Generation, Hint, SlotIndex};
 use crate::sys::prefetch_for_write;
 use crate::task::{DEPENDENTS_MAX, FunctionId, INPUTS_MAX, Slot, TaskState};
 
+use crate::scheduler::depend::edge::SlotEdge;
 use crate::scheduler::depend::inputs::{Input, Rebuild};
-use crate::scheduler::state::{Inflight, State};
-
-/// An edge, as the host knows it; one word, for what is made of pieces and then moved waits
-/// for them.
-///
-/// ```text
-///   63 … 32                          31 … 28   27         26 … 24   23 … 20   19 … 0
-///   generation, as far as it fits    0         is told?   input     0         slot
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SlotEdge(u64);
-
-impl SlotEdge {
-    /// One that has come from nowhere.
-    pub const BLANK: SlotEdge = SlotEdge(0);
-    const TOLD: u64 = 1 << 27;
-
-    /// That of an input of the task of a hint.
-    #[inline]
-    pub fn new(to: Hint, input: usize) -> Self {
-        let generation = to.generation.raw() << 32;
-        SlotEdge(generation | (input as u64 & 7) << 24 | u64::from(to.slot.0))
-    }
-
-    /// The slot that it leads to.
-    #[inline]
-    pub fn slot(self) -> u32 {
-        self.0 as u32 & ((1 << 20) - 1)
-    }
-
-    /// Which input it is.
-    #[inline]
-    pub fn input(self) -> usize {
-        (self.0 >> 24) as usize & 7
-    }
-
-    #[inline]
-    fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// Whether whoever has run what it begins at has brought the input.
-    #[inline]
-    pub fn is_told(self) -> bool {
-        self.0 & Self::TOLD != 0
-    }
-
-    #[inline]
-    fn told_if(self, is_told: bool) -> Self {
-        SlotEdge(self.0 | if is_told { Self::TOLD } else { 0 })
-    }
-}
 
 /// Edges that lie beside a slot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -239,7 +188,7 @@ impl Graph {
     }
 
     /// The task in `slot` has ended.
-    fn note_ended(&mut self, slot: u32) {
+    pub fn note_ended(&mut self, slot: u32) {
         self.in_flight -= 1;
         let Some(vertex) = self.at(slot) else {
             return;
@@ -325,86 +274,38 @@ impl Graph {
             vertex.arrived == vertex.all && vertex.large.is_none() && !vertex.is_attended
         })
     }
-}
 
-impl State {
-    /// All slots of the host that were ever used.
-    pub fn slots(&self) -> impl Iterator<Item = u32> + use<> {
-        (0..self.used).chain(self.graph.slots())
-    }
-
-    /// The task in `slot` has ended.
+    /// Whether a slot is of this kind.
     #[inline]
-    pub fn vacate(&mut self, slot: u32) {
-        self.in_flight -= 1;
-        if slot < self.graph.first {
-            self.free.push(slot);
-        } else {
-            self.graph.note_ended(slot);
-        }
+    pub fn owns(&self, slot: u32) -> bool {
+        slot >= self.first
     }
 
-    /// Whether no end is to be told at once.
-    pub fn is_nothing_followed(&self) -> bool {
-        self.followed + self.graph.sources == 0 && !self.tickets.groups.are_awaited()
-    }
-
-    /// Whether the attendant is needed: somebody follows a task, or waits for room that others
-    /// are to leave.
-    pub fn is_attended(&self) -> bool {
-        !self.is_nothing_followed() || self.is_pressed()
-    }
-
-    /// Whether a pending task waits for a slot, or for memory; or somebody without a thread
-    /// waits for an end, or for room: then whoever leads is to hear of each end at once.
-    pub fn is_pressed(&self) -> bool {
-        self.has_stalled() || self.lacks_memory() || self.tickets.groups.are_awaited()
-    }
-
-    /// Whether anybody but a thread waits for memory.
-    pub fn lacks_memory(&self) -> bool {
-        !self.thirsty.is_empty() || self.guests.are_thirsty()
-    }
-
-    /// Whether anybody but a thread waits for what a task gives back that ends.
+    /// The slot that is taken next, unless none was used before.
     #[inline]
-    pub fn has_stalled(&self) -> bool {
-        !self.stalled.is_empty() || self.guests.any()
+    pub fn next_free(&self) -> Option<u32> {
+        self.free.last().copied()
     }
 
-    /// Has what the next task is written to brought here meanwhile.
+    /// Has what is known of the task in `slot` brought here meanwhile.
     #[inline]
-    pub fn ask_for_next(&self, fold: &Fold) {
-        if let Some(slot) = self.free.last() {
-            prefetch_for_write(&fold.slots[*slot as usize]);
-            prefetch_for_write(&self.inflight[*slot as usize]);
-        }
-        self.tickets.ask_for_next();
+    pub fn ask_for_vertex(&self, slot: u32) {
+        prefetch_for_write(&self.vertices[(slot - self.first) as usize]);
     }
 
-    /// The same for the next pending task.
+    /// A free slot that was used before.
     #[inline]
-    pub fn ask_for_next_pending(&self, fold: &Fold) {
-        if let Some(slot) = self.graph.free.last() {
-            prefetch_for_write(&fold.slots[*slot as usize]);
-            prefetch_for_write(&self.inflight[*slot as usize]);
-            prefetch_for_write(&self.graph.vertices[(*slot - self.graph.first) as usize]);
-        }
-        self.tickets.ask_for_next();
+    pub fn take_free(&mut self) -> Option<u32> {
+        self.free.pop()
     }
 
-    /// A free slot for a pending task.
-    #[inline]
-    pub fn pending_slot(&mut self) -> Option<u32> {
-        let graph = &mut self.graph;
-        if let Some(slot) = graph.free.pop() {
-            return Some(slot);
-        }
-        if graph.vertices.len() >= graph.most {
+    /// One more slot that was never used, if there is one.
+    pub fn grow(&mut self) -> Option<u32> {
+        if self.vertices.len() >= self.most {
             return None;
         }
-        let slot = graph.first + graph.vertices.len() as u32;
-        graph.vertices.push(Vertex {
+        let slot = self.first + self.vertices.len() as u32;
+        self.vertices.push(Vertex {
             generation: Generation::new(0),
             function: FunctionId(0),
             all: 0,
@@ -420,7 +321,6 @@ impl State {
             rebuild: |_, _, _, _| Ok(()),
             names: [|| ""; INPUTS_MAX],
         });
-        self.inflight.push(Inflight::none());
         Some(slot)
     }
 }

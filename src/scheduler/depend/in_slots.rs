@@ -30,16 +30,18 @@ use crate::error::TaskError;
 use crate::prim::{ExecutorId, Hint, SlotIndex};
 use crate::task::{Arrived, Edge, FunctionId, Head, INLINE_LEN, Payload, TaskState, put_words};
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::depend::after::{Dependent, PENDING_MAX, unmet};
-use crate::scheduler::depend::graph::{Laid, SlotEdge};
+use crate::scheduler::depend::after::{PENDING_MAX, unmet};
+use crate::scheduler::depend::dependent::Dependent;
+use crate::scheduler::depend::edge::SlotEdge;
+use crate::scheduler::depend::graph::Laid;
 use crate::scheduler::depend::inputs::{Build, Input, List, Rebuild, Unfinished};
 use crate::scheduler::depend::nodes::{Node, Work};
 use crate::scheduler::followers::news::News;
 use crate::scheduler::outcomes::ticket::Ticket;
 use crate::scheduler::outcomes::value::{Outcome, SMALL, Value};
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-use crate::scheduler::submit::accept::Job;
+use crate::scheduler::submit::job::Job;
 
 /// A plain task that is to be submitted.
 pub struct Plain<'a> {

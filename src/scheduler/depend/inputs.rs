@@ -13,7 +13,7 @@ use crate::prim::Priority;
 use crate::task::{INLINE_LEN, encode_len};
 
 use crate::scheduler::outcomes::value::{Outcome, SMALL, Value, loan_in_it};
-use crate::scheduler::submit::accept::Job;
+use crate::scheduler::submit::job::Job;
 
 /// In front of input `at` stands how many form a list together.
 #[derive(Clone, Copy, Debug)]

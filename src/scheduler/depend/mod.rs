@@ -6,6 +6,8 @@
 //! ```
 
 pub(super) mod after;
+pub(super) mod dependent;
+pub(super) mod edge;
 pub(super) mod graph;
 pub(super) mod in_slots;
 pub(super) mod inputs;

@@ -7,7 +7,7 @@ use crate::prim::Hint;
 use crate::task::Label;
 
 use crate::scheduler::depend::inputs::{Build, Input, Inputs, Unfinished};
-use crate::scheduler::submit::accept::{Job, Prepared};
+use crate::scheduler::submit::job::{Job, Prepared};
 
 /// How far a pending task is.
 pub enum Work {

@@ -21,12 +21,12 @@ use crate::background;
 use crate::error::TaskError;
 use crate::prim::Hint;
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::depend::inputs::{Inputs, Unfinished};
 use crate::scheduler::depend::nodes::{NodeId, Work};
 use crate::scheduler::followers::news::News;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-use crate::scheduler::submit::accept::{Arguments, Job, Memory, NotAccepted, Prepared};
+use crate::scheduler::submit::job::{Arguments, Job, Memory, NotAccepted, Prepared};
 
 /// So many that wait for memory are tried at a time.
 const TRIED_MAX: usize = 64;

@@ -3,15 +3,8 @@
 use crate::prim::{Hint, ProcessId, SlotIndex};
 use crate::task::TaskState;
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::state::{Inflight, State};
-
-impl Inflight {
-    /// Which worker alone may run it, if that was said.
-    pub fn bound(&self) -> Option<u32> {
-        self.extra.as_ref()?.bound
-    }
-}
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
 
 impl Scheduler {
     /// Shows a hint to worker `worker`, and wakes it.

@@ -8,3 +8,4 @@
 pub(super) mod balance;
 pub(super) mod errand;
 pub(super) mod place;
+pub(super) mod queues;

@@ -8,9 +8,10 @@ use crate::prim::{ExecutorId, Hint, Priority};
 use crate::sys::{affinity, barrier};
 use crate::task::TaskState;
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::dispatch::balance::{Load, WORTH_WAKING_NS};
-use crate::scheduler::state::{RingName, State};
+use crate::scheduler::dispatch::queues::RingName;
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
 
 /// Tasks of which several together go to one executor.
 const SHORT_NS: u64 = 1_000;
@@ -19,15 +20,6 @@ pub(in crate::scheduler) const TOGETHER: u32 = 8;
 
 /// How long work may wait behind a task that was thought to be short.
 const WATCH: Duration = Duration::from_millis(20);
-
-impl State {
-    /// The inbox of `executor` is to be published.
-    fn touch(&mut self, executor: usize) {
-        if !self.touched.contains(&executor) {
-            self.touched.push(executor);
-        }
-    }
-}
 
 impl Scheduler {
     /// Chooses an inbox for a hint, or the lane of its task's priority.

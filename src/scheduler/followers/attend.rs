@@ -10,18 +10,19 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::Sender;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::background::{self, Log, caught};
 use crate::object::{Around, Wait, show_here};
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::followers::news::News;
-use crate::scheduler::state::Awaited;
+use crate::scheduler::followers::presence::Never;
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::waiting::sleepers::Awaited;
 
 /// How soon it looks for memory for tasks that lack some, though no task has ended and nobody
 /// says that some was freed; and how late.
@@ -70,38 +71,19 @@ impl Around for Waits {
     }
 }
 
-/// Is never sent: that the sender is dropped is the message.
-#[derive(Debug)]
-enum Never {}
-
-/// Whether there still is an attendant.
-#[derive(Debug, Default)]
-pub(in crate::scheduler) struct Presence(Mutex<Option<Receiver<Never>>>);
-
-impl Presence {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Receiver<Never>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Scheduler {
     /// Waits until the attendant has let go of the fold, which is over; not longer than `most`:
     /// it may be calling a waker that does not return.
     pub fn await_attendant(&self, most: Duration) {
-        // Taken out: who waits holds no lock, and the next one has nothing to wait for.
-        if let Some(left) = self.presence.lock().take() {
-            let _ = left.recv_timeout(most);
-        }
+        self.presence.await_end(most);
     }
 
     /// What the attendant's thread has to run: it attends to this fold until it is over, and
     /// all is told. What goes wrong is logged by way of `log`.
     pub fn attendant(self: &Arc<Self>, log: Log) -> impl FnOnce() + Send + use<> {
-        let (presence, left) = channel();
-        *self.presence.lock() = Some(left);
         let duty = Duty {
             scheduler: Arc::clone(self),
-            _presence: presence,
+            _presence: self.presence.begin(),
             news: VecDeque::new(),
             log,
             pause: LOOK_FOR_MEMORY_MIN,

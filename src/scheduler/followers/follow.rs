@@ -13,22 +13,14 @@ use crate::error::TaskError;
 use crate::prim::{Hint, TaskId};
 use crate::task::Reported;
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::followers::listeners::Listening;
 use crate::scheduler::followers::news::{Follower, Listener, News};
 use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::outcomes::ticket::Ticket;
 use crate::scheduler::outcomes::tickets::Tickets;
-use crate::scheduler::outcomes::value::Outcome;
+use crate::scheduler::outcomes::value::{Outcome, forked};
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-use crate::scheduler::waiting::wait::forked;
-
-/// A task, and who wants to hear how far it is.
-pub struct Listening {
-    place: Hint,
-    /// As often as it had said something when the listener was last told.
-    heard: u16,
-    listener: Arc<Listener>,
-}
 
 impl Scheduler {
     /// Has `follower` called by the attendant when the task of `ticket` has ended. If

@@ -5,9 +5,9 @@ use std::task::Waker;
 
 use crate::prim::Hint;
 
-use crate::scheduler::collect::retry::{End, Judge};
 use crate::scheduler::depend::nodes::NodeId;
 use crate::scheduler::outcomes::value::Outcome;
+use crate::scheduler::terms::retry::{End, Judge};
 
 /// What is to be done with the outcome of a task; called by the attendant, without locks. It
 /// is the library's own, and quick: what is the user's goes to `background`.

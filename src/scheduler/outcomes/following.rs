@@ -6,9 +6,9 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-use crate::scheduler::depend::after::Dependent;
+use crate::scheduler::depend::dependent::Dependent;
 use crate::scheduler::followers::news::Follower;
-use crate::scheduler::outcomes::group::Watchers;
+use crate::scheduler::outcomes::groups::Watchers;
 
 /// What has become of a ticket.
 #[derive(Debug)]

@@ -20,199 +20,27 @@ use std::time::Instant;
 
 use crate::error::TaskError;
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::followers::news::News;
+use crate::scheduler::outcomes::groups::{Ended, Group, Watch};
 use crate::scheduler::outcomes::ticket::Ticket;
-use crate::scheduler::outcomes::value::Outcome;
-use crate::scheduler::state::{Awaited, State};
-use crate::scheduler::time::cancel::Reach;
-use crate::scheduler::waiting::wait::{forked, learn, patience};
-
-/// A group that tasks may be watched by; to be closed by its user.
-#[derive(Debug)]
-pub struct Group {
-    id: u32,
-}
-
-/// A task of a group has ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// What it was watched as.
-    pub tag: u32,
-    /// Why it has no value.
-    pub error: Option<Box<TaskError>>,
-}
-
-/// By which group a ticket is watched, and as what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watch {
-    group: u32,
-    tag: u32,
-}
-
-/// By whom a ticket is watched.
-#[derive(Clone, Copy, Debug)]
-pub struct Watchers([Watch; 2]);
-
-impl Watchers {
-    const NOBODY: Watch = Watch {
-        group: u32::MAX,
-        tag: 0,
-    };
-    /// Nobody.
-    pub const NONE: Watchers = Watchers([Self::NOBODY; 2]);
-
-    /// Whether anybody watches.
-    #[inline]
-    pub fn any(self) -> bool {
-        // From the first place on.
-        self.0[0] != Self::NOBODY || self.0[1] != Self::NOBODY
-    }
-
-    /// Whether `group` does.
-    #[inline]
-    pub fn contain(self, group: u32) -> bool {
-        self.0.iter().any(|watch| watch.group == group)
-    }
-}
-
-impl Default for Watchers {
-    fn default() -> Self {
-        Watchers::NONE
-    }
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    /// Not yet read.
-    ended: Vec<Ended>,
-    /// Tickets that name this group.
-    members: usize,
-    is_open: bool,
-    /// Who waits for it should look elsewhere.
-    is_poked: bool,
-    /// Woken, once, when something has ended: for who waits for it without a thread.
-    waker: Option<Waker>,
-}
-
-/// All groups, under the scheduler's lock.
-#[derive(Debug, Default)]
-pub struct Groups {
-    entries: Vec<Entry>,
-    /// Closed, and named by no ticket.
-    vacant: Vec<u32>,
-    /// Those that have a waker.
-    awaited: usize,
-}
-
-impl Groups {
-    /// Places for groups.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    fn open(&mut self) -> u32 {
-        let id = self.vacant.pop().unwrap_or_else(|| {
-            self.entries.push(Entry::default());
-            (self.entries.len() - 1) as u32
-        });
-        self.entries[id as usize].is_open = true;
-        id
-    }
-
-    /// Its waker is to be dropped without the lock.
-    #[must_use]
-    fn close(&mut self, id: u32) -> Option<Waker> {
-        let entry = &mut self.entries[id as usize];
-        entry.is_open = false;
-        entry.is_poked = false;
-        entry.ended = Vec::new();
-        let waker = self.set_waker(id, None);
-        self.vacate_if_unused(id);
-        waker
-    }
-
-    /// Has `waker` woken instead of the one that is returned, which is to be dropped without
-    /// the lock.
-    fn set_waker(&mut self, id: u32, waker: Option<Waker>) -> Option<Waker> {
-        let entry = &mut self.entries[id as usize];
-        self.awaited += usize::from(waker.is_some());
-        let before = std::mem::replace(&mut entry.waker, waker);
-        self.awaited -= usize::from(before.is_some());
-        before
-    }
-
-    /// Whether the attendant is to wake somebody when a task of a group ends.
-    pub fn are_awaited(&self) -> bool {
-        self.awaited > 0
-    }
-
-    fn vacate_if_unused(&mut self, id: u32) {
-        let entry = &self.entries[id as usize];
-        if !entry.is_open && entry.members == 0 {
-            self.vacant.push(id);
-        }
-    }
-
-    /// Notes with a ticket that has not ended who watches it; false if two do already.
-    pub fn enrol(&mut self, watchers: &mut Watchers, watch: Watch) -> bool {
-        let is_open = |w: &Watch| {
-            self.entries
-                .get(w.group as usize)
-                .is_some_and(|e| e.is_open)
-        };
-        let Some(place) = watchers.0.iter_mut().find(|w| !is_open(w)) else {
-            return false;
-        };
-        let before = std::mem::replace(place, watch);
-        self.entries[watch.group as usize].members += 1;
-        if before != Watchers::NOBODY {
-            self.forget_member(before.group);
-        }
-        true
-    }
-
-    fn forget_member(&mut self, id: u32) {
-        self.entries[id as usize].members -= 1;
-        self.vacate_if_unused(id);
-    }
-
-    /// A task that `watchers` watch has ended.
-    pub fn tell(&mut self, watchers: Watchers, error: Option<&TaskError>, news: &mut Vec<News>) {
-        for watch in watchers.0 {
-            if watch != Watchers::NOBODY {
-                self.tell_one(watch, error, news);
-                self.forget_member(watch.group);
-            }
-        }
-    }
-
-    /// A task has ended of which only `watch` is to be told.
-    pub fn tell_one(&mut self, watch: Watch, error: Option<&TaskError>, news: &mut Vec<News>) {
-        let entry = &mut self.entries[watch.group as usize];
-        if entry.is_open {
-            entry.ended.push(Ended {
-                tag: watch.tag,
-                error: error.map(|error| Box::new(error.clone())),
-            });
-            news.extend(self.set_waker(watch.group, None).map(News::Wake));
-        }
-    }
-}
+use crate::scheduler::outcomes::value::{Outcome, forked};
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
+use crate::scheduler::terms::reach::Reach;
+use crate::scheduler::waiting::patience::{learn, patience};
+use crate::scheduler::waiting::sleepers::Awaited;
 
 impl Scheduler {
     /// A new group of no task.
     pub fn open_group(&self) -> Group {
         let id = self.lock().tickets.groups.open();
-        Group { id }
+        Group::new(id)
     }
 
     /// Forgets a group. Its tasks go on.
     pub fn close_group(&self, group: Group) {
         // Dropped after the lock: it is the user's.
         let state = self.state.lock_at_home();
-        let _waker = state.and_then(|mut state| state.tickets.groups.close(group.id));
+        let _waker = state.and_then(|mut state| state.tickets.groups.close(group.id()));
     }
 
     /// Has `waker` woken by the attendant when something has ended in a group, instead of the
@@ -224,11 +52,10 @@ impl Scheduler {
             return false;
         };
         self.reap(&mut state);
-        let entry = &state.tickets.groups.entries[group.id as usize];
-        if !entry.ended.is_empty() {
+        if state.tickets.groups.has_ended(group.id()) {
             return false;
         }
-        let before = state.tickets.groups.set_waker(group.id, Some(waker));
+        let before = state.tickets.groups.set_waker(group.id(), Some(waker));
         self.presses(&mut state);
         drop(state);
         drop(before);
@@ -238,7 +65,7 @@ impl Scheduler {
     /// Nobody is to be woken for a group any more.
     pub fn wake_nobody(&self, group: &Group) {
         let state = self.state.lock_at_home();
-        let _waker = state.and_then(|mut state| state.tickets.groups.set_waker(group.id, None));
+        let _waker = state.and_then(|mut state| state.tickets.groups.set_waker(group.id(), None));
     }
 
     /// Adds tasks to a group, each under a tag.
@@ -253,10 +80,10 @@ impl Scheduler {
             tickets.for_each(drop); // whoever counts them does so all the same
             return true;
         };
-        let group = group.id;
+        let group = group.id();
         let mut has_all = true;
         for (tag, ticket) in tickets {
-            has_all &= state.tickets.watch(ticket.id(), Watch { group, tag });
+            has_all &= state.tickets.watch(ticket.id(), Watch::new(group, tag));
         }
         has_all
     }
@@ -267,18 +94,13 @@ impl Scheduler {
             return;
         };
         self.reap(&mut state);
-        let entry = &mut state.tickets.groups.entries[group.id as usize];
-        entry.is_poked = false;
-        ended.append(&mut entry.ended);
+        state.tickets.groups.take_ended(group.id(), ended);
     }
 
     /// Waits until something has ended in a group, or somebody pokes it, until
     /// `deadline`.
     pub fn wait_for_group(&self, group: &Group, deadline: Option<Instant>) {
-        let is_ready = |state: &State| {
-            let entry = &state.tickets.groups.entries[group.id as usize];
-            !entry.ended.is_empty() || entry.is_poked
-        };
+        let is_ready = |state: &State| state.tickets.groups.is_ready(group.id());
         let Some(mut state) = self.state.lock_at_home() else {
             return;
         };
@@ -286,7 +108,7 @@ impl Scheduler {
         if is_ready(&state) {
             return;
         }
-        let members = state.tickets.groups.entries[group.id as usize].members;
+        let members = state.tickets.groups.members(group.id());
         drop(state);
         self.nap(members, deadline);
         let begin = Instant::now();
@@ -305,7 +127,7 @@ impl Scheduler {
                 (0..64).for_each(|_| std::hint::spin_loop());
             }
         }
-        self.wait_until(Awaited::Group(group.id), deadline, is_ready);
+        self.wait_until(Awaited::Group(group.id()), deadline, is_ready);
         learn(begin.elapsed());
     }
 
@@ -314,9 +136,9 @@ impl Scheduler {
         let Some(mut state) = self.state.lock_at_home() else {
             return;
         };
-        state.tickets.groups.entries[group.id as usize].is_poked = true;
+        state.tickets.groups.poke(group.id());
         for waiter in &state.waiters {
-            if matches!(waiter.awaited, Awaited::Group(id) if id == group.id) {
+            if matches!(waiter.awaited, Awaited::Group(id) if id == group.id()) {
                 waiter.thread.unpark();
             }
         }
@@ -331,11 +153,11 @@ impl Scheduler {
             return;
         };
         // First, or the end of one of the others may have them begin where this has looked.
-        self.cancel_pending_of(&mut state, group.id);
+        self.cancel_pending_of(&mut state, group.id());
         for step in reach.steps() {
             for slot in state.slots() {
                 let ticket = state.inflight[slot as usize].ticket;
-                if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id)) {
+                if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id())) {
                     self.cancel_slot(&mut state, slot, step);
                 }
             }

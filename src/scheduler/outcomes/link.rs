@@ -10,11 +10,11 @@ use std::sync::{Arc, OnceLock, Weak};
 use crate::prim::{Hint, TaskId};
 use crate::task::{Label, Reported};
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::outcomes::ticket::Ticket;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-use crate::scheduler::time::cancel::Reach;
+use crate::scheduler::terms::reach::Reach;
 
 /// A way to a task. Of one whose fold is gone there is nothing left but what it was called.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::outcomes::ticket::Ticket;
 use crate::scheduler::outcomes::value::Outcome;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
 
 /// How the outcome of a ticket is had that has ended: taken, or left there.

@@ -5,8 +5,11 @@
 //!                └──▶ location: a slot │ a node │ nowhere       (read without the lock)
 //! ```
 
+pub(super) mod entry;
 pub(super) mod following;
 pub(super) mod group;
+pub(super) mod groups;
+pub(super) mod labels;
 pub(super) mod link;
 pub(super) mod locations;
 pub(super) mod look;

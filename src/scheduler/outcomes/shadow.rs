@@ -9,10 +9,10 @@ use std::sync::{Arc, Weak};
 
 use crate::error::TaskError;
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::followers::news::Follower;
 use crate::scheduler::outcomes::ticket::Ticket;
 use crate::scheduler::outcomes::value::Value;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
 
 impl Scheduler {

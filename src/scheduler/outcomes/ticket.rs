@@ -4,7 +4,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use crate::scheduler::time::cancel::Reach;
+use crate::scheduler::terms::reach::Reach;
 
 /// A handle's claim to an outcome, and whether dropping the handle cancels the task. There is one for each
 /// number in use, so that is given back once. One word: handles are moved about.

@@ -7,22 +7,21 @@ use std::task::Waker;
 use crate::error::TaskError;
 use crate::sys::prefetch_for_write;
 
-use crate::scheduler::depend::after::{Arrival, Dependent};
-use crate::scheduler::depend::graph::SlotEdge;
+use crate::scheduler::depend::dependent::{Arrival, Dependent};
+use crate::scheduler::depend::edge::SlotEdge;
 use crate::scheduler::depend::inputs::Input;
 use crate::scheduler::followers::news::{Follower, News};
 use crate::scheduler::outcomes::following::{Following, Settled};
-use crate::scheduler::outcomes::group::{Groups, Watch, Watchers};
+use crate::scheduler::outcomes::groups::{Groups, Watch, Watchers};
 use crate::scheduler::outcomes::value::{
     Outcome, SMALL, Small, Taken, Value, error_of, has_loan, of_shared, only_one,
 };
 
-mod labels;
+mod told;
 mod unobserved;
 
-use self::labels::Labels;
-use self::unobserved::ended;
-pub use self::unobserved::is_failure;
+use crate::scheduler::outcomes::entry::{Entry, ended};
+use crate::scheduler::outcomes::labels::Labels;
 
 /// All tickets, under the scheduler's lock.
 #[derive(Default)]
@@ -39,44 +38,6 @@ pub struct Tickets {
     pub(in crate::scheduler) arrivals: Vec<Arrival>,
     /// Tasks whose end somebody is to be told of at once.
     pub(in crate::scheduler) followed: usize,
-}
-
-const _: () = assert!(size_of::<Entry>() <= 40);
-
-/// No handle will ask.
-type IsDetached = bool;
-
-#[derive(Debug)]
-enum Entry {
-    /// To be reused.
-    Vacant,
-    /// The task has not ended, and nobody but the handle waits for it.
-    Plain,
-    /// It has not.
-    Pending(Watchers),
-    /// It has not, and nobody will ask for the outcome.
-    Detached(Watchers),
-    /// It has not, and one task depends on it.
-    Needed(Watchers, Dependent, IsDetached),
-    /// It has.
-    Settled(Outcome),
-    /// It has not, and somebody else wants to know too.
-    Followed(Box<Following>),
-    /// It has, and somebody else looks at it too.
-    Shared(Arc<Outcome>),
-    /// It has, and the handle has the outcome, and is there still.
-    Taken,
-}
-
-impl Entry {
-    /// No bytes.
-    const NOTHING: Entry = Entry::Settled(Ok(Value::Small {
-        len: 0,
-        is_err: false,
-        words: [0; SMALL / 8],
-    }));
-    /// One task depends on it, which is to be named.
-    const SOMEWHERE: Entry = Entry::Needed(Watchers::NONE, Dependent::Slot(SlotEdge::BLANK), false);
 }
 
 impl Tickets {

@@ -224,3 +224,9 @@ pub fn small<R: DeserializeOwned>(len: u8, words: &[u64; SMALL / 8]) -> Result<R
 fn undecodable<R>(fault: Fault) -> TaskError {
     TaskError::result(untold::<R>(&fault))
 }
+
+/// What a process that was forked off has of a task of its parent.
+#[cold]
+pub(in crate::scheduler) fn forked() -> Outcome {
+    Err(Box::new(TaskError::Forked))
+}

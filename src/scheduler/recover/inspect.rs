@@ -13,14 +13,13 @@
 
 use std::sync::atomic::Ordering as Private;
 
-use crate::background;
 use crate::error::{Refusal, TaskError};
-use crate::object;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::task::TaskState;
+use crate::{background, object};
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
 
 /// Tasks that looked forgotten.

@@ -30,20 +30,13 @@ use crate::layout::Spawned;
 use crate::prim::{Generation, Hint, Overdue, SlotIndex, Word};
 use crate::task::TaskState;
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::recover::losses::Stray;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
 
 /// How long a task that was told may go on when nobody waits for it any more, if
 /// [`Builder::kill_grace`](crate::Builder::kill_grace) is not longer: it may look seldom.
 pub const STRAY_GRACE: Duration = Duration::from_secs(1);
-
-/// A spawned task that runs although its root is over, or its parent is.
-#[derive(Clone, Copy, Debug)]
-pub struct Stray {
-    hint: Hint,
-    /// When its worker is killed, if it still runs.
-    pub(in crate::scheduler) at: Instant,
-}
 
 impl Scheduler {
     /// The host's task `root` ends early, or is to: tells all that is part of it.

@@ -8,6 +8,7 @@
 
 pub(super) mod inspect;
 pub(super) mod kin;
+pub(super) mod losses;
 pub(super) mod orphans;
 pub(super) mod outage;
 pub(super) mod rescue;

@@ -41,18 +41,9 @@ use crate::pool::Transfer;
 use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
 use crate::task::{Orphans, Outcome, Place, TaskState, parcels_of};
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::recover::losses::Adopted;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-
-/// A spawned task whose owner has died.
-#[derive(Debug)]
-pub struct Adopted {
-    pub(in crate::scheduler) hint: Hint,
-    /// The host's task that it is part of.
-    root: Hint,
-    #[expect(dead_code, reason = "held until the task has ended")]
-    inherited: Vec<Transfer>,
-}
 
 impl Scheduler {
     /// Inherits for the children of worker `worker`, which has died, what it has left them,

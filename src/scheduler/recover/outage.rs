@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::{Refusal, TaskError};
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
 
 impl Scheduler {

@@ -20,50 +20,15 @@ use crate::error::{Attempt, Death, TaskError, TimeLimit};
 use crate::object;
 use crate::pool::Passage;
 use crate::prim::atomic::Ordering;
-use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
+use crate::prim::{Hint, ProcessId, SlotIndex};
 use crate::task::{Orphans, TaskState};
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::collect::retry::{End, Tried};
 use crate::scheduler::outcomes::locations::Location;
+use crate::scheduler::recover::losses::Dying;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
+use crate::scheduler::terms::retry::{End, Tried};
 use crate::scheduler::time::timers::{Due, Timer};
-
-/// An attempt that ended with its worker, of which it is not known yet how.
-#[derive(Debug)]
-pub struct Dying {
-    /// The process that ended.
-    pid: i32,
-    slot: u32,
-    generation: Generation,
-    /// Which of the task's attempts, from 0.
-    attempt: usize,
-    /// The task ends when it is known.
-    is_last: bool,
-}
-
-impl Dying {
-    /// Of a task that was spawned by a task; it ends by this death.
-    pub(in crate::scheduler) fn spawned(pid: i32, slot: u32, generation: Generation) -> Self {
-        Dying {
-            pid,
-            slot,
-            generation,
-            attempt: 0,
-            is_last: true,
-        }
-    }
-
-    /// Whether it is this task's last attempt: then the task ends by it.
-    pub(in crate::scheduler) fn ends(&self, slot: u32, generation: Generation) -> bool {
-        self.is_last && self.place() == (slot, generation)
-    }
-
-    /// Where the task is, and in which generation.
-    pub(in crate::scheduler) fn place(&self) -> (u32, Generation) {
-        (self.slot, self.generation)
-    }
-}
 
 impl Scheduler {
     /// Moves on everything of worker `worker`, whose process `pid` has ended, and

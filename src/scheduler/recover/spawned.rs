@@ -10,8 +10,8 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, SlotIndex};
 use crate::task::{Head, Orphans, Outcome, Payload, Place, TaskState};
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::recover::rescue::Dying;
+use crate::scheduler::recover::losses::Dying;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
 
 impl Scheduler {

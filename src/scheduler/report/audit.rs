@@ -9,7 +9,7 @@ use crate::pool::Living;
 use crate::prim::{ProcessId, SlotIndex};
 use crate::task::TaskState;
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
 
 /// Slots and blocks by state and by owner, and what nobody alive owns; made by

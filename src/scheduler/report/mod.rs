@@ -1,4 +1,7 @@
 //! Reports: what users and tests are told of the host's state. Nothing here changes a task.
 
 pub(super) mod audit;
+pub(super) mod counters;
 pub(super) mod profile;
+pub(super) mod profiling;
+pub(super) mod snapshot;

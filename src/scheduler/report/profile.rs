@@ -14,8 +14,6 @@ use crate::layout::Measured;
 use crate::sys::usage::monotonic_ns;
 use crate::task::Outcome as Ran;
 
-use crate::scheduler::Scheduler;
-
 /// The longest time that is told from longer ones: 13 days, in ns.
 const LONGEST_NS: u64 = 1 << 50;
 
@@ -232,7 +230,7 @@ impl Book {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> Profile {
+    pub fn read(&self) -> Profile {
         let entries = self.entries();
         let mut functions: Vec<_> = entries
             .iter()
@@ -275,12 +273,17 @@ pub struct Profiling {
 }
 
 impl Profiling {
-    fn new(book: Arc<Book>, slots: usize) -> Self {
+    pub fn new(book: Arc<Book>, slots: usize) -> Self {
         Profiling {
             book,
             submitted_ns: vec![0; slots],
             collected: None,
         }
+    }
+
+    /// Where it is written.
+    pub fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.book)
     }
 
     /// A task was put into `slot`.
@@ -341,24 +344,6 @@ impl Book {
             entry.cpu.add(cpu_ns);
             entry.peak_growth = entry.peak_growth.max(peak_growth);
         }
-    }
-}
-
-impl Scheduler {
-    /// From here on what ends is written into `book`.
-    pub fn profile_into(&mut self, book: Arc<Book>) {
-        let slots = self.fold.plan.shape.slots as usize;
-        let state = self.state.get_mut();
-        state.profiling = Some(Box::new(Profiling::new(book, slots)));
-    }
-
-    /// What was measured so far; `None` if nothing is.
-    pub fn profile(&self) -> Option<Profile> {
-        let mut state = self.lock();
-        self.reap(&mut state);
-        let book = Arc::clone(&state.profiling.as_ref()?.book);
-        drop(state);
-        Some(book.read())
     }
 }
 

@@ -9,72 +9,18 @@ use crate::lock::Guard;
 use crate::pool::Transfer;
 use crate::prim::{Hint, SlotIndex};
 use crate::sys::clock;
-use crate::task::{FunctionId, Head, INLINE_LEN, Label, Outcome, Payload, Place};
+use crate::task::{FunctionId, Head, Label, Outcome, Payload, Place};
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::outcomes::ticket::Ticket;
-use crate::scheduler::state::{Again, Awaited, Extra, State};
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::slots::inflight::{Again, Extra};
+use crate::scheduler::state::State;
+use crate::scheduler::submit::job::{Arguments, Job, Memory, NotAccepted, Prepared};
 use crate::scheduler::terms::limit::{Needs, Permit};
-use crate::scheduler::terms::settings::Settings;
-use crate::scheduler::time::deadline::Deadline;
-use crate::scheduler::time::run_limits::Timing;
+use crate::scheduler::terms::timing::{Deadline, Timing};
 use crate::scheduler::time::timers::Due;
-
-/// A task, ready to be submitted.
-#[derive(Debug)]
-pub struct Job {
-    /// What to call.
-    pub function: FunctionId,
-    /// Its encoded arguments.
-    pub payload: Payload,
-    /// The buffers among them.
-    pub buffers: Vec<Transfer>,
-    /// What the function is called.
-    pub name: fn() -> &'static str,
-    /// Its shares of limits.
-    pub permits: Vec<Permit>,
-    /// What few tasks have.
-    pub settings: Option<Arc<Settings>>,
-}
-
-impl Job {
-    /// What it was given to know it by.
-    pub fn label(&self) -> Option<&Label> {
-        self.settings.as_ref()?.label.as_deref()
-    }
-
-    /// Whether it is no more than a function and a few bytes of arguments.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        self.payload.is_plain()
-            && self.buffers.is_empty()
-            && self.permits.is_empty()
-            && self.settings.is_none()
-    }
-}
-
-#[cfg(test)]
-impl Job {
-    pub fn settings_mut(&mut self) -> &mut Settings {
-        Arc::make_mut(self.settings.get_or_insert_default())
-    }
-}
-
-/// Why a job was not accepted.
-#[derive(Debug)]
-pub enum NotAccepted {
-    /// Not now, or not any more: the arguments are still the caller's.
-    Refused(Refusal),
-    /// Never.
-    Failed(TaskError),
-}
-
-impl From<Refusal> for NotAccepted {
-    fn from(refusal: Refusal) -> Self {
-        NotAccepted::Refused(refusal)
-    }
-}
+use crate::scheduler::waiting::sleepers::Awaited;
 
 impl Scheduler {
     /// Whether a task would be accepted now; collects first if that makes room.
@@ -463,44 +409,5 @@ impl Scheduler {
             priority: settings.priority,
             ..Extra::default()
         })
-    }
-}
-
-/// How long to wait for memory.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::scheduler) enum Memory {
-    /// Until this time, or without end; and not beyond the moment at which no task is accepted
-    /// any more.
-    By(Option<Instant>),
-    /// Not at all.
-    Now,
-}
-
-/// What a job was encoded from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::scheduler) enum Arguments {
-    /// Was dropped.
-    Gone,
-    /// Is still the caller's.
-    Kept,
-}
-
-/// A job that needs nothing but a slot.
-pub struct Prepared {
-    pub(in crate::scheduler) head: Head,
-    pub(in crate::scheduler) words: [u64; INLINE_LEN / 8],
-    pub(in crate::scheduler) name: fn() -> &'static str,
-    pub(in crate::scheduler) extra: Option<Box<Extra>>,
-}
-
-impl Prepared {
-    /// The words that are used.
-    #[inline]
-    fn words(&self) -> &[u64] {
-        let used = match self.head.place {
-            Place::Inline(len) => len.div_ceil(8),
-            Place::Block { .. } => 0,
-        };
-        &self.words[..used]
     }
 }

@@ -20,11 +20,12 @@ use crate::lock::Guard;
 use crate::pool::{AllocError, Loan, Transfer};
 use crate::task::{Payload, Place};
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::outcomes::ticket::Ticket;
-use crate::scheduler::state::{Awaited, State};
-use crate::scheduler::submit::accept::{Arguments, Job, Memory, NotAccepted, Prepared};
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
+use crate::scheduler::submit::job::{Arguments, Job, Memory, NotAccepted, Prepared};
 use crate::scheduler::terms::settings::Settings;
+use crate::scheduler::waiting::sleepers::Awaited;
 
 /// A place in the queue that somebody has reserved; given back when it is dropped.
 #[derive(Debug)]
@@ -56,15 +57,6 @@ impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(scheduler) = self.0.take() {
             drop(Kept(&scheduler));
-        }
-    }
-}
-
-impl State {
-    /// A place that was kept is free, and the next to be taken.
-    pub(in crate::scheduler) fn give_back_place(&mut self) {
-        if let Some(place) = self.kept.pop() {
-            self.free.push(place);
         }
     }
 }

@@ -18,77 +18,17 @@
 //! ([`crate::scheduler::terms::limit`]): shares, memory, a place. One who has reserved a place and has nothing
 //! else yet never waits.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::error::Refusal;
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::followers::news::News;
 use crate::scheduler::outcomes::ticket::Ticket;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-use crate::scheduler::submit::accept::{Arguments, Job, Memory, NotAccepted, Prepared};
 use crate::scheduler::submit::arguments::Seat;
+use crate::scheduler::submit::job::{Arguments, Job, Memory, NotAccepted, Prepared};
 use crate::scheduler::terms::limit::{Needs, Permit};
-
-/// One line. Who is in it has a number, which is higher than those before.
-struct Line<T> {
-    /// A thread has no waker.
-    waiting: BTreeMap<u64, Option<Waker>>,
-    granted: HashMap<u64, Result<T, Refusal>>,
-}
-
-impl<T> Default for Line<T> {
-    fn default() -> Self {
-        Line {
-            waiting: BTreeMap::new(),
-            granted: HashMap::new(),
-        }
-    }
-}
-
-impl<T> Line<T> {
-    fn grant(&mut self, number: u64, what: Result<T, Refusal>, news: &mut Vec<News>) {
-        let waker = self.waiting.remove(&number);
-        self.granted.insert(number, what);
-        news.extend(waker.flatten().map(News::Wake));
-    }
-
-    fn refuse(&mut self, refusal: Refusal, news: &mut Vec<News>) {
-        while let Some((number, _)) = self.waiting.first_key_value() {
-            self.grant(*number, Err(refusal), news);
-        }
-    }
-
-    fn contains(&self, number: u64) -> bool {
-        self.waiting.contains_key(&number) || self.granted.contains_key(&number)
-    }
-
-    /// What was granted to who waits; else has another waker woken, and returns the former.
-    fn look(&mut self, number: u64, waker: Waker) -> Result<Result<T, Refusal>, Option<Waker>> {
-        if let Some(granted) = self.granted.remove(&number) {
-            return Ok(granted);
-        }
-        match self.waiting.get_mut(&number) {
-            Some(place) => Err(place.replace(waker)),
-            None => Err(Some(waker)),
-        }
-    }
-}
-
-/// All lines, under the scheduler's lock.
-#[derive(Default)]
-pub struct Guests {
-    places: Line<()>,
-    /// By what they need.
-    shares: Vec<(Needs, Line<Vec<Permit>>)>,
-    memory: Line<()>,
-    /// The last number.
-    last: u64,
-    /// So many wait for places or shares.
-    waiting: usize,
-}
 
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,80 +46,6 @@ pub struct InLine {
     number: u64,
 }
 
-impl Guests {
-    /// Whether anybody waits for places or shares.
-    #[inline]
-    pub fn any(&self) -> bool {
-        self.waiting > 0
-    }
-
-    /// Whether anybody waits for memory.
-    pub fn are_thirsty(&self) -> bool {
-        !self.memory.waiting.is_empty()
-    }
-
-    /// Whether anybody waits for a place.
-    pub fn want_places(&self) -> bool {
-        !self.places.waiting.is_empty()
-    }
-
-    /// Whether a place was granted to, or refused, who has this number.
-    pub fn is_granted(&self, number: u64) -> bool {
-        self.places.granted.contains_key(&number)
-    }
-
-    /// The last in the line for places from now on.
-    pub fn queue_up(&mut self, waker: Option<Waker>) -> u64 {
-        self.last += 1;
-        self.waiting += 1;
-        self.places.waiting.insert(self.last, waker);
-        self.last
-    }
-
-    fn queue_up_for_shares(&mut self, needs: &Needs, waker: Waker) -> u64 {
-        self.last += 1;
-        self.waiting += 1;
-        let known = self.shares.iter().position(|(known, _)| known == needs);
-        let at = known.unwrap_or_else(|| {
-            self.shares.push((needs.clone(), Line::default()));
-            self.shares.len() - 1
-        });
-        self.shares[at].1.waiting.insert(self.last, Some(waker));
-        self.last
-    }
-
-    fn line_of(&mut self, number: u64) -> Option<&mut Line<Vec<Permit>>> {
-        let mut lines = self.shares.iter_mut().map(|(_, line)| line);
-        lines.find(|line| line.contains(number))
-    }
-
-    /// Whoever waits is refused.
-    pub fn refuse(&mut self, refusal: Refusal, news: &mut Vec<News>) {
-        self.places.refuse(refusal, news);
-        for (_, line) in &mut self.shares {
-            line.refuse(refusal, news);
-        }
-        self.memory.refuse(refusal, news);
-        self.waiting = 0;
-    }
-
-    /// Leaves the line for places; whether there is one to give back.
-    pub fn leave(&mut self, number: u64) -> (Option<Result<(), Refusal>>, Option<Waker>) {
-        let waker = self.places.waiting.remove(&number);
-        self.waiting -= usize::from(waker.is_some());
-        (self.places.granted.remove(&number), waker.flatten())
-    }
-}
-
-impl State {
-    /// Whoever waits for room without a thread is told if there will be none.
-    pub(in crate::scheduler) fn refuse_guests(&mut self) {
-        if let Some(refusal) = self.closed {
-            self.guests.refuse(refusal, &mut self.tickets.news);
-        }
-    }
-}
-
 impl Scheduler {
     /// Hands what is free on to those that are first in line for it.
     pub(in crate::scheduler) fn admit(&self, state: &mut State) {
@@ -190,24 +56,12 @@ impl Scheduler {
             tickets,
             ..
         } = state;
-        let news = &mut tickets.news;
-        let before = guests.waiting;
-        for (needs, line) in &mut guests.shares {
-            while let Some((number, _)) = line.waiting.first_key_value()
-                && let Ok(permits) = needs.try_take()
-            {
-                line.grant(*number, Ok(permits), news);
-                guests.waiting -= 1;
-            }
-        }
-        while let Some((number, _)) = guests.places.waiting.first_key_value()
-            && let Some(place) = free.pop()
-        {
-            kept.push(place);
-            guests.places.grant(*number, Ok(()), news);
-            guests.waiting -= 1;
-        }
-        if guests.waiting < before {
+        let keep_place = || {
+            let place = free.pop();
+            kept.extend(place);
+            place.is_some()
+        };
+        if guests.admit(keep_place, &mut tickets.news) {
             state.unpark_attendant();
         }
     }
@@ -224,10 +78,7 @@ impl Scheduler {
         let State {
             guests, tickets, ..
         } = &mut *state;
-        let memory = &mut guests.memory;
-        while let Some((number, _)) = memory.waiting.first_key_value() {
-            memory.grant(*number, Ok(()), &mut tickets.news);
-        }
+        guests.rouse(&mut tickets.news);
     }
 
     /// A place in the queue, as soon as there is one; `waker` is woken then. `line` is empty at
@@ -241,7 +92,7 @@ impl Scheduler {
         let waker = waker.clone();
         let mut state = self.lock();
         if let Some(own) = line {
-            let looked = state.guests.places.look(own.number, waker);
+            let looked = state.guests.look_for_place(own.number, waker);
             drop(state);
             return looked.map_or(Poll::Pending, |granted| {
                 *line = None;
@@ -277,10 +128,7 @@ impl Scheduler {
         let mut state = self.lock();
         if let Some(own) = line {
             let own = own.number;
-            let looked = match state.guests.line_of(own) {
-                Some(shares) => shares.look(own, waker),
-                None => Err(Some(waker)),
-            };
+            let looked = state.guests.look_for_shares(own, waker);
             drop(state);
             return looked.map_or(Poll::Pending, |granted| {
                 *line = None;
@@ -318,7 +166,10 @@ impl Scheduler {
     ) -> Poll<Result<Prepared, NotAccepted>> {
         let waker = waker.clone();
         if let Some(own) = line {
-            let looked = self.lock().guests.memory.look(own.number, waker.clone());
+            let looked = self
+                .lock()
+                .guests
+                .look_for_memory(own.number, waker.clone());
             match looked {
                 Err(_former) => return Poll::Pending,
                 Ok(granted) => {
@@ -348,10 +199,7 @@ impl Scheduler {
                 // Nothing in flight will ever free any.
                 return Poll::Ready(Err(refusal.into()));
             }
-            let guests = &mut state.guests;
-            guests.last += 1;
-            let number = guests.last;
-            guests.memory.waiting.insert(number, Some(waker));
+            let number = state.guests.queue_up_for_memory(waker);
             self.presses(&mut state);
             drop(state);
             *line = Some(self.in_line(Kind::Memory, number));
@@ -390,7 +238,8 @@ impl Drop for InLine {
         let number = self.number;
         let guests = &mut state.guests;
         // Dropped after the lock.
-        let (mut former, mut permits) = (None, None);
+        let former;
+        let mut permits = None;
         let mut gives_back = false;
         match self.kind {
             Kind::Place => {
@@ -404,21 +253,10 @@ impl Drop for InLine {
                 }
             }
             Kind::Shares => {
-                if let Some(line) = guests.line_of(number) {
-                    let waker = line.waiting.remove(&number);
-                    permits = line.granted.remove(&number).and_then(Result::ok);
-                    guests.waiting -= usize::from(waker.is_some());
-                    former = waker.flatten();
-                }
-                let is_used = |line: &Line<_>| {
-                    let is_unused = line.waiting.is_empty() && line.granted.is_empty();
-                    !is_unused
-                };
-                guests.shares.retain(|(_, line)| is_used(line));
+                (permits, former) = guests.leave_shares(number);
             }
             Kind::Memory => {
-                former = guests.memory.waiting.remove(&number).flatten();
-                guests.memory.granted.remove(&number);
+                former = guests.leave_memory(number);
             }
         }
         drop(state);

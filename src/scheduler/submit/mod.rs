@@ -7,4 +7,6 @@
 pub(super) mod accept;
 pub(super) mod arguments;
 pub(super) mod guests;
+pub(super) mod job;
+pub(super) mod lines;
 pub(super) mod plain;

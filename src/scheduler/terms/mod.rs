@@ -3,4 +3,7 @@
 
 pub(super) mod backoff;
 pub(super) mod limit;
+pub(super) mod reach;
+pub(super) mod retry;
 pub(super) mod settings;
+pub(super) mod timing;

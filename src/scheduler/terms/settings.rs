@@ -7,9 +7,9 @@ use crate::error::TimeLimit;
 use crate::prim::Priority;
 use crate::task::Label;
 
-use crate::scheduler::collect::retry::{Judge, Retries, Retry};
 use crate::scheduler::terms::backoff::Backoff;
 use crate::scheduler::terms::limit::Needs;
+use crate::scheduler::terms::retry::{Judge, Retries, Retry};
 
 /// A plain task has none: that is what keeps it quick.
 #[derive(Clone)]

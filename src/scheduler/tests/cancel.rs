@@ -1,7 +1,8 @@
 //! Cancelling a task in each of its states, its worker alive or dead.
 
-use super::*;
 use crate::scheduler::Reach;
+
+use super::*;
 
 fn is_cancelled(outcome: Option<Outcome>) -> bool {
     matches!(outcome, Some(Err(error)) if matches!(*error, TaskError::Cancelled { .. }))

@@ -1,8 +1,9 @@
 //! A hard deadline that comes while a task is in each of its states, its worker
 //! alive, dead and not yet recovered, recovered, and accounted for.
 
-use super::*;
 use std::time::Instant;
+
+use super::*;
 
 /// When the deadline comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Groups: who is told of which end, and what is left of them.
 
+use crate::scheduler::{Ended, Group, Reach};
+
 use super::*;
-use crate::scheduler::Reach;
-use crate::scheduler::{Ended, Group};
 
 fn tags(scheduler: &Scheduler, group: &Group) -> Vec<u32> {
     let mut ended = Vec::new();

@@ -1,9 +1,11 @@
 //! Hints doubled, stale, without a home, and gone; records and marks of the dead.
 
-use super::*;
-use crate::scheduler::recover::inspect::Suspects;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
+
+use crate::scheduler::recover::inspect::Suspects;
+
+use super::*;
 
 fn waiting_hints(scheduler: &Scheduler) -> u64 {
     let mut state = scheduler.lock();

@@ -1,12 +1,15 @@
 //! Children of what ends early, in each place where one can be. Each test is a row of the
 //! table in docs/PROTOCOLS.md ("Children of what ends early").
 
+use std::time::Instant;
+
+use crate::prim::Overdue;
+use crate::task::Orphans;
+
+use crate::scheduler::Reach;
+
 use super::spawned::{spawned, word_of};
 use super::*;
-use crate::prim::Overdue;
-use crate::scheduler::Reach;
-use crate::task::Orphans;
-use std::time::Instant;
 
 /// Who runs the root; who runs its children elsewhere.
 const ROOTS: u32 = 0;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::scheduler::collect::settle::PORTION;
+use crate::scheduler::collect::completions::PORTION;
 
 use super::{Hand, SLOTS, job, scheduler, square, submit};
 

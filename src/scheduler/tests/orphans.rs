@@ -1,10 +1,12 @@
 //! Spawned tasks that are finished although their owner has died.
 
+use crate::prim::SlotIndex;
+use crate::task::Orphans;
+
+use crate::scheduler::Reach;
+
 use super::spawned::{spawned, take_hints, word_of};
 use super::*;
-use crate::prim::SlotIndex;
-use crate::scheduler::Reach;
-use crate::task::Orphans;
 
 const DEAD: u32 = 0;
 const OTHER: u32 = 1;

@@ -1,7 +1,8 @@
 //! No worker is left, and later there is one again: in the same fold.
 
-use super::*;
 use crate::error::Refusal;
+
+use super::*;
 
 /// An executor stops after each of its steps, and no successor can be started. Whatever had not
 /// ended ends with the cause, nothing of it is left, and what the dead and the former tasks have left in

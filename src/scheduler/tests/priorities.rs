@@ -1,8 +1,10 @@
 //! Lanes: tasks in them survive every death, at their level, and are never forgotten.
 
-use super::*;
-use crate::scheduler::recover::inspect::Suspects;
 use std::time::Instant;
+
+use crate::scheduler::recover::inspect::Suspects;
+
+use super::*;
 
 fn at(level: Priority, mut job: Job) -> Job {
     job.settings_mut().priority = level;

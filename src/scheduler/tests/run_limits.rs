@@ -1,10 +1,12 @@
 //! A limit on running time that passes while a task is in each of its states, its worker
 //! alive, dead and not yet recovered, recovered; and what executors say of when it began.
 
-use super::*;
-use crate::scheduler::collect::retry::Retry;
-use crate::scheduler::followers::news::News;
 use std::time::Instant;
+
+use crate::scheduler::followers::news::News;
+use crate::scheduler::terms::retry::Retry;
+
+use super::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -1,8 +1,9 @@
 //! Tasks that tasks have spawned: slots of executors, of which the owner, the runner
 //! or both may die.
 
-use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
+
+use super::*;
 
 /// A task that executor `owner` has spawned and offered, in its `at`th slot.
 pub(super) fn spawned(scheduler: &Scheduler, owner: u32, at: u32) -> Hint {

@@ -1,7 +1,8 @@
 //! When the status of the dead is told, and what happens to a task meanwhile.
 
-use super::*;
 use std::time::Instant;
+
+use super::*;
 
 /// Dies after the claim of the only task there is.
 fn dies_running(scheduler: &Scheduler, worker: u32, pid: i32) -> Hand {

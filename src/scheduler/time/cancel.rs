@@ -6,42 +6,18 @@
 //! | running | its note says that it is to end, and so do those of its [kin](crate::scheduler::recover::kin); it looks when it likes; there is no other attempt. With a grace, its worker is killed if it has not ended by then |
 //! | ended | nothing |
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::TaskError;
 use crate::prim::{Hint, SlotIndex};
 use crate::task::TaskState;
 
-use crate::scheduler::Scheduler;
 use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::outcomes::ticket::Ticket;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
+use crate::scheduler::terms::reach::Reach;
 use crate::scheduler::time::timers::Due;
-
-/// How far it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// What nobody runs never is; what runs is not told.
-    Waiting,
-    /// What runs is asked to end, too.
-    Running,
-    /// And killed, if it has not ended after so long.
-    Within(Duration),
-}
-
-impl Reach {
-    /// Of one that may have a grace.
-    pub fn with(grace: Option<Duration>) -> Self {
-        grace.map_or(Reach::Running, Reach::Within)
-    }
-
-    /// How several are cancelled, one step after the other: first what nobody runs. Else the
-    /// worker of one that was told could begin another before that is come to.
-    pub fn steps(self) -> impl Iterator<Item = Self> {
-        let first = (self != Reach::Waiting).then_some(Reach::Waiting);
-        first.into_iter().chain([self])
-    }
-}
 
 impl Scheduler {
     /// Cancels the task of `ticket`; false if it had ended, or goes on as if nothing had been.

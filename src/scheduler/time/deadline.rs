@@ -24,18 +24,10 @@ use crate::error::{TaskError, TimeLimit};
 use crate::prim::{Generation, Hint, Overdue, SlotIndex};
 use crate::task::TaskState;
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
+use crate::scheduler::terms::timing::Deadline;
 use crate::scheduler::time::timers::Due;
-
-/// A hard deadline that a task was submitted with.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline {
-    /// How long after it is queued.
-    pub limit: Duration,
-    /// It came while the task was running: there is no other attempt.
-    pub has_come: bool,
-}
 
 impl Scheduler {
     /// When [`Scheduler::tick`] should be called next.

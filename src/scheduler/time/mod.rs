@@ -5,3 +5,4 @@ pub(super) mod cancel;
 pub(super) mod deadline;
 pub(super) mod run_limits;
 pub(super) mod timers;
+pub(super) mod watched;

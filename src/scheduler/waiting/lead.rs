@@ -10,13 +10,18 @@ use crate::lock::Guard;
 use crate::notify::Patience;
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint};
-use crate::scheduler::Scheduler;
-use crate::scheduler::outcomes::locations::Location;
-use crate::scheduler::recover::inspect::Suspects;
-use crate::scheduler::state::{Awaited, Napper, RingName, State};
-use crate::scheduler::waiting::wait::{is_past, learn, patience};
 use crate::sys::barrier;
 use crate::task::TaskState;
+
+use crate::scheduler::dispatch::queues::RingName;
+use crate::scheduler::outcomes::locations::Location;
+use crate::scheduler::recover::inspect::Suspects;
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
+use crate::scheduler::waiting::patience::{
+    LOOK_AGAIN_MAX, LOOK_AGAIN_MIN, is_past, learn, patience,
+};
+use crate::scheduler::waiting::sleepers::{Awaited, Napper};
 
 /// Tasks that take this long are not looked for while the executors need all CPUs.
 const LONG_NS: u64 = 10_000;
@@ -24,11 +29,6 @@ const LONG_NS: u64 = 10_000;
 /// Who has submitted or collected so many tasks without sleeping will not sleep soon.
 /// Until then to be rung in vain, a system call, is cheaper than the heavy barrier.
 const AWAKE: u64 = 24;
-
-/// How long a waiter trusts that it will be woken; twice as long each time. Nothing
-/// correct needs this: a worker that is stopped at a bad moment or gone wild may.
-const LOOK_AGAIN_MIN: Duration = Duration::from_millis(10);
-pub(in crate::scheduler) const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// For so long the attendant leaves to others what they do anyhow, at first; while they go
 /// on, eight times as long.

@@ -6,4 +6,6 @@
 //! ```
 
 pub(super) mod lead;
+pub(super) mod patience;
+pub(super) mod sleepers;
 pub(super) mod wait;

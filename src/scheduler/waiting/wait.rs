@@ -18,51 +18,27 @@
 //! for one that waits for room: what was finished before is seen there, what is
 //! finished later rings.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
 use crate::prim::Priority;
-use crate::scheduler::Scheduler;
-use crate::scheduler::collect::settle::PORTION;
+use crate::sys::affinity;
+use crate::task::TaskState;
+
+use crate::scheduler::collect::completions::PORTION;
 use crate::scheduler::followers::attend::about_to_wait;
 use crate::scheduler::outcomes::locations::{Location, is_nowhere};
 use crate::scheduler::outcomes::look::Get;
 use crate::scheduler::outcomes::ticket::Ticket;
-use crate::scheduler::outcomes::value::Outcome;
-use crate::scheduler::state::{Awaited, State, Waiter};
-use crate::scheduler::waiting::lead;
-use crate::sys::affinity;
-use crate::task::TaskState;
-
-/// How long to look for the result before sleeping, at most: less after results that
-/// took longer than that. A waiter that looks in vain needs a CPU that others may want.
-const SPIN: Duration = Duration::from_micros(50);
-const SPIN_MIN: Duration = Duration::from_micros(3);
-
-thread_local! {
-    /// How long this thread looks the next time.
-    static PATIENCE: Cell<Duration> = const { Cell::new(SPIN) };
-}
-
-/// How long this thread looks before it sleeps.
-pub(in crate::scheduler) fn patience() -> Duration {
-    PATIENCE.get()
-}
-
-/// A wait that took `waited` had to sleep.
-pub(in crate::scheduler) fn learn(waited: Duration) {
-    let patience = PATIENCE.get();
-    // What sleeping and waking cost is within it.
-    let is_worth_it = waited < 2 * SPIN;
-    PATIENCE.set(if is_worth_it {
-        SPIN
-    } else {
-        (patience / 2).max(SPIN_MIN)
-    });
-}
+use crate::scheduler::outcomes::value::{Outcome, forked};
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
+use crate::scheduler::waiting::patience::{
+    LOOK_AGAIN_MAX, SPIN, SPIN_MIN, is_past, learn, patience,
+};
+use crate::scheduler::waiting::sleepers::{Awaited, Waiter};
 
 /// Of tasks that are in flight one at a time so many are read from the rings together.
 const ALONE: u64 = 16;
@@ -74,40 +50,6 @@ const NAP_MIN: Duration = Duration::from_micros(100);
 const NAP_GRAIN_NS: u64 = 150;
 /// How late a result may be for it.
 const NAP_MAX: Duration = Duration::from_millis(1);
-
-impl State {
-    /// Tasks ended so far.
-    pub(in crate::scheduler) fn ended(&self) -> u64 {
-        self.counters.submitted - self.in_flight as u64
-    }
-
-    /// Tasks submitted and tasks ended so far: grows by each.
-    pub(in crate::scheduler) fn activity(&self) -> u64 {
-        self.counters.submitted + self.ended()
-    }
-
-    /// Tasks that have not ended.
-    fn unfinished(&self) -> usize {
-        self.in_flight + self.nodes.count() + self.shadows.len()
-    }
-
-    pub(in crate::scheduler) fn unpark_attendant(&self) {
-        let attends = |waiter: &&Waiter| matches!(waiter.awaited, Awaited::News);
-        if let Some(attendant) = self.waiters.iter().find(attends) {
-            attendant.thread.unpark();
-        }
-    }
-
-    /// If nobody leads, wakes one who waits: he will look at everything, and lead if
-    /// he goes on waiting.
-    fn ask_for_a_leader(&self) {
-        if !self.leader
-            && let Some(waiter) = self.waiters.first()
-        {
-            waiter.thread.unpark();
-        }
-    }
-}
 
 impl Scheduler {
     /// Waits for the outcome of `ticket`, until `deadline`. The handle has it
@@ -398,7 +340,7 @@ impl Scheduler {
                 let patience = if scarce && self.are_all_busy() {
                     SPIN_MIN
                 } else {
-                    PATIENCE.get()
+                    patience()
                 };
                 let until = now + patience;
                 deadline.map_or(until, |d| d.min(until))
@@ -516,7 +458,7 @@ impl Scheduler {
                 state.call_napper();
                 self.check_patience(&state);
                 drop(state);
-                park_until(deadline, lead::LOOK_AGAIN_MAX);
+                park_until(deadline, LOOK_AGAIN_MAX);
                 state = self.lock();
                 if let Some(at) = state.waiters.iter().position(|w| w.thread.id() == me.id()) {
                     state.waiters.swap_remove(at);
@@ -537,16 +479,6 @@ impl Scheduler {
             }
         }
     }
-}
-
-/// What a process that was forked off has of a task of its parent.
-#[cold]
-pub(in crate::scheduler) fn forked() -> Outcome {
-    Err(Box::new(TaskError::Forked))
-}
-
-pub(in crate::scheduler) fn is_past(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|d| Instant::now() >= d)
 }
 
 /// Parks, for `longest` at most: a net for what the leader alone should catch.

@@ -1,38 +1,11 @@
 //! Failures that nobody is told of: the handle was dropped, before the end or after, and nobody
 //! else has watched or followed the task, or depended on it.
 
-use std::sync::Arc;
+use crate::scheduler::outcomes::entry::{Entry, is_failure};
+use crate::scheduler::outcomes::groups::Watchers;
+use crate::scheduler::outcomes::value::Outcome;
 
-use super::{Entry, Tickets};
-use crate::error::TaskError;
-use crate::scheduler::outcomes::group::Watchers;
-use crate::scheduler::outcomes::value::{Outcome, has_loan};
-
-/// Whether somebody should know of it: it is no value, or one that is an `Err`, and not what was
-/// asked for.
-pub fn is_failure(outcome: &Outcome) -> bool {
-    match outcome {
-        Ok(value) => value.is_err(),
-        Err(error) => is_unasked(error),
-    }
-}
-
-fn is_unasked(error: &TaskError) -> bool {
-    match error {
-        TaskError::DependencyFailed { cause, .. } => is_unasked(cause),
-        TaskError::Cancelled { .. } | TaskError::Shutdown { .. } => false,
-        _ => true,
-    }
-}
-
-/// What has become of a task that has ended; of a failure, whether somebody was told.
-pub(super) fn ended(outcome: Outcome, is_told: bool) -> Entry {
-    if is_told && is_failure(&outcome) && !has_loan(&outcome) {
-        Entry::Shared(Arc::new(outcome))
-    } else {
-        Entry::Settled(outcome)
-    }
-}
+use super::Tickets;
 
 impl Tickets {
     /// Nobody will ask for the outcome of ticket `id`.

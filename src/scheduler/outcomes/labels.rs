@@ -7,13 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::error::TaskError;
 use crate::prim::TaskId;
 use crate::task::Label;
-
-use super::Tickets;
-use crate::scheduler::depend::inputs::Input;
-use crate::scheduler::outcomes::value::Outcome;
 
 /// Labels by ticket; of one that is gone, until its number is used again.
 #[derive(Default)]
@@ -33,22 +28,10 @@ impl Labels {
             self.0.remove(&id);
         }
     }
-}
 
-impl Tickets {
-    /// An error is that of the task of ticket `id`.
-    #[cold]
-    pub fn tell_of(&self, id: u32, error: &mut TaskError) {
-        let known = self.labels.0.get(&id);
-        let label = known.map(|(label, _)| &**label);
-        error.tell_of(self.name(id)(), label, known.map(|(_, task)| *task));
-    }
-
-    /// What a task gets of the outcome of ticket `id`.
-    pub(super) fn input_of(&self, id: u32, outcome: &Arc<Outcome>) -> Result<Input, TaskError> {
-        Input::of(outcome).map_err(|mut error| {
-            self.tell_of(id, &mut error);
-            error
-        })
+    /// What is kept of the task of ticket `id`.
+    pub fn of(&self, id: u32) -> Option<(&Label, TaskId)> {
+        let (label, task) = self.0.get(&id)?;
+        Some((label, *task))
     }
 }

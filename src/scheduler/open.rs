@@ -1,0 +1,86 @@
+//! A scheduler begins and ends.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
+
+use crossbeam_utils::CachePadded;
+
+use crate::error::{Refusal, TaskError};
+use crate::layout::Fold;
+use crate::lock::Biased;
+use crate::object;
+use crate::prim::ProcessId;
+use crate::sys::Bell;
+use crate::task::{Functions, Orphans};
+
+use crate::scheduler::followers::attend::Waits;
+use crate::scheduler::followers::presence::Presence;
+use crate::scheduler::outcomes::locations::Locations;
+use crate::scheduler::recover::kin::STRAY_GRACE;
+use crate::scheduler::report::counters::Counters;
+use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
+
+impl Scheduler {
+    /// For a fresh fold; `capacity` tasks may be in flight. `counters` are those of
+    /// the fold that it replaces.
+    pub fn new(
+        fold: Fold,
+        functions: Functions,
+        capacity: usize,
+        allowed_cpus: usize,
+        bell: Arc<Bell>,
+        counters: Counters,
+    ) -> Self {
+        let pool = fold.pool(ProcessId::HOST);
+        let with = fold.clone();
+        pool.ring_by(move || with.host_bell.force());
+        let with = fold.clone();
+        pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
+        let with = fold.clone();
+        pool.observe_by(move |process| with.observe(process));
+        object::install(&pool, crate::kinds::KINDS, &Waits);
+        let state = State::new(&fold, capacity, counters);
+        let state = CachePadded::new(Biased::new(state));
+        Scheduler {
+            fold,
+            pool,
+            functions,
+            capacity,
+            allowed_cpus,
+            orphans: Orphans::Cancel,
+            stray_grace: STRAY_GRACE,
+            bell,
+            state,
+            nowhere: OnceLock::new(),
+            condemned: AtomicBool::new(false),
+            locations: Locations::default(),
+            activity: AtomicU64::new(0),
+            is_wanted: AtomicBool::new(false),
+            absent: AtomicU32::new(0),
+            presence: Presence::default(),
+        }
+    }
+
+    /// Takes no more tasks; `submit` is refused from here on.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = Some(Refusal::Shutdown);
+        state.unpark_all();
+        drop(state);
+        // Whoever leads may have to wake somebody.
+        self.fold.host_bell.force();
+    }
+
+    /// Ends every task that has not ended with `error`. Running ones may still run:
+    /// their workers must be killed, and their end is ignored.
+    pub fn fail_all(&self, error: &TaskError) -> usize {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        let failed = self.fail_in_flight(&mut state, error);
+        state.unpark_all();
+        drop(state);
+        self.fold.host_bell.force();
+        failed
+    }
+}

@@ -1,0 +1,50 @@
+//! What was counted so far, and how full the queues are.
+
+use crate::prim::Priority;
+
+use crate::scheduler::report::counters::Counters;
+use crate::scheduler::shared::Scheduler;
+
+/// What the host alone knows, at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// How often each thing happened to a task.
+    pub counters: Counters,
+    /// The most tasks in flight.
+    pub capacity: u64,
+    /// Per executor: hints in its inbox.
+    pub inboxes: Vec<u64>,
+    /// Per priority with a lane: hints in it.
+    pub lanes: Vec<(Priority, u64)>,
+}
+
+impl Scheduler {
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        self.snapshot().counters
+    }
+
+    /// What was counted so far, and how full the queues are: all at one moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        Snapshot {
+            counters: Counters {
+                in_flight: state.in_flight as u64,
+                ..state.counters
+            },
+            capacity: state.capacity as u64,
+            // A ring that makes no sense is for `inspect`.
+            inboxes: state
+                .inboxes
+                .iter_mut()
+                .map(|inbox| inbox.refresh().unwrap_or(0))
+                .collect(),
+            lanes: Priority::LANES
+                .into_iter()
+                .zip(&mut state.lanes)
+                .map(|(level, lane)| (level, lane.ring.refresh().unwrap_or(0)))
+                .collect(),
+        }
+    }
+}
