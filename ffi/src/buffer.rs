@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::boundary::guard;
 use crate::bytes::{Bytes, LINE};
-use crate::call::{Output, Request};
+use crate::call::Output;
 use crate::edge::Out;
 use crate::error::Failure;
 use crate::runtime::{PinfoldRuntime, as_pointer};
@@ -185,8 +185,7 @@ pub(crate) fn give(
 }
 
 /// Those that were moved are their handles' again, as far as these are there.
-pub(crate) fn take_back(buffers: &[*mut PinfoldBuffer], refused: Request) {
-    let parts = refused.cargo.map(|cargo| cargo.buffers).unwrap_or_default();
+pub(crate) fn take_back(buffers: &[*mut PinfoldBuffer], parts: Vec<Part>) {
     for (handle, part) in buffers.iter().zip(parts) {
         if let Part::Loan(_) = part
             && let Ok(buffer) = table::enter::<Box<BufferObject>>(handle.addr())

@@ -20,6 +20,7 @@ use crate::edge::{Out, text};
 use crate::error::Failure;
 use crate::info::Told;
 use crate::registry;
+use crate::shared::thing::Thing;
 
 /// A task that runs. It is the function's for as long as that has not returned, on the thread that
 /// has called it.
@@ -196,6 +197,8 @@ pub(crate) struct Rest {
     /// Those that were moved to the task, until they are taken.
     pub(crate) buffers: Vec<Option<Part>>,
     pub(crate) ends: Ends,
+    /// Those that have one owner, until they are taken.
+    pub(crate) things: Vec<Option<Thing>>,
     /// Why it fails.
     message: String,
     /// What it has submitted.
@@ -277,6 +280,7 @@ fn call(request: Request, prepare: impl FnOnce(&mut Frame)) -> Ended {
         let rest = frame.rest();
         rest.buffers = cargo.buffers.into_iter().map(Some).collect();
         rest.ends = cargo.ends;
+        rest.things = cargo.things.into_iter().map(Some).collect();
     }
     prepare(&mut frame);
     // SAFETY: who registered it promised that it may be called so.

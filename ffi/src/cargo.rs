@@ -1,21 +1,26 @@
-//! What goes with the bytes of a task's argument, or of a message: buffers, and ends of channels.
+//! What goes with the bytes of a task's argument, or of a message: buffers, ends of channels, and other objects.
 
 use pinfold::Shared;
 use pinfold::channel::{Receiver, Sender};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::buffer::Part;
+use crate::shared::thing::Thing;
 
 /// What goes with the argument of a task.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Cargo {
     pub(crate) buffers: Vec<Part>,
     pub(crate) ends: Ends,
+    pub(crate) things: Vec<Thing>,
 }
 
 impl Cargo {
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffers.is_empty() && self.ends.senders.is_empty() && self.ends.receivers.is_empty()
+        self.buffers.is_empty()
+            && self.ends.senders.is_empty()
+            && self.ends.receivers.is_empty()
+            && self.things.is_empty()
     }
 }
 

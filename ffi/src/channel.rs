@@ -11,13 +11,13 @@ use pinfold::{Loan, Shared};
 
 use crate::boundary::{answer, guard};
 use crate::buffer::{Part, WORKER, aligned};
-use crate::bytes::Bytes;
 use crate::call::{PinfoldCall, with};
 use crate::cargo::{Cargo, Data, Packet};
 use crate::edge::{Out, bytes, duration};
 use crate::error::Failure;
 use crate::message::{MessageObject, PinfoldMessage};
 use crate::runtime::{PinfoldRuntime, RuntimeObject, as_pointer, grown};
+use crate::shared::place::overflow_of;
 use crate::submit::{PinfoldSubmitSettings, for_message};
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
@@ -58,22 +58,7 @@ pub struct PinfoldChannelSettings {
 
 impl PinfoldChannelSettings {
     fn overflow(&self) -> Result<Overflow, Failure> {
-        const BLOCK: i32 = PinfoldOverflow::Block as i32;
-        const REJECT: i32 = PinfoldOverflow::Reject as i32;
-        const DROP_OLDEST: i32 = PinfoldOverflow::DropOldest as i32;
-        if self.reserved != 0 {
-            return Err(Failure::argument("`settings->reserved` must be 0"));
-        }
-        Ok(match self.overflow {
-            0 | BLOCK => Overflow::Block,
-            REJECT => Overflow::Reject,
-            DROP_OLDEST => Overflow::DropOldest,
-            other => {
-                let message =
-                    format!("`settings->overflow` is {other}, which is no pinfold_overflow");
-                return Err(Failure::argument(message));
-            }
-        })
+        overflow_of(self.overflow, self.reserved)
     }
 }
 
@@ -95,7 +80,15 @@ impl Home {
         }
     }
 
-    fn alloc(&self, len: usize) -> Result<Loan, Failure> {
+    /// Of what the host has of a runtime.
+    pub(crate) fn host(object: &Arc<RuntimeObject>) -> Self {
+        Home {
+            number: object.number,
+            runtime: Arc::downgrade(object),
+        }
+    }
+
+    pub(crate) fn alloc(&self, len: usize) -> Result<Loan, Failure> {
         if self.number == WORKER {
             return Ok(aligned(len, pinfold::alloc)?);
         }
@@ -105,7 +98,7 @@ impl Home {
     }
 
     /// The same bytes, for whoever receives them.
-    fn shared(&self, part: Part) -> Result<Shared, Failure> {
+    pub(crate) fn shared(&self, part: Part) -> Result<Shared, Failure> {
         Ok(match part {
             Part::Shared(shared) => shared,
             Part::Loan(loan) => loan.publish(),
@@ -115,6 +108,20 @@ impl Home {
                 loan.publish()
             }
         })
+    }
+
+    /// What is sent: some bytes, which are read before the call returns that this is a part of, and what
+    /// goes with them.
+    pub(crate) fn packet(&self, data: &[u8], cargo: Cargo) -> Result<Packet, Failure> {
+        let Cargo { buffers, ends, .. } = cargo;
+        let buffers = buffers.into_iter().map(|part| self.shared(part));
+        let buffers = buffers.collect::<Result<_, _>>()?;
+        Ok(Packet(
+            Data::Lent(data),
+            buffers,
+            ends.senders,
+            ends.receivers,
+        ))
     }
 }
 
@@ -151,10 +158,7 @@ impl SenderObject {
     }
 
     fn send(&self, data: &[u8], cargo: Cargo, timeout: u64) -> Result<(), Failure> {
-        let Cargo { buffers, ends } = cargo;
-        let buffers = buffers.into_iter().map(|part| self.home.shared(part));
-        let buffers = buffers.collect::<Result<_, _>>()?;
-        let packet = Packet(Data::Lent(data), buffers, ends.senders, ends.receivers);
+        let packet = self.home.packet(data, cargo)?;
         let sent = match timeout {
             0 => self.end.try_send(packet),
             PINFOLD_FOREVER => self.end.send(packet),
@@ -191,14 +195,7 @@ impl ReceiverObject {
             PINFOLD_FOREVER => self.end.recv(),
             timeout => self.end.recv_timeout(duration(timeout)),
         };
-        let Packet(data, buffers, senders, receivers) = received?;
-        Ok(MessageObject {
-            data: Bytes::from(&data[..]),
-            home: self.home.clone(),
-            buffers,
-            senders,
-            receivers,
-        })
+        Ok(MessageObject::of(received?, self.home.clone()))
     }
 }
 
@@ -271,11 +268,7 @@ pub unsafe extern "C" fn pinfold_channel_new(
     let from_runtime = |overflow| {
         let object = crate::runtime::runtime(runtime)?;
         let (sender, receiver) = object.runtime.channel_with(capacity, overflow)?;
-        let home = Home {
-            number: object.number,
-            runtime: Arc::downgrade(&object),
-        };
-        Ok((sender, receiver, home))
+        Ok((sender, receiver, Home::host(&object)))
     };
     // SAFETY: the caller's promise.
     unsafe { make(settings, (out_sender, out_receiver), from_runtime) }

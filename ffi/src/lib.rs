@@ -55,6 +55,7 @@ mod ready;
 mod registry;
 mod runtime;
 mod settings;
+mod shared;
 mod shutdown;
 mod state;
 mod stats;
@@ -143,6 +144,67 @@ pub use registry::pinfold_function_register;
 pub use runtime::{PinfoldRuntime, pinfold_runtime_free, pinfold_runtime_new};
 pub use settings::{
     PinfoldPriority, PinfoldRetry, PinfoldRetryIf, PinfoldShare, PinfoldTag, PinfoldTaskSettings,
+};
+pub use shared::barrier::{
+    PinfoldBarrier, pinfold_barrier_free, pinfold_barrier_new, pinfold_barrier_number,
+    pinfold_barrier_wait, pinfold_call_barrier_new,
+};
+pub use shared::broadcast::{
+    PinfoldBroadcastSettings, PinfoldPublisher, PinfoldSubscriber, pinfold_broadcast_new,
+    pinfold_call_broadcast_new, pinfold_publisher_clone, pinfold_publisher_close,
+    pinfold_publisher_free, pinfold_publisher_send, pinfold_publisher_subscribe,
+    pinfold_publisher_subscribers, pinfold_subscriber_close, pinfold_subscriber_free,
+    pinfold_subscriber_lagged, pinfold_subscriber_len, pinfold_subscriber_recv,
+    pinfold_subscriber_subscribe,
+};
+pub use shared::latch::{
+    PinfoldCountdown, PinfoldLatch, pinfold_call_latch_new, pinfold_countdown_count,
+    pinfold_countdown_free, pinfold_latch_free, pinfold_latch_left, pinfold_latch_new,
+    pinfold_latch_wait,
+};
+pub use shared::member::{
+    PinfoldMember, pinfold_call_collective_new, pinfold_collective_new, pinfold_member_all_gather,
+    pinfold_member_barrier, pinfold_member_broadcast, pinfold_member_free, pinfold_member_gather,
+    pinfold_member_rank, pinfold_member_scatter, pinfold_member_shrink,
+};
+pub use shared::mutex::{
+    PinfoldMutex, pinfold_call_mutex_new, pinfold_mutex_abandon, pinfold_mutex_free,
+    pinfold_mutex_lock, pinfold_mutex_mend, pinfold_mutex_new, pinfold_mutex_unlock,
+};
+pub use shared::once::{
+    PinfoldDo, PinfoldOnce, pinfold_call_once_new, pinfold_once_call, pinfold_once_free,
+    pinfold_once_is_done, pinfold_once_new,
+};
+pub use shared::reduce::{
+    PinfoldCombine, PinfoldNumber, PinfoldOperation, pinfold_member_all_reduce,
+    pinfold_member_all_reduce_with, pinfold_member_reduce, pinfold_member_reduce_with,
+};
+pub use shared::router::{
+    PinfoldRouter, pinfold_router_balance, pinfold_router_free, pinfold_router_hand_on,
+    pinfold_router_is_there, pinfold_router_join, pinfold_router_leave, pinfold_router_lost,
+    pinfold_router_new, pinfold_router_receiver_of, pinfold_router_send,
+    pinfold_router_send_by_key,
+};
+pub use shared::rwlock::{
+    PinfoldRwlock, pinfold_call_rwlock_new, pinfold_rwlock_abandon, pinfold_rwlock_free,
+    pinfold_rwlock_mend, pinfold_rwlock_new, pinfold_rwlock_read, pinfold_rwlock_unlock,
+    pinfold_rwlock_write,
+};
+pub use shared::select::{PinfoldCase, pinfold_select};
+pub use shared::semaphore::{
+    PinfoldSemaphore, pinfold_call_semaphore_new, pinfold_semaphore_acquire,
+    pinfold_semaphore_available, pinfold_semaphore_free, pinfold_semaphore_new,
+    pinfold_semaphore_release,
+};
+pub use shared::thing::{pinfold_call_object, pinfold_call_object_count};
+pub use shared::ticker::{
+    PinfoldTicker, pinfold_call_ticker_new, pinfold_ticker_free, pinfold_ticker_missed,
+    pinfold_ticker_new, pinfold_ticker_wait,
+};
+pub use shared::waitgroup::{
+    PinfoldWaitgroup, PinfoldWaitgroupMember, pinfold_call_waitgroup_new, pinfold_waitgroup_free,
+    pinfold_waitgroup_is_done, pinfold_waitgroup_member_clone, pinfold_waitgroup_member_free,
+    pinfold_waitgroup_new, pinfold_waitgroup_wait,
 };
 pub use shutdown::{pinfold_runtime_begin_shutdown, pinfold_runtime_shutdown};
 pub use state::{

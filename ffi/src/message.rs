@@ -28,6 +28,19 @@ pub(crate) struct MessageObject {
     pub(crate) receivers: Vec<Receiver<Packet>>,
 }
 
+impl MessageObject {
+    pub(crate) fn of(packet: Packet, home: Home) -> Self {
+        let Packet(data, buffers, senders, receivers) = packet;
+        MessageObject {
+            data: Bytes::from(&data[..]),
+            home,
+            buffers,
+            senders,
+            receivers,
+        }
+    }
+}
+
 /// That one of a message's.
 fn at<'a, T>(all: &'a [T], index: usize, what: &str) -> Result<&'a T, Failure> {
     let count = all.len();

@@ -2,15 +2,25 @@
 
 use std::sync::Arc;
 
+use pinfold::broadcast::{Publisher, Subscriber};
+use pinfold::sync::{self, Barrier, CountDown, Latch, Once, Ticker, WaitGroup};
 use pinfold::{ContextHandle, Limit, Memo};
 
 use crate::buffer::BufferObject;
+use crate::cargo::Packet;
 use crate::channel::{ReceiverObject, SenderObject};
 use crate::events::EventsObject;
 use crate::group::GroupObject;
 use crate::handle::TaskHandle;
 use crate::message::MessageObject;
 use crate::runtime::RuntimeObject;
+use crate::shared::barrier::Own;
+use crate::shared::member::MemberObject;
+use crate::shared::mutex::MutexObject;
+use crate::shared::place::Homed;
+use crate::shared::router::RouterObject;
+use crate::shared::rwlock::RwLockObject;
+use crate::shared::semaphore::SemaphoreObject;
 use crate::task::TaskObject;
 use crate::told::Text;
 
@@ -85,5 +95,19 @@ kinds! {
     11 Sender(SenderObject) "pinfold_sender";
     12 Receiver(ReceiverObject) "pinfold_receiver";
     13 Message(Box<MessageObject>) "pinfold_message";
+    14 Mutex(Box<MutexObject>) "pinfold_mutex";
+    15 RwLock(Box<RwLockObject>) "pinfold_rwlock";
+    16 Semaphore(Box<SemaphoreObject>) "pinfold_semaphore";
+    17 Once(Homed<Once>) "pinfold_once";
+    18 Latch(Homed<Latch>) "pinfold_latch";
+    19 CountDown(Homed<CountDown>) "pinfold_countdown";
+    20 WaitGroup(Homed<WaitGroup>) "pinfold_waitgroup";
+    21 WaitMember(Homed<sync::Member>) "pinfold_waitgroup_member";
+    22 Barrier(Box<Own<Barrier>>) "pinfold_barrier";
+    23 Ticker(Homed<Ticker>) "pinfold_ticker";
+    24 Publisher(Homed<Publisher<Packet>>) "pinfold_publisher";
+    25 Subscriber(Box<Own<Subscriber<Packet>>>) "pinfold_subscriber";
+    26 Member(Box<MemberObject>) "pinfold_member";
+    27 Router(Box<RouterObject>) "pinfold_router";
     #[cfg(test)] 31 Probe(u64) "probe";
 }

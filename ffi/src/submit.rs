@@ -15,6 +15,7 @@ use crate::edge::{Out, bytes, duration, list};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
 use crate::runtime::grown;
+use crate::shared::thing;
 use crate::task::{PinfoldTask, TaskObject};
 use crate::{PinfoldStatus, table};
 
@@ -49,6 +50,13 @@ pub struct PinfoldSubmitSettings {
     pub receivers: *const *mut PinfoldReceiver,
     /// How many.
     pub receiver_count: usize,
+    /// Other objects that processes share, of any kinds (`pinfold_mutex`, `pinfold_subscriber`, and so on), which
+    /// the task gets in this order (`pinfold_call_object`). The handles stay the caller's, and may be
+    /// freed at once. What has one owner (a member of a barrier or of a group, a subscriber) is moved: nothing is left of it but the
+    /// handle. Not for messages. Default: none.
+    pub objects: *const *const c_void,
+    /// How many.
+    pub object_count: usize,
 }
 
 /// Submits a task with `len` bytes of argument, which are copied, and with what `settings` say
@@ -150,15 +158,26 @@ pub(crate) unsafe fn cargo_of(
 /// So many handles can be read as `settings` say.
 unsafe fn cargo(settings: &PinfoldSubmitSettings, home: u64) -> Result<Cargo, Failure> {
     // SAFETY: the caller's promise.
-    let (buffers, ends) = unsafe {
+    let (buffers, ends, objects) = unsafe {
         (
             list("settings->buffers", settings.buffers, settings.buffer_count)?,
             ends(settings, home)?,
+            list("settings->objects", settings.objects, settings.object_count)?,
         )
     };
     // At last: some may be moved.
-    let buffers = buffer::give(buffers, settings.move_buffers != 0, home)?;
-    Ok(Cargo { buffers, ends })
+    let things = thing::give(objects, home)?;
+    match buffer::give(buffers, settings.move_buffers != 0, home) {
+        Ok(buffers) => Ok(Cargo {
+            buffers,
+            ends,
+            things,
+        }),
+        Err(failure) => {
+            thing::take_back(objects, things);
+            Err(failure)
+        }
+    }
 }
 
 /// One more of each end that is named there.
@@ -204,6 +223,11 @@ pub(crate) unsafe fn for_message(
         let message = "`settings->after` and `settings->move_buffers` are for tasks: a message is sent now, and its buffers are published";
         return Err(Failure::argument(message));
     }
+    if settings.object_count != 0 {
+        let message =
+            "`settings->objects` are for tasks: a message has buffers and ends of channels";
+        return Err(Failure::argument(message));
+    }
     // SAFETY: the caller's promise.
     unsafe { cargo(&settings, home) }
 }
@@ -240,8 +264,16 @@ pub(crate) unsafe fn submit(
     if guards.is_empty() {
         return task.spawn_within(request, timeout, |refused| {
             // SAFETY: the caller's promise.
-            let buffers = unsafe { list("", settings.buffers, settings.buffer_count) };
-            buffer::take_back(buffers.unwrap_or_default(), refused);
+            let (buffers, objects) = unsafe {
+                (
+                    list("", settings.buffers, settings.buffer_count),
+                    list("", settings.objects, settings.object_count),
+                )
+            };
+            if let Some(cargo) = refused.cargo {
+                buffer::take_back(buffers.unwrap_or_default(), cargo.buffers);
+                thing::take_back(objects.unwrap_or_default(), cargo.things);
+            }
         });
     }
     let handles: Vec<&Handle<Ended>> = guards.iter().map(|guard| guard.task()).collect();

@@ -244,6 +244,11 @@ pub(crate) fn insert<K: Kind + Into<Object>>(object: K) -> Result<usize, Failure
     Ok(reserve()?.fill(object))
 }
 
+/// Of which kind a handle says that it is.
+pub(crate) fn kind(handle: usize) -> usize {
+    handle & ((1 << KIND_BITS) - 1)
+}
+
 /// A live object; it stays until this is dropped.
 pub(crate) struct Guard<K: Kind> {
     slot: &'static Slot,

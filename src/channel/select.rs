@@ -242,8 +242,21 @@ impl<'a> Select<'a> {
         })
     }
 
-    /// Also waits until the waker is woken.
-    pub(crate) fn woken(&mut self) -> (usize, Waker) {
+    /// Also waits until this waker is woken, which anything may do that takes one: a future, say. Its
+    /// number, and the waker. Once woken, it stays ready.
+    ///
+    /// ```
+    /// use pinfold::channel::Select;
+    ///
+    /// let mut select = Select::new();
+    /// let (number, waker) = select.waker();
+    /// assert!(select.try_wait().is_err());
+    /// let other = std::thread::spawn(move || waker.wake());
+    /// assert_eq!(select.wait()?.index(), number);
+    /// # other.join().unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn waker(&mut self) -> (usize, Waker) {
         let ended = Arc::new(Ended {
             has_come: AtomicBool::new(false),
             gate: Arc::clone(self.own.get_or_insert_default()),

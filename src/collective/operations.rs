@@ -63,20 +63,21 @@ impl Member {
     where
         T: Serialize + DeserializeOwned,
     {
-        self.distribute(Operation::Broadcast, root, value)
+        self.distribute(Operation::Broadcast, root, 0, value)
     }
 
     fn distribute<T>(
         &mut self,
         operation: Operation,
         root: usize,
+        len: usize,
         value: Option<T>,
     ) -> Result<T, CollectiveError>
     where
         T: Serialize + DeserializeOwned,
     {
         self.check_rank(root)?;
-        let call = Call::new::<T>(operation, root, 0);
+        let call = Call::new::<T>(operation, root, len);
         let is_root = root == self.rank();
         let round = self.meet(call, |pool| match value {
             Some(value) if is_root => Value::of(&value, pool),
@@ -119,12 +120,48 @@ impl Member {
         root: usize,
         array: Option<Shared<T>>,
     ) -> Result<Shared<T>, CollectiveError> {
-        let all = self.distribute(Operation::Scatter, root, array)?;
-        let part = part(all.len(), self.rank(), self.size());
-        all.slice(part).map_err(|error| CollectiveError::Decode {
-            rank: root,
-            message: error.to_string(),
-        })
+        self.scatter_chunks(root, array, 1)
+    }
+
+    /// The same in whole chunks of so many elements, the rows of a matrix, say: the parts differ by one chunk
+    /// at most. What is left over is the last one's. All must say the same `chunk`; 0 is taken
+    /// for 1.
+    ///
+    /// # Errors
+    /// As of [`Member::scatter`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use pinfold::Shared;
+    /// use pinfold::collective::{CollectiveError, Member};
+    ///
+    /// fn rows((mut member, all): (Member, Option<Shared<u8>>)) -> Result<Vec<u8>, CollectiveError> {
+    ///     Ok(member.scatter_chunks(0, all, 3)?.to_vec())
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// let mut matrix = rt.alloc(9)?;
+    /// matrix.copy_from_slice(&[1, 1, 1, 2, 2, 2, 3, 3, 3]);
+    /// let rows = pinfold::join_all(rt.spawn_group(rows, [Some(matrix.publish()), None])?);
+    /// assert_eq!(rows, [Ok(Ok(vec![1, 1, 1])), Ok(Ok(vec![2, 2, 2, 3, 3, 3]))]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scatter_chunks<T: Pod>(
+        &mut self,
+        root: usize,
+        array: Option<Shared<T>>,
+        chunk: usize,
+    ) -> Result<Shared<T>, CollectiveError> {
+        let chunk = chunk.max(1);
+        let all = self.distribute(Operation::Scatter, root, chunk, array)?;
+        let chunks = part(all.len().div_ceil(chunk), self.rank(), self.size());
+        let at = |chunks: usize| chunks.saturating_mul(chunk).min(all.len());
+        all.slice(at(chunks.start)..at(chunks.end))
+            .map_err(|error| CollectiveError::Decode {
+                rank: root,
+                message: error.to_string(),
+            })
     }
 
     /// The member `root` has the values of all, in the order of ranks; the others have `None`.

@@ -177,7 +177,7 @@ impl Select<'_> {
     /// # }
     /// ```
     pub fn handle<R>(&mut self, handle: &Handle<R>) -> usize {
-        let (index, waker) = self.woken();
+        let (index, waker) = self.waker();
         handle.wake_when_ended(waker);
         index
     }

@@ -237,6 +237,33 @@ pub fn broadcast_channel<T>(capacity: usize) -> Result<Publisher<T>, CreateError
     crate::broadcast::make(pool, Options::new(capacity))
 }
 
+/// The same with [`Options`], as
+/// [`Runtime::broadcast_channel_with`](crate::Runtime::broadcast_channel_with).
+///
+/// # Errors
+/// As of [`broadcast_channel`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::broadcast::{CreateError, Options, Publisher};
+///
+/// fn make(subscribers: usize) -> Result<Publisher<u32>, CreateError> {
+///     pinfold::broadcast_channel_with(Options::new(4).subscribers(subscribers))
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let publisher = rt.spawn(make, 1).join()??;
+/// let only = publisher.subscribe()?;
+/// assert!(publisher.subscribe().is_err());
+/// # drop(only);
+/// # Ok(())
+/// # }
+/// ```
+pub fn broadcast_channel_with<T>(options: Options) -> Result<Publisher<T>, CreateError> {
+    let pool = POOL.get().ok_or(AllocError::NoPool)?;
+    crate::broadcast::make(pool, options)
+}
+
 /// Allocates an array from inside a task: as
 /// [`Runtime::alloc_array`](crate::Runtime::alloc_array) does in the host.
 ///

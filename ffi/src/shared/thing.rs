@@ -1,0 +1,248 @@
+//! How shared objects get to tasks.
+
+use std::ffi::c_void;
+
+use pinfold::broadcast::{Publisher, Subscriber};
+use pinfold::channel::Router;
+use pinfold::sync::{
+    Barrier, CountDown, Latch, Member as GroupMember, Mutex, Once, RwLock, Semaphore, Ticker,
+    WaitGroup,
+};
+use pinfold::{collective, sync};
+use serde::{Deserialize, Serialize};
+
+use crate::boundary::answer;
+use crate::call::{PinfoldCall, with};
+use crate::cargo::Packet;
+use crate::channel::Home;
+use crate::error::Failure;
+use crate::objects::Kind;
+use crate::runtime::as_pointer;
+use crate::{PinfoldStatus, table};
+
+use super::barrier::Own;
+use super::member::MemberObject;
+use super::mutex::MutexObject;
+use super::place::Homed;
+use super::router::RouterObject;
+use super::rwlock::RwLockObject;
+use super::semaphore::SemaphoreObject;
+
+/// An object on its way to a task.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Thing {
+    Mutex(Mutex<[u8]>),
+    RwLock(RwLock<[u8]>),
+    Semaphore(Semaphore),
+    Once(Once),
+    Latch(Latch),
+    CountDown(CountDown),
+    WaitGroup(WaitGroup),
+    GroupMember(sync::Member),
+    Ticker(Ticker),
+    Publisher(Publisher<Packet>),
+    Router(Router<Packet>),
+    /// These have one owner.
+    Subscriber(Subscriber<Packet>),
+    Barrier(Box<Barrier>),
+    Member(Box<collective::Member>),
+}
+
+fn foreign() -> Failure {
+    let message = "this object is of another runtime";
+    Failure::new(PinfoldStatus::ForeignHandle, message)
+}
+
+fn no_thing(handle: usize) -> Failure {
+    match handle {
+        0 => Failure::null("settings->objects"),
+        handle => Failure::no_handle("object that a task can get", handle),
+    }
+}
+
+/// Whether both are of one runtime.
+fn same(own: &Home, home: u64) -> Result<(), Failure> {
+    match own.number == home {
+        true => Ok(()),
+        false => Err(foreign()),
+    }
+}
+
+impl Thing {
+    /// What a task of `home` gets of an object: the same once more, or, if it has one owner, all of it.
+    fn of(handle: usize, home: u64) -> Result<Self, Failure> {
+        macro_rules! try_kinds {
+            ($($Held:ty, $object:ident => $thing:expr;)+) => {
+                $(if table::kind(handle) == <$Held as Kind>::KIND {
+                    let $object = table::enter::<$Held>(handle)?;
+                    same(&$object.home, home)?;
+                    return Ok($thing);
+                })+
+            };
+        }
+        try_kinds! {
+            Box<MutexObject>, object => Thing::Mutex(object.mutex.clone());
+            Box<RwLockObject>, object => Thing::RwLock(object.lock.clone());
+            Box<SemaphoreObject>, object => Thing::Semaphore(object.semaphore.clone());
+            Homed<Once>, object => Thing::Once(object.it.clone());
+            Homed<Latch>, object => Thing::Latch(object.it.clone());
+            Homed<CountDown>, object => Thing::CountDown(object.it.clone());
+            Homed<WaitGroup>, object => Thing::WaitGroup(object.it.clone());
+            Homed<GroupMember>, object => Thing::GroupMember(object.it.clone());
+            Homed<Ticker>, object => Thing::Ticker(object.it.clone());
+            Homed<Publisher<Packet>>, object => Thing::Publisher(object.it.clone());
+            Box<RouterObject>, object => Thing::Router(object.get());
+            Box<Own<Subscriber<Packet>>>, object => Thing::Subscriber(object.take()?);
+            Box<Own<Barrier>>, object => Thing::Barrier(Box::new(object.take()?));
+            Box<MemberObject>, object => Thing::Member(Box::new(object.take()?.into_inner()));
+        }
+        Err(no_thing(handle))
+    }
+
+    /// The same once more, unless it has one owner.
+    fn share(&self) -> Option<Self> {
+        Some(match self {
+            Thing::Mutex(it) => Thing::Mutex(it.clone()),
+            Thing::RwLock(it) => Thing::RwLock(it.clone()),
+            Thing::Semaphore(it) => Thing::Semaphore(it.clone()),
+            Thing::Once(it) => Thing::Once(it.clone()),
+            Thing::Latch(it) => Thing::Latch(it.clone()),
+            Thing::CountDown(it) => Thing::CountDown(it.clone()),
+            Thing::WaitGroup(it) => Thing::WaitGroup(it.clone()),
+            Thing::GroupMember(it) => Thing::GroupMember(it.clone()),
+            Thing::Ticker(it) => Thing::Ticker(it.clone()),
+            Thing::Publisher(it) => Thing::Publisher(it.clone()),
+            Thing::Router(it) => Thing::Router(it.clone()),
+            Thing::Subscriber(_) | Thing::Barrier(_) | Thing::Member(_) => return None,
+        })
+    }
+
+    /// C's handle of it.
+    fn handle(self, home: Home) -> Result<usize, Failure> {
+        match self {
+            Thing::Mutex(it) => table::insert(MutexObject::new(it, home)),
+            Thing::RwLock(it) => table::insert(RwLockObject::new(it, home)),
+            Thing::Semaphore(it) => table::insert(SemaphoreObject::new(it, home)),
+            Thing::Once(it) => table::insert(Homed { it, home }),
+            Thing::Latch(it) => table::insert(Homed { it, home }),
+            Thing::CountDown(it) => table::insert(Homed { it, home }),
+            Thing::WaitGroup(it) => table::insert(Homed { it, home }),
+            Thing::GroupMember(it) => table::insert(Homed { it, home }),
+            Thing::Ticker(it) => table::insert(Homed { it, home }),
+            Thing::Publisher(it) => table::insert(Homed { it, home }),
+            Thing::Subscriber(it) => table::insert(Own::new(it, home)),
+            Thing::Router(it) => table::insert(RouterObject::new(it, home)),
+            Thing::Barrier(it) => table::insert(Own::new(*it, home)),
+            Thing::Member(it) => table::insert(MemberObject::new((*it).into(), home)),
+        }
+    }
+
+    /// It was not sent after all: what was moved is its handle's again.
+    fn put_back(self, handle: usize) {
+        match self {
+            Thing::Subscriber(it) => {
+                if let Ok(object) = table::enter::<Box<Own<Subscriber<Packet>>>>(handle) {
+                    object.put_back(it);
+                }
+            }
+            Thing::Barrier(it) => {
+                if let Ok(object) = table::enter::<Box<Own<Barrier>>>(handle) {
+                    object.put_back(*it);
+                }
+            }
+            Thing::Member(it) => {
+                if let Ok(object) = table::enter::<Box<MemberObject>>(handle) {
+                    object.put_back((*it).into());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a task of runtime `home` gets of these objects; or nothing was done.
+pub(crate) fn give(handles: &[*const c_void], home: u64) -> Result<Vec<Thing>, Failure> {
+    let mut given = Vec::with_capacity(handles.len());
+    for handle in handles {
+        match Thing::of(handle.addr(), home) {
+            Ok(thing) => given.push(thing),
+            Err(failure) => {
+                take_back(handles, given);
+                return Err(failure);
+            }
+        }
+    }
+    Ok(given)
+}
+
+/// Those that were moved are their handles' again.
+pub(crate) fn take_back(handles: &[*const c_void], things: Vec<Thing>) {
+    for (handle, thing) in handles.iter().zip(things) {
+        thing.put_back(handle.addr());
+    }
+}
+
+/// How many objects the task was submitted with (`pinfold_submit_settings.objects`).
+///
+/// Only in a task, by the thread that the function was called on.
+///
+/// # Safety
+///
+/// `out_count` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_call_object_count(
+    call: *mut PinfoldCall,
+    out_count: *mut usize,
+) -> PinfoldStatus {
+    let count = || with(call, |frame| Ok(frame.rest().things.len()));
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_count", out_count, count) }
+}
+
+/// A handle of object `index` that the task was submitted with: of the kind that it had there, as which
+/// other functions take it.
+///
+///     void *object;
+///     pinfold_call_object(call, 0, &object);
+///     pinfold_mutex *mutex = object;
+///
+/// The handle is the worker process's, also after the call: free it by the function of its kind. What has
+/// one owner (a member of a barrier or of a group, a subscriber) is had once. The call has what was not asked for, until the
+/// function returns.
+///
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
+/// `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
+///
+/// Only in a task, by the thread that the function was called on.
+///
+/// # Safety
+///
+/// `out_object` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_call_object(
+    call: *mut PinfoldCall,
+    index: usize,
+    out_object: *mut *mut c_void,
+) -> PinfoldStatus {
+    let object = || {
+        with(call, |frame| {
+            let all = &mut frame.rest().things;
+            let count = all.len();
+            let none =
+                || Failure::argument(format!("there is no object {index}: the task has {count}"));
+            let place = all.get_mut(index).ok_or_else(none)?;
+            let moved = || {
+                let message = "this object has one owner, and was asked for before";
+                Failure::new(PinfoldStatus::Moved, message)
+            };
+            let shared = place.as_ref().ok_or_else(moved)?.share();
+            let thing = match shared {
+                Some(shared) => shared,
+                None => place.take().ok_or_else(moved)?,
+            };
+            thing.handle(Home::worker()).map(as_pointer)
+        })
+    };
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_object", out_object, object) }
+}
