@@ -146,7 +146,7 @@ impl Circle {
     pub fn words_for(members: usize) -> Option<usize> {
         (1..=MEMBERS_MAX)
             .contains(&members)
-            .then_some(HEAD + members * STRIDE)
+            .then(|| HEAD + members * STRIDE)
     }
 
     /// Makes one at `offset` of the segment, which nobody else has yet; of zeros. All seats are vacant.

@@ -89,6 +89,14 @@ fn one_that_had_not_begun_may_be_tried_again_or_is_given_up() {
     assert_eq!(circle.take(0, LIVING), None);
 }
 
+#[test]
+fn a_number_of_members_that_cannot_be_is_told() {
+    for members in [0, MEMBERS_MAX + 1, usize::MAX] {
+        assert_eq!(Circle::words_for(members), None);
+    }
+    assert!(Circle::words_for(MEMBERS_MAX).is_some());
+}
+
 /// It died after it had left, and before it told anybody.
 #[test]
 fn a_half_told_leave_is_told_after_the_death() {

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use parking_lot::Mutex as Inside;
-use pinfold::channel::{Router, SendError};
+use pinfold::channel::{Router, SendFault};
 
 use crate::boundary::{answer, guard};
 use crate::cargo::Packet;
@@ -115,7 +115,7 @@ unsafe fn send(
     (data, len): (*const c_void, usize),
     settings: *const PinfoldSubmitSettings,
     timeout: u64,
-    send: impl FnOnce(&Router<Packet>, Packet) -> Result<(), SendError<Packet>>,
+    send: impl FnOnce(&Router<Packet>, Packet) -> Result<(), SendFault>,
 ) -> Result<(), Failure> {
     // SAFETY: the caller's promise.
     let data = unsafe { bytes("data", data, len) }?;
@@ -125,7 +125,7 @@ unsafe fn send(
     let packet = object.home.packet(data, cargo)?;
     let mut own = object.get();
     own.set_timeout((timeout != PINFOLD_FOREVER).then(|| duration(timeout)));
-    send(&own, packet).map_err(|refused| refused.fault.into())
+    Ok(send(&own, packet)?)
 }
 
 /// Sends a message to the receiver of this number: bytes, and what `settings` say, as `pinfold_sender_send`. Waits
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn pinfold_router_send(
     // SAFETY: the caller's promise.
     guard(|| unsafe {
         send(router, (data, len), settings, timeout, |own, packet| {
-            own.route(number, packet)
+            own.route(number, packet).map_err(|refused| refused.fault)
         })
     })
 }
@@ -182,6 +182,7 @@ pub unsafe extern "C" fn pinfold_router_send_by_key(
         unsafe {
             send(router, (data, len), settings, timeout, |own, packet| {
                 own.send_by_key(key, packet)
+                    .map_err(|refused| refused.fault)
             })
         }
     })
@@ -206,7 +207,7 @@ pub unsafe extern "C" fn pinfold_router_balance(
     // SAFETY: the caller's promise.
     guard(|| unsafe {
         send(router, (data, len), settings, timeout, |own, packet| {
-            own.balance(packet)
+            own.balance(packet).map_err(|refused| refused.fault)
         })
     })
 }
