@@ -185,6 +185,38 @@ enum pinfold_status
    */
   PINFOLD_STATUS_TOLD_TO_END = 30,
   /**
+   * Messages were overwritten before this subscriber has read them; it goes on behind these.
+   */
+  PINFOLD_STATUS_LAGGED = 31,
+  /**
+   * Somebody has it now, and the call does not wait.
+   */
+  PINFOLD_STATUS_BUSY = 32,
+  /**
+   * The calling thread has it already, and would wait for itself.
+   */
+  PINFOLD_STATUS_DEADLOCK = 33,
+  /**
+   * The calling thread does not have it.
+   */
+  PINFOLD_STATUS_NOT_HELD = 34,
+  /**
+   * A member that the others need has died, or has left.
+   */
+  PINFOLD_STATUS_MEMBER_GONE = 35,
+  /**
+   * The members of a group have not called the same, or one has brought no value.
+   */
+  PINFOLD_STATUS_MISMATCH = 36,
+  /**
+   * A member wants its group to shrink: the others are to call that, too.
+   */
+  PINFOLD_STATUS_SHRINKING = 37,
+  /**
+   * A call before has timed out, and has not ended: it is to be called again.
+   */
+  PINFOLD_STATUS_UNFINISHED = 38,
+  /**
    * The task returned a number other than zero.
    */
   PINFOLD_STATUS_TASK_FAILED = 100,
@@ -464,6 +496,113 @@ typedef int32_t pinfold_overflow;
 #endif // __cplusplus
 
 /**
+ * A type of numbers.
+ */
+enum pinfold_number
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * `int8_t`.
+   */
+  PINFOLD_NUMBER_I8 = 1,
+  /**
+   * `uint8_t`.
+   */
+  PINFOLD_NUMBER_U8 = 2,
+  /**
+   * `int16_t`.
+   */
+  PINFOLD_NUMBER_I16 = 3,
+  /**
+   * `uint16_t`.
+   */
+  PINFOLD_NUMBER_U16 = 4,
+  /**
+   * `int32_t`.
+   */
+  PINFOLD_NUMBER_I32 = 5,
+  /**
+   * `uint32_t`.
+   */
+  PINFOLD_NUMBER_U32 = 6,
+  /**
+   * `int64_t`.
+   */
+  PINFOLD_NUMBER_I64 = 7,
+  /**
+   * `uint64_t`.
+   */
+  PINFOLD_NUMBER_U64 = 8,
+  /**
+   * `float`.
+   */
+  PINFOLD_NUMBER_F32 = 9,
+  /**
+   * `double`.
+   */
+  PINFOLD_NUMBER_F64 = 10,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_number pinfold_number;
+#else
+typedef int32_t pinfold_number;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How numbers are combined.
+ */
+enum pinfold_operation
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Their sum; whole numbers wrap around.
+   */
+  PINFOLD_OPERATION_SUM = 1,
+  /**
+   * Their product; whole numbers wrap around.
+   */
+  PINFOLD_OPERATION_PRODUCT = 2,
+  /**
+   * The smallest.
+   */
+  PINFOLD_OPERATION_MIN = 3,
+  /**
+   * The largest.
+   */
+  PINFOLD_OPERATION_MAX = 4,
+  /**
+   * The bits that are set in all; of whole numbers.
+   */
+  PINFOLD_OPERATION_AND = 5,
+  /**
+   * The bits that are set in any; of whole numbers.
+   */
+  PINFOLD_OPERATION_OR = 6,
+  /**
+   * The bits that are set in an odd number of them; of whole numbers.
+   */
+  PINFOLD_OPERATION_XOR = 7,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pinfold_operation pinfold_operation;
+#else
+typedef int32_t pinfold_operation;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A member of a barrier.
+ */
+typedef struct pinfold_barrier pinfold_barrier;
+
+/**
  * Memory that host and workers share: passed to tasks and back without a copy.
  */
 typedef struct pinfold_buffer pinfold_buffer;
@@ -485,6 +624,11 @@ typedef struct pinfold_child pinfold_child;
 typedef struct pinfold_context pinfold_context;
 
 /**
+ * What counts for a latch.
+ */
+typedef struct pinfold_countdown pinfold_countdown;
+
+/**
  * Tasks that have ended, for a program that has a poll loop of its own.
  */
 typedef struct pinfold_events pinfold_events;
@@ -500,10 +644,20 @@ typedef struct pinfold_group pinfold_group;
 typedef struct pinfold_handle pinfold_handle;
 
 /**
+ * Waits until so much was counted.
+ */
+typedef struct pinfold_latch pinfold_latch;
+
+/**
  * So many tasks may be in flight at a time, or so many units of something (bytes of memory, say)
  * that tasks take together.
  */
 typedef struct pinfold_limit pinfold_limit;
+
+/**
+ * A member of a group, whose members do something together.
+ */
+typedef struct pinfold_member pinfold_member;
 
 /**
  * Remembers outputs by their arguments.
@@ -516,9 +670,29 @@ typedef struct pinfold_memo pinfold_memo;
 typedef struct pinfold_message pinfold_message;
 
 /**
+ * A lock around some bytes of shared memory, for all threads of the program and of its workers.
+ */
+typedef struct pinfold_mutex pinfold_mutex;
+
+/**
+ * Something that is to be done once, in whatever process.
+ */
+typedef struct pinfold_once pinfold_once;
+
+/**
+ * The sending end of a broadcast channel.
+ */
+typedef struct pinfold_publisher pinfold_publisher;
+
+/**
  * The receiving end of a channel.
  */
 typedef struct pinfold_receiver pinfold_receiver;
+
+/**
+ * Sends each message to one of several receivers, each of which has a queue of its own.
+ */
+typedef struct pinfold_router pinfold_router;
 
 /**
  * A fold of worker processes, and what the program has of it.
@@ -526,9 +700,24 @@ typedef struct pinfold_receiver pinfold_receiver;
 typedef struct pinfold_runtime pinfold_runtime;
 
 /**
+ * A lock around some bytes of shared memory, which many may have to read, or one to write.
+ */
+typedef struct pinfold_rwlock pinfold_rwlock;
+
+/**
+ * Some permits, each of which one may have at a time, in any process.
+ */
+typedef struct pinfold_semaphore pinfold_semaphore;
+
+/**
  * The sending end of a channel.
  */
 typedef struct pinfold_sender pinfold_sender;
+
+/**
+ * A subscription to a broadcast channel.
+ */
+typedef struct pinfold_subscriber pinfold_subscriber;
 
 /**
  * A function to be run by the workers of a runtime, with its settings; to be submitted any number
@@ -540,6 +729,21 @@ typedef struct pinfold_task pinfold_task;
  * A text that the library has made.
  */
 typedef struct pinfold_text pinfold_text;
+
+/**
+ * Ticks at the same moments in all processes.
+ */
+typedef struct pinfold_ticker pinfold_ticker;
+
+/**
+ * Waits until all of its members are done.
+ */
+typedef struct pinfold_waitgroup pinfold_waitgroup;
+
+/**
+ * Is done when it is freed, with the task that has it, or when its process dies.
+ */
+typedef struct pinfold_waitgroup_member pinfold_waitgroup_member;
 
 /**
  * How a channel is made. Start from `PINFOLD_CHANNEL_SETTINGS_INIT`: a field that is 0 has its
@@ -611,6 +815,17 @@ typedef struct {
    * How many.
    */
   size_t receiver_count;
+  /**
+   * Other objects that processes share, of any kinds (`pinfold_mutex`, `pinfold_subscriber`, and so on), which
+   * the task gets in this order (`pinfold_call_object`). The handles stay the caller's, and may be
+   * freed at once. What has one owner (a member of a barrier or of a group, a subscriber) is moved: nothing is left of it but the
+   * handle. Not for messages. Default: none.
+   */
+  const void *const *objects;
+  /**
+   * How many.
+   */
+  size_t object_count;
 } pinfold_submit_settings;
 
 /**
@@ -846,6 +1061,85 @@ typedef struct {
    */
   size_t state_argument_len;
 } pinfold_config;
+
+/**
+ * How a broadcast channel is made. Start from `PINFOLD_BROADCAST_SETTINGS_INIT`: a field that is 0 has its
+ * default. Fields may be added at the end; `size` says which there are.
+ */
+typedef struct {
+  /**
+   * `sizeof(pinfold_broadcast_settings)`.
+   */
+  size_t size;
+  /**
+   * What becomes of a message when somebody has not read the oldest one, and there is no room: a
+   * `pinfold_overflow`. Default: `PINFOLD_OVERFLOW_BLOCK`.
+   */
+  int32_t overflow;
+  /**
+   * Must be 0.
+   */
+  int32_t reserved;
+  /**
+   * How many subscribers there may be at a time, 512 at most; each takes 64 bytes. Default: 64.
+   */
+  size_t subscribers;
+} pinfold_broadcast_settings;
+
+/**
+ * Does what is to be done once. Returns 0, or any other number if it was not done. `was_begun` is 1 if
+ * somebody has begun before, and has died in the middle, or has failed; else 0.
+ */
+typedef int32_t (*pinfold_do)(int32_t was_begun,
+                              void *user);
+
+/**
+ * Combines elements: `into[i] = into[i] combined with from[i]`, for each of `count`. Both begin at a
+ * multiple of 64.
+ */
+typedef void (*pinfold_combine)(void *into,
+                                const void *from,
+                                size_t count,
+                                void *user);
+
+/**
+ * One of the things that `pinfold_select` waits for: of `receiver`, `sender`, `handle` and `at` one is set.
+ * Where none is, it is never ready: so set what is over to null. All else is 0.
+ */
+typedef struct {
+  /**
+   * A message of this receiver, which is received then; or nobody sends any more.
+   */
+  pinfold_receiver *receiver;
+  /**
+   * Room for a message, which is sent then; or nobody receives any more.
+   */
+  pinfold_sender *sender;
+  /**
+   * What is sent: bytes, which are copied when it is.
+   */
+  const void *data;
+  /**
+   * How many.
+   */
+  size_t len;
+  /**
+   * What goes with them, as for `pinfold_sender_send`; or null.
+   */
+  const pinfold_submit_settings *settings;
+  /**
+   * The end of this task.
+   */
+  pinfold_handle *handle;
+  /**
+   * A time: nanoseconds of `CLOCK_MONOTONIC`.
+   */
+  uint64_t at;
+  /**
+   * Must be 0.
+   */
+  size_t reserved[2];
+} pinfold_case;
 
 /**
  * Makes a state: what it writes to `*out_state` is what tasks find. Returns 0, or any other number
@@ -2939,6 +3233,1404 @@ pinfold_status pinfold_runtime_new(const pinfold_config *config,
 pinfold_status pinfold_runtime_free(pinfold_runtime *runtime);
 
 /**
+ * A barrier of `count` members, 1 to 16384, for the processes of `runtime`: writes so many handles to
+ * `out_members`, in the order of their numbers.
+ *
+ * All are the caller's: free each with `pinfold_barrier_free`. A member is moved to a task by
+ * `pinfold_submit_settings.objects`, for there is one of each; nothing is left of it then but the handle.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for another count, and with
+ * `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_barrier_new`.
+ *
+ * # Safety
+ *
+ * `count` handles can be written at `out_members`, or it is null.
+ */
+pinfold_status pinfold_barrier_new(pinfold_runtime *runtime,
+                                   size_t count,
+                                   pinfold_barrier **out_members);
+
+/**
+ * The same in a task. The handles are the worker process's, also after the call: free them.
+ *
+ * Fails as `pinfold_barrier_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_barrier_new`.
+ */
+pinfold_status pinfold_call_barrier_new(pinfold_call *call,
+                                        size_t count,
+                                        pinfold_barrier **out_members);
+
+/**
+ * Waits until all members have called it as often as this one, at most `timeout` nanoseconds;
+ * `PINFOLD_FOREVER` is no limit. After a time-out this one counts as come, and the next call goes on
+ * waiting for the same.
+ *
+ * `out_number` may be null. If a member is gone, its number is written there.
+ *
+ * Fails with `PINFOLD_STATUS_TIMED_OUT` (the last message says who has not come),
+ * `PINFOLD_STATUS_MEMBER_GONE` (a member will never come: its process has died, or it was freed; so it
+ * is for all, from then on), `PINFOLD_STATUS_MOVED`, `PINFOLD_STATUS_TOLD_TO_END`,
+ * `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it: there must be one for each member.
+ *
+ * # Safety
+ *
+ * `out_number` is null, or writable.
+ */
+pinfold_status pinfold_barrier_wait(pinfold_barrier *member,
+                                    uint64_t timeout,
+                                    size_t *out_number);
+
+/**
+ * Which member this is, from 0, and of how many.
+ *
+ * Fails with `PINFOLD_STATUS_MOVED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_number` and `out_count` are null, or writable.
+ */
+pinfold_status pinfold_barrier_number(pinfold_barrier *member,
+                                      size_t *out_number,
+                                      size_t *out_count);
+
+/**
+ * Frees a member: unless it was moved, it will never come, and the others are told. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_barrier_free(pinfold_barrier *member);
+
+/**
+ * A broadcast channel between the processes of `runtime`, of `capacity` messages (rounded up to a
+ * power of two): every subscriber gets every message that is sent after it has subscribed. `settings` may be
+ * null: all defaults.
+ *
+ * The publisher is the caller's: free it with `pinfold_publisher_free`. Tasks get publishers and
+ * subscribers by `pinfold_submit_settings.objects`. The channel is over for its subscribers when no publisher is left
+ * anywhere, and all messages are read.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for a capacity or a setting that makes no sense, and
+ * with `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_broadcast_new`.
+ *
+ * # Safety
+ *
+ * `settings` is null or a `pinfold_broadcast_settings`; `out_publisher` is null, or writable.
+ */
+pinfold_status pinfold_broadcast_new(pinfold_runtime *runtime,
+                                     size_t capacity,
+                                     const pinfold_broadcast_settings *settings,
+                                     pinfold_publisher **out_publisher);
+
+/**
+ * The same in a task. The handle is the worker process's, also after the call: free it.
+ *
+ * Fails as `pinfold_broadcast_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_broadcast_new`.
+ */
+pinfold_status pinfold_call_broadcast_new(pinfold_call *call,
+                                          size_t capacity,
+                                          const pinfold_broadcast_settings *settings,
+                                          pinfold_publisher **out_publisher);
+
+/**
+ * Sends a message to all that are subscribed: `len` bytes, which are copied once, and what `settings`
+ * say, as `pinfold_sender_send`. If nobody is, it is for nobody, and no failure. Waits at most
+ * `timeout` nanoseconds for room; 0 does not wait, and `PINFOLD_FOREVER` is no limit.
+ *
+ * Fails as `pinfold_sender_send`; with `PINFOLD_STATUS_DISCONNECTED` only if the channel was closed.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * As for `pinfold_sender_send`.
+ */
+pinfold_status pinfold_publisher_send(pinfold_publisher *publisher,
+                                      const void *data,
+                                      size_t len,
+                                      const pinfold_submit_settings *settings,
+                                      uint64_t timeout);
+
+/**
+ * One more subscriber of the channel, for all that is sent from now on.
+ *
+ * The subscriber is the caller's: free it with `pinfold_subscriber_free`. It is moved to a task by
+ * `pinfold_submit_settings.objects`, with all that it has not read; nothing is left of it then but the handle.
+ *
+ * Fails with `PINFOLD_STATUS_TOO_MANY`, `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_SHUTDOWN` or
+ * `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_subscriber` is null, or writable.
+ */
+pinfold_status pinfold_publisher_subscribe(pinfold_publisher *publisher,
+                                           pinfold_subscriber **out_subscriber);
+
+/**
+ * How many subscribers there are, at some moment.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_publisher_subscribers(pinfold_publisher *publisher,
+                                             size_t *out_count);
+
+/**
+ * One more publisher of the same channel, the caller's: free it with `pinfold_publisher_free`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_publisher` is null, or writable.
+ */
+pinfold_status pinfold_publisher_clone(pinfold_publisher *publisher,
+                                       pinfold_publisher **out_publisher);
+
+/**
+ * Closes the channel for all: no more messages are accepted. What was sent before is still read.
+ * Whoever waits sees it.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_publisher_close(pinfold_publisher *publisher);
+
+/**
+ * Frees a publisher; the channel is over for its subscribers when it was the last one, and they have
+ * read what was sent. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_publisher_free(pinfold_publisher *publisher);
+
+/**
+ * The next message. Waits for it at most `timeout` nanoseconds; 0 does not wait, and
+ * `PINFOLD_FOREVER` is no limit.
+ *
+ * The message is the caller's: free it with `pinfold_message_free`. `out_lagged` may be null.
+ *
+ * Fails with `PINFOLD_STATUS_LAGGED` if messages were overwritten before they were read: how many is
+ * written to `out_lagged`, and the next call goes on behind them; with `PINFOLD_STATUS_EMPTY` (there is
+ * none, and the call does not wait), `PINFOLD_STATUS_TIMED_OUT`, `PINFOLD_STATUS_DISCONNECTED` (all are
+ * read, and nobody sends any more), `PINFOLD_STATUS_TOLD_TO_END`, `PINFOLD_STATUS_NOT_TRANSFERABLE`,
+ * `PINFOLD_STATUS_MOVED`, `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_message` and `out_lagged` are null, or writable.
+ */
+pinfold_status pinfold_subscriber_recv(pinfold_subscriber *subscriber,
+                                       uint64_t timeout,
+                                       pinfold_message **out_message,
+                                       uint64_t *out_lagged);
+
+/**
+ * One more subscriber of the same channel, for all that is sent from now on, as
+ * `pinfold_publisher_subscribe`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_subscriber` is null, or writable.
+ */
+pinfold_status pinfold_subscriber_subscribe(pinfold_subscriber *subscriber,
+                                            pinfold_subscriber **out_subscriber);
+
+/**
+ * How many messages wait to be read by this subscriber, at some moment.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_len` is null, or writable.
+ */
+pinfold_status pinfold_subscriber_len(pinfold_subscriber *subscriber,
+                                      size_t *out_len);
+
+/**
+ * How many messages were overwritten before this subscriber has read them, in all.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_subscriber_lagged(pinfold_subscriber *subscriber,
+                                         uint64_t *out_count);
+
+/**
+ * Closes the channel for all, as `pinfold_publisher_close`.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_subscriber_close(pinfold_subscriber *subscriber);
+
+/**
+ * Ends a subscription: nobody waits for it any more. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_subscriber_free(pinfold_subscriber *subscriber);
+
+/**
+ * A latch that waits for `count` counts, 1 to 1048576, of the processes of `runtime`; and what
+ * counts for it.
+ *
+ * Both are the caller's: free each with `pinfold_latch_free` and `pinfold_countdown_free`. Tasks get
+ * them by `pinfold_submit_settings.objects`. When nobody is left who could count, in any process or in the
+ * argument of a task, the wait ends: so free the countdown here that is the tasks' now.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for another count, and with
+ * `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_latch_new`.
+ *
+ * # Safety
+ *
+ * `out_latch` and `out_countdown` are null, or writable.
+ */
+pinfold_status pinfold_latch_new(pinfold_runtime *runtime,
+                                 size_t count,
+                                 pinfold_latch **out_latch,
+                                 pinfold_countdown **out_countdown);
+
+/**
+ * The same in a task. Both handles are the worker process's, also after the call: free them.
+ *
+ * Fails as `pinfold_latch_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_latch_new`.
+ */
+pinfold_status pinfold_call_latch_new(pinfold_call *call,
+                                      size_t count,
+                                      pinfold_latch **out_latch,
+                                      pinfold_countdown **out_countdown);
+
+/**
+ * Waits until all is counted, at most `timeout` nanoseconds; `PINFOLD_FOREVER` is no limit.
+ *
+ * Fails with `PINFOLD_STATUS_TIMED_OUT` (the last message says how many counts are missing),
+ * `PINFOLD_STATUS_MEMBER_GONE` (nobody is left who could count; the message names who has died),
+ * `PINFOLD_STATUS_TOLD_TO_END`, `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ */
+pinfold_status pinfold_latch_wait(pinfold_latch *latch,
+                                  uint64_t timeout);
+
+/**
+ * How many counts are missing.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_latch_left(pinfold_latch *latch,
+                                  size_t *out_count);
+
+/**
+ * Counts one, in one step. `out_counted` is 0 if all were counted before (or in a process that was forked off), else 1.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_counted` is null, or writable.
+ */
+pinfold_status pinfold_countdown_count(pinfold_countdown *countdown,
+                                       int32_t *out_counted);
+
+/**
+ * Frees a handle of a latch. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_latch_free(pinfold_latch *latch);
+
+/**
+ * Frees a handle of what counts: one less who could. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_countdown_free(pinfold_countdown *countdown);
+
+/**
+ * A group of `count` members among the processes of `runtime`: writes so many handles to
+ * `out_members`, in the order of their ranks.
+ *
+ * All are the caller's: free each with `pinfold_member_free`. A member is moved to a task by
+ * `pinfold_submit_settings.objects`, for there is one of each. The members wait for each other, so all their tasks
+ * must run at once, each on an executor of its own: a group that is larger than the
+ * number of executors waits for tasks that cannot begin.
+ *
+ * All members call the same functions, in the same order. When one has died or left, every call
+ * of the others that needs it ends with `PINFOLD_STATUS_MEMBER_GONE`, until they call
+ * `pinfold_member_shrink`.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for a count that no group can have, and with
+ * `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_collective_new`.
+ *
+ * # Safety
+ *
+ * `count` handles can be written at `out_members`, or it is null.
+ */
+pinfold_status pinfold_collective_new(pinfold_runtime *runtime,
+                                      size_t count,
+                                      pinfold_member **out_members);
+
+/**
+ * The same in a task. The handles are the worker process's, also after the call: free them.
+ *
+ * Fails as `pinfold_collective_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_collective_new`.
+ */
+pinfold_status pinfold_call_collective_new(pinfold_call *call,
+                                           size_t count,
+                                           pinfold_member **out_members);
+
+/**
+ * Which member this is, from 0, and how many the group has; both may be others after
+ * `pinfold_member_shrink`.
+ *
+ * Fails with `PINFOLD_STATUS_MOVED`, or `PINFOLD_STATUS_BUSY` if another thread is in a call with it.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_rank` and `out_size` are null, or writable.
+ */
+pinfold_status pinfold_member_rank(pinfold_member *member,
+                                   size_t *out_rank,
+                                   size_t *out_size);
+
+/**
+ * Waits until all members have called it, at most `timeout` nanoseconds; `PINFOLD_FOREVER` is no limit.
+ *
+ * This holds for all that members do together: after a time-out the call has not ended for the
+ * others, for this member has arrived there, with its value. So call the same again, which goes on to wait; other calls
+ * fail with `PINFOLD_STATUS_UNFINISHED` until then. `out_rank` may be null; if a failure is about a member, that
+ * one's rank is written there.
+ *
+ * Fails with `PINFOLD_STATUS_MEMBER_GONE` (a member has died, or left: it was freed, or its task has
+ * ended), `PINFOLD_STATUS_SHRINKING` (others call `pinfold_member_shrink`), `PINFOLD_STATUS_MISMATCH`
+ * (others have called something else; all are told, and the group goes on),
+ * `PINFOLD_STATUS_TIMED_OUT`, `PINFOLD_STATUS_UNFINISHED`, `PINFOLD_STATUS_MOVED` (this member was moved to a task),
+ * `PINFOLD_STATUS_BUSY` (another thread is in a call with it), `PINFOLD_STATUS_NO_MEMORY`,
+ * `PINFOLD_STATUS_TOLD_TO_END`, `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_rank` is null, or writable.
+ */
+pinfold_status pinfold_member_barrier(pinfold_member *member,
+                                      uint64_t timeout,
+                                      size_t *out_rank);
+
+/**
+ * All have what the member `root` brings: `len` bytes, and what `settings` say, as
+ * `pinfold_sender_send`. What others bring is not looked at; they may pass null and 0.
+ *
+ * The message is the caller's: free it with `pinfold_message_free`. A time-out, `out_rank` and
+ * failures are as for `pinfold_member_barrier`; and `PINFOLD_STATUS_INVALID_ARGUMENT` if there is no
+ * member `root`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * As for `pinfold_sender_send`; `out_message` and `out_rank` are null, or writable.
+ */
+pinfold_status pinfold_member_broadcast(pinfold_member *member,
+                                        size_t root,
+                                        const void *data,
+                                        size_t len,
+                                        const pinfold_submit_settings *settings,
+                                        uint64_t timeout,
+                                        pinfold_message **out_message,
+                                        size_t *out_rank);
+
+/**
+ * Each has a part of the buffer that the member `root` brings, which is published: a range of
+ * the same memory. The parts follow each other in the order of ranks; each is a multiple of `element`
+ * bytes (0 is taken for 1), and they differ by one such element at most; what is left over is the last one's. What others
+ * bring is not looked at; they may pass null.
+ *
+ * The part is the caller's: free it with `pinfold_buffer_free`. A time-out, `out_rank` and failures
+ * are as for `pinfold_member_broadcast`; all must say the same `element`. If `root` brings no buffer, all are told
+ * (`PINFOLD_STATUS_MISMATCH`).
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_part` and `out_rank` are null, or writable.
+ */
+pinfold_status pinfold_member_scatter(pinfold_member *member,
+                                      size_t root,
+                                      pinfold_buffer *buffer,
+                                      size_t element,
+                                      uint64_t timeout,
+                                      pinfold_buffer **out_part,
+                                      size_t *out_rank);
+
+/**
+ * The member `root` has what all bring, each as in `pinfold_member_broadcast`: writes as many messages to
+ * `out_messages` as the group has members, in the order of ranks. Of the others nothing is written, and they may
+ * pass null.
+ *
+ * The messages are the caller's: free each with `pinfold_message_free`. A time-out, `out_rank` and
+ * failures are as for `pinfold_member_broadcast`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * As for `pinfold_sender_send`; so many handles can be written at `out_messages`, or it is null;
+ * `out_rank` is null, or writable.
+ */
+pinfold_status pinfold_member_gather(pinfold_member *member,
+                                     size_t root,
+                                     const void *data,
+                                     size_t len,
+                                     const pinfold_submit_settings *settings,
+                                     uint64_t timeout,
+                                     pinfold_message **out_messages,
+                                     size_t *out_rank);
+
+/**
+ * All have what all bring: as `pinfold_member_gather`, where each is the root.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * As for `pinfold_member_gather`.
+ */
+pinfold_status pinfold_member_all_gather(pinfold_member *member,
+                                         const void *data,
+                                         size_t len,
+                                         const pinfold_submit_settings *settings,
+                                         uint64_t timeout,
+                                         pinfold_message **out_messages,
+                                         size_t *out_rank);
+
+/**
+ * Goes on without the members that are gone: waits until all others have called it, too, or are
+ * gone themselves. Those that have are the group from then on, with new ranks in the order of the
+ * old ones (`pinfold_member_rank`). It is for all that were told `PINFOLD_STATUS_MEMBER_GONE` or
+ * `PINFOLD_STATUS_SHRINKING`.
+ *
+ * A time-out, `out_rank` and failures are as for `pinfold_member_barrier`, but for those of members
+ * that are gone.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_rank` is null, or writable.
+ */
+pinfold_status pinfold_member_shrink(pinfold_member *member,
+                                     uint64_t timeout,
+                                     size_t *out_rank);
+
+/**
+ * Frees a member: unless it was moved, it leaves the group, and the others are told. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_member_free(pinfold_member *member);
+
+/**
+ * A mutex around `len` bytes of memory that the processes of `runtime` share: a copy of those at
+ * `data`, or zeros if that is null. Who has the lock reads and writes them in place.
+ *
+ * The mutex is the caller's: free it with `pinfold_mutex_free`. A task gets it by
+ * `pinfold_submit_settings.objects`; the lock itself is gone with the last handle of it, in whatever process.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_mutex_new`.
+ *
+ * # Safety
+ *
+ * `len` bytes can be read at `data`, or it is null; `out_mutex` is null, or writable.
+ */
+pinfold_status pinfold_mutex_new(pinfold_runtime *runtime,
+                                 const void *data,
+                                 size_t len,
+                                 pinfold_mutex **out_mutex);
+
+/**
+ * The same in a task. The handle is the worker process's, also after the call: free it.
+ *
+ * Fails as `pinfold_mutex_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_mutex_new`.
+ */
+pinfold_status pinfold_call_mutex_new(pinfold_call *call,
+                                      const void *data,
+                                      size_t len,
+                                      pinfold_mutex **out_mutex);
+
+/**
+ * Takes the lock. Waits for it at most `timeout` nanoseconds; 0 does not wait, and
+ * `PINFOLD_FOREVER` is no limit. Tells where its bytes begin, a multiple of 64, and how many there are: they
+ * may be read and written until the lock is given back.
+ *
+ * `out_is_half` is 1 if they may be half changed: whoever had the lock before has died, or has given
+ * it back by `pinfold_mutex_abandon`, and nobody has called `pinfold_mutex_mend` since; else 0. The lock
+ * is had in both cases.
+ *
+ * It is this thread's until it calls `pinfold_mutex_unlock`, with the same handle; a function that returns with a
+ * lock leaves it locked. If its process dies, the next one gets the lock.
+ *
+ * Fails with `PINFOLD_STATUS_BUSY` (somebody has it, and the call does not wait) or
+ * `PINFOLD_STATUS_TIMED_OUT`: the last message says which worker, thread and task has it; with
+ * `PINFOLD_STATUS_DEADLOCK` (this thread has it), `PINFOLD_STATUS_TOLD_TO_END` (in a task that was
+ * cancelled while it waited), `PINFOLD_STATUS_SHUTDOWN` (the runtime has ended) or
+ * `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_data`, `out_len` and `out_is_half` are null, or writable.
+ */
+pinfold_status pinfold_mutex_lock(pinfold_mutex *mutex,
+                                  uint64_t timeout,
+                                  void **out_data,
+                                  size_t *out_len,
+                                  int32_t *out_is_half);
+
+/**
+ * The bytes are whole again: the next one is not told any more that they may be half changed.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_HELD` if this thread does not have the lock.
+ *
+ * Any thread: the one that has the lock.
+ */
+pinfold_status pinfold_mutex_mend(pinfold_mutex *mutex);
+
+/**
+ * Gives the lock back. The memory must not be touched any more. If the bytes were told to be half
+ * changed, and nobody has mended them, the next one is told so, too.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_HELD` if this thread does not have the lock.
+ *
+ * Any thread: the one that has the lock.
+ */
+pinfold_status pinfold_mutex_unlock(pinfold_mutex *mutex);
+
+/**
+ * Gives the lock back, and the next one is told that the bytes may be half changed: for who cannot go on in
+ * the middle.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_HELD` if this thread does not have the lock.
+ *
+ * Any thread: the one that has the lock.
+ */
+pinfold_status pinfold_mutex_abandon(pinfold_mutex *mutex);
+
+/**
+ * Frees a handle of a mutex; if the lock was taken by it, it is given back first. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_mutex_free(pinfold_mutex *mutex);
+
+/**
+ * What the processes of `runtime` are to do once, and have not done yet.
+ *
+ * It is the caller's: free it with `pinfold_once_free`. A task gets it by
+ * `pinfold_submit_settings.objects`.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_once_new`.
+ *
+ * # Safety
+ *
+ * `out_once` is null, or writable.
+ */
+pinfold_status pinfold_once_new(pinfold_runtime *runtime,
+                                pinfold_once **out_once);
+
+/**
+ * The same in a task. The handle is the worker process's, also after the call: free it.
+ *
+ * Fails as `pinfold_once_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_once_new`.
+ */
+pinfold_status pinfold_call_once_new(pinfold_call *call,
+                                     pinfold_once **out_once);
+
+/**
+ * Has it done, unless it was: calls `function` with `user` on this thread, or waits for whoever does
+ * it just now, at most `timeout` nanoseconds; `PINFOLD_FOREVER` is no limit. `out_was_called` is 1 if
+ * this call has done it, else 0. What was written before it was done is seen by all that come after.
+ *
+ * If the function returns another number than 0, it is not done, and the next one does it; so it is if the process
+ * dies meanwhile. It must not unwind.
+ *
+ * Fails with `PINFOLD_STATUS_TASK_FAILED` (the function has returned another number, which the last message
+ * tells), `PINFOLD_STATUS_TIMED_OUT` (the last message says who does it),
+ * `PINFOLD_STATUS_DEADLOCK` (the function has called this itself), `PINFOLD_STATUS_TOLD_TO_END`,
+ * `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `function` may be called with `user`; `out_was_called` is null, or writable.
+ */
+pinfold_status pinfold_once_call(pinfold_once *once,
+                                 uint64_t timeout,
+                                 pinfold_do function,
+                                 void *user,
+                                 int32_t *out_was_called);
+
+/**
+ * Whether it is done: 1 or 0.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_is_done` is null, or writable.
+ */
+pinfold_status pinfold_once_is_done(pinfold_once *once,
+                                    int32_t *out_is_done);
+
+/**
+ * Frees a handle of it. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_once_free(pinfold_once *once);
+
+/**
+ * Combines the numbers of all members, element by element, in the order of ranks: the member `root` has the
+ * result in the place of its `values`; those of the others stay. All bring `count` numbers of the
+ * type `number`, a `pinfold_number`, and say the same `operation`, a `pinfold_operation`.
+ *
+ * A time-out, `out_rank` and failures are as for `pinfold_member_broadcast`. If a member has brought another
+ * count, or other numbers, `root` is told (`PINFOLD_STATUS_MISMATCH`).
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `count` such numbers can be read and written at `values`; `out_rank` is null, or writable.
+ */
+pinfold_status pinfold_member_reduce(pinfold_member *member,
+                                     size_t root,
+                                     void *values,
+                                     size_t count,
+                                     int32_t number,
+                                     int32_t operation,
+                                     uint64_t timeout,
+                                     size_t *out_rank);
+
+/**
+ * The same for all: each has the result in the place of its `values`, the same bit by bit. From 32 KiB on each
+ * member combines a part of them for all.
+ *
+ * A time-out, `out_rank` and failures are as for `pinfold_member_broadcast`; with
+ * `PINFOLD_STATUS_MISMATCH` if not all have brought as many numbers of the same type. Then `values` are
+ * as they were.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * As for `pinfold_member_reduce`.
+ */
+pinfold_status pinfold_member_all_reduce(pinfold_member *member,
+                                         void *values,
+                                         size_t count,
+                                         int32_t number,
+                                         int32_t operation,
+                                         uint64_t timeout,
+                                         size_t *out_rank);
+
+/**
+ * As `pinfold_member_reduce`, of elements of any kind, of `element` bytes each, which `combine`
+ * combines, with `user`. It is called on this thread, by the member `root` only; it must not unwind, nor use the member.
+ *
+ * A time-out, `out_rank` and failures are as for `pinfold_member_reduce`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `count` such elements can be read and written at `values`; `combine` may be called with `user`;
+ * `out_rank` is null, or writable.
+ */
+pinfold_status pinfold_member_reduce_with(pinfold_member *member,
+                                          size_t root,
+                                          void *values,
+                                          size_t count,
+                                          size_t element,
+                                          pinfold_combine combine,
+                                          void *user,
+                                          uint64_t timeout,
+                                          size_t *out_rank);
+
+/**
+ * The same for all: each has the result in the place of its `values`, and each calls its own `combine`,
+ * which are to do the same.
+ *
+ * A time-out, `out_rank` and failures are as for `pinfold_member_reduce`; all are told of a
+ * `PINFOLD_STATUS_MISMATCH`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * As for `pinfold_member_reduce_with`.
+ */
+pinfold_status pinfold_member_all_reduce_with(pinfold_member *member,
+                                              void *values,
+                                              size_t count,
+                                              size_t element,
+                                              pinfold_combine combine,
+                                              void *user,
+                                              uint64_t timeout,
+                                              size_t *out_rank);
+
+/**
+ * A router among the processes of `runtime`, and its receivers: writes `count` of them, 1 to 4096,
+ * to `out_receivers`, in the order of their numbers. Each has a queue of its own of `capacity` messages, 1
+ * at least.
+ *
+ * All are the caller's: free each with `pinfold_router_free` and `pinfold_receiver_free`. Tasks get
+ * the router by `pinfold_submit_settings.objects`, and receivers by `.receivers`. What is left in the
+ * queue of a receiver that is gone (freed everywhere, or its worker has died) is handed on to the others by whoever
+ * sends next.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for another count, and with
+ * `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_router` is null, or writable; `count` handles can be written at `out_receivers`, or it is null.
+ */
+pinfold_status pinfold_router_new(pinfold_runtime *runtime,
+                                  size_t count,
+                                  size_t capacity,
+                                  pinfold_router **out_router,
+                                  pinfold_receiver **out_receivers);
+
+/**
+ * Sends a message to the receiver of this number: bytes, and what `settings` say, as `pinfold_sender_send`. Waits
+ * at most `timeout` nanoseconds while its queue is full; `PINFOLD_FOREVER` is no limit.
+ *
+ * Fails as `pinfold_sender_send`, with `PINFOLD_STATUS_TIMED_OUT` also if `timeout` is 0; with
+ * `PINFOLD_STATUS_DISCONNECTED` if that receiver is gone, or there is none of this number.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * As for `pinfold_sender_send`.
+ */
+pinfold_status pinfold_router_send(pinfold_router *router,
+                                   size_t number,
+                                   const void *data,
+                                   size_t len,
+                                   const pinfold_submit_settings *settings,
+                                   uint64_t timeout);
+
+/**
+ * Sends a message to the receiver that has this key, which is any bytes. All of one key go to the same one, in order,
+ * as long as it lives; few keys move when one comes or goes. The same key is the same receiver's in all
+ * processes. Else as `pinfold_router_send`; with `PINFOLD_STATUS_DISCONNECTED` if no receiver is left.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `key_len` bytes can be read at `key`; and as for `pinfold_sender_send`.
+ */
+pinfold_status pinfold_router_send_by_key(pinfold_router *router,
+                                          const void *key,
+                                          size_t key_len,
+                                          const void *data,
+                                          size_t len,
+                                          const pinfold_submit_settings *settings,
+                                          uint64_t timeout);
+
+/**
+ * Sends a message to the receiver whose queue is the shortest now. Else as `pinfold_router_send`; with
+ * `PINFOLD_STATUS_DISCONNECTED` if no receiver is left.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * As for `pinfold_sender_send`.
+ */
+pinfold_status pinfold_router_balance(pinfold_router *router,
+                                      const void *data,
+                                      size_t len,
+                                      const pinfold_submit_settings *settings,
+                                      uint64_t timeout);
+
+/**
+ * The number of the receiver that has this key now.
+ *
+ * Fails with `PINFOLD_STATUS_DISCONNECTED` if no receiver is left.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `key_len` bytes can be read at `key`; `out_number` is null, or writable.
+ */
+pinfold_status pinfold_router_receiver_of(pinfold_router *router,
+                                          const void *key,
+                                          size_t key_len,
+                                          size_t *out_number);
+
+/**
+ * Whether the receiver of this number is there: 1 or 0.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_is_there` is null, or writable.
+ */
+pinfold_status pinfold_router_is_there(pinfold_router *router,
+                                       size_t number,
+                                       int32_t *out_is_there);
+
+/**
+ * How many messages were lost with receivers that died while they took them.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_router_lost(pinfold_router *router,
+                                   uint64_t *out_count);
+
+/**
+ * One more receiver, with the next number, the caller's: free it with `pinfold_receiver_free`. From now
+ * on this router sends to it, too; others that tasks have do not.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_receiver` is null, or writable.
+ */
+pinfold_status pinfold_router_join(pinfold_router *router,
+                                   pinfold_receiver **out_receiver);
+
+/**
+ * Sends no more to the receiver of this number; it takes what is in its queue.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there is none.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_router_leave(pinfold_router *router,
+                                    size_t number);
+
+/**
+ * Hands on what is left in the queues of receivers that are gone: how many messages that were. Waits at
+ * most `timeout` nanoseconds for each while the queues of others are full. If no receiver is left, they stay.
+ *
+ * Fails as `pinfold_router_send`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_router_hand_on(pinfold_router *router,
+                                      uint64_t timeout,
+                                      size_t *out_count);
+
+/**
+ * Frees a router; its receivers are told that nobody sends when no other has it, and they have taken
+ * what is in their queues. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_router_free(pinfold_router *router);
+
+/**
+ * A read-write lock around `len` bytes of memory that the processes of `runtime` share: a copy of
+ * those at `data`, or zeros if that is null. It takes 64 bytes more for each worker that there may be.
+ *
+ * The lock is the caller's: free it with `pinfold_rwlock_free`. A task gets it by
+ * `pinfold_submit_settings.objects`.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_rwlock_new`.
+ *
+ * # Safety
+ *
+ * `len` bytes can be read at `data`, or it is null; `out_lock` is null, or writable.
+ */
+pinfold_status pinfold_rwlock_new(pinfold_runtime *runtime,
+                                  const void *data,
+                                  size_t len,
+                                  pinfold_rwlock **out_lock);
+
+/**
+ * The same in a task. The handle is the worker process's, also after the call: free it.
+ *
+ * Fails as `pinfold_rwlock_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_rwlock_new`.
+ */
+pinfold_status pinfold_call_rwlock_new(pinfold_call *call,
+                                       const void *data,
+                                       size_t len,
+                                       pinfold_rwlock **out_lock);
+
+/**
+ * Takes the lock to read: others may have it to read at the same time. Waits as
+ * `pinfold_mutex_lock` does, while somebody writes or waits to, and tells the same: the bytes may be read until the
+ * lock is given back, by this thread, with `pinfold_rwlock_unlock`. A thread that reads may take it to read once more.
+ *
+ * Fails as `pinfold_mutex_lock`; with `PINFOLD_STATUS_DEADLOCK` if this thread writes.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_data`, `out_len` and `out_is_half` are null, or writable.
+ */
+pinfold_status pinfold_rwlock_read(pinfold_rwlock *lock,
+                                   uint64_t timeout,
+                                   const void **out_data,
+                                   size_t *out_len,
+                                   int32_t *out_is_half);
+
+/**
+ * Takes the lock to write: nobody else has it then. As `pinfold_mutex_lock`.
+ *
+ * Fails as that does; with `PINFOLD_STATUS_DEADLOCK` if this thread has the lock already, to read or to
+ * write. Of those that read, the last message names the processes.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_data`, `out_len` and `out_is_half` are null, or writable.
+ */
+pinfold_status pinfold_rwlock_write(pinfold_rwlock *lock,
+                                    uint64_t timeout,
+                                    void **out_data,
+                                    size_t *out_len,
+                                    int32_t *out_is_half);
+
+/**
+ * The bytes are whole again, as `pinfold_mutex_mend`.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_HELD` if this thread does not have the lock to write.
+ *
+ * Any thread: the one that has the lock to write.
+ */
+pinfold_status pinfold_rwlock_mend(pinfold_rwlock *lock);
+
+/**
+ * Gives back what this thread has taken, to read or to write; as often as it has. The memory must
+ * not be touched any more.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_HELD` if it has not.
+ *
+ * Any thread: the one that has the lock.
+ */
+pinfold_status pinfold_rwlock_unlock(pinfold_rwlock *lock);
+
+/**
+ * Gives the lock back in the middle of a change, as `pinfold_mutex_abandon`.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_HELD` if this thread does not have the lock to write.
+ *
+ * Any thread: the one that has the lock to write.
+ */
+pinfold_status pinfold_rwlock_abandon(pinfold_rwlock *lock);
+
+/**
+ * Frees a handle of a lock; what was taken by it is given back first. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_rwlock_free(pinfold_rwlock *lock);
+
+/**
+ * Waits for the first of `count` things that is ready, and does it: receives the message, or sends it.
+ * Nobody else can come in between. Waits at most `timeout` nanoseconds; 0 does not wait, and
+ * `PINFOLD_FOREVER` is no limit. If several are ready, they take turns.
+ *
+ * `out_index` is which one it was. The message that was received is the caller's: free it with
+ * `pinfold_message_free`; for others null is written to `out_message`, which may be null if no case has a
+ * receiver. A handle of a task that has ended stays ready, and is not joined by that.
+ *
+ * Into a channel of capacity 0 it sends when a receiver waits: in `pinfold_receiver_recv`, or in another
+ * select, but not one that only tries.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` (none is ready, and the call does not wait),
+ * `PINFOLD_STATUS_TIMED_OUT`, `PINFOLD_STATUS_TOLD_TO_END` (in a task that was cancelled while it
+ * waited), `PINFOLD_STATUS_INVALID_ARGUMENT` (a case is for several things; or there is nothing to wait for);
+ * and with what became of the one that was chosen, as of `pinfold_receiver_recv` or
+ * `pinfold_sender_send`: `PINFOLD_STATUS_DISCONNECTED`, above all. Then `out_index` is written, too: set
+ * that case to null before the next call. (`PINFOLD_STATUS_FULL` is of a channel of capacity 0 whose receiver has left
+ * meanwhile: try again.)
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `count` cases can be read at `cases`, and what each of them names as for `pinfold_sender_send`;
+ * `out_index` and `out_message` are null, or writable.
+ */
+pinfold_status pinfold_select(const pinfold_case *cases,
+                              size_t count,
+                              uint64_t timeout,
+                              size_t *out_index,
+                              pinfold_message **out_message);
+
+/**
+ * A semaphore of so many permits, 1 to 65536, for the processes of `runtime`. What a process that
+ * dies has of them is free again.
+ *
+ * The semaphore is the caller's: free it with `pinfold_semaphore_free`. A task gets it by
+ * `pinfold_submit_settings.objects`.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for another number of permits, and with
+ * `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_semaphore_new`.
+ *
+ * # Safety
+ *
+ * `out_semaphore` is null, or writable.
+ */
+pinfold_status pinfold_semaphore_new(pinfold_runtime *runtime,
+                                     size_t permits,
+                                     pinfold_semaphore **out_semaphore);
+
+/**
+ * The same in a task. The handle is the worker process's, also after the call: free it.
+ *
+ * Fails as `pinfold_semaphore_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_semaphore_new`.
+ */
+pinfold_status pinfold_call_semaphore_new(pinfold_call *call,
+                                          size_t permits,
+                                          pinfold_semaphore **out_semaphore);
+
+/**
+ * Takes a permit. Waits for it at most `timeout` nanoseconds; 0 does not wait, and
+ * `PINFOLD_FOREVER` is no limit.
+ *
+ * Fails with `PINFOLD_STATUS_BUSY` (none is free, and the call does not wait) or
+ * `PINFOLD_STATUS_TIMED_OUT`: the last message names one that has a permit; with
+ * `PINFOLD_STATUS_TOLD_TO_END` (in a task that was cancelled while it waited),
+ * `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ */
+pinfold_status pinfold_semaphore_acquire(pinfold_semaphore *semaphore,
+                                         uint64_t timeout);
+
+/**
+ * Gives back one of the permits that were taken by this handle.
+ *
+ * Fails with `PINFOLD_STATUS_NOT_HELD` if there is none.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_semaphore_release(pinfold_semaphore *semaphore);
+
+/**
+ * How many permits are free, at some moment.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_permits` is null, or writable.
+ */
+pinfold_status pinfold_semaphore_available(pinfold_semaphore *semaphore,
+                                           size_t *out_permits);
+
+/**
+ * Frees a handle of a semaphore; the permits that were taken by it are given back. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_semaphore_free(pinfold_semaphore *semaphore);
+
+/**
+ * How many objects the task was submitted with (`pinfold_submit_settings.objects`).
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_call_object_count(pinfold_call *call,
+                                         size_t *out_count);
+
+/**
+ * A handle of object `index` that the task was submitted with: of the kind that it had there, as which
+ * other functions take it.
+ *
+ *     void *object;
+ *     pinfold_call_object(call, 0, &object);
+ *     pinfold_mutex *mutex = object;
+ *
+ * The handle is the worker process's, also after the call: free it by the function of its kind. What has
+ * one owner (a member of a barrier or of a group, a subscriber) is had once. The call has what was not asked for, until the
+ * function returns.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
+ * `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_object` is null, or writable.
+ */
+pinfold_status pinfold_call_object(pinfold_call *call,
+                                   size_t index,
+                                   void **out_object);
+
+/**
+ * A ticker that ticks each `period` nanoseconds from now on, for the processes of `runtime`.
+ *
+ * The ticker is the caller's: free it with `pinfold_ticker_free`. A task gets it by
+ * `pinfold_submit_settings.objects`.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for a period of 0 or of more than a century, and with
+ * `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_ticker_new`.
+ *
+ * # Safety
+ *
+ * `out_ticker` is null, or writable.
+ */
+pinfold_status pinfold_ticker_new(pinfold_runtime *runtime,
+                                  uint64_t period,
+                                  pinfold_ticker **out_ticker);
+
+/**
+ * The same in a task. The handle is the worker process's, also after the call: free it.
+ *
+ * Fails as `pinfold_ticker_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_ticker_new`.
+ */
+pinfold_status pinfold_call_ticker_new(pinfold_call *call,
+                                       uint64_t period,
+                                       pinfold_ticker **out_ticker);
+
+/**
+ * Waits for the next tick, unless there were some since this handle was asked last: how many there
+ * were. So whoever is late loses none.
+ *
+ * Fails with `PINFOLD_STATUS_TOLD_TO_END` (in a task that was cancelled while it waited),
+ * `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `out_ticks` is null, or writable.
+ */
+pinfold_status pinfold_ticker_wait(pinfold_ticker *ticker,
+                                   uint64_t *out_ticks);
+
+/**
+ * How many ticks there were since this handle was asked last; waits for none.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_ticks` is null, or writable.
+ */
+pinfold_status pinfold_ticker_missed(pinfold_ticker *ticker,
+                                     uint64_t *out_ticks);
+
+/**
+ * Frees a handle of a ticker. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_ticker_free(pinfold_ticker *ticker);
+
+/**
+ * A wait group of the processes of `runtime`, and its first member.
+ *
+ * Both are the caller's: free each with `pinfold_waitgroup_free` and `pinfold_waitgroup_member_free`. Each
+ * task that gets the member by `pinfold_submit_settings.objects` is one more, until it has ended; so is a
+ * clone. Free the one here when it has nothing to do (any more).
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_waitgroup_new`.
+ *
+ * # Safety
+ *
+ * `out_group` and `out_member` are null, or writable.
+ */
+pinfold_status pinfold_waitgroup_new(pinfold_runtime *runtime,
+                                     pinfold_waitgroup **out_group,
+                                     pinfold_waitgroup_member **out_member);
+
+/**
+ * The same in a task. Both handles are the worker process's, also after the call: free them.
+ *
+ * Fails as `pinfold_waitgroup_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_waitgroup_new`.
+ */
+pinfold_status pinfold_call_waitgroup_new(pinfold_call *call,
+                                          pinfold_waitgroup **out_group,
+                                          pinfold_waitgroup_member **out_member);
+
+/**
+ * Waits until no member is left, at most `timeout` nanoseconds; `PINFOLD_FOREVER` is no limit.
+ *
+ * Fails with `PINFOLD_STATUS_TIMED_OUT` (the last message says which processes have members),
+ * `PINFOLD_STATUS_MEMBER_GONE` (none is left, and some processes have died that had one, which the message
+ * names), `PINFOLD_STATUS_TOLD_TO_END`, `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ */
+pinfold_status pinfold_waitgroup_wait(pinfold_waitgroup *group,
+                                      uint64_t timeout);
+
+/**
+ * Whether no member is left: 1 or 0.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_is_done` is null, or writable.
+ */
+pinfold_status pinfold_waitgroup_is_done(pinfold_waitgroup *group,
+                                         int32_t *out_is_done);
+
+/**
+ * Frees a handle of a wait group. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on.
+ */
+pinfold_status pinfold_waitgroup_free(pinfold_waitgroup *group);
+
+/**
+ * One more member of the same group, the caller's.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_member` is null, or writable.
+ */
+pinfold_status pinfold_waitgroup_member_clone(pinfold_waitgroup_member *member,
+                                              pinfold_waitgroup_member **out_member);
+
+/**
+ * This member is done, and freed. Null does nothing.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_waitgroup_member_free(pinfold_waitgroup_member *member);
+
+/**
  * Takes no more tasks, and ends those in flight as `how` says, a `pinfold_shutdown`; returns when
  * every task has ended and every process is gone. `time` and `grace` are in nanoseconds, for those
  * that have them; `PINFOLD_FOREVER` is no limit.
@@ -3344,6 +5036,7 @@ template <class Settings> inline Settings pinfold_defaults_of(void)
 #define PINFOLD_AUDIT_INIT PINFOLD_DEFAULTS(pinfold_audit)
 #define PINFOLD_SUBMIT_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_submit_settings)
 #define PINFOLD_CHANNEL_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_channel_settings)
+#define PINFOLD_BROADCAST_SETTINGS_INIT PINFOLD_DEFAULTS(pinfold_broadcast_settings)
 
 /* The entry of a plugin (`pinfold_config.plugin`), once in a shared library, before its body:
  *

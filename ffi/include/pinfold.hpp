@@ -17,6 +17,8 @@
  *   pinfold/define.hpp   define, define_state, registers, init
  *   pinfold/handle.hpp   handle, outcome, progress, wait_all, wait_any, join_all, events, group
  *   pinfold/task.hpp     limit, memo, settings, task
+ *   pinfold/shared.hpp   mutex, rwlock, semaphore, once, latch, waitgroup, barrier, ticker, publisher, subscriber
+ *   pinfold/group.hpp    member, router, select
  *   pinfold/runtime.hpp  runtime
  */
 #ifndef PINFOLD_HPP
@@ -28,8 +30,10 @@
 #include "pinfold/call.hpp"
 #include "pinfold/channel.hpp"
 #include "pinfold/define.hpp"
+#include "pinfold/group.hpp"
 #include "pinfold/handle.hpp"
 #include "pinfold/runtime.hpp"
+#include "pinfold/shared.hpp"
 #include "pinfold/task.hpp"
 
 #endif // PINFOLD_HPP

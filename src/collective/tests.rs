@@ -1,6 +1,6 @@
 //! Half states by hand: what each step of a dead process leaves.
 
-use super::circle::{Absent, Circle, Seat, epoch, first_round};
+use super::circle::{Absent, Circle, MEMBERS_MAX, Seat, epoch, first_round};
 use crate::prim::ProcessId;
 use crate::shm::Segment;
 

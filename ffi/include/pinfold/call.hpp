@@ -216,6 +216,19 @@ public:
         return pinfold::receiver(raw);
     }
 
+    /// How many other objects the task was submitted with.
+    std::size_t object_count() const { return number<std::size_t>(pinfold_call_object_count); }
+
+    /// One of them, to be kept; of the kind that it is, or its first use throws. What has one owner is had once.
+    ///
+    ///     const auto total = call.object<pinfold::mutex<long>>(0);
+    template <class Object> Object object(std::size_t index) const
+    {
+        void *raw = nullptr;
+        check(pinfold_call_object(raw_, index, &raw));
+        return Object(static_cast<typename Object::raw_type *>(raw));
+    }
+
     /// A new channel.
     channel_ends channel(std::size_t capacity, pinfold_overflow overflow = PINFOLD_OVERFLOW_BLOCK) const
     {

@@ -11,7 +11,8 @@ class sender;
 class receiver;
 
 /// What goes with a message, or with the argument of a task: buffers that are published, and ends of
-/// channels. All are to be there until it was sent, and stay yours.
+/// channels; with a task other objects, too (`call::object`). All are to be there until it was sent, and stay yours, but
+/// for a subscriber, and a member of a barrier or of a group: these are moved to the task.
 ///
 ///     handle = squaring.submit_with(pinfold::cargo().add(requests).add(replies), 7);
 class cargo {
@@ -19,6 +20,12 @@ public:
     cargo &add(const buffer &one);
     cargo &add(const sender &one);
     cargo &add(const receiver &one);
+    /// A mutex, a publisher, and so on: what `shared.hpp` and `group.hpp` have.
+    template <class Object, class = typename Object::raw_type> cargo &add(const Object &one)
+    {
+        objects_.push_back(one.get());
+        return *this;
+    }
 
     /// For calls of pinfold.h, as long as this stays as it is.
     pinfold_submit_settings settings() const noexcept
@@ -30,6 +37,8 @@ public:
         all.sender_count = senders_.size();
         all.receivers = receivers_.data();
         all.receiver_count = receivers_.size();
+        all.objects = objects_.data();
+        all.object_count = objects_.size();
         return all;
     }
 
@@ -37,6 +46,7 @@ private:
     std::vector<pinfold_buffer *> buffers_;
     std::vector<pinfold_sender *> senders_;
     std::vector<pinfold_receiver *> receivers_;
+    std::vector<const void *> objects_;
 };
 
 /// The sending end of a channel. Destroyed, it is one less: the channel is over for its receivers with the

@@ -23,3 +23,6 @@ extern "C" {
 #define main main_of_inside
 #include "cpp_inside.cpp"
 #undef main
+#define main main_of_shared
+#include "cpp_shared.cpp"
+#undef main
