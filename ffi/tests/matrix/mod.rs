@@ -19,6 +19,22 @@ use header::{Function, Header, Parameter};
 const MADE: [&str; 8] = [
     "buffer", "call", "events", "group", "handle", "limit", "runtime", "task",
 ];
+/// The same of what is only there for functions that take one.
+const SHARED: [&str; 13] = [
+    "barrier",
+    "countdown",
+    "latch",
+    "member",
+    "mutex",
+    "once",
+    "publisher",
+    "router",
+    "rwlock",
+    "semaphore",
+    "subscriber",
+    "ticker",
+    "waitgroup",
+];
 /// Numbers that are no handles.
 const NO_HANDLES: [&str; 6] = [
     "1",
@@ -58,6 +74,12 @@ pub fn program(text: &str) -> String {
         }
         names.push(function.name.clone());
         let _ = writeln!(out, "\nstatic void all_of_{}(void)\n{{", function.name);
+        let mut kinds = function
+            .parameters
+            .iter()
+            .filter_map(|parameter| header.handle(&parameter.kind));
+        let is_about_shared = kinds.any(|kind| SHARED.contains(&kind.as_str()));
+        let _ = writeln!(out, "    is_about_shared = {};", u8::from(is_about_shared));
         calls(&mut out, &header, function);
         out.push_str("}\n");
     }
@@ -229,7 +251,8 @@ fn calls(out: &mut String, header: &Header, function: &Function) {
 fn right(header: &Header, parameter: &Parameter, at: usize) -> String {
     let kind = &parameter.kind;
     if let Some(own) = header.handle(kind) {
-        return match MADE.contains(&own.as_str()) {
+        let all = MADE.iter().chain(&SHARED);
+        return match all.into_iter().any(|made| *made == own) {
             true => format!("live.{own}"),
             false => "NULL".into(),
         };

@@ -26,11 +26,26 @@ struct objects {
     pinfold_group *group;
     pinfold_call *call;
     pinfold_handle *freed;
+    /* Shared objects, of which no call waits for long: whoever is alone has all that it waits for. */
+    pinfold_mutex *mutex;
+    pinfold_rwlock *rwlock;
+    pinfold_semaphore *semaphore;
+    pinfold_once *once;
+    pinfold_latch *latch;
+    pinfold_countdown *countdown;
+    pinfold_waitgroup *waitgroup;
+    pinfold_waitgroup_member *waitgroup_member;
+    pinfold_barrier *barrier;
+    pinfold_ticker *ticker;
+    pinfold_publisher *publisher;
+    pinfold_subscriber *subscriber;
+    pinfold_member *member;
+    pinfold_router *router;
 };
 static _Thread_local struct objects live;
 
 /* Memory that may be read and written, of any type; longer than anything that is put there. */
-static _Thread_local _Alignas(64) unsigned char room[8][1 << 16];
+static _Thread_local _Alignas(64) unsigned char room[10][1 << 16];
 static const char not_utf8[] = "\xff\xfe";
 
 static void make(void)
@@ -49,6 +64,47 @@ static pinfold_handle *an_ended_one(void)
     if (pinfold_task_submit(live.task, "abc", 3, &handle) == PINFOLD_STATUS_OK)
         pinfold_handle_wait(handle, PINFOLD_FOREVER);
     return handle;
+}
+
+/* Whether the calls now are of shared objects, which others do without. */
+static _Thread_local int is_about_shared;
+
+static void refresh_shared(void)
+{
+    pinfold_receiver *receiver;
+    int32_t counted;
+
+    pinfold_mutex_free(live.mutex);
+    pinfold_rwlock_free(live.rwlock);
+    pinfold_semaphore_free(live.semaphore);
+    pinfold_once_free(live.once);
+    pinfold_latch_free(live.latch);
+    pinfold_countdown_free(live.countdown);
+    pinfold_waitgroup_free(live.waitgroup);
+    pinfold_waitgroup_member_free(live.waitgroup_member);
+    pinfold_barrier_free(live.barrier);
+    pinfold_ticker_free(live.ticker);
+    pinfold_publisher_free(live.publisher);
+    pinfold_subscriber_free(live.subscriber);
+    pinfold_member_free(live.member);
+    pinfold_router_free(live.router);
+    CHECK_OK(pinfold_mutex_new(live.runtime, NULL, 64, &live.mutex));
+    CHECK_OK(pinfold_rwlock_new(live.runtime, NULL, 64, &live.rwlock));
+    CHECK_OK(pinfold_semaphore_new(live.runtime, 4, &live.semaphore));
+    CHECK_OK(pinfold_once_new(live.runtime, &live.once));
+    CHECK_OK(pinfold_latch_new(live.runtime, 1, &live.latch, &live.countdown));
+    CHECK_OK(pinfold_countdown_count(live.countdown, &counted));
+    CHECK_OK(pinfold_waitgroup_new(live.runtime, &live.waitgroup, &live.waitgroup_member));
+    CHECK_OK(pinfold_waitgroup_member_free(live.waitgroup_member));
+    live.waitgroup_member = NULL;
+    CHECK_OK(pinfold_barrier_new(live.runtime, 1, &live.barrier));
+    CHECK_OK(pinfold_ticker_new(live.runtime, 1000, &live.ticker));
+    CHECK_OK(pinfold_broadcast_new(live.runtime, 4, NULL, &live.publisher));
+    CHECK_OK(pinfold_publisher_subscribe(live.publisher, &live.subscriber));
+    CHECK_OK(pinfold_publisher_close(live.publisher));
+    CHECK_OK(pinfold_collective_new(live.runtime, 1, &live.member));
+    CHECK_OK(pinfold_router_new(live.runtime, 1, 4, &live.router, &receiver));
+    CHECK_OK(pinfold_receiver_free(receiver));
 }
 
 /* Fresh objects, as far as the last call may have used them up. */
@@ -77,6 +133,8 @@ static void refresh(void)
     CHECK_OK(pinfold_buffer_new(live.runtime, 100, &live.buffer));
     CHECK_OK(pinfold_events_new(&live.events));
     CHECK_OK(pinfold_group_new(&live.group));
+    if (is_about_shared)
+        refresh_shared();
     if (live.freed == NULL) {
         live.freed = an_ended_one();
         CHECK_OK(pinfold_handle_free(live.freed));
