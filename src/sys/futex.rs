@@ -61,7 +61,8 @@ const MOST: usize = 128;
 /// Whether the kernel (before Linux 5.16) or a sandbox refuses to wait for any of several.
 static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// As [`wait`], while all words are what is expected of them. One of them at least.
+/// As [`wait`], while all words are what is expected of them. Without any it sleeps until the
+/// deadline.
 ///
 /// Where the kernel does not do it for that many, it is for a while each time, from 1 ms up to
 /// 10 ms, on those that the kernel does take: what happens to the others is seen then.
@@ -70,6 +71,12 @@ pub fn wait_any<'a>(
     deadline: Option<Instant>,
 ) {
     let mut pause = Duration::from_millis(1);
+    if words.len() == 0 {
+        // The kernel refuses to wait for none; that says nothing of what it does for some.
+        let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+        std::thread::sleep(left.unwrap_or(pause));
+        return;
+    }
     loop {
         // Relaxed: it is set once, and each thread may find out for itself.
         let is_refused = IS_REFUSED.load(Ordering::Relaxed);
@@ -152,6 +159,25 @@ pub(crate) mod tests {
         IS_REFUSED.store(true, Ordering::Relaxed);
         body();
         IS_REFUSED.store(false, Ordering::Relaxed);
+    }
+
+    fn used_by_this_thread() -> Duration {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: it writes to `time`, which is there.
+        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+
+    #[test]
+    fn who_waits_for_nothing_but_a_time_sleeps() {
+        let (begin, used) = (Instant::now(), used_by_this_thread());
+        let none: [(&AtomicU32, u32); 0] = [];
+        wait_any(none.into_iter(), Some(begin + Duration::from_millis(200)));
+        assert!(begin.elapsed() >= Duration::from_millis(200));
+        assert!(used_by_this_thread() - used < Duration::from_millis(100));
     }
 
     /// Starts a process that does `body`, and ends with what it returns. The body makes system

@@ -65,7 +65,7 @@ unsafe fn make(
     settings: *const PinfoldBroadcastSettings,
     out_publisher: *mut *mut PinfoldPublisher,
 ) -> PinfoldStatus {
-    let made = |place: &Place| {
+    let options = || -> Result<Options, Failure> {
         // SAFETY: the caller's promise; all zero are the defaults.
         let settings = unsafe { grown("settings", settings) }?;
         let mut options = Options::new(capacity);
@@ -76,6 +76,12 @@ unsafe fn make(
                 options = options.subscribers(settings.subscribers);
             }
         }
+        Ok(options)
+    };
+    // What is wrong about settings is so in any place.
+    let place = || options().and_then(|_| place());
+    let made = |place: &Place| {
+        let options = options()?;
         let it = match place {
             Place::Host(object) => object.runtime.broadcast_channel_with(options)?,
             Place::Task => pinfold::broadcast_channel_with(options)?,

@@ -279,8 +279,8 @@ pub unsafe extern "C" fn pinfold_member_broadcast(
 /// bring is not looked at; they may pass null.
 ///
 /// The part is the caller's: free it with `pinfold_buffer_free`. A time-out, `out_rank` and failures
-/// are as for `pinfold_member_broadcast`; all must say the same `element`. If `root` brings no buffer, all are told
-/// (`PINFOLD_STATUS_MISMATCH`).
+/// are as for `pinfold_member_broadcast`; all must say the same `element`. If `root` brings no buffer, that is
+/// `PINFOLD_STATUS_NULL_ARGUMENT`, and all others are told (`PINFOLD_STATUS_MISMATCH`).
 ///
 /// Any thread. In a task it keeps the executor that runs it.
 ///
@@ -310,12 +310,18 @@ pub unsafe extern "C" fn pinfold_member_scatter(
                 shared.last().transpose()?
             }
         };
+        let mut is_missing = false;
         // SAFETY: the caller's promise.
         let part = unsafe {
             together(&object, timeout, out_rank, |own| {
+                is_missing = brought.is_none() && own.rank() == root;
                 own.scatter_chunks(root, brought, element)
             })
-        }?;
+        };
+        let part = part.map_err(|failure| match is_missing {
+            true if failure.status == PinfoldStatus::Mismatch => Failure::null("buffer"),
+            _ => failure,
+        })?;
         out.write(BufferObject::handle(
             object.home.number,
             Part::Shared(part),

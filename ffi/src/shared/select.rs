@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use pinfold::channel::{Receiver, Select, Sender};
+use pinfold::channel::{Receiver, Select, SelectError, Sender};
 
 use crate::boundary::guard;
 use crate::cargo::Packet;
@@ -197,6 +197,9 @@ fn choose(
             Of::Sender(_, packet) => packet.take(),
             _ => None,
         });
+    }
+    if timeout != 0 && all.iter().all(|of| matches!(of, Of::Nothing)) {
+        return Err(SelectError::Nothing.into());
     }
     let begin = first_of(all.len());
     let order: Vec<usize> = (begin..all.len()).chain(0..begin).collect();

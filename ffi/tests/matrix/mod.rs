@@ -271,7 +271,7 @@ fn right(header: &Header, parameter: &Parameter, at: usize) -> String {
     }
     match parameter.name.as_str() {
         "len" | "capacity" => "64".into(),
-        "count" => "0".into(),
+        "count" | "root" => "0".into(),
         // A wait that would never end is no mistake.
         "timeout" => "1000000".into(),
         _ => "1".into(),
