@@ -3701,8 +3701,8 @@ pinfold_status pinfold_member_broadcast(pinfold_member *member,
  * bring is not looked at; they may pass null.
  *
  * The part is the caller's: free it with `pinfold_buffer_free`. A time-out, `out_rank` and failures
- * are as for `pinfold_member_broadcast`; all must say the same `element`. If `root` brings no buffer, all are told
- * (`PINFOLD_STATUS_MISMATCH`).
+ * are as for `pinfold_member_broadcast`; all must say the same `element`. If `root` brings no buffer, that is
+ * `PINFOLD_STATUS_NULL_ARGUMENT`, and all others are told (`PINFOLD_STATUS_MISMATCH`).
  *
  * Any thread. In a task it keeps the executor that runs it.
  *

@@ -16,19 +16,19 @@ struct both {
 int main(int argc, char **argv)
 try {
     const auto adds = pinfold::define("adds", [](pinfold::call &call, int times) {
-        const auto total = call.object<pinfold::mutex<both>>(0);
+        const auto shared = call.object<pinfold::mutex<both>>(0);
         const auto permits = call.object<pinfold::semaphore>(1);
         CHECK(call.object_count() == 2);
         for (int at = 0; at < times; at++) {
             const auto permit = permits.acquire();
-            auto guard = total.lock();
+            auto guard = shared.lock();
             guard->first++;
             guard->second++;
         }
     });
     const auto dies = pinfold::define("dies", [](pinfold::call &call) {
-        const auto total = call.object<pinfold::mutex<both>>(0);
-        auto guard = total.lock();
+        const auto shared = call.object<pinfold::mutex<both>>(0);
+        auto guard = shared.lock();
         guard->first++;
         std::raise(SIGKILL);
     });
@@ -65,14 +65,14 @@ try {
     config.workers = 2;
     const pinfold::runtime runtime(config);
     {
-        const auto total = runtime.mutex(both{0, 0});
+        const auto shared = runtime.mutex(both{0, 0});
         const auto permits = runtime.semaphore(1);
         const auto task = runtime.task(adds);
-        auto first = task.submit_with(pinfold::cargo().add(total).add(permits), 100);
-        auto second = task.submit_with(pinfold::cargo().add(total).add(permits), 100);
+        auto first = task.submit_with(pinfold::cargo().add(shared).add(permits), 100);
+        auto second = task.submit_with(pinfold::cargo().add(shared).add(permits), 100);
         first.join();
         second.join();
-        CHECK(total.lock()->second == 200);
+        CHECK(shared.lock()->second == 200);
         CHECK(permits.available() == 1);
         {
             const auto permit = permits.acquire();
@@ -80,28 +80,28 @@ try {
         }
         // Who is told, and mends.
         try {
-            runtime.task(dies).submit_with(pinfold::cargo().add(total)).join();
+            runtime.task(dies).submit_with(pinfold::cargo().add(shared)).join();
             CHECK(!"it dies");
         } catch (const pinfold::error &thrown) {
             CHECK_STATUS(thrown.status(), PINFOLD_STATUS_WORKER_DIED);
         }
         {
-            auto guard = total.lock();
+            auto guard = shared.lock();
             CHECK(guard.is_half() && guard->first == 201 && guard->second == 200);
-            std::thread([&] { CHECK(!total.try_lock() && !total.lock_for(1ms)); }).join();
+            std::thread([&] { CHECK(!shared.try_lock() && !shared.lock_for(1ms)); }).join();
             guard->second = guard->first;
             guard.mend();
         }
-        CHECK(!total.lock().is_half());
+        CHECK(!shared.lock().is_half());
         try {
-            auto guard = total.lock();
+            auto guard = shared.lock();
             throw std::string("in the middle");
         } catch (const std::string &) {
         }
-        CHECK(total.lock().is_half());
+        CHECK(shared.lock().is_half());
         try {
-            const auto once = total.lock();
-            total.lock();
+            const auto once = shared.lock();
+            shared.lock();
             CHECK(!"this thread has it");
         } catch (const pinfold::error &thrown) {
             CHECK_STATUS(thrown.status(), PINFOLD_STATUS_DEADLOCK);
