@@ -9,8 +9,10 @@
 from ._buffer import Buffer
 from ._channel import Message, Receiver, Sender
 from ._errors import (
+    Busy,
     Cancelled,
     DeadlineExceeded,
+    Deadlock,
     DependencyFailed,
     Disconnected,
     Empty,
@@ -18,25 +20,48 @@ from ._errors import (
     Forked,
     Full,
     InvalidArgument,
+    Lagged,
+    MemberGone,
+    Mismatch,
     NoMemory,
+    NotHeld,
     NotTransferable,
     NoWorkers,
     Poison,
+    Shrinking,
     Shutdown,
     StartFailed,
     TaskError,
     TaskFailed,
     TimedOut,
     TooLarge,
+    Unfinished,
     UnknownFunction,
     WorkerDied,
 )
 from ._handle import Handle
 from ._runtime import Runtime, Task
+from ._shared import (
+    Barrier,
+    Countdown,
+    Latch,
+    Member,
+    Mutex,
+    Publisher,
+    Router,
+    RwLock,
+    Semaphore,
+    Subscriber,
+    WaitGroup,
+    WaitGroupMember,
+    select,
+)
 
 __all__ = [
-    "Buffer", "Cancelled", "DeadlineExceeded", "DependencyFailed", "Disconnected", "Empty", "Error", "Forked",
-    "Full", "Handle", "InvalidArgument", "Message", "NoMemory", "NoWorkers", "NotTransferable", "Poison",
-    "Receiver", "Runtime", "Sender", "Shutdown", "StartFailed", "Task", "TaskError", "TaskFailed", "TimedOut",
-    "TooLarge", "UnknownFunction", "WorkerDied",
+    "Barrier", "Buffer", "Busy", "Cancelled", "Countdown", "DeadlineExceeded", "Deadlock", "DependencyFailed",
+    "Disconnected", "Empty", "Error", "Forked", "Full", "Handle", "InvalidArgument", "Lagged", "Latch", "Member",
+    "MemberGone", "Message", "Mismatch", "Mutex", "NoMemory", "NoWorkers", "NotHeld", "NotTransferable", "Poison",
+    "Publisher", "Receiver", "Router", "Runtime", "RwLock", "Semaphore", "Sender", "Shrinking", "Shutdown",
+    "StartFailed", "Subscriber", "Task", "TaskError", "TaskFailed", "TimedOut", "TooLarge", "Unfinished",
+    "UnknownFunction", "WaitGroup", "WaitGroupMember", "WorkerDied", "select",
 ]  # fmt: skip

@@ -61,6 +61,46 @@ class Empty(Error):
     """There is no message in the channel now."""
 
 
+class Lagged(Error):
+    """A subscriber has lost ``count`` messages, which were overwritten before it has read them."""
+
+    count = 0
+
+
+class Busy(Error):
+    """Somebody has the lock, or all permits, or is in a call with it."""
+
+
+class Deadlock(Error):
+    """This thread has the lock already, and would wait for itself."""
+
+
+class NotHeld(Error):
+    """This thread does not have the lock."""
+
+
+class MemberGone(Error):
+    """A member that the others need has died, or has left: the one of this ``rank``, if it is known."""
+
+    rank = None
+
+
+class Mismatch(Error):
+    """The members of a group have not called the same, or one has brought no value."""
+
+    rank = None
+
+
+class Shrinking(Error):
+    """A member wants its group to shrink: call that, too."""
+
+    rank = None
+
+
+class Unfinished(Error):
+    """A call before has timed out, and has not ended: call it again."""
+
+
 class TaskError(Error):
     """A task has ended without a result."""
 
@@ -114,7 +154,16 @@ _BY_STATUS: Dict[int, Type[Error]] = {
     17: Shutdown,
     18: Forked,
     28: Disconnected,
+    27: Empty,
     29: Empty,
+    31: Lagged,
+    32: Busy,
+    33: Deadlock,
+    34: NotHeld,
+    35: MemberGone,
+    36: Mismatch,
+    37: Shrinking,
+    38: Unfinished,
     100: TaskFailed,
     101: TaskError,
     102: WorkerDied,

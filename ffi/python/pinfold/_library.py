@@ -100,6 +100,8 @@ class SubmitSettings(Structure):
         ("sender_count", c_size_t),
         ("receivers", c_void_p),
         ("receiver_count", c_size_t),
+        ("objects", c_void_p),
+        ("object_count", c_size_t),
     ]
 
 
@@ -211,17 +213,23 @@ if quick.pinfold_abi_version() != ABI_VERSION:
         "install those of one release"
     )
 
-for _name, _arguments in SIGNATURES.items():
-    for _library in (waiting, quick):
-        try:
-            _function = getattr(_library, _name)
-        except AttributeError:
-            raise ImportError(
-                f"the library ({waiting._name}, {quick.pinfold_version().decode()}) has no {_name}: it is older "
-                "than this package: install those of one release"
-            ) from None
-        _function.argtypes = _arguments
-        _function.restype = c_int32
+
+def declare(signatures: dict) -> None:
+    """Says what the arguments of functions are, which all return a status."""
+    for name, arguments in signatures.items():
+        for library in (waiting, quick):
+            try:
+                function = getattr(library, name)
+            except AttributeError:
+                raise ImportError(
+                    f"the library ({waiting._name}, {quick.pinfold_version().decode()}) has no {name}: it is older "
+                    "than this package: install those of one release"
+                ) from None
+            function.argtypes = arguments
+            function.restype = c_int32
+
+
+declare(SIGNATURES)
 
 
 def last_message() -> str:

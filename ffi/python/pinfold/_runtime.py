@@ -11,7 +11,7 @@ from ctypes import byref, c_char_p, c_size_t, c_void_p
 from itertools import islice
 from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
-from . import _handle, _library
+from . import _handle, _library, _shared
 from ._buffer import Buffer
 from ._channel import Receiver, Sender, add, add_ends, channel
 from ._errors import Error, Shutdown
@@ -213,6 +213,42 @@ class Runtime:
         takes the place of the oldest (``"drop_oldest"``)."""
         return channel(self._open(), capacity, overflow)
 
+    def mutex(self, data: bytes) -> _shared.Mutex:
+        """A lock around a copy of these bytes, which who has it reads and writes in place."""
+        return _shared.made("mutex", _shared.Mutex, self._open(), data, len(data))
+
+    def rwlock(self, data: bytes) -> _shared.RwLock:
+        """The same, which many may have to read, or one to write."""
+        return _shared.made("rwlock", _shared.RwLock, self._open(), data, len(data))
+
+    def semaphore(self, permits: int) -> _shared.Semaphore:
+        """So many permits."""
+        return _shared.made("semaphore", _shared.Semaphore, self._open(), permits)
+
+    def latch(self, count: int) -> Tuple[_shared.Latch, _shared.Countdown]:
+        """What waits for so many counts, and what counts. When nobody is left who could, the wait ends."""
+        return _shared.pair("latch", (_shared.Latch, _shared.Countdown), self._open(), count)
+
+    def waitgroup(self) -> Tuple[_shared.WaitGroup, _shared.WaitGroupMember]:
+        """A group, and its first member."""
+        return _shared.pair("waitgroup", (_shared.WaitGroup, _shared.WaitGroupMember), self._open())
+
+    def barrier(self, members: int) -> List[_shared.Barrier]:
+        """All members of a barrier."""
+        return _shared.members("barrier", _shared.Barrier, self._open(), members)
+
+    def collective(self, members: int) -> List[_shared.Member]:
+        """All members of a group, in the order of ranks. There must be an executor for each that a task gets."""
+        return _shared.members("collective", _shared.Member, self._open(), members)
+
+    def broadcast(self, capacity: int, *, overflow: str = "block", subscribers: int = 0) -> _shared.Publisher:
+        """A broadcast channel: every subscriber gets every message. For up to so many (0: 64)."""
+        return _shared.broadcast(self._open(), capacity, overflow, subscribers)
+
+    def router(self, receivers: int, capacity: int) -> Tuple[_shared.Router, List[Receiver]]:
+        """A router, and its receivers, each with a queue of so many messages."""
+        return _shared.router(self._open(), receivers, capacity)
+
     def submit(self, name: str, data: Data = b"", **how: Any) -> Handle:
         """``task(name).submit(data, ...)``, with the task kept for the next time."""
         task = self._tasks.get(name)
@@ -226,6 +262,9 @@ class Runtime:
 
     def _watch(self, handle: Handle) -> None:
         self._watcher.watch(handle)
+
+
+_NO_ENDS = ((), (), ())
 
 
 class Task:
@@ -253,15 +292,18 @@ class Task:
         after: Iterable[Handle] = (),
         senders: Iterable[Sender] = (),
         receivers: Iterable[Receiver] = (),
+        objects: Iterable[_shared.Shared] = (),
     ) -> Handle:
         """Submits the task with some bytes (anything that has them in one piece: ``bytes``, an array),
         which are copied, and with ``buffers``, which are not. Waits for room if as many tasks are in
         flight as may be.
 
         ``after``: it begins when those have ended, whose results are its inputs. They must be of this
-        runtime. ``senders`` and ``receivers``: it gets one more of each end.
+        runtime. ``senders`` and ``receivers``: it gets one more of each end. ``objects``: locks, publishers and
+        so on, which it gets in this order; a barrier, a member of a group or a subscriber is moved to it.
         """
-        if type(data) is bytes and buffers == () and after == () and senders == () and receivers == ():
+        ends = (senders, receivers, objects)
+        if type(data) is bytes and buffers == () and after == () and ends == _NO_ENDS:
             row = self._row
             index = row.next()
             if index >= LENGTH:
@@ -278,7 +320,7 @@ class Task:
         bytes_of = _Buffer()
         _get_buffer(data, byref(bytes_of), 0)
         try:
-            return self._submit_at(bytes_of.buf, bytes_of.len, buffers, after, senders, receivers)
+            return self._submit_at(bytes_of.buf, bytes_of.len, buffers, after, ends)
         finally:
             _release_buffer(byref(bytes_of))
 
@@ -288,15 +330,14 @@ class Task:
         length: int,
         buffers: List[Buffer],
         after: List[Handle],
-        senders: Iterable[Sender],
-        receivers: Iterable[Receiver],
+        ends: Tuple[Iterable[Sender], Iterable[Receiver], Iterable[_shared.Shared]],
     ) -> Handle:
         row = self._row
         index = row.next()
         if index >= LENGTH:
             row, index = self._new_row()
         at = row.address + 8 * index
-        if not buffers and not after and senders == () and receivers == ():
+        if not buffers and not after and ends == _NO_ENDS:
             status = _try_submit(self._number, address, length, at)
             if status:
                 self._submit_slowly(status, address, length, at)
@@ -304,7 +345,8 @@ class Task:
         settings = _library.SubmitSettings(size=ctypes.sizeof(_library.SubmitSettings))
         add(settings, "buffers", "buffer_count", [buffer._number() for buffer in buffers])
         add(settings, "after", "after_count", [handle._number for handle in after])
-        add_ends(settings, senders, receivers)
+        add_ends(settings, ends[0], ends[1])
+        _shared.add_objects(settings, ends[2])
         status, begin = FULL, 0.0
         while _is_worth_another_try(status, begin):
             begin = time.monotonic()

@@ -7,7 +7,7 @@ import unittest
 
 from support import FFI, pinfold  # noqa: F401  (it finds the package)
 
-from pinfold import _library
+from pinfold import _library, _shared
 
 
 class Layout(unittest.TestCase):
@@ -15,6 +15,8 @@ class Layout(unittest.TestCase):
         structs = {"pinfold_config": _library.Config, "pinfold_task_settings": _library.TaskSettings}
         structs["pinfold_submit_settings"] = _library.SubmitSettings
         structs["pinfold_channel_settings"] = _library.ChannelSettings
+        structs["pinfold_broadcast_settings"] = _shared.BroadcastSettings
+        structs["pinfold_case"] = _shared.Case
         lines, expected = [], []
         for name, struct in structs.items():
             for field, _ in struct._fields_:
