@@ -21,11 +21,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POOL = 192, RUNTIMES = 2, KINDS = 8, MAX_THREADS = 4, MAX_OUT = 3000 };
-enum kind { TASK, HANDLE, LIMIT, RUNTIME, BUFFER, EVENTS, SENDER, RECEIVER };
+enum { POOL = 192, RUNTIMES = 2, KINDS = 22, MAX_THREADS = 4, MAX_OUT = 3000 };
+enum kind {
+    TASK, HANDLE, LIMIT, RUNTIME, BUFFER, EVENTS, SENDER, RECEIVER,
+    MUTEX, RWLOCK, SEMAPHORE, ONCE, LATCH, COUNTDOWN, WAITGROUP, WAITMEMBER, BARRIER, TICKER, PUBLISHER, SUBSCRIBER,
+    MEMBER, ROUTER
+};
 
 static _Atomic(void *) pool[KINDS][POOL];
-static const int pool_size[KINDS] = {32, POOL, 8, RUNTIMES, 16, 2, 10, 10};
+static const int pool_size[KINDS] = {
+    32, POOL, 8, RUNTIMES, 16, 2, 10, 10, 4, 4, 4, 4, 4, 4, 4, 4, 6, 2, 4, 6, 6, 3
+};
 static atomic_ulong calls, values, deaths, kills;
 static atomic_bool stop;
 static int with_kills = 1;
@@ -146,6 +152,8 @@ static int ends_are_well(pinfold_call *call, const struct order *order)
     return 1;
 }
 
+static int objects_are_well(pinfold_call *call, uint64_t seed);
+
 static int32_t work(pinfold_call *call, void *user)
 {
     const void *argument, *input;
@@ -173,6 +181,8 @@ static int32_t work(pinfold_call *call, void *user)
         return 1004;
     if (!ends_are_well(call, &order))
         return 1008;
+    if (!objects_are_well(call, order.seed))
+        return 1009;
     switch ((enum what)order.what) {
     case FAIL: pinfold_call_explain(call, "as it was told"); return 7;
     case SLEEP: usleep((useconds_t)(order.seed % 3000)); break;
@@ -233,6 +243,8 @@ static void *any(struct random *random, enum kind kind)
     return atomic_load(&pool[kind][below(random, (uint64_t)pool_size[kind])]);
 }
 
+static void free_shared(enum kind kind, void *old);
+
 /* To the pool; what was there is freed: there is a bound of what lives. */
 static void keep(struct random *random, enum kind kind, void *object)
 {
@@ -246,8 +258,11 @@ static void keep(struct random *random, enum kind kind, void *object)
     case EVENTS: SEEN(pinfold_events_free(old)); break;
     case SENDER: SEEN(pinfold_sender_free(old)); break;
     case RECEIVER: SEEN(pinfold_receiver_free(old)); break;
+    default: free_shared(kind, old); break;
     }
 }
+
+#include "shared.h"
 
 static void new_runtime(struct random *random)
 {
@@ -398,7 +413,12 @@ static void submit_with(struct random *random)
     pinfold_sender *senders[2];
     pinfold_receiver *receivers[2];
     pinfold_handle *after[3], *handle;
+    const void *objects[2];
     size_t at;
+    for (at = 0; at < 2; at++)
+        objects[at] = any(random, (enum kind)(MUTEX + below(random, ROUTER - MUTEX + 1)));
+    settings.objects = objects;
+    settings.object_count = below(random, 3);
     senders[0] = any(random, SENDER);
     senders[1] = any(random, SENDER);
     receivers[0] = any(random, RECEIVER);
@@ -591,6 +611,8 @@ static void one_call(struct random *random)
         check_value(random);
     else if (which < 550)
         channels(random);
+    else if (which < 575)
+        shared_objects(random);
     else if (which < 600)
         SEEN(pinfold_handle_wait(any(random, HANDLE), below(random, 2000000)));
     else if (which < 700)
@@ -599,9 +621,11 @@ static void one_call(struct random *random)
         if (SEEN(pinfold_handle_join(any(random, HANDLE), output, below(random, sizeof output), &len))
             == PINFOLD_STATUS_OK)
             CHECK(is_whole(output, len));
-    } else if (which < 850)
-        SEEN(pinfold_handle_code(any(random, HANDLE), &code));
-    else if (which < 880)
+    } else if (which < 850) {
+        /* From 1000 on a task says that something is not well. */
+        if (SEEN(pinfold_handle_code(any(random, HANDLE), &code)) == PINFOLD_STATUS_OK)
+            CHECK(code < 1000);
+    } else if (which < 880)
         many(random);
     else if (which < 920)
         look(random);
@@ -694,7 +718,7 @@ static void kill_one(struct random *random)
 /* Everything of the pool's ends; what it tells then. */
 static void end_all(void)
 {
-    int at;
+    int at, kind;
     uint64_t until = now() + 60u * 1000000000u;
     for (at = 0; at < POOL; at++) {
         void *handle = atomic_load(&pool[HANDLE][at]);
@@ -726,6 +750,8 @@ static void end_all(void)
         SEEN(pinfold_limit_free(atomic_load(&pool[LIMIT][at])));
         SEEN(pinfold_sender_free(atomic_load(&pool[SENDER][at])));
         SEEN(pinfold_receiver_free(atomic_load(&pool[RECEIVER][at])));
+        for (kind = MUTEX; kind <= ROUTER; kind++)
+            free_shared((enum kind)kind, atomic_load(&pool[kind][at]));
     }
 }
 
