@@ -210,8 +210,10 @@ impl Member {
     /// ([`CollectiveError::Shrinking`]). Whoever dies afterwards is again told of by the next call.
     ///
     /// # Errors
-    /// As of all operations, but for those of members that are gone. After
-    /// [`CollectiveError::TimedOut`] call it again.
+    /// As of all operations, but for those of other members that are gone. After
+    /// [`CollectiveError::TimedOut`] call it again. [`CollectiveError::MemberDied`] that names the
+    /// caller's own [`rank`](Member::rank) says that it is no member any more, as every call does: its
+    /// task is tried again, and the attempt before had begun.
     ///
     /// ```
     /// # pinfold::test_setup!();

@@ -1,12 +1,14 @@
 //! A worker gone wild: it writes random bytes over everything that it can write.
 //!
 //! For each seed a fold is started, tasks are in flight, trees of nested ones among them, and
-//! one of them scribbles: a task of the host, or one in the middle of a tree.
+//! one of them scribbles: a task of the host, or one in the middle of a tree. In half of them shared
+//! objects are in use, too, and some scribble just where these lie.
 //! The host must live, every handle must end (results may be spoilt), and after that
 //! the runtime must go on as if nothing had happened.
 //!
 //! `scripts/scribble --seeds N` runs many seeds; `cargo test` runs 200.
 
+mod objects;
 mod wild;
 
 use std::collections::BTreeMap;
@@ -128,6 +130,8 @@ fn run(seed: u64, count: &mut impl FnMut(&'static str, u64)) -> Result<(), Strin
         .on_drop(Shutdown::Abort)
         .start()
         .map_err(|error| error.to_string())?;
+    let with_objects = rng.below(2) == 0;
+    let objects = with_objects.then(|| objects::use_all(&rt, &mut rng));
     let kept = rt.alloc(1000).map(pinfold::Loan::publish).ok();
     let mut squares: Vec<Handle<u64>> = (0..rng.below(30)).map(|n| rt.spawn(square, n)).collect();
     let mut shared = Vec::new();
@@ -152,6 +156,9 @@ fn run(seed: u64, count: &mut impl FnMut(&'static str, u64)) -> Result<(), Strin
         .collect();
     squares.extend((0..rng.below(40)).map(|n| rt.spawn(square, n)));
 
+    if let Some(objects) = objects {
+        objects.end(count)?;
+    }
     // Everything ends; what it ends in is another matter.
     let mut end = |error: Option<TaskError>| match error {
         None => count("values", 1),

@@ -49,33 +49,57 @@ pub fn scribble(seed: u64) {
     let words = len as u64 / 8;
     let writes = 1 << rng.below(14);
     let manner = rng.below(6);
+    // Around what messages, values and data consist of: heads, cells, seats, the words of locks.
+    let marks = match rng.below(3) {
+        0 => marked(base, words),
+        _ => Vec::new(),
+    };
     match rng.below(4) {
         // Goes on scribbling, in a thread of its own, after the task has ended.
         0 => {
             std::thread::spawn(move || {
                 let end = Instant::now() + Duration::from_millis(30);
                 while Instant::now() < end {
-                    write(&mut rng, base, words, 64, manner);
+                    write(&mut rng, base, words, &marks, 64, manner);
                 }
                 std::process::abort();
             });
         }
-        1 => write(&mut rng, base, words, writes, manner),
+        1 => write(&mut rng, base, words, &marks, writes, manner),
         2 => {
-            write(&mut rng, base, words, writes, manner);
+            write(&mut rng, base, words, &marks, writes, manner);
             std::process::abort();
         }
         _ => {
-            write(&mut rng, base, words, writes, manner);
+            write(&mut rng, base, words, &marks, writes, manner);
             std::process::exit(0);
         }
     }
 }
 
-fn write(rng: &mut Rng, base: usize, words: u64, writes: u64, manner: u64) {
-    for _ in 0..writes {
+/// What shared objects are filled with in this test.
+pub const MARK: u64 = 0x5c51_bb1e_0b1e_c700;
+
+/// Where that is, of all words; a few of them.
+fn marked(base: usize, words: u64) -> Vec<u64> {
+    let is_marked = |at: &u64| {
+        let word = std::ptr::with_exposed_provenance::<u64>(base + *at as usize * 8);
+        // SAFETY: aligned, and inside the mapping that this process has.
+        unsafe { word.read_volatile() >> 8 == MARK >> 8 }
+    };
+    (0..words).filter(is_marked).take(500).collect()
+}
+
+fn write(rng: &mut Rng, base: usize, words: u64, marks: &[u64], writes: u64, manner: u64) {
+    for n in 0..writes {
         // The tables are at the beginning; bytes of users are most of the rest.
         let at = match rng.below(3) {
+            // Few, so that something is left.
+            _ if !marks.is_empty() && n < 40 => {
+                let mark = marks[rng.below(marks.len() as u64) as usize];
+                (mark + rng.below(96)).saturating_sub(80).min(words - 1)
+            }
+            _ if !marks.is_empty() => return,
             0 => rng.below(words),
             1 => rng.below(words) / (1 + rng.below(64)),
             _ => rng.below(words.min(1 << 14)),

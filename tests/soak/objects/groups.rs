@@ -61,6 +61,12 @@ fn meets(member: &mut Member, rounds: u64, array: &Option<Shared<u32>>) -> Resul
         match met {
             Ok(()) => return Ok(round),
             Err(CollectiveError::PassedOn { .. }) => return Ok(0),
+            // It is an attempt more of one that has died in the group: no member any more.
+            Err(
+                CollectiveError::MemberDied { rank, .. } | CollectiveError::MemberLeft { rank },
+            ) if rank == member.rank() => {
+                return Ok(0);
+            }
             Err(
                 CollectiveError::MemberDied { .. }
                 | CollectiveError::MemberLeft { .. }

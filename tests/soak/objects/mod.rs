@@ -72,6 +72,8 @@ impl<'a> Stage<'a> {
             let (name, round) = *self.rng.choose(&ROUNDS);
             self.watch.plays(Some(name));
             if let Err(what) = round(&mut self) {
+                // Of a wait that does not end, what is there to be seen.
+                eprintln!("{:#?}\n{:#?}", self.rt.stats(), self.rt.audit());
                 self.watch
                     .fault(format!("objects, round {rounds}, {name}: {what}"));
             }

@@ -1,0 +1,194 @@
+//! Shared objects that are in use while somebody scribbles: every wait for them ends, with what
+//! somebody has sent, or an error.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pinfold::broadcast::{Publisher, RecvError, Subscriber};
+use pinfold::channel::{Receiver, Select, Sender};
+use pinfold::collective::Member;
+use pinfold::sync::{Mutex, RwLock};
+use pinfold::{Handle, Runtime};
+
+use crate::wild::{MARK, Rng};
+
+/// So many of everything.
+const COUNT: u64 = 300;
+
+type Numbers = [u64; 4];
+
+fn numbers(n: u64) -> Numbers {
+    [MARK | n % 256; 4]
+}
+
+/// How many were sent before somebody said that it is over.
+fn sends(to: Sender<Numbers>) -> u64 {
+    (0..COUNT)
+        .take_while(|n| to.send(numbers(*n)).is_ok())
+        .count() as u64
+}
+
+fn takes(from: Receiver<Numbers>) -> u64 {
+    from.iter().count() as u64
+}
+
+fn publishes(to: Publisher<Numbers>) -> u64 {
+    (0..COUNT)
+        .take_while(|n| to.send(numbers(*n)).is_ok())
+        .count() as u64
+}
+
+fn reads(from: Subscriber<Numbers>) -> u64 {
+    let mut count = 0;
+    loop {
+        match from.recv() {
+            Ok(_) => count += 1,
+            Err(RecvError::Lagged(_) | RecvError::Decode { .. }) => {}
+            Err(_) => return count,
+        }
+    }
+}
+
+fn meets(mut member: Member) -> u64 {
+    (0..COUNT)
+        .take_while(|n| member.all_gather(numbers(*n)).is_ok())
+        .count() as u64
+}
+
+type Locks = (Mutex<Numbers>, RwLock<Numbers>);
+
+fn locks((mutex, table): Locks) -> u64 {
+    let mut count = 0;
+    for n in 0..COUNT {
+        let Ok(mut mine) = mutex.lock().or_else(|error| error.mend(|_| ())) else {
+            return count;
+        };
+        mine[(n % 4) as usize] = MARK | n % 256;
+        drop(mine);
+        if n % 3 == 0 {
+            match table.write().or_else(|error| error.mend(|_| ())) {
+                Ok(mut table) => table[0] = MARK | n % 256,
+                Err(_) => return count,
+            }
+        } else if table.read().is_err_and(|error| error.fault().is_some()) {
+            return count;
+        }
+        count += 1;
+    }
+    count
+}
+
+fn selects((one, other): (Receiver<Numbers>, Receiver<Numbers>)) -> u64 {
+    let mut count = 0;
+    let ends = [one, other];
+    let mut select = Select::new();
+    for end in &ends {
+        select.recv(end);
+    }
+    loop {
+        let Ok(chosen) = select.wait() else {
+            return count;
+        };
+        let index = chosen.index();
+        let received = chosen.recv(&ends[index]).is_ok();
+        match received {
+            true => count += 1,
+            false => select.remove(index),
+        }
+    }
+}
+
+/// Who uses them: in the host, and in tasks.
+#[derive(Default)]
+pub struct Objects {
+    here: Vec<(&'static str, JoinHandle<u64>)>,
+    there: Vec<(&'static str, Handle<u64>)>,
+}
+
+/// The two ends of one object, here and there.
+pub fn use_all(rt: &Runtime, rng: &mut Rng) -> Objects {
+    let mut all = Objects::default();
+    let capacities = [0, 1, 8, 64];
+    let mut here = |name, body: Box<dyn FnOnce() -> u64 + Send>| {
+        all.here.push((name, std::thread::spawn(body)));
+    };
+    let capacity = capacities[rng.below(4) as usize];
+    match rng.below(6) {
+        0 => {
+            if let Ok((to, from)) = rt.channel(capacity) {
+                here("takes", Box::new(move || takes(from)));
+                all.there.push(("sends", rt.spawn(sends, to)));
+            }
+        }
+        1 => {
+            if let Ok((to, from)) = rt.channel(capacity) {
+                here("sends", Box::new(move || sends(to)));
+                all.there.push(("takes", rt.spawn(takes, from)));
+            }
+        }
+        2 => {
+            if let Ok(to) = rt.broadcast_channel(1 + capacity)
+                && let (Ok(one), Ok(other)) = (to.subscribe(), to.subscribe())
+            {
+                here("reads", Box::new(move || reads(one)));
+                if rng.below(2) == 0 {
+                    here("publishes", Box::new(move || publishes(to)));
+                    all.there.push(("reads", rt.spawn(reads, other)));
+                } else {
+                    drop(other);
+                    all.there.push(("publishes", rt.spawn(publishes, to)));
+                }
+            }
+        }
+        3 => {
+            if let Ok(mut members) = rt.collective(2)
+                && let (Some(one), Some(other)) = (members.pop(), members.pop())
+            {
+                here("meets", Box::new(move || meets(one)));
+                all.there.push(("meets", rt.spawn(meets, other)));
+            }
+        }
+        4 => {
+            let (mutex, table) = (Mutex::new(rt, numbers(0)), RwLock::new(rt, numbers(0)));
+            if let (Ok(mutex), Ok(table)) = (mutex, table) {
+                let both = (mutex.clone(), table.clone());
+                here("locks", Box::new(move || locks(both)));
+                all.there.push(("locks", rt.spawn(locks, (mutex, table))));
+            }
+        }
+        _ => {
+            if let (Ok((a, one)), Ok((b, other))) = (rt.channel(capacity), rt.channel(capacity)) {
+                here("selects", Box::new(move || selects((one, other))));
+                here("sends", Box::new(move || sends(a)));
+                all.there.push(("sends", rt.spawn(sends, b)));
+            }
+        }
+    }
+    all
+}
+
+impl Objects {
+    /// Everybody comes to an end.
+    pub fn end(self, count: &mut impl FnMut(&'static str, u64)) -> Result<(), String> {
+        let give_up = Duration::from_secs(40);
+        let begin = std::time::Instant::now();
+        for (name, thread) in self.here {
+            while !thread.is_finished() {
+                if begin.elapsed() > give_up {
+                    return Err(format!("{name}: a thread of the host waits for ever"));
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            let ended = thread.join().map_err(|_| format!("{name}: panics"))?;
+            count(name, ended);
+        }
+        for (name, mut handle) in self.there {
+            match handle.join_timeout(give_up) {
+                None => return Err(format!("{name}: a task waits for ever")),
+                Some(Ok(ended)) => count(name, ended),
+                Some(Err(_)) => count("users lost", 1),
+            }
+        }
+        Ok(())
+    }
+}
