@@ -21,6 +21,7 @@ mod contexts;
 mod control;
 mod death;
 mod descendants;
+mod differential;
 mod ending;
 mod errors;
 mod graphs;
