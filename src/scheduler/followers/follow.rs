@@ -78,7 +78,7 @@ impl Scheduler {
     /// has collected the task: it does so at once, though nobody waits.
     #[cold]
     pub(in crate::scheduler) fn see_to_its_end(&self, state: &mut State, id: u32) {
-        if let Ok(is_first) = state.tickets.follow(id, Box::new(|_| ())) {
+        if let Some(is_first) = state.tickets.see_to(id) {
             self.add_follower(state, is_first);
         }
     }

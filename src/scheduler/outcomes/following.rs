@@ -28,6 +28,8 @@ pub struct Following {
     /// No handle will ask.
     pub is_detached: bool,
     pub followers: Vec<Follower>,
+    /// The attendant is to collect it, and tells nobody.
+    pub is_seen_to: bool,
     /// For the future that its handle is.
     pub waker: Option<Waker>,
     /// Set when it has ended: for who has a way to it but no handle.
@@ -39,6 +41,16 @@ pub struct Following {
 impl Following {
     /// Whether anybody waits for the end but the handle.
     pub fn is_of_interest(&self) -> bool {
+        self.is_seen_to || self.is_heard()
+    }
+
+    /// Whether the attendant waits for the end.
+    pub fn is_attended(&self) -> bool {
+        self.is_seen_to || self.has_followers()
+    }
+
+    /// Whether anybody hears how it has ended but the handle.
+    pub fn is_heard(&self) -> bool {
         self.has_followers() || !self.dependents.is_empty()
     }
 

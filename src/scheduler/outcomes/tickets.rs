@@ -258,6 +258,8 @@ impl Tickets {
                 .tell(watchers, error_of(&outcome), &mut self.news);
         }
         let is_of_interest = following.is_of_interest();
+        let (is_told, is_heard) = (following.has_followers(), following.is_heard());
+        self.followed -= usize::from(following.is_attended());
         let Following {
             is_detached,
             followers,
@@ -265,16 +267,16 @@ impl Tickets {
             dependents,
             ..
         } = *following;
-        let is_told = !followers.is_empty() || waker.is_some();
         // Of a few bytes everybody gets their own.
         let is_small = matches!(&outcome, Ok(Value::Small { is_err: false, .. }));
-        let own = if !is_of_interest || (is_small && !is_told) {
+        // Nobody else gets it: it is the handle's alone.
+        let own = if !is_told && (is_small || dependents.is_empty()) {
             if let Ok(Value::Small { len, words, .. }) = &outcome {
                 let input = || Ok(Input::small(*len, *words));
                 self.arrivals
                     .extend(dependents.iter().map(|d| (*d, input())));
             }
-            ended(outcome, watchers.any() || is_of_interest)
+            ended(outcome, watchers.any() || is_heard)
         } else {
             let (outcome, own) = if has_loan(&outcome) {
                 (Arc::new(only_one(&outcome)), Entry::Settled(outcome))
@@ -286,12 +288,9 @@ impl Tickets {
                 let input = self.input_of(id, &outcome);
                 self.arrivals.push((*dependent, input));
             }
-            if is_told {
-                self.followed -= 1;
-                self.news.extend(waker.map(News::Wake));
-                if !followers.is_empty() {
-                    self.news.push(News::Ended { outcome, followers });
-                }
+            self.news.extend(waker.map(News::Wake));
+            if !followers.is_empty() {
+                self.news.push(News::Ended { outcome, followers });
             }
             own
         };
@@ -440,10 +439,21 @@ impl Tickets {
             return Err(follower);
         };
         let is_first = !following.is_of_interest();
-        let has_followers = following.has_followers();
+        let is_attended = following.is_attended();
         following.followers.push(follower);
-        self.followed += usize::from(!has_followers);
+        self.followed += usize::from(!is_attended);
         Ok(is_first)
+    }
+
+    /// The attendant is to collect the task of ticket `id`, though nobody is told. `None` if it has
+    /// ended. True if nobody else waits for it.
+    pub fn see_to(&mut self, id: u32) -> Option<bool> {
+        let following = self.following(id)?;
+        let is_first = !following.is_of_interest();
+        let is_attended = following.is_attended();
+        following.is_seen_to = true;
+        self.followed += usize::from(!is_attended);
+        Some(is_first)
     }
 
     /// Whether `waker`, or one that wakes the same, is woken when the task of ticket `id` ends.
@@ -460,9 +470,9 @@ impl Tickets {
     pub fn wake(&mut self, id: u32, waker: &mut Option<Waker>) -> Option<bool> {
         let following = self.following(id)?;
         let is_first = !following.is_of_interest();
-        let has_followers = following.has_followers();
+        let is_attended = following.is_attended();
         std::mem::swap(&mut following.waker, waker);
-        self.followed += usize::from(!has_followers);
+        self.followed += usize::from(!is_attended);
         Some(is_first)
     }
 

@@ -44,7 +44,7 @@ impl Tickets {
         match &self.entries[id as usize] {
             Entry::Detached(watchers) => !watchers.any(),
             Entry::Followed(following) => {
-                let is_watched = following.watchers.any() || following.is_of_interest();
+                let is_watched = following.watchers.any() || following.is_heard();
                 following.is_detached && !is_watched
             }
             Entry::Settled(outcome) => is_failure(outcome),
