@@ -50,7 +50,8 @@
 //! taken, and for its senders when no receiver is left; or for both when anybody calls `close`. A
 //! clone is an end as any other; so is one that is in a message, in the arguments of a task that
 //! has not ended, or in a result that was not looked at. An end in a message of its own channel keeps
-//! it open.
+//! it open. So a task that is given both ends of a channel never hears that all senders are gone:
+//! it makes the channel itself ([`channel`](fn@crate::channel)), or closes it.
 //!
 //! *Deaths.* What a process has sent stays when it dies; what it was sending never appears. A
 //! message that it was just receiving is lost, and counted ([`Receiver::lost`]). Its ends are gone:
@@ -366,7 +367,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     ) -> Result<(), SendError<T>> {
         let end = &*self.end;
         let is_rendezvous = end.kind().is_rendezvous;
-        if is_rendezvous && patience == Patience::Not && !end.lane().for_message().is_awaited() {
+        if is_rendezvous && patience == Patience::Not && !end.lane().is_wanted() {
             return Err(SendError::new(Some(value), SendFault::Full));
         }
         self.put(value, encoded, patience, |end| end.claim(patience))

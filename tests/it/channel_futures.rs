@@ -1,11 +1,10 @@
 //! Futures of channels, under no executor but a few lines: in the host and in tasks.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_core::Stream;
 use pinfold::channel::{Receiver, RecvError, SendFault, Sender};
 use pinfold::{Runtime, Shutdown, TaskError};
 
@@ -25,46 +24,6 @@ fn send_numbers((sender, from, count): (Sender<u64>, u64, u64)) {
             sender.send_async(number).await.expect("received");
         }
     })
-}
-
-fn add_up(receiver: Receiver<u64>) -> (u64, u64) {
-    let mut stream = pin!(receiver.stream());
-    let (mut count, mut sum) = (0, 0);
-    block_on(poll_fn(|context| {
-        loop {
-            match stream.as_mut().poll_next(context) {
-                Poll::Ready(Some(number)) => (count, sum) = (count + 1, sum + number),
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }));
-    (count, sum)
-}
-
-#[test]
-fn all_arrive_wherever_the_futures_are() {
-    let rt = runtime(3);
-    const COUNT: u64 = 300;
-    for capacity in [0, 1, 2, 1024] {
-        for (sends, receives) in [(false, false), (true, false), (false, true), (true, true)] {
-            let (sender, receiver) = rt.channel(capacity).expect("room");
-            let received = std::thread::scope(|scope| {
-                if sends {
-                    drop(rt.spawn(send_numbers, (sender, 0, COUNT)));
-                } else {
-                    scope.spawn(move || send_numbers((sender, 0, COUNT)));
-                }
-                if receives {
-                    rt.spawn(add_up, receiver).join().expect("runs")
-                } else {
-                    add_up(receiver)
-                }
-            });
-            let where_from = format!("{capacity}, {sends}, {receives}");
-            assert_eq!(received, (COUNT, COUNT * (COUNT - 1) / 2), "{where_from}");
-        }
-    }
 }
 
 type Boxed<'a> = Pin<Box<dyn Future<Output = Result<u64, RecvError>> + 'a>>;

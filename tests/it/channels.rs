@@ -1,5 +1,5 @@
-//! Channels: what holds for each pair of places where the ends are, and each capacity; and what
-//! becomes of them when somebody dies.
+//! Channels: what travels in them, and what becomes of them when somebody dies. What holds for each
+//! pair of places where the ends are, and each capacity, is in `channel_suite`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn add_up(receiver: Receiver<u64>) -> (u64, u64) {
 }
 
 /// Waits until nothing is left of channels: their blocks are given back.
-fn nothing_left(rt: &Runtime) {
+pub fn nothing_left(rt: &Runtime) {
     let give_up = std::time::Instant::now() + LONG;
     loop {
         let audit = rt.audit();
@@ -43,38 +43,6 @@ fn nothing_left(rt: &Runtime) {
         assert!(std::time::Instant::now() < give_up, "{audit:#?}");
         std::thread::sleep(Duration::from_millis(2));
     }
-}
-
-#[test]
-fn all_arrive_wherever_the_ends_are() {
-    let rt = runtime(4);
-    const COUNT: u64 = 3000;
-    for capacity in CAPACITIES {
-        for sends in ["host", "worker"] {
-            for receives in ["host", "worker"] {
-                let (sender, receiver) = rt.channel(capacity).expect("room");
-                let received = std::thread::scope(|scope| {
-                    if sends == "host" {
-                        scope.spawn(move || send_numbers((sender, 0, COUNT)));
-                    } else {
-                        drop(rt.spawn(send_numbers, (sender, 0, COUNT)));
-                    }
-                    if receives == "host" {
-                        add_up(receiver)
-                    } else {
-                        rt.spawn(add_up, receiver).join().expect("runs")
-                    }
-                });
-                let sum = COUNT * (COUNT - 1) / 2;
-                assert_eq!(
-                    received,
-                    (COUNT, sum),
-                    "{capacity}, from {sends} to {receives}"
-                );
-            }
-        }
-    }
-    nothing_left(&rt);
 }
 
 #[test]
@@ -125,87 +93,6 @@ fn each_senders_order_is_kept() {
         *expected += 1;
     }
     assert_eq!(next, BTreeMap::from([(0, 400), (1, 400), (2, 400)]));
-}
-
-#[test]
-fn who_does_not_wait_is_told_why() {
-    let rt = runtime(1);
-    for capacity in [1, 2, 5] {
-        let (sender, receiver) = rt.channel::<String>(capacity).expect("room");
-        assert_eq!(receiver.try_recv(), Err(RecvError::Empty));
-        assert!(
-            matches!(receiver.recv_timeout(SOON), Err(RecvError::TimedOut { waited }) if waited >= SOON)
-        );
-        for n in 0..capacity {
-            sender.try_send(n.to_string()).expect("room");
-        }
-        let error = sender.try_send("more".into()).expect_err("full");
-        assert_eq!(
-            (error.fault.clone(), error.into_value()),
-            (SendFault::Full, Some("more".into()))
-        );
-        let error = sender.send_timeout("more".into(), SOON).expect_err("full");
-        assert!(matches!(error.fault, SendFault::TimedOut { waited, .. } if waited >= SOON));
-        assert_eq!((sender.len(), receiver.capacity()), (capacity, capacity));
-        assert_eq!(receiver.recv_many(100).expect("there").len(), capacity);
-        drop(receiver);
-        let error = sender.send("nobody".into()).expect_err("nobody receives");
-        assert_eq!(
-            (error.fault.clone(), error.into_value()),
-            (SendFault::Disconnected, Some("nobody".into()))
-        );
-    }
-    // Without room of its own: nobody waits, so nobody takes it.
-    let (sender, receiver) = rt.channel::<u32>(0).expect("room");
-    assert_eq!(
-        sender.try_send(1).expect_err("nobody waits").fault,
-        SendFault::Full
-    );
-    let error = sender.send_timeout(2, SOON).expect_err("nobody takes it");
-    assert!(matches!(error.fault, SendFault::TimedOut { .. }));
-    assert_eq!(error.into_value(), Some(2));
-    assert_eq!(
-        receiver.try_recv(),
-        Err(RecvError::Empty),
-        "it was taken back"
-    );
-    assert_eq!((sender.len(), sender.capacity()), (0, 0));
-}
-
-#[test]
-fn closing_ends_both_sides_after_what_was_sent() {
-    let rt = runtime(1);
-    let (sender, receiver) = rt.channel::<u32>(4).expect("room");
-    sender.send_all([1, 2]).expect("room");
-    receiver.close();
-    assert_eq!(
-        sender.send(3).expect_err("closed").fault,
-        SendFault::Disconnected
-    );
-    assert!(sender.is_disconnected());
-    assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(receiver.recv(), Err(RecvError::Disconnected));
-}
-
-#[test]
-fn those_that_wait_see_the_other_end_go() {
-    let rt = runtime(2);
-    for capacity in [0, 1] {
-        let (sender, receiver) = rt.channel::<u64>(capacity).expect("room");
-        let waits = rt.spawn(add_up, receiver);
-        std::thread::sleep(SOON);
-        drop(sender);
-        assert_eq!(waits.join(), Ok((0, 0)));
-
-        let (sender, receiver) = rt.channel::<u64>(capacity).expect("room");
-        let waits = rt.spawn(send_numbers, (sender, 0, 100));
-        while receiver.len() < capacity {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        drop(receiver);
-        assert_eq!(waits.join(), Ok(capacity as u64));
-    }
-    nothing_left(&rt);
 }
 
 #[test]

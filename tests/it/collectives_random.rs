@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 enum Step {
     Barrier,
     Broadcast(usize),
-    Scatter(usize),
+    /// An array of so many elements.
+    Scatter(usize, usize),
     Gather(usize),
     AllGather,
     Reduce(usize),
@@ -24,17 +25,22 @@ enum Step {
     Dies(usize),
 }
 
-/// What member `id` brings into a step: short or long.
+/// What member `id` brings into a step: nothing, short, long, or very long.
 fn text(id: usize, step: usize) -> String {
-    format!("{id}:{step} ").repeat(1 + (id * 13 + step * 5) % 50)
+    let times = match (id * 7 + step * 3) % 11 {
+        0 => 0,
+        1 => 5000,
+        _ => 1 + (id * 13 + step * 5) % 50,
+    };
+    format!("{id}:{step} ").repeat(times)
 }
 
 fn number(id: usize, step: usize) -> f64 {
     1.0 / (1 + id * 3 + step) as f64
 }
 
-fn array(id: usize, step: usize) -> Vec<u16> {
-    (0..100 + id as u16).map(|n| n ^ step as u16).collect()
+fn array(id: usize, step: usize, len: usize) -> Vec<u16> {
+    (0..len).map(|n| (n ^ step ^ id) as u16).collect()
 }
 
 fn slice(id: usize, step: usize, len: usize) -> Vec<f32> {
@@ -86,8 +92,8 @@ fn say(
     Ok(match step {
         Step::Barrier | Step::Dies(_) => format!("{:?}", member.barrier()?),
         Step::Broadcast(root) => member.broadcast(root % size, Some(mine))?,
-        Step::Scatter(root) => {
-            let own = array(id, at);
+        Step::Scatter(root, len) => {
+            let own = array(id, at, len);
             let mut loan = pinfold::alloc_array::<u16>(own.len())?;
             loan.copy_from_slice(&own);
             let part: Shared<u16> = member.scatter(root % size, Some(loan.publish()))?;
@@ -120,8 +126,8 @@ fn model(members: usize, program: &[Step], me: usize) -> Option<Vec<String>> {
         told.push(match *step {
             Step::Barrier => "()".to_owned(),
             Step::Broadcast(root) => texts[root % size].clone(),
-            Step::Scatter(root) => {
-                let all = array(ids[root % size], at);
+            Step::Scatter(root, len) => {
+                let all = array(ids[root % size], at, len);
                 format!("{:?}", &all[part(all.len(), rank, size)])
             }
             Step::Gather(root) => if_root(root, format!("{texts:?}")),
@@ -150,15 +156,18 @@ fn model(members: usize, program: &[Step], me: usize) -> Option<Vec<String>> {
 }
 
 fn programs() -> impl Strategy<Value = (usize, Vec<Step>)> {
+    // None, fewer than members, as many, more; and what does not fit into a place.
+    let scattered = prop::sample::select(vec![0, 1, 2, 3, 4, 5, 100, 5000]);
+    let reduced = prop::sample::select(vec![0, 1, 2, 3, 4, 21, 441, 9261]);
     let step = prop_oneof![
         4 => Just(Step::Barrier),
         4 => (0..4_usize).prop_map(Step::Broadcast),
-        4 => (0..4_usize).prop_map(Step::Scatter),
+        4 => (0..4_usize, scattered).prop_map(|(root, len)| Step::Scatter(root, len)),
         4 => (0..4_usize).prop_map(Step::Gather),
         4 => Just(Step::AllGather),
         4 => (0..4_usize).prop_map(Step::Reduce),
         4 => Just(Step::AllReduce),
-        4 => (0..4_u32).prop_map(|len| Step::Slice(21_usize.pow(len))),
+        4 => reduced.prop_map(Step::Slice),
         1 => (0..4_usize).prop_map(Step::Dies),
     ];
     (1..=4_usize, prop::collection::vec(step, 1..25))
