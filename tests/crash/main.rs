@@ -5,7 +5,7 @@
 //! After each death every handle must have ended by its policy, nothing may be owned
 //! by nobody, and the fold must go on.
 //!
-//! There are several works: a little of everything, and constants, channels of either sort, locks and collective operations
+//! There are several works: a little of everything, and constants, channels of either sort, selects, locks and collective operations
 //! alone, each to the end of that work.
 //!
 //! `scripts/crash-points` runs all points; `cargo test` every few (the first ones
@@ -20,6 +20,7 @@ mod graph;
 mod locks;
 mod routing;
 mod scenario;
+mod select;
 
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -48,13 +49,14 @@ const SHAPES: [(usize, usize, Orphans); 5] = [
 type Run = fn(usize, usize, Orphans, u64) -> Result<bool, String>;
 
 /// The works, and how many of the shapes each is done in.
-const SCENARIOS: [(&str, Run, usize); 7] = [
+const SCENARIOS: [(&str, Run, usize); 8] = [
     ("everything", scenario::run, SHAPES.len()),
     ("constants", constants::run, 3),
     ("channels", channels::run, 3),
     ("locks", locks::run, 3),
     ("collectives", collectives::run, 3),
     ("routing", routing::run, 3),
+    ("select", select::run, 3),
     ("broadcast", broadcast::run, 2),
 ];
 
