@@ -262,7 +262,7 @@ pub fn echo(stage: &mut Stage<'_>) -> Result<(), String> {
         return Ok(()); // what was on its way is gone
     }
     let again = if is_repeated {
-        (begins.len() as u64).saturating_sub(tasks)
+        died + (begins.len() as u64).saturating_sub(tasks)
     } else {
         died
     };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pinfold::Shared;
 use pinfold::collective::{CollectiveError, GroupError, Member};
 
-use super::{LONG, Stage, check, ended, text};
+use super::{ATTEMPTS, LONG, Stage, check, ended, text};
 
 fn meet(
     member: &mut Member,
@@ -100,7 +100,7 @@ pub fn group(stage: &mut Stage<'_>) -> Result<(), String> {
     if stage.rng.once_in(2) {
         let task = stage.rt.task(in_task);
         let task = match is_repeated {
-            true => task.safe_to_repeat(1000),
+            true => task.safe_to_repeat(ATTEMPTS),
             false => task,
         };
         // What an earlier group has left may be on its way.

@@ -145,18 +145,17 @@ pub fn counts_down(stage: &mut Stage<'_>) -> Result<(), String> {
         }
     }
     drop(own);
-    let counted = latch.wait_timeout(LONG);
+    let (counted, done) = (latch.wait_timeout(LONG), group.wait_timeout(LONG));
+    let mut died = 0;
+    for handle in handles {
+        died += u64::from(ended(handle, is_repeated).map_err(context)?.is_none());
+    }
     let is_allowed = match &counted {
         Ok(()) => true,
-        Err(WaitFault::Abandoned { .. } | WaitFault::Died { .. }) => !is_repeated,
+        Err(WaitFault::Abandoned { .. } | WaitFault::Died { .. }) => died > 0,
         Err(_) => false,
     };
     check(is_allowed, || context(format!("the latch: {counted:?}")))?;
-    let done = group.wait_timeout(LONG);
     let is_allowed = matches!(done, Ok(()) | Err(WaitFault::Died { .. }));
-    check(is_allowed, || context(format!("the wait group: {done:?}")))?;
-    for handle in handles {
-        ended(handle, is_repeated).map_err(context)?;
-    }
-    Ok(())
+    check(is_allowed, || context(format!("the wait group: {done:?}")))
 }

@@ -26,8 +26,8 @@ use crate::tasks::{fill, is_filled};
 
 /// Nobody waits so long.
 pub const LONG: Duration = Duration::from_secs(40);
-/// More than random kills ever need.
-const ATTEMPTS: u32 = 1000;
+/// A task of a round may be too long for any attempt to live to its end: then it is given up.
+pub const ATTEMPTS: u32 = 30;
 
 type Round = fn(&mut Stage<'_>) -> Result<(), String>;
 
@@ -112,7 +112,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// What a task of a round has returned; `None` if its worker has died.
+/// What a task of a round has returned; `None` if its worker has died, or each of several.
 pub fn ended<R>(
     mut handle: Handle<Result<R, String>>,
     is_repeated: bool,
@@ -125,6 +125,7 @@ where
         Some(Ok(Ok(value))) => Ok(Some(value)),
         Some(Ok(Err(what))) => Err(format!("a task: {what}")),
         Some(Err(TaskError::WorkerDied { .. })) if !is_repeated => Ok(None),
+        Some(Err(TaskError::Poison { .. })) if is_repeated => Ok(None),
         Some(Err(error)) => Err(error.to_string()),
     }
 }
