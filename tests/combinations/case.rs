@@ -19,8 +19,8 @@ dimension!(
 );
 
 dimension!(
-    /// The shape of its argument. `Held`: somebody else has the loan as well.
-    Given { Few, Filled, PastFilled, Long, Shared, SharedFilled, ManyShared, Ranges, Loan, LongLoan, Held, LongHeld, Constant }
+    /// The shape of its argument. `Held`: somebody else has the loan as well; `Ends`: of a channel, and a lock.
+    Given { Few, Filled, PastFilled, Long, Shared, SharedFilled, ManyShared, Ranges, Loan, LongLoan, Held, LongHeld, Constant, Ends }
 );
 
 dimension!(

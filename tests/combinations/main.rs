@@ -11,6 +11,7 @@
 
 mod case;
 mod model;
+mod objects;
 mod pairs;
 mod rng;
 mod run;

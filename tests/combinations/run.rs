@@ -1,11 +1,13 @@
 //! Submits a case, and looks whether what comes of it is what may come of it.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use pinfold::sync::Mutex;
 use pinfold::{Audit, Handle, Limit, Memo, Priority, Retry, Runtime, Shared, Task, TaskError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +17,7 @@ use crate::case::{
     Memoized, Repeats, Retries, Way,
 };
 use crate::model::{End, ends};
+use crate::objects::Objects;
 use crate::task::{
     Arg, BUFFER, FILLER, LONG, Owned, Value, before, bystander, byte, combine, gate, pad_made,
     ranges, run, run_after, run_nested, runs, varint,
@@ -33,6 +36,8 @@ pub struct World<'a> {
     number: u32,
     limits: [Limit; 2],
     memo: Memo,
+    /// What its runs have used.
+    objects: Cell<Option<Objects>>,
 }
 
 /// What callbacks were told, if there were any.
@@ -65,6 +70,7 @@ pub fn check(rt: &Runtime, case: Case, number: u32) -> Result<(), String> {
         number,
         limits: [Limit::new(2), Limit::new(3)],
         memo: Memo::new(usize::MAX),
+        objects: Cell::new(None),
     };
     let bystander = rt.spawn(bystander, number);
     let checked = world.check();
@@ -104,6 +110,7 @@ fn is_clean(rt: &Runtime) -> Result<(), String> {
             + audit.blocks_loaned
             + audit.blocks_shared
             + audit.blocks_carried
+            + audit.blocks_lanes
     };
     let give_up = Instant::now() + Duration::from_secs(20);
     loop {
@@ -222,11 +229,22 @@ impl World<'_> {
             let bytes = vec![byte(self.number); BUFFER];
             self.rt.constant(bytes).expect("room")
         });
-        // Three numbers, two lists, two options, and what the buffers add.
+        let ends = (case.given == Given::Ends).then(|| {
+            let (to, from) = self.rt.channel(64).expect("room");
+            let pair = Mutex::new(self.rt, [0; 2]).expect("room");
+            self.objects.set(Some(Objects::new(from, pair.clone())));
+            (to, pair)
+        });
+        // Three numbers, two lists, three options, and what the buffers add.
         let buffers = shared.len() + usize::from(loan.is_some());
-        let empty = varint(self.number) + 2 + 2 + 2 + buffers * 25;
+        let empty = varint(self.number) + 2 + 2 + 3 + buffers * 25;
         let pad = match case.given {
-            Given::Few | Given::Shared | Given::Loan | Given::Held | Given::Constant => 1,
+            Given::Few
+            | Given::Shared
+            | Given::Loan
+            | Given::Held
+            | Given::Constant
+            | Given::Ends => 1,
             Given::Filled | Given::SharedFilled | Given::ManyShared | Given::Ranges => {
                 48_usize.saturating_sub(empty)
             }
@@ -241,6 +259,7 @@ impl World<'_> {
             shared,
             loan,
             constant,
+            ends,
         }
     }
 
@@ -253,6 +272,7 @@ impl World<'_> {
             shared: Vec::new(),
             loan: None,
             constant: None,
+            ends: None,
         }
     }
 
@@ -262,6 +282,9 @@ impl World<'_> {
         let view = held.as_ref().map(|loan| &loan.0[..]);
         let seen = self.submit(argument)?;
         let end = self.judge(seen)?;
+        if let Some(objects) = self.objects.take() {
+            objects.judge(&self.case, self.number, end)?;
+        }
         if view.is_some_and(|view| view != [byte(self.number); BUFFER]) {
             return Err("a slice of a loan that somebody has kept has changed".into());
         }
@@ -378,7 +401,8 @@ impl World<'_> {
     {
         let again = argument.loan.is_none().then(|| argument.clone());
         let has_shared = self.case.shared_given() > 0 || self.case.is_constant_given();
-        let has_buffers = has_shared || self.case.is_loan_given();
+        let has_ends = self.case.given == Given::Ends;
+        let has_buffers = has_shared || has_ends || self.case.is_loan_given();
         let seen = self.join(task.spawn(argument))?;
         let is_value = matches!(&seen.outcome, Some(Ok(Ok(_))));
         let is_known = self.case.memoized == Memoized::Yes

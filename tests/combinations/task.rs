@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pinfold::channel::Sender;
+use pinfold::sync::Mutex;
 use pinfold::{Constant, Loan, Shared};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -47,7 +49,11 @@ pub struct Arg {
     pub shared: Vec<Shared>,
     pub loan: Option<Owned>,
     pub constant: Option<Constant<Vec<u8>>>,
+    pub ends: Option<Ends>,
 }
+
+/// Where each run says that it has begun, and what it adds to.
+pub type Ends = (Sender<u32>, Mutex<[u32; 2]>);
 
 /// A value.
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,6 +121,15 @@ pub fn run(arg: Arg) -> Value {
             .as_ref()
             .is_none_or(|c| c[..] == [byte; BUFFER]);
     assert!(is_as_sent, "the argument of case {number} has changed");
+    if let Some((to, pair)) = &arg.ends {
+        to.try_send(number).expect("room");
+        let mend = |pair: &mut [u32; 2]| pair[1] = pair[0];
+        let pair = pair.lock_timeout(LONG).or_else(|error| error.mend(mend));
+        let mut pair = pair.expect("nobody has it for long");
+        assert_eq!(pair[0], pair[1], "nobody else is inside");
+        pair[0] += 1;
+        pair[1] += 1;
+    }
     let does = Case::does_of(arg.does);
     match step(does, ran) {
         Step::Value => Ok(make(arg)),
