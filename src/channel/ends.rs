@@ -52,7 +52,7 @@ impl Drop for Claimed<'_> {
     fn drop(&mut self) {
         if let Some(mine) = self.1.take() {
             self.0.lane.skip(mine);
-            self.0.tell_message();
+            self.0.lane.tell_message();
             self.0.tell_room();
         }
     }
@@ -145,20 +145,8 @@ impl Endpoint {
     }
 
     #[inline]
-    fn tell_message(&self) {
-        barrier::light();
-        self.lane.for_message().open_one();
-    }
-
-    #[inline]
     fn tell_room(&self) {
-        barrier::light();
-        if self.kind.is_rendezvous {
-            // Who waits for its message to be taken, too.
-            self.lane.for_room().open_all();
-        } else {
-            self.lane.for_room().open_one();
-        }
+        self.lane.tell_room(self.kind.is_rendezvous);
     }
 
     /// Why nothing can be sent, whether there is room or not.
@@ -256,7 +244,7 @@ impl Endpoint {
         if let Some(fault) = self.send_fault() {
             return Err(fault);
         }
-        if self.kind.is_rendezvous && !self.lane.for_message().is_awaited() {
+        if self.kind.is_rendezvous && !self.lane.is_wanted() {
             return Ok(None);
         }
         loop {
@@ -276,43 +264,14 @@ impl Endpoint {
         self.try_receive()
     }
 
-    /// Somebody waits here for a message that is handed over: a select that would send one may.
-    fn tell_offer(&self) {
-        // Both set their mark, pass a heavy barrier (`prepare`), and look at the other's: one of
-        // them sees it. The light one is for where there is no heavy one.
-        barrier::light();
-        if self.lane.for_message().is_awaited() {
-            self.lane.for_room().open_all();
-        }
-    }
-
     fn try_claim(&self) -> Result<Option<Claimed<'_>>, SendFault> {
         match self.lane.claim() {
             Ok(mine) => {
-                self.pass_room_on();
+                self.lane.pass_room_on();
                 Ok(Some(Claimed(self, Some(mine))))
             }
             Err(NotNow::Damaged(_)) => Err(self.damaged()),
             Err(NotNow::Wait | NotNow::Soon) => Ok(None),
-        }
-    }
-
-    /// A place was claimed. There may be more room, and nobody awake who knows. Asked in this
-    /// order: the other end's line is looked at only if somebody sleeps.
-    #[inline]
-    fn pass_room_on(&self) {
-        let room = self.lane.for_room();
-        if room.is_awaited() && self.lane.len() < self.lane.capacity() {
-            room.open_one();
-        }
-    }
-
-    /// A message was taken. Those behind it may have come while nobody could take them.
-    #[inline]
-    fn pass_messages_on(&self) {
-        let message = self.lane.for_message();
-        if message.is_awaited() && self.lane.len() > 0 {
-            message.open_one();
         }
     }
 
@@ -357,7 +316,7 @@ impl Endpoint {
     #[inline]
     fn fill(&self, mine: Mine) -> Sent {
         let sent = self.lane.fill(mine);
-        self.tell_message();
+        self.lane.tell_message();
         // Whoever gave the last receiver back has looked for messages before, or sees this one.
         if self.ends.is_gone(self.other()) && !self.kind.keeps_messages() {
             drain(&self.lane, &self.pool);
@@ -379,7 +338,7 @@ impl Endpoint {
         let Ok(mine) = self.lane.claim() else {
             return false;
         };
-        self.pass_room_on();
+        self.lane.pass_room_on();
         message::put_bytes(&self.lane, &mine, payload, header);
         self.fill(mine);
         true
@@ -471,7 +430,7 @@ impl Endpoint {
     fn empty(&self, mine: Mine) {
         self.lane.empty(mine);
         self.tell_room();
-        self.pass_messages_on();
+        self.lane.pass_messages_on();
     }
 
     fn try_receive(&self) -> Result<Option<Received>, RecvError> {
@@ -484,7 +443,7 @@ impl Endpoint {
             Err(NotNow::Wait) if is_over => Err(RecvError::Disconnected),
             Err(NotNow::Wait | NotNow::Soon) => {
                 if self.kind.is_rendezvous {
-                    self.tell_offer();
+                    self.lane.tell_wanted();
                 }
                 Ok(None)
             }

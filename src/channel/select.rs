@@ -9,7 +9,7 @@
 //! In a channel of capacity 0 a select that receives is a receiver that waits, as any other. One
 //! that sends offers nothing: it sends when it sees that a receiver waits. Of a select that sends
 //! and whoever receives, both set the mark of their gate and then look at the other's, so one of
-//! them sees the other: see `Endpoint::tell_offer`.
+//! them sees the other: see `Lane::tell_wanted`.
 
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;

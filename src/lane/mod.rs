@@ -47,6 +47,7 @@
 //! writer is dead.
 
 mod ahead;
+mod meet;
 #[cfg(all(test, loom))]
 mod model;
 mod place;

@@ -1,5 +1,7 @@
 //! The lanes' own source in every order of steps. Run by `scripts/models`.
 
+mod handing;
+
 use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;

@@ -14,7 +14,6 @@
 
 mod stuck;
 mod waiting;
-#[cfg(not(loom))]
 mod watch;
 
 use std::collections::HashSet;
@@ -24,7 +23,6 @@ use crate::prim::ProcessId;
 
 pub use stuck::{Wait, What, set_stuck_after, show_here, shown, who_has};
 pub use waiting::{Around, GaveUp, Patience, set_around, task_here, wait, wait_at_any, wait_for};
-#[cfg(not(loom))]
 pub use watch::{Waits, end_watchers};
 
 /// To be called by each process for its side of the pool, before it has any object. `around` is

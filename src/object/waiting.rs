@@ -1,5 +1,8 @@
 //! How a thread waits for a shared object: it looks a few times, then it sleeps at a gate.
 
+#[cfg(all(test, loom))]
+mod model;
+
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 

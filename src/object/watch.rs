@@ -20,18 +20,21 @@
 //! until the watcher does not sleep there any more: else it could be chosen for nobody. So the
 //! watcher touches no gate whose object may be gone, either.
 
+#[cfg(all(test, loom))]
+mod model;
+
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use smallvec::{SmallVec, smallvec};
 
 use crate::notify::{Gate, Key, wait_any};
+use crate::prim::sync::{Condvar, Mutex, MutexGuard};
 use crate::shm::View;
-use crate::sys::signals::start_thread;
-use crate::sys::{Home, barrier};
+use crate::sys::{Home, barrier, start_thread};
 
 use super::waiting::{is_told_here, told_gate};
 
@@ -40,7 +43,12 @@ const MOST: usize = 60;
 /// How long a watcher stays without futures.
 const LINGER: Duration = Duration::from_secs(1);
 
+#[cfg(not(loom))]
 static WATCHERS: Mutex<Vec<Arc<Watcher>>> = Mutex::new(Vec::new());
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref WATCHERS: Mutex<Vec<Arc<Watcher>>> = Mutex::new(Vec::new());
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is in it is changed in single steps.

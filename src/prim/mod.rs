@@ -11,6 +11,7 @@ mod line;
 #[cfg(loom)]
 pub mod mortal;
 mod priority;
+pub mod sync;
 mod word;
 
 pub use death::Death;

@@ -57,8 +57,10 @@ pub use map::{Mapping, advise_huge, leave_out_of_dumps};
 pub use memfd::MemFile;
 pub use objects::BuildId;
 pub use prefetch::prefetch_for_write;
+#[cfg(not(loom))]
+pub use signals::start_thread;
 #[cfg(loom)]
-pub use stand_in::{Home, barrier, futex};
+pub use stand_in::{Home, barrier, futex, start_thread};
 pub use surroundings::{Program, Surroundings, Told, stack_limit};
 pub use text::read_text;
 pub use words::{TextFile, restore_stderr, stderr};

@@ -17,6 +17,12 @@ impl Home {
     }
 }
 
+/// Starts a thread, as the real one does.
+pub fn start_thread(_name: &str, life: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    drop(loom::thread::spawn(life));
+    Ok(())
+}
+
 /// Both sides of the asymmetric fence are full fences here: what the pair
 /// promises is exactly that.
 pub mod barrier {

@@ -1,0 +1,65 @@
+//! Who tells whom: what senders and receivers do at the gates after each step.
+//!
+//! In a lane that *hands over* (of a channel of capacity 0) who sends waits until its message is taken, at
+//! the gate of those that wait for room; and a select that would send looks whether somebody waits for a
+//! message ([`Lane::is_wanted`]), and is told when one begins to ([`Lane::tell_wanted`]).
+
+use crate::sys::barrier;
+
+use super::Lane;
+
+impl Lane {
+    /// A message is whole: one that waits for it is woken.
+    #[inline]
+    pub fn tell_message(&self) {
+        barrier::light();
+        self.for_message().open_one();
+    }
+
+    /// A place is empty: one that waits for room is woken; if the lane hands over, also who waits for
+    /// its message to be taken.
+    #[inline]
+    pub fn tell_room(&self, hands_over: bool) {
+        barrier::light();
+        if hands_over {
+            self.for_room().open_all();
+        } else {
+            self.for_room().open_one();
+        }
+    }
+
+    /// Whether somebody waits for a message, or did.
+    pub fn is_wanted(&self) -> bool {
+        self.for_message().is_awaited()
+    }
+
+    /// The caller waits for a message that is handed over, and has announced itself: a select that
+    /// would send one may.
+    pub fn tell_wanted(&self) {
+        // Both set their mark, pass a heavy barrier (`prepare`), and look at the other's: one of
+        // them sees it. The light one is for where there is no heavy one.
+        barrier::light();
+        if self.is_wanted() {
+            self.for_room().open_all();
+        }
+    }
+
+    /// A place was claimed. There may be more room, and nobody awake who knows. Asked in this
+    /// order: the other end's line is looked at only if somebody sleeps.
+    #[inline]
+    pub fn pass_room_on(&self) {
+        let room = self.for_room();
+        if room.is_awaited() && self.len() < self.capacity() {
+            room.open_one();
+        }
+    }
+
+    /// A message was taken. Those behind it may have come while nobody could take them.
+    #[inline]
+    pub fn pass_messages_on(&self) {
+        let message = self.for_message();
+        if message.is_awaited() && self.len() > 0 {
+            message.open_one();
+        }
+    }
+}

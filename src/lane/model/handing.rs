@@ -1,0 +1,338 @@
+//! Messages that are handed over, and selects: who waits at the gates of lanes for whom. A wake that is
+//! lost ends as a deadlock.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use loom::thread;
+
+use super::{HOST, LIVING, MORTAL, lanes};
+use crate::lane::{Lane, Sent};
+use crate::notify::{Gate, take_at_any, wait_any};
+use crate::prim::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::prim::mortal::{explore, explore_deaths, newest, run_mortal};
+use crate::sys::barrier;
+
+/// As `object::wait` does, for as long as it takes.
+fn wait<T>(gate: &Gate, mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        let key = gate.prepare();
+        if let Some(found) = look() {
+            return found;
+        }
+        gate.wait(key, None);
+    }
+}
+
+/// Puts a message into the place that was claimed, for whoever waits.
+fn put(lane: &Lane, mine: crate::lane::Mine, value: u64) -> Sent {
+    lane.pass_room_on();
+    lane.write(&mine, 0, [value]);
+    let sent = lane.fill(mine);
+    lane.tell_message();
+    sent
+}
+
+fn await_taken(lane: &Lane, sent: Sent) {
+    wait(lane.for_room(), || (!lane.waits(sent)).then_some(()));
+}
+
+/// A `send` into a channel of capacity 0.
+fn hand_over(lane: &Lane, value: u64) {
+    let mine = wait(lane.for_room(), || lane.claim().ok());
+    let sent = put(lane, mine, value);
+    await_taken(lane, sent);
+}
+
+/// One look of a receiver.
+fn look(lane: &Lane, hands_over: bool) -> Option<u64> {
+    let Ok((mine, _)) = lane.take() else {
+        if hands_over {
+            lane.tell_wanted();
+        }
+        return None;
+    };
+    let value = lane.read(&mine, 0);
+    lane.empty(mine);
+    lane.tell_room(hands_over);
+    lane.pass_messages_on();
+    Some(value)
+}
+
+fn receive(lane: &Lane) -> u64 {
+    wait(lane.for_message(), || look(lane, true))
+}
+
+/// Whether more may come; who waits for a message is told.
+#[derive(Clone)]
+struct Over(Arc<AtomicU64>);
+
+impl Over {
+    fn new() -> Self {
+        Over(Arc::new(AtomicU64::new(0)))
+    }
+
+    fn set(&self, lane: &Lane) {
+        // Relaxed: the barriers order it.
+        self.0.store(1, Relaxed);
+        barrier::light();
+        lane.for_message().open_all();
+    }
+
+    /// All that come, until none will.
+    fn receive_all(&self, lane: &Lane, hands_over: bool) -> Vec<u64> {
+        let next = || {
+            wait(lane.for_message(), || {
+                // Relaxed: as above. In this order: what was sent before is received.
+                let is_over = self.0.load(Relaxed) == 1;
+                match look(lane, hands_over) {
+                    None if is_over => Some(None),
+                    None => None,
+                    found => Some(found),
+                }
+            })
+        };
+        std::iter::from_fn(next).collect()
+    }
+}
+
+fn recover(lanes: &[&Lane]) {
+    for lane in lanes {
+        lane.recover(MORTAL, |_| ());
+        lane.for_message().force();
+        lane.for_room().force();
+    }
+}
+
+/// Of two messages none comes twice, and none is missing but for `most`, which the dead had received
+/// when it died, or was just taking.
+fn only_one_went_along(mut seen: Vec<u64>, lost: u64, most: u64) {
+    let count = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), count, "{seen:?}");
+    let missing = 2 - count as u64;
+    assert!(missing <= most && lost <= missing, "{seen:?}, {lost} lost");
+}
+
+/// Two hand over, one takes both: each goes on when its message is taken.
+#[test]
+fn two_hand_over() {
+    newest(|| {
+        explore("lane: two hand over", Some(2), || {
+            let [host, one, other] = lanes(1);
+            let first = thread::spawn(move || hand_over(&one, 1));
+            let second = thread::spawn(move || hand_over(&other, 2));
+            let mut seen = [receive(&host), receive(&host)];
+            seen.sort_unstable();
+            assert_eq!(seen, [1, 2]);
+            first.join().expect("ends");
+            second.join().expect("ends");
+        });
+    });
+}
+
+/// Who hands over takes its message back, just when somebody takes it: one of them has it.
+#[test]
+fn it_is_taken_or_taken_back() {
+    explore("lane: taken or taken back", None, || {
+        let [host, one, other] = lanes(1);
+        let sender = thread::spawn(move || {
+            let sent = put(&one, one.claim().expect("room"), 1);
+            let back = one.take_back(sent);
+            back.map(|mine| {
+                one.empty(mine);
+                one.tell_room(true);
+            })
+        });
+        let receiver = thread::spawn(move || look(&other, true));
+        let (back, taken) = (sender.join().expect("ends"), receiver.join().expect("ends"));
+        let left = look(&host, true);
+        assert_eq!(
+            usize::from(back.is_some()) + usize::from(taken.is_some()),
+            1,
+            "{left:?}"
+        );
+        let next = host.claim().expect("the place is free");
+        host.skip(next);
+    });
+}
+
+/// Who hands over dies before each of its steps: the other goes on, and who receives.
+#[test]
+fn who_hands_over_dies() {
+    newest(|| {
+        explore_deaths("lane: who hands over dies", Some(2), |death, has_died| {
+            let [host, mortal, living] = lanes(1);
+            let over = Over::new();
+            let body = thread::spawn(move || run_mortal(death, || hand_over(&mortal, 1)).is_some());
+            let (receiver, is_over) = (host.of(HOST), over.clone());
+            let receives = thread::spawn(move || is_over.receive_all(&receiver, true));
+            let sends = thread::spawn(move || hand_over(&living, 2));
+            let sent = body.join().expect("ends");
+            has_died.fetch_or(!sent, SeqCst);
+            recover(&[&host]);
+            sends.join().expect("ends");
+            over.set(&host);
+            let seen = receives.join().expect("ends");
+            let whole: Vec<u64> = seen.iter().copied().filter(|value| *value == 2).collect();
+            assert_eq!(whole, [2]);
+            assert!(seen.contains(&1) || !sent, "{seen:?}");
+            assert!(seen.len() <= 2);
+        });
+    });
+}
+
+/// Who receives dies before each of its steps: who hands over goes on; one message is lost at most,
+/// and counted.
+#[test]
+fn who_is_handed_it_dies() {
+    newest(|| {
+        explore_deaths("lane: who is handed it dies", Some(2), |death, has_died| {
+            let [host, mortal, living] = lanes(1);
+            let over = Over::new();
+            let body = thread::spawn(move || run_mortal(death, || look(&mortal, true)));
+            let (receiver, is_over) = (host.of(LIVING), over.clone());
+            let receives = thread::spawn(move || is_over.receive_all(&receiver, true));
+            let sends = thread::spawn(move || {
+                hand_over(&living, 1);
+                hand_over(&living, 2);
+            });
+            let taken = body.join().expect("ends");
+            has_died.fetch_or(taken.is_none(), SeqCst);
+            recover(&[&host]);
+            sends.join().expect("ends");
+            over.set(&host);
+            let mut seen = receives.join().expect("ends");
+            let most = u64::from(taken.is_none());
+            seen.extend(taken.flatten());
+            only_one_went_along(seen, host.lost(), most);
+        });
+    });
+}
+
+/// One look of a select that would send into a channel of capacity 0.
+fn look_for_wanted(lane: &Lane) -> Option<(usize, crate::lane::Mine)> {
+    if !lane.is_wanted() {
+        return None;
+    }
+    lane.claim().ok().map(|mine| (0, mine))
+}
+
+/// A select that would send, and who receives: one of them sees the other.
+#[test]
+fn a_select_that_sends_meets_who_receives() {
+    newest(|| {
+        explore("lane: a select that sends", Some(3), || {
+            let [host, one, _] = lanes(1);
+            let sends = thread::spawn(move || {
+                let gates = [one.for_room()];
+                let mine = take_at_any(
+                    &gates,
+                    || look_for_wanted(&one),
+                    |keys| {
+                        wait_any(keys, None);
+                        true
+                    },
+                );
+                let sent = put(&one, mine.expect("somebody receives"), 7);
+                await_taken(&one, sent);
+            });
+            assert_eq!(receive(&host), 7);
+            sends.join().expect("ends");
+        });
+    });
+}
+
+/// What a select has taken of two lanes.
+fn select(lanes: &[Lane; 2]) -> u64 {
+    let gates = [lanes[0].for_message(), lanes[1].for_message()];
+    let taken = take_at_any(
+        &gates,
+        || {
+            let mut all = lanes.iter().enumerate();
+            all.find_map(|(at, lane)| Some((at, look(lane, false)?)))
+        },
+        |keys| {
+            wait_any(keys, None);
+            true
+        },
+    );
+    taken.expect("it goes on until then")
+}
+
+fn send(lane: &Lane, value: u64) {
+    let mine = lane.claim().expect("room");
+    put(lane, mine, value);
+}
+
+/// A select takes one of each of two lanes, into which others send meanwhile.
+#[test]
+fn a_select_takes_from_both() {
+    newest(|| {
+        explore("lane: a select of two", Some(2), || {
+            let [a, to_a, _] = lanes(1);
+            let [b, to_b, _] = lanes(1);
+            let first = thread::spawn(move || send(&to_a, 1));
+            let second = thread::spawn(move || send(&to_b, 2));
+            let both = [a, b];
+            let mut seen = [select(&both), select(&both)];
+            seen.sort_unstable();
+            assert_eq!(seen, [1, 2]);
+            first.join().expect("ends");
+            second.join().expect("ends");
+        });
+    });
+}
+
+/// A select of two lanes and a receiver of one of them: the one that is chosen for the other's
+/// message passes the wake on.
+#[test]
+fn a_select_beside_a_receiver_keeps_no_wake() {
+    newest(|| {
+        explore("lane: a select beside a receiver", Some(2), || {
+            let [a, to_a, at_a] = lanes(2);
+            let [b, to_b, _] = lanes(2);
+            let receives = thread::spawn(move || wait(at_a.for_message(), || look(&at_a, false)));
+            let sends = thread::spawn(move || {
+                send(&to_b, 2);
+                send(&to_a, 1);
+            });
+            // If this takes both, there is one for the other afterwards.
+            let both = [a.clone(), b];
+            let first = select(&both);
+            if first == 1 {
+                send(&a, 1);
+            }
+            assert_eq!(receives.join().expect("ends"), 1);
+            sends.join().expect("ends");
+        });
+    });
+}
+
+/// A select dies before each of its steps: who receives from one of its lanes gets what is there.
+#[test]
+fn a_select_dies() {
+    newest(|| {
+        explore_deaths("lane: a select dies", Some(2), |death, has_died| {
+            let [a, mortal_a, to_a] = lanes(1);
+            let [b, mortal_b, to_b] = lanes(1);
+            let over = Over::new();
+            let both = [mortal_a, mortal_b];
+            let body = thread::spawn(move || run_mortal(death, || select(&both)));
+            let (receiver, is_over) = (a.of(HOST), over.clone());
+            let receives = thread::spawn(move || is_over.receive_all(&receiver, false));
+            send(&to_a, 1);
+            send(&to_b, 2);
+            let taken = body.join().expect("ends");
+            has_died.fetch_or(taken.is_none(), SeqCst);
+            recover(&[&a, &b]);
+            over.set(&a);
+            let mut seen = receives.join().expect("ends");
+            seen.extend(look(&b, false));
+            let most = u64::from(taken.is_none());
+            seen.extend(taken);
+            only_one_went_along(seen, a.lost() + b.lost(), most);
+        });
+    });
+}
