@@ -18,7 +18,7 @@ const COUNT: u64 = 300;
 type Numbers = [u64; 4];
 
 fn numbers(n: u64) -> Numbers {
-    [MARK | n % 256; 4]
+    [MARK | (n % 256); 4]
 }
 
 /// How many were sent before somebody said that it is over.
@@ -63,11 +63,11 @@ fn locks((mutex, table): Locks) -> u64 {
         let Ok(mut mine) = mutex.lock().or_else(|error| error.mend(|_| ())) else {
             return count;
         };
-        mine[(n % 4) as usize] = MARK | n % 256;
+        mine[(n % 4) as usize] = MARK | (n % 256);
         drop(mine);
         if n % 3 == 0 {
             match table.write().or_else(|error| error.mend(|_| ())) {
-                Ok(mut table) => table[0] = MARK | n % 256,
+                Ok(mut table) => table[0] = MARK | (n % 256),
                 Err(_) => return count,
             }
         } else if table.read().is_err_and(|error| error.fault().is_some()) {

@@ -243,7 +243,7 @@ impl Program {
             let mut last = BTreeMap::new();
             for value in all {
                 let (from, n) = (value >> 16, value & 0xffff);
-                if !accepted.get(&from).is_some_and(|sent| n < *sent) {
+                if accepted.get(&from).is_none_or(|sent| n >= *sent) {
                     return Err(format!(
                         "receiver {number} has {n} of {from}, which was not sent"
                     ));
