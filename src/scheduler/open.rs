@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 
-use crate::error::{Refusal, TaskError};
+use crate::error::TaskError;
 use crate::layout::Fold;
 use crate::lock::Biased;
 use crate::object;
@@ -65,7 +65,7 @@ impl Scheduler {
     /// Takes no more tasks; `submit` is refused from here on.
     pub fn close(&self) {
         let mut state = self.lock();
-        state.closed = Some(Refusal::Shutdown);
+        state.door.shut();
         state.unpark_all();
         drop(state);
         // Whoever leads may have to wake somebody.

@@ -1,10 +1,9 @@
 //! What the host alone knows, under one lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::error::{Refusal, TaskError};
 use crate::layout::{Fold, LANES};
 use crate::notify::Key;
 use crate::prim::Priority;
@@ -14,13 +13,17 @@ use crate::sys::prefetch_for_write;
 use crate::scheduler::depend::graph::Graph;
 use crate::scheduler::depend::nodes::{NodeId, Nodes};
 use crate::scheduler::dispatch::queues::{Lane, RingName};
-use crate::scheduler::followers::listeners::Listening;
+use crate::scheduler::followers::followed::Followers;
 use crate::scheduler::outcomes::tickets::Tickets;
 use crate::scheduler::outcomes::value::{SMALL, Taken};
-use crate::scheduler::recover::losses::{Adopted, Dying, Stray};
+
 use crate::scheduler::report::counters::Counters;
 use crate::scheduler::report::profile::Profiling;
-use crate::scheduler::slots::inflight::Inflight;
+
+use crate::scheduler::recover::losses::Losses;
+use crate::scheduler::report::counters::Tally;
+use crate::scheduler::slots::table::Slots;
+use crate::scheduler::submit::door::Door;
 use crate::scheduler::submit::lines::Guests;
 use crate::scheduler::time::timers::Timers;
 use crate::scheduler::time::watched::RunLimits;
@@ -29,12 +32,7 @@ use crate::scheduler::waiting::sleepers::{Awaited, Napper, Waiter};
 /// The host's private state.
 pub struct State {
     pub tickets: Tickets,
-    /// Free slots of those that are not for pending tasks.
-    pub free: Vec<u32>,
-    /// Those that are kept for tasks which are about to be queued.
-    pub kept: Vec<u32>,
-    pub inflight: Vec<Inflight>,
-    pub in_flight: usize,
+    pub slots: Slots,
     pub inboxes: Vec<steal::Producer>,
     /// One for each priority but the normal one.
     pub lanes: [Lane; LANES],
@@ -74,23 +72,11 @@ pub struct State {
     pub reaped_at: u64,
     /// What [`State::activity`] was when the leader last slept.
     pub activity_asleep: u64,
-    /// Why no task is accepted any more.
-    pub closed: Option<Refusal>,
-    pub counters: Counters,
-    /// The most tasks in flight.
-    pub capacity: usize,
-    /// Slots from this one on were never used; but see [`Graph::slots`].
-    pub used: u32,
-    /// Per worker: it has no process, and nothing is left of the last one.
-    pub swept: Vec<bool>,
+    pub door: Door,
+    pub tally: Tally,
+    pub losses: Losses,
     /// Per executor: it has ended, and was not seen at work since.
     pub offline: Vec<bool>,
-    /// Attempts whose worker is gone, and of which it is not known how.
-    pub dying: Vec<Dying>,
-    /// Spawned tasks whose owner has died, and that have not ended.
-    pub adopted: Vec<Adopted>,
-    /// Spawned tasks that are to end, and run although nobody waits for them any more.
-    pub strays: Vec<Stray>,
     pub timers: Timers,
     /// Tasks that may run for so long.
     pub run_limits: RunLimits,
@@ -98,19 +84,12 @@ pub struct State {
     pub watch: Option<Instant>,
     /// Tasks that had ended when it was last decided to look.
     pub ended_before: u64,
-    /// Who wants to hear how far a task is.
-    pub listeners: Vec<Listening>,
-    /// The attendant sleeps until there is something to attend to, or it is called.
-    pub is_attendant_idle: bool,
+    pub followers: Followers,
     /// What [`Pool::freed`](crate::pool::Pool::freed) was when those that wait for memory were
     /// last woken.
     pub freed_seen: u32,
     /// The last time that a task had asked for room, and was answered.
     pub answered: u32,
-    /// Tasks that somebody follows, and that have not ended.
-    pub followed: usize,
-    /// Some have come since the attendant last asked.
-    pub has_followed: bool,
     /// Tasks that wait for others, and have no slot.
     pub nodes: Nodes,
     /// Those of them that have all but a slot, and all but memory; some have ended meanwhile.
@@ -118,17 +97,10 @@ pub struct State {
     pub thirsty: VecDeque<NodeId>,
     /// Those that wait for room without a thread.
     pub guests: Guests,
-    /// Tickets that end as another task does, each with a number of its own; and the last one.
-    pub shadows: HashMap<u32, u64>,
-    pub shadows_opened: u64,
     /// Those that have, and what follows from what.
     pub graph: Graph,
     /// What has arrived for them is handed on by somebody, or will be.
     pub is_releasing: bool,
-    /// Why everything in flight was ended, if it was.
-    pub failed: Option<TaskError>,
-    /// Nothing more will happen: the attendant may leave when it has told all.
-    pub is_over: bool,
     /// If every task is measured.
     pub profiling: Option<Box<Profiling>>,
 }
@@ -144,9 +116,8 @@ impl State {
     /// memory that others share, and it takes no tasks.
     pub fn nowhere(fold: &Fold) -> Self {
         State {
-            closed: Some(Refusal::Forked),
-            failed: Some(TaskError::Forked),
-            is_over: true,
+            door: Door::of_forked(),
+            followers: Followers::over(),
             ..Self::of(fold, 0, 0, 0, Counters::default())
         }
     }
@@ -158,15 +129,9 @@ impl State {
         capacity: usize,
         counters: Counters,
     ) -> Self {
-        let capacity = capacity.min(slots);
         State {
             tickets: Tickets::default(),
-            // Popped from the end: low slots first, and the last freed next, whose
-            // lines are still in a cache.
-            free: (0..capacity as u32).rev().collect(),
-            kept: Vec::new(),
-            inflight: (0..slots).map(|_| Inflight::none()).collect(),
-            in_flight: 0,
+            slots: Slots::new(slots, capacity),
             inboxes: (0..executors)
                 .map(|e| steal::Producer::attach(fold.inbox(e)))
                 .collect(),
@@ -198,38 +163,26 @@ impl State {
             sleeps_with: None,
             reaped_at: 0,
             activity_asleep: 0,
-            closed: None,
-            counters,
-            capacity,
-            used: 0,
-            swept: vec![true; fold.plan.shape.workers as usize],
+            door: Door::default(),
+            tally: Tally::new(counters),
+            losses: Losses::new(fold.plan.shape.workers as usize),
             offline: vec![false; executors],
-            dying: Vec::new(),
-            adopted: Vec::new(),
-            strays: Vec::new(),
             timers: Timers::default(),
             run_limits: RunLimits::default(),
             watch: None,
             ended_before: 0,
-            listeners: Vec::new(),
-            is_attendant_idle: false,
+            followers: Followers::default(),
             freed_seen: 0,
             answered: 0,
-            followed: 0,
-            has_followed: false,
             nodes: Nodes::default(),
             stalled: VecDeque::new(),
             thirsty: VecDeque::new(),
             guests: Guests::default(),
-            shadows: HashMap::new(),
-            shadows_opened: 0,
             graph: Graph::new(fold),
             ready: (0..executors)
                 .map(|e| steal::Taker::attach(fold.ready(e)))
                 .collect(),
             is_releasing: false,
-            failed: None,
-            is_over: false,
             profiling: None,
         }
     }
@@ -270,23 +223,23 @@ impl State {
 impl State {
     /// All slots of the host that were ever used.
     pub fn slots(&self) -> impl Iterator<Item = u32> + use<> {
-        (0..self.used).chain(self.graph.slots())
+        (0..self.slots.used()).chain(self.graph.slots())
     }
 
     /// The task in `slot` has ended.
     #[inline]
     pub fn vacate(&mut self, slot: u32) {
-        self.in_flight -= 1;
+        self.slots.end();
         if self.graph.owns(slot) {
             self.graph.note_ended(slot);
         } else {
-            self.free.push(slot);
+            self.slots.free_up(slot);
         }
     }
 
     /// Whether no end is to be told at once.
     pub fn is_nothing_followed(&self) -> bool {
-        self.followed + self.graph.sources == 0 && !self.tickets.groups.are_awaited()
+        self.followers.count() + self.graph.sources == 0 && !self.tickets.groups.are_awaited()
     }
 
     /// Whether the attendant is needed: somebody follows a task, or waits for room that others
@@ -315,9 +268,9 @@ impl State {
     /// Has what the next task is written to brought here meanwhile.
     #[inline]
     pub fn ask_for_next(&self, fold: &Fold) {
-        if let Some(slot) = self.free.last() {
-            prefetch_for_write(&fold.slots[*slot as usize]);
-            prefetch_for_write(&self.inflight[*slot as usize]);
+        if let Some(slot) = self.slots.next() {
+            prefetch_for_write(&fold.slots[slot as usize]);
+            self.slots.ask_for(slot);
         }
         self.tickets.ask_for_next();
     }
@@ -327,7 +280,7 @@ impl State {
     pub fn ask_for_next_pending(&self, fold: &Fold) {
         if let Some(slot) = self.graph.next_free() {
             prefetch_for_write(&fold.slots[slot as usize]);
-            prefetch_for_write(&self.inflight[slot as usize]);
+            self.slots.ask_for(slot);
             self.graph.ask_for_vertex(slot);
         }
         self.tickets.ask_for_next();
@@ -340,23 +293,23 @@ impl State {
             return Some(slot);
         }
         let slot = self.graph.grow()?;
-        self.inflight.push(Inflight::none());
+        self.slots.grow();
         Some(slot)
     }
 
     /// Tasks ended so far.
     pub fn ended(&self) -> u64 {
-        self.counters.submitted - self.in_flight as u64
+        self.tally.submitted() - self.slots.in_flight() as u64
     }
 
     /// Tasks submitted and tasks ended so far: grows by each.
     pub fn activity(&self) -> u64 {
-        self.counters.submitted + self.ended()
+        self.tally.submitted() + self.ended()
     }
 
     /// Tasks that have not ended.
     pub fn unfinished(&self) -> usize {
-        self.in_flight + self.nodes.count() + self.shadows.len()
+        self.slots.in_flight() + self.nodes.count() + self.followers.shadows()
     }
 
     pub fn unpark_attendant(&self) {
@@ -379,20 +332,13 @@ impl State {
     /// See [`Scheduler::take_small`]; and whether no other task is in flight.
     #[inline]
     pub fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> (Option<Taken>, bool) {
-        (self.tickets.take_small(id, to), self.in_flight == 1)
+        (self.tickets.take_small(id, to), self.slots.in_flight() == 1)
     }
 
     /// Whoever waits for room without a thread is told if there will be none.
     pub fn refuse_guests(&mut self) {
-        if let Some(refusal) = self.closed {
+        if let Some(refusal) = self.door.refusal() {
             self.guests.refuse(refusal, &mut self.tickets.news);
-        }
-    }
-
-    /// A place that was kept is free, and the next to be taken.
-    pub fn give_back_place(&mut self) {
-        if let Some(place) = self.kept.pop() {
-            self.free.push(place);
         }
     }
 
@@ -407,10 +353,10 @@ impl State {
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
-            .field("in_flight", &self.in_flight)
-            .field("capacity", &self.capacity)
-            .field("counters", &self.counters)
-            .field("closed", &self.closed)
+            .field("in_flight", &self.slots.in_flight())
+            .field("capacity", &self.slots.capacity())
+            .field("tally", &self.tally)
+            .field("door", &self.door)
             .finish_non_exhaustive()
     }
 }

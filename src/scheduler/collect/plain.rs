@@ -22,12 +22,13 @@ impl Scheduler {
     /// or there is more to do than that.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(in crate::scheduler) fn collect_plain(&self, state: &mut State, slot: u32) -> bool {
-        let inflight = &mut state.inflight[slot as usize];
+        let inflight = &mut state.slots[slot];
         let cell = &self.fold.slots[slot as usize];
         let word = cell.word();
-        let is_done = word.generation == inflight.generation && word.state == TaskState::Done as u8;
-        let is_plain = inflight.extra.is_none() && state.profiling.is_none();
-        let (true, true, Some(ticket)) = (is_done, is_plain, inflight.ticket) else {
+        let is_done =
+            word.generation == inflight.generation() && word.state == TaskState::Done as u8;
+        let is_plain = inflight.extra().is_none() && state.profiling.is_none();
+        let (true, true, Some(ticket)) = (is_done, is_plain, inflight.ticket()) else {
             return false;
         };
         let Some(len) = cell.value_of_at_most(SMALL) else {
@@ -40,15 +41,14 @@ impl Scheduler {
         }
         // Before the slot is given up: it says how many of them were told.
         let edges = if state.graph.sources > 0 {
-            state.graph.pick_up(slot, inflight.generation, cell)
+            state.graph.pick_up(slot, inflight.generation(), cell)
         } else {
             None
         };
-        inflight.ticket = None;
-        cell.release(inflight.generation);
-        inflight.generation = inflight.generation.next();
+        cell.release(inflight.generation());
+        inflight.end();
         state.vacate(slot);
-        state.counters.completed += 1;
+        state.tally.note_completed();
         // Whoever collects releases what has arrived, and publishes. The words are read once
         // more: they are in the slot until it is used again.
         if let Some(laid) = edges {
@@ -56,7 +56,7 @@ impl Scheduler {
         }
         if let Settled::ForOne(dependent) = settled {
             let words = cell.first_words();
-            state.followed -= 1;
+            state.followers.remove();
             match dependent {
                 Dependent::Slot(edge) => self.bring(state, edge, len as u8, &words),
                 Dependent::Node { .. } => {
@@ -105,8 +105,7 @@ impl Scheduler {
     #[inline]
     fn take_small_from(&self, slot: u32, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
         let mut state = self.lock();
-        let inflight = state.inflight.get(slot as usize);
-        let is_here = inflight.is_some_and(|inflight| inflight.ticket == Some(id));
+        let is_here = state.slots.is_at(slot as usize, id);
         if is_here && state.is_nothing_followed() && self.collect_plain(&mut state, slot) {
             self.reap_along(&mut state);
         }

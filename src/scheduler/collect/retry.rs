@@ -54,7 +54,7 @@ impl Scheduler {
         error: &mut TaskError,
     ) {
         let mut spent = self.spent(state, slot);
-        let extra = state.inflight[slot as usize].extra.as_ref();
+        let extra = state.slots[slot].extra();
         let mut before = extra.map_or(&[][..], |extra| &extra.tried);
         // Of the attempt that has died last the error itself tells.
         if let TaskError::WorkerDied { .. } | TaskError::Poison { .. } = error
@@ -72,8 +72,8 @@ impl Scheduler {
     fn end_as(&self, state: &mut State, slot: u32, end: End, outcome: Outcome) {
         match end {
             End::Ran(ran) => return self.count_and_settle(state, slot, ran, outcome),
-            End::Died => state.counters.died += 1,
-            End::Late => state.counters.late += 1,
+            End::Died => state.tally.note_died(false),
+            End::Late => state.tally.note_died(true),
         }
         self.settle(state, slot, outcome);
     }
@@ -81,8 +81,8 @@ impl Scheduler {
     /// If the task in `slot` is to be tried again, sees to it, and returns `None`.
     #[inline]
     fn retry(&self, state: &mut State, slot: u32, end: End, outcome: Outcome) -> Option<Outcome> {
-        let inflight = &mut state.inflight[slot as usize];
-        let Some(extra) = inflight.extra.as_mut() else {
+        let inflight = &mut state.slots[slot];
+        let Some(extra) = inflight.extra_mut() else {
             return Some(outcome);
         };
         // A deadline comes only once: after that nothing would end another attempt.
@@ -106,10 +106,10 @@ impl Scheduler {
         if matches!(error_of(&outcome), Some(TaskError::Corrupted { .. })) {
             return Some(outcome);
         }
-        let (judge, name) = (Arc::clone(judge), inflight.name);
+        let (judge, name) = (Arc::clone(judge), inflight.name());
         let task = Hint {
             slot: SlotIndex(slot),
-            generation: inflight.generation,
+            generation: inflight.generation(),
         };
         self.fold.slots[slot as usize].hold(task.generation);
         Self::attempt_is_over(state, slot);
@@ -128,12 +128,12 @@ impl Scheduler {
     fn put_off(&self, state: &mut State, slot: u32, end: End, outcome: &Outcome) {
         let spent = self.spent(state, slot);
         Self::attempt_is_over(state, slot);
-        let inflight = &mut state.inflight[slot as usize];
+        let inflight = &mut state.slots[slot];
         let root = Hint {
             slot: SlotIndex(slot),
-            generation: inflight.generation,
+            generation: inflight.generation(),
         };
-        let Some(extra) = inflight.extra.as_mut() else {
+        let Some(extra) = inflight.extra_mut() else {
             return;
         };
         extra.has_kin = true;
@@ -167,8 +167,8 @@ impl Scheduler {
     /// The attendant has had it judged whether `outcome` is a failure.
     pub fn judged(&self, task: Hint, end: End, outcome: Outcome, has_failed: bool) {
         let mut state = self.lock();
-        let inflight = &state.inflight[task.slot.at()];
-        if inflight.ticket.is_none() || inflight.generation != task.generation {
+        let inflight = &state.slots[task.slot.0];
+        if !inflight.is_of(task.generation) {
             return; // cancelled meanwhile, or late
         }
         if has_failed {

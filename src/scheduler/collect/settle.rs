@@ -41,7 +41,7 @@ impl Scheduler {
             self.says_where(state);
         }
         self.note_awake(state);
-        if !state.adopted.is_empty() {
+        if !state.losses.adopted().is_empty() {
             self.let_go(state);
         }
         if state.has_stalled() {
@@ -77,15 +77,11 @@ impl Scheduler {
             // First all hints, which makes room in the ring; then their slots.
             let mut due = std::mem::take(&mut state.due);
             let State {
-                completions,
-                inflight,
-                ..
+                completions, slots, ..
             } = state;
             let read = completions[executor].read(most, |word| {
                 let hint = Hint::unpack(word);
-                let known = inflight
-                    .get(hint.slot.at())
-                    .is_some_and(|i| i.ticket.is_some() && i.generation == hint.generation);
+                let known = slots.is_live(hint);
                 if known {
                     due.push(hint.slot.0);
                 } else {
@@ -96,13 +92,13 @@ impl Scheduler {
                 if let Some(later) = due.get(at + AHEAD) {
                     prefetch_for_write(&self.fold.slots[*later as usize]);
                     state.graph.ask_for_end(*later);
-                    if let Some(ticket) = state.inflight[*later as usize].ticket {
+                    if let Some(ticket) = state.slots[*later].ticket() {
                         state.tickets.ask_for(ticket);
                     }
                 }
-                if state.followed > 0
+                if state.followers.count() > 0
                     && let Some(soon) = due.get(at + AHEAD / 2)
-                    && let Some(ticket) = state.inflight[*soon as usize].ticket
+                    && let Some(ticket) = state.slots[*soon].ticket()
                     && let Some(edge) = state.tickets.edge(ticket)
                 {
                     state.graph.ask_for(edge, &self.fold);
@@ -116,7 +112,7 @@ impl Scheduler {
             // Relaxed: judgement, not truth.
             let grain = &self.fold.executors[executor].status.grain_ns;
             state.grains_ns[executor] = grain.load(Ordering::Relaxed);
-            state.counters.stale += stale;
+            state.tally.note_stale(stale);
             ended += done;
             if let Err(damaged) = read {
                 self.condemn(
@@ -159,7 +155,7 @@ impl Scheduler {
     /// Looks at every word in flight.
     pub(in crate::scheduler) fn collect_all(&self, state: &mut State) {
         for slot in state.slots() {
-            if state.inflight[slot as usize].ticket.is_some() {
+            if state.slots[slot].ticket().is_some() {
                 self.collect(state, slot);
             }
         }
@@ -178,12 +174,12 @@ impl Scheduler {
     /// Moves the outcome of the task in `slot` to its ticket, if it is done.
     #[inline]
     pub(in crate::scheduler) fn collect(&self, state: &mut State, slot: u32) -> bool {
-        let inflight = &state.inflight[slot as usize];
-        if inflight.ticket.is_none() {
+        let inflight = &state.slots[slot];
+        if inflight.ticket().is_none() {
             return false;
         }
         let word = self.fold.slots[slot as usize].word();
-        let is_ours = word.generation == inflight.generation;
+        let is_ours = word.generation == inflight.generation();
         match TaskState::of(word) {
             Some(TaskState::Done) if is_ours => {}
             Some(
@@ -202,7 +198,7 @@ impl Scheduler {
                 return true;
             }
         }
-        if state.inflight[slot as usize].extra.is_some() {
+        if state.slots[slot].extra().is_some() {
             return self.collect_extra(state, slot);
         }
         let (ran, outcome) = self.take_outcome(state, slot);
@@ -215,7 +211,7 @@ impl Scheduler {
         // A loan among the arguments is the worker's by now, and may come back in the
         // result: our former claim to it must be gone before it is adopted again. A task that
         // may be repeated has none, and keeps the block of its long arguments to its end.
-        if let Some(extra) = &mut state.inflight[slot as usize].extra
+        if let Some(extra) = state.slots[slot].extra_mut()
             && extra.again.is_none()
         {
             extra.holds.retain(|hold| !hold.is_loan());
@@ -238,22 +234,12 @@ impl Scheduler {
         ran: Ran,
         outcome: Outcome,
     ) {
-        let mut damage = None;
-        let counters = &mut state.counters;
-        match (ran, &outcome) {
-            (_, Ok(_)) => {
-                counters.completed += 1;
-                counters.returned_err += u64::from(ran.is_err());
-            }
-            (Ran::Panicked, _) => counters.panicked += 1,
-            (Ran::ReturnedErr | Ran::MarkedErr, _) => counters.cancelled += 1,
-            (_, Err(error)) => {
-                counters.failed += 1;
-                if let TaskError::Corrupted { message, .. } = &**error {
-                    damage = Some(message.clone());
-                }
-            }
-        }
+        let error = outcome.as_ref().err().map(|error| &**error);
+        state.tally.note_ran(ran, error);
+        let damage = match error {
+            Some(TaskError::Corrupted { message, .. }) => Some(message.clone()),
+            _ => None,
+        };
         if let Some(profiling) = &mut state.profiling {
             profiling.collected = Some(ran);
         }
@@ -266,24 +252,23 @@ impl Scheduler {
     /// Ends the task in `slot`: frees the slot, tells who waits.
     #[inline]
     pub(in crate::scheduler) fn settle(&self, state: &mut State, slot: u32, outcome: Outcome) {
-        let is_plain = outcome.is_ok() && state.inflight[slot as usize].extra.is_none();
+        let is_plain = outcome.is_ok() && state.slots[slot].extra().is_none();
         let outcome = if is_plain {
             outcome
         } else {
             self.with_its_task(state, slot, outcome)
         };
-        let inflight = &mut state.inflight[slot as usize];
-        let Some(ticket) = inflight.ticket.take() else {
+        let inflight = &state.slots[slot];
+        let Some(ticket) = inflight.ticket() else {
             return;
         };
-        if inflight.extra.is_some() {
+        if inflight.extra().is_some() {
             Self::attempt_is_over(state, slot);
         }
         if state.profiling.is_some() {
             self.note_end(state, slot, outcome.is_ok());
         }
-        let inflight = &mut state.inflight[slot as usize];
-        let generation = inflight.generation;
+        let generation = state.slots[slot].generation();
         let cell = &self.fold.slots[slot as usize];
         let laid = if state.graph.sources > 0 {
             state.graph.pick_up(slot, generation, cell)
@@ -291,9 +276,10 @@ impl Scheduler {
             None
         };
         cell.release(generation);
-        inflight.generation = generation.next();
+        let inflight = &mut state.slots[slot];
+        inflight.end();
         // Dropping the holds frees the arguments' buffers.
-        let extra = inflight.extra.take();
+        let extra = inflight.take_extra();
         let error = || outcome.as_ref().err().map(|error| &**error);
         if extra.is_some_and(|extra| extra.ends_early(error())) {
             let root = Hint {
@@ -327,15 +313,15 @@ impl Scheduler {
         {
             self.tell_attempts(state, slot, error);
         }
-        let inflight = &state.inflight[slot as usize];
-        let label = inflight.extra.as_ref().and_then(|e| e.label.as_ref());
+        let inflight = &state.slots[slot];
+        let label = inflight.extra().and_then(|e| e.label.as_ref());
         let id = TaskId::of(Hint {
             slot: SlotIndex(slot),
-            generation: inflight.generation,
+            generation: inflight.generation(),
         });
-        match (&mut outcome, label, inflight.ticket) {
+        match (&mut outcome, label, inflight.ticket()) {
             (Err(error), label, _) => {
-                error.tell_of((inflight.name)(), label.map(|label| &**label), Some(id));
+                error.tell_of(inflight.name()(), label.map(|label| &**label), Some(id));
             }
             (Ok(value), Some(label), Some(ticket)) if value.is_err() => {
                 state.tickets.labels.keep(ticket, Arc::clone(label), id);
@@ -349,10 +335,10 @@ impl Scheduler {
 
     #[cold]
     fn note_end(&self, state: &mut State, slot: u32, is_ok: bool) {
-        let inflight = &state.inflight[slot as usize];
-        let measured = self.fold.measures[slot as usize].read(inflight.generation);
-        let other = inflight.extra.as_ref().and_then(|extra| extra.profiled_as);
-        let name = other.unwrap_or_else(|| (inflight.name)());
+        let inflight = &state.slots[slot];
+        let measured = self.fold.measures[slot as usize].read(inflight.generation());
+        let other = inflight.extra().and_then(|extra| extra.profiled_as);
+        let name = other.unwrap_or_else(|| inflight.name()());
         if let Some(profiling) = &mut state.profiling {
             profiling.ended(slot, name, measured, is_ok);
         }
@@ -382,7 +368,7 @@ impl Scheduler {
         ticket: u32,
         outcome: &Outcome,
     ) {
-        state.counters.unobserved += 1;
+        state.tally.note_unobserved();
         let error = match outcome {
             Ok(value) => {
                 let mut error = TaskError::returned(value.words());
@@ -433,7 +419,7 @@ impl Scheduler {
 
     #[cold]
     fn take_large_outcome(&self, state: &State, slot: u32) -> (Ran, Outcome) {
-        let inflight = &state.inflight[slot as usize];
+        let inflight = &state.slots[slot];
         let held = inflight.holds();
         let cell = &self.fold.slots[slot as usize];
         if let Some(ran) = self.unwanted_value(state, inflight, slot) {
@@ -462,13 +448,12 @@ impl Scheduler {
     /// task depends on it, and it is not tried again.
     fn unwanted_value(&self, state: &State, inflight: &Inflight, slot: u32) -> Option<Ran> {
         let is_looked_at = inflight
-            .extra
-            .as_ref()
+            .extra()
             .is_some_and(|extra| extra.retries.is_some());
         // Of dependents by edges beside its slot the ticket does not know.
-        let leads_on = || state.graph.leads_on(slot, inflight.generation);
+        let leads_on = || state.graph.leads_on(slot, inflight.generation());
         let is_unwanted =
-            !is_looked_at && state.tickets.is_detached(inflight.ticket?) && !leads_on();
+            !is_looked_at && state.tickets.is_detached(inflight.ticket()?) && !leads_on();
         let (head, _) = self.fold.slots[slot as usize]
             .read()
             .filter(|_| is_unwanted)?;

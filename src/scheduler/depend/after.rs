@@ -127,7 +127,7 @@ impl Scheduler {
         if state.nodes.count() >= PENDING_MAX {
             drop(state);
             self.wait_until(Awaited::Any, None, |state| {
-                state.closed.is_some() || state.nodes.count() < PENDING_MAX
+                !state.door.is_open() || state.nodes.count() < PENDING_MAX
             });
             state = self.lock();
         }
@@ -192,7 +192,7 @@ impl Scheduler {
             let dependent = Dependent::Node { node, input };
             match state.tickets.depend(ticket.id(), dependent) {
                 Some(true) => {
-                    state.followed += 1;
+                    state.followers.add();
                     self.add_followed(&mut state);
                 }
                 Some(false) => {}
@@ -226,7 +226,7 @@ impl Scheduler {
     /// While tasks wait for others, who submits collects too, now and then.
     #[inline]
     pub(in crate::scheduler) fn reap_meanwhile(&self, state: &mut State) {
-        let submitted = state.counters.submitted;
+        let submitted = state.tally.submitted();
         let is_any_pending = state.nodes.count() + state.graph.in_flight > 0;
         if is_any_pending && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
             state.reaped_at = submitted;
@@ -317,13 +317,8 @@ impl Scheduler {
         ticket: u32,
         error: TaskError,
     ) {
-        state.counters.submitted += 1;
-        match error {
-            TaskError::Cancelled { .. } | TaskError::DependencyFailed { .. } => {
-                state.counters.cancelled += 1;
-            }
-            _ => state.counters.failed += 1,
-        }
+        state.tally.note_submitted();
+        state.tally.note_unrun(&error);
         self.end(state, ticket, Err(Box::new(error)));
     }
 

@@ -74,7 +74,7 @@ impl Scheduler {
         task: &Plain<'_>,
         after: &[&Ticket],
     ) -> Option<Ticket> {
-        if state.closed.is_some()
+        if !state.door.is_open()
             || state.profiling.is_some()
             || state.nodes.count() >= PENDING_MAX
             || !task.arguments.is_plain()
@@ -89,8 +89,8 @@ impl Scheduler {
             let id = ticket.id();
             if state.tickets.is_open(id) {
                 let place = self.locations.hint(id);
-                let inflight = state.inflight.get(place.slot.at())?;
-                (inflight.ticket == Some(id)).then_some(())?;
+                let inflight = state.slots.get(place.slot.at())?;
+                (inflight.ticket() == Some(id)).then_some(())?;
                 missing |= 1 << at;
                 has_edges |= state.graph.waits(place.slot.0);
             } else {
@@ -147,7 +147,7 @@ impl Scheduler {
             }
             // It has not ended: this is still under the lock that it was seen under.
             if state.tickets.lead_to(ticket.id(), edge) {
-                state.followed += 1;
+                state.followers.add();
                 self.add_followed(state);
             }
         }
@@ -163,7 +163,7 @@ impl Scheduler {
         let at = from.slot.at();
         // What does not wait itself is an executor's by now: to look at its slot would take
         // the line from there.
-        if !state.graph.waits(from.slot.0) || state.inflight[at].extra.is_some() {
+        if !state.graph.waits(from.slot.0) || state.slots[from.slot.0].extra().is_some() {
             return IsLaid::No;
         }
         let cell = &self.fold.slots[at];
@@ -214,8 +214,9 @@ impl Scheduler {
                     state.tickets.arrivals.push((dependent, Ok(input)));
                 }
                 None => {
-                    let is_first = state.tickets.depend(ticket, dependent) == Some(true);
-                    state.followed += usize::from(is_first);
+                    if state.tickets.depend(ticket, dependent) == Some(true) {
+                        state.followers.add();
+                    }
                 }
             }
         }
@@ -378,7 +379,7 @@ impl Scheduler {
     /// Nothing is missing any more of the task in a slot: if some of its inputs are more than
     /// a few bytes, the attendant sees to it.
     fn put_together(&self, state: &mut State, slot: u32) {
-        let ticket = state.inflight[slot as usize].ticket;
+        let ticket = state.slots[slot].ticket();
         let (Some(vertex), Some(ticket)) = (state.graph.at(slot), ticket) else {
             return;
         };
@@ -412,7 +413,7 @@ impl Scheduler {
             function,
             payload,
             buffers: Vec::new(),
-            name: state.inflight[slot].name,
+            name: state.slots[slot as u32].name(),
             permits: Vec::new(),
             settings: None,
         };
@@ -441,13 +442,13 @@ impl Scheduler {
         error: TaskError,
     ) {
         let slot = hint.slot.0;
-        let inflight = &state.inflight[slot as usize];
-        if inflight.ticket.is_none() || inflight.generation != hint.generation {
+        let inflight = &state.slots[slot];
+        if !inflight.is_of(hint.generation) {
             return;
         }
         let cell = &self.fold.slots[slot as usize];
         if !cell.withdraw(hint.generation) {
-            if state.failed.is_some() {
+            if state.door.failed().is_some() {
                 return; // it was told before all was to end, and ends with all others
             }
             let what = format!("slot {slot}, which waits, says {:?}", cell.word());
@@ -459,12 +460,7 @@ impl Scheduler {
 
     /// The task in `slot` was withdrawn.
     fn end_withdrawn(&self, state: &mut State, slot: u32, error: TaskError) {
-        match error {
-            TaskError::Cancelled { .. } | TaskError::DependencyFailed { .. } => {
-                state.counters.cancelled += 1;
-            }
-            _ => state.counters.failed += 1,
-        }
+        state.tally.note_unrun(&error);
         self.settle(state, slot, Err(Box::new(error)));
     }
 
@@ -479,9 +475,9 @@ impl Scheduler {
         // All of them before any that is told that another one has ended.
         let is_inner = std::mem::replace(&mut state.is_releasing, true);
         for slot in state.graph.slots() {
-            let inflight = &state.inflight[slot as usize];
-            let generation = inflight.generation;
-            let is_meant = inflight.ticket.is_some_and(|id| is_meant(state, id));
+            let inflight = &state.slots[slot];
+            let generation = inflight.generation();
+            let is_meant = inflight.ticket().is_some_and(|id| is_meant(state, id));
             let cell = &self.fold.slots[slot as usize];
             let is_pending = || TaskState::of(cell.word()) == Some(TaskState::Pending);
             // An executor may be about to queue it: then it is one like any other.
@@ -503,11 +499,11 @@ impl Scheduler {
         is_dead: impl Fn(u32) -> bool,
     ) {
         for slot in state.slots() {
-            let inflight = &state.inflight[slot as usize];
+            let inflight = &state.slots[slot];
             let cell = &self.fold.slots[slot as usize];
             let word = cell.word();
-            let is_left = inflight.ticket.is_some()
-                && word.generation == inflight.generation
+            let is_left = inflight.ticket().is_some()
+                && word.generation == inflight.generation()
                 && TaskState::of(word) == Some(TaskState::Finishing)
                 && is_dead(word.owner);
             if is_left {
@@ -520,12 +516,12 @@ impl Scheduler {
     /// may have had the only one. May be done twice.
     pub(in crate::scheduler) fn issue_again(&self, state: &mut State) {
         for slot in state.graph.slots() {
-            let inflight = &state.inflight[slot as usize];
+            let inflight = &state.slots[slot];
             let hint = Hint {
                 slot: SlotIndex(slot),
-                generation: inflight.generation,
+                generation: inflight.generation(),
             };
-            if inflight.ticket.is_some() && self.is_queued(hint) {
+            if inflight.ticket().is_some() && self.is_queued(hint) {
                 self.place(state, hint.pack());
             }
         }

@@ -34,7 +34,7 @@ const TRIED_MAX: usize = 64;
 impl Scheduler {
     /// Nothing is missing: queues it, or leaves that to the attendant.
     pub(in crate::scheduler) fn start(&self, state: &mut State, id: NodeId) {
-        if let Some(error) = state.failed.clone() {
+        if let Some(error) = state.door.failed().cloned() {
             self.end_node(state, id, error);
             return;
         }
@@ -44,7 +44,7 @@ impl Scheduler {
         let ticket = node.ticket;
         let unfinished = node.unfinished();
         let quick = unfinished.filter(|(unfinished, inputs)| unfinished.is_quick(inputs));
-        let Some((unfinished, inputs)) = quick.filter(|_| !state.free.is_empty()) else {
+        let Some((unfinished, inputs)) = quick.filter(|_| !state.slots.is_full()) else {
             self.send_attendant(state, News::Ready(id));
             return;
         };
@@ -168,7 +168,7 @@ impl Scheduler {
         let before = state.stalled.len();
         while let Some(id) = state.stalled.front().copied() {
             if let Some(node) = state.nodes.get(id) {
-                if state.free.is_empty() {
+                if state.slots.is_full() {
                     break;
                 }
                 let ticket = node.ticket;
@@ -192,8 +192,8 @@ impl Scheduler {
         let Some(prepared) = self.take_prepared(state, id) else {
             return;
         };
-        let inflight = &state.inflight[slot.slot.at()];
-        if inflight.ticket.is_none() || inflight.generation != slot.generation {
+        let inflight = &state.slots[slot.slot.0];
+        if !inflight.is_of(slot.generation) {
             return; // cancelled
         }
         self.enqueue_again(state, prepared, slot);

@@ -27,13 +27,13 @@ impl Scheduler {
     #[cold]
     pub(in crate::scheduler) fn place_errands_again(&self, state: &mut State, worker: Option<u32>) {
         for index in state.slots() {
-            let inflight = &state.inflight[index as usize];
-            let Some(bound) = inflight.bound().filter(|_| inflight.ticket.is_some()) else {
+            let inflight = &state.slots[index];
+            let Some(bound) = inflight.bound().filter(|_| inflight.ticket().is_some()) else {
                 continue;
             };
             let hint = Hint {
                 slot: SlotIndex(index),
-                generation: inflight.generation,
+                generation: inflight.generation(),
             };
             if worker.is_none_or(|worker| worker == bound) && self.is_queued(hint) {
                 self.place_errand(state, bound, hint.pack());
@@ -45,7 +45,7 @@ impl Scheduler {
     pub(in crate::scheduler) fn has_errand(&self, state: &State, worker: u32) -> bool {
         state.slots().any(|index| {
             let word = self.fold.slots[index as usize].word();
-            state.inflight[index as usize].bound() == Some(worker)
+            state.slots[index].bound() == Some(worker)
                 && TaskState::of(word) == Some(TaskState::Queued)
         })
     }

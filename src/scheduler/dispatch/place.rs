@@ -26,8 +26,8 @@ impl Scheduler {
     #[inline]
     pub(in crate::scheduler) fn place(&self, state: &mut State, hint: u64) {
         // Tasks that tasks have spawned have no priority.
-        let inflight = state.inflight.get(Hint::unpack(hint).slot.at());
-        let extra = inflight.and_then(|inflight| inflight.extra.as_ref());
+        let inflight = state.slots.get(Hint::unpack(hint).slot.at());
+        let extra = inflight.and_then(|inflight| inflight.extra());
         if let Some(worker) = extra.and_then(|extra| extra.bound) {
             self.place_errand(state, worker, hint);
             return;
@@ -202,7 +202,7 @@ impl Scheduler {
         load.searching = self.fold.crowd.searching.contains(executor.0);
         let is_wanted = load.sleeping || (!load.searching && is_long);
         let is_woken = is_wanted && {
-            let local = if state.in_flight <= 1 {
+            let local = if state.slots.in_flight() <= 1 {
                 self.local(load)
             } else {
                 None
@@ -266,7 +266,7 @@ impl Scheduler {
         let is_stuck = ended == state.ended_before;
         let is_queued = |slot: u32| {
             // What one worker alone may run nobody else can take.
-            let is_anybodys = state.inflight[slot as usize].bound().is_none();
+            let is_anybodys = state.slots[slot].bound().is_none();
             is_anybodys
                 && TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
         };

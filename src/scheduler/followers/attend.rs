@@ -198,7 +198,7 @@ impl Scheduler {
                 if !state.tickets.news.is_empty() || self.listen_around(&mut state) {
                     return Some(std::mem::take(&mut state.tickets.news));
                 }
-                if state.is_over && !state.is_attended() {
+                if state.followers.is_over() && !state.is_attended() {
                     return None;
                 }
                 if state.is_attended() {
@@ -206,7 +206,7 @@ impl Scheduler {
                 }
                 // There may be more to attend to in a moment: to be woken for it takes
                 // whoever submits a system call.
-                let has_followed = std::mem::take(&mut state.has_followed);
+                let has_followed = state.followers.take_has_followed();
                 if has_followed && self.may_leave(&state, Awaited::News) {
                     self.leave_to_others(state);
                     state = self.lock();
@@ -217,13 +217,13 @@ impl Scheduler {
                 if !state.tickets.news.is_empty() {
                     continue;
                 }
-                state.is_attendant_idle = true;
+                state.followers.set_idle(true);
                 drop(state);
                 // Whoever has something to attend to comes after this, and calls; so does a
                 // task that needs memory, whenever it was.
                 self.pool.wait_for_call(calls);
                 state = self.lock();
-                state.is_attendant_idle = false;
+                state.followers.set_idle(false);
             }
             let lacks_memory = state.lacks_memory();
             let ended = state.ended();

@@ -13,7 +13,6 @@ use crate::error::TaskError;
 use crate::prim::{Hint, TaskId};
 use crate::task::Reported;
 
-use crate::scheduler::followers::listeners::Listening;
 use crate::scheduler::followers::news::{Follower, Listener, News};
 use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::outcomes::ticket::Ticket;
@@ -85,7 +84,7 @@ impl Scheduler {
 
     fn add_follower(&self, state: &mut State, is_first: bool) {
         if is_first {
-            state.followed += 1;
+            state.followers.add();
             self.add_followed(state);
         }
         state.call_napper();
@@ -116,9 +115,9 @@ impl Scheduler {
     /// What the function of the host's task in a slot is called; `None` if that task is not there.
     pub fn name_in(&self, task: Hint) -> Option<&'static str> {
         let state = self.state.lock_at_home()?;
-        let inflight = state.inflight.get(task.slot.at())?;
-        let is_there = inflight.generation == task.generation;
-        let ticket = inflight.ticket.filter(|_| is_there)?;
+        let inflight = state.slots.get(task.slot.at())?;
+        let is_there = inflight.generation() == task.generation;
+        let ticket = inflight.ticket().filter(|_| is_there)?;
         Some(state.tickets.name(ticket)())
     }
 
@@ -153,55 +152,41 @@ impl Scheduler {
         };
         let place = self.locations.hint(ticket.id());
         let Hint { slot, generation } = place;
-        let is_here = state
-            .inflight
-            .get(slot.at())
-            .is_some_and(|inflight| inflight.ticket == Some(ticket.id()));
+        let is_here = state.slots.is_at(slot.at(), ticket.id());
         if !is_here {
             return; // it has ended
         }
         self.fold.notes[slot.at()].listen(generation);
-        state.listeners.push(Listening {
-            place,
-            heard: 0,
-            listener,
-        });
+        state.followers.listen(place, listener);
     }
 
     /// Looks whether tasks have said how far they are; puts that on the list of news.
     pub(in crate::scheduler) fn listen_around(&self, state: &mut State) -> bool {
-        if state.listeners.is_empty() {
-            return false;
-        }
         let State {
-            listeners,
-            inflight,
+            followers,
+            slots,
             tickets: Tickets { news, .. },
             ..
         } = state;
-        let gone = listeners.extract_if(.., |listening| {
-            let Hint { slot, generation } = listening.place;
-            let reported = self.fold.notes[slot.at()].reported(generation);
-            if let Some(reported) = reported.filter(|now| now.count != listening.heard) {
-                listening.heard = reported.count;
-                news.push(News::Heard(Arc::clone(&listening.listener)));
-            }
-            inflight[slot.at()].generation != generation
-        });
-        let gone: Vec<_> = gone.map(|listening| listening.listener).collect();
-        if !gone.is_empty() {
-            news.push(News::Gone(Box::new(gone)));
+        if !followers.has_listeners() {
+            return false;
         }
+        let said = |Hint { slot, generation }| {
+            let reported = self.fold.notes[slot.at()].reported(generation);
+            reported.map(|now| now.count)
+        };
+        let has_ended = |place: Hint| slots[place.slot.0].generation() != place.generation;
+        followers.hear(said, has_ended, news);
         !news.is_empty()
     }
 
     /// One more task is followed.
     pub(in crate::scheduler) fn add_followed(&self, state: &mut State) {
-        state.has_followed = true;
-        if state.followed + state.graph.sources == 1 && state.is_attendant_idle {
+        state.followers.note_followed();
+        if state.followers.count() + state.graph.sources == 1 && state.followers.is_idle() {
             self.pool.call_attendant();
         }
-        if state.followed == 1 {
+        if state.followers.count() == 1 {
             // Who sleeps until it is called may not go on.
             self.check_patience(state);
         }
@@ -210,7 +195,7 @@ impl Scheduler {
     /// Wakes the attendant if it sleeps until there is something to attend to.
     pub(in crate::scheduler) fn call_attendant(&self, state: &mut State) {
         state.call_napper();
-        if state.is_attendant_idle {
+        if state.followers.is_idle() {
             self.pool.call_attendant();
         }
     }
@@ -227,7 +212,7 @@ impl Scheduler {
     /// A task has ended that somebody follows.
     #[cold]
     pub(in crate::scheduler) fn tell(&self, state: &mut State) {
-        state.followed -= 1;
+        state.followers.remove();
         if !state.tickets.arrivals.is_empty() {
             self.release(state);
         }
@@ -236,7 +221,7 @@ impl Scheduler {
     /// Nothing will be submitted any more, and everything has ended.
     pub fn finish(&self) {
         let mut state = self.lock();
-        state.is_over = true;
+        state.followers.finish();
         self.call_attendant(&mut state);
         drop(state);
         crate::object::end_all(&self.pool);

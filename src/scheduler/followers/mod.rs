@@ -7,6 +7,6 @@
 
 pub(super) mod attend;
 pub(super) mod follow;
-pub(super) mod listeners;
+pub(super) mod followed;
 pub(super) mod news;
 pub(super) mod presence;

@@ -156,7 +156,7 @@ impl Scheduler {
         self.cancel_pending_of(&mut state, group.id());
         for step in reach.steps() {
             for slot in state.slots() {
-                let ticket = state.inflight[slot as usize].ticket;
+                let ticket = state.slots[slot].ticket();
                 if ticket.is_some_and(|id| state.tickets.is_watched_by(id, group.id())) {
                     self.cancel_slot(&mut state, slot, step);
                 }

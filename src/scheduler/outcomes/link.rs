@@ -44,13 +44,13 @@ impl Scheduler {
         };
         link.function = state.tickets.name(id);
         let is_here = |hint: Hint| {
-            let inflight = state.inflight.get(hint.slot.at());
-            inflight.filter(|inflight| inflight.ticket == Some(id))
+            let inflight = state.slots.get(hint.slot.at());
+            inflight.filter(|inflight| inflight.ticket() == Some(id))
         };
         match self.locations.get(id) {
             Location::Slot(hint) => {
                 let _ = link.id.set(TaskId::of(hint));
-                let extra = is_here(hint).and_then(|inflight| inflight.extra.as_ref());
+                let extra = is_here(hint).and_then(|inflight| inflight.extra());
                 link.label = extra.and_then(|extra| extra.label.clone());
             }
             Location::Node(at) => {

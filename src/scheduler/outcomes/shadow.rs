@@ -21,16 +21,18 @@ impl Scheduler {
     pub fn shadow(self: &Arc<Self>, name: fn() -> &'static str) -> (Ticket, Follower) {
         let mut state = self.lock();
         let id = self.open_nowhere(&mut state, name);
-        if state.closed.is_some() {
+        if !state.door.is_open() {
             // Nothing is accepted any more, and nobody may be left who would end this.
-            let error = state.failed.clone().unwrap_or_else(TaskError::shutdown);
+            let error = state
+                .door
+                .failed()
+                .cloned()
+                .unwrap_or_else(TaskError::shutdown);
             self.end(&mut state, id, Err(Box::new(error)));
             return (Ticket::new(id), Box::new(|_| ()));
         }
         // A ticket's number is used again, this one is not.
-        state.shadows_opened += 1;
-        let number = state.shadows_opened;
-        state.shadows.insert(id, number);
+        let number = state.followers.open_shadow(id);
         drop(state);
         let scheduler = Arc::downgrade(self);
         let follower = move |outcome: &Arc<_>| {
@@ -42,12 +44,11 @@ impl Scheduler {
                 Err(error) => Err(Box::clone(error)),
             };
             let mut state = scheduler.lock();
-            if state.shadows.get(&id) != Some(&number) {
+            if !state.followers.close_shadow(id, number) {
                 return;
             }
-            state.shadows.remove(&id);
             scheduler.end(&mut state, id, own);
-            if state.shadows.is_empty() {
+            if state.followers.shadows() == 0 {
                 // Somebody may wait until there are none.
                 state.unpark_all();
             }
@@ -59,8 +60,8 @@ impl Scheduler {
 
     /// Ends all that are open.
     pub(in crate::scheduler) fn fail_shadows(&self, state: &mut State, error: &TaskError) -> usize {
-        let shadows = std::mem::take(&mut state.shadows);
-        for id in shadows.keys() {
+        let shadows = state.followers.take_shadows();
+        for id in &shadows {
             self.end(state, *id, Err(Box::new(error.clone())));
         }
         shadows.len()

@@ -13,7 +13,7 @@
 
 use std::sync::atomic::Ordering as Private;
 
-use crate::error::{Refusal, TaskError};
+use crate::error::TaskError;
 use crate::prim::atomic::Ordering;
 use crate::prim::{Generation, Hint, SlotIndex};
 use crate::task::TaskState;
@@ -41,8 +41,8 @@ impl Scheduler {
         });
         // ordering: Release pairs with the Acquire in `is_condemned`.
         self.condemned.store(true, Private::Release);
-        state.closed.get_or_insert(Refusal::Rebuilding);
-        state.counters.damage += 1;
+        state.door.condemn();
+        state.tally.note_damage();
         let error = TaskError::corrupted(what);
         self.fail_in_flight(state, &error);
         object::end_all(&self.pool);
@@ -69,7 +69,7 @@ impl Scheduler {
         });
         // ordering: Release pairs with the Acquire in `is_condemned`.
         self.condemned.store(true, Private::Release);
-        state.closed.get_or_insert(Refusal::Rebuilding);
+        state.door.condemn();
         self.fail_in_flight(
             &mut state,
             &TaskError::DescriptorsClosed {
@@ -94,7 +94,7 @@ impl Scheduler {
         if let Err(what) = header.check(plan.len as u64, plan.hash()) {
             return Some(format!("the segment's header: {what}"));
         }
-        if header.is_stopping() && state.closed.is_none() {
+        if header.is_stopping() && state.door.is_open() {
             return Some("the segment's header: stopping".into());
         }
         if self.pool.damage() > 0 {
@@ -115,21 +115,21 @@ impl Scheduler {
     }
 
     fn damaged_slot(&self, state: &State, slot: u32) -> Option<String> {
-        let inflight = &state.inflight[slot as usize];
+        let inflight = &state.slots[slot];
         let word = self.fold.slots[slot as usize].word();
         let is_known = match TaskState::of(word) {
-            Some(TaskState::Free) => inflight.ticket.is_none(),
-            Some(TaskState::Queued | TaskState::Waiting) => inflight.ticket.is_some(),
+            Some(TaskState::Free) => inflight.ticket().is_none(),
+            Some(TaskState::Queued | TaskState::Waiting) => inflight.ticket().is_some(),
             Some(TaskState::Pending) => {
-                inflight.ticket.is_some() && slot >= self.fold.plan.shape.slots
+                inflight.ticket().is_some() && slot >= self.fold.plan.shape.slots
             }
             Some(TaskState::Running | TaskState::Finishing | TaskState::Done) => {
-                inflight.ticket.is_some()
+                inflight.ticket().is_some()
                     && (word.owner as usize) < self.fold.plan.shape.executors()
             }
             None => false,
         };
-        let is_ours = word.generation == inflight.generation;
+        let is_ours = word.generation == inflight.generation();
         (!is_known || !is_ours).then(|| format!("slot {slot} says {word:?}"))
     }
 
@@ -176,13 +176,13 @@ impl Scheduler {
             .flat_map(|(_, record)| record.announced())
             .collect();
         let is_with_nobody = |slot: u32, state: &State| {
-            let inflight = &state.inflight[slot as usize];
-            if inflight.ticket.is_none() {
+            let inflight = &state.slots[slot];
+            if inflight.ticket().is_none() {
                 return false;
             }
             let hint = Hint {
                 slot: SlotIndex(slot),
-                generation: inflight.generation,
+                generation: inflight.generation(),
             };
             let word = self.fold.slots[slot as usize].word();
             match TaskState::of(word) {
@@ -211,7 +211,7 @@ impl Scheduler {
         state
             .slots()
             .filter(|slot| is_with_nobody(*slot, state))
-            .map(|slot| (slot, state.inflight[slot as usize].generation))
+            .map(|slot| (slot, state.slots[slot].generation()))
             .collect()
     }
 }

@@ -66,10 +66,10 @@ impl Scheduler {
     ) {
         let mut lost = HashSet::new();
         for slot in state.slots() {
-            let inflight = &state.inflight[slot as usize];
+            let inflight = &state.slots[slot];
             let word = self.fold.slots[slot as usize].word();
-            if inflight.ticket.is_some() && is_run_by(word, &is_dead) {
-                let (slot, generation) = (SlotIndex(slot), inflight.generation);
+            if inflight.ticket().is_some() && is_run_by(word, &is_dead) {
+                let (slot, generation) = (SlotIndex(slot), inflight.generation());
                 lost.insert(Hint { slot, generation }.pack());
             }
         }
@@ -94,15 +94,13 @@ impl Scheduler {
     /// Gives what runs and was told a grace; but for what the dead run.
     fn go_astray(&self, state: &mut State, running: Vec<Spawned>, is_dead: impl Fn(u32) -> bool) {
         let at = Instant::now() + self.stray_grace;
-        let was_next = state.strays.iter().map(|stray| stray.at).min();
+        let was_next = state.losses.next_stray();
         for spawned in running {
-            let is_known = |stray: &Stray| stray.hint == spawned.hint;
-            if !spawned.runner.is_some_and(&is_dead) && !state.strays.iter().any(is_known) {
-                let hint = spawned.hint;
-                state.strays.push(Stray { hint, at });
+            if !spawned.runner.is_some_and(&is_dead) {
+                state.losses.add_stray(spawned.hint, at);
             }
         }
-        if was_next.is_none() && !state.strays.is_empty() {
+        if was_next.is_none() && state.losses.next_stray().is_some() {
             self.bell.ring();
         }
     }
@@ -110,10 +108,7 @@ impl Scheduler {
     /// The strays whose time is over, and that run still. What they have spawned since they
     /// were told is given a grace too: somebody may have begun it before it was told.
     pub(in crate::scheduler) fn strays_due(&self, state: &mut State, now: Instant) -> Vec<Overdue> {
-        let (due, later) = std::mem::take(&mut state.strays)
-            .into_iter()
-            .partition::<Vec<_>, _>(|stray| stray.at <= now);
-        state.strays = later;
+        let due = state.losses.take_strays_due(now);
         if due.is_empty() {
             return Vec::new();
         }

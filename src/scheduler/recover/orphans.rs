@@ -69,8 +69,8 @@ impl Scheduler {
                     generation,
                 };
                 let is_known = |adopted: &Adopted| adopted.hint == hint;
-                if is_open && !state.adopted.iter().any(is_known) {
-                    state.adopted.push(Adopted {
+                if is_open && !state.losses.adopted().iter().any(is_known) {
+                    state.losses.adopt(Adopted {
                         hint,
                         root: self.fold.notes[slot as usize].root(),
                         inherited: self.inherit(slot, ProcessId::of_worker(worker)),
@@ -121,7 +121,7 @@ impl Scheduler {
     /// Gives back what was inherited for tasks that have ended.
     #[cold]
     pub(in crate::scheduler) fn let_go(&self, state: &mut State) {
-        state.adopted.retain(|adopted| {
+        state.losses.retain_adopted(|adopted| {
             let word = self.fold.slots[adopted.hint.slot.at()].word();
             word.generation == adopted.hint.generation
                 && matches!(
@@ -133,14 +133,19 @@ impl Scheduler {
 
     /// Cancels the orphans that are part of task `root`, and that nobody has begun.
     pub(in crate::scheduler) fn cancel_orphans(&self, state: &State, root: Hint) {
-        for orphan in state.adopted.iter().filter(|orphan| orphan.root == root) {
+        for orphan in state
+            .losses
+            .adopted()
+            .iter()
+            .filter(|orphan| orphan.root == root)
+        {
             self.fold.slots[orphan.hint.slot.at()].cancel(orphan.hint.generation);
         }
     }
 
     /// Everything has ended: no orphan begins any more.
     pub(in crate::scheduler) fn disown(&self, state: &mut State) {
-        for orphan in std::mem::take(&mut state.adopted) {
+        for orphan in state.losses.take_adopted() {
             self.fold.slots[orphan.hint.slot.at()].cancel(orphan.hint.generation);
         }
     }

@@ -17,9 +17,7 @@ impl Scheduler {
     pub fn give_up(&self, reason: &str) {
         let mut state = self.lock();
         self.reap(&mut state);
-        if state.closed != Some(Refusal::Shutdown) {
-            state.closed = Some(Refusal::NoWorkers);
-        }
+        state.door.close_for_a_while();
         let reason = reason.to_owned();
         self.fail_in_flight(&mut state, &TaskError::no_workers(reason));
         state.unpark_all();
@@ -30,9 +28,7 @@ impl Scheduler {
     /// There is a worker again.
     pub fn go_on(&self) {
         let mut state = self.lock();
-        if state.closed == Some(Refusal::NoWorkers) && !self.is_condemned() {
-            state.closed = None;
-            state.failed = None;
+        if !self.is_condemned() && state.door.open_again() {
             state.unpark_all();
         }
     }
@@ -40,7 +36,7 @@ impl Scheduler {
     /// Why tasks are refused, if it is because there are no workers.
     pub fn why_no_workers(&self) -> Option<String> {
         let state = self.lock();
-        match (state.closed, &state.failed) {
+        match (state.door.refusal(), state.door.failed()) {
             (Some(Refusal::NoWorkers), Some(TaskError::NoWorkers { reason, .. })) => {
                 Some(reason.clone())
             }
@@ -50,7 +46,7 @@ impl Scheduler {
 
     /// Whether tasks are refused because there are no workers.
     pub fn has_given_up(&self) -> bool {
-        self.lock().closed == Some(Refusal::NoWorkers)
+        self.lock().door.refusal() == Some(Refusal::NoWorkers)
     }
 
     /// What a task ends with that was refused because there were no workers just now.
@@ -70,7 +66,7 @@ impl Scheduler {
     /// Why no task is accepted. Asks the supervisor for workers if that is why.
     #[cold]
     pub(in crate::scheduler) fn refusal(&self, state: &State) -> Option<Refusal> {
-        let refusal = state.closed?;
+        let refusal = state.door.refusal()?;
         // Relaxed: as in `is_wanted`.
         if refusal == Refusal::NoWorkers && !self.is_wanted.swap(true, Ordering::Relaxed) {
             self.bell.ring();

@@ -56,7 +56,7 @@ impl Scheduler {
         }
         let mut running = 0;
         for index in state.slots() {
-            if state.inflight[index as usize].ticket.is_none() {
+            if state.slots[index].ticket().is_none() {
                 continue;
             }
             let word = self.fold.slots[index as usize].word();
@@ -88,7 +88,7 @@ impl Scheduler {
         }
         self.fold.crowd.forget(executors);
         self.publish(&mut state);
-        state.swept[worker as usize] = true;
+        state.losses.sweep(worker);
         self.inspect(&mut state);
         let has_something_ended = state.ended() != ended;
         let sleeps_with = state.sleeps_with;
@@ -108,7 +108,7 @@ impl Scheduler {
     /// Whether a task ends only when it is known how process `pid` has ended.
     pub fn awaits(&self, pid: i32) -> bool {
         let state = self.lock();
-        let mut dying = state.dying.iter();
+        let mut dying = state.losses.dying().iter();
         dying.any(|dying| dying.pid == pid && dying.is_last)
     }
 
@@ -116,17 +116,14 @@ impl Scheduler {
     /// `death`: ends the tasks that had waited to hear it.
     pub fn told(&self, pid: i32, death: Death) {
         let mut state = self.lock();
-        let (told, awaited) = std::mem::take(&mut state.dying)
-            .into_iter()
-            .partition::<Vec<_>, _>(|dying| dying.pid == pid);
-        state.dying = awaited;
+        let told = state.losses.take_dying_of(pid);
         for dying in told {
-            let Some(inflight) = state.inflight.get_mut(dying.slot as usize) else {
+            let Some(inflight) = state.slots.get_mut(dying.slot as usize) else {
                 self.end_spawned(&dying, death);
                 continue;
             };
-            let is_live = inflight.ticket.is_some() && inflight.generation == dying.generation;
-            let Some(extra) = inflight.extra.as_mut().filter(|_| is_live) else {
+            let is_live = inflight.is_of(dying.generation);
+            let Some(extra) = inflight.extra_mut().filter(|_| is_live) else {
                 continue; // tried again meanwhile, and ended
             };
             if let Some(tried) = extra.tried.get_mut(dying.attempt) {
@@ -135,13 +132,9 @@ impl Scheduler {
             if !dying.is_last {
                 continue;
             }
-            let is_same = |other: &&mut Dying| {
-                (other.slot, other.generation) == (dying.slot, dying.generation)
-            };
-            match state.dying.iter_mut().find(is_same) {
-                // It ends when all its causes are known, in whatever order they come.
-                Some(earlier) => earlier.is_last = true,
-                None => self.end_by_death(&mut state, dying.slot),
+            // It ends when all its causes are known, in whatever order they come.
+            if !state.losses.leave_to_another(&dying) {
+                self.end_by_death(&mut state, dying.slot);
             }
         }
         drop(state);
@@ -151,7 +144,7 @@ impl Scheduler {
 
     /// Worker `worker` is about to be started.
     pub fn expect(&self, worker: u32) {
-        self.lock().swept[worker as usize] = false;
+        self.lock().losses.expect(worker);
     }
 
     /// Whether the result that `slot` carries belongs to a task that the host will
@@ -166,7 +159,7 @@ impl Scheduler {
             return false;
         };
         let word = cell.word();
-        let Some(inflight) = state.inflight.get(slot.at()) else {
+        let Some(inflight) = state.slots.get(slot.at()) else {
             // Of an executor: collected by it, or by its successor.
             return match TaskState::of(word) {
                 Some(TaskState::Done | TaskState::Finishing) => true,
@@ -174,8 +167,8 @@ impl Scheduler {
                 _ => false,
             };
         };
-        inflight.ticket.is_some()
-            && word.generation == inflight.generation
+        inflight.ticket().is_some()
+            && word.generation == inflight.generation()
             && match TaskState::of(word) {
                 Some(TaskState::Done | TaskState::Finishing) => true,
                 Some(TaskState::Running) => !is_dead(word.owner),
@@ -186,9 +179,9 @@ impl Scheduler {
     /// Whether a hint speaks of a task that is still to be claimed.
     fn is_waiting(&self, state: &State, hint: Hint) -> bool {
         let in_flight = state
-            .inflight
+            .slots
             .get(hint.slot.at())
-            .is_some_and(|i| i.ticket.is_some() && i.generation == hint.generation);
+            .is_some_and(|i| i.ticket().is_some() && i.generation() == hint.generation);
         in_flight && {
             let word = self.fold.slots[hint.slot.at()].word();
             TaskState::of(word) == Some(TaskState::Queued) && word.generation == hint.generation
@@ -206,9 +199,9 @@ impl Scheduler {
     ) {
         let spent = self.spent(state, index);
         Self::attempt_is_over(state, index);
-        let inflight = &mut state.inflight[index as usize];
-        let generation = inflight.generation;
-        let extra = inflight.extra.get_or_insert_default();
+        let inflight = &mut state.slots[index];
+        let generation = inflight.generation();
+        let extra = inflight.extra_or_default();
         extra.has_kin = true;
         if extra.is_cancelled {
             self.end_early(state, index, TaskError::cancelled());
@@ -239,7 +232,7 @@ impl Scheduler {
             .filter(|again| deaths < again.limit as usize)
             .map(|again| again.backoff.delay(deaths));
         let attempt = extra.tried.len() - 1;
-        state.dying.push(Dying {
+        state.losses.add_dying(Dying {
             pid,
             slot: index,
             generation,
@@ -259,9 +252,9 @@ impl Scheduler {
 
     /// Queues the task in slot `index` once more, with fresh arguments.
     pub(in crate::scheduler) fn try_again(&self, state: &mut State, index: u32) {
-        let inflight = &state.inflight[index as usize];
-        let generation = inflight.generation;
-        let again = inflight.extra.as_ref().and_then(|e| e.again.as_ref());
+        let inflight = &state.slots[index];
+        let generation = inflight.generation();
+        let again = inflight.extra().and_then(|e| e.again.as_ref());
         let Some(again) = again else {
             return;
         };
@@ -269,7 +262,7 @@ impl Scheduler {
         slot.write(again.head, &again.words);
         self.expect_attempt(state, index);
         slot.queue(generation);
-        state.counters.repeated += 1;
+        state.tally.note_repeated();
         let hint = Hint {
             slot: SlotIndex(index),
             generation,
@@ -279,8 +272,8 @@ impl Scheduler {
 
     /// The task in slot `index` has no attempt left, unless the user says that it has.
     fn end_by_death(&self, state: &mut State, index: u32) {
-        let inflight = &mut state.inflight[index as usize];
-        let Some(extra) = &mut inflight.extra else {
+        let inflight = &mut state.slots[index];
+        let Some(extra) = inflight.extra_mut() else {
             return;
         };
         let mut attempts: Vec<Attempt> = extra.deaths().cloned().collect();
@@ -311,19 +304,16 @@ impl Scheduler {
         slot: u32,
         due: Due,
     ) {
-        let generation = state.inflight[slot as usize].generation;
+        let generation = state.slots[slot].generation();
         let timer = Timer {
             at,
             slot,
             generation,
             due,
         };
-        let State {
-            timers, inflight, ..
-        } = state;
-        timers.prune(state.in_flight, |timer| {
-            let inflight = &inflight[timer.slot as usize];
-            inflight.ticket.is_some() && inflight.generation == timer.generation
+        let State { timers, slots, .. } = state;
+        timers.prune(slots.in_flight(), |timer| {
+            slots[timer.slot].is_of(timer.generation)
         });
         if timers.add(timer) {
             self.bell.ring();
@@ -336,18 +326,18 @@ impl Scheduler {
         state: &mut State,
         error: &TaskError,
     ) -> usize {
-        state.failed = Some(error.clone());
+        state.door.fail(error.clone());
         // First those that wait for others: they end for the same reason.
         let mut failed = self.fail_pending(state, error);
         failed += self.fail_shadows(state, error);
         for index in state.slots() {
-            if let Some(ticket) = state.inflight[index as usize].ticket {
+            if let Some(ticket) = state.slots[index].ticket() {
                 failed += 1;
-                state.counters.failed += 1;
+                state.tally.note_failed();
                 // Whoever looks at the word is not to believe one who writes there still.
                 self.locations.set(ticket, Location::Nowhere);
                 // Nobody may claim it any more.
-                let generation = state.inflight[index as usize].generation;
+                let generation = state.slots[index].generation();
                 self.fold.slots[index as usize].cancel(generation);
                 self.settle(state, index, Err(Box::new(error.clone())));
             }
@@ -356,8 +346,7 @@ impl Scheduler {
         state.stalled.clear();
         state.thirsty.clear();
         self.disown(state);
-        state.dying.clear();
-        state.strays.clear();
+        state.losses.clear();
         state.timers.clear();
         failed
     }

@@ -44,7 +44,9 @@ impl Scheduler {
                     }
                     Some(TaskState::Running) if is_run_by_dead => {
                         cell.hold(generation);
-                        state.dying.push(Dying::spawned(pid, slot, generation));
+                        state
+                            .losses
+                            .add_dying(Dying::spawned(pid, slot, generation));
                     }
                     _ => {}
                 }

@@ -93,7 +93,7 @@ impl Living for Alive<'_> {
         let Alive(_, state) = self;
         match process.0.checked_sub(1) {
             None => true,
-            Some(worker) => state.swept.get(worker as usize) == Some(&false),
+            Some(worker) => state.losses.is_there(worker),
         }
     }
 
@@ -152,7 +152,7 @@ impl Scheduler {
             ..Audit::default()
         };
         // Of those that were never used not even the memory is looked at.
-        audit.slots_free += u64::from(shape.slots - state.used);
+        audit.slots_free += u64::from(shape.slots - state.slots.used());
         for slot in state.slots() {
             self.count_slot(&state, slot, &mut audit);
         }
@@ -162,9 +162,9 @@ impl Scheduler {
                 self.count_spawned(&state, slot, &mut audit);
             }
         }
-        let in_flight = state.in_flight as i64 - state.graph.in_flight as i64;
-        let in_flight = in_flight + state.kept.len() as i64;
-        let lost = state.capacity as i64 - state.free.len() as i64 - in_flight;
+        let in_flight = state.slots.in_flight() as i64 - state.graph.in_flight as i64;
+        let in_flight = in_flight + state.slots.kept() as i64;
+        let lost = state.slots.capacity() as i64 - state.slots.free() as i64 - in_flight;
         let lost = lost + state.graph.lost();
         if lost != 0 {
             let what = format!("{lost} slots are neither free nor in flight");
@@ -203,7 +203,9 @@ impl Scheduler {
             Some(TaskState::Running) if !is_alive(word.owner as usize) => {
                 "run by a worker that ended"
             }
-            Some(TaskState::Waiting) if !state.dying.iter().any(|d| d.place().0 == slot) => {
+            Some(TaskState::Waiting)
+                if !state.losses.dying().iter().any(|d| d.place().0 == slot) =>
+            {
                 "waits for nothing"
             }
             _ => return,
@@ -213,7 +215,7 @@ impl Scheduler {
     }
 
     fn count_slot(&self, state: &State, slot: u32, audit: &mut Audit) {
-        let inflight = &state.inflight[slot as usize];
+        let inflight = &state.slots[slot];
         let word = self.fold.slots[slot as usize].word();
         let of = TaskState::of(word);
         count_state(of, audit);
@@ -221,10 +223,10 @@ impl Scheduler {
             audit.orphans.push(format!("slot {slot} {word:?}: {why}"));
         };
         let is_free = of == Some(TaskState::Free);
-        match inflight.ticket {
+        match inflight.ticket() {
             None if !is_free => orphan("of no task"),
             Some(_) if is_free => orphan("free, but its task has not ended"),
-            _ if word.generation != inflight.generation => orphan("in another generation"),
+            _ if word.generation != inflight.generation() => orphan("in another generation"),
             _ => {}
         }
         if matches!(of, Some(TaskState::Running | TaskState::Finishing)) {

@@ -29,11 +29,8 @@ impl Scheduler {
         let mut state = self.lock();
         self.reap(&mut state);
         Snapshot {
-            counters: Counters {
-                in_flight: state.in_flight as u64,
-                ..state.counters
-            },
-            capacity: state.capacity as u64,
+            counters: state.tally.read(state.slots.in_flight()),
+            capacity: state.slots.capacity() as u64,
             // A ring that makes no sense is for `inspect`.
             inboxes: state
                 .inboxes

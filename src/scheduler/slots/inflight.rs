@@ -16,14 +16,14 @@ use crate::scheduler::terms::timing::{Deadline, Timing};
 /// A task in flight; 32 bytes, for there are as many as slots.
 #[derive(Debug)]
 pub struct Inflight {
-    /// The generation its slot is in. Private, so no wild worker changes it.
-    pub generation: Generation,
+    /// The generation its slot is in. In private memory, so no wild worker changes it.
+    generation: Generation,
     /// Whose outcome it is; `None` while the slot is free.
-    pub ticket: Option<u32>,
+    ticket: Option<u32>,
     /// What its function is called.
-    pub name: fn() -> &'static str,
+    name: fn() -> &'static str,
     /// What few tasks have.
-    pub extra: Option<Box<Extra>>,
+    extra: Option<Box<Extra>>,
 }
 
 const _: () = assert!(size_of::<Inflight>() == 32);
@@ -37,6 +37,72 @@ impl Inflight {
             name: || "",
             extra: None,
         }
+    }
+
+    /// A task is in the slot from now on, whose outcome is that of `ticket`.
+    #[inline(always)]
+    pub fn begin(&mut self, ticket: u32, name: fn() -> &'static str) {
+        self.ticket = Some(ticket);
+        self.name = name;
+    }
+
+    /// The task has ended: the slot's next one is of the next generation.
+    #[inline(always)]
+    pub fn end(&mut self) {
+        self.ticket = None;
+        self.generation = self.generation.next();
+    }
+
+    /// The generation its slot is in.
+    #[inline(always)]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Whose outcome it is; `None` while the slot is free.
+    #[inline(always)]
+    pub fn ticket(&self) -> Option<u32> {
+        self.ticket
+    }
+
+    /// What its function is called.
+    #[inline]
+    pub fn name(&self) -> fn() -> &'static str {
+        self.name
+    }
+
+    /// Whether the slot's task is that of this generation, and has not ended.
+    #[inline]
+    pub fn is_of(&self, generation: Generation) -> bool {
+        self.ticket.is_some() && self.generation == generation
+    }
+
+    /// What few tasks have.
+    #[inline(always)]
+    pub fn extra(&self) -> Option<&Extra> {
+        self.extra.as_deref()
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub fn extra_mut(&mut self) -> Option<&mut Extra> {
+        self.extra.as_deref_mut()
+    }
+
+    /// The same of any task.
+    pub fn extra_or_default(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// It has this, and nothing else.
+    pub fn set_extra(&mut self, extra: Option<Box<Extra>>) {
+        self.extra = extra;
+    }
+
+    /// What it had.
+    #[inline]
+    pub fn take_extra(&mut self) -> Option<Box<Extra>> {
+        self.extra.take()
     }
 
     /// Which level it waits at.

@@ -26,12 +26,12 @@ impl Scheduler {
     /// Whether a task would be accepted now; collects first if that makes room.
     pub fn try_reserve(&self) -> Result<(), Refusal> {
         let mut state = self.lock();
-        if state.free.is_empty() {
+        if state.slots.is_full() {
             self.reap(&mut state);
         }
         match self.refusal(&state) {
             Some(refusal) => Err(refusal),
-            None if state.free.is_empty() => Err(self.full()),
+            None if state.slots.is_full() => Err(self.full()),
             None => Ok(()),
         }
     }
@@ -45,7 +45,7 @@ impl Scheduler {
     /// A task was not accepted, for whatever reason, and whoever submitted it is told.
     #[cold]
     pub fn count_refusal(&self) {
-        self.lock().counters.refused += 1;
+        self.lock().tally.note_refused();
     }
 
     /// Takes shares of all limits, or of none; waits until there is enough of each, until
@@ -59,8 +59,8 @@ impl Scheduler {
         let taken = Cell::new(None);
         let closed = Cell::new(None);
         self.wait_until(Awaited::Any, deadline, |state| {
-            closed.set(state.closed);
-            if state.closed.is_some() {
+            closed.set(state.door.refusal());
+            if !state.door.is_open() {
                 return true;
             }
             // A look after one that has met: the shares are there.
@@ -143,8 +143,8 @@ impl Scheduler {
     pub fn stillborn(&self, name: fn() -> &'static str, label: Option<&Label>) -> Ticket {
         let message = "the segment was found damaged before the task was queued";
         let mut state = self.lock();
-        state.counters.submitted += 1;
-        state.counters.failed += 1;
+        state.tally.note_submitted();
+        state.tally.note_failed();
         drop(state);
         let mut error = TaskError::corrupted(message);
         error.tell_of(name(), label, None);
@@ -158,7 +158,7 @@ impl Scheduler {
         deadline: Option<Instant>,
     ) -> Result<Guard<'_, State>, NotAccepted> {
         let state = self.lock();
-        if state.closed.is_none() && !state.free.is_empty() {
+        if state.door.is_open() && !state.slots.is_full() {
             return Ok(state);
         }
         self.wait_with(state, deadline)
@@ -174,14 +174,14 @@ impl Scheduler {
             if let Some(refusal) = self.refusal(&state) {
                 return Err(refusal.into());
             }
-            if !state.free.is_empty() {
+            if !state.slots.is_full() {
                 return Ok(state);
             }
             // What this thread has enqueued but not published must run, or no room
             // ever comes.
             self.publish(&mut state);
             self.reap(&mut state);
-            if !state.free.is_empty() {
+            if !state.slots.is_full() {
                 return Ok(state);
             }
             if state.guests.want_places() {
@@ -210,7 +210,7 @@ impl Scheduler {
         });
         let mut state = self.lock();
         match state.guests.leave(number) {
-            (Some(Ok(())), _) => state.give_back_place(),
+            (Some(Ok(())), _) => state.slots.give_back(),
             (Some(Err(_)), _) => {} // as is seen in a moment
             (None, _) => return Err(self.full().into()),
         }
@@ -274,8 +274,7 @@ impl Scheduler {
         name: fn() -> &'static str,
         id: u32,
     ) -> Hint {
-        let index = state.free.pop().unwrap_or_default();
-        state.used = state.used.max(index + 1);
+        let index = state.slots.take();
         let head = Head::of_arguments(function.0, arguments.len());
         let hint = self.fill(state, index, head, arguments.words(), id, name);
         self.fold.slots[index as usize].queue(hint.generation);
@@ -292,13 +291,12 @@ impl Scheduler {
 
     #[inline]
     pub(in crate::scheduler) fn enqueue_as(&self, state: &mut State, job: Prepared, id: u32) {
-        let index = state.free.pop().unwrap_or_default();
-        state.used = state.used.max(index + 1);
+        let index = state.slots.take();
         let hint = self.fill(state, index, job.head, job.words(), id, job.name);
         if let Some(mut extra) = job.extra {
             extra.holds.iter_mut().for_each(Transfer::accepted);
             let has_ends = extra.holds.iter().any(Transfer::is_token);
-            state.inflight[index as usize].extra = Some(extra);
+            state.slots[index].set_extra(Some(extra));
             self.set_limits(state, index);
             if has_ends {
                 self.see_to_its_end(state, id);
@@ -316,9 +314,9 @@ impl Scheduler {
     pub(in crate::scheduler) fn enqueue_again(&self, state: &mut State, job: Prepared, hint: Hint) {
         self.write_again(hint, job.head, job.words());
         let has_ends = (job.extra.iter()).any(|extra| extra.holds.iter().any(Transfer::is_token));
-        let inflight = &mut state.inflight[hint.slot.at()];
-        inflight.extra = job.extra;
-        if let (true, Some(id)) = (has_ends, inflight.ticket) {
+        let inflight = &mut state.slots[hint.slot.0];
+        inflight.set_extra(job.extra);
+        if let (true, Some(id)) = (has_ends, inflight.ticket()) {
             self.see_to_its_end(state, id);
         }
         self.fold.slots[hint.slot.at()].queue(hint.generation);
@@ -336,15 +334,15 @@ impl Scheduler {
         id: u32,
         name: fn() -> &'static str,
     ) -> Hint {
-        let inflight = &mut state.inflight[index as usize];
+        let inflight = &mut state.slots[index];
         self.fold.slots[index as usize].write(head, words);
-        inflight.ticket = Some(id);
-        inflight.name = name;
-        state.in_flight += 1;
-        state.counters.submitted += 1;
+        inflight.begin(id, name);
+        let generation = inflight.generation();
+        state.slots.begin();
+        state.tally.note_submitted();
         let hint = Hint {
             slot: SlotIndex(index),
-            generation: inflight.generation,
+            generation,
         };
         self.locations.set(id, Location::Slot(hint));
         self.note_activity(state);
@@ -355,9 +353,9 @@ impl Scheduler {
     #[cold]
     fn set_limits(&self, state: &mut State, index: u32) {
         self.expect_attempt(state, index);
-        let inflight = &state.inflight[index as usize];
-        let generation = inflight.generation;
-        let Some(extra) = &inflight.extra else {
+        let inflight = &state.slots[index];
+        let generation = inflight.generation();
+        let Some(extra) = inflight.extra() else {
             return;
         };
         if extra.awaits_kin {

@@ -67,8 +67,7 @@ struct Kept<'a>(&'a Scheduler);
 impl<'a> Kept<'a> {
     /// One of the free places. There is one.
     fn take(scheduler: &'a Scheduler, mut state: Guard<'_, State>) -> Self {
-        let index = state.free.pop().unwrap_or_default();
-        state.kept.push(index);
+        state.slots.keep();
         drop(state);
         Kept(scheduler)
     }
@@ -76,7 +75,7 @@ impl<'a> Kept<'a> {
     /// It is the next to be taken.
     fn give_back(&self) -> Guard<'a, State> {
         let mut state = self.0.lock();
-        state.give_back_place();
+        state.slots.give_back();
         state
     }
 
@@ -156,7 +155,7 @@ impl Scheduler {
         self.part_prepared(&mut prepared, deadline)
             .map_err(|why| self.without_arguments(why))?;
         let mut state = kept.into_room();
-        match state.closed {
+        match state.door.refusal() {
             None => {
                 let ticket = self.enqueue(&mut state, prepared);
                 self.publish(&mut state);

@@ -51,17 +51,11 @@ impl Scheduler {
     pub(in crate::scheduler) fn admit(&self, state: &mut State) {
         let State {
             guests,
-            free,
-            kept,
+            slots,
             tickets,
             ..
         } = state;
-        let keep_place = || {
-            let place = free.pop();
-            kept.extend(place);
-            place.is_some()
-        };
-        if guests.admit(keep_place, &mut tickets.news) {
+        if guests.admit(|| slots.keep(), &mut tickets.news) {
             state.unpark_attendant();
         }
     }
@@ -102,12 +96,11 @@ impl Scheduler {
         if let Some(refusal) = self.refusal(&state) {
             return Poll::Ready(Err(refusal));
         }
-        if state.free.is_empty() {
+        if state.slots.is_full() {
             self.publish(&mut state);
             self.reap(&mut state);
         }
-        if let Some(place) = state.free.pop() {
-            state.kept.push(place);
+        if state.slots.keep() {
             return Poll::Ready(Ok(Seat::new(Arc::clone(self))));
         }
         let number = state.guests.queue_up(Some(waker));
@@ -246,7 +239,7 @@ impl Drop for InLine {
                 let (granted, waker) = guests.leave(number);
                 former = waker;
                 if let Some(Ok(())) = granted {
-                    state.give_back_place();
+                    state.slots.give_back();
                     self.scheduler.admit(&mut state);
                     state.unpark_all();
                     gives_back = true;

@@ -6,6 +6,7 @@
 
 pub(super) mod accept;
 pub(super) mod arguments;
+pub(super) mod door;
 pub(super) mod guests;
 pub(super) mod job;
 pub(super) mod lines;

@@ -92,7 +92,7 @@ impl Scheduler {
         arguments: &Payload,
         name: fn() -> &'static str,
     ) -> Option<Ticket> {
-        if state.closed.is_some() || state.profiling.is_some() || state.free.is_empty() {
+        if !state.door.is_open() || state.profiling.is_some() || state.slots.is_full() {
             return None;
         }
         let id = state.tickets.open(name);

@@ -439,15 +439,19 @@ fn check_whole(scheduler: &Scheduler) {
     check_sums(scheduler);
     {
         let mut state = scheduler.lock();
-        assert_eq!(state.in_flight, 0);
-        let mut free = state.free.clone();
+        assert_eq!(state.slots.in_flight(), 0);
+        let mut free = state.slots.all_free();
         free.sort_unstable();
         assert!(
             free.iter().copied().eq(0..scheduler.capacity as u32),
             "{free:?}"
         );
         assert!(state.homeless.is_empty());
-        assert!(state.dying.is_empty(), "{:?}", state.dying);
+        assert!(
+            state.losses.dying().is_empty(),
+            "{:?}",
+            state.losses.dying()
+        );
         scheduler.inspect(&mut state);
     }
     assert!(!scheduler.is_condemned());

@@ -57,14 +57,14 @@ fn who_submits_on_collects_in_portions() {
         .collect();
     Hand::new(&scheduler, 0).run_all();
     let mut left = tasks as usize;
-    assert_eq!(scheduler.lock().in_flight, left);
+    assert_eq!(scheduler.lock().slots.in_flight(), left);
     // What it asks for, and a portion of what came before.
     assert!(scheduler.poll(&tickets[tasks as usize - 1]).is_some());
     left -= PORTION as usize + 1;
-    assert_eq!(scheduler.lock().in_flight, left);
+    assert_eq!(scheduler.lock().slots.in_flight(), left);
     // Its own is among what was collected.
     assert!(scheduler.poll(&tickets[0]).is_some());
-    assert_eq!(scheduler.lock().in_flight, left);
+    assert_eq!(scheduler.lock().slots.in_flight(), left);
     assert!(scheduler.poll(&tickets[PORTION as usize]).is_some());
-    assert!(scheduler.lock().in_flight < left);
+    assert!(scheduler.lock().slots.in_flight() < left);
 }

@@ -82,7 +82,7 @@ fn what_was_queued_waits_again_and_what_was_begun_does_not() {
     end(&scheduler, OTHER, queued);
     end(&scheduler, OTHER, by_other);
     scheduler.counters();
-    assert!(scheduler.lock().adopted.is_empty());
+    assert!(scheduler.lock().losses.adopted().is_empty());
 }
 
 /// The adopter dies of it, or beside it: the task is not begun again, and its slot ends
@@ -114,7 +114,7 @@ fn who_runs_an_orphan_may_die_too() {
     scheduler.rescue(DEAD, PID + 4);
     assert_eq!(word_of(&scheduler, hint).0, TaskState::Free);
     scheduler.counters();
-    assert!(scheduler.lock().adopted.is_empty());
+    assert!(scheduler.lock().losses.adopted().is_empty());
 }
 
 /// What the dead has given to a task: a long argument with a loan and a shared buffer.
@@ -296,7 +296,7 @@ fn what_a_half_written_result_names_is_given_back() {
     }
     cell(&scheduler, given.hint).write(head, &words);
     scheduler.rescue(DEAD, PID);
-    assert_eq!(scheduler.lock().adopted[0].hint, given.hint);
+    assert_eq!(scheduler.lock().losses.adopted()[0].hint, given.hint);
     // The host's for now; the shared one, which nobody names, is gone.
     blocks(&scheduler, (1, 0));
     end(&scheduler, OTHER, given.hint);

@@ -141,7 +141,7 @@ fn trap_10_children_of_the_dead_do_not_leak() {
         cell(by_dead).release(by_dead.generation);
         scheduler.told(PID, KILLED);
         assert_eq!(word_of(&scheduler, by_dead).0, TaskState::Free);
-        assert!(scheduler.lock().dying.is_empty());
+        assert!(scheduler.lock().losses.dying().is_empty());
     }
 }
 

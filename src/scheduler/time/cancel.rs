@@ -115,10 +115,7 @@ impl Scheduler {
                 return node.is_some_and(|node| self.end_node(state, node, TaskError::cancelled()));
             }
         };
-        let is_here = |state: &State| {
-            let inflight = state.inflight.get(slot as usize);
-            inflight.is_some_and(|inflight| inflight.ticket == Some(id))
-        };
+        let is_here = |state: &State| state.slots.is_at(slot as usize, id);
         if !is_here(state) {
             return false;
         }
@@ -133,14 +130,14 @@ impl Scheduler {
         slot: u32,
         reach: Reach,
     ) -> bool {
-        let before = state.inflight[slot as usize].generation;
-        if state.inflight[slot as usize].ticket.is_none() {
+        let before = state.slots[slot].generation();
+        if state.slots[slot].ticket().is_none() {
             return false;
         }
         self.collect(state, slot);
-        let inflight = &state.inflight[slot as usize];
-        let generation = inflight.generation;
-        if inflight.ticket.is_none() || generation != before {
+        let inflight = &state.slots[slot];
+        let generation = inflight.generation();
+        if inflight.ticket().is_none() || generation != before {
             return false;
         }
         let root = Hint {
@@ -149,7 +146,13 @@ impl Scheduler {
         };
         let cell = &self.fold.slots[slot as usize];
         // One that only waits to hear what it died of has ended, and is left to that.
-        let has_died = || state.dying.iter().any(|d| d.ends(slot, generation));
+        let has_died = || {
+            state
+                .losses
+                .dying()
+                .iter()
+                .any(|d| d.ends(slot, generation))
+        };
         let is_waiting = || TaskState::of(cell.word()) == Some(TaskState::Waiting);
         if is_waiting() && has_died() {
             return false;
@@ -166,7 +169,7 @@ impl Scheduler {
         if reach == Reach::Waiting {
             return false;
         }
-        let extra = state.inflight[slot as usize].extra.get_or_insert_default();
+        let extra = state.slots[slot].extra_or_default();
         extra.is_cancelled = true;
         self.fold.notes[slot as usize].cancel(generation);
         self.fold.header.cancels();
@@ -181,7 +184,7 @@ impl Scheduler {
     }
 
     pub(in crate::scheduler) fn was_cancelled(&self, state: &State, slot: u32) -> bool {
-        let extra = &state.inflight[slot as usize].extra;
+        let extra = state.slots[slot].extra();
         extra.as_ref().is_some_and(|extra| extra.is_cancelled)
     }
 }

@@ -33,11 +33,10 @@ impl Scheduler {
     /// When [`Scheduler::tick`] should be called next.
     pub fn next_timer(&self) -> Option<Instant> {
         let state = self.lock();
-        let strays = state.strays.iter().map(|stray| stray.at);
         (state.timers.next().into_iter())
             .chain(state.run_limits.next())
             .chain(state.watch)
-            .chain(strays)
+            .chain(state.losses.next_stray())
             .min()
     }
 
@@ -48,8 +47,8 @@ impl Scheduler {
         // A look at run limits alone changes nothing that anybody waits for.
         let mut has_come = state.timers.next().is_some_and(|at| at <= now);
         while let Some(timer) = state.timers.pop_due(now) {
-            let inflight = &state.inflight[timer.slot as usize];
-            if inflight.ticket.is_none() || inflight.generation != timer.generation {
+            let inflight = &state.slots[timer.slot];
+            if !inflight.is_of(timer.generation) {
                 continue;
             }
             match timer.due {
@@ -65,7 +64,7 @@ impl Scheduler {
             }
         }
         self.look_at_limits(&mut state, now, &mut overdue);
-        if !state.strays.is_empty() {
+        if state.losses.next_stray().is_some() {
             has_come = true;
             overdue.extend(self.strays_due(&mut state, now));
         }
@@ -88,7 +87,7 @@ impl Scheduler {
         let cell = &self.fold.slots[slot as usize];
         let is_waiting = || TaskState::of(cell.word()) == Some(TaskState::Waiting);
         if cell.cancel(generation) || is_waiting() {
-            let extra = state.inflight[slot as usize].extra.as_ref();
+            let extra = state.slots[slot].extra();
             let deadline = extra.and_then(|extra| extra.deadline);
             let begun = extra.is_some_and(|extra| extra.has_kin || !extra.tried.is_empty());
             let error = match deadline {
@@ -100,7 +99,7 @@ impl Scheduler {
             return None;
         }
         let worker = self.runner(slot, generation)?;
-        let extra = state.inflight[slot as usize].extra.as_mut();
+        let extra = state.slots[slot].extra_mut();
         if let Some(deadline) = extra.and_then(|extra| extra.deadline.as_mut()) {
             deadline.has_come = true;
         }
@@ -117,17 +116,17 @@ impl Scheduler {
     /// Collects the task in `slot`; its generation, if it has not ended. One that has failed and
     /// is tried again has not.
     fn still_there(&self, state: &mut State, slot: u32) -> Option<Generation> {
-        let before = state.inflight[slot as usize].generation;
+        let before = state.slots[slot].generation();
         self.collect(state, slot);
-        let inflight = &state.inflight[slot as usize];
-        (inflight.ticket.is_some() && inflight.generation == before).then_some(before)
+        let inflight = &state.slots[slot];
+        inflight.is_of(before).then_some(before)
     }
 
     /// The task in `slot` was asked to end, and had time enough.
     fn grace_is_over(&self, state: &mut State, slot: u32, now: Instant) -> Option<Overdue> {
         let generation = self.still_there(state, slot)?;
         let worker = self.runner(slot, generation)?;
-        let extra = state.inflight[slot as usize].extra.as_ref()?;
+        let extra = state.slots[slot].extra()?;
         let grace_ends = extra.timing.and_then(|timing| timing.grace_ends);
         // The grace may have been that of an attempt before.
         let is_meant = extra.is_due() && grace_ends.is_none_or(|at| at <= now);
@@ -143,13 +142,13 @@ impl Scheduler {
 
     /// The task in `slot` was to have begun by now.
     fn expire_start(&self, state: &mut State, slot: u32) {
-        let inflight = &state.inflight[slot as usize];
-        let extra = inflight.extra.as_ref();
+        let inflight = &state.slots[slot];
+        let extra = inflight.extra();
         let Some(limit) = extra.and_then(|extra| extra.start_limit) else {
             return;
         };
         // One that has begun and waits for another attempt has begun in time.
-        if self.fold.slots[slot as usize].cancel(inflight.generation) {
+        if self.fold.slots[slot as usize].cancel(inflight.generation()) {
             let error = TaskError::late(TimeLimit::Start, limit, false);
             self.end_early(state, slot, error);
         }
@@ -157,10 +156,7 @@ impl Scheduler {
 
     /// Ends the task in `slot`, which is not running, before it has a value.
     pub(in crate::scheduler) fn end_early(&self, state: &mut State, slot: u32, error: TaskError) {
-        match error {
-            TaskError::Cancelled { .. } => state.counters.cancelled += 1,
-            _ => state.counters.late += 1,
-        }
+        state.tally.note_early(&error);
         self.settle(state, slot, Err(Box::new(error)));
     }
 
@@ -185,11 +181,11 @@ impl Scheduler {
         if self.runner(slot.0, generation) != Some(overdue.worker) {
             return false;
         }
-        let Some(inflight) = state.inflight.get_mut(slot.at()) else {
+        let Some(inflight) = state.slots.get_mut(slot.at()) else {
             return true; // a stray
         };
-        let is_there = inflight.ticket.is_some() && inflight.generation == generation;
-        let extra = inflight.extra.as_mut().filter(|_| is_there);
+        let is_there = inflight.is_of(generation);
+        let extra = inflight.extra_mut().filter(|_| is_there);
         let Some(extra) = extra.filter(|extra| extra.is_due()) else {
             return false;
         };
@@ -211,7 +207,7 @@ impl Scheduler {
     /// given and nobody else has taken, or one that is anybody's.
     pub fn has_work(&self, worker: u32) -> bool {
         let mut state = self.lock();
-        if state.in_flight == 0 {
+        if state.slots.in_flight() == 0 {
             return false;
         }
         self.collect_all(&mut state);
@@ -229,8 +225,9 @@ impl Scheduler {
             || self.has_errand(&state, worker)
             || state.any_lane_full()
             || state.slots().any(|slot| {
-                let inflight = &state.inflight[slot as usize];
-                inflight.ticket.is_some() && self.runner(slot, inflight.generation) == Some(worker)
+                let inflight = &state.slots[slot];
+                inflight.ticket().is_some()
+                    && self.runner(slot, inflight.generation()) == Some(worker)
             })
     }
 

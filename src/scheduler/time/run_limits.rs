@@ -46,9 +46,9 @@ fn instant_of(ns: u64, now: Instant) -> Option<Instant> {
 impl Scheduler {
     /// The task in `slot` is about to be queued: an attempt begins as soon as it is claimed.
     pub(in crate::scheduler) fn expect_attempt(&self, state: &mut State, slot: u32) {
-        let inflight = &mut state.inflight[slot as usize];
-        let generation = inflight.generation;
-        let extra = inflight.extra.as_mut();
+        let inflight = &mut state.slots[slot];
+        let generation = inflight.generation();
+        let extra = inflight.extra_mut();
         let Some(timing) = extra.and_then(|extra| extra.timing.as_mut()) else {
             return;
         };
@@ -73,7 +73,7 @@ impl Scheduler {
 
     /// The task in `slot` is neither queued nor runs; may be said twice.
     pub(in crate::scheduler) fn attempt_is_over(state: &mut State, slot: u32) {
-        let extra = state.inflight[slot as usize].extra.as_mut();
+        let extra = state.slots[slot].extra_mut();
         let Some(timing) = extra.and_then(|extra| extra.timing.as_mut()) else {
             return;
         };
@@ -87,7 +87,7 @@ impl Scheduler {
     /// How long the present attempt of the task in `slot` has waited and run.
     pub(in crate::scheduler) fn spent(&self, state: &mut State, slot: u32) -> Spent {
         let now = Instant::now();
-        let extra = state.inflight[slot as usize].extra.as_mut();
+        let extra = state.slots[slot].extra_mut();
         let timing = extra.and_then(|extra| extra.timing.as_mut());
         let Some(timing) = timing.filter(|timing| !timing.is_told) else {
             return Spent::default();
@@ -135,9 +135,9 @@ impl Scheduler {
         now: Instant,
     ) -> Option<Overdue> {
         let Hint { slot, generation } = task;
-        let inflight = state.inflight.get_mut(slot.at())?;
-        let is_there = inflight.ticket.is_some() && inflight.generation == generation;
-        let extra = inflight.extra.as_mut().filter(|_| is_there)?;
+        let inflight = state.slots.get_mut(slot.at())?;
+        let is_there = inflight.is_of(generation);
+        let extra = inflight.extra_mut().filter(|_| is_there)?;
         let timing = extra.timing.as_mut().filter(|timing| !timing.is_over)?;
         let limit = timing.limit?;
         let word = self.fold.slots[slot.at()].word();

@@ -128,7 +128,7 @@ impl Scheduler {
                 Location::Node(_) if state.tickets.is_open(ticket) => Patience::UntilIdle,
                 _ => Patience::None,
             },
-            Awaited::News if state.followed == 0 => Patience::UntilCalled,
+            Awaited::News if state.followers.count() == 0 => Patience::UntilCalled,
             Awaited::News if state.tickets.followed == 0 => Patience::UntilIdle,
             _ => Patience::None,
         };
@@ -141,7 +141,7 @@ impl Scheduler {
             .min()
             .map_or(own, |least| least.min(own));
         let is_all_with_executors =
-            state.followed == 0 && state.nodes.count() == 0 && state.homeless.is_empty();
+            state.followers.count() == 0 && state.nodes.count() == 0 && state.homeless.is_empty();
         if is_all_with_executors {
             least
         } else {
@@ -214,7 +214,7 @@ impl Scheduler {
             if may_nap
                 && matches!(awaited, Awaited::News)
                 && state.waiters.is_empty()
-                && let Some(nap) = self.nap_for(&state, state.in_flight)
+                && let Some(nap) = self.nap_for(&state, state.slots.in_flight())
             {
                 may_nap = false;
                 state.napper = Some(Napper::new());
@@ -251,8 +251,8 @@ impl Scheduler {
             && state.tickets.news.is_empty()
             && state.waiters.is_empty()
             && !state.is_pressed()
-            && !state.is_over
-            && state.failed.is_none()
+            && !state.followers.is_over()
+            && state.door.failed().is_none()
     }
 
     /// Returns when others neither submit nor collect for a while, or call; now and then to

@@ -82,7 +82,7 @@ impl Scheduler {
         if state.has_stalled() {
             self.queue_stalled(state);
         }
-        if state.in_flight > 0 || state.counters.submitted.is_multiple_of(ALONE) {
+        if state.slots.in_flight() > 0 || state.tally.submitted().is_multiple_of(ALONE) {
             self.reap_some(state, PORTION);
         }
     }
@@ -160,7 +160,7 @@ impl Scheduler {
     /// wait as long as before.
     fn nap_for_one(&self, ticket: &Ticket, deadline: Option<Instant>) -> bool {
         let mut state = self.lock();
-        let others = |state: &State| state.in_flight / 4;
+        let others = |state: &State| state.slots.in_flight() / 4;
         if self
             .worthwhile_nap(&state, others(&state), deadline)
             .is_none()
@@ -171,7 +171,7 @@ impl Scheduler {
         self.reap(&mut state);
         let nap = self.worthwhile_nap(&state, others(&state), deadline);
         let at = self.locations.hint(ticket.id()).slot.at();
-        let inflight = state.inflight.get(at);
+        let inflight = state.slots.get(at);
         let is_urgent = inflight.is_some_and(|inflight| inflight.priority() == Priority::Urgent);
         let is_settled = state.tickets.is_settled(ticket.id());
         let is_pressing = is_urgent || !state.is_nothing_followed() || !state.waiters.is_empty();
@@ -280,10 +280,7 @@ impl Scheduler {
 
     pub(in crate::scheduler) fn collect_this(&self, state: &mut State, id: u32) {
         let hint = self.locations.hint(id);
-        let is_here = state
-            .inflight
-            .get(hint.slot.at())
-            .is_some_and(|inflight| inflight.ticket == Some(id));
+        let is_here = state.slots.is_at(hint.slot.at(), id);
         if is_here {
             self.collect(state, hint.slot.0);
         }
@@ -364,7 +361,7 @@ impl Scheduler {
             return true;
         }
         let met = self.wait_until(Awaited::Any, deadline, |state| {
-            state.closed.is_some() || !state.free.is_empty() || state.guests.want_places()
+            !state.door.is_open() || !state.slots.is_full() || state.guests.want_places()
         });
         if met {
             self.spin_for_room(enough, deadline);
@@ -378,7 +375,7 @@ impl Scheduler {
         loop {
             let mut state = self.lock();
             self.reap(&mut state);
-            if state.closed.is_some() || state.free.len() >= enough {
+            if !state.door.is_open() || state.slots.free() >= enough {
                 return true;
             }
             drop(state);
@@ -395,8 +392,7 @@ impl Scheduler {
     pub(in crate::scheduler) fn may_any_end(&self, state: &State) -> bool {
         state.slots().any(|slot| {
             let word = self.fold.slots[slot as usize].word();
-            state.inflight[slot as usize].ticket.is_some()
-                && TaskState::of(word) != Some(TaskState::Pending)
+            state.slots[slot].ticket().is_some() && TaskState::of(word) != Some(TaskState::Pending)
         })
     }
 
