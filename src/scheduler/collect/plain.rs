@@ -40,7 +40,7 @@ impl Scheduler {
             return false;
         }
         // Before the slot is given up: it says how many of them were told.
-        let edges = if state.graph.sources > 0 {
+        let edges = if state.graph.sources() > 0 {
             state.graph.pick_up(slot, inflight.generation(), cell)
         } else {
             None
@@ -65,7 +65,7 @@ impl Scheduler {
                 }
             }
         }
-        if !state.waiters.is_empty() {
+        if !state.waiting.is_nobody() {
             self.call_waiters(state, ticket, Watchers::NONE);
         }
         true

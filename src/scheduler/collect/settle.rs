@@ -9,6 +9,7 @@ use crate::prim::{Hint, SlotIndex, TaskId};
 use crate::sys::{affinity, prefetch_for_write};
 use crate::task::{Finished, Outcome as Ran, Place, TaskState};
 
+use crate::scheduler::collect::completions::Read;
 use crate::scheduler::outcomes::entry::is_failure;
 use crate::scheduler::outcomes::groups::Watchers;
 use crate::scheduler::outcomes::value::{Outcome, Value};
@@ -34,9 +35,9 @@ impl Scheduler {
     /// to do meanwhile.
     pub(in crate::scheduler) fn reap_some(&self, state: &mut State, most: u64) -> usize {
         // Those that depend on what has ended are queued together.
-        let is_inner = std::mem::replace(&mut state.is_releasing, true);
+        let is_inner = state.tickets.arrivals.hold();
         let ended = self.read_completions(state, most);
-        state.is_releasing = is_inner;
+        state.tickets.arrivals.let_go(is_inner);
         if ended >= MANY {
             self.says_where(state);
         }
@@ -59,35 +60,30 @@ impl Scheduler {
     /// Tells the executors on which CPU this thread is at work, if they need it.
     fn says_where(&self, state: &mut State) {
         if self.is_scarce() {
-            state.works_on = affinity::current();
-            state.times = state.times.wrapping_add(1);
-            self.fold.header.set_works_on(state.works_on, state.times);
+            let cpu = affinity::current();
+            let times = state.choice.note_works_on(cpu);
+            self.fold.header.set_works_on(cpu, times);
         }
     }
 
     fn read_completions(&self, state: &mut State, most: u64) -> usize {
         let mut ended = 0;
         for executor in 0..state.completions.len() {
-            if !state.completions[executor].has_more() {
+            if !state.completions.has_more(executor) {
                 self.check_overflow(state, executor);
                 continue;
             }
-            state.offline[executor] = false;
-            let (mut done, mut stale) = (0, 0);
+            state.choice.note_online(executor);
+            let mut done = 0;
             // First all hints, which makes room in the ring; then their slots.
-            let mut due = std::mem::take(&mut state.due);
             let State {
                 completions, slots, ..
             } = state;
-            let read = completions[executor].read(most, |word| {
-                let hint = Hint::unpack(word);
-                let known = slots.is_live(hint);
-                if known {
-                    due.push(hint.slot.0);
-                } else {
-                    stale += 1;
-                }
-            });
+            let Read {
+                due,
+                stale,
+                damaged,
+            } = completions.read(executor, most, slots);
             for at in 0..due.len() {
                 if let Some(later) = due.get(at + AHEAD) {
                     prefetch_for_write(&self.fold.slots[*later as usize]);
@@ -107,14 +103,15 @@ impl Scheduler {
                     self.collect_plain(state, due[at]) || self.collect(state, due[at]);
                 done += usize::from(is_collected);
             }
-            due.clear();
-            state.due = due;
+            state.completions.give_back(due);
             // Relaxed: judgement, not truth.
             let grain = &self.fold.executors[executor].status.grain_ns;
-            state.grains_ns[executor] = grain.load(Ordering::Relaxed);
+            state
+                .choice
+                .note_task_ns(executor, grain.load(Ordering::Relaxed));
             state.tally.note_stale(stale);
             ended += done;
-            if let Err(damaged) = read {
+            if let Some(damaged) = damaged {
                 self.condemn(
                     state,
                     &format!("completions of executor {executor}: {damaged}"),
@@ -122,7 +119,7 @@ impl Scheduler {
                 return ended;
             }
         }
-        if !state.homeless.is_empty() {
+        if state.queues.has_aside() {
             self.house(state);
         }
         self.note_activity(state);
@@ -133,7 +130,7 @@ impl Scheduler {
     /// ended: what filled the rings may have been stale hints alone.
     #[cold]
     fn house(&self, state: &mut State) {
-        for hint in std::mem::take(&mut state.homeless) {
+        for hint in state.queues.take_aside() {
             if self.is_queued(Hint::unpack(hint)) {
                 self.place(state, hint);
             }
@@ -146,8 +143,7 @@ impl Scheduler {
         let overflows = &self.fold.executors[executor].status.overflows;
         // ordering: Acquire pairs with the executor's Release.
         let now = overflows.load(Ordering::Acquire);
-        if now != state.overflows_seen[executor] {
-            state.overflows_seen[executor] = now;
+        if state.completions.note_overflows(executor, now) {
             self.collect_all(state);
         }
     }
@@ -270,7 +266,7 @@ impl Scheduler {
         }
         let generation = state.slots[slot].generation();
         let cell = &self.fold.slots[slot as usize];
-        let laid = if state.graph.sources > 0 {
+        let laid = if state.graph.sources() > 0 {
             state.graph.pick_up(slot, generation, cell)
         } else {
             None
@@ -391,17 +387,12 @@ impl Scheduler {
         ticket: u32,
         watchers: Watchers,
     ) {
-        for waiter in &state.waiters {
-            let is_meant = match waiter.awaited {
-                Awaited::Task { ticket: of, .. } => of == ticket,
-                Awaited::Group(group) => watchers.contain(group),
-                Awaited::Any | Awaited::Memory => true,
-                Awaited::News => !state.tickets.news.is_empty() || !state.is_attended(),
-            };
-            if is_meant {
-                waiter.thread.unpark();
-            }
-        }
+        state.waiting.wake(|awaited| match awaited {
+            Awaited::Task { ticket: of, .. } => of == ticket,
+            Awaited::Group(group) => watchers.contain(group),
+            Awaited::Any | Awaited::Memory => true,
+            Awaited::News => !state.tickets.news.is_empty() || !state.is_attended(),
+        });
     }
 
     #[inline]

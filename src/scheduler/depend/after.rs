@@ -47,9 +47,6 @@ use crate::scheduler::waiting::sleepers::Awaited;
 /// Pending tasks that a fold may have; who submits more waits.
 pub(in crate::scheduler) const PENDING_MAX: usize = 1 << 20;
 
-/// While there are any, whoever submits so many tasks collects once.
-const MEANWHILE: u64 = 128;
-
 /// A task that another one depends on.
 #[derive(Debug)]
 pub enum Dependency<'a> {
@@ -227,30 +224,26 @@ impl Scheduler {
     #[inline]
     pub(in crate::scheduler) fn reap_meanwhile(&self, state: &mut State) {
         let submitted = state.tally.submitted();
-        let is_any_pending = state.nodes.count() + state.graph.in_flight > 0;
-        if is_any_pending && submitted.wrapping_sub(state.reaped_at) >= MEANWHILE {
-            state.reaped_at = submitted;
+        let is_any_pending = state.nodes.count() + state.graph.in_flight() > 0;
+        if is_any_pending && state.completions.take_turn(submitted) {
             self.reap_some(state, PORTION);
         }
     }
 
     /// Hands on what has arrived; queues what has all it needs.
     pub(in crate::scheduler) fn release(&self, state: &mut State) {
-        if std::mem::replace(&mut state.is_releasing, true) {
+        if state.tickets.arrivals.hold() {
             return; // whoever does so already sees to it
         }
         while !state.tickets.arrivals.is_empty() {
-            let mut arrivals = std::mem::take(&mut state.tickets.arrivals);
+            let mut arrivals = state.tickets.arrivals.take();
             for (dependent, arrival) in arrivals.drain(..) {
                 self.arrived(state, dependent, arrival);
             }
-            if state.tickets.arrivals.is_empty() {
-                // Its memory is used again.
-                state.tickets.arrivals = arrivals;
-            }
+            state.tickets.arrivals.give_back(arrivals);
             self.publish(state);
         }
-        state.is_releasing = false;
+        state.tickets.arrivals.let_go(false);
         self.check_patience(state);
     }
 

@@ -85,11 +85,11 @@ pub struct Graph {
     /// and at the others.
     laid: [Vec<Laid>; 2],
     /// Tasks at which edges begin that lie beside their slots.
-    pub sources: usize,
+    sources: usize,
     /// Slots of this kind whose task has not ended.
-    pub in_flight: usize,
+    in_flight: usize,
     /// Slots of this kind whose task has, but not all that it depended on.
-    pub lingering: usize,
+    lingering: usize,
 }
 
 impl Graph {
@@ -105,6 +105,24 @@ impl Graph {
             in_flight: 0,
             lingering: 0,
         }
+    }
+
+    /// Tasks at which edges begin that lie beside their slots.
+    #[inline(always)]
+    pub fn sources(&self) -> usize {
+        self.sources
+    }
+
+    /// Slots of this kind whose task has not ended.
+    #[inline(always)]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// One more task is in a slot of this kind.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.in_flight += 1;
     }
 
     /// Slots that are neither free, nor in use, nor linger.

@@ -102,7 +102,7 @@ impl Scheduler {
         let id = state.tickets.open(task.name);
         let head = Head::of_arguments(task.function.0, task.arguments.len());
         let hint = self.fill(state, slot, head, task.arguments.words(), id, task.name);
-        state.graph.in_flight += 1;
+        state.graph.begin();
         if let Some(vertex) = state.graph.at(slot) {
             vertex.generation = hint.generation;
             vertex.function = task.function;
@@ -473,7 +473,7 @@ impl Scheduler {
     ) -> usize {
         let mut ended = 0;
         // All of them before any that is told that another one has ended.
-        let is_inner = std::mem::replace(&mut state.is_releasing, true);
+        let is_inner = state.tickets.arrivals.hold();
         for slot in state.graph.slots() {
             let inflight = &state.slots[slot];
             let generation = inflight.generation();
@@ -486,7 +486,7 @@ impl Scheduler {
                 self.end_withdrawn(state, slot, error.clone());
             }
         }
-        state.is_releasing = is_inner;
+        state.tickets.arrivals.let_go(is_inner);
         self.release(state);
         ended
     }

@@ -6,6 +6,7 @@
 //! ```
 
 pub(super) mod after;
+pub(super) mod arrivals;
 pub(super) mod dependent;
 pub(super) mod edge;
 pub(super) mod graph;

@@ -1,6 +1,7 @@
 //! Pending tasks that are more than plain, or for which there is no slot: in the host's own
 //! memory until they have all they need. Those in slots: `super::in_slots`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::prim::Hint;
@@ -58,6 +59,10 @@ pub struct Nodes {
     count: usize,
     /// Of these, those that go before others.
     urgent: usize,
+    /// Those that have all but a slot; some have ended meanwhile.
+    stalled: VecDeque<NodeId>,
+    /// The same of those that have all but memory and a slot.
+    thirsty: VecDeque<NodeId>,
 }
 
 impl Node {
@@ -89,6 +94,49 @@ impl Nodes {
     /// Those of them that go before others.
     pub fn urgent(&self) -> usize {
         self.urgent
+    }
+
+    /// How many wait for a slot, those that have ended meanwhile included.
+    #[inline]
+    pub fn stalled(&self) -> usize {
+        self.stalled.len()
+    }
+
+    /// The first of them.
+    pub fn first_stalled(&self) -> Option<NodeId> {
+        self.stalled.front().copied()
+    }
+
+    /// It waits no more.
+    pub fn pop_stalled(&mut self) {
+        self.stalled.pop_front();
+    }
+
+    /// One more waits for a slot.
+    pub fn stall(&mut self, id: NodeId) {
+        self.stalled.push_back(id);
+    }
+
+    /// How many wait for memory, those that have ended meanwhile included.
+    #[inline]
+    pub fn thirsty(&self) -> usize {
+        self.thirsty.len()
+    }
+
+    /// The first of them, which waits no more.
+    pub fn pop_thirsty(&mut self) -> Option<NodeId> {
+        self.thirsty.pop_front()
+    }
+
+    /// One more waits for memory.
+    pub fn thirst(&mut self, id: NodeId) {
+        self.thirsty.push_back(id);
+    }
+
+    /// None waits for anything any more.
+    pub fn forget_waiting(&mut self) {
+        self.stalled.clear();
+        self.thirsty.clear();
     }
 
     /// One more.

@@ -113,7 +113,7 @@ impl Scheduler {
                 match node.slot {
                     Some(slot) => self.queue_in_slot(&mut state, id, slot),
                     None => {
-                        state.stalled.push_back(id);
+                        state.nodes.stall(id);
                         self.queue_stalled(&mut state);
                     }
                 }
@@ -130,7 +130,7 @@ impl Scheduler {
                     let message = refusal.to_string();
                     self.end_node(&mut state, id, TaskError::out_of_memory(message));
                 } else if state.nodes.get(id).is_some() {
-                    state.thirsty.push_back(id);
+                    state.nodes.thirst(id);
                 }
             }
         }
@@ -142,10 +142,10 @@ impl Scheduler {
     pub(in crate::scheduler) fn quench(&self) -> bool {
         self.rouse();
         let mut state = self.lock();
-        let waiting = state.thirsty.len();
+        let waiting = state.nodes.thirsty();
         let mut jobs = Vec::new();
         while jobs.len() < TRIED_MAX
-            && let Some(id) = state.thirsty.pop_front()
+            && let Some(id) = state.nodes.pop_thirsty()
         {
             let Some(node) = state.nodes.get(id) else {
                 continue;
@@ -159,14 +159,14 @@ impl Scheduler {
         for (id, job) in jobs {
             self.provide(id, job);
         }
-        self.lock().thirsty.len() < waiting
+        self.lock().nodes.thirsty() < waiting
     }
 
     /// Queues those that wait for a slot, as far as there are some.
     #[cold]
     pub(in crate::scheduler) fn queue_stalled(&self, state: &mut State) {
-        let before = state.stalled.len();
-        while let Some(id) = state.stalled.front().copied() {
+        let before = state.nodes.stalled();
+        while let Some(id) = state.nodes.first_stalled() {
             if let Some(node) = state.nodes.get(id) {
                 if state.slots.is_full() {
                     break;
@@ -176,9 +176,9 @@ impl Scheduler {
                     self.enqueue_as(state, prepared, ticket);
                 }
             }
-            state.stalled.pop_front();
+            state.nodes.pop_stalled();
         }
-        if state.stalled.len() < before {
+        if state.nodes.stalled() < before {
             self.publish(state);
             self.check_patience(state);
         }

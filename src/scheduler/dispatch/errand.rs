@@ -10,15 +10,10 @@ impl Scheduler {
     /// Shows a hint to worker `worker`, and wakes it.
     #[cold]
     pub(in crate::scheduler) fn place_errand(&self, state: &mut State, worker: u32, hint: u64) {
-        let ring = state.errands.get_mut(worker as usize);
-        let staged = ring.and_then(|ring| (ring.stage(hint) == Ok(true)).then_some(ring));
-        let Some(ring) = staged else {
-            if !state.homeless.contains(&hint) {
-                state.homeless.push(hint);
-            }
+        if !state.queues.show_errand(worker, hint) {
+            state.queues.put_aside(hint);
             return;
-        };
-        ring.publish();
+        }
         self.fold.wake_worker(ProcessId::of_worker(worker));
     }
 

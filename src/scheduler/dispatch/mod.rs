@@ -6,6 +6,8 @@
 //! ```
 
 pub(super) mod balance;
+pub(super) mod choice;
 pub(super) mod errand;
 pub(super) mod place;
 pub(super) mod queues;
+pub(super) mod stall;

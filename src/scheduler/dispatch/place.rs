@@ -1,25 +1,17 @@
 //! Where a hint goes, and who is woken for it.
 
-use std::time::{Duration, Instant};
-
 use crate::layout::ExecutorRecord;
 use crate::prim::atomic::Ordering;
-use crate::prim::{ExecutorId, Hint, Priority};
+use crate::prim::{ExecutorId, Hint};
 use crate::sys::{affinity, barrier};
 use crate::task::TaskState;
 
 use crate::scheduler::dispatch::balance::{Load, WORTH_WAKING_NS};
-use crate::scheduler::dispatch::queues::RingName;
+
+use crate::scheduler::dispatch::choice::Choice;
+use crate::scheduler::dispatch::queues::Queues;
 use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-
-/// Tasks of which several together go to one executor.
-const SHORT_NS: u64 = 1_000;
-/// So many: their hints fill a line.
-pub(in crate::scheduler) const TOGETHER: u32 = 8;
-
-/// How long work may wait behind a task that was thought to be short.
-const WATCH: Duration = Duration::from_millis(20);
 
 impl Scheduler {
     /// Chooses an inbox for a hint, or the lane of its task's priority.
@@ -33,14 +25,7 @@ impl Scheduler {
             return;
         }
         if let Some(lane) = extra.and_then(|extra| extra.priority.lane()) {
-            let lane = &mut state.lanes[lane];
-            match lane.ring.stage(hint) {
-                Ok(true) => {
-                    lane.is_touched = true;
-                    state.are_lanes_touched = true;
-                }
-                _ => state.homeless.push(hint),
-            }
+            state.queues.put_in_lane(lane, hint);
             return;
         }
         self.place_normal(state, hint);
@@ -49,55 +34,35 @@ impl Scheduler {
     /// The same for a task of normal priority.
     #[inline]
     pub(in crate::scheduler) fn place_normal(&self, state: &mut State, hint: u64) {
-        let executor = self.choose(state);
-        if state.inboxes[executor].stage(hint) == Ok(true) {
-            // Mostly it is the last one.
-            if state.touched.last() != Some(&executor) {
-                state.touch(executor);
-            }
+        let State { queues, choice, .. } = state;
+        let executor = self.choose(queues, choice);
+        if queues.stage(executor, hint) {
+            queues.touch(executor);
         } else {
-            self.place_elsewhere(state, hint);
-        }
-    }
-
-    /// There is no room in the inbox that was chosen for it.
-    #[cold]
-    fn place_elsewhere(&self, state: &mut State, hint: u64) {
-        let mut all = 0..state.inboxes.len();
-        match all.find(|e| state.inboxes[*e].stage(hint) == Ok(true)) {
-            Some(executor) => state.touch(executor),
-            None => state.homeless.push(hint),
+            queues.stage_anywhere(hint);
         }
     }
 
     /// The executor with the least predicted delay; of many, of two at random.
     #[inline]
-    pub(in crate::scheduler) fn choose(&self, state: &mut State) -> usize {
-        if state.stays > 0 && !state.offline[state.chosen] {
-            state.stays -= 1;
-            return state.chosen;
+    pub(in crate::scheduler) fn choose(&self, queues: &mut Queues, choice: &mut Choice) -> usize {
+        if let Some(executor) = choice.stay() {
+            return executor;
         }
-        state.chosen = self.choose_anew(state);
-        let grain = state.grains_ns[state.chosen];
-        let is_short = grain > 0 && grain < SHORT_NS;
-        state.stays = if is_short { TOGETHER - 1 } else { 0 };
-        state.chosen
+        let executor = self.choose_anew(queues, choice);
+        choice.choose(executor)
     }
 
-    fn choose_anew(&self, state: &mut State) -> usize {
-        let count = state.inboxes.len();
-        let mut first = state.next + 1;
-        if first >= count {
-            first = 0;
-        }
-        state.next = first;
+    fn choose_anew(&self, queues: &mut Queues, choice: &mut Choice) -> usize {
+        let count = queues.inboxes();
+        let first = choice.next_of(count);
         // Divisions take their time: of few the next, of many anyone.
         let second = match count {
             1 => return 0,
             2 => 1 - first,
             _ => (first + 1 + first * 7 % (count - 1)) % count,
         };
-        let mut loads = [first, second].map(|e| (self.load(state, e), e));
+        let mut loads = [first, second].map(|e| (self.load(queues, choice, e), e));
         if loads[1].0.delay_ns() < loads[0].0.delay_ns() {
             loads.swap(0, 1);
         }
@@ -105,7 +70,7 @@ impl Scheduler {
         // Somebody would be woken because the other has much to do: as far as was seen.
         if best.sleeping
             && !other.sleeping
-            && let Ok(backlog) = state.inboxes[instead].refresh()
+            && let Ok(backlog) = queues.backlog(instead)
             && (Load { backlog, ..other }).delay_ns() < best.delay_ns()
         {
             return instead;
@@ -114,34 +79,33 @@ impl Scheduler {
     }
 
     #[inline]
-    fn load(&self, state: &State, executor: usize) -> Load {
+    fn load(&self, queues: &Queues, choice: &Choice, executor: usize) -> Load {
         let member = executor as u32;
         let crowd = &self.fold.crowd;
         let is_asleep = crowd.sleeping.contains(member);
-        let grain_ns = state.grains_ns[executor];
         // Of short tasks it makes no difference; who runs them says all the time that he
         // begins or ends to look for them, so that his line would have to be fetched.
-        let is_short = grain_ns > 0 && grain_ns < SHORT_NS;
+        let is_short = choice.is_short(executor);
         Load {
-            backlog: state.inboxes[executor].backlog_seen(),
-            grain_ns,
+            backlog: queues.backlog_seen(executor),
+            grain_ns: choice.task_ns(executor),
             // One that is being replaced is no quicker than one that must be woken.
-            sleeping: is_asleep || state.offline[executor],
-            is_here: is_asleep && self.is_here(state, executor),
+            sleeping: is_asleep || choice.is_offline(executor),
+            is_here: is_asleep && self.is_here(choice, executor),
             searching: !is_short && crowd.searching.contains(member),
         }
     }
 
     /// Whether an executor is pinned to the CPU on which tasks were last collected, if CPUs are
     /// scarce.
-    fn is_here(&self, state: &State, executor: usize) -> bool {
+    fn is_here(&self, choice: &Choice, executor: usize) -> bool {
         // Relaxed: a plain number of one writer.
         let cpu = self.fold.executors[executor]
             .status
             .cpu
             .load(Ordering::Relaxed);
-        state
-            .works_on
+        choice
+            .works_on()
             .is_some_and(|here| cpu == u64::from(here) + 1)
     }
 
@@ -161,33 +125,31 @@ impl Scheduler {
     /// Shows what was enqueued, and wakes whom it takes.
     #[inline]
     pub(in crate::scheduler) fn publish(&self, state: &mut State) {
-        if state.are_lanes_touched {
+        if state.queues.are_lanes_touched() {
             self.publish_lanes(state);
         }
-        if state.touched.is_empty() {
+        if !state.queues.is_touched() {
             return;
         }
         self.note_awake(state);
-        for executor in &state.touched {
-            state.inboxes[*executor].publish();
-        }
+        state.queues.publish_touched();
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
         if self.fold.crowd.sleeping.any() {
-            while let Some(executor) = state.touched.pop() {
+            while let Some(executor) = state.queues.take_touched() {
                 self.wake_for(state, ExecutorId(executor as u32));
             }
         }
-        state.touched.clear();
+        state.queues.forget_touched();
     }
 
     /// Somebody sleeps, and the inbox of `executor` was filled: wakes one if that is worth it.
     pub(in crate::scheduler) fn wake_for(&self, state: &mut State, executor: ExecutorId) {
         let at = executor.0 as usize;
         // The takers' head is only looked at when it matters: they move it all the time.
-        let mut load = self.load(state, at);
+        let mut load = self.load(&state.queues, &state.choice, at);
         if load.delay_ns() >= WORTH_WAKING_NS {
-            match state.inboxes[at].refresh() {
+            match state.queues.backlog(at) {
                 Ok(backlog) => load.backlog = backlog,
                 Err(damaged) => {
                     self.condemn(state, &format!("the inbox of executor {at}: {damaged}"));
@@ -196,7 +158,7 @@ impl Scheduler {
             }
         }
         let is_long = load.delay_ns() >= WORTH_WAKING_NS;
-        if !load.sleeping && !is_long && state.watch.is_some() {
+        if !load.sleeping && !is_long && state.stall.is_watched() {
             return; // it is awake, and that it comes to it is looked after
         }
         load.searching = self.fold.crowd.searching.contains(executor.0);
@@ -212,7 +174,7 @@ impl Scheduler {
             self.fold.wake_one(local.unwrap_or_else(other))
         };
         // Who searches may have found something else by now, and have looked here before.
-        if (load.backlog > 1 || !is_woken) && state.watch.is_none() {
+        if (load.backlog > 1 || !is_woken) && !state.stall.is_watched() {
             self.watch(state);
         }
     }
@@ -222,23 +184,11 @@ impl Scheduler {
     /// Shows what was put into lanes, and wakes one who sleeps: it is for anybody.
     #[cold]
     fn publish_lanes(&self, state: &mut State) {
-        state.are_lanes_touched = false;
-        let mut backlog = 0;
-        let mut damage = None;
-        for (lane, level) in state.lanes.iter_mut().zip(Priority::LANES) {
-            if !std::mem::take(&mut lane.is_touched) {
-                continue;
-            }
-            lane.ring.publish();
-            match lane.ring.refresh() {
-                Ok(waiting) => backlog += waiting,
-                Err(damaged) => damage = Some(format!("{}: {damaged}", RingName::Lane(level))),
-            }
-        }
+        let (backlog, damage) = state.queues.publish_lanes();
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
-        let is_woken = self.fold.wake_one(ExecutorId(state.next as u32));
-        if (backlog > 1 || !is_woken) && state.watch.is_none() {
+        let is_woken = self.fold.wake_one(ExecutorId(state.choice.turn() as u32));
+        if (backlog > 1 || !is_woken) && !state.stall.is_watched() {
             self.watch(state);
         }
         if let Some(what) = damage {
@@ -251,19 +201,17 @@ impl Scheduler {
     /// after it, in case nobody waits who would.
     fn watch(&self, state: &mut State) {
         if self.fold.crowd.sleeping.any() {
-            state.watch = Some(Instant::now() + WATCH);
-            state.ended_before = state.ended();
+            state.stall.watch(state.ended());
             self.bell.ring();
         }
     }
 
     /// The time to look has come.
     pub(in crate::scheduler) fn look_behind(&self, state: &mut State) {
-        state.watch = None;
         self.reap(state);
         let ended = state.ended();
         // As long as tasks end, those who end them look for more.
-        let is_stuck = ended == state.ended_before;
+        let is_stuck = state.stall.look(ended);
         let is_queued = |slot: u32| {
             // What one worker alone may run nobody else can take.
             let is_anybodys = state.slots[slot].bound().is_none();
@@ -274,8 +222,7 @@ impl Scheduler {
             if is_stuck {
                 self.fold.wake_sleeper(ExecutorId(0));
             }
-            state.ended_before = ended;
-            state.watch = Some(Instant::now() + WATCH);
+            state.stall.watch(ended);
         }
     }
 }

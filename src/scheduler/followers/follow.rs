@@ -87,7 +87,7 @@ impl Scheduler {
             state.followers.add();
             self.add_followed(state);
         }
-        state.call_napper();
+        state.waiting.call_napper();
         self.check_patience(state);
     }
 
@@ -183,7 +183,7 @@ impl Scheduler {
     /// One more task is followed.
     pub(in crate::scheduler) fn add_followed(&self, state: &mut State) {
         state.followers.note_followed();
-        if state.followers.count() + state.graph.sources == 1 && state.followers.is_idle() {
+        if state.followers.count() + state.graph.sources() == 1 && state.followers.is_idle() {
             self.pool.call_attendant();
         }
         if state.followers.count() == 1 {
@@ -194,7 +194,7 @@ impl Scheduler {
 
     /// Wakes the attendant if it sleeps until there is something to attend to.
     pub(in crate::scheduler) fn call_attendant(&self, state: &mut State) {
-        state.call_napper();
+        state.waiting.call_napper();
         if state.followers.is_idle() {
             self.pool.call_attendant();
         }
@@ -203,7 +203,7 @@ impl Scheduler {
     /// There is something for the attendant to see to now.
     pub(in crate::scheduler) fn send_attendant(&self, state: &mut State, news: News) {
         state.tickets.news.push(news);
-        state.unpark_attendant();
+        state.waiting.wake_attendant();
         self.call_attendant(state);
         // It may lead, and sleep.
         self.fold.host_bell.force();

@@ -137,11 +137,9 @@ impl Scheduler {
             return;
         };
         state.tickets.groups.poke(group.id());
-        for waiter in &state.waiters {
-            if matches!(waiter.awaited, Awaited::Group(id) if id == group.id()) {
-                waiter.thread.unpark();
-            }
-        }
+        state
+            .waiting
+            .wake(|awaited| matches!(awaited, Awaited::Group(id) if id == group.id()));
         drop(state);
         // It may be the one who sleeps for all.
         self.fold.host_bell.force();

@@ -7,7 +7,8 @@ use std::task::Waker;
 use crate::error::TaskError;
 use crate::sys::prefetch_for_write;
 
-use crate::scheduler::depend::dependent::{Arrival, Dependent};
+use crate::scheduler::depend::arrivals::Arrivals;
+use crate::scheduler::depend::dependent::Dependent;
 use crate::scheduler::depend::edge::SlotEdge;
 use crate::scheduler::depend::inputs::Input;
 use crate::scheduler::followers::news::{Follower, News};
@@ -35,7 +36,7 @@ pub struct Tickets {
     /// For the attendant.
     pub(in crate::scheduler) news: Vec<News>,
     /// For pending tasks.
-    pub(in crate::scheduler) arrivals: Vec<Arrival>,
+    pub(in crate::scheduler) arrivals: Arrivals,
     /// Tasks whose end somebody is to be told of at once.
     pub(in crate::scheduler) followed: usize,
 }

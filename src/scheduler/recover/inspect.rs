@@ -100,15 +100,13 @@ impl Scheduler {
         if self.pool.damage() > 0 {
             return Some("a pool block holds what no process writes".into());
         }
-        for (name, ring) in state.rings() {
+        for (name, ring) in state.queues.rings() {
             if let Err(damaged) = ring.check() {
                 return Some(format!("{name}: {damaged}"));
             }
         }
-        for (executor, completions) in state.completions.iter().enumerate() {
-            if let Err(damaged) = completions.check() {
-                return Some(format!("the completions of executor {executor}: {damaged}"));
-            }
+        if let Some(what) = state.completions.damage() {
+            return Some(what);
         }
         let mut slots = state.slots();
         slots.find_map(|slot| self.damaged_slot(state, slot))
@@ -159,9 +157,10 @@ impl Scheduler {
     /// Tasks in flight that no executor is running, and no hint speaks of.
     fn forgotten(&self, state: &mut State) -> Suspects {
         let is_any_ring_full = state
+            .queues
             .rings()
             .any(|(_, ring)| !matches!(ring.refresh(), Ok(0)))
-            || state.ready.iter().any(|ring| ring.backlog() > 0);
+            || state.queues.ready().is_some();
         // Who tells others that its task has run makes them ready first, and then shows hints
         // for them. Looked at before their words.
         let is_any_told = state.slots().any(|slot| {
@@ -191,7 +190,7 @@ impl Scheduler {
                         || (is_any_told && self.fold.plan.shape.is_for_pending(hint.slot));
                     !may_be_shown
                         && !announced.contains(&hint.pack())
-                        && !state.homeless.contains(&hint.pack())
+                        && !state.queues.aside().contains(&hint.pack())
                         && inflight.bound().is_none()
                 }
                 // Whoever brought the last input was to queue it.

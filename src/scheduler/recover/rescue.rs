@@ -83,15 +83,14 @@ impl Scheduler {
                 }
             }
             record.reset();
-            state.grains_ns[executor as usize] = 0;
-            state.offline[executor as usize] = true;
+            state.choice.note_offline(executor as usize);
         }
         self.fold.crowd.forget(executors);
         self.publish(&mut state);
         state.losses.sweep(worker);
         self.inspect(&mut state);
         let has_something_ended = state.ended() != ended;
-        let sleeps_with = state.sleeps_with;
+        let sleeps_with = state.waiting.sleeps_with();
         let has_been_rung = sleeps_with.is_some_and(|key| self.fold.host_bell.has_rung(key));
         drop(state);
         // A wake that died with its sender is made up for. Whoever waits in the host is
@@ -342,9 +341,8 @@ impl Scheduler {
                 self.settle(state, index, Err(Box::new(error.clone())));
             }
         }
-        state.homeless.clear();
-        state.stalled.clear();
-        state.thirsty.clear();
+        state.queues.take_aside();
+        state.nodes.forget_waiting();
         self.disown(state);
         state.losses.clear();
         state.timers.clear();

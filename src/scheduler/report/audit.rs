@@ -162,7 +162,7 @@ impl Scheduler {
                 self.count_spawned(&state, slot, &mut audit);
             }
         }
-        let in_flight = state.slots.in_flight() as i64 - state.graph.in_flight as i64;
+        let in_flight = state.slots.in_flight() as i64 - state.graph.in_flight() as i64;
         let in_flight = in_flight + state.slots.kept() as i64;
         let lost = state.slots.capacity() as i64 - state.slots.free() as i64 - in_flight;
         let lost = lost + state.graph.lost();

@@ -2,6 +2,7 @@
 
 use crate::prim::Priority;
 
+use crate::scheduler::dispatch::queues::RingName;
 use crate::scheduler::report::counters::Counters;
 use crate::scheduler::shared::Scheduler;
 
@@ -28,20 +29,20 @@ impl Scheduler {
     pub fn snapshot(&self) -> Snapshot {
         let mut state = self.lock();
         self.reap(&mut state);
+        let (mut inboxes, mut lanes) = (Vec::new(), Vec::new());
+        for (name, ring) in state.queues.rings() {
+            // A ring that makes no sense is for `inspect`.
+            let waiting = ring.refresh().unwrap_or(0);
+            match name {
+                RingName::Inbox(_) => inboxes.push(waiting),
+                RingName::Lane(level) => lanes.push((level, waiting)),
+            }
+        }
         Snapshot {
             counters: state.tally.read(state.slots.in_flight()),
             capacity: state.slots.capacity() as u64,
-            // A ring that makes no sense is for `inspect`.
-            inboxes: state
-                .inboxes
-                .iter_mut()
-                .map(|inbox| inbox.refresh().unwrap_or(0))
-                .collect(),
-            lanes: Priority::LANES
-                .into_iter()
-                .zip(&mut state.lanes)
-                .map(|(level, lane)| (level, lane.ring.refresh().unwrap_or(0)))
-                .collect(),
+            inboxes,
+            lanes,
         }
     }
 }

@@ -356,16 +356,13 @@ impl Scheduler {
     #[inline]
     pub(in crate::scheduler) fn see_to_memory(&self, state: &mut State) {
         let freed = self.pool.freed();
-        if freed != state.freed_seen {
-            state.freed_seen = freed;
-            let waiters = state.waiters.iter();
-            waiters
-                .filter(|waiter| matches!(waiter.awaited, Awaited::Memory))
-                .for_each(|waiter| waiter.thread.unpark());
+        if state.waiting.note_freed(freed) {
+            state
+                .waiting
+                .wake(|awaited| matches!(awaited, Awaited::Memory));
         }
         let asks = self.pool.asks();
-        if asks != state.answered {
-            state.answered = asks;
+        if state.waiting.note_asked(asks) {
             self.collect_for_others(state, asks);
         }
     }

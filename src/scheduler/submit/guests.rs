@@ -56,7 +56,7 @@ impl Scheduler {
             ..
         } = state;
         if guests.admit(|| slots.keep(), &mut tickets.news) {
-            state.unpark_attendant();
+            state.waiting.wake_attendant();
         }
     }
 

@@ -9,7 +9,6 @@ use crate::task::{FunctionId, Payload};
 use crate::scheduler::depend::after::Few;
 use crate::scheduler::depend::in_slots::Plain;
 use crate::scheduler::depend::inputs::Rebuild;
-use crate::scheduler::dispatch::place::TOGETHER;
 use crate::scheduler::outcomes::ticket::Ticket;
 use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
@@ -106,15 +105,15 @@ impl Scheduler {
     /// Chooses an inbox for a hint of normal priority, and shows it.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(in crate::scheduler) fn place_plain(&self, state: &mut State, hint: u64) {
-        let executor = self.choose(state);
+        let executor = self.choose(&mut state.queues, &mut state.choice);
         // What others have staged is shown together with it.
-        if !state.touched.is_empty() || state.inboxes[executor].stage(hint) != Ok(true) {
+        if state.queues.is_touched() || !state.queues.stage(executor, hint) {
             self.place(state, hint);
             self.publish(state);
             return;
         }
         self.note_awake(state);
-        state.inboxes[executor].publish();
+        state.queues.publish(executor);
         // The executors, before they sleep, pass the heavy barrier.
         barrier::light();
         let sleeping = &self.fold.crowd.sleeping;
@@ -123,8 +122,7 @@ impl Scheduler {
         }
         // Of tasks that come together the first has seen to the rest, as long as their
         // executor is awake.
-        let is_first = state.stays == TOGETHER - 1 || state.stays == 0;
-        let is_seen_to = !is_first && state.watch.is_some();
+        let is_seen_to = !state.choice.is_first() && state.stall.is_watched();
         if !is_seen_to || sleeping.contains(executor as u32) {
             self.wake_for(state, ExecutorId(executor as u32));
         }

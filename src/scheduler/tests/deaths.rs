@@ -203,9 +203,9 @@ fn trap_5_a_stale_completion_frees_no_slot_twice() {
         "the same slot again"
     );
     assert_ne!(hint_of(&scheduler, &next).generation, stale.generation);
-    assert!(scheduler.lock().completions[0].has_more());
+    assert!(scheduler.lock().completions.has_more(0));
     assert_eq!(scheduler.rescue(0, PID), 0, "reads it");
-    assert!(!scheduler.lock().completions[0].has_more());
+    assert!(!scheduler.lock().completions.has_more(0));
     assert_eq!(scheduler.counters().stale, 1);
     assert!(scheduler.poll(&next).is_none(), "not begun");
 

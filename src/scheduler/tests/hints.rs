@@ -9,7 +9,7 @@ use super::*;
 
 fn waiting_hints(scheduler: &Scheduler) -> u64 {
     let mut state = scheduler.lock();
-    let mut rings = state.rings();
+    let mut rings = state.queues.rings();
     rings
         .try_fold(0, |sum, (_, ring)| ring.refresh().map(|n| sum + n))
         .expect("whole")
@@ -121,7 +121,7 @@ fn trap_3_hints_issued_again_may_overflow_the_ring() {
         assert_eq!(scheduler.rescue(0, PID), 0);
         let all = u64::from(slots) * (death + 1);
         assert_eq!(waiting_hints(&scheduler), all.min(capacity));
-        let homeless = scheduler.lock().homeless.len() as u64;
+        let homeless = scheduler.lock().queues.aside().len() as u64;
         assert_eq!(homeless, all.saturating_sub(capacity));
         corpses.push(dead);
     }
@@ -147,7 +147,7 @@ fn trap_3_hints_issued_again_may_overflow_the_ring() {
     };
     {
         let mut state = scheduler.lock();
-        while state.homeless.is_empty() {
+        while !state.queues.has_aside() {
             scheduler.place(&mut state, stale.pack());
         }
         scheduler.publish(&mut state);

@@ -446,7 +446,7 @@ fn check_whole(scheduler: &Scheduler) {
             free.iter().copied().eq(0..scheduler.capacity as u32),
             "{free:?}"
         );
-        assert!(state.homeless.is_empty());
+        assert!(!state.queues.has_aside());
         assert!(
             state.losses.dying().is_empty(),
             "{:?}",

@@ -13,7 +13,7 @@ fn a_nap_is_half_of_the_time_that_what_is_ahead_takes() {
     let scheduler = scheduler(2, SLOTS);
     let nap = |behind: usize, grain_ns: u64| {
         let mut state = scheduler.lock();
-        state.grains_ns.fill(grain_ns);
+        state.choice.note_all_tasks_ns(grain_ns);
         scheduler.nap_for(&state, behind)
     };
     assert_eq!(nap(1000, 0), None, "nothing is known");
@@ -29,7 +29,7 @@ fn who_waits_for_one_of_many_naps_if_that_makes_nothing_late() {
     let scheduler = scheduler(2, SLOTS);
     let nap = |grain_ns: u64, deadline: Option<Duration>| {
         let mut state = scheduler.lock();
-        state.grains_ns.fill(grain_ns);
+        state.choice.note_all_tasks_ns(grain_ns);
         let deadline = deadline.map(|within| Instant::now() + within);
         scheduler.worthwhile_nap(&state, 10_000, deadline)
     };
@@ -44,7 +44,7 @@ fn who_waits_for_one_of_many_naps_if_that_makes_nothing_late() {
 fn nobody_naps_who_has_a_cpu_of_its_own() {
     let mut scheduler = scheduler(2, SLOTS);
     scheduler.allowed_cpus = 3;
-    scheduler.lock().grains_ns.fill(1_000);
+    scheduler.lock().choice.note_all_tasks_ns(1_000);
     assert_eq!(scheduler.nap_for(&scheduler.lock(), 10_000), None);
 }
 

@@ -136,7 +136,7 @@ fn a_lane_without_room_keeps_its_tasks() {
     let first = submit(&scheduler, at(Priority::Low, job(&scheduler, square, 1)));
     {
         let mut state = scheduler.lock();
-        while state.homeless.is_empty() {
+        while !state.queues.has_aside() {
             scheduler.place(&mut state, hint_of(&scheduler, &first).pack());
         }
         scheduler.publish(&mut state);

@@ -35,7 +35,7 @@ impl Scheduler {
         let state = self.lock();
         (state.timers.next().into_iter())
             .chain(state.run_limits.next())
-            .chain(state.watch)
+            .chain(state.stall.at())
             .chain(state.losses.next_stray())
             .min()
     }
@@ -68,7 +68,7 @@ impl Scheduler {
             has_come = true;
             overdue.extend(self.strays_due(&mut state, now));
         }
-        if state.watch.is_some_and(|at| at <= now) {
+        if state.stall.at().is_some_and(|at| at <= now) {
             has_come = true;
             self.look_behind(&mut state);
         }
@@ -215,15 +215,15 @@ impl Scheduler {
         let executors = worker * threads..(worker + 1) * threads;
         let has_hints = executors.clone().any(|executor| {
             let record = &self.fold.executors[executor as usize];
-            matches!(state.inboxes[executor as usize].refresh(), Ok(1..))
+            matches!(state.queues.backlog(executor as usize), Ok(1..))
                 || record
                     .announced()
                     .any(|hint| self.is_queued(Hint::unpack(hint)))
-                || state.ready[executor as usize].backlog() > 0
+                || state.queues.is_ready(executor as usize)
         });
         has_hints
             || self.has_errand(&state, worker)
-            || state.any_lane_full()
+            || state.queues.any_lane_full()
             || state.slots().any(|slot| {
                 let inflight = &state.slots[slot];
                 inflight.ticket().is_some()

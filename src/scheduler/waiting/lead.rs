@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering as Private;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::layout::ExecutorRecord;
 use crate::lock::Guard;
@@ -18,28 +18,9 @@ use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::recover::inspect::Suspects;
 use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-use crate::scheduler::waiting::patience::{
-    LOOK_AGAIN_MAX, LOOK_AGAIN_MIN, is_past, learn, patience,
-};
-use crate::scheduler::waiting::sleepers::{Awaited, Napper};
-
-/// Tasks that take this long are not looked for while the executors need all CPUs.
-const LONG_NS: u64 = 10_000;
-
-/// Who has submitted or collected so many tasks without sleeping will not sleep soon.
-/// Until then to be rung in vain, a system call, is cheaper than the heavy barrier.
-const AWAKE: u64 = 24;
-
-/// For so long the attendant leaves to others what they do anyhow, at first; while they go
-/// on, eight times as long.
-const LEAVE: Duration = Duration::from_micros(100);
-const LEAVE_DOUBLED: u32 = 3;
-/// So often in a row.
-const LEAVES: u32 = 10;
-
-/// Who looks for ends waits for so many spins between two looks: a task that waits for
-/// another waits for this, too.
-const BETWEEN: u32 = 4;
+use crate::scheduler::waiting::patience::{is_past, learn, patience};
+use crate::scheduler::waiting::policy::{self, AWAKE, BETWEEN, LEAVES, TRUST};
+use crate::scheduler::waiting::sleepers::Awaited;
 
 /// What a look before sleeping has led to.
 enum Look {
@@ -61,7 +42,7 @@ impl Scheduler {
     ) -> bool {
         let bell = &self.fold.host_bell;
         let mut suspects = Suspects::new();
-        let mut trust = LOOK_AGAIN_MIN;
+        let mut trust = TRUST;
         let mut slept_at = None;
         loop {
             match self.look_first(awaited, deadline, ready) {
@@ -76,8 +57,8 @@ impl Scheduler {
             // finished before, published or not, is seen below.
             let key = bell.prepare();
             let mut state = self.lock();
-            state.sleeps_with = Some(key);
-            state.activity_asleep = state.activity();
+            let activity = state.activity();
+            state.waiting.sleep(key, activity);
             self.reap(&mut state);
             self.see_to_memory(&mut state);
             if patience > Patience::None && slept_at == Some(state.ended()) {
@@ -91,7 +72,7 @@ impl Scheduler {
             }
             slept_at = Some(state.ended());
             if self.listen_around(&mut state) {
-                state.unpark_attendant();
+                state.waiting.wake_attendant();
             }
             let mut met = ready(&state);
             if !met {
@@ -111,7 +92,7 @@ impl Scheduler {
             bell.wait(key, Some(deadline.map_or(next_look, |d| d.min(next_look))));
             learn(begin.elapsed());
             if Instant::now() >= next_look {
-                trust = (2 * trust).min(LOOK_AGAIN_MAX);
+                trust = policy::trusts(trust);
                 self.look_again(&mut self.lock(), &mut suspects);
             }
         }
@@ -121,7 +102,7 @@ impl Scheduler {
     /// for others themselves: when an executor has nothing left to do, or when one has failed.
     /// If executors do all that is to be done until these have ended: when they have.
     fn patience_for(&self, state: &State, awaited: Awaited) -> Patience {
-        let others = state.waiters.iter().map(|waiter| waiter.awaited);
+        let others = state.waiting.awaited();
         let patience = |awaited| match awaited {
             Awaited::Task { ticket } => match self.locations.get(ticket) {
                 Location::Slot(hint) if self.will_ring(state, hint) => Patience::UntilCalled,
@@ -141,7 +122,7 @@ impl Scheduler {
             .min()
             .map_or(own, |least| least.min(own));
         let is_all_with_executors =
-            state.followers.count() == 0 && state.nodes.count() == 0 && state.homeless.is_empty();
+            state.followers.count() == 0 && state.nodes.count() == 0 && !state.queues.has_aside();
         if is_all_with_executors {
             least
         } else {
@@ -169,7 +150,7 @@ impl Scheduler {
     /// Something has changed: if who leads sleeps with more patience than it may, wakes it.
     pub(in crate::scheduler) fn check_patience(&self, state: &State) {
         let bell = &self.fold.host_bell;
-        if let Some(awaited) = state.leads_for
+        if let Some(awaited) = state.waiting.leads_for()
             && bell.patience() > Patience::None
             && bell.patience() > self.patience_for(state, awaited)
         {
@@ -213,14 +194,14 @@ impl Scheduler {
             }
             if may_nap
                 && matches!(awaited, Awaited::News)
-                && state.waiters.is_empty()
+                && state.waiting.is_nobody()
                 && let Some(nap) = self.nap_for(&state, state.slots.in_flight())
             {
                 may_nap = false;
-                state.napper = Some(Napper::new());
+                state.waiting.nap();
                 drop(state);
                 thread::park_timeout(nap);
-                self.lock().napper = None;
+                self.lock().waiting.end_nap();
                 continue;
             }
             drop(state);
@@ -249,7 +230,7 @@ impl Scheduler {
         matches!(awaited, Awaited::News)
             && state.tickets.followed == 0
             && state.tickets.news.is_empty()
-            && state.waiters.is_empty()
+            && state.waiting.is_nobody()
             && !state.is_pressed()
             && !state.followers.is_over()
             && state.door.failed().is_none()
@@ -258,24 +239,23 @@ impl Scheduler {
     /// Returns when others neither submit nor collect for a while, or call; now and then to
     /// collect, too. Without the lock: to take it costs them more than it does who naps.
     pub(in crate::scheduler) fn leave_to_others(&self, mut state: Guard<'_, State>) {
-        if !state.leader {
+        if !state.waiting.is_led() {
             // Nobody sleeps; they need not ring.
             self.fold.host_bell.cancel();
         }
-        let napper = Napper::new();
-        state.napper = Some(napper.clone());
+        let napper = state.waiting.nap();
         drop(state);
         let mut before = self.activity();
         for nap in 0..LEAVES {
-            let doubled = nap.min(LEAVE_DOUBLED);
-            thread::park_timeout(LEAVE * (1 << doubled));
+            let (pause, enough) = policy::leave(nap);
+            thread::park_timeout(pause);
             let now = self.activity();
-            if napper.is_called() || now.wrapping_sub(before) <= AWAKE << doubled {
+            if napper.is_called() || now.wrapping_sub(before) <= enough {
                 break;
             }
             before = now;
         }
-        self.lock().napper = None;
+        self.lock().waiting.end_nap();
     }
 
     fn activity(&self) -> u64 {
@@ -294,8 +274,8 @@ impl Scheduler {
     #[inline]
     pub(in crate::scheduler) fn note_awake(&self, state: &State) {
         let bell = &self.fold.host_bell;
-        let is_marked = bell.is_awaited() && !state.leader;
-        if is_marked && state.activity() - state.activity_asleep > AWAKE {
+        let is_marked = bell.is_awaited() && !state.waiting.is_led();
+        if is_marked && state.activity() - state.waiting.activity_asleep() > AWAKE {
             bell.cancel();
         }
     }
@@ -310,8 +290,9 @@ impl Scheduler {
     /// Whether tasks take longer than to wake who waits for one.
     fn are_all_long(&self) -> bool {
         // Relaxed: judgement, not truth.
-        let is_long = |e: &ExecutorRecord| e.status.grain_ns.load(Ordering::Relaxed) >= LONG_NS;
-        self.fold.executors.iter().all(is_long)
+        let task_ns = |e: &ExecutorRecord| e.status.grain_ns.load(Ordering::Relaxed);
+        let mut all = self.fold.executors.iter().map(task_ns);
+        all.all(policy::is_long)
     }
 
     /// Whether who looks takes a CPU that an executor may want.
@@ -328,10 +309,10 @@ impl Scheduler {
         }
         let mut state = self.lock();
         let waiting = state
+            .queues
             .rings()
             .find_map(|(name, ring)| matches!(ring.refresh(), Ok(1..)).then_some(name));
-        let mut ready = state.ready.iter();
-        let ready = ready.position(|ring| ring.backlog() > 0);
+        let ready = state.queues.ready();
         drop(state);
         let waiting = waiting.or(ready.map(RingName::Inbox));
         match waiting {
@@ -354,9 +335,10 @@ impl Scheduler {
             Awaited::Group(_) | Awaited::Any | Awaited::Memory | Awaited::News => is_any = true,
         };
         one(state, own);
-        for at in 0..state.waiters.len() {
-            let awaited = state.waiters[at].awaited;
+        let mut at = 0;
+        while let Some(awaited) = state.waiting.awaited_at(at) {
             one(state, awaited);
+            at += 1;
         }
         if is_any {
             self.collect_all(state);

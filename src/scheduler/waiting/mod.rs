@@ -7,5 +7,6 @@
 
 pub(super) mod lead;
 pub(super) mod patience;
+pub(super) mod policy;
 pub(super) mod sleepers;
 pub(super) mod wait;

@@ -2,26 +2,28 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
+use std::thread::{Thread, ThreadId};
+
+use crate::notify::Key;
 
 /// Somebody parked until something happens.
 #[derive(Debug)]
-pub struct Waiter {
-    pub thread: Thread,
+struct Waiter {
+    thread: Thread,
     /// What for.
-    pub awaited: Awaited,
+    awaited: Awaited,
 }
 
 /// Somebody who sleeps for a while, and may be called.
 #[derive(Clone, Debug)]
 pub struct Napper {
-    pub thread: Thread,
-    pub is_called: Arc<AtomicBool>,
+    thread: Thread,
+    is_called: Arc<AtomicBool>,
 }
 
 impl Napper {
     /// The calling thread.
-    pub fn new() -> Self {
+    fn new() -> Self {
         Napper {
             thread: std::thread::current(),
             is_called: Arc::default(),
@@ -48,4 +50,155 @@ pub enum Awaited {
     Memory,
     /// The end of a task that somebody follows: the attendant.
     News,
+}
+
+/// Who sleeps in the host. At most one leads: it sleeps on the fold's bell and collects for all;
+/// the others are parked.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    waiters: Vec<Waiter>,
+    is_led: bool,
+    /// What the leader itself waits for.
+    leads_for: Option<Awaited>,
+    /// With which key the leader sleeps, or is about to.
+    sleeps_with: Option<Key>,
+    /// How much had happened when the leader last slept.
+    activity_asleep: u64,
+    /// The leader or the attendant, while it naps.
+    napper: Option<Napper>,
+    /// What [`Pool::freed`](crate::pool::Pool::freed) was when those that wait for memory were
+    /// last woken.
+    freed_seen: u32,
+    /// The last time that a task had asked for room, and was answered.
+    answered: u32,
+}
+
+impl Waiting {
+    /// Whether nobody is parked.
+    #[inline(always)]
+    pub fn is_nobody(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    /// What each of those waits for that are parked.
+    pub fn awaited(&self) -> impl Iterator<Item = Awaited> {
+        self.waiters.iter().map(|waiter| waiter.awaited)
+    }
+
+    /// What the one at `at` waits for.
+    pub fn awaited_at(&self, at: usize) -> Option<Awaited> {
+        Some(self.waiters.get(at)?.awaited)
+    }
+
+    /// A thread is about to park.
+    pub fn enter(&mut self, thread: Thread, awaited: Awaited) {
+        self.waiters.push(Waiter { thread, awaited });
+    }
+
+    /// It was parked, and is no more.
+    pub fn leave(&mut self, thread: ThreadId) {
+        let own = |waiter: &Waiter| waiter.thread.id() == thread;
+        if let Some(at) = self.waiters.iter().position(own) {
+            self.waiters.swap_remove(at);
+        }
+    }
+
+    /// Unparks those that wait for what is meant.
+    #[inline]
+    pub fn wake(&self, is_meant: impl Fn(Awaited) -> bool) {
+        for waiter in &self.waiters {
+            if is_meant(waiter.awaited) {
+                waiter.thread.unpark();
+            }
+        }
+    }
+
+    /// Unparks the attendant, if it is parked.
+    pub fn wake_attendant(&self) {
+        let attends = |waiter: &&Waiter| matches!(waiter.awaited, Awaited::News);
+        if let Some(attendant) = self.waiters.iter().find(attends) {
+            attendant.thread.unpark();
+        }
+    }
+
+    /// If nobody leads, wakes one who waits: he will look at everything, and lead if
+    /// he goes on waiting.
+    pub fn ask_for_a_leader(&self) {
+        if !self.is_led
+            && let Some(waiter) = self.waiters.first()
+        {
+            waiter.thread.unpark();
+        }
+    }
+
+    /// Whether somebody leads.
+    #[inline(always)]
+    pub fn is_led(&self) -> bool {
+        self.is_led
+    }
+
+    /// Somebody leads, who waits for this itself.
+    pub fn lead(&mut self, awaited: Awaited) {
+        self.is_led = true;
+        self.leads_for = Some(awaited);
+    }
+
+    /// Nobody leads any more.
+    pub fn stop_leading(&mut self) {
+        (self.is_led, self.leads_for, self.sleeps_with) = (false, None, None);
+    }
+
+    /// What the leader itself waits for.
+    #[inline]
+    pub fn leads_for(&self) -> Option<Awaited> {
+        self.leads_for
+    }
+
+    /// The leader is about to sleep; so much has happened by now.
+    pub fn sleep(&mut self, key: Key, activity: u64) {
+        self.sleeps_with = Some(key);
+        self.activity_asleep = activity;
+    }
+
+    /// With which key the leader sleeps, or is about to.
+    pub fn sleeps_with(&self) -> Option<Key> {
+        self.sleeps_with
+    }
+
+    /// How much had happened when the leader last slept.
+    #[inline(always)]
+    pub fn activity_asleep(&self) -> u64 {
+        self.activity_asleep
+    }
+
+    /// The calling thread naps from now on, and may be called.
+    pub fn nap(&mut self) -> Napper {
+        self.napper.insert(Napper::new()).clone()
+    }
+
+    /// Nobody naps any more.
+    pub fn end_nap(&mut self) {
+        self.napper = None;
+    }
+
+    /// Wakes whoever naps.
+    pub fn call_napper(&mut self) {
+        if let Some(napper) = self.napper.take() {
+            // ordering: Release pairs with the Acquire in `Napper::is_called`.
+            napper.is_called.store(true, Ordering::Release);
+            napper.thread.unpark();
+        }
+    }
+
+    /// Takes note of how often memory was freed; whether that has changed.
+    #[inline]
+    pub fn note_freed(&mut self, freed: u32) -> bool {
+        freed != std::mem::replace(&mut self.freed_seen, freed)
+    }
+
+    /// Takes note of how often a task has asked for room; whether that has changed.
+    #[inline]
+    pub fn note_asked(&mut self, asks: u32) -> bool {
+        asks != std::mem::replace(&mut self.answered, asks)
+    }
 }

@@ -35,21 +35,12 @@ use crate::scheduler::outcomes::ticket::Ticket;
 use crate::scheduler::outcomes::value::{Outcome, forked};
 use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
-use crate::scheduler::waiting::patience::{
-    LOOK_AGAIN_MAX, SPIN, SPIN_MIN, is_past, learn, patience,
-};
-use crate::scheduler::waiting::sleepers::{Awaited, Waiter};
+use crate::scheduler::waiting::patience::{is_past, learn, patience};
+use crate::scheduler::waiting::policy::{self, SPIN, TRUST_MAX};
+use crate::scheduler::waiting::sleepers::Awaited;
 
 /// Of tasks that are in flight one at a time so many are read from the rings together.
 const ALONE: u64 = 16;
-
-/// A shorter sleep is not worth its while.
-const NAP_MIN: Duration = Duration::from_micros(100);
-/// Who submits naps for tasks of this length: of shorter ones the executors do more than one
-/// thread can submit and collect.
-const NAP_GRAIN_NS: u64 = 150;
-/// How late a result may be for it.
-const NAP_MAX: Duration = Duration::from_millis(1);
 
 impl Scheduler {
     /// Waits for the outcome of `ticket`, until `deadline`. The handle has it
@@ -174,7 +165,7 @@ impl Scheduler {
         let inflight = state.slots.get(at);
         let is_urgent = inflight.is_some_and(|inflight| inflight.priority() == Priority::Urgent);
         let is_settled = state.tickets.is_settled(ticket.id());
-        let is_pressing = is_urgent || !state.is_nothing_followed() || !state.waiters.is_empty();
+        let is_pressing = is_urgent || !state.is_nothing_followed() || !state.waiting.is_nobody();
         drop(state);
         if let Some(nap) = nap
             && !is_settled
@@ -193,8 +184,8 @@ impl Scheduler {
         behind: usize,
         deadline: Option<Instant>,
     ) -> Option<Duration> {
-        let is_worth_it = state.grains_ns.iter().any(|grain| *grain >= NAP_GRAIN_NS);
-        let nap = self.nap_for(state, behind).filter(|_| is_worth_it)?;
+        let is_of_use = policy::is_nap_of_use(self.executors(state));
+        let nap = self.nap_for(state, behind).filter(|_| is_of_use)?;
         deadline
             .is_none_or(|by| Instant::now() + nap < by)
             .then_some(nap)
@@ -202,14 +193,15 @@ impl Scheduler {
 
     /// For how long.
     pub(in crate::scheduler) fn nap_for(&self, state: &State, behind: usize) -> Option<Duration> {
-        let executors = self.fold.plan.shape.executors();
-        if !self.is_scarce() || behind < 4 * executors {
-            return None;
+        policy::nap(self.executors(state), behind)
+    }
+
+    fn executors(&self, state: &State) -> policy::Executors {
+        policy::Executors {
+            count: self.fold.plan.shape.executors(),
+            are_scarce_of_cpus: self.is_scarce(),
+            longest_ns: state.choice.longest_ns(),
         }
-        let grain = state.grains_ns.iter().copied().max().unwrap_or(0);
-        let ahead = Duration::from_nanos((behind as u64).saturating_mul(grain) / executors as u64);
-        let nap = (ahead / 2).min(NAP_MAX);
-        (nap >= NAP_MIN).then_some(nap)
     }
 
     /// The outcome, if there is one by now.
@@ -334,11 +326,7 @@ impl Scheduler {
             }
             let now = Instant::now();
             let until = *until.get_or_insert_with(|| {
-                let patience = if scarce && self.are_all_busy() {
-                    SPIN_MIN
-                } else {
-                    patience()
-                };
+                let patience = policy::spin(patience(), scarce && self.are_all_busy());
                 let until = now + patience;
                 deadline.map_or(until, |d| d.min(until))
             });
@@ -427,7 +415,7 @@ impl Scheduler {
             if met || is_past(deadline) {
                 // Whoever left the lead may have chosen this thread to be the next:
                 // at every way out somebody else is asked, until one takes it.
-                state.ask_for_a_leader();
+                state.waiting.ask_for_a_leader();
                 return met;
             }
             if !has_left && self.may_leave(&state, awaited) {
@@ -437,7 +425,7 @@ impl Scheduler {
                 continue;
             }
             has_left = false;
-            if state.leader {
+            if state.waiting.is_led() {
                 // The leader may have armed the bell before this one was there to look
                 // for, and after something had ended in the middle of a batch.
                 if !matches!(awaited, Awaited::Task { .. }) {
@@ -447,29 +435,21 @@ impl Scheduler {
                     }
                 }
                 let me = thread::current();
-                state.waiters.push(Waiter {
-                    thread: me.clone(),
-                    awaited,
-                });
-                state.call_napper();
+                state.waiting.enter(me.clone(), awaited);
+                state.waiting.call_napper();
                 self.check_patience(&state);
                 drop(state);
-                park_until(deadline, LOOK_AGAIN_MAX);
+                park_until(deadline, TRUST_MAX);
                 state = self.lock();
-                if let Some(at) = state.waiters.iter().position(|w| w.thread.id() == me.id()) {
-                    state.waiters.swap_remove(at);
-                }
+                state.waiting.leave(me.id());
             } else {
-                state.leader = true;
-                state.leads_for = Some(awaited);
+                state.waiting.lead(awaited);
                 drop(state);
                 let met = self.lead(awaited, deadline, &ready);
                 state = self.lock();
-                state.leader = false;
-                state.sleeps_with = None;
-                state.leads_for = None;
+                state.waiting.stop_leading();
                 if met {
-                    state.ask_for_a_leader();
+                    state.waiting.ask_for_a_leader();
                     return true;
                 }
             }
