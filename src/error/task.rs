@@ -5,7 +5,6 @@
 //! there on it says which task.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::backtrace::TaskBacktrace;
 use super::failed::{Aside, Attempt, FailedTask};
 use super::times::TimeLimit;
-use super::words::Why;
 use crate::pool::AllocError;
 use crate::prim::{Death, TaskId};
 use crate::task::{Label, Outcome, decode_own};
@@ -465,11 +463,6 @@ impl TaskError {
             | Outcome::MarkedErr
             | Outcome::Cancelled => TaskError::corrupted("a finished task has no outcome"),
         }
-    }
-
-    /// What has happened, without the name of the task.
-    pub(crate) fn why(&self) -> impl fmt::Display + '_ {
-        Why(self)
     }
 }
 

@@ -54,7 +54,14 @@ fn write_late(
 }
 
 /// What has happened to a task that was just named.
-pub(super) struct Why<'a>(pub(super) &'a TaskError);
+struct Why<'a>(&'a TaskError);
+
+impl TaskError {
+    /// What has happened, without the name of the task.
+    pub(crate) fn why(&self) -> impl fmt::Display + '_ {
+        Why(self)
+    }
+}
 
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,7 +16,7 @@ use crate::layout::{ExecutorRecord, Fold};
 use crate::prim::atomic::Ordering;
 use crate::sys::{affinity, pidfd};
 
-use super::zygote::{LAST_WAIT, reap};
+use super::reaping::{LAST_WAIT, reap};
 
 /// Those that were told to end, and are still taking their memory apart.
 #[derive(Debug, Default)]

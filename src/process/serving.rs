@@ -10,7 +10,8 @@ use crate::sys::{TextFile, pidfd, socket};
 
 use super::control::{FromZygote, ToZygote, WorkerOrder, receive, send};
 use super::keepers::Keepers;
-use super::zygote::{Child, Nest, Orders, reap};
+use super::nest::{Child, Nest, Orders};
+use super::reaping::reap;
 
 /// For how long no worker has a keeper after there were no processes left.
 const NO_KEEPERS: Duration = Duration::from_secs(60);

@@ -1,9 +1,32 @@
 //! The host's side of scheduling: accept tasks, place them, collect what is done.
 //!
 //! ```text
-//!   submit: slot ◀ free list ; fill ; Queued ; hint ▶ an inbox ; wake at most one
-//!   collect: completion hints ▶ look at each word ; Done ▶ ticket ; slot ▶ free list
+//!   submit ──▶ dispatch ──rings──▶ executors ──rings──▶ collect ──▶ outcomes ◀── waiting, followers
+//!      ▲                              │ a death            │
+//!      └── depend ◀───────────────────┼────────────────────┘
+//!                                  recover
 //! ```
+//!
+//! | room | what it sees to | owns |
+//! | --- | --- | --- |
+//! | [`submit`] | accepts tasks, or says why not | `Door`, `Guests` |
+//! | [`slots`] | which slots are free, and what is in the others | `Slots` |
+//! | [`dispatch`] | which executor gets a task, who is woken | `Queues`, `Choice`, `Stall` |
+//! | [`collect`] | from slot to ticket; another attempt | `Completions` |
+//! | [`outcomes`] | tickets, values, groups; where each task is | `Tickets`, `Locations` |
+//! | [`waiting`] | threads that sleep until something has ended | `Waiting` |
+//! | [`depend`] | tasks that begin when others have ended | `Graph`, `Nodes`, `Arrivals` |
+//! | [`followers`] | futures, callbacks, and who calls them | `Followers` |
+//! | [`recover`] | deaths, outages, damage | `Losses` |
+//! | [`time`] | timers, deadlines, cancellation | `Timers`, `RunLimits` |
+//! | [`report`] | counters, audit, profile | `Tally`, `Profiling` |
+//! | [`terms`] | what a task was told besides its arguments: values only | – |
+//!
+//! Three kinds of files, and imports go from each kind to those before it: *values* (what one task
+//! has), *owners* (a struct with private fields and the verbs that change them), and *flows* (the
+//! functions of [`Scheduler`], which call the verbs in order). Between owners and flows lie
+//! `state.rs`, which puts all owners under one lock, and `shared.rs`, the scheduler itself. No
+//! imports lead in a circle (`tests/tidy/circles.rs`).
 //!
 //! A *slot* is a task in flight: shared, 64 bytes, bounded in number. A *ticket*
 //! is what a handle waits on: private, as many as there are handles. Collecting

@@ -1,25 +1,20 @@
 //! What the host alone knows, under one lock.
 
 use crate::layout::Fold;
-
 use crate::sys::prefetch_for_write;
 
+use crate::scheduler::collect::completions::Completions;
 use crate::scheduler::depend::graph::Graph;
 use crate::scheduler::depend::nodes::Nodes;
-
-use crate::scheduler::followers::followed::Followers;
-use crate::scheduler::outcomes::tickets::Tickets;
-use crate::scheduler::outcomes::value::{SMALL, Taken};
-
-use crate::scheduler::report::counters::Counters;
-use crate::scheduler::report::profile::Profiling;
-
-use crate::scheduler::collect::completions::Completions;
 use crate::scheduler::dispatch::choice::Choice;
 use crate::scheduler::dispatch::queues::Queues;
 use crate::scheduler::dispatch::stall::Stall;
+use crate::scheduler::followers::followed::Followers;
+use crate::scheduler::outcomes::tickets::Tickets;
+use crate::scheduler::outcomes::value::{SMALL, Taken};
 use crate::scheduler::recover::losses::Losses;
-use crate::scheduler::report::counters::Tally;
+use crate::scheduler::report::counters::{Counters, Tally};
+use crate::scheduler::report::profile::Profiling;
 use crate::scheduler::slots::table::Slots;
 use crate::scheduler::submit::door::Door;
 use crate::scheduler::submit::lines::Guests;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sys::Bell;
 
-use super::logs::LogCounts;
+use super::counts::LogCounts;
 
 /// Shared by the supervisor, the runtime and the scheduler.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -25,22 +25,6 @@ use super::commands::Commands;
 /// forked may write for ever, and a subscriber may be slow.
 const LAST_FOR: Duration = Duration::from_secs(1);
 const LAST_MAX: usize = 100_000;
-
-/// How many events have come.
-#[derive(Debug, Default)]
-pub struct LogCounts {
-    received: AtomicU64,
-    invalid: AtomicU64,
-}
-
-impl LogCounts {
-    /// Events passed on, and what was no event.
-    pub fn read(&self) -> (u64, u64) {
-        // Relaxed: counters.
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (read(&self.received), read(&self.invalid))
-    }
-}
 
 /// The thread; dropping it passes on what has been written by then, and ends it.
 #[derive(Debug)]

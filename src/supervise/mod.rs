@@ -29,6 +29,7 @@
 
 mod backoff;
 mod commands;
+mod counts;
 mod heart;
 mod logs;
 mod outage;
@@ -38,6 +39,7 @@ mod supervisor;
 
 pub use backoff::Retries;
 pub use commands::{Commands, WorkerInfo};
+pub use counts::LogCounts;
 pub use heart::BEATS;
-pub use logs::{LogCounts, LogThread};
+pub use logs::LogThread;
 pub use supervisor::{Ended, Events, Settings, Supervisor};

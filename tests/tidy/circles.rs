@@ -14,19 +14,7 @@ use crate::source::{Source, is_word};
 /// shorter: a file that is in a circle no more is taken out, and no file is added.
 pub const LEFT: &[&[&str]] = &[
     &["background/events", "background/mod"],
-    &[
-        "bin/pinfold/index/collect",
-        "bin/pinfold/index/executor",
-        "bin/pinfold/index/run",
-    ],
-    &[
-        "bin/pinfold/index/large",
-        "bin/pinfold/index/long",
-        "bin/pinfold/index/work",
-    ],
-    &["bin/pinfold/index/mod", "bin/pinfold/index/signal"],
     &["channel/ends", "channel/mod", "channel/recover"],
-    &["error/task", "error/words"],
     &["lane/ahead", "lane/mod"],
     &["object/stuck", "object/waiting"],
     &[
@@ -44,7 +32,6 @@ pub const LEFT: &[&[&str]] = &[
     ],
     &["pool/entries", "pool/passage"],
     &["process/hatching", "process/host"],
-    &["process/keepers", "process/serving", "process/zygote"],
     &[
         "runtime/after",
         "runtime/closing",
@@ -56,7 +43,6 @@ pub const LEFT: &[&[&str]] = &[
         "runtime/order",
         "runtime/task",
     ],
-    &["supervise/commands", "supervise/logs"],
     &["supervise/supervisor", "supervise/supervisor/nest"],
     &[
         "task/codec/mod",

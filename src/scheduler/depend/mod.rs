@@ -1,9 +1,18 @@
 //! Tasks that begin when others have ended.
 //!
 //! ```text
-//!   after ──all plain, producers in slots──▶ in_slots ──edges beside slots──▶ executors
+//!   after ──plain, producers in slots──▶ in_slots ──edges beside slots──▶ executors bring inputs
 //!     └──all others──▶ nodes ──nothing missing──▶ ready ──▶ queued
 //! ```
+//!
+//! What holds:
+//!
+//! - A task depends on tasks that were submitted before it: there are no cycles.
+//! - Each input of a pending task is missing, or has arrived, and arrives once.
+//! - What arrives is put on one list ([`Arrivals`](arrivals::Arrivals)) and handed on by one
+//!   function at a time, so nothing recurs, however long a chain is.
+//! - [`Graph`](graph::Graph) owns what is known of tasks in slots, [`Nodes`](nodes::Nodes) those
+//!   without one, [`Arrivals`](arrivals::Arrivals) what has arrived.
 
 pub(super) mod after;
 pub(super) mod arrivals;

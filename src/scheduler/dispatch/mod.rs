@@ -1,9 +1,18 @@
-//! Dispatch: to which executor's submission queue a task goes, and who is woken for it.
+//! Dispatch: into which executor's submission queue a task goes, and who is woken for it.
 //!
 //! ```text
 //!   a hint ──▶ an inbox (normal) │ a lane (other priorities) │ an errand ring (one worker alone)
-//!          └──no room──▶ kept aside, tried again after each collection
+//!          └──no room──▶ put aside, tried again after each collection
 //! ```
+//!
+//! What holds:
+//!
+//! - A hint is *staged* first, and seen by executors when its ring is published; whoever stages
+//!   publishes before it gives up the lock.
+//! - After a ring is published somebody is awake who will look at it, or is woken, or the
+//!   supervisor looks after a while ([`Stall`](stall::Stall)).
+//! - [`Queues`](queues::Queues) owns the rings, [`Choice`](choice::Choice) what is known of each
+//!   executor. The judgement itself is pure: [`balance`].
 
 pub(super) mod balance;
 pub(super) mod choice;

@@ -7,7 +7,6 @@ use crate::sys::{affinity, barrier};
 use crate::task::TaskState;
 
 use crate::scheduler::dispatch::balance::{Load, WORTH_WAKING_NS};
-
 use crate::scheduler::dispatch::choice::Choice;
 use crate::scheduler::dispatch::queues::Queues;
 use crate::scheduler::shared::Scheduler;

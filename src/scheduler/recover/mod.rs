@@ -4,7 +4,15 @@
 //! ```text
 //!   a death ──▶ rescue: collect, adopt, free, move on, issue hints again ──▶ told: the cause
 //!   damage ──▶ inspect: condemn ──▶ all tasks end, a fresh fold
+//!   no workers ──▶ outage: all tasks end, none is accepted until there is a worker
 //! ```
+//!
+//! What holds:
+//!
+//! - Every step may be done twice: another death may come at any time.
+//! - A hint too many does no harm, so hints are issued again whenever one may be lost.
+//! - A task that was begun is run again only if it was declared safe to repeat.
+//! - [`Losses`](losses::Losses) owns what is known of the dead and of what they have left.
 
 pub(super) mod inspect;
 pub(super) mod kin;

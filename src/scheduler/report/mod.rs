@@ -1,4 +1,6 @@
 //! Reports: what users and tests are told of the host's state. Nothing here changes a task.
+//!
+//! [`Tally`](counters::Tally) is the only place where ends are counted.
 
 pub(super) mod audit;
 pub(super) mod counters;

@@ -1,5 +1,14 @@
 //! What happens because of time: attempts that are due, deadlines, limits on running time; and
 //! cancellation, which ends tasks as these do.
+//!
+//! ```text
+//!   the supervisor ──tick──▶ timers that have come ──▶ cancelled before it began │ overdue: its
+//!                        └──▶ run limits: a look at each executor                   worker is ended
+//! ```
+//!
+//! What holds: a task that nobody has begun ends by a compare-and-swap that competes with the claim;
+//! one that runs ends only with its worker, which is stopped first and then asked what it runs.
+//! [`Timers`](timers::Timers) and [`RunLimits`](watched::RunLimits) own when to look.
 
 pub(super) mod cancel;
 pub(super) mod deadline;

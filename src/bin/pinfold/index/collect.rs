@@ -17,10 +17,10 @@ use std::ops::{ControlFlow, Deref};
 use super::blob::Blob;
 use super::executor::{Executor, Sequential};
 use super::group::{Group, Packer, Rest};
+use super::job::{Hooks, Job};
 use super::large::{Large, Trial};
 use super::long::{Long, Stakes};
 use super::outcome::{Outcome, Tally};
-use super::run::{Hooks, Job};
 use super::sink::Sink;
 
 /// Puts outcomes together.

@@ -7,10 +7,11 @@ use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
 
 use super::group::Group;
+use super::job::Job;
 use super::large::{Scan, Span};
 use super::outcome::Outcome;
-use super::run::Job;
-use super::work::{Scratch, index_group};
+use super::scratch::Scratch;
+use super::work::index_group;
 
 /// Runs groups somewhere.
 pub trait Executor {

@@ -42,9 +42,9 @@ use super::blob::Blob;
 use super::chunk::cut;
 use super::file::{FileError, Reading, Stamp};
 use super::group::{Group, Resume};
+use super::scratch::Scratch;
 use super::source::Source;
 use super::tree::{Node, unit_hasher, unit_node};
-use super::work::Scratch;
 
 /// The distance between the offsets at which parts begin.
 pub const PART_BYTES: u64 = 4 << 20;

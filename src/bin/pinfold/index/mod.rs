@@ -20,6 +20,7 @@ pub mod collect;
 pub mod executor;
 pub mod file;
 pub mod group;
+pub mod job;
 pub mod large;
 pub mod long;
 pub mod open;
@@ -31,6 +32,8 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod run;
+pub mod say;
+pub mod scratch;
 pub mod segments;
 pub mod signal;
 pub mod sink;
@@ -46,12 +49,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use executor::{Executor, Sequential};
+use job::{Hooks, Job};
 pub use options::IndexArgs;
 use output::Output;
 use parallel::Parallel;
 use progress::Progress;
 use report::Report;
-use run::{Hooks, Job, Summary};
+use run::Summary;
+use say::say;
 use signal::Watch;
 use source::FileId;
 
@@ -89,11 +94,6 @@ pub fn run(args: &IndexArgs) -> ExitCode {
             ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
         }
     }
-}
-
-/// A line on stderr. If nobody can read it, the exit status has to do.
-fn say(message: impl Display) {
-    let _ = writeln!(io::stderr(), "pinfold index: {message}");
 }
 
 /// The command, with a message for what keeps it from starting or writing.

@@ -26,12 +26,13 @@ use super::blob::Blob;
 use super::executor::{Executor, Sequential};
 use super::file::FileError;
 use super::group::Group;
+use super::job::Job;
 use super::large::{Scan, Span, scan};
 use super::outcome::{Outcome, Tally};
-use super::run::Job;
+use super::scratch::Scratch;
 use super::segments::Starved;
 use super::source::Source;
-use super::work::{Scratch, index_group};
+use super::work::index_group;
 
 /// How often a group is tried before its files are tried one by one, and each
 /// of them before it is an error. Killing a worker at random hits a task of a

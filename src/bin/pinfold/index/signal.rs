@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::outcome::Tally;
-use super::say;
+use super::say::say;
 
 /// How long the run has to end by itself.
 const GRACE: Duration = Duration::from_millis(600);

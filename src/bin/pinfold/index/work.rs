@@ -38,6 +38,7 @@ use super::large::{PART_BYTES, part_end};
 use super::long::is_long;
 use super::outcome::{Outcome, Tally};
 use super::record::{TAIL_BYTES_MAX, write_head, write_record};
+use super::scratch::Scratch;
 use super::segments::{Segments, Starved};
 use super::source::Source;
 use super::tree::UNIT_BYTES;
@@ -50,28 +51,6 @@ const GROUP_BYTES: u64 = 8 << 20;
 const GROUP_RECORDS: usize = 2 << 20;
 /// How often a file is looked at that is modified while it is read.
 const LOOKS_MAX: u32 = 3;
-
-/// The memory a thread uses for one file after the other.
-pub struct Scratch {
-    window: Box<[u8]>,
-    head: Vec<u8>,
-}
-
-impl Default for Scratch {
-    fn default() -> Scratch {
-        Scratch {
-            window: vec![0; WINDOW_BYTES].into(),
-            head: Vec::new(),
-        }
-    }
-}
-
-impl Scratch {
-    /// The memory to read into.
-    pub fn window(&mut self) -> &mut [u8] {
-        &mut self.window
-    }
-}
 
 /// Indexes `group`, whose files lie below the open directory `root`. Records
 /// are written to buffers from `supply`; each comes back with the length of its
