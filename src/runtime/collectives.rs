@@ -1,29 +1,18 @@
 //! Groups of tasks that do something together.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::collective::{GroupError, Member, make};
-use crate::pool::{LaneBlock, Pool};
+use crate::pool::Pool;
 use crate::task::NoCapture;
 
 use super::{Handle, Runtime, Task};
 
 /// So long it takes at most until what tasks that have ended had is given back.
 const AFTERWARDS: Duration = Duration::from_millis(100);
-
-/// Which groups have executors for their members.
-#[derive(Debug, Default)]
-pub(super) struct Running(Mutex<Vec<(LaneBlock, usize)>>);
-
-impl Running {
-    fn lock(&self) -> MutexGuard<'_, Vec<(LaneBlock, usize)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Runtime {
     /// Makes a group of so many members, to be passed to tasks, or used here: in the order of their

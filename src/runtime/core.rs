@@ -27,8 +27,8 @@ use crate::sys::signals::start_thread;
 use crate::task::{Entry, FunctionId, Functions};
 
 use super::closing::Closing;
-use super::collectives::Running;
 use super::founder::Founder;
+use super::running::Running;
 
 #[derive(Debug)]
 pub(crate) struct Core {

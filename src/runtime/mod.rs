@@ -35,6 +35,7 @@ mod places;
 mod reduce;
 mod refused;
 mod reserve;
+mod running;
 mod scope;
 mod settings;
 mod signals;

@@ -207,10 +207,11 @@ impl Scheduler {
 
     /// The time to look has come.
     pub(in crate::scheduler) fn look_behind(&self, state: &mut State) {
+        state.stall.stop();
         self.reap(state);
         let ended = state.ended();
         // As long as tasks end, those who end them look for more.
-        let is_stuck = state.stall.look(ended);
+        let is_stuck = state.stall.is_stuck(ended);
         let is_queued = |slot: u32| {
             // What one worker alone may run nobody else can take.
             let is_anybodys = state.slots[slot].bound().is_none();

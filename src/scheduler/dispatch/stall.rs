@@ -32,9 +32,13 @@ impl Stall {
         self.ended_before = ended;
     }
 
-    /// It is looked now, and so many tasks have ended: whether none has since it was decided to.
-    pub fn look(&mut self, ended: u64) -> bool {
+    /// It is looked now: nobody else is to.
+    pub fn stop(&mut self) {
         self.at = None;
+    }
+
+    /// Whether no task has ended since it was last decided to look, if so many have by now.
+    pub fn is_stuck(&self, ended: u64) -> bool {
         ended == self.ended_before
     }
 }

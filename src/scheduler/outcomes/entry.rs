@@ -1,4 +1,19 @@
-//! What has become of a ticket.
+//! What has become of a ticket, and what each event makes of it.
+//!
+//! | entry | what it says | a group watches | one task depends on it | a follower, a waker, a mark | the handle goes | the task ends |
+//! | --- | --- | --- | --- | --- | --- | --- |
+//! | `Plain` | only the handle waits | `Pending` | `Needed` | `Followed` | `Detached` | `Settled` |
+//! | `Pending` | groups watch, too | stays | `Needed` | `Followed` | `Detached` | `Settled`; a failure `Shared` |
+//! | `Detached` | nobody will ask | stays | `Needed` | `Followed` | – | `Vacant` |
+//! | `Needed` | one task depends on it | stays | `Followed`, for two | `Followed` | stays, marked | `Settled`, or `Vacant` if marked |
+//! | `Followed` | anything more | stays | stays | stays | stays, marked | `Settled` or `Shared`; `Vacant` if marked |
+//! | `Settled` | the outcome is there | is told | gets it | `Shared` | `Vacant` | – |
+//! | `Shared` | others look at it, too | is told | gets it | gets it | `Vacant` | – |
+//! | `Taken` | the handle has it | is told | an error | an error | `Vacant` | – |
+//! | `Vacant` | the number is free | – | – | – | – | – |
+//!
+//! From `Settled` and `Shared` the handle takes the outcome: `Taken`, or `Vacant` if the handle goes
+//! in the same step. A value with a `Loan` in it is never `Shared`: it is the handle's alone.
 
 use std::sync::Arc;
 

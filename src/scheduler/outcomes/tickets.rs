@@ -38,10 +38,15 @@ pub struct Tickets {
     /// For pending tasks.
     pub(in crate::scheduler) arrivals: Arrivals,
     /// Tasks whose end somebody is to be told of at once.
-    pub(in crate::scheduler) followed: usize,
+    followed: usize,
 }
 
 impl Tickets {
+    /// Tasks whose end somebody is to be told of at once.
+    pub fn followed(&self) -> usize {
+        self.followed
+    }
+
     /// A new pending ticket, of a task that is called `name`.
     #[inline(always)]
     pub fn open(&mut self, name: fn() -> &'static str) -> u32 {

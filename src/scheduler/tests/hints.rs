@@ -190,7 +190,7 @@ fn trap_13_a_record_is_swept_before_it_is_used_again() {
     assert!(!scheduler.fold.crowd.sleeping.contains(0));
     assert!(!scheduler.fold.crowd.searching.any());
     assert!(
-        scheduler.lock().losses.is_there(0),
+        !scheduler.lock().losses.is_there(0),
         "a successor may be started"
     );
     let _successor = Hand::new(&scheduler, 0);

@@ -110,7 +110,7 @@ impl Scheduler {
                 _ => Patience::None,
             },
             Awaited::News if state.followers.count() == 0 => Patience::UntilCalled,
-            Awaited::News if state.tickets.followed == 0 => Patience::UntilIdle,
+            Awaited::News if state.tickets.followed() == 0 => Patience::UntilIdle,
             _ => Patience::None,
         };
         if state.nodes.urgent() > 0 || state.is_pressed() {
@@ -228,7 +228,7 @@ impl Scheduler {
     /// that depend on it.
     pub(in crate::scheduler) fn may_leave(&self, state: &State, awaited: Awaited) -> bool {
         matches!(awaited, Awaited::News)
-            && state.tickets.followed == 0
+            && state.tickets.followed() == 0
             && state.tickets.news.is_empty()
             && state.waiting.is_nobody()
             && !state.is_pressed()
