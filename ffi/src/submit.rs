@@ -66,7 +66,8 @@ pub struct PinfoldSubmitSettings {
 ///
 /// Fails with `PINFOLD_STATUS_BAD_HANDLE`, and for a buffer with `PINFOLD_STATUS_NOT_PUBLISHED`,
 /// `PINFOLD_STATUS_MOVED` (before, or by this very call: it is named twice) and
-/// `PINFOLD_STATUS_FOREIGN_HANDLE` (it is of another runtime); with nothing submitted, and nothing
+/// `PINFOLD_STATUS_FOREIGN_HANDLE` (it is of another runtime), for another object with the last two, or with
+/// `PINFOLD_STATUS_BUSY` (it is to be moved, and another thread is in a call with it); with nothing submitted, and nothing
 /// moved.
 ///
 /// Any thread.

@@ -214,6 +214,35 @@ static int32_t makes(pinfold_call *call, void *user)
     return 0;
 }
 
+/* Has a child of its own do something with what it has made, and with what it has got. */
+static int32_t has_a_child(pinfold_call *call, void *user)
+{
+    pinfold_submit_settings settings = PINFOLD_SUBMIT_SETTINGS_INIT;
+    const void *objects[1];
+    pinfold_mutex *mutexes[2];
+    pinfold_child *child;
+    void *data;
+    size_t len, at;
+    int32_t half;
+
+    (void)user;
+    mutexes[0] = object(call, 0);
+    if (pinfold_call_mutex_new(call, NULL, 64, &mutexes[1]) != PINFOLD_STATUS_OK)
+        return 1;
+    settings.objects = objects;
+    settings.object_count = 1;
+    for (at = 0; at < 2; at++) {
+        objects[0] = mutexes[at];
+        if (pinfold_call_submit(call, "adds", NULL, 0, &settings, &child) != PINFOLD_STATUS_OK
+            || pinfold_child_join(child, NULL, 0, NULL) != PINFOLD_STATUS_OK)
+            return 2;
+        if (pinfold_mutex_lock(mutexes[at], LONG, &data, &len, &half) != PINFOLD_STATUS_OK
+            || *(uint64_t *)data != 1000 || pinfold_mutex_free(mutexes[at]) != PINFOLD_STATUS_OK)
+            return 3;
+    }
+    return 0;
+}
+
 /* ---- the host ---- */
 
 static pinfold_handle *submit(const char *name, const void *const *objects, size_t count,
@@ -245,6 +274,10 @@ static void mutexes(void)
     size_t len, at;
     int32_t half;
 
+    CHECK_OK(pinfold_mutex_new(runtime, NULL, 64, &mutex));
+    objects[0] = mutex;
+    CHECK_OK(pinfold_handle_join(submit("has_a_child", objects, 1, NULL, NULL), NULL, 0, NULL));
+    CHECK_OK(pinfold_mutex_free(mutex));
     CHECK_OK(pinfold_mutex_new(runtime, NULL, 64, &mutex));
     objects[0] = mutex;
     for (at = 0; at < 3; at++)
@@ -599,6 +632,7 @@ int main(int argc, char **argv)
     CHECK_OK(pinfold_function_register("counts", counts, NULL));
     CHECK_OK(pinfold_function_register("just_dies", just_dies, NULL));
     CHECK_OK(pinfold_function_register("makes", makes, NULL));
+    CHECK_OK(pinfold_function_register("has_a_child", has_a_child, NULL));
     CHECK_OK(pinfold_init(&argc, &argv));
     config.workers = 1;
     config.threads_per_worker = 3;
