@@ -82,8 +82,9 @@ pub struct Owned {
 }
 
 /// So often is looked until a suspicion is believed: what changes hands meanwhile
-/// belongs, for a moment, to nobody that can be seen.
-const LOOKS: usize = 5;
+/// belongs, for a moment, to nobody that can be seen; and for longer, if whoever hands it on must wait for a CPU.
+const LOOKS: u32 = 9;
+/// Before the second look; twice as long before each other one, half a second in all.
 const BETWEEN: Duration = Duration::from_millis(2);
 
 struct Alive<'a>(&'a Scheduler, &'a State);
@@ -130,11 +131,11 @@ impl Scheduler {
         }
         let mut audit = self.look_at_all();
         let mut orphans: BTreeSet<String> = audit.orphans.iter().cloned().collect();
-        for _ in 1..LOOKS {
+        for look in 1..LOOKS {
             if orphans.is_empty() {
                 break;
             }
-            std::thread::sleep(BETWEEN);
+            std::thread::sleep(BETWEEN * (1 << (look - 1)));
             audit = self.look_at_all();
             orphans.retain(|orphan| audit.orphans.contains(orphan));
         }
