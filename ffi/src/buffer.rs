@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::boundary::guard;
 use crate::bytes::{Bytes, LINE};
-use crate::call::Output;
 use crate::edge::Out;
 use crate::error::Failure;
 use crate::runtime::{PinfoldRuntime, as_pointer};
+use crate::value::Output;
 use crate::{PinfoldStatus, table};
 
 /// Memory that host and workers share: passed to tasks and back without a copy.

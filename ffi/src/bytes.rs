@@ -43,23 +43,6 @@ impl Bytes {
             lines,
         }
     }
-
-    /// These bytes, in the place of none.
-    #[inline]
-    pub(crate) fn set(&mut self, few: Few) {
-        match few {
-            Few::Eight(word) => {
-                self.len = WORD;
-                self.first.0[..WORD].copy_from_slice(bytes_of(&word));
-            }
-            Few::Less(word) => {
-                self.len = less_of(&word).len();
-                self.first.0[..WORD].copy_from_slice(bytes_of(&word));
-            }
-            Few::More(bytes) => *self = *bytes,
-            Few::Lent(_) => *self = few[..].into(),
-        }
-    }
 }
 
 impl std::ops::Deref for Bytes {
@@ -121,7 +104,7 @@ unsafe impl Send for Few {}
 // SAFETY: as above.
 unsafe impl Sync for Few {}
 
-const WORD: usize = size_of::<u64>();
+pub(crate) const WORD: usize = size_of::<u64>();
 
 impl Few {
     /// None.
@@ -144,15 +127,6 @@ impl Few {
         word.get_mut(..bytes.len())?.copy_from_slice(bytes);
         word[WORD - 1] = bytes.len() as u8;
         Some(Few::Less(u64::from_ne_bytes(word)))
-    }
-
-    /// The first bytes of a line.
-    #[inline]
-    pub(crate) fn from_line(line: &Line, len: usize) -> Self {
-        match line.0.first_chunk() {
-            Some(word) if len == WORD => Few::Eight(u64::from_ne_bytes(*word)),
-            _ => line.0[..len.min(LINE)].into(),
-        }
     }
 
     /// Bytes that stay where they are, to be sent in the call that they are a part of.
@@ -259,14 +233,6 @@ mod tests {
             let own = Few::from(&all[..]);
             assert_eq!(own[..], all[..]);
             assert_eq!(matches!(own, Few::More(_)), len > WORD);
-            let mut line = Line([7; LINE]);
-            if let Some(place) = line.0.get_mut(..len) {
-                place.copy_from_slice(&all);
-                assert_eq!(Few::from_line(&line, len)[..], all[..]);
-            }
-            let mut bytes = Bytes::default();
-            bytes.set(own);
-            assert_eq!(bytes[..], all[..]);
         }
     }
 

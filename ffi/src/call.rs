@@ -5,22 +5,23 @@
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
+use std::mem::{MaybeUninit, forget, replace, take};
 use std::ptr::null_mut;
 
 use pinfold::{Loan, Shared};
-use serde::{Deserialize, Serialize};
 
 use crate::PinfoldStatus;
 use crate::boundary::guard;
 use crate::buffer::{Part, aligned};
-use crate::bytes::{Bytes, Few, LINE, Line, bytes_of, less_of};
-use crate::cargo::{Cargo, Ends};
+use crate::bytes::{Bytes, Few, LINE, Line, WORD, less_of};
+use crate::cargo::Ends;
 use crate::child::Children;
 use crate::edge::{Out, text};
 use crate::error::Failure;
 use crate::info::Told;
-use crate::registry;
+use crate::registry::{self, Function};
 use crate::shared::thing::Thing;
+use crate::value::{Ended, Failed, Output, Request};
 
 /// A task that runs. It is the function's for as long as that has not returned, on the thread that
 /// has called it.
@@ -32,137 +33,6 @@ pub struct PinfoldCall {
 /// task has ended with `PINFOLD_STATUS_TASK_FAILED` then, and its handle tells the number.
 pub type PinfoldFunction =
     Option<unsafe extern "C-unwind" fn(call: *mut PinfoldCall, user: *mut c_void) -> i32>;
-
-/// Which function is called, and with what.
-pub(crate) struct Request {
-    pub(crate) function: u32,
-    pub(crate) argument: Few,
-    pub(crate) cargo: Option<Box<Cargo>>,
-}
-
-impl Request {
-    /// `argument` is read before the call returns that it is a part of.
-    #[inline]
-    pub(crate) fn plain(function: u32, argument: &&[u8]) -> Self {
-        Request {
-            function,
-            argument: Few::lent(argument),
-            cargo: None,
-        }
-    }
-
-    /// With eight bytes of argument, as a number: these travel as quickly as one in Rust.
-    #[inline(always)]
-    pub(crate) fn quick(function: u32, argument: [u8; 8]) -> u128 {
-        u128::from(function) << 64 | u128::from(u64::from_ne_bytes(argument))
-    }
-
-    /// With an argument of its own: what waits for other tasks may be encoded when they have ended.
-    pub(crate) fn owned(mut self) -> Self {
-        if let Few::Lent(_) = self.argument {
-            self.argument = self.argument[..].into();
-        }
-        self
-    }
-
-    /// As [`Request::plain`].
-    pub(crate) fn with(function: u32, argument: &&[u8], cargo: Cargo) -> Self {
-        let cargo = (!cargo.is_empty()).then(|| Box::new(cargo));
-        Request {
-            cargo,
-            ..Request::plain(function, argument)
-        }
-    }
-}
-
-/// What a task has made: some bytes in place, or a buffer.
-#[derive(Clone)]
-pub(crate) enum Output {
-    Bytes(Few),
-    Buffer(Shared),
-}
-
-impl Output {
-    /// Has it begin at a multiple of 64.
-    pub(crate) fn aligned(mut self) -> Self {
-        if let Output::Bytes(few) = &mut self {
-            few.aligned();
-        }
-        self
-    }
-
-    #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Output::Bytes(bytes) => bytes,
-            Output::Buffer(shared) => shared,
-        }
-    }
-}
-
-/// What a function has returned that is not 0, and what it had to say.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Failed {
-    pub(crate) code: i32,
-    pub(crate) message: String,
-}
-
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.message.is_empty() {
-            true => write!(f, "the task returned {}", self.code),
-            false => write!(f, "the task returned {}: {}", self.code, self.message),
-        }
-    }
-}
-
-/// What comes of a task that has come to its end: a `Result` of [`Output`] and [`Failed`], and that
-/// is what the library takes it for. Two registers, for each task has one; how it travels is in
-/// [`crate::wire`].
-pub(crate) enum Ended {
-    /// As in [`Few`].
-    Eight(u64),
-    Less(u64),
-    More(Box<Bytes>),
-    Buffer(Box<Shared>),
-    Err(Box<Failed>),
-}
-
-impl Ended {
-    pub(crate) fn result(self) -> Result<Output, Failed> {
-        Ok(match self {
-            Ended::Eight(word) => Output::Bytes(Few::Eight(word)),
-            Ended::Less(word) => Output::Bytes(Few::Less(word)),
-            Ended::More(more) => Output::Bytes(Few::More(more)),
-            Ended::Buffer(shared) => Output::Buffer(*shared),
-            Ended::Err(failed) => return Err(*failed),
-        })
-    }
-
-    /// What the task has made.
-    #[inline]
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        Some(match self {
-            Ended::Eight(word) => bytes_of(word),
-            Ended::Less(word) => less_of(word),
-            Ended::More(more) => more,
-            Ended::Buffer(shared) => shared,
-            Ended::Err(_) => return None,
-        })
-    }
-}
-
-impl From<Few> for Ended {
-    #[inline]
-    fn from(few: Few) -> Self {
-        match few {
-            Few::Eight(word) => Ended::Eight(word),
-            Few::Less(word) => Ended::Less(word),
-            Few::More(more) => Ended::More(more),
-            Few::Lent(_) => Ended::More(Box::new(few[..].into())),
-        }
-    }
-}
 
 /// The result as far as it is there.
 pub(crate) enum Made {
@@ -179,12 +49,17 @@ const IN_PLACE: usize = 256;
 
 /// Behind a `pinfold_call`.
 pub(crate) struct Frame {
-    /// The name of the function that is called.
-    pub(crate) function: &'static str,
-    argument: Bytes,
+    /// What is called; none if that is no task.
+    function: Option<&'static Function>,
+    /// An argument of a few bytes, in a line of its own; nothing is written there that is not read.
+    few: MaybeUninit<Line>,
+    /// How many bytes these are.
+    few_len: usize,
+    /// Any other argument.
+    more: Option<Box<Bytes>>,
     pub(crate) made: Made,
     /// What is made, if it fits.
-    place: Line,
+    place: MaybeUninit<Line>,
     rest: Option<Box<Rest>>,
     /// The one that this thread runs beneath it, while it waits for a child.
     beneath: *mut Frame,
@@ -215,7 +90,57 @@ impl Frame {
     /// Why it has failed.
     #[cold]
     fn message(&mut self) -> String {
-        std::mem::take(&mut self.rest().message)
+        take(&mut self.rest().message)
+    }
+
+    /// What the function is called.
+    pub(crate) fn name(&self) -> &'static str {
+        self.function.map_or("", |function| function.name)
+    }
+
+    /// Takes an argument in the place of none.
+    #[inline(always)]
+    fn set_argument(&mut self, argument: Few) {
+        let (word, len) = match argument {
+            Few::Eight(word) => (word, WORD),
+            Few::Less(word) => (word, less_of(&word).len()),
+            Few::More(bytes) => return self.more = Some(bytes),
+            Few::Lent(_) => return self.more = Some(Box::new(argument[..].into())),
+        };
+        write_word(&mut self.few, word);
+        self.few_len = len;
+    }
+
+    #[inline(always)]
+    fn argument(&self) -> &[u8] {
+        match &self.more {
+            Some(bytes) => bytes,
+            // SAFETY: so many were written there, or none.
+            None => unsafe { std::slice::from_raw_parts(self.few.as_ptr().cast(), self.few_len) },
+        }
+    }
+
+    /// Has an output of so many bytes made here; where.
+    #[inline(always)]
+    fn make_here(&mut self, len: usize) -> *mut c_void {
+        match len {
+            ..=WORD => write_word(&mut self.place, 0),
+            _ => _ = self.place.write(Line::default()),
+        }
+        self.made = Made::Here(len);
+        self.place.as_mut_ptr().cast()
+    }
+
+    /// What was made here.
+    #[inline(always)]
+    fn made_here(&self, len: usize) -> Few {
+        let place: *const Line = self.place.as_ptr();
+        match len {
+            // SAFETY: a word was written there when room was made for it, and what the function wrote.
+            WORD => Few::Eight(unsafe { place.cast::<u64>().read() }),
+            // SAFETY: so many bytes were.
+            _ => unsafe { std::slice::from_raw_parts(place.cast::<u8>(), len) }.into(),
+        }
     }
 
     fn inputs(&self) -> &[Output] {
@@ -227,6 +152,12 @@ impl Frame {
         let none = || Failure::argument(format!("there is no input {index}: the task has {count}"));
         self.inputs().get(index).ok_or_else(none)
     }
+}
+
+#[inline(always)]
+fn write_word(line: &mut MaybeUninit<Line>, word: u64) {
+    // SAFETY: a line begins with a word; it is not read by who has not written it.
+    unsafe { line.as_mut_ptr().cast::<u64>().write(word) }
 }
 
 thread_local! {
@@ -274,8 +205,8 @@ fn call(request: Request, prepare: impl FnOnce(&mut Frame)) -> Ended {
     let Some(function) = registry::find(request.function) else {
         return unknown();
     };
-    frame.function = function.name;
-    frame.argument.set(request.argument);
+    frame.function = Some(function);
+    frame.set_argument(request.argument);
     if let Some(cargo) = request.cargo {
         let rest = frame.rest();
         rest.buffers = cargo.buffers.into_iter().map(Some).collect();
@@ -292,9 +223,14 @@ fn call(request: Request, prepare: impl FnOnce(&mut Frame)) -> Ended {
         return Ended::Err(Box::new(Failed { code, message }));
     }
     if let Made::Here(len) = frame.made {
-        return Few::from_line(&frame.place, len).into();
+        let made = frame.made_here(len).into();
+        if frame.rest.is_none() && frame.more.is_none() {
+            // Nothing to drop, which is not to be found out once more.
+            forget(frame);
+        }
+        return made;
     }
-    match std::mem::replace(&mut frame.made, Made::Nothing) {
+    match replace(&mut frame.made, Made::Nothing) {
         Made::Nothing | Made::Here(_) => Few::NONE.into(),
         Made::Bytes(bytes) => Ended::More(bytes),
         Made::Loan(loan) => Ended::Buffer(Box::new(loan.publish())),
@@ -306,10 +242,12 @@ impl Frame {
     #[inline(always)]
     fn new() -> Self {
         Frame {
-            function: "",
-            argument: Bytes::default(),
+            function: None,
+            few: MaybeUninit::uninit(),
+            few_len: 0,
+            more: None,
             made: Made::Nothing,
-            place: Line::default(),
+            place: MaybeUninit::uninit(),
             rest: None,
             beneath: null_mut(),
         }
@@ -338,7 +276,7 @@ fn within(frame: &mut Frame, f: impl FnOnce(*mut PinfoldCall) -> i32) -> i32 {
 /// user's function gave.
 pub(crate) fn in_frame(argument: Bytes, f: impl FnOnce(*mut PinfoldCall) -> i32) -> (i32, String) {
     let mut frame = Frame::new();
-    frame.argument = argument;
+    frame.more = Some(Box::new(argument));
     let code = within(&mut frame, f);
     (code, frame.message())
 }
@@ -349,12 +287,21 @@ pub(crate) fn with<T>(
     call: *mut PinfoldCall,
     f: impl FnOnce(&mut Frame) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    match quickly(call, f) {
+        Some(made) => made,
+        None => Err(not_on_top(call)),
+    }
+}
+
+/// The same, if it is the one that this thread runs.
+#[inline(always)]
+fn quickly<T>(call: *mut PinfoldCall, f: impl FnOnce(&mut Frame) -> T) -> Option<T> {
     let top = TOP.get();
-    if call.is_null() || top.is_null() || top.cast() != call {
-        return Err(not_on_top(call));
+    if top.is_null() || top.cast() != call {
+        return None;
     }
     // SAFETY: as in `with_top`.
-    f(unsafe { &mut *top })
+    Some(f(unsafe { &mut *top }))
 }
 
 #[cold]
@@ -408,14 +355,19 @@ pub unsafe extern "C" fn pinfold_call_argument(
 ) -> PinfoldStatus {
     // SAFETY: the caller's promise is the one that `Out` asks for.
     let (data, len) = unsafe { (Out::new("out_data", out_data), Out::new("out_len", out_len)) };
-    guard(|| {
-        let (data, len) = (data?, len?);
-        with(call, |frame| {
-            data.write(start(&frame.argument));
-            len.write(frame.argument.len());
-            Ok(())
-        })
-    })
+    let write = |data: Out<_>, len: Out<_>, frame: &mut Frame| {
+        let argument = frame.argument();
+        data.write(start(argument));
+        len.write(argument.len());
+    };
+    // Each task asks for it: what cannot fail needs no guard.
+    match (data, len) {
+        (Ok(data), Ok(len)) => match quickly(call, |frame| write(data, len, frame)) {
+            Some(()) => PinfoldStatus::Ok,
+            None => guard(|| Err(not_on_top(call))),
+        },
+        (data, len) => guard(|| data.and(len).map(drop)),
+    }
 }
 
 /// How many tasks this one was submitted after: so many inputs it has.
@@ -494,15 +446,39 @@ pub unsafe extern "C" fn pinfold_call_output(
 ) -> PinfoldStatus {
     // SAFETY: the caller's promise is the one that `Out` asks for.
     let data = unsafe { Out::new("out_data", out_data) };
+    // As in `pinfold_call_argument`.
+    if len <= LINE
+        && let Ok(data) = &data
+        && let Some(()) = quickly(call, |frame| {
+            // What is dropped instead may be another's code.
+            if !matches!(frame.made, Made::Nothing | Made::Here(_)) {
+                return None;
+            }
+            data.write(frame.make_here(len));
+            Some(())
+        })
+        .flatten()
+    {
+        return PinfoldStatus::Ok;
+    }
+    output_otherwise(call, len, data)
+}
+
+#[cold]
+#[inline(never)]
+fn output_otherwise(
+    call: *mut PinfoldCall,
+    len: usize,
+    data: Result<Out<*mut c_void>, Failure>,
+) -> PinfoldStatus {
     guard(|| {
         let data = data?;
         with(call, |frame| {
+            frame.made = Made::Nothing;
             if len <= LINE {
-                frame.made = Made::Here(len);
-                data.write(frame.place.0.as_mut_ptr().cast());
+                data.write(frame.make_here(len));
                 return Ok(());
             }
-            frame.made = Made::Nothing;
             frame.made = match len {
                 0..=IN_PLACE => Made::Bytes(Box::new(Bytes::zeroed(len))),
                 _ => Made::Loan(aligned(len, pinfold::alloc)?),

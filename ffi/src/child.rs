@@ -21,12 +21,13 @@ use pinfold::Child;
 
 use crate::boundary::guard;
 use crate::buffer::{BufferObject, Part, PinfoldBuffer, WORKER};
-use crate::call::{Ended, Frame, PinfoldCall, Request, run, with, with_top};
+use crate::call::{Frame, PinfoldCall, run, with, with_top};
 use crate::edge::{Out, bytes, duration, text};
 use crate::error::Failure;
 use crate::handle::{Outcome, outcome_of, timed_out};
 use crate::runtime::as_pointer;
 use crate::submit::{PinfoldSubmitSettings, cargo_of};
+use crate::value::{Ended, Request};
 use crate::{PINFOLD_FOREVER, PinfoldStatus, registry};
 
 /// A task that a task has submitted.

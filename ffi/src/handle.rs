@@ -11,10 +11,10 @@ use pinfold::{Handle, TaskError};
 
 use crate::boundary::guard;
 use crate::buffer::{BufferObject, Part, PinfoldBuffer};
-use crate::call::{Ended, Output};
 use crate::edge::{Out, duration};
 use crate::ends::End;
 use crate::error::{Failure, chain, status_of};
+use crate::value::{Ended, Output};
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 /// A task that was submitted.
@@ -420,17 +420,9 @@ pub unsafe extern "C" fn pinfold_handle_join(
     out_len: *mut usize,
 ) -> PinfoldStatus {
     guard(|| {
-        if buffer.is_null() && capacity != 0 {
-            return Err(Failure::null("buffer"));
-        }
-        let number = handle.addr();
-        // Nearly always it has ended at the first look, when many are in flight, or at the second;
-        // and nobody else uses the handle.
-        for _ in 0..2 {
-            let Some(mut alone) = table::enter_alone::<TaskHandle>(number) else {
-                table::enter::<TaskHandle>(number)?.wait();
-                continue;
-            };
+        if (!buffer.is_null() || capacity == 0)
+            && let Some(mut alone) = table::enter_alone::<TaskHandle>(handle.addr())
+        {
             // SAFETY: the caller's promise.
             let copied = alone
                 .take_small_if(|bytes| unsafe { copy_if_fits(bytes, buffer, capacity, out_len) });
@@ -438,28 +430,63 @@ pub unsafe extern "C" fn pinfold_handle_join(
                 alone.free();
                 return Ok(());
             }
-            if let Some(ended) = alone.take_if_ended(capacity) {
-                let function = alone.function;
-                alone.free();
-                return match ended.as_ref().ok().and_then(Ended::bytes) {
-                    // SAFETY: the caller's promise.
-                    Some(bytes) => unsafe { copy(bytes, buffer, capacity, out_len) },
-                    None => outcome_of(ended, function).output().map(drop),
-                };
-            }
-            drop(alone);
-            table::enter::<TaskHandle>(number)?.wait();
         }
-        let handle = table::enter::<TaskHandle>(number)?;
-        let outcome = handle.outcome_until(None).ok_or_else(timed_out)?;
-        let copied = match outcome.output() {
-            // SAFETY: the caller's promise.
-            Ok(output) => unsafe { copy(output.bytes(), buffer, capacity, out_len) }.map(Ok)?,
-            Err(failure) => Err(failure),
-        };
-        table::remove::<TaskHandle>(number)?;
-        copied
+        // SAFETY: the caller's promise.
+        unsafe { join_otherwise(handle, buffer, capacity, out_len) }
     })
+}
+
+/// The same for a task that has not ended, or that others ask about, or whose output is long.
+///
+/// # Safety
+///
+/// As for [`pinfold_handle_join`].
+#[inline(never)]
+unsafe fn join_otherwise(
+    handle: *mut PinfoldHandle,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Result<(), Failure> {
+    if buffer.is_null() && capacity != 0 {
+        return Err(Failure::null("buffer"));
+    }
+    let number = handle.addr();
+    // Nearly always it has ended at the first look, when many are in flight, or at the second;
+    // and nobody else uses the handle.
+    for _ in 0..2 {
+        let Some(mut alone) = table::enter_alone::<TaskHandle>(number) else {
+            table::enter::<TaskHandle>(number)?.wait();
+            continue;
+        };
+        // SAFETY: the caller's promise.
+        let copied =
+            alone.take_small_if(|bytes| unsafe { copy_if_fits(bytes, buffer, capacity, out_len) });
+        if copied.is_some() {
+            alone.free();
+            return Ok(());
+        }
+        if let Some(ended) = alone.take_if_ended(capacity) {
+            let function = alone.function;
+            alone.free();
+            return match ended.as_ref().ok().and_then(Ended::bytes) {
+                // SAFETY: the caller's promise.
+                Some(bytes) => unsafe { copy(bytes, buffer, capacity, out_len) },
+                None => outcome_of(ended, function).output().map(drop),
+            };
+        }
+        drop(alone);
+        table::enter::<TaskHandle>(number)?.wait();
+    }
+    let handle = table::enter::<TaskHandle>(number)?;
+    let outcome = handle.outcome_until(None).ok_or_else(timed_out)?;
+    let copied = match outcome.output() {
+        // SAFETY: the caller's promise.
+        Ok(output) => unsafe { copy(output.bytes(), buffer, capacity, out_len) }.map(Ok)?,
+        Err(failure) => Err(failure),
+    };
+    table::remove::<TaskHandle>(number)?;
+    copied
 }
 
 /// The same, if there is room for it.

@@ -110,7 +110,7 @@ pub unsafe extern "C" fn pinfold_call_info(
 ) -> PinfoldStatus {
     guard(|| {
         with(call, |frame| {
-            let function = frame.function;
+            let function = frame.name();
             let told = &mut frame.rest().told;
             let told = told.get_or_insert_with(|| Told::of(function));
             // SAFETY: the caller's promise.

@@ -64,6 +64,7 @@ mod submit;
 mod table;
 mod task;
 mod told;
+mod value;
 mod wire;
 
 use std::ffi::{CStr, c_char};

@@ -7,12 +7,12 @@ use pinfold::{Limit, Memo, Priority, Retry, Task, TaskError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::Ended;
 use crate::config::{choice, unknown};
 use crate::edge::{duration, list, text};
 use crate::error::{Failure, c_text, chain, status_of};
 use crate::limit::PinfoldLimit;
 use crate::memo::PinfoldMemo;
+use crate::value::Ended;
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 /// How urgent a task is.

@@ -8,7 +8,6 @@ use pinfold::Handle;
 
 use crate::boundary::{answer, guard};
 use crate::buffer::{self, PinfoldBuffer};
-use crate::call::Ended;
 use crate::cargo::{Cargo, Ends};
 use crate::channel::{PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
 use crate::edge::{Out, bytes, duration, list};
@@ -17,6 +16,7 @@ use crate::handle::{PinfoldHandle, TaskHandle};
 use crate::runtime::grown;
 use crate::shared::thing;
 use crate::task::{PinfoldTask, TaskObject};
+use crate::value::Ended;
 use crate::{PinfoldStatus, table};
 
 /// What one submission has besides its argument. Start from `PINFOLD_SUBMIT_SETTINGS_INIT`: a field

@@ -75,9 +75,16 @@ static FREE: Mutex<Free> = Mutex::new(Free {
     chunks: 0,
 });
 
+/// A slot and its number.
+#[derive(Clone, Copy)]
+struct Place {
+    slot: &'static Slot,
+    index: u32,
+}
+
 /// Free slots that no thread keeps for itself.
 struct Free {
-    list: Vec<u32>,
+    list: Vec<Place>,
     /// How many there are.
     chunks: usize,
 }
@@ -101,19 +108,23 @@ impl Free {
             return;
         };
         let slots: Vec<Slot> = std::iter::repeat_with(Slot::free).take(CHUNK).collect();
+        let slots: &'static [Slot] = slots.leak();
         let first = self.chunks * CHUNK;
-        self.list
-            .extend((first..first + CHUNK).rev().map(|index| index as u32));
+        let places = slots.iter().enumerate().map(|(at, slot)| Place {
+            slot,
+            index: (first + at) as u32,
+        });
+        self.list.extend(places.rev());
         if first == 0 {
             // Relaxed: only the number matters.
             PROCESS.store(std::process::id(), Ordering::Relaxed);
         }
         // ordering: Release pairs with the Acquire in `slot`.
-        place.store(slots.leak().as_mut_ptr(), Ordering::Release);
+        place.store(slots.as_ptr().cast_mut(), Ordering::Release);
         self.chunks += 1;
     }
 
-    fn take(&mut self) -> Option<u32> {
+    fn take(&mut self) -> Option<Place> {
         if self.list.is_empty() {
             self.add_chunk();
         }
@@ -131,7 +142,7 @@ impl Slot {
 }
 
 /// The free slots of a thread; when that ends they are everybody's.
-struct Own(Vec<u32>);
+struct Own(Vec<Place>);
 
 impl Drop for Own {
     fn drop(&mut self) {
@@ -144,13 +155,13 @@ thread_local! {
 }
 
 #[inline]
-fn take_free() -> Option<u32> {
+fn take_free() -> Option<Place> {
     let own = OWN_FREE.try_with(|own| own.borrow_mut().0.pop());
     own.ok().flatten().or_else(take_more)
 }
 
 #[cold]
-fn take_more() -> Option<u32> {
+fn take_more() -> Option<Place> {
     let mut free = FREE.lock();
     let one = free.take()?;
     let from = free.list.len().saturating_sub(OWN / 2);
@@ -159,33 +170,33 @@ fn take_more() -> Option<u32> {
 }
 
 #[inline]
-fn give_free(index: u32) {
+fn give_free(place: Place) {
     let own = OWN_FREE.try_with(|own| {
         let own = &mut own.borrow_mut().0;
         let has_room = own.len() < own.capacity();
         if has_room {
-            own.push(index);
+            own.push(place);
         }
         has_room
     });
     if own != Ok(true) {
-        give_more(index);
+        give_more(place);
     }
 }
 
 /// Half of what this thread keeps for itself goes to the others, if that is much.
 #[cold]
-fn give_more(index: u32) {
+fn give_more(place: Place) {
     let own = OWN_FREE.try_with(|own| {
         let own = &mut own.borrow_mut().0;
         own.reserve_exact(OWN - own.len().min(OWN));
         if own.len() >= OWN {
             FREE.lock().list.extend(own.drain(OWN / 2..));
         }
-        own.push(index);
+        own.push(place);
     });
     if own.is_err() {
-        FREE.lock().list.push(index);
+        FREE.lock().list.push(place);
     }
 }
 
@@ -197,21 +208,18 @@ fn too_many() -> Failure {
 
 /// A place for an object that is about to be made: what has begun already needs no failure for
 /// want of a handle then. Given back if it is dropped.
-pub(crate) struct Vacant {
-    slot: &'static Slot,
-    index: u32,
+pub(crate) struct Vacant(Place);
+
+/// A place, if there is one: there nearly always is.
+#[inline(always)]
+pub(crate) fn reserve_at_once() -> Option<Vacant> {
+    take_free().map(Vacant)
 }
 
-/// A place, if there is one.
+/// The same.
 #[inline(always)]
 pub(crate) fn reserve() -> Result<Vacant, Failure> {
-    let Some(index) = take_free() else {
-        return Err(too_many());
-    };
-    match slot(index as usize) {
-        Some(slot) => Ok(Vacant { slot, index }),
-        None => Err(too_many()),
-    }
+    reserve_at_once().ok_or_else(too_many)
 }
 
 impl Vacant {
@@ -221,7 +229,8 @@ impl Vacant {
     /// is waited for until these have left the CPU.
     #[inline(always)]
     pub(crate) fn fill<K: Kind + Into<Object>>(self, object: K) -> usize {
-        let Vacant { slot, index } = *std::mem::ManuallyDrop::new(self);
+        let Place { slot, index } = self.0;
+        std::mem::forget(self);
         // Relaxed: whoever had it before is ordered by the list that it came from.
         let generation = slot.word.load(Ordering::Relaxed) >> 32;
         // SAFETY: a free slot, which only this thread has; nobody reads it before the store below.
@@ -234,7 +243,7 @@ impl Vacant {
 
 impl Drop for Vacant {
     fn drop(&mut self) {
-        give_free(self.index);
+        give_free(self.0);
     }
 }
 
@@ -273,15 +282,20 @@ impl<K: Kind> Drop for Guard<K> {
     }
 }
 
-fn find<K: Kind>(handle: usize) -> Result<(&'static Slot, u32), Failure> {
-    if handle == 0 {
-        return Err(Failure::null_handle(K::NAME));
+#[inline(always)]
+fn place<K: Kind>(handle: usize) -> Option<Place> {
+    let index = handle as u32 >> KIND_BITS;
+    match handle & ((1 << KIND_BITS) - 1) == K::KIND {
+        true => slot(index as usize).map(|slot| Place { slot, index }),
+        false => None,
     }
-    let index = handle as u32 as usize >> KIND_BITS;
-    match slot(index) {
-        Some(slot) if handle & ((1 << KIND_BITS) - 1) == K::KIND => Ok((slot, index as u32)),
-        _ => Err(Failure::no_handle(K::NAME, handle)),
-    }
+}
+
+fn find<K: Kind>(handle: usize) -> Result<Place, Failure> {
+    place::<K>(handle).ok_or_else(|| match handle {
+        0 => Failure::null_handle(K::NAME),
+        handle => Failure::no_handle(K::NAME, handle),
+    })
 }
 
 /// So often it is looked whether an object is not held alone any more, before that is an error.
@@ -305,7 +319,47 @@ fn still_held<K: Kind>() -> Result<u32, Failure> {
 /// The object of a handle, while it is used.
 #[inline(always)]
 pub(crate) fn enter<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
-    let (slot, index) = find::<K>(handle)?;
+    match enter_at_once(handle) {
+        Some(guard) => Ok(guard),
+        None => enter_otherwise(handle),
+    }
+}
+
+/// The same, if nothing is in the way: nearly always.
+#[inline(always)]
+pub(crate) fn enter_at_once<K: Kind>(handle: usize) -> Option<Guard<K>> {
+    let Place { slot, index } = place::<K>(handle)?;
+    // Relaxed: the exchange says whether it was right.
+    let word = slot.word.load(Ordering::Relaxed);
+    // It is live, in the handle's generation, and not held alone: the number of users is all that differs.
+    let live = (handle as u64 >> 32) << 32;
+    if word ^ live >= ALONE - 1 {
+        return None;
+    }
+    // ordering: Acquire pairs with the Release in `insert`.
+    slot.word
+        .compare_exchange(word, word + 1, Ordering::Acquire, Ordering::Relaxed)
+        .ok()?;
+    // SAFETY: it is live, and this is one of its users.
+    let object = unsafe { (*slot.object.get()).assume_init_ref() };
+    match K::of(object) {
+        Some(object) => Some(Guard {
+            slot,
+            index,
+            object,
+        }),
+        None => {
+            leave(slot, index);
+            None
+        }
+    }
+}
+
+/// The same for one that is in use elsewhere, or is none.
+#[cold]
+#[inline(never)]
+fn enter_otherwise<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
+    let Place { slot, index } = find::<K>(handle)?;
     let mut patience = PATIENCE;
     // Relaxed: the exchange says whether it was right.
     let mut word = slot.word.load(Ordering::Relaxed);
@@ -401,7 +455,7 @@ impl<K: Kind> Drop for Alone<K> {
 /// The object of a handle, if nobody uses it now.
 #[inline]
 pub(crate) fn enter_alone<K: Kind>(handle: usize) -> Option<Alone<K>> {
-    let (slot, index) = find::<K>(handle).ok()?;
+    let Place { slot, index } = place::<K>(handle)?;
     let live = (handle as u64 >> 32) << 32;
     // ordering: Acquire pairs with the Release in `insert`, and in `leave` of all users before.
     slot.word
@@ -445,7 +499,7 @@ fn give_slot_back(slot: &'static Slot, index: u32, generation: u64) {
     }
     // Relaxed: the list of free slots orders it before its next use.
     slot.word.store(next << 32 | GONE, Ordering::Relaxed);
-    give_free(index);
+    give_free(Place { slot, index });
 }
 
 /// The handle is none any more; its object is dropped when nobody uses it.

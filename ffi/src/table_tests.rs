@@ -136,7 +136,7 @@ fn what_was_held_alone_when_the_process_was_forked_is_an_error_in_the_child() {
 #[test]
 fn a_place_that_is_not_filled_is_given_back() {
     let _turn = one_at_a_time();
-    let place = |vacant: &Vacant| vacant.index;
+    let place = |vacant: &Vacant| vacant.0.index;
     let first = reserve().expect("there is room");
     let index = place(&first);
     drop(first);

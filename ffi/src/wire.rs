@@ -7,17 +7,19 @@
 //! | --- | --- |
 //! | argument of up to 8 bytes | function and a mark in one number, the bytes in another |
 //! | any other argument | function and a mark, and then the bytes, the buffers and the ends of channels |
-//! | result of up to 8 bytes | which variant, and the bytes in a number |
-//! | any other result | which variant, and then the bytes, the buffer, or what has failed |
+//! | result of up to 8 bytes | a mark, and the bytes in a number |
+//! | any other result | a mark, and then the bytes, the buffer, or what has failed |
+//!
+//! Each mark, and each number, has a word of its own: no shifting of bytes, in either direction.
 
 use std::fmt;
 
-use serde::de::{EnumAccess, Error, SeqAccess, VariantAccess, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::bytes::{Bytes, Few};
-use crate::call::{Ended, Request};
+use crate::value::{Ended, Failed, Request};
 
 /// What follows is a number, as in [`Few`].
 const LESS: u8 = 0;
@@ -49,7 +51,7 @@ fn next<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(list: &mut A) -> Result<T, 
 }
 
 #[cold]
-fn unknown<E: Error>(mark: usize) -> E {
+fn unknown<E: Error>(mark: u64) -> E {
     E::custom(format_args!("{mark} is no mark of what follows"))
 }
 
@@ -138,49 +140,28 @@ impl<'de> Deserialize<'de> for Request {
     }
 }
 
-/// What it is for the library, which asks whether a task has failed.
-const RESULT: &str = "Result";
-const VARIANTS: &[&str] = &["Eight", "Less", "More", "Buffer", "Err"];
-
-/// Which of them.
-struct Which(usize);
-
-struct ReadWhich;
-
-impl Visitor<'_> for ReadWhich {
-    type Value = Which;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a variant")
-    }
-
-    #[inline(always)]
-    fn visit_u64<E: Error>(self, index: u64) -> Result<Which, E> {
-        Ok(Which(index as usize))
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Which, E> {
-        let index = VARIANTS.iter().position(|variant| *variant == name);
-        index
-            .map(Which)
-            .ok_or_else(|| E::unknown_variant(name, VARIANTS))
-    }
-}
-
-impl<'de> Deserialize<'de> for Which {
-    #[inline(always)]
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_identifier(ReadWhich)
-    }
-}
+/// What a failure is for the library, which asks whether a task has failed.
+const ERR: &str = "Result::Err";
+/// What follows is a buffer, or what has failed.
+const BUFFER: u8 = 4;
+const FAILED: u8 = 5;
 
 impl Serialize for Ended {
     #[inline(always)]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Ended::Eight(word) => serializer.serialize_newtype_variant(RESULT, 0, "Eight", word),
+            Ended::Eight(word) => two(serializer, &u64::from(EIGHT), word),
             other => other.serialize_other(serializer),
         }
+    }
+}
+
+/// Why a task has failed, with its mark.
+struct Reason<'a>(&'a Failed);
+
+impl Serialize for Reason<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        two(serializer, &u64::from(FAILED), self.0)
     }
 }
 
@@ -188,26 +169,22 @@ impl Ended {
     #[cold]
     fn serialize_other<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Ended::Eight(word) => serializer.serialize_newtype_variant(RESULT, 0, "Eight", word),
-            Ended::Less(word) => serializer.serialize_newtype_variant(RESULT, 1, "Less", word),
-            Ended::More(more) => {
-                serializer.serialize_newtype_variant(RESULT, 2, "More", &Long(more))
-            }
-            Ended::Buffer(shared) => {
-                serializer.serialize_newtype_variant(RESULT, 3, "Buffer", shared)
-            }
-            Ended::Err(failed) => serializer.serialize_newtype_variant(RESULT, 4, "Err", failed),
+            Ended::Eight(word) => two(serializer, &u64::from(EIGHT), word),
+            Ended::Less(word) => two(serializer, &u64::from(LESS), word),
+            Ended::More(more) => two(serializer, &u64::from(MORE), &Long(more)),
+            Ended::Buffer(shared) => two(serializer, &u64::from(BUFFER), shared),
+            Ended::Err(failed) => serializer.serialize_newtype_struct(ERR, &Reason(failed)),
         }
     }
 
     #[cold]
-    fn read_other<'de, A: VariantAccess<'de>>(which: Which, value: A) -> Result<Self, A::Error> {
-        Ok(match which.0 {
-            1 => Ended::Less(value.newtype_variant()?),
-            2 => Ended::More(value.newtype_variant::<Owned>()?.0),
-            3 => Ended::Buffer(value.newtype_variant()?),
-            4 => Ended::Err(value.newtype_variant()?),
-            other => return Err(unknown(other)),
+    fn read_other<'de, A: SeqAccess<'de>>(mark: u64, mut list: A) -> Result<Self, A::Error> {
+        Ok(match u8::try_from(mark) {
+            Ok(LESS) => Ended::Less(next(&mut list)?),
+            Ok(MORE) => Ended::More(next::<_, Owned>(&mut list)?.0),
+            Ok(BUFFER) => Ended::Buffer(next(&mut list)?),
+            Ok(FAILED) => Ended::Err(next(&mut list)?),
+            _ => return Err(unknown(mark)),
         })
     }
 }
@@ -222,10 +199,10 @@ impl<'de> Visitor<'de> for ReadEnded {
     }
 
     #[inline(always)]
-    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Ended, A::Error> {
-        match data.variant()? {
-            (Which(0), word) => Ok(Ended::Eight(word.newtype_variant()?)),
-            (which, value) => Ended::read_other(which, value),
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ended, A::Error> {
+        match next(&mut list)? {
+            mark if mark == u64::from(EIGHT) => Ok(Ended::Eight(next(&mut list)?)),
+            mark => Ended::read_other(mark, list),
         }
     }
 }
@@ -233,6 +210,6 @@ impl<'de> Visitor<'de> for ReadEnded {
 impl<'de> Deserialize<'de> for Ended {
     #[inline(always)]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_enum(RESULT, VARIANTS, ReadEnded)
+        deserializer.deserialize_tuple(2, ReadEnded)
     }
 }

@@ -6,10 +6,16 @@
 //! `Ok` and `Err`; so the value is shown to a serializer that looks at the first
 //! thing it is told and stops there. It compiles to a constant for everything
 //! that is not a `Result`, and to one comparison for what is.
+//!
+//! What is no `Result` but stands for one (the C face's tasks return such a thing, which is quicker to
+//! write than an enum) shows its `Err` as a newtype struct that is called [`ERR`].
 
 use std::fmt::{self, Display};
 
 use serde::ser::{Error, Impossible, Serialize, Serializer};
+
+/// What stands for an `Err`.
+const ERR: &str = "Result::Err";
 
 /// Whether `value` is `Result::Err`.
 pub fn is_err<T: Serialize>(value: &T) -> bool {
@@ -75,8 +81,8 @@ impl Serializer for Probe {
     }
 
     #[inline]
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Answer {
-        Err(NotAResult)
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, _: &T) -> Answer {
+        Ok(name == ERR)
     }
 
     #[inline]
@@ -128,6 +134,13 @@ mod tests {
             "only the value itself counts"
         );
         assert!(!is_err(&()));
+        #[derive(serde::Serialize)]
+        #[serde(rename = "Result::Err")]
+        struct Stands(u8);
+        #[derive(serde::Serialize)]
+        struct Not(u8);
+        assert!(is_err(&Stands(1)));
+        assert!(!is_err(&Not(1)));
         assert!(!is_err(&vec![1, 2]));
         assert!(!is_err(&std::collections::HashMap::<u8, u8>::new()));
     }
