@@ -6,6 +6,7 @@ use crate::prim::atomic::Ordering;
 use crate::prim::{BlockIndex, ProcessId, SlotIndex, Word};
 
 use super::blocks::BlockState;
+use super::classes::SLAB_BLOCKS_MAX;
 use super::passage::{self, Passage};
 use super::spans::{CLAIMED, RETIRING, Span};
 use super::{Inner, Pool, lock};
@@ -162,7 +163,15 @@ impl Inner {
                     ));
                 }
             }
-            BlockState::Absent => orphan("absent, in a slab or run that is in use".into()),
+            BlockState::Absent => {
+                let head = block.0 as usize / SLAB_BLOCKS_MAX;
+                // Relaxed: a count of what is, not a decision.
+                let maker = Word::unpack(self.spans[head].load(Ordering::Relaxed)).owner;
+                // Who has announced it still makes its blocks, if it is at work.
+                if !living.is_busy(ProcessId(maker)) {
+                    orphan("absent, in a slab or run that is in use".into());
+                }
+            }
             BlockState::Damaged => orphan("in a state that does not exist".into()),
         }
     }
