@@ -134,6 +134,30 @@ unsafe fn many<'a>(
     }))
 }
 
+/// The length of a short output that is there, copied to `buffer` from `at` on; the handle is freed then.
+///
+/// # Safety
+///
+/// `capacity` bytes can be written at `buffer`.
+#[inline]
+unsafe fn join_at_once(
+    number: usize,
+    buffer: *mut c_void,
+    at: usize,
+    capacity: usize,
+) -> Option<usize> {
+    let mut alone = table::enter_alone::<TaskHandle>(number)?;
+    let copied = alone.take_small_if(|bytes| {
+        let to = buffer.cast::<u8>().wrapping_add(at);
+        // SAFETY: the caller's promise; there is room for them.
+        let copy = || unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        (bytes.len() <= capacity - at).then(copy)?;
+        Some(bytes.len())
+    })?;
+    alone.free();
+    Some(copied)
+}
+
 /// Waits at most `timeout` nanoseconds in all for `count` tasks, one after the other, and copies their
 /// outputs to `buffer`, one after the other: `out_lens[i]` bytes each. `out_statuses[i]` is how
 /// task `i` has ended.
@@ -184,6 +208,16 @@ pub unsafe extern "C" fn pinfold_handle_join_many(
         for (index, handle) in handles.iter_mut().enumerate() {
             let (len, status) = (&mut lens[index], &mut statuses[index]);
             let number = handle.addr();
+            // SAFETY: `capacity` bytes can be written at `buffer`, says the caller; it is not null if there
+            // are any, and they are not ours.
+            let copied = unsafe { join_at_once(number, buffer, filled, capacity) };
+            if let Some(copied) = copied {
+                *len = copied;
+                filled += copied;
+                *status = PinfoldStatus::Ok as i32;
+                *handle = null_mut();
+                continue;
+            }
             let entered = table::enter::<TaskHandle>(number)?;
             let left = until.map_or(Duration::MAX, |until| match index {
                 0 => duration(timeout),

@@ -132,7 +132,7 @@ impl TaskHandle {
     /// What `of` makes of an output of a few bytes, if it is there, and nobody has asked for it; the
     /// task is gone then.
     #[inline(always)]
-    fn take_small_if<T>(&mut self, of: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    pub(crate) fn take_small_if<T>(&mut self, of: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         if self.known().is_some() {
             return None;
         }

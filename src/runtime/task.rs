@@ -285,8 +285,10 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
     let len = payload.len();
     if buffers.is_empty() && payload.is_plain() {
         let submitted = core.with_present(|scheduler| {
+            // Counted first: a locked instruction behind the stores to lines that travel waits for these.
+            let owned = Arc::clone(scheduler);
             let ticket = submit(scheduler, function, &mut payload)?;
-            Some(Handle::new(Arc::clone(scheduler), ticket))
+            Some(Handle::new(owned, ticket))
         });
         if let Some(handle) = submitted {
             return Ok(handle);
