@@ -159,7 +159,7 @@ impl From<AllocError> for Failure {
 impl From<SendFault> for Failure {
     fn from(fault: SendFault) -> Self {
         let status = match &fault {
-            SendFault::Disconnected => PinfoldStatus::Disconnected,
+            SendFault::Disconnected | SendFault::NoReceiver { .. } => PinfoldStatus::Disconnected,
             SendFault::Full => PinfoldStatus::Full,
             SendFault::TimedOut { .. } => PinfoldStatus::TimedOut,
             SendFault::Cancelled => PinfoldStatus::ToldToEnd,

@@ -1,8 +1,10 @@
 //! One process's side of publishers and subscribers, of any type.
 
+use std::sync::Arc;
+
 use crate::channel::{Overflow, SendFault};
 use crate::feed::{Damaged, Feed, Found, Next, NotNow, Place, Seat, Shape};
-use crate::object::{Patience, wait};
+use crate::object::{Keeps, Patience, open_all_soon, wait};
 use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Parcel, Pool, Token};
 use crate::sys::barrier;
 
@@ -42,8 +44,13 @@ pub struct Source {
     side: Side,
     token: Token,
     /// What subscriptions keep.
-    keeper: Token,
+    keeper: Arc<Token>,
+    /// The same.
+    keeps: Keeps,
 }
+
+/// Of more subscribers than that who sends does not wake those that sleep itself.
+const FEW: usize = 2;
 
 /// What a subscriber is.
 #[derive(Debug)]
@@ -155,9 +162,11 @@ impl Source {
             && keeper.lane()? == block
             && (token.end()?, keeper.end()?) == (End::Sender, End::Receiver);
         let feed = is_well.then(|| attach(&pool, block))??;
+        let keeper = Arc::new(keeper);
         Some(Source {
             side: Side::of(&pool, block, feed)?,
             token,
+            keeps: Arc::clone(&keeper) as Keeps,
             keeper,
         })
     }
@@ -207,11 +216,25 @@ impl Source {
         let mine = wait(feed.for_room(), patience, look, SendFault::from)?;
         packed.write(feed, &mine);
         feed.fill(mine);
-        barrier::light();
-        feed.for_message().open_all();
+        self.tell_message();
         // There may be more room, or who waits for it may have seen that we were writing.
         feed.for_room().open_one();
         Ok(())
+    }
+}
+
+impl Source {
+    fn tell_message(&self) {
+        let feed = &self.side.feed;
+        barrier::light();
+        if !feed.for_message().is_awaited() {
+            return;
+        }
+        if feed.subscribers() > FEW {
+            open_all_soon(feed.message_gate(), &self.keeps);
+        } else {
+            feed.for_message().open_all();
+        }
     }
 }
 
@@ -247,6 +270,17 @@ impl Seated {
             kept.pass_held(pool)
         })?;
         Seated::of(token).ok_or(SubscribeError::Gone)
+    }
+
+    /// Whether [`receive`](Self::receive) has something to say without waiting.
+    pub fn has_next(&self) -> bool {
+        let Side {
+            pool, feed, ends, ..
+        } = &self.side;
+        feed.has_next(self.seat())
+            || ends.is_closed_or_gone(End::Sender)
+            || pool.is_over()
+            || !pool.is_here()
     }
 
     /// The next message.

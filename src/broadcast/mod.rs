@@ -58,6 +58,7 @@ mod ends;
 mod error;
 mod message;
 mod recover;
+mod select;
 
 pub use error::{CreateError, RecvError, SubscribeError};
 pub(crate) use recover::{Feeds, Subscriptions};

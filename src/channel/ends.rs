@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::lane::{Lane, Mine, NotNow, Sent};
+use crate::lane::{Lane, Mine, NotNow, Sent, Still};
 use crate::object::{GaveUp, Patience, Wait, What, wait_for, who_has};
 use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Pool, Token};
 use crate::sys::barrier;
@@ -133,6 +133,11 @@ impl Endpoint {
         self.ends.is_closed_or_gone(self.other())
     }
 
+    /// Whether nobody has a receiver any more; closed or not.
+    pub fn has_no_receiver(&self) -> bool {
+        self.ends.is_gone(End::Receiver)
+    }
+
     /// Nothing more is sent: those that wait see it.
     pub fn close(&self) {
         if !self.pool.is_here() {
@@ -254,6 +259,13 @@ impl Endpoint {
                 return Ok(claimed);
             }
         }
+    }
+
+    /// As long as this is so, [`look_for_room`](Self::look_for_room) finds none; but for who has the
+    /// other end.
+    pub fn no_room(&self) -> Option<Still<'_>> {
+        let is_by_lane = !self.kind.is_rendezvous && self.kind.overflow != Overflow::DropOldest;
+        is_by_lane.then(|| self.lane.no_room())?
     }
 
     /// The oldest message, if there is one.

@@ -52,6 +52,15 @@ pub enum SendFault {
     /// waiting still goes.
     #[error("the task was told to end while it waited for room in a channel")]
     Cancelled,
+    /// A [`Router`](super::Router) has no receiver of this number.
+    #[error("there is no receiver {receiver}: this router has {receivers}, numbered from 0")]
+    #[non_exhaustive]
+    NoReceiver {
+        /// The number that was asked for.
+        receiver: usize,
+        /// How many there are, those that are gone among them.
+        receivers: usize,
+    },
     /// A [`Select`](super::Select) has chosen something else.
     #[error("the select has chosen something else: look at its index")]
     NotSelected,
@@ -203,4 +212,44 @@ pub enum RecvError {
     /// This process was forked off the one whose channel it is.
     #[error("this process was forked off the one whose channel it is")]
     Forked,
+}
+
+/// Why a [`Select`](super::Select) has chosen nothing.
+///
+/// ```
+/// use pinfold::channel::{Select, SelectError};
+///
+/// let mut select = Select::new();
+/// assert_eq!(select.try_wait().unwrap_err(), SelectError::NotReady);
+/// assert_eq!(select.wait().unwrap_err(), SelectError::Nothing);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectError {
+    /// None is ready now.
+    #[error("none of what is waited for is ready")]
+    NotReady,
+    /// None was ready in time.
+    #[error("none of what is waited for was ready for {} ms", waited.as_millis())]
+    TimedOut {
+        /// How long it has waited.
+        waited: Duration,
+    },
+    /// There is nothing to wait for: all was removed, or has passed.
+    #[error("there is nothing to wait for")]
+    Nothing,
+    /// The task that waits was told to end: it was cancelled, say
+    /// ([`Context::is_cancelled`](crate::Context::is_cancelled)).
+    #[error("the task was told to end while it waited for the first of several things")]
+    Cancelled,
+}
+
+impl From<GaveUp> for SelectError {
+    fn from(why: GaveUp) -> Self {
+        match why {
+            GaveUp::AtOnce => SelectError::NotReady,
+            GaveUp::Late(waited) => SelectError::TimedOut { waited },
+            GaveUp::Told => SelectError::Cancelled,
+        }
+    }
 }

@@ -383,18 +383,23 @@ pub struct Received {
 /// Takes what is in the message of this place. The message keeps nothing afterwards, whatever comes
 /// of it; no code of the user's is called. `None` if it is not what somebody has sent.
 pub fn take(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
-    let received = try_take(lane, place, pool);
+    let received = read(lane, place, |parcel| pool.take_passing(parcel));
     if received.is_none() {
         let_go(lane, place, pool);
     }
     received
 }
 
-fn try_take(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
+/// Copies what is in the message of this place, which stays as it is.
+pub fn peek(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
+    read(lane, place, |parcel| pool.hold_passing(parcel))
+}
+
+fn read(lane: &Lane, place: &Mine, get: impl Fn(&Parcel) -> Option<Transfer>) -> Option<Received> {
     let contents = Contents::of(lane, place)?;
     let mut short = SmallVec::new();
     let block = match &contents.block {
-        Some(parcel) => Some(pool.take_passing(parcel)?),
+        Some(parcel) => Some(get(parcel)?),
         None => {
             let from = contents.count * PARCEL;
             for at in 0..contents.len.div_ceil(8) {
@@ -421,10 +426,7 @@ fn try_take(lane: &Lane, place: &Mine, pool: &Pool) -> Option<Received> {
             .collect::<Option<_>>()?,
     };
     // Each is taken, so that none stays behind if one is not what it says.
-    let taken: Vec<_> = parcels
-        .iter()
-        .map(|parcel| pool.take_passing(parcel))
-        .collect();
+    let taken: Vec<_> = parcels.iter().map(get).collect();
     received.buffers = taken.into_iter().collect::<Option<_>>()?;
     Some(received)
 }

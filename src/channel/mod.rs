@@ -63,6 +63,7 @@
 //! [`SendFault::Cancelled`]. Every wait ends when the runtime does. For the first of several things there
 //! is [`Select`]; [`Sender::send_async`] and [`Receiver::recv_async`] do not block the thread.
 
+mod board;
 mod ends;
 mod error;
 mod future;
@@ -71,13 +72,14 @@ mod recover;
 mod router;
 mod select;
 
-pub use error::{RecvError, SendError, SendFault};
+pub use error::{RecvError, SelectError, SendError, SendFault};
 pub use future::{RecvFuture, RecvStream, SendFuture};
 pub(crate) use message::{Message, Unfit, parcels_behind, words_of};
 pub(crate) use recover::{Channels, Traffic, traffic};
 pub use router::Router;
 pub(crate) use router::make_router;
-pub use select::{Select, SelectError, Selected};
+pub(crate) use select::Also;
+pub use select::{Select, Selected};
 
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
@@ -108,7 +110,7 @@ pub enum Overflow {
 }
 
 /// What a lane is told of the channel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kind {
     is_rendezvous: bool,
     /// Messages stay when the last receiver is gone: somebody hands them on.

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::object::Patience;
 use crate::pool::{AllocError, Pool};
 
+use super::board::Board;
 use super::message::{self, Message, Unfit};
 use super::{Overflow, Receiver, SendError, SendFault, Sender, make_kept};
 
@@ -37,12 +38,12 @@ pub(crate) fn make_router<T>(
     receivers: usize,
     capacity: usize,
 ) -> Result<(Router<T>, Vec<Receiver<T>>), AllocError> {
-    let mut router = Router {
-        routes: Vec::new(),
+    let router = Router {
+        board: Board::make(pool, receivers)?,
         capacity: capacity.max(1),
         timeout: None,
     };
-    let all = (0..receivers).map(|_| router.join_in(pool));
+    let all = (0..receivers).map(|_| router.join());
     let receivers = all.collect::<Result<_, _>>()?;
     Ok((router, receivers))
 }
@@ -51,8 +52,8 @@ pub(crate) fn make_router<T>(
 /// [`Runtime::router`](crate::Runtime::router).
 ///
 /// Each receiver is an ordinary [`Receiver`] with a queue of its own, to be passed to a task, say. The
-/// router may be passed on and cloned as a [`Sender`] may; each clone goes on with the receivers
-/// that it has.
+/// router may be passed on and cloned as a [`Sender`] may. What joins or leaves by one of them is known to
+/// all, in all processes.
 ///
 /// *A receiver that is gone*, because its worker died or it was dropped, gets nothing any more. What is left in
 /// its queue is handed on: what has a key to the receiver that has the key now, the rest to
@@ -92,8 +93,8 @@ pub(crate) fn make_router<T>(
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Router<T> {
-    /// By their numbers; `None`: it was removed.
-    routes: Vec<Option<Sender<T>>>,
+    /// The queues by their numbers. That of one that has left is closed.
+    board: Board<T>,
     capacity: usize,
     timeout: Option<Duration>,
 }
@@ -101,7 +102,7 @@ pub struct Router<T> {
 impl<T> Clone for Router<T> {
     fn clone(&self) -> Self {
         Router {
-            routes: self.routes.clone(),
+            board: self.board.clone(),
             ..*self
         }
     }
@@ -110,7 +111,7 @@ impl<T> Clone for Router<T> {
 impl<T> Debug for Router<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Router")
-            .field("receivers", &self.routes.len())
+            .field("receivers", &self.board.len())
             .finish_non_exhaustive()
     }
 }
@@ -142,9 +143,7 @@ impl<T> Router<T> {
     }
 
     fn all_living(&self) -> impl Iterator<Item = (usize, &Sender<T>)> {
-        let all = self.routes.iter().enumerate();
-        all.filter_map(|(number, route)| Some((number, route.as_ref()?)))
-            .filter(|(_, sender)| !is_gone(sender))
+        self.board.iter().filter(|(_, sender)| !is_gone(sender))
     }
 
     /// The receiver that has this key now; `None` if there is no receiver.
@@ -178,56 +177,60 @@ impl<T> Router<T> {
 
     /// How many messages were lost with receivers that died while they took them.
     pub fn lost(&self) -> u64 {
-        self.routes.iter().flatten().map(Sender::lost).sum()
+        self.board.iter().map(|(_, sender)| sender.lost()).sum()
     }
 
-    /// One more receiver, with the next number. From now on this router sends to it, too.
+    /// One more receiver, with the next number. From now on this router sends to it, and all its clones
+    /// do. 256 may join, those that have left meanwhile counted.
     ///
     /// # Errors
-    /// As of [`Runtime::alloc`](crate::Runtime::alloc).
+    /// As of [`Runtime::alloc`](crate::Runtime::alloc); [`AllocError::Exhausted`] also when 256 have joined.
     ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let (mut router, receivers) = rt.router::<u32>(1, 4)?;
+    /// let (router, receivers) = rt.router::<u32>(1, 4)?;
+    /// let clone = router.clone();
     /// router.balance(1)?;
     /// let another = router.join()?;
-    /// router.balance(2)?;
+    /// clone.balance(2)?; // clones know
     /// assert_eq!((receivers[0].recv(), another.recv()), (Ok(1), Ok(2)));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn join(&mut self) -> Result<Receiver<T>, AllocError> {
-        let sender = self.routes.iter().flatten().next();
-        let pool = sender.ok_or(AllocError::NoPool)?.end.pool().clone();
-        self.join_in(&pool)
-    }
-
-    fn join_in(&mut self, pool: &Pool) -> Result<Receiver<T>, AllocError> {
+    pub fn join(&self) -> Result<Receiver<T>, AllocError> {
+        let pool = self.board.pool();
+        if !pool.is_here() {
+            return Err(AllocError::Forked);
+        }
         let (sender, receiver) = make_kept(pool, self.capacity, Overflow::Block)?;
-        self.routes.push(Some(sender));
+        self.board.put(sender)?;
         Ok(receiver)
     }
 
-    /// Sends no more to this receiver; it takes what is in its queue, and then is told that nobody
-    /// sends (if no clone of the router still does). False if there is none of this number.
+    /// Sends no more to this receiver, nor does any clone of this router; it takes what is in its
+    /// queue, and then is told that nobody sends. If it dies before, the rest is handed on. False if
+    /// there is none of this number, or it has left or is gone.
     ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let (mut router, receivers) = rt.router::<u32>(2, 4)?;
+    /// let (router, receivers) = rt.router::<u32>(2, 4)?;
     /// router.route(0, 7)?;
+    /// let clone = router.clone();
     /// assert!(router.leave(0));
+    /// assert_eq!(clone.living(), [1]); // clones know
     /// assert_eq!(receivers[0].iter().collect::<Vec<_>>(), [7]);
     /// assert_eq!(router.living(), [1]);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn leave(&mut self, receiver: usize) -> bool {
-        let route = self.routes.get_mut(receiver);
-        route.is_some_and(|route| route.take().is_some())
+    pub fn leave(&self, receiver: usize) -> bool {
+        let route = self.board.get(receiver);
+        let route = route.filter(|sender| !is_gone(sender));
+        route.inspect(|sender| sender.close()).is_some()
     }
 
     fn patience(&self) -> Patience {
@@ -239,21 +242,23 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
     /// Sends a message to the receiver of this number; waits while its queue is full.
     ///
     /// # Errors
-    /// [`SendFault::Disconnected`] if it is gone, or there is none of this number; as of
-    /// [`Sender::send_timeout`].
+    /// [`SendFault::NoReceiver`], with the number, if this router has none of this number;
+    /// [`SendFault::Disconnected`] if it is gone, or has left; as of [`Sender::send_timeout`].
     pub fn route(&self, receiver: usize, value: T) -> Result<(), SendError<T>> {
         self.hand_on_if_any();
-        let sender = self.routes.get(receiver).and_then(Option::as_ref);
-        match sender {
-            Some(sender) => {
-                send(sender, value, self.patience(), 0)?;
-                if is_gone(sender) {
-                    self.hand_on_if_any(); // it may have gone just before
-                }
-                Ok(())
-            }
-            None => Err(SendError::new(Some(value), SendFault::Disconnected)),
+        let Some(sender) = self.board.get(receiver) else {
+            let receivers = self.board.len();
+            let fault = SendFault::NoReceiver {
+                receiver,
+                receivers,
+            };
+            return Err(SendError::new(Some(value), fault));
+        };
+        send(sender, value, self.patience(), 0)?;
+        if is_gone(sender) {
+            self.hand_on_if_any(); // it may have gone just before
         }
+        Ok(())
     }
 
     /// Sends a message to the receiver that has this key; waits while its queue is full. All of one
@@ -309,8 +314,8 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
 
     /// Why nothing can be sent to anybody.
     fn fault(&self) -> SendFault {
-        let faults = self.routes.iter().flatten();
-        let mut faults = faults.filter_map(|sender| sender.end.send_fault());
+        let faults = self.board.iter();
+        let mut faults = faults.filter_map(|(_, sender)| sender.end.send_fault());
         faults
             .find(|fault| *fault != SendFault::Disconnected)
             .unwrap_or(SendFault::Disconnected)
@@ -336,7 +341,7 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
     /// ```
     pub fn hand_on(&self) -> Result<usize, SendError<T>> {
         let mut count = 0;
-        for left in self.routes.iter().flatten() {
+        for (_, left) in self.board.iter() {
             while self.is_left(left)
                 && let Some((bucket, value)) = take(left)
             {
@@ -349,11 +354,12 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
 
     /// Whether somebody else is to have what is in this queue.
     fn is_left(&self, sender: &Sender<T>) -> bool {
-        is_gone(sender) && !sender.is_empty() && self.all_living().next().is_some()
+        // One that has left takes it itself.
+        sender.end.has_no_receiver() && !sender.is_empty() && self.all_living().next().is_some()
     }
 
     fn hand_on_if_any(&self) {
-        if !self.routes.iter().flatten().any(|left| self.is_left(left)) {
+        if !self.board.iter().any(|(_, left)| self.is_left(left)) {
             return;
         }
         match self.hand_on() {
@@ -366,7 +372,7 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
     }
 }
 
-/// Whether nobody receives from it any more.
+/// Whether nobody receives from it any more, or it has left.
 fn is_gone<T>(sender: &Sender<T>) -> bool {
     sender.end.send_fault().is_some()
 }

@@ -1,10 +1,14 @@
 //! Waiting for the first of several things: [`Select`].
 //!
 //! What is waited for is looked at one after the other, from the one behind the last that was
-//! chosen: so of those that are always ready each has its turn. If none is ready, the thread
-//! announces itself at the gates of all, looks once more, and sleeps at all of them in one system
-//! call (`src/notify/gate.rs`, [`take_at_any`](crate::notify::take_at_any)). What is chosen is done
-//! in the same step: the message is taken, the place is claimed.
+//! chosen: so of those that are always ready each has its turn. What was found empty, or full, is
+//! looked at by one load of the word that would have changed ([`Still`]), as long as the thread is
+//! awake; properly before it sleeps, and now and then, for that says nothing of an end that is gone.
+//!
+//! If none is ready, the thread announces itself at the gates of all, looks once more, and sleeps at
+//! all of them in one system call (`src/notify/gate.rs`,
+//! [`take_at_any`](crate::notify::take_at_any)). What is chosen is done in the same step: the message
+//! is taken, the place is claimed.
 //!
 //! In a channel of capacity 0 a select that receives is a receiver that waits, as any other. One
 //! that sends offers nothing: it sends when it sees that a receiver waits. Of a select that sends
@@ -17,26 +21,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::lane::Still;
 use crate::notify::Gate;
-use crate::object::{GaveUp, Patience, wait_at_any};
+use crate::object::{Patience, WaitAtAny};
 use crate::sys::barrier;
 
 use super::ends::{Claimed, Endpoint};
 use super::message::{self, Received};
-use super::{Receiver, RecvError, SendError, SendFault, Sender};
+use super::{Receiver, RecvError, SelectError, SendError, SendFault, Sender};
 
-/// Waits for the first of several things: a message, room for one, the end of a task, a time.
+/// Waits for the first of several things: a message, room for one, the end of a task, a time, a tick
+/// of a [`Ticker`](crate::sync::Ticker), a message of a [`Subscriber`](crate::broadcast::Subscriber).
 ///
 /// Each is added once, and has a number from then on. Each wait chooses one that is ready. If
 /// several are, they take turns. A message is received, and a place for one is had, when it is
 /// chosen: nobody else can come in between. [`Selected`] has it.
 ///
 /// What can never wait again is always ready: a receiver whose senders are gone, a task that has
-/// ended. [`remove`](Select::remove) it.
+/// ended. [`remove`](Select::remove) it. (That the other end of a channel is gone is seen when nothing
+/// else is ready, and otherwise by every 32nd wait.)
 ///
 /// While nothing is ready the thread sleeps, in one system call, and is woken by whatever comes
 /// first. That is so for up to 126 channels; of more, and with a kernel that is older than
@@ -92,6 +99,10 @@ use super::{Receiver, RecvError, SendError, SendFault, Sender};
 #[derive(Default)]
 pub struct Select<'a> {
     cases: Vec<Case<'a>>,
+    /// Of each: what says that it is not ready; `None`: it is to be looked at.
+    stills: Vec<Option<Still<'a>>>,
+    /// So many waits until all are looked at properly.
+    until_proper: u32,
     /// Where handles of tasks tell their ends; there if there are any.
     own: Option<Arc<Gate>>,
     /// Where to begin to look.
@@ -100,15 +111,46 @@ pub struct Select<'a> {
     kept: Option<(usize, Taken<'a>)>,
 }
 
+/// So many waits in a row all of which find something at once: then all are looked at properly.
+const WAITS: u32 = 32;
+
 enum Case<'a> {
     Recv(&'a Endpoint),
     Send(&'a Endpoint),
     Ended(Arc<Ended>),
+    Also(Box<dyn Also<'a> + 'a>),
     Time {
         next: Option<Instant>,
         period: Option<Duration>,
     },
     Removed,
+}
+
+/// Something else that may be waited for, of a module above. Nothing is taken when it is chosen.
+pub(crate) trait Also<'a>: Send + Sync {
+    /// Whether it has come.
+    fn has_come(&self) -> bool;
+
+    /// Opened for all when it comes.
+    fn gate(&self) -> Option<&'a Gate> {
+        None
+    }
+
+    /// When it comes by itself.
+    fn time(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The thread is about to sleep: announces it where there is no gate. Before a last look.
+    fn prepare(&self) {}
+
+    /// The thread would sleep now: does here what it would sleep for, if it can. Whether it did.
+    fn help(&self) -> bool {
+        false
+    }
+
+    /// The thread does not sleep any more.
+    fn done(&self) {}
 }
 
 /// The end of a task, as a select sees it.
@@ -140,7 +182,24 @@ impl<'a> Case<'a> {
         match self {
             Case::Recv(end) => Some(end.lane().for_message()),
             Case::Send(end) => Some(end.lane().for_room()),
+            Case::Also(also) => also.gate(),
             Case::Ended(_) | Case::Time { .. } | Case::Removed => None,
+        }
+    }
+
+    fn also(&self) -> Option<&(dyn Also<'a> + 'a)> {
+        match self {
+            Case::Also(also) => Some(&**also),
+            _ => None,
+        }
+    }
+
+    /// What says that nothing has changed since it was not ready.
+    fn still(&self) -> Option<Still<'a>> {
+        match self {
+            Case::Recv(end) => end.lane().no_message(),
+            Case::Send(end) => end.no_room(),
+            _ => None,
         }
     }
 
@@ -154,6 +213,7 @@ impl<'a> Case<'a> {
                 let has_come = ended.has_come.load(Ordering::Acquire);
                 has_come.then_some(Taken::Come)
             }
+            Case::Also(also) => also.has_come().then_some(Taken::Come),
             Case::Time { next, period } => {
                 let at = (*next)?;
                 let now = Instant::now();
@@ -170,6 +230,7 @@ impl<'a> Case<'a> {
     fn time(&self) -> Option<Instant> {
         match self {
             Case::Time { next, .. } => *next,
+            Case::Also(also) => also.time(),
             _ => None,
         }
     }
@@ -205,6 +266,7 @@ impl<'a> Select<'a> {
 
     fn add(&mut self, case: Case<'a>) -> usize {
         self.cases.push(case);
+        self.stills.push(None);
         self.cases.len() - 1
     }
 
@@ -265,6 +327,11 @@ impl<'a> Select<'a> {
         (self.add(Case::Ended(ended)), waker)
     }
 
+    /// Also waits for this.
+    pub(crate) fn also(&mut self, also: impl Also<'a> + 'a) -> usize {
+        self.add(Case::Also(Box::new(also)))
+    }
+
     /// Waits no more for that with this number. The others keep theirs.
     pub fn remove(&mut self, index: usize) {
         if let Some(case) = self.cases.get_mut(index) {
@@ -298,11 +365,20 @@ impl<'a> Select<'a> {
     }
 
     fn wait_with(&mut self, patience: Patience) -> Result<Selected<'_, 'a>, SelectError> {
-        let found = self.kept.take().or_else(|| self.look());
+        let mut found = self.kept.take();
+        if found.is_none() {
+            found = match self.until_proper {
+                1.. if patience != Patience::Not => {
+                    self.until_proper -= 1;
+                    self.look()
+                }
+                _ => self.look_properly(),
+            };
+        }
         let (index, taken) = match found {
             Some(found) => found,
             None if patience == Patience::Not => return Err(SelectError::NotReady),
-            None => self.sleep(patience)?,
+            None => self.wait_longer(patience)?,
         };
         Ok(Selected {
             select: self,
@@ -311,25 +387,53 @@ impl<'a> Select<'a> {
         })
     }
 
-    /// One that is ready, and its number.
+    /// One that is ready, and its number. That an end is gone is not seen.
     #[inline]
     fn look(&mut self) -> Option<(usize, Taken<'a>)> {
-        let next = self.next.min(self.cases.len());
-        let (before, behind) = self.cases.split_at_mut(next);
-        let numbered = (next..).zip(behind).chain((0..).zip(before));
-        for (index, case) in numbered {
-            if let Some(taken) = case.look() {
-                self.next = index + 1;
-                return Some((index, taken));
+        let (next, len) = (self.next.min(self.cases.len()), self.cases.len());
+        (self.look_among(next, len)).or_else(|| self.look_among(0, next))
+    }
+
+    /// The same of those from one to another.
+    #[inline]
+    fn look_among(&mut self, mut from: usize, to: usize) -> Option<(usize, Taken<'a>)> {
+        let has_changed = |still: &Option<Still<'_>>| still.is_none_or(|still| !still.is_so());
+        while let Some(at) = self.stills[from..to].iter().position(has_changed) {
+            from += at + 1;
+            if let Some(taken) = self.look_at(from - 1) {
+                return Some((from - 1, taken));
             }
         }
         None
     }
 
+    fn look_at(&mut self, index: usize) -> Option<Taken<'a>> {
+        let case = &mut self.cases[index];
+        let taken = case.look();
+        match taken {
+            Some(_) => self.next = index + 1,
+            None => self.stills[index] = case.still(),
+        }
+        taken
+    }
+
+    /// The same, whatever was seen before.
+    fn look_properly(&mut self) -> Option<(usize, Taken<'a>)> {
+        self.until_proper = WAITS;
+        self.stills.fill(None);
+        self.look()
+    }
+
     #[cold]
-    fn sleep(&mut self, patience: Patience) -> Result<(usize, Taken<'a>), SelectError> {
+    fn wait_longer(&mut self, patience: Patience) -> Result<(usize, Taken<'a>), SelectError> {
         if patience == Patience::Forever && !self.cases.iter().any(Case::may_come) {
             return Err(SelectError::Nothing);
+        }
+        let mut waiting = WaitAtAny::begin(patience);
+        while waiting.looks_again() {
+            if let Some(found) = self.look() {
+                return Ok(found);
+            }
         }
         let own = self.own.clone();
         let mut gates: SmallVec<[&Gate; 8]> = SmallVec::new();
@@ -340,16 +444,38 @@ impl<'a> Select<'a> {
         }
         gates.extend(own.as_deref());
         let until = self.cases.iter().filter_map(Case::time).min();
+        let select = &mut *self;
         let look = || {
-            let (index, taken) = self.look()?;
+            let (index, taken) = select.look_before_sleep()?;
             // Of one that has no gate it is another's: that is told once too often.
-            let place = match self.cases[index].gate() {
+            let place = match select.cases[index].gate() {
                 Some(_) => places[index],
                 None => usize::MAX,
             };
             Some((place, (index, taken)))
         };
-        wait_at_any(&gates, patience, look, || until).map_err(SelectError::from)
+        let waited = waiting.sleep(&gates, look, until);
+        self.cases
+            .iter()
+            .filter_map(Case::also)
+            .for_each(Also::done);
+        waited.map_err(SelectError::from)
+    }
+
+    /// The same, of a thread that sleeps otherwise.
+    fn look_before_sleep(&mut self) -> Option<(usize, Taken<'a>)> {
+        loop {
+            self.cases
+                .iter()
+                .filter_map(Case::also)
+                .for_each(Also::prepare);
+            if let Some(found) = self.look_properly() {
+                return Some(found);
+            }
+            if !self.cases.iter().filter_map(Case::also).any(Also::help) {
+                return None;
+            }
+        }
     }
 }
 
@@ -451,45 +577,5 @@ impl Debug for Selected<'_, '_> {
         f.debug_struct("Selected")
             .field("index", &self.index)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why a [`Select`] has chosen nothing.
-///
-/// ```
-/// use pinfold::channel::{Select, SelectError};
-///
-/// let mut select = Select::new();
-/// assert_eq!(select.try_wait().unwrap_err(), SelectError::NotReady);
-/// assert_eq!(select.wait().unwrap_err(), SelectError::Nothing);
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum SelectError {
-    /// None is ready now.
-    #[error("none of what is waited for is ready")]
-    NotReady,
-    /// None was ready in time.
-    #[error("none of what is waited for was ready for {} ms", waited.as_millis())]
-    TimedOut {
-        /// How long it has waited.
-        waited: Duration,
-    },
-    /// There is nothing to wait for: all was removed, or has passed.
-    #[error("there is nothing to wait for")]
-    Nothing,
-    /// The task that waits was told to end: it was cancelled, say
-    /// ([`Context::is_cancelled`](crate::Context::is_cancelled)).
-    #[error("the task was told to end while it waited for the first of several things")]
-    Cancelled,
-}
-
-impl From<GaveUp> for SelectError {
-    fn from(why: GaveUp) -> Self {
-        match why {
-            GaveUp::AtOnce => SelectError::NotReady,
-            GaveUp::Late(waited) => SelectError::TimedOut { waited },
-            GaveUp::Told => SelectError::Cancelled,
-        }
     }
 }

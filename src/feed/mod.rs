@@ -332,6 +332,11 @@ impl Feed {
         &self.for_room
     }
 
+    /// The gate of those that wait for a message, to be kept.
+    pub fn message_gate(&self) -> &View<Gate> {
+        &self.for_message
+    }
+
     /// How many messages fit.
     pub fn capacity(&self) -> usize {
         self.capacity as usize

@@ -196,6 +196,24 @@ impl Feed {
         }
     }
 
+    /// Whether [`next`](Self::next) has something to say but to wait.
+    pub fn has_next(&self, seat: Seat) -> bool {
+        let cursor = &self.seat(seat.number)[CURSOR];
+        loop {
+            // ordering: Acquire as in `next`.
+            let place = cursor.load(Ordering::Acquire);
+            let (state, word) = self.load(place);
+            match (state, ahead(word.generation, place)) {
+                (CellState::Damaged, _) => return true,
+                (_, ..0) | (CellState::Writing, 0) => return false,
+                (CellState::Skip, 0) => {
+                    self.step(seat, place, place + 1);
+                }
+                _ => return true,
+            }
+        }
+    }
+
     fn step(&self, seat: Seat, from: u64, to: u64) -> bool {
         let cursor = &self.seat(seat.number)[CURSOR];
         // ordering: Release pairs with the Acquire in `lowest`: what was there was read.

@@ -51,6 +51,7 @@ mod meet;
 #[cfg(all(test, loom))]
 mod model;
 mod place;
+mod still;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -61,6 +62,7 @@ use crate::shm::{Segment, View, Views};
 
 use ahead::Seen;
 use place::Place;
+pub use still::Still;
 
 /// Words in front of the cells.
 const CELLS_AT: usize = 64;

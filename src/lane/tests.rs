@@ -236,3 +236,82 @@ fn many_send_and_many_receive() {
         assert!(counts.values().all(|count| *count == 1));
     }
 }
+
+/// At every point of any order of steps: what says that there is no message, or no room, is right, and
+/// breaks when there is one.
+#[test]
+fn what_has_not_changed_is_still_so() {
+    let mut random = 1_u64;
+    for capacity in [1, 2, 3, 8] {
+        let both = lanes(capacity, 2);
+        let (lane, other) = (&both[0], &both[1]);
+        let (mut empty, mut full) = (None, None);
+        let (mut writing, mut reading) = (Vec::new(), Vec::new());
+        for step in 0..20_000 {
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            match (random >> 33) % 6 {
+                0 => writing.extend(lane.claim()),
+                1 if !writing.is_empty() => {
+                    let _ = lane.fill(writing.remove(0));
+                }
+                2 if !writing.is_empty() => lane.skip(writing.remove(0)),
+                3 => reading.extend(other.take().map(|(mine, _)| mine)),
+                4 if !reading.is_empty() => other.empty(reading.remove(0)),
+                5 => {
+                    empty = empty.or_else(|| other.no_message());
+                    full = full.or_else(|| lane.no_room());
+                }
+                _ => {}
+            }
+            // Who believes it does not look; so there must be nothing to be had.
+            if let Some(still) = empty {
+                match other.take() {
+                    Ok((mine, _)) => {
+                        assert!(
+                            !still.is_so(),
+                            "step {step} of {capacity}: a message is there"
+                        );
+                        reading.push(mine);
+                        empty = None;
+                    }
+                    Err(_) if !still.is_so() => empty = None,
+                    Err(_) => {}
+                }
+            }
+            if let Some(still) = full {
+                match lane.claim() {
+                    Ok(mine) => {
+                        assert!(!still.is_so(), "step {step} of {capacity}: there is room");
+                        writing.push(mine);
+                        full = None;
+                    }
+                    Err(_) if !still.is_so() => full = None,
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nobody_takes_is_read_by_all() {
+    let both = lanes(3, 2);
+    let (lane, other) = (&both[0], &both[1]);
+    assert!(!lane.is_new(0) && lane.peek(0).is_none());
+    send(lane, 7).expect("room");
+    let dies = other.claim().expect("room");
+    assert!(lane.is_new(0) && lane.is_new(1) && !lane.is_new(2));
+    let place = lane.peek(0).expect("it is there").expect("it is whole");
+    assert_eq!(lane.read(&place, 0), 7);
+    assert!(lane.peek(1).is_none(), "it is being written");
+    send(lane, 8).expect("room");
+    drop(dies);
+    lane.recover(ProcessId(1), |_| ());
+    assert!(matches!(lane.peek(1), Some(None)), "there is none");
+    let place = other.peek(2).expect("it is there").expect("it is whole");
+    assert_eq!(other.read(&place, 0), 8);
+    assert!(
+        !lane.is_new(3) && lane.peek(3).is_none(),
+        "it has room for three"
+    );
+}

@@ -12,6 +12,8 @@
 //! | a process | the host, before the successor starts | [`LaneKind::recover`] of each lane; then the pool's recovery, which gives back the tokens of the dead; then [`LaneKind::settle`] of each |
 //! | the runtime | the host | [`LaneKind::force`] of each |
 
+#[cfg(not(loom))]
+mod opener;
 mod stuck;
 mod waiting;
 mod watch;
@@ -21,9 +23,19 @@ use std::collections::HashSet;
 use crate::pool::{LaneBlock, LaneKind, LaneKinds, Passage, Pool};
 use crate::prim::ProcessId;
 
+#[cfg(not(loom))]
+pub use opener::{Keeps, open_all_soon};
 pub use stuck::{Wait, What, set_stuck_after, show_here, shown, who_has};
-pub use waiting::{Around, GaveUp, Patience, set_around, task_here, wait, wait_at_any, wait_for};
-pub use watch::{Waits, end_watchers};
+pub use waiting::{Around, GaveUp, Patience, WaitAtAny, set_around, task_here, wait, wait_for};
+pub use watch::Waits;
+
+/// Ends all threads of this process that look after objects: nobody waits any more. To be called where
+/// they would be in the way.
+#[cfg(not(loom))]
+pub fn end_threads() {
+    watch::end_watchers();
+    opener::end_opener();
+}
 
 /// To be called by each process for its side of the pool, before it has any object. `around` is
 /// what the process has to do with the waits of its threads.

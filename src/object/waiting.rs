@@ -282,33 +282,45 @@ pub fn wait_for<T, E>(
     }
 }
 
-/// The same at several gates. `look` says at which of them it has taken something; `until` says
-/// when it is to be asked again though no gate was opened.
-///
-/// # Errors
-/// Why nothing was taken.
-pub fn wait_at_any<T>(
-    gates: &[&Gate],
-    patience: Patience,
-    mut look: impl FnMut() -> Option<(usize, T)>,
-    until: impl Fn() -> Option<Instant>,
-) -> Result<T, GaveUp> {
-    let wait = Wait {
-        what: What::Any,
-        ..Wait::default()
-    };
-    let mut waiting = Waiting::new(patience, wait);
-    while waiting.looks_again() {
-        if let Some((_, found)) = look() {
-            return Ok(found);
-        }
+/// A wait at several gates.
+pub struct WaitAtAny(Waiting);
+
+impl WaitAtAny {
+    /// It begins: look for whatever there is as long as [`looks_again`](Self::looks_again) says so, and
+    /// then [`sleep`](Self::sleep).
+    pub fn begin(patience: Patience) -> Self {
+        let wait = Wait {
+            what: What::Any,
+            ..Wait::default()
+        };
+        WaitAtAny(Waiting::new(patience, wait))
     }
-    let mut why = GaveUp::Told;
-    let taken = take_at_any(gates, look, |keys| {
-        let woken = waiting.sleep(keys, until());
-        let goes_on = matches!(woken, Woken::Opened);
-        why = woken.why(waiting.waited());
-        goes_on
-    });
-    taken.ok_or(why)
+
+    /// Whether to look again without having slept; pauses before.
+    #[inline]
+    pub fn looks_again(&mut self) -> bool {
+        self.0.looks_again()
+    }
+
+    /// Sleeps at the gates until `look` has taken something. It says at which of them; `until` says
+    /// when it is to be asked again though no gate was opened.
+    ///
+    /// # Errors
+    /// Why nothing was taken.
+    pub fn sleep<T>(
+        self,
+        gates: &[&Gate],
+        look: impl FnMut() -> Option<(usize, T)>,
+        until: Option<Instant>,
+    ) -> Result<T, GaveUp> {
+        let WaitAtAny(mut waiting) = self;
+        let mut why = GaveUp::Told;
+        let taken = take_at_any(gates, look, |keys| {
+            let woken = waiting.sleep(keys, until);
+            let goes_on = matches!(woken, Woken::Opened);
+            why = woken.why(waiting.waited());
+            goes_on
+        });
+        taken.ok_or(why)
+    }
 }

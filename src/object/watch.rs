@@ -187,7 +187,7 @@ impl Watcher {
     }
 }
 
-/// Ends the watchers: nobody waits any more. To be called where their threads would be in the way.
+/// Ends the watchers: nobody waits any more.
 pub fn end_watchers() {
     for watcher in lock(&WATCHERS).iter() {
         let mut state = lock(&watcher.state);

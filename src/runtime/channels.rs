@@ -1,8 +1,11 @@
 //! Channels of a runtime.
 
 use crate::broadcast::{self, CreateError, Options, Publisher};
-use crate::channel::{Overflow, Receiver, Router, Select, Sender, make, make_router};
+use std::time::Instant;
+
+use crate::channel::{Also, Overflow, Receiver, Router, Select, Sender, make, make_router};
 use crate::pool::AllocError;
+use crate::sync::Ticker;
 
 use super::{Handle, Runtime};
 
@@ -148,6 +151,48 @@ impl Runtime {
         capacity: usize,
     ) -> Result<(Router<T>, Vec<Receiver<T>>), AllocError> {
         make_router(self.core.sound().pool(), receivers, capacity)
+    }
+}
+
+/// The next tick that a ticker has not told yet.
+struct Tick<'a>(&'a Ticker);
+
+impl<'a> Also<'a> for Tick<'a> {
+    fn has_come(&self) -> bool {
+        self.0.left().is_zero()
+    }
+
+    fn time(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.0.left())
+    }
+}
+
+impl<'a> Select<'a> {
+    /// Also waits for the next tick of this ticker. It is not told by that: when it is chosen,
+    /// [`Ticker::missed`] says how many ticks there were. Returns its number.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use std::time::Duration;
+    /// use pinfold::channel::Select;
+    /// use pinfold::sync::Ticker;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let ticker = Ticker::new(&rt, Duration::from_millis(2))?;
+    /// let (_sender, receiver) = rt.channel::<u32>(1)?;
+    /// let mut select = Select::new();
+    /// let (_message, tick) = (select.recv(&receiver), select.ticker(&ticker));
+    /// let mut ticks = 0;
+    /// while ticks < 3 {
+    ///     assert_eq!(select.wait()?.index(), tick);
+    ///     ticks += ticker.missed();
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ticker(&mut self, ticker: &'a Ticker) -> usize {
+        self.also(Tick(ticker))
     }
 }
 

@@ -130,16 +130,8 @@ impl Ticker {
         base.check()?;
         let gate = base.site.gate(base.pool(), GATE_AT);
         loop {
-            // Relaxed: a number of this process's. How long it is to the next one that was not told.
-            let told = self.told.load(PrivateOrdering::Relaxed);
-            let at = told.saturating_add(1).saturating_mul(self.core.period);
-            let left = self
-                .core
-                .begin
-                .saturating_add(at)
-                .saturating_sub(clock::now());
             let look = || Ok(self.take());
-            let patience = Patience::For(Duration::from_nanos(left));
+            let patience = Patience::For(self.left());
             let waited = base.wait(&gate, patience, look, |why| match why {
                 GaveUp::Told => Ended(Some(WaitFault::Cancelled)),
                 GaveUp::Late(_) | GaveUp::AtOnce => Ended(None),
@@ -156,6 +148,22 @@ impl Ticker {
     /// How many ticks there were since this handle was asked last; waits for none.
     pub fn missed(&self) -> u64 {
         self.take().unwrap_or(0)
+    }
+
+    /// How long it is to the next tick that was not told.
+    pub(crate) fn left(&self) -> Duration {
+        let Core {
+            base,
+            begin,
+            period,
+        } = &*self.core;
+        if base.check().is_err() {
+            return Duration::ZERO;
+        }
+        // Relaxed: a number of this process's.
+        let told = self.told.load(PrivateOrdering::Relaxed);
+        let at = told.saturating_add(1).saturating_mul(*period);
+        Duration::from_nanos(begin.saturating_add(at).saturating_sub(clock::now()))
     }
 
     fn take(&self) -> Option<u64> {

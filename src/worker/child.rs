@@ -294,6 +294,11 @@ impl<R> Child<R> {
         Some((nest, Hint::unpack(self.task)))
     }
 
+    /// Which one; of none one that has ended.
+    pub(super) fn hint(&self) -> Hint {
+        Hint::unpack(self.task)
+    }
+
     #[cold]
     fn why_not(&self) -> TaskError {
         match self.task {

@@ -35,6 +35,7 @@ mod place;
 mod run;
 mod runner;
 mod scope;
+mod select;
 mod spawn;
 mod stack;
 mod tell;
@@ -52,7 +53,7 @@ use std::time::{Duration, Instant};
 use tracing::dispatcher;
 
 use crate::broadcast::{CreateError, Options, Publisher};
-use crate::channel::{Overflow, Receiver, Sender};
+use crate::channel::{Overflow, Receiver, Router, Sender};
 use crate::collective::{GroupError, Member};
 use crate::layout::Fold;
 use crate::pool::{AllocError, Loan, Pool, array, encoding};
@@ -172,6 +173,39 @@ pub fn channel_with<T>(
 ) -> Result<(Sender<T>, Receiver<T>), AllocError> {
     let pool = POOL.get().ok_or(AllocError::NoPool)?;
     crate::channel::make(pool, capacity, overflow)
+}
+
+/// Makes a router and its receivers from inside a task: as
+/// [`Runtime::router`](crate::Runtime::router) does in the host.
+///
+/// # Errors
+/// As of [`alloc`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::AllocError;
+/// use pinfold::channel::Receiver;
+///
+/// fn odd_and_even(count: usize) -> Result<Vec<Receiver<usize>>, AllocError> {
+///     let (router, receivers) = pinfold::router(2, 8)?;
+///     for number in 0..count {
+///         let _ = router.route(number % 2, number);
+///     }
+///     Ok(receivers)
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let receivers = rt.spawn(odd_and_even, 5).join_flat()?;
+/// assert_eq!(receivers[1].iter().collect::<Vec<_>>(), [1, 3]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn router<T>(
+    receivers: usize,
+    capacity: usize,
+) -> Result<(Router<T>, Vec<Receiver<T>>), AllocError> {
+    let pool = POOL.get().ok_or(AllocError::NoPool)?;
+    crate::channel::make_router(pool, receivers, capacity)
 }
 
 impl crate::sync::Place for Context {}
@@ -453,7 +487,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
 fn end(threads_besides: u64) -> ! {
     if let Some(pool) = POOL.get() {
         pool.drop_all_kept();
-        crate::object::end_watchers();
+        crate::object::end_threads();
     }
     if let Some(alone) = OnlyThese::prove(1 + threads_besides) {
         STATE.drop_it(&alone);

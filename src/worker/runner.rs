@@ -129,7 +129,10 @@ impl Runner {
         if owner != self.me.0 as usize {
             // The owner, before it sleeps, passes the heavy barrier.
             barrier::light();
-            self.fold.executors[owner].bell.ring();
+            let owner = &self.fold.executors[owner];
+            if owner.bell.ring() {
+                owner.doing.told.open_all(); // it may wait for something else as well
+            }
         }
         true
     }

@@ -144,6 +144,41 @@ fn many_more_members_than_cpus() {
     nothing_left(&rt);
 }
 
+/// As many members as a group may have; and as many executors as fit on few CPUs.
+#[test]
+fn a_thousand_members() {
+    const ALL: usize = 1024;
+    fn count((mut member, ()): (Member, ())) -> Result<(u64, usize), CollectiveError> {
+        let sum = member.all_reduce(member.rank() as u64, |a, b| a + b)?;
+        let last = member.size() - 1;
+        let all = member.gather(last, member.rank() as u32)?;
+        member.barrier()?;
+        Ok((sum, all.map_or(0, |all| all.len())))
+    }
+    let sum = |members: usize| (0..members as u64).sum::<u64>();
+    let rt = Runtime::builder().workers(2).threads_per_worker(70);
+    let rt = rt.on_drop(Shutdown::Abort).start().expect("starts");
+    let tasks = rt.spawn_group(count, [(); 140]).expect("executors");
+    let told = pinfold::join_all(tasks);
+    for (rank, told) in told.into_iter().enumerate() {
+        let gathered = if rank == 139 { 140 } else { 0 };
+        assert_eq!(told, Ok(Ok((sum(140), gathered))));
+    }
+    let members = rt.collective(ALL).expect("room");
+    std::thread::scope(|scope| {
+        for member in members {
+            let rank = member.rank();
+            let life = move || {
+                let gathered = if rank == ALL - 1 { ALL } else { 0 };
+                assert_eq!(count((member, ())), Ok((sum(ALL), gathered)));
+            };
+            let thread = std::thread::Builder::new().stack_size(256 << 10);
+            thread.spawn_scoped(scope, life).expect("a thread");
+        }
+    });
+    nothing_left(&rt);
+}
+
 /// Calls barriers until there is an error; who is told to dies instead of calling the `dies_at`th.
 fn barriers((mut member, dies_at): (Member, Option<usize>)) -> (Told, Told, usize) {
     for round in 0.. {

@@ -46,6 +46,7 @@ mod rng;
 mod routing;
 mod run_limits;
 mod select;
+mod select_more;
 mod sets;
 mod slow_sources;
 mod stored;

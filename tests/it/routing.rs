@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pinfold::channel::{Receiver, Router, SendFault, Sender};
+use pinfold::channel::{Receiver, RecvError, Router, SendFault, Sender};
 use pinfold::{Loan, Runtime, Shutdown};
 
 fn runtime(workers: usize) -> Runtime {
@@ -52,7 +52,7 @@ fn each_message_goes_where_it_is_sent_to() {
 #[test]
 fn a_key_has_one_receiver_and_few_move() {
     let rt = runtime(1);
-    let (mut router, mut receivers) = rt.router::<u32>(5, 4).expect("room");
+    let (router, mut receivers) = rt.router::<u32>(5, 4).expect("room");
     let owners = |router: &Router<u32>| -> Vec<usize> {
         let keys = 0..2000_u32;
         keys.map(|key| router.receiver_of(&key).expect("some"))
@@ -118,7 +118,16 @@ fn who_is_gone_is_told_with_the_value() {
     let error = router
         .route(2, "a".to_owned())
         .expect_err("no such receiver");
-    assert_eq!(error.fault, SendFault::Disconnected);
+    assert!(error.to_string().contains("no receiver 2"), "{error}");
+    assert!(matches!(
+        error.fault,
+        SendFault::NoReceiver {
+            receiver: 2,
+            receivers: 2,
+            ..
+        }
+    ));
+    assert_eq!(error.into_value(), Some("a".to_owned()));
     drop(receivers);
     assert_eq!(router.receiver_of("a"), None);
     let all = [
@@ -132,6 +141,123 @@ fn who_is_gone_is_told_with_the_value() {
         assert_eq!(error.into_value(), Some("a".to_owned()));
     }
     drop(router);
+    nothing_left(&rt);
+}
+
+/// A clone that was made before, in another process, sends no more to one that has left; what dies
+/// after it has left leaves its queue to the others.
+#[test]
+fn what_leaves_is_known_to_all_clones() {
+    type Ends = (Router<u32>, Receiver<()>, Sender<()>);
+    fn send((router, go, ready): Ends) -> (Vec<usize>, SendFault) {
+        ready.send(()).expect("the host waits");
+        go.recv().expect("it says so");
+        for number in 0..30 {
+            router.send_by_key(&number, number).expect("others live");
+        }
+        let error = router.route(1, 0).expect_err("it has left");
+        (router.living(), error.fault)
+    }
+    let rt = runtime(1);
+    let (router, mut receivers) = rt.router::<u32>(3, 100).expect("room");
+    let ((go, goes), (ready, is_ready)) =
+        (rt.channel(1).expect("room"), rt.channel(1).expect("room"));
+    let task = rt.spawn(send, (router.clone(), goes, ready));
+    is_ready.recv().expect("it has its clone");
+    router.route(1, 77).expect("room");
+    assert!(router.leave(1));
+    assert!(!router.leave(1), "it has left");
+    assert!(!router.leave(3), "there is none");
+    go.send(()).expect("it waits");
+    assert_eq!(
+        task.join().expect("runs"),
+        (vec![0, 2], SendFault::Disconnected)
+    );
+    // It takes what was there, and hears that it is over, though routers are left.
+    let left = receivers.remove(1);
+    assert_eq!(left.try_recv(), Ok(77));
+    assert_eq!(left.try_recv(), Err(RecvError::Disconnected));
+    let all: usize = receivers.iter().map(Receiver::len).sum();
+    assert_eq!(all, 30);
+    // One that leaves, and goes before it has taken all.
+    router.route(0, 5).expect("room");
+    assert!(router.leave(0));
+    let before = receivers[1].len() + receivers[0].len();
+    drop(receivers.remove(0));
+    assert!(router.hand_on().expect("one is left") > 0);
+    assert_eq!(receivers[0].len(), before);
+    drop((receivers, left, router, go, is_ready));
+    nothing_left(&rt);
+}
+
+/// A clone in another process knows who joins after it was made; two that join at once have two numbers.
+#[test]
+fn what_joins_is_known_to_all_clones() {
+    type Ends = (Router<usize>, Receiver<usize>, Sender<usize>);
+    fn send((router, go, done): Ends) {
+        for number in &go {
+            router.route(number, number).expect("it has joined");
+            done.send(router.living().len()).expect("the host waits");
+        }
+    }
+    let rt = runtime(1);
+    let (router, mut receivers) = rt.router::<usize>(1, 4).expect("room");
+    let ((go, goes), (done, is_done)) =
+        (rt.channel(1).expect("room"), rt.channel(1).expect("room"));
+    drop(rt.spawn(send, (router.clone(), goes, done)));
+    go.send(0).expect("it lives");
+    assert_eq!((is_done.recv(), receivers[0].recv()), (Ok(1), Ok(0)));
+    for number in 1..4 {
+        receivers.push(router.join().expect("room"));
+        go.send(number).expect("it lives");
+        assert_eq!(is_done.recv(), Ok(number + 1));
+        assert_eq!(receivers[number].recv(), Ok(number));
+    }
+    let join = || {
+        (0..100)
+            .map(|_| router.clone().join().expect("room"))
+            .collect::<Vec<_>>()
+    };
+    let joined: Vec<_> = std::thread::scope(|scope| {
+        let other = scope.spawn(join);
+        let own = join();
+        own.into_iter().chain(other.join().expect("well")).collect()
+    });
+    assert_eq!(router.living().len(), 204);
+    for number in 4..204 {
+        router.route(number, number).expect("it has joined");
+    }
+    let all: BTreeSet<_> = joined.iter().map(|one| one.recv().expect("sent")).collect();
+    assert_eq!(all, (4..204).collect());
+    // There is an end to it, which is an error.
+    let more: Vec<_> = (0..60).map_while(|_| router.join().ok()).collect();
+    assert_eq!(more.len(), 256 - 203);
+    drop((go, router));
+    assert_eq!(receivers[0].recv(), Err(RecvError::Disconnected));
+    drop((receivers, joined, more, is_done));
+    nothing_left(&rt);
+}
+
+#[test]
+fn a_task_makes_a_router_and_passes_it_on() {
+    fn make((): ()) -> (Router<u32>, Vec<Receiver<u32>>) {
+        let (router, mut receivers) = pinfold::router(2, 8).expect("room");
+        receivers.push(router.join().expect("room"));
+        (router, receivers)
+    }
+    fn send(router: Router<u32>) -> usize {
+        (0..3)
+            .filter(|number| router.route(*number, *number as u32).is_ok())
+            .count()
+    }
+    assert!(pinfold::router::<u32>(2, 8).is_err(), "this is no task");
+    let rt = runtime(1);
+    let (router, receivers) = rt.spawn(make, ()).join().expect("runs");
+    assert_eq!(rt.spawn(send, router.clone()).join(), Ok(3));
+    for (number, receiver) in receivers.iter().enumerate() {
+        assert_eq!(receiver.recv(), Ok(number as u32));
+    }
+    drop((router, receivers));
     nothing_left(&rt);
 }
 
@@ -161,7 +287,6 @@ fn what_a_receiver_leaves_is_handed_on_by_key() {
     assert!(seen.into_iter().eq((0..90).chain([1000])));
     assert_eq!((router.hand_on().expect("nothing"), router.lost()), (0, 0));
     // The last one: they stay, and are the next one's.
-    let mut router = router;
     let loan = rt.alloc(200).expect("room");
     router.balance((5, loan)).expect("room");
     drop(receivers);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use super::{Around, GaveUp, Patience, set_around, wait, wait_at_any};
+use super::{Around, GaveUp, Patience, WaitAtAny, set_around, wait};
 use crate::notify::Gate;
 use crate::prim::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::prim::mortal::{explore, explore_deaths, newest, run_mortal};
@@ -112,7 +112,7 @@ fn who_selects_and_is_told_waits_no_more() {
                     let mut all = objects.iter().enumerate();
                     all.find_map(|(at, object)| Some((at, object.take()?)))
                 };
-                wait_at_any(&gates, Patience::Forever, look, || None)
+                WaitAtAny::begin(Patience::Forever).sleep(&gates, look, None)
             });
             tell();
             assert_eq!(waits.join().expect("ends"), Err(GaveUp::Told));

@@ -81,6 +81,7 @@ impl Scheduler {
         // In the place of the dead; whose name it carries does not matter any more.
         cell.finish(ExecutorId(0), generation);
         self.fold.executors[owner].bell.force();
+        self.fold.executors[owner].doing.told.force();
     }
 
     /// Whether a task of another executor was on top of the stack of `executor`, which

@@ -7,6 +7,7 @@ mod closing;
 mod everywhere;
 mod limits;
 mod threads;
+mod wakes;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,7 +30,10 @@ pub fn tests() -> Vec<Trial> {
             Host::new(name).within(LONG).run().well();
         })
     });
-    alone.chain(closing::tests()).collect()
+    alone
+        .chain(closing::tests())
+        .chain(wakes::tests())
+        .collect()
 }
 
 pub fn programs() -> Vec<Program> {
@@ -39,6 +43,7 @@ pub fn programs() -> Vec<Program> {
         everywhere::programs(),
         limits::programs(),
         threads::programs(),
+        wakes::programs(),
     ]
     .concat()
 }

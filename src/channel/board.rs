@@ -1,0 +1,150 @@
+//! The queues of a router, for all its clones in all processes to see.
+//!
+//! A *board* is a channel of ends of channels, of which nobody takes anything: whoever joins puts the
+//! sender of its queue there, and whoever sends looks, each time, whether there is one that it does not know. The
+//! number of a queue is its place on the board, so it is the same for all. One that died as it put up its queue leaves
+//! a number that is nobody's.
+//!
+//! What is on the board keeps the senders of the queues until the last clone is gone.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::pool::{AllocError, Pool};
+
+use super::ends::Endpoint;
+use super::message;
+use super::{Kind, Overflow, Receiver, Sender};
+
+/// So many may join beside those that a router is made with.
+pub const MORE: usize = 256;
+
+/// Words of a cell: an end of a channel fits. (What does not lies in a block that one alone can have.)
+const AREA: usize = 8;
+
+/// The two ends of the channel that a board is.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+struct Ends<T> {
+    sender: Sender<Sender<T>>,
+    /// Nobody receives: it is there so that the channel has a receiver.
+    receiver: Receiver<Sender<T>>,
+}
+
+/// What this process has seen on a board.
+struct Seen<T> {
+    /// How many places.
+    places: AtomicUsize,
+    queues: Box<[OnceLock<Sender<T>>]>,
+}
+
+/// The board of a router.
+pub struct Board<T> {
+    ends: Ends<T>,
+    seen: Arc<Seen<T>>,
+}
+
+impl<T> Clone for Board<T> {
+    fn clone(&self) -> Self {
+        let Ends { sender, receiver } = &self.ends;
+        let (sender, receiver) = (sender.clone(), receiver.clone());
+        Board {
+            ends: Ends { sender, receiver },
+            seen: Arc::clone(&self.seen),
+        }
+    }
+}
+
+impl<T> Serialize for Board<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.ends.serialize(serializer)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Board<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ends::deserialize(deserializer).map(Self::of)
+    }
+}
+
+impl<T> Board<T> {
+    /// An empty one with room for so many queues, and [`MORE`].
+    pub fn make(pool: &Pool, queues: usize) -> Result<Self, AllocError> {
+        let room = queues.saturating_add(MORE);
+        let kind = Kind {
+            is_kept: true,
+            overflow: Overflow::Reject,
+            ..Kind::default()
+        };
+        let [sender, receiver] = Endpoint::pair(pool, room, AREA, kind)?;
+        let (sender, receiver) = (Sender::new(sender), Receiver::new(receiver));
+        Ok(Self::of(Ends { sender, receiver }))
+    }
+
+    fn of(ends: Ends<T>) -> Self {
+        let capacity = ends.sender.end.lane().capacity();
+        let seen = Seen {
+            places: AtomicUsize::new(0),
+            queues: (0..capacity).map(|_| OnceLock::new()).collect(),
+        };
+        Board {
+            ends,
+            seen: Arc::new(seen),
+        }
+    }
+
+    pub fn pool(&self) -> &Pool {
+        self.ends.sender.end.pool()
+    }
+
+    /// One more queue, if there is room.
+    pub fn put(&self, queue: Sender<T>) -> Result<(), AllocError> {
+        let put = self.ends.sender.try_send(queue);
+        put.map_err(|_| self.pool().exhausted(0))
+    }
+
+    /// Looks what is new.
+    #[inline]
+    fn look(&self) -> usize {
+        // ordering: Acquire pairs with the Release below: who sees the number sees the queues.
+        let places = self.seen.places.load(Ordering::Acquire);
+        if self.ends.sender.end.lane().is_new(places) {
+            return self.see(places);
+        }
+        places
+    }
+
+    #[cold]
+    fn see(&self, mut places: usize) -> usize {
+        let end = &*self.ends.sender.end;
+        while let Some(place) = end.lane().peek(places) {
+            let queue = place.and_then(|place| message::peek(end.lane(), &place, end.pool()));
+            if let Some(Ok(queue)) = queue.map(message::Received::decode) {
+                let _ = self.seen.queues[places].set(queue);
+            }
+            places += 1;
+            // ordering: Release pairs with the Acquire above.
+            self.seen.places.fetch_max(places, Ordering::Release);
+        }
+        places
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.look()
+    }
+
+    /// The queue of this number.
+    pub fn get(&self, number: usize) -> Option<&Sender<T>> {
+        let places = self.look();
+        self.seen.queues.get(..places)?.get(number)?.get()
+    }
+
+    /// All queues, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Sender<T>)> {
+        let queues = self.seen.queues[..self.look()].iter().enumerate();
+        queues.filter_map(|(number, queue)| Some((number, queue.get()?)))
+    }
+}

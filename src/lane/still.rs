@@ -1,0 +1,77 @@
+//! Whether anything has happened to a lane since it was looked at: one load of one word.
+
+use crate::prim::atomic::{AtomicU64, Ordering};
+
+use super::place::Place;
+use super::{CellState, HEAD, Lane, Mine, TAIL};
+
+/// What the word of a place says as long as nothing can be taken from the lane, or put into it.
+///
+/// It says nothing of those who have the other end: they may be gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Still<'a> {
+    word: &'a AtomicU64,
+    says: u64,
+}
+
+impl Still<'_> {
+    /// Whether it still says so.
+    #[inline]
+    pub fn is_so(&self) -> bool {
+        // Relaxed: whoever sees that it has changed looks at the lane.
+        self.word.load(Ordering::Relaxed) == self.says
+    }
+}
+
+impl Lane {
+    /// No message can be taken as long as this is so; `None` if one may be there.
+    pub fn no_message(&self) -> Option<Still<'_>> {
+        let place = self.hint(HEAD).ok()?;
+        let (state, word) = self.load(place.cell());
+        // Places are taken in their order, so this one comes first, and is not filled.
+        let is_empty = match state {
+            CellState::Empty | CellState::Writing => word.generation == place.lap(),
+            CellState::Reading => word.generation == place.lap_before(),
+            _ => false,
+        };
+        is_empty.then(|| self.still(place.cell(), word.pack()))
+    }
+
+    /// There is no room as long as this is so; `None` if there may be some.
+    pub fn no_room(&self) -> Option<Still<'_>> {
+        let place = self.hint(TAIL).ok()?;
+        let (state, word) = self.load(place.cell());
+        // Of the lap before, and not read yet.
+        let is_full = matches!(
+            state,
+            CellState::Full | CellState::Reading | CellState::Writing
+        );
+        let is_before = word.generation == place.lap_before();
+        (is_full && is_before).then(|| self.still(place.cell(), word.pack()))
+    }
+
+    /// Whether there is more than the first `seen` messages, in a lane of which nobody ever takes any.
+    #[inline]
+    pub fn is_new(&self, seen: usize) -> bool {
+        seen < self.capacity() && self.load(seen as u32).0 != CellState::Empty
+    }
+
+    /// In such a lane: the message of this number, to be read, not to be taken; `Some(None)`: it never
+    /// was whole. `None`: there is none yet.
+    pub fn peek(&self, number: usize) -> Option<Option<Mine>> {
+        let cell = u32::try_from(number).ok()?;
+        if number >= self.capacity() {
+            return None;
+        }
+        match self.load(cell).0 {
+            CellState::Full => Some(Some(Mine(Place::new(Place::FIRST.lap(), cell)))),
+            CellState::Empty | CellState::Writing => None,
+            _ => Some(None),
+        }
+    }
+
+    fn still(&self, cell: u32, says: u64) -> Still<'_> {
+        let word = self.word(cell);
+        Still { word, says }
+    }
+}
