@@ -82,7 +82,7 @@ pub fn check(sources: &[Source], left: &[&[&str]]) -> Vec<Violation> {
     for circle in &circles {
         let names: BTreeSet<&str> = circle.iter().map(|m| &*graph.files[*m].name).collect();
         let is_known = |known: &&[&str]| known.iter().copied().collect::<BTreeSet<_>>() == names;
-        if left.iter().any(|known| is_known(&known)) {
+        if left.iter().any(is_known) {
             continue;
         }
         let (path, line, chain) = graph.shortest(circle);
