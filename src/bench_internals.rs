@@ -26,6 +26,8 @@ impl PoolBed {
     /// # Panics
     /// If the system has no such memory.
     pub fn new(bytes: usize, processes: usize) -> Self {
+        // As a host does, so that barriers cost what they cost in a fold.
+        crate::sys::barrier::settle();
         let plan = PoolPlan::new(crate::shm::HEADER_LEN, bytes, processes);
         let segment = Segment::create(plan.end).expect("a segment for the pool");
         PoolBed {

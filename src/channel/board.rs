@@ -14,6 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::pool::{AllocError, Pool};
 
+use crate::lane::Size;
+
 use super::ends::Endpoint;
 use super::message;
 use super::{Kind, Overflow, Receiver, Sender};
@@ -78,7 +80,12 @@ impl<T> Board<T> {
             overflow: Overflow::Reject,
             ..Kind::default()
         };
-        let [sender, receiver] = Endpoint::pair(pool, room, AREA, kind)?;
+        let size = Size {
+            capacity: room,
+            area: AREA,
+            plain: 0,
+        };
+        let [sender, receiver] = Endpoint::pair(pool, size, kind)?;
         let (sender, receiver) = (Sender::new(sender), Receiver::new(receiver));
         Ok(Self::of(Ends { sender, receiver }))
     }

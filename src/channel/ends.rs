@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::lane::{Lane, Mine, NotNow, Sent, Still};
+use crate::lane::Taken as Place;
+use crate::lane::{Lane, Mine, NotNow, Sent, Size, Still};
 use crate::object::{GaveUp, Patience, Wait, What, wait_for, who_has};
 use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Pool, Token};
 use crate::sys::barrier;
-use crate::task::Payload;
+use crate::task::Brief;
 
 use super::error::{RecvError, SendFault};
-use super::message::{self, Received, Short};
+use super::message::{self, Received, SHORT, Short};
 use super::recover::Channels;
 use super::{Kind, Overflow};
 
@@ -60,13 +61,8 @@ impl Drop for Claimed<'_> {
 
 impl Endpoint {
     /// Makes a channel: its two ends.
-    pub fn pair(
-        pool: &Pool,
-        capacity: usize,
-        area: usize,
-        kind: Kind,
-    ) -> Result<[Arc<Self>; 2], AllocError> {
-        let Some(words) = Lane::words_for(capacity, area) else {
+    pub fn pair(pool: &Pool, size: Size, kind: Kind) -> Result<[Arc<Self>; 2], AllocError> {
+        let Some(words) = Lane::words_for(size.capacity, size.area) else {
             return Err(AllocError::TooLarge {
                 requested: usize::MAX,
                 capacity: pool.capacity(),
@@ -74,7 +70,7 @@ impl Endpoint {
         };
         let tokens = pool.make_lane(&Channels, words, |segment, offset| {
             let me = pool.process();
-            let _ = Lane::create(segment, offset, me, (capacity, area), kind.pack());
+            let _ = Lane::create(segment, offset, me, size, kind.pack());
         })?;
         let attach = |token| Self::of(token).ok_or(pool.exhausted(words * 8));
         let [sender, receiver] = tokens;
@@ -228,13 +224,17 @@ impl Endpoint {
         if passed <= 1 {
             return false;
         }
-        pause(passed.min(LINGER));
+        // So much that more have passed when it is over: else it would be ever fewer.
+        pause((4 * passed).clamp(LINGER, 4 * LINGER));
+        if is_receiver {
+            return true;
+        }
         // Who receives has much to do yet.
         let few = self.lane.capacity() - self.lane.capacity() / 4;
         let mut len = self.lane.capacity();
         for _ in 0..LINGER / 4 {
             let now = self.lane.len();
-            if is_receiver || now <= few || now == len {
+            if now <= few || now == len {
                 break;
             }
             len = now;
@@ -307,13 +307,13 @@ impl Endpoint {
     pub fn send_in<R>(
         &self,
         mut claimed: Claimed<'_>,
-        put: impl FnOnce(&Lane, &Mine) -> Result<(), R>,
+        put: impl FnOnce(&Lane, &mut Mine) -> Result<(), R>,
     ) -> Result<Result<Sent, R>, SendFault> {
         // The room may be that of messages that were let go of with the last receiver.
         if let Some(fault) = self.send_fault() {
             return Err(fault);
         }
-        let Some(mine) = &claimed.1 else {
+        let Some(mine) = &mut claimed.1 else {
             return Err(SendFault::Gone);
         };
         if let Err(refused) = put(&self.lane, mine) {
@@ -328,30 +328,54 @@ impl Endpoint {
     #[inline]
     fn fill(&self, mine: Mine) -> Sent {
         let sent = self.lane.fill(mine);
+        self.sent();
+        sent
+    }
+
+    /// A message is there.
+    #[inline(always)]
+    fn sent(&self) {
         self.lane.tell_message();
         // Whoever gave the last receiver back has looked for messages before, or sees this one.
-        if self.ends.is_gone(self.other()) && !self.kind.keeps_messages() {
+        if self.ends.is_gone(self.other()) {
+            self.let_go_of_messages();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn let_go_of_messages(&self) {
+        if !self.kind.keeps_messages() {
             drain(&self.lane, &self.pool);
         }
-        sent
     }
 
     /// Sends a message that is nothing but bytes, if there is a place for it now. False if not, or
     /// if anything is to be looked at more closely: then nothing is done. The caller has asked
     /// [`Endpoint::send_fault`].
-    #[inline]
-    pub fn send_bytes(&self, payload: &Payload) -> bool {
-        let Some(header) = message::header_of(payload, self.lane.area()) else {
-            return false;
-        };
-        if self.kind.is_rendezvous {
+    #[inline(always)]
+    pub fn send_bytes(&self, bytes: &Brief) -> bool {
+        if bytes.len() == self.lane.plain() && bytes.len() > 0 {
+            if self.lane.send_plain(bytes.words()).is_err() {
+                return false;
+            }
+            self.lane.pass_room_on();
+            self.sent();
+            return true;
+        }
+        self.send_with_header(bytes)
+    }
+
+    #[inline(never)]
+    fn send_with_header(&self, bytes: &Brief) -> bool {
+        if self.kind.is_rendezvous || bytes.len() > self.lane.area() * 8 {
             return false;
         }
         let Ok(mine) = self.lane.claim() else {
             return false;
         };
         self.lane.pass_room_on();
-        message::put_bytes(&self.lane, &mine, payload, header);
+        message::put_bytes(&self.lane, &mine, bytes);
         self.fill(mine);
         true
     }
@@ -414,14 +438,35 @@ impl Endpoint {
 
     /// Takes the oldest message, if there is one now. What is nothing but bytes lies in `short`
     /// then.
-    #[inline]
-    pub fn take(&self, short: &mut Short) -> Taken {
+    #[inline(always)]
+    pub fn take<T>(&self, short: &mut Short) -> Taken {
         if !self.pool.is_here() {
             return Taken::Nothing;
         }
-        let Ok((mine, _)) = self.lane.take() else {
-            return Taken::Nothing;
+        // So the compiler knows how much there is to copy.
+        let taken = match self.lane.plain() == size_of::<T>() && size_of::<T>() <= SHORT {
+            true => self
+                .lane
+                .take_plain(&mut short[..size_of::<T>().div_ceil(8)]),
+            false => self.take_any(short),
         };
+        match taken {
+            Err(_) => Taken::Nothing,
+            Ok(Place::Plain) => {
+                self.taken();
+                Taken::Bytes((self.lane.plain(), false))
+            }
+            Ok(Place::Other(mine)) => self.take_with_header(mine, short),
+        }
+    }
+
+    #[inline(never)]
+    fn take_any(&self, short: &mut Short) -> Result<Place, NotNow> {
+        self.lane.take_plain(short)
+    }
+
+    #[inline(never)]
+    fn take_with_header(&self, mine: Mine, short: &mut Short) -> Taken {
         match message::take_bytes(&self.lane, &mine, short) {
             Some(bytes) => {
                 self.empty(mine);
@@ -441,6 +486,11 @@ impl Endpoint {
     #[inline]
     fn empty(&self, mine: Mine) {
         self.lane.empty(mine);
+        self.taken();
+    }
+
+    #[inline(always)]
+    fn taken(&self) {
         self.tell_room();
         self.lane.pass_messages_on();
     }

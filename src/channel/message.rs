@@ -11,23 +11,19 @@
 //! the message keeps it from then on. If whoever writes the message dies before it is whole, no
 //! message names what it has passed, and the recovery frees it.
 
-use std::cell::Cell;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
 use crate::lane::{Lane, Mine};
 use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer};
-use crate::task::{
-    Fault, INLINE_LEN, Payload, Room, decode_with_buffers, encode_with_buffers, untold,
-};
+use crate::task::{Brief, Fault, Payload, Room, decode_with_buffers, encode_with_buffers, untold};
 
 const LONG: u64 = 1 << 48;
 const MARKED: u64 = 1 << 40;
 const PARCEL: usize = Parcel::WORDS;
 /// Bytes of the largest cell.
-const SHORT: usize = 128;
+pub const SHORT: usize = 128;
 
 /// A value that is encoded, and was not sent yet.
 pub struct Message {
@@ -50,6 +46,14 @@ struct Contents {
 
 impl Contents {
     fn of(lane: &Lane, place: &Mine) -> Option<Self> {
+        if place.is_plain() {
+            return Some(Contents {
+                len: lane.plain(),
+                is_marked: false,
+                block: None,
+                count: 0,
+            });
+        }
         let header = lane.header(place);
         let (len, count) = (header as u32 as usize, (header >> 32) as u8 as usize);
         let block = if header & LONG == 0 {
@@ -109,26 +113,15 @@ pub fn parcels_behind(bytes: &[u8], len: usize, count: usize) -> Option<Vec<Parc
 /// Room for the bytes of a short message.
 pub type Short = [u64; SHORT / 8];
 
-/// The header of a message that is nothing but these bytes; `None` if they do not fit.
+/// Writes a message that is nothing but these bytes into its place. False if they do not fit.
 #[inline]
-pub fn header_of(payload: &Payload, area: usize) -> Option<u64> {
-    let len = payload.len();
-    if len > SHORT.min(area * 8) {
-        return None;
+pub fn put_bytes(lane: &Lane, place: &Mine, bytes: &Brief) -> bool {
+    if bytes.len() > lane.area() * 8 {
+        return false;
     }
-    let marked = if payload.is_marked() { MARKED } else { 0 };
-    Some(len as u64 | marked)
-}
-
-/// Writes such a message into its place.
-#[inline]
-pub fn put_bytes(lane: &Lane, place: &Mine, payload: &Payload, header: u64) {
-    if payload.is_inline() {
-        lane.write(place, 0, payload.words().iter().copied());
-    } else {
-        lane.write(place, 0, words_of(payload.bytes()));
-    }
-    lane.set_header(place, header);
+    lane.write(place, 0, bytes.words().iter().copied());
+    lane.set_header(place, bytes.len() as u64);
+    true
 }
 
 /// Copies the bytes of the message in this place: how many there are, and whether they are marked.
@@ -145,35 +138,23 @@ pub fn take_bytes(lane: &Lane, place: &Mine, short: &mut Short) -> Option<(usize
 }
 
 /// The value of bytes that were taken so; or why its type does not read what was written.
-#[inline]
+#[inline(always)]
 pub fn decode_bytes<T: DeserializeOwned>(
     short: &Short,
     (len, is_marked): (usize, bool),
 ) -> Result<T, String> {
-    let bytes = &bytemuck::cast_slice(short)[..len];
-    let decoded = decode_with_buffers(bytes, is_marked, &mut Vec::new());
+    let bytes: &[u8] = bytemuck::cast_slice(short);
+    let decoded = match is_marked || len != size_of::<T>() {
+        // So the compiler knows how long it is.
+        false => decode_with_buffers(&bytes[..size_of::<T>()], false, &mut Vec::new()),
+        true => decode_others(&bytes[..len], is_marked),
+    };
     decoded.map_err(|fault| untold::<T>(&fault))
 }
 
-thread_local! {
-    /// Where bytes lie that do not fit into a payload itself, as long as they are encoded and sent.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Whether most values of the type fit into a cell, and not into a payload itself.
-const fn needs_spare<T>() -> bool {
-    size_of::<T>() > INLINE_LEN && size_of::<T>() <= SHORT
-}
-
-/// After a short message was sent, and nothing of it is needed any more.
-#[inline(always)]
-pub fn keep_spare<T>(encoded: Encoded) {
-    if needs_spare::<T>()
-        && let Some(bytes) = { encoded.payload }.take_heap()
-    {
-        // A thread that ends has none any more.
-        let _ = SPARE.try_with(|spare| spare.set(bytes));
-    }
+#[inline(never)]
+fn decode_others<T: DeserializeOwned>(bytes: &[u8], is_marked: bool) -> Result<T, Fault> {
+    decode_with_buffers(bytes, is_marked, &mut Vec::new())
 }
 
 /// A value as it was encoded, with its buffers.
@@ -183,16 +164,26 @@ pub struct Encoded {
     pub buffers: Vec<Transfer>,
 }
 
+impl Encoded {
+    /// Of a value that was encoded so.
+    #[cold]
+    pub fn of_brief(bytes: &Brief, buffers: Vec<Transfer>) -> Self {
+        let mut payload = Payload::new();
+        payload.extend(bytes.bytes());
+        Encoded {
+            payload,
+            result: Ok(()),
+            buffers,
+        }
+    }
+}
+
 /// Encodes a value.
-#[inline(always)]
 pub fn encode<T>(value: &T, pool: &Pool) -> Encoded
 where
     T: Serialize + DeserializeOwned,
 {
     let mut payload = Payload::new();
-    if needs_spare::<T>() {
-        payload.use_heap(SPARE.try_with(Cell::take).unwrap_or_default());
-    }
     let of_pool = || Some(pool.clone());
     let room = Room::Pool(&of_pool);
     let (result, buffers) = encode_with_buffers(value, &mut payload, room);
@@ -217,11 +208,16 @@ impl Message {
     where
         T: Serialize + DeserializeOwned,
     {
-        Self::of_encoded::<T>(encode(value, pool), pool, area)
+        Self::of_encoded::<T>(encode(value, pool), pool, (area, 0))
     }
 
-    /// The same of a value of type `T` that was encoded.
-    pub fn of_encoded<T>(encoded: Encoded, pool: &Pool, area: usize) -> Result<Self, Unfit> {
+    /// The same of a value of type `T` that was encoded; there is room in a cell, too, for plain ones
+    /// of so many bytes.
+    pub fn of_encoded<T>(
+        encoded: Encoded,
+        pool: &Pool,
+        (area, plain): (usize, usize),
+    ) -> Result<Self, Unfit> {
         let Encoded {
             payload,
             result,
@@ -255,7 +251,8 @@ impl Message {
             len,
             is_marked,
         };
-        if message.buffers.len() * PARCEL + len.div_ceil(8) > area {
+        let is_plain = message.buffers.is_empty() && !is_marked && len == plain;
+        if message.buffers.len() * PARCEL + len.div_ceil(8) > area && !is_plain {
             message.block = Some(message.make_block(pool).map_err(Unfit::Alloc)?);
         }
         Ok(message)
@@ -297,7 +294,7 @@ impl Message {
     pub fn put(
         mut self,
         lane: &Lane,
-        place: &Mine,
+        place: &mut Mine,
         pool: &Pool,
     ) -> Result<(), Box<(Self, AllocError)>> {
         // What may fail is done before anything is given away.
@@ -334,6 +331,11 @@ impl Message {
             header |= MARKED;
         }
         match self.block.take() {
+            None if header == lane.plain() as u64 && header > 0 => {
+                let words = words_of(self.payload.bytes());
+                lane.write_plain(place, words);
+                return Ok(());
+            }
             None => {
                 let words = parcels.iter().flat_map(|parcel| parcel.pack());
                 lane.write(place, 0, words);
@@ -403,7 +405,11 @@ fn read(lane: &Lane, place: &Mine, get: impl Fn(&Parcel) -> Option<Transfer>) ->
         None => {
             let from = contents.count * PARCEL;
             for at in 0..contents.len.div_ceil(8) {
-                short.extend_from_slice(&lane.read(place, from + at).to_le_bytes());
+                let word = match place.is_plain() {
+                    true => lane.read_plain(place, at),
+                    false => lane.read(place, from + at),
+                };
+                short.extend_from_slice(&word.to_le_bytes());
             }
             short.truncate(contents.len);
             None

@@ -54,7 +54,7 @@
 //! it makes the channel itself ([`channel`](fn@crate::channel)), or closes it.
 //!
 //! *Deaths.* What a process has sent stays when it dies; what it was sending never appears. A
-//! message that it was just receiving is lost, and counted ([`Receiver::lost`]). Its ends are gone:
+//! message that it was just receiving is lost, and counted ([`Receiver::lost`]), or left to others. Its ends are gone:
 //! nobody waits for the dead. A task that is tried again has the same ends as before.
 //!
 //! *Waiting.* Who waits in a task keeps its executor: other tasks of that executor are run by
@@ -89,9 +89,10 @@ use std::time::Duration;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::lane::Sent;
+use crate::lane::{Sent, Size};
 use crate::object::Patience;
-use crate::pool::{AllocError, End, Pool, Token};
+use crate::pool::{AllocError, End, Pool, Token, Transfer};
+use crate::task::{Brief, encode_brief, is_number};
 
 use ends::{Claimed, Endpoint, Taken};
 use message::{Encoded, Short};
@@ -128,6 +129,12 @@ impl Kind {
         u64::from(self.is_kept) << 3 | overflow << 1 | u64::from(self.is_rendezvous)
     }
 
+    /// Whether messages are sent and received, and nothing else: not taken back, not handed on, not
+    /// dropped; and their headers say no more than what they are.
+    fn is_simple(self) -> bool {
+        !self.keeps_messages() && self.overflow != Overflow::DropOldest
+    }
+
     /// Whether messages stay when the last receiver is gone: who sends takes them back, or hands
     /// them on.
     fn keeps_messages(self) -> bool {
@@ -150,13 +157,30 @@ impl Kind {
 /// So long a receiver that waits may take to wake up, for who does not wait.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
-/// Words of a cell for a message of this type: most of its values should fit.
-fn area_for<T>() -> usize {
-    match size_of::<T>() {
+/// Messages of a channel of this type: most of its values should fit into a cell.
+fn size_for<T>(capacity: usize, kind: Kind) -> Size {
+    let size = size_of::<T>();
+    let is_plain = size > 0 && size <= message::SHORT && kind.is_simple();
+    let plain = if is_plain { size } else { 0 };
+    let area = match size {
+        // With the word in front they take a half, or a whole line.
         0..=8 => 2,
-        9..=40 => 6,
-        41..=64 => 10,
+        9..=48 => 6,
+        49..=64 => 8,
         _ => 14,
+    };
+    let area = match plain {
+        0 => area,
+        // No other messages come.
+        _ if is_number::<T>() => plain.div_ceil(8).saturating_sub(1),
+        // A header less.
+        49..=64 => 7,
+        _ => area.max(plain.div_ceil(8) - 1),
+    };
+    Size {
+        capacity: capacity.max(1),
+        area,
+        plain,
     }
 }
 
@@ -189,7 +213,7 @@ fn make_of<T>(
         is_kept,
         overflow,
     };
-    let [sender, receiver] = Endpoint::pair(pool, capacity.max(1), area_for::<T>(), kind)?;
+    let [sender, receiver] = Endpoint::pair(pool, size_for::<T>(capacity, kind), kind)?;
     Ok((Sender::new(sender), Receiver::new(receiver)))
 }
 
@@ -349,14 +373,14 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         if let Some(fault) = end.send_fault() {
             return Err(SendError::new(Some(value), fault));
         }
-        let encoded = message::encode(&value, end.pool());
+        let mut bytes = Brief::new();
+        let (is_whole, buffers) = encode_brief(&value, &mut bytes);
         // Nearly all messages go this way.
-        if encoded.result.is_ok() && encoded.buffers.is_empty() && end.send_bytes(&encoded.payload)
-        {
-            message::keep_spare::<T>(encoded);
+        if is_whole && buffers.is_empty() && end.send_bytes(&bytes) {
             return Ok(());
         }
-        self.send_slowly(value, encoded, patience)
+        let brief = is_whole.then_some((&bytes, buffers));
+        self.send_slowly(value, brief, patience)
     }
 
     #[cold]
@@ -364,7 +388,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     fn send_slowly(
         &self,
         value: T,
-        encoded: Encoded,
+        brief: Option<(&Brief, Vec<Transfer>)>,
         patience: Patience,
     ) -> Result<(), SendError<T>> {
         let end = &*self.end;
@@ -372,6 +396,10 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         if is_rendezvous && patience == Patience::Not && !end.lane().is_wanted() {
             return Err(SendError::new(Some(value), SendFault::Full));
         }
+        let encoded = match brief {
+            Some((bytes, buffers)) => Encoded::of_brief(bytes, buffers),
+            None => message::encode(&value, end.pool()),
+        };
         self.put(value, encoded, patience, |end| end.claim(patience))
     }
 
@@ -409,7 +437,8 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         claim: impl FnOnce(&'a Endpoint) -> Result<Claimed<'a>, SendFault>,
     ) -> Result<Sent, SendError<T>> {
         let end = &*self.end;
-        let message = match Message::of_encoded::<T>(encoded, end.pool(), end.lane().area()) {
+        let room = (end.lane().area(), end.lane().plain());
+        let message = match Message::of_encoded::<T>(encoded, end.pool(), room) {
             Ok(message) => message,
             Err(Unfit::Encode(message)) => {
                 return Err(SendError::new(Some(value), SendFault::Encode { message }));
@@ -505,7 +534,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     #[inline]
     fn recv_with(&self, patience: Patience) -> Result<T, RecvError> {
         let mut short = Short::default();
-        let decoded = match self.end.take(&mut short) {
+        let decoded = match self.end.take::<T>(&mut short) {
             // Nearly all messages come this way.
             Taken::Bytes(bytes) => message::decode_bytes(&short, bytes),
             Taken::Other(mine) => self.end.finish(mine)?.decode(),

@@ -391,7 +391,9 @@ where
     if let Some(fault) = end.send_fault() {
         return Err(SendError::new(Some(value), fault));
     }
-    let message = match Message::of(&value, end.pool(), end.lane().area()) {
+    let room = (end.lane().area(), end.lane().plain());
+    let encoded = message::encode(&value, end.pool());
+    let message = match Message::of_encoded::<T>(encoded, end.pool(), room) {
         Ok(message) => message,
         Err(Unfit::Encode(message)) => {
             return Err(SendError::new(Some(value), SendFault::Encode { message }));

@@ -2,23 +2,26 @@
 
 use std::sync::atomic::AtomicU64;
 
-use crate::prim::atomic::Ordering;
-use crate::sys::prefetch_for_write;
+use crate::prim::Generation;
+use crate::prim::atomic::{AtomicU64 as Word, Ordering};
+use crate::sys::{prefetch, prefetch_for_write};
 
 use super::place::Place;
-use super::{HEAD, Lane, TAIL};
+use super::{DONE, HEAD, Lane, TAIL};
 
 /// So many cells ahead.
 const AHEAD: u32 = 8;
 /// After so many cells it is looked anew how far the other side is: each time that costs it a
 /// line.
 const EACH: u32 = 32;
+/// So many words ahead by who is alone: what arrives in the time that a line takes.
+pub(super) const FAR: usize = 128;
 /// In shorter lanes the other side is always near.
 const LEAST: u32 = 128;
 
 /// How far the other side was when this process last looked; its own, and no more than a guess.
 #[derive(Debug, Default)]
-pub struct Seen(AtomicU64);
+pub struct Seen(pub(super) AtomicU64);
 
 impl Clone for Seen {
     fn clone(&self) -> Self {
@@ -41,7 +44,7 @@ impl Lane {
     }
 
     #[inline]
-    fn ask(&self, place: Place, lap: crate::prim::Generation, seen: &Seen, hint: usize) {
+    fn ask(&self, place: Place, lap: Generation, seen: &Seen, hint: usize) {
         let cell = place.cell();
         if self.capacity < LEAST {
             return;
@@ -63,8 +66,50 @@ impl Lane {
 
     fn look(&self, seen: &Seen, hint: usize) {
         // Relaxed: a guess; private.
-        seen.0
-            .store(self.words[hint].load(Ordering::Relaxed), Ordering::Relaxed);
+        seen.0.store(self.guess(hint), Ordering::Relaxed);
+    }
+
+    fn guess(&self, hint: usize) -> u64 {
+        // Relaxed: a guess.
+        let raw = self.words[hint].load(Ordering::Relaxed);
+        if hint == TAIL {
+            return raw;
+        }
+        let done = self.words[DONE].load(Ordering::Relaxed);
+        match Place::unpack(done).is_after(Place::unpack(raw)) {
+            true => done,
+            false => raw,
+        }
+    }
+
+    /// A place was written by who is alone: asks for another one that is not far, if it is known to be
+    /// free.
+    #[inline(always)]
+    pub(super) fn ask_for_next(&self, place: Place) {
+        // Relaxed: a guess.
+        let done = Place::unpack(self.done.0.load(Ordering::Relaxed));
+        if let Some(cell) = self.far_cell(place, place.lap_before(), done) {
+            prefetch_for_write(cell);
+        }
+    }
+
+    /// A message was taken by who is alone: asks for another one that is not far, if it is known to
+    /// be there.
+    #[inline(always)]
+    pub(super) fn ask_for_more(&self, place: Place) {
+        // Relaxed: a guess.
+        let tail = Place::unpack(self.tails.0.load(Ordering::Relaxed));
+        if let Some(cell) = self.far_cell(place, place.lap(), tail) {
+            prefetch(cell);
+        }
+    }
+
+    /// The first word of a cell some lines behind this place, if it is before `end` in that lap.
+    #[inline(always)]
+    fn far_cell(&self, place: Place, lap: Generation, end: Place) -> Option<&Word> {
+        let far = place.cell() + self.far;
+        let is_there = far < self.capacity && end.is_after(Place::new(lap, far));
+        is_there.then(|| self.word(far))
     }
 
     /// To be called by who had to wait for a message, and has it: what came meanwhile is asked for
@@ -82,8 +127,8 @@ impl Lane {
     /// this process or another.
     pub fn passed(&self, before: &AtomicU64, is_receiver: bool) -> usize {
         let hint = if is_receiver { HEAD } else { TAIL };
+        let now = self.guess(hint);
         // Relaxed: a guess; private.
-        let now = self.words[hint].load(Ordering::Relaxed);
         let last = before.swap(now, Ordering::Relaxed);
         Place::unpack(now).distance(Place::unpack(last), self.capacity)
     }

@@ -4,15 +4,22 @@
 //! A lane is one block of the pool, behind its head (`src/pool/token.rs`):
 //!
 //! ```text
-//!     0  capacity, words per cell, kind                           never change
+//!     0  capacity, words per cell, kind, bytes of plain messages  never change
 //!   128  tail       not beyond the next place to fill             hint
+//!        whose the senders' side is                               src/lane/sole
 //!   256  head       not beyond the next place to take             hint
+//!        whose the receivers' side is, and what that one has done
 //!   384  gates: who waits for a message, who waits for room; counts
 //!   512  cells, `capacity` of them:
 //!        +-------+--------+---------------------------+----------------------+
 //!        | word  | header | parcels, three words each | bytes of the message |
 //!        +-------+--------+---------------------------+----------------------+
+//!        | word  | a plain message: so many bytes, and nothing else          |
+//!        +-------+-----------------------------------------------------------+
 //! ```
+//!
+//! In a lane with plain messages a side that only one thread uses is that thread's own, which claims
+//! nothing ([`sole`]). All others do as follows; so does everybody in a lane without them.
 //!
 //! A *place* is a number of a lap and of a cell in it. The truth about a place is the word of
 //! its cell, whose generation is the lap:
@@ -38,6 +45,9 @@
 //! | `Writing(p)`→`Skip` | p; for a dead p the host | store | |
 //! | `Skip`→`Empty`, next lap | whoever would take it | compare-and-swap | |
 //! | `Skip`→`Writing(p)`, next lap | p, a sender whose turn it is | compare-and-swap | names the dead |
+//! | `Plain`→`Writing(p)`, next lap | the same, if the place is before *done* | compare-and-swap | names the dead |
+//!
+//! `Plain` and `PlainReading` are `Full` and `Reading` of a message that has no header.
 //!
 //! Places are claimed in their order: a sender claims a place only when it has seen that the
 //! one before is claimed, and begins to look at one of which that was true when somebody wrote
@@ -47,26 +57,36 @@
 //! writer is dead.
 
 mod ahead;
+mod make;
 mod meet;
 #[cfg(all(test, loom))]
 mod model;
 mod place;
+mod recover;
+mod sole;
 mod still;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod word;
 
 use crate::notify::Gate;
 use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{Generation, ProcessId, Word};
-use crate::shm::{Segment, View, Views};
+use crate::shm::{View, Views};
 
 use ahead::Seen;
 use place::Place;
+use sole::{DONE, Entry};
+
+pub use make::Size;
+pub use sole::Taken;
 pub use still::Still;
+pub use word::CellState;
 
 /// Words in front of the cells.
 const CELLS_AT: usize = 64;
 const KIND: usize = 2;
+const PLAIN: usize = 3;
 const TAIL: usize = 16;
 const HEAD: usize = 32;
 /// Two gates of 32 bits.
@@ -78,38 +98,6 @@ const CELL_HEAD: usize = 2;
 
 /// The most messages that a lane can hold.
 pub const CAPACITY_MAX: usize = Place::CELLS_MAX as usize;
-
-/// What a cell's word may say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum CellState {
-    /// There is room for the message of this lap.
-    Empty = 0,
-    /// A process writes it.
-    Writing = 1,
-    /// It is there; the owner is who has sent it.
-    Full = 2,
-    /// A process takes it.
-    Reading = 3,
-    /// There will be none in this lap.
-    Skip = 4,
-    /// No correct process wrote this.
-    Damaged = 15,
-}
-
-impl CellState {
-    #[inline]
-    fn of(state: u8) -> Self {
-        match state {
-            0 => CellState::Empty,
-            1 => CellState::Writing,
-            2 => CellState::Full,
-            3 => CellState::Reading,
-            4 => CellState::Skip,
-            _ => CellState::Damaged,
-        }
-    }
-}
 
 /// What no correct process writes was found in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,101 +129,47 @@ pub struct Lane {
     me: ProcessId,
     capacity: u32,
     stride: usize,
+    /// Bytes of a plain message; 0: there are none.
+    plain: usize,
+    /// So many cells ahead a line is asked for by who is alone.
+    far: u32,
     heads: Seen,
     tails: Seen,
+    /// Where all before was finished when this process last looked.
+    done: Seen,
 }
 
 /// A place that is this process's to write, or to read.
 #[derive(Debug)]
 #[must_use = "a place that is not given back holds up all behind it"]
-pub struct Mine(Place);
+pub struct Mine {
+    place: Place,
+    is_plain: bool,
+    /// By which grant this thread is inside meanwhile.
+    grant: Option<u8>,
+}
+
+impl Mine {
+    fn at(place: Place) -> Self {
+        Mine {
+            place,
+            is_plain: false,
+            grant: None,
+        }
+    }
+
+    /// Whether the message in it has no header: it is plain.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+}
 
 /// Where a message was put that this process has sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent(Place);
 
 impl Lane {
-    /// Words that a lane takes of so many messages, with cells of `area` words for parcels and
-    /// bytes. `None` if it is more than can be counted.
-    pub fn words_for(capacity: usize, area: usize) -> Option<usize> {
-        if capacity == 0 || capacity > CAPACITY_MAX {
-            return None;
-        }
-        let cells = capacity.checked_mul(CELL_HEAD.checked_add(area)?)?;
-        cells.checked_add(CELLS_AT)
-    }
-
-    /// Makes an empty lane at `offset` of the segment, which nobody else has yet. What `kind` says
-    /// is the users' business.
-    pub fn create(
-        segment: &Segment,
-        offset: usize,
-        me: ProcessId,
-        (capacity, area): (usize, usize),
-        kind: u64,
-    ) -> Self {
-        let stride = CELL_HEAD + area;
-        let lane = Self::view(segment, offset, me, capacity, stride);
-        let first = Place::FIRST.pack();
-        for (at, word) in lane.words[..CELLS_AT].iter().enumerate() {
-            let value = match at {
-                0 => capacity as u64,
-                1 => stride as u64,
-                KIND => kind,
-                TAIL | HEAD => first,
-                _ => 0,
-            };
-            // Relaxed: whoever gets the block sees what was written before.
-            word.store(value, Ordering::Relaxed);
-        }
-        for cell in 0..lane.capacity {
-            let empty = Word::new(CellState::Empty as u8, 0, Place::FIRST.lap());
-            // Relaxed: as above.
-            lane.word(cell).store(empty.pack(), Ordering::Relaxed);
-        }
-        lane
-    }
-
-    fn view(
-        segment: &Segment,
-        offset: usize,
-        me: ProcessId,
-        capacity: usize,
-        stride: usize,
-    ) -> Self {
-        let gate = |at: usize| segment.view(offset + GATES * 8 + at * 4);
-        Lane {
-            words: segment.views(offset, CELLS_AT + capacity * stride),
-            for_message: gate(0),
-            for_room: gate(1),
-            me,
-            capacity: capacity as u32,
-            stride,
-            heads: Seen::default(),
-            tails: Seen::default(),
-        }
-    }
-
-    /// The side of process `me` of the lane in the `len` words at `offset`; `None` if there is
-    /// none that fits.
-    pub fn attach(segment: &Segment, offset: usize, len: usize, me: ProcessId) -> Option<Self> {
-        if len < CELLS_AT {
-            return None;
-        }
-        let head: Views<AtomicU64> = segment.views(offset, CELLS_AT);
-        // Relaxed: it never changes, and came with the block.
-        let word = |at: usize| usize::try_from(head[at].load(Ordering::Relaxed)).ok();
-        let (capacity, stride) = (word(0)?, word(1)?);
-        let need = Self::words_for(capacity, stride.checked_sub(CELL_HEAD)?)?;
-        (need <= len).then(|| Self::view(segment, offset, me, capacity, stride))
-    }
-
-    /// The same lane, as another process sees it.
-    #[cfg(all(test, loom))]
-    fn of(&self, me: ProcessId) -> Self {
-        Lane { me, ..self.clone() }
-    }
-
     /// What it was made with.
     pub fn kind(&self) -> u64 {
         // Relaxed: it never changes.
@@ -269,7 +203,13 @@ impl Lane {
         self.capacity as usize
     }
 
-    /// Words of a cell for parcels and bytes.
+    /// Bytes of a message that is plain; 0 if there are none.
+    #[inline]
+    pub fn plain(&self) -> usize {
+        self.plain
+    }
+
+    /// Words of a cell for parcels and bytes, if it has a header.
     #[inline]
     pub fn area(&self) -> usize {
         self.stride - CELL_HEAD
@@ -326,6 +266,13 @@ impl Lane {
         Err(self.damaged(0, Word::unpack(raw)))
     }
 
+    /// Not beyond the next place to take.
+    #[inline]
+    fn head(&self) -> Result<Place, NotNow> {
+        let (head, done) = (self.hint(HEAD)?, self.hint(DONE)?);
+        Ok(if done.is_after(head) { done } else { head })
+    }
+
     #[inline]
     fn set_hint(&self, at: usize, place: Place) {
         // ordering: as in `hint`.
@@ -340,6 +287,19 @@ impl Lane {
     /// A place to write the next message into.
     #[inline]
     pub fn claim(&self) -> Result<Mine, NotNow> {
+        match self.enter(TAIL) {
+            Entry::Common => self.claim_among(),
+            Entry::Busy => Err(NotNow::Soon),
+            Entry::Sole(grant) => {
+                // From here on the place says whose it is.
+                let claimed = self.claim_among();
+                self.leave(TAIL, grant);
+                claimed
+            }
+        }
+    }
+
+    fn claim_among(&self) -> Result<Mine, NotNow> {
         let mut place = self.hint(TAIL)?;
         loop {
             let (state, word) = self.load(place.cell());
@@ -355,6 +315,13 @@ impl Lane {
                 }
                 CellState::Empty if lap == place.lap() => {
                     let mine = self.state_word(CellState::Writing, lap);
+                    if self.change(place, word, mine) {
+                        return Ok(self.claimed(place));
+                    }
+                }
+                // It was read by who had the receivers' side to itself.
+                CellState::Plain if lap == place.lap_before() && self.is_done(place) => {
+                    let mine = self.state_word(CellState::Writing, place.lap());
                     if self.change(place, word, mine) {
                         return Ok(self.claimed(place));
                     }
@@ -383,52 +350,103 @@ impl Lane {
     fn claimed(&self, place: Place) -> Mine {
         self.set_hint(TAIL, place.next(self.capacity));
         self.ask_for_room(place);
-        Mine(place)
+        Mine::at(place)
     }
 
     /// What is to be known of the message before it is read.
     #[inline]
     pub fn set_header(&self, mine: &Mine, header: u64) {
         // Relaxed: `fill` makes it visible.
-        self.cell(mine.0.cell())[1].store(header, Ordering::Relaxed);
+        self.cell(mine.place.cell())[1].store(header, Ordering::Relaxed);
     }
 
     /// Writes words of the message, from word `from` of the cell's area on.
     #[inline]
     pub fn write(&self, mine: &Mine, from: usize, words: impl IntoIterator<Item = u64>) {
-        let cell = &self.cell(mine.0.cell())[CELL_HEAD + from..];
+        let cell = &self.cell(mine.place.cell())[CELL_HEAD + from..];
         for (word, value) in cell.iter().zip(words) {
             // Relaxed: `fill` makes it visible.
             word.store(value, Ordering::Relaxed);
         }
     }
 
+    /// Writes a plain message.
+    pub fn write_plain(&self, mine: &mut Mine, words: impl IntoIterator<Item = u64>) {
+        mine.is_plain = true;
+        let cell = &self.cell(mine.place.cell())[1..];
+        for (word, value) in cell.iter().zip(words) {
+            // Relaxed: `fill` makes it visible.
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Word `at` of a plain message.
+    pub fn read_plain(&self, mine: &Mine, at: usize) -> u64 {
+        let word = self.cell(mine.place.cell()).get(1 + at);
+        // Relaxed: as in `header`.
+        word.map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
     /// The message is whole.
     #[inline]
     pub fn fill(&self, mine: Mine) -> Sent {
-        self.set(mine.0, self.state_word(CellState::Full, mine.0.lap()));
-        Sent(mine.0)
+        let state = match mine.is_plain {
+            true => CellState::Plain,
+            false => CellState::Full,
+        };
+        self.set(mine.place, self.state_word(state, mine.place.lap()));
+        Sent(mine.place)
     }
 
     /// There will be none in this place.
     pub fn skip(&self, mine: Mine) {
-        self.set(mine.0, self.state_word(CellState::Skip, mine.0.lap()));
+        self.set(
+            mine.place,
+            self.state_word(CellState::Skip, mine.place.lap()),
+        );
     }
 
     /// The place of the oldest message; who has sent it.
     #[inline]
     pub fn take(&self) -> Result<(Mine, ProcessId), NotNow> {
-        let mut place = self.hint(HEAD)?;
+        let grant = match self.enter(HEAD) {
+            Entry::Common => return self.take_among(),
+            Entry::Busy => return Err(NotNow::Soon),
+            Entry::Sole(grant) => grant,
+        };
+        match self.take_among() {
+            Ok((mine, by)) => {
+                let grant = Some(grant);
+                Ok((Mine { grant, ..mine }, by))
+            }
+            Err(why) => {
+                self.leave(HEAD, grant);
+                Err(why)
+            }
+        }
+    }
+
+    fn take_among(&self) -> Result<(Mine, ProcessId), NotNow> {
+        let mut place = self.head()?;
         loop {
             let (state, word) = self.load(place.cell());
             let lap = word.generation;
             match state {
                 CellState::Damaged => return Err(self.damaged(place.cell(), word)),
-                CellState::Full if lap == place.lap() => {
-                    if self.change(place, word, self.state_word(CellState::Reading, lap)) {
+                CellState::Full | CellState::Plain if lap == place.lap() => {
+                    let is_plain = state == CellState::Plain;
+                    let reading = match is_plain {
+                        true => CellState::PlainReading,
+                        false => CellState::Reading,
+                    };
+                    if self.change(place, word, self.state_word(reading, lap)) {
                         self.set_hint(HEAD, place.next(self.capacity));
                         self.ask_for_message(place);
-                        return Ok((Mine(place), ProcessId(word.owner)));
+                        let mine = Mine {
+                            is_plain,
+                            ..Mine::at(place)
+                        };
+                        return Ok((mine, ProcessId(word.owner)));
                     }
                 }
                 CellState::Skip if lap == place.lap() => {
@@ -441,11 +459,15 @@ impl Lane {
                 CellState::Empty if lap == place.lap() => return Err(NotNow::Wait),
                 CellState::Writing if lap == place.lap() => return Err(NotNow::Soon),
                 // Nobody can have written here: somebody still reads what was here before.
-                CellState::Reading if lap == place.lap_before() => return Err(NotNow::Wait),
+                CellState::Reading | CellState::PlainReading | CellState::Plain
+                    if lap == place.lap_before() =>
+                {
+                    return Err(NotNow::Wait);
+                }
                 _ => {
                     // The last place of this cell that is known to have been taken.
                     let taken = match state {
-                        CellState::Reading => place.in_lap(lap),
+                        CellState::Reading | CellState::PlainReading => place.in_lap(lap),
                         _ => place.in_lap_before(lap),
                     };
                     let next = taken.next(self.capacity);
@@ -462,13 +484,13 @@ impl Lane {
     #[inline]
     pub fn header(&self, mine: &Mine) -> u64 {
         // Relaxed: `take` has seen the message.
-        self.cell(mine.0.cell())[1].load(Ordering::Relaxed)
+        self.cell(mine.place.cell())[1].load(Ordering::Relaxed)
     }
 
     /// Word `at` of the cell's area.
     #[inline]
     pub fn read(&self, mine: &Mine, at: usize) -> u64 {
-        let word = self.cell(mine.0.cell()).get(CELL_HEAD + at);
+        let word = self.cell(mine.place.cell()).get(CELL_HEAD + at);
         // Relaxed: as in `header`.
         word.map_or(0, |word| word.load(Ordering::Relaxed))
     }
@@ -476,7 +498,7 @@ impl Lane {
     /// The first words of the cell's area; those that it does not have stay as they are.
     #[inline]
     pub fn read_all(&self, mine: &Mine, words: &mut [u64]) {
-        let cell = &self.cell(mine.0.cell())[CELL_HEAD..];
+        let cell = &self.cell(mine.place.cell())[CELL_HEAD..];
         for (word, value) in words.iter_mut().zip(cell) {
             // Relaxed: as in `header`.
             *word = value.load(Ordering::Relaxed);
@@ -488,7 +510,7 @@ impl Lane {
     pub fn take_back(&self, sent: Sent) -> Option<Mine> {
         let full = self.state_word(CellState::Full, sent.0.lap());
         let reading = self.state_word(CellState::Reading, sent.0.lap());
-        self.change(sent.0, full, reading).then_some(Mine(sent.0))
+        self.change(sent.0, full, reading).then(|| Mine::at(sent.0))
     }
 
     /// Whether the message in this place still waits to be taken.
@@ -500,14 +522,17 @@ impl Lane {
     /// The message was read: there is room for another.
     #[inline]
     pub fn empty(&self, mine: Mine) {
-        let empty = Word::new(CellState::Empty as u8, 0, mine.0.lap_after());
-        self.set(mine.0, empty);
+        let empty = Word::new(CellState::Empty as u8, 0, mine.place.lap_after());
+        self.set(mine.place, empty);
+        if let Some(grant) = mine.grant {
+            self.leave_taken(mine.place, grant);
+        }
     }
 
     /// How many messages there were at some moment, those that are being written or read among
     /// them.
     pub fn len(&self) -> usize {
-        match (self.hint(TAIL), self.hint(HEAD)) {
+        match (self.hint(TAIL), self.head()) {
             (Ok(tail), Ok(head)) => tail.distance(head, self.capacity).min(self.capacity()),
             _ => 0,
         }
@@ -516,11 +541,12 @@ impl Lane {
     /// How many places were claimed so far, and how many were taken: the number of the message that
     /// is sent next, and of the one that is received next.
     pub fn numbers(&self) -> (u64, u64) {
-        let number = |at| {
-            let place = self.hint(at).ok()?;
+        let number = |place: Result<Place, NotNow>| {
+            let place = place.ok()?;
             Some(place.distance(Place::FIRST, self.capacity) as u64)
         };
-        (number(TAIL).unwrap_or(0), number(HEAD).unwrap_or(0))
+        let (tail, head) = (number(self.hint(TAIL)), number(self.head()));
+        (tail.unwrap_or(0), head.unwrap_or(0))
     }
 
     /// How many messages were lost with a receiver that died while it took them.
@@ -539,44 +565,5 @@ impl Lane {
     pub fn count_dropped(&self) {
         // Relaxed: a count.
         self.words[DROPPED].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// After the death of process `dead`: moves on every place that names it. `let_go` is called
-    /// for each message that it had begun to take; it may be called twice.
-    pub fn recover(&self, dead: ProcessId, mut let_go: impl FnMut(&Mine)) {
-        for cell in 0..self.capacity {
-            let (state, word) = self.load(cell);
-            let place = Place::new(word.generation, cell);
-            let next = match state {
-                CellState::Writing => Word::new(CellState::Skip as u8, 0, word.generation),
-                CellState::Reading => Word::new(CellState::Empty as u8, 0, place.lap_after()),
-                _ => continue,
-            };
-            if word.owner != dead.0 {
-                continue;
-            }
-            if state == CellState::Reading {
-                let_go(&Mine(place));
-                // Relaxed: a count; after a second death of the host's there is nobody to ask.
-                self.words[LOST].fetch_add(1, Ordering::Relaxed);
-            }
-            self.set(place, next);
-        }
-    }
-
-    /// Calls `each` for every message that is whole, or is being taken by a process that
-    /// `lives`. Those that come or go meanwhile may be seen or not.
-    pub fn each_whole(&self, lives: impl Fn(ProcessId) -> bool, mut each: impl FnMut(&Mine)) {
-        for cell in 0..self.capacity {
-            let (state, word) = self.load(cell);
-            let is_whole = match state {
-                CellState::Full => true,
-                CellState::Reading => lives(ProcessId(word.owner)),
-                _ => false,
-            };
-            if is_whole {
-                each(&Mine(Place::new(word.generation, cell)));
-            }
-        }
     }
 }

@@ -6,19 +6,24 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use super::{Lane, NotNow};
+use super::{Lane, NotNow, Size};
 use crate::prim::ProcessId;
 use crate::prim::mortal::{explore, explore_deaths, run_mortal};
 use crate::shm::Segment;
 
 const AREA: usize = 1;
-const HOST: ProcessId = ProcessId(0);
-const MORTAL: ProcessId = ProcessId(1);
-const LIVING: ProcessId = ProcessId(2);
+pub const HOST: ProcessId = ProcessId(0);
+pub const MORTAL: ProcessId = ProcessId(1);
+pub const LIVING: ProcessId = ProcessId(2);
 
 fn lanes(capacity: usize) -> [Lane; 3] {
     let segment = Segment::empty();
-    let host = Lane::create(&segment, 0, HOST, (capacity, AREA), 0);
+    let size = Size {
+        capacity,
+        area: AREA,
+        plain: 0,
+    };
+    let host = Lane::create(&segment, 0, HOST, size, 0);
     [host.clone(), host.of(MORTAL), host.of(LIVING)]
 }
 

@@ -3,7 +3,7 @@
 use crate::prim::atomic::{AtomicU64, Ordering};
 
 use super::place::Place;
-use super::{CellState, HEAD, Lane, Mine, TAIL};
+use super::{CellState, Lane, Mine, TAIL};
 
 /// What the word of a place says as long as nothing can be taken from the lane, or put into it.
 ///
@@ -26,12 +26,15 @@ impl Still<'_> {
 impl Lane {
     /// No message can be taken as long as this is so; `None` if one may be there.
     pub fn no_message(&self) -> Option<Still<'_>> {
-        let place = self.hint(HEAD).ok()?;
+        let place = self.head().ok()?;
         let (state, word) = self.load(place.cell());
         // Places are taken in their order, so this one comes first, and is not filled.
         let is_empty = match state {
             CellState::Empty | CellState::Writing => word.generation == place.lap(),
-            CellState::Reading => word.generation == place.lap_before(),
+            // What its receiver has left there, too, who has the side to itself.
+            CellState::Reading | CellState::PlainReading | CellState::Plain => {
+                word.generation == place.lap_before()
+            }
             _ => false,
         };
         is_empty.then(|| self.still(place.cell(), word.pack()))
@@ -41,10 +44,10 @@ impl Lane {
     pub fn no_room(&self) -> Option<Still<'_>> {
         let place = self.hint(TAIL).ok()?;
         let (state, word) = self.load(place.cell());
-        // Of the lap before, and not read yet.
+        // Of the lap before, and not read yet. (Of a plain message the word alone does not say that.)
         let is_full = matches!(
             state,
-            CellState::Full | CellState::Reading | CellState::Writing
+            CellState::Full | CellState::Reading | CellState::PlainReading | CellState::Writing
         );
         let is_before = word.generation == place.lap_before();
         (is_full && is_before).then(|| self.still(place.cell(), word.pack()))
@@ -64,7 +67,7 @@ impl Lane {
             return None;
         }
         match self.load(cell).0 {
-            CellState::Full => Some(Some(Mine(Place::new(Place::FIRST.lap(), cell)))),
+            CellState::Full => Some(Some(Mine::at(Place::new(Place::FIRST.lap(), cell)))),
             CellState::Empty | CellState::Writing => None,
             _ => Some(None),
         }

@@ -5,28 +5,37 @@ use crate::prim::ProcessId;
 use crate::shm::Segment;
 
 use super::place::Place;
-use super::{CellState, Lane, NotNow};
+use super::{CellState, Lane, NotNow, Size};
 
 const AREA: usize = 2;
 
 fn lanes(capacity: usize, processes: u32) -> Vec<Lane> {
+    lanes_of(capacity, 0, processes)
+}
+
+pub fn lanes_of(capacity: usize, plain: usize, processes: u32) -> Vec<Lane> {
+    let size = Size {
+        capacity,
+        area: AREA,
+        plain,
+    };
     let words = Lane::words_for(capacity, AREA).expect("fits");
     let segment = Segment::create((8192 + words * 8).next_multiple_of(4096)).expect("a segment");
-    let first = Lane::create(&segment, 8192, ProcessId(0), (capacity, AREA), 5);
+    let first = Lane::create(&segment, 8192, ProcessId(0), size, 5);
     let attach = |me| Lane::attach(&segment, 8192, words, ProcessId(me)).expect("a lane");
     std::iter::once(first)
         .chain((1..processes).map(attach))
         .collect()
 }
 
-fn send(lane: &Lane, value: u64) -> Result<(), NotNow> {
+pub fn send(lane: &Lane, value: u64) -> Result<(), NotNow> {
     let mine = lane.claim()?;
     lane.write(&mine, 0, [value]);
     let _ = lane.fill(mine);
     Ok(())
 }
 
-fn receive(lane: &Lane) -> Result<u64, NotNow> {
+pub fn receive(lane: &Lane) -> Result<u64, NotNow> {
     let (mine, _) = lane.take()?;
     let value = lane.read(&mine, 0);
     lane.empty(mine);
@@ -102,7 +111,7 @@ fn the_dead_leave_no_place_behind() {
             dead.write(&begun, 0, [7]);
             let begun = std::mem::ManuallyDrop::new(begun);
             host.recover(ProcessId(1), |_| panic!("nobody has taken it"));
-            assert_eq!(u64::from(begun.0.cell()), before % capacity as u64);
+            assert_eq!(u64::from(begun.place.cell()), before % capacity as u64);
             assert_eq!(
                 receive(living),
                 Err(NotNow::Wait),
@@ -112,7 +121,7 @@ fn the_dead_leave_no_place_behind() {
 
             let taken = std::mem::ManuallyDrop::new(dead.take().expect("a message").0);
             host.recover(ProcessId(2), |_| panic!("another is alive"));
-            host.recover(ProcessId(1), |mine| assert_eq!(mine.0, taken.0));
+            host.recover(ProcessId(1), |mine| assert_eq!(mine.place, taken.place));
             host.recover(ProcessId(1), |_| panic!("nothing is left"));
             assert_eq!((host.lost(), receive(living)), (1, Err(NotNow::Wait)));
             for value in 0..capacity as u64 {
@@ -173,7 +182,12 @@ fn what_no_correct_process_writes_is_reported() {
     assert!(damaged(send(lane, 1).map(|()| 0)));
     assert_eq!(lane.load(0).0, CellState::Empty);
     let segment = Segment::create(1 << 16).expect("a segment");
-    let _ = Lane::create(&segment, 8192, ProcessId(0), (2, AREA), 0);
+    let size = Size {
+        capacity: 2,
+        area: AREA,
+        plain: 0,
+    };
+    let _ = Lane::create(&segment, 8192, ProcessId(0), size, 0);
     let words = Lane::words_for(2, AREA).expect("fits");
     let attach = |len| Lane::attach(&segment, 8192, len, ProcessId(1));
     assert!(attach(words - 1).is_none(), "more than the block holds");
@@ -183,9 +197,17 @@ fn what_no_correct_process_writes_is_reported() {
 /// Each message arrives once, and those of one sender in their order.
 #[test]
 fn many_send_and_many_receive() {
+    many(0, send, receive);
+}
+
+pub fn many(
+    plain: usize,
+    send: impl Fn(&Lane, u64) -> Result<(), NotNow> + Copy + Send,
+    receive: impl Fn(&Lane) -> Result<u64, NotNow> + Copy + Send,
+) {
     for (senders, receivers, capacity) in [(1, 1, 1), (2, 2, 1), (3, 2, 2), (2, 3, 3), (4, 4, 64)] {
         const EACH: u64 = 3000;
-        let lanes = lanes(capacity, 8);
+        let lanes = lanes_of(capacity, plain, 8);
         let left = Counter::new(senders * EACH);
         let seen: Vec<Vec<u64>> = std::thread::scope(|scope| {
             for sender in 0..senders {

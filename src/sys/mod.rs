@@ -56,7 +56,7 @@ pub use lifeline::Lifeline;
 pub use map::{Mapping, advise_huge, leave_out_of_dumps};
 pub use memfd::MemFile;
 pub use objects::BuildId;
-pub use prefetch::prefetch_for_write;
+pub use prefetch::{prefetch, prefetch_for_write};
 #[cfg(not(loom))]
 pub use signals::start_thread;
 #[cfg(loom)]

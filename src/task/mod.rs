@@ -49,8 +49,9 @@ mod state;
 
 pub use captures::NoCapture;
 pub use codec::{
-    Erased, Fault, Room, decode, decode_own, decode_with_buffers, drop_refused, encode_erased,
-    encode_len, encode_with_buffers, let_go_of_refused, untold, untold_of,
+    Brief, Erased, Fault, Room, decode, decode_own, decode_with_buffers, drop_refused,
+    encode_brief, encode_erased, encode_len, encode_with_buffers, is_number, let_go_of_refused,
+    untold, untold_of,
 };
 pub use constant::{Constant, ConstantError, Home};
 pub use edges::{Arrived, DEPENDENTS_MAX, Edge, Edges, INPUT_LEN, INPUTS_MAX};

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use pinfold::channel::{Receiver, RecvError, SendFault, Sender};
-use pinfold::{Loan, Orphans, Runtime, Shared};
+use pinfold::{Handle, Loan, Orphans, Runtime, Shared};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::scenario::{self, Deaths, check};
 
@@ -43,6 +45,18 @@ fn echo((from, to): (Receiver<Parcel>, Sender<Parcel>)) {
     }
 }
 
+/// What has no header in its cell.
+type Plain = [u64; 3];
+
+/// Sends on what it receives.
+fn echo_plain((from, to): (Receiver<Plain>, Sender<Plain>)) {
+    for message in &from {
+        if to.send(message).is_err() {
+            return;
+        }
+    }
+}
+
 /// Makes a channel, puts some into it, and returns its receiver, with one end of another that
 /// nobody uses, and one that stays behind.
 fn make(count: u64) -> Result<(Receiver<Parcel>, Sender<u8>), String> {
@@ -71,7 +85,14 @@ fn work(rt: &Runtime, _: &mut Deaths) -> Result<(), String> {
     held.fill(9);
     let held = held.publish();
     for capacity in [0, 1, 4] {
-        there_and_back(rt, capacity, &|n| parcel(n, alloc, &held))?;
+        let number = |parcel: &Parcel| is_whole(parcel).then_some(parcel.0);
+        let start = |ends| rt.task(echo).at_least_once().spawn(ends);
+        there_and_back(rt, capacity, &|n| parcel(n, alloc, &held), number, start)?;
+    }
+    for capacity in [1, 4] {
+        let number = |[a, b, c]: &Plain| (*b == a * 3 && *c == !a).then_some(*a);
+        let start = |ends| rt.task(echo_plain).at_least_once().spawn(ends);
+        there_and_back(rt, capacity, &|n| [n, n * 3, !n], number, start)?;
     }
     let made = rt.task(make).at_least_once().spawn(6).join();
     let (receiver, _unused) = made.map_err(|error| format!("made: {error}"))??;
@@ -100,31 +121,36 @@ fn work(rt: &Runtime, _: &mut Deaths) -> Result<(), String> {
 }
 
 /// Messages go to a task and come back from it; its worker dies meanwhile, and loses one at most.
-fn there_and_back(
+/// `number` says which one it is, if it is as it was sent.
+fn there_and_back<T>(
     rt: &Runtime,
     capacity: usize,
-    parcel: &(dyn Fn(u64) -> Parcel + Sync),
-) -> Result<(), String> {
+    make: &(dyn Fn(u64) -> T + Sync),
+    number: impl Fn(&T) -> Option<u64>,
+    start: impl FnOnce((Receiver<T>, Sender<T>)) -> Handle<()>,
+) -> Result<(), String>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
     const COUNT: u64 = 8;
-    let channel = || {
-        rt.channel::<Parcel>(capacity)
-            .map_err(|error| error.to_string())
-    };
+    let channel = || rt.channel::<T>(capacity).map_err(|error| error.to_string());
     let ((there, to_task), (to_host, here)) = (channel()?, channel()?);
-    let task = rt.task(echo).at_least_once().spawn((to_task, to_host));
+    let task = start((to_task, to_host));
     let (sent, back) = std::thread::scope(|scope| {
         let sends = scope.spawn(move || {
             (0..COUNT).try_for_each(|n| {
                 there
-                    .send_timeout(parcel(n), LONG)
+                    .send_timeout(make(n), LONG)
                     .map_err(|error| error.fault)
             })
         });
         let mut back = Vec::new();
         let ended = loop {
             match here.recv_timeout(LONG) {
-                Ok(parcel) if is_whole(&parcel) => back.push(parcel.0),
-                Ok(_) => break Err("a message is not what was sent".to_owned()),
+                Ok(message) => match number(&message) {
+                    Some(number) => back.push(number),
+                    None => break Err("a message is not what was sent".to_owned()),
+                },
                 Err(RecvError::Disconnected) => break Ok(()),
                 Err(error) => break Err(error.to_string()),
             }

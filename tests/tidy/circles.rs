@@ -15,7 +15,7 @@ use crate::source::{Source, is_word};
 pub const LEFT: &[&[&str]] = &[
     &["background/events", "background/mod"],
     &["channel/ends", "channel/mod", "channel/recover"],
-    &["lane/ahead", "lane/mod"],
+    &["lane/ahead", "lane/mod", "lane/sole/mod"],
     &["object/stuck", "object/waiting"],
     &[
         "pool/array",
@@ -42,6 +42,7 @@ pub const LEFT: &[&[&str]] = &[
     &["supervise/supervisor", "supervise/supervisor/nest"],
     &[
         "task/codec/mod",
+        "task/codec/plain/out",
         "task/codec/plain/parts",
         "task/codec/plain/read",
         "task/codec/plain/rows",

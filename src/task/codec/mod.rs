@@ -49,6 +49,8 @@ pub use fault::Fault;
 
 use fault::Kind;
 use known::About;
+pub use plain::Brief;
+pub use plain::is_number;
 use plain::{Length, Name, Names, Reader, Writer, is_sure};
 
 /// Elements that take no byte, in all of a value.
@@ -80,7 +82,8 @@ pub fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 /// Appends the length of a list, as it stands in front of its elements.
 pub fn encode_len(len: u32, out: &mut Payload) {
-    Writer::new(out).varint(len.into());
+    // A payload has room.
+    let _ = Writer::new(out).varint(len.into());
 }
 
 /// Where the bytes of a long value go.
@@ -216,6 +219,23 @@ where
         return (Ok(()), Vec::new());
     }
     encoding(|| settle(Erased::of(value), out, start, room, written))
+}
+
+/// Writes a value in the plain form, if it is short and known to come back so. False if not; there
+/// may be buffers in it in any case.
+#[inline(always)]
+pub fn encode_brief<T>(value: &T, out: &mut Brief) -> (bool, Vec<Transfer>)
+where
+    T: Serialize + DeserializeOwned,
+{
+    if is_sure::<T>() {
+        return (value.serialize(&mut Writer::new(out)).is_ok(), Vec::new());
+    }
+    let encoding = Encoding::begin();
+    let mut writer = Writer::new(out);
+    let is_whole = value.serialize(&mut writer).is_ok();
+    let is_well = is_whole && known::is_known(id::<T>(), writer.shape);
+    (is_well, encoding.buffers())
 }
 
 /// What became of writing the plain form: the value's shape, and whether it is long.

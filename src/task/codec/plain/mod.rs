@@ -16,11 +16,14 @@
 //! Whoever reads it must ask for what was written; both sides make a number of that, its
 //! [shape](super::shape).
 
+mod out;
 mod parts;
 mod read;
 mod rows;
 mod write;
 
+pub use out::Brief;
 pub(super) use read::{Names, Reader};
+pub use rows::is_number;
 pub(super) use rows::is_sure;
 pub(super) use write::{Length, Name, Writer};

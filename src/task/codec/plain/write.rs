@@ -8,6 +8,7 @@ use super::super::depth::{Depth, deeper};
 use super::super::fault::{Fault, Kind};
 use super::super::shape::{self, Run, and};
 use super::super::{ZERO_MAX, too_many};
+use super::out::Out;
 use super::rows;
 
 /// A name that was met while writing.
@@ -19,8 +20,8 @@ pub enum Name {
 
 /// Where a value is written.
 #[derive(Debug)]
-pub struct Writer<'a> {
-    out: &'a mut Payload,
+pub struct Writer<'a, O = Payload> {
+    out: &'a mut O,
     /// What was written so far.
     pub shape: u64,
     depth: Depth,
@@ -48,9 +49,22 @@ const PIECE: usize = 1024;
 
 type Done = Result<(), Fault>;
 
-impl<'a> Writer<'a> {
+#[inline(always)]
+fn done(is_there: bool) -> Done {
+    match is_there {
+        true => Ok(()),
+        false => Err(no_room()),
+    }
+}
+
+#[cold]
+fn no_room() -> Fault {
+    Fault::new(Kind::Beyond, "it is not short")
+}
+
+impl<'a, O: Out> Writer<'a, O> {
     #[inline(always)]
-    pub fn new(out: &'a mut Payload) -> Self {
+    pub fn new(out: &'a mut O) -> Self {
         Writer {
             out,
             shape: shape::NOTHING,
@@ -68,15 +82,16 @@ impl<'a> Writer<'a> {
 
     /// How long something is, or which variant.
     #[inline(always)]
-    pub fn varint(&mut self, value: u64) {
-        if value < 0x80 {
-            return self.out.extend_few([value as u8]);
-        }
-        self.long_varint(value);
+    pub fn varint(&mut self, value: u64) -> Done {
+        let is_there = match value {
+            0..0x80 => self.out.extend_few([value as u8]),
+            _ => self.long_varint(value),
+        };
+        done(is_there)
     }
 
     #[inline(never)]
-    fn long_varint(&mut self, mut value: u64) {
+    fn long_varint(&mut self, mut value: u64) -> bool {
         let mut bytes = [0; 10];
         let mut len = 0;
         while value > 0x7f && len < 9 {
@@ -85,25 +100,23 @@ impl<'a> Writer<'a> {
             len += 1;
         }
         bytes[len] = value as u8;
-        self.out.extend(&bytes[..=len]);
+        self.out.extend(&bytes[..=len])
     }
 
     /// A number, as wide as its type.
     #[inline(always)]
     fn fixed<const LEN: usize>(&mut self, token: u64, bytes: [u8; LEN]) -> Done {
         self.token(token);
-        self.out.extend_few(bytes);
-        Ok(())
+        done(self.out.extend_few(bytes))
     }
 
     #[inline(always)]
     fn blob(&mut self, len: usize, bytes: &[u8]) -> Done {
-        self.varint(len as u64);
+        self.varint(len as u64)?;
         if bytes.len() >= PIECE {
             return self.piece(bytes);
         }
-        self.out.extend(bytes);
-        Ok(())
+        done(self.out.extend(bytes))
     }
 
     #[cold]
@@ -120,12 +133,13 @@ impl<'a> Writer<'a> {
     }
 
     #[inline(always)]
-    fn variant(&mut self, index: u32, name: &'static str) {
+    fn variant(&mut self, index: u32, name: &'static str) -> Done {
         self.token(shape::ENUM + u64::from(index));
-        self.varint(index.into());
+        self.varint(index.into())?;
         if let Some(names) = &mut self.names {
             names.push(Name::Variant(name));
         }
+        Ok(())
     }
 
     /// Writes something inside of what is being written.
@@ -156,11 +170,11 @@ impl<'a> Writer<'a> {
     }
 
     #[inline(always)]
-    fn list(&mut self, len: Option<usize>, token: u64) -> Result<List<'_, 'a>, Fault> {
+    fn list(&mut self, len: Option<usize>, token: u64) -> Result<List<'_, 'a, O>, Fault> {
         let Some(len) = len else {
             return Err(Fault::unfit("it does not know how many elements it has"));
         };
-        self.varint(len as u64);
+        self.varint(len as u64)?;
         self.depth.enter();
         Ok(List {
             run: Run::new(self.shape, token),
@@ -171,7 +185,7 @@ impl<'a> Writer<'a> {
     }
 
     #[inline(always)]
-    fn record(&mut self) -> Fields<'_, 'a> {
+    fn record(&mut self) -> Fields<'_, 'a, O> {
         self.depth.enter();
         Fields {
             writer: self,
@@ -189,16 +203,16 @@ macro_rules! numbers {
     };
 }
 
-impl<'w, 'a> Serializer for &'w mut Writer<'a> {
+impl<'w, 'a, O: Out> Serializer for &'w mut Writer<'a, O> {
     type Ok = ();
     type Error = Fault;
-    type SerializeSeq = List<'w, 'a>;
-    type SerializeTuple = Fields<'w, 'a>;
-    type SerializeTupleStruct = Fields<'w, 'a>;
-    type SerializeTupleVariant = Fields<'w, 'a>;
-    type SerializeMap = List<'w, 'a>;
-    type SerializeStruct = Fields<'w, 'a>;
-    type SerializeStructVariant = Fields<'w, 'a>;
+    type SerializeSeq = List<'w, 'a, O>;
+    type SerializeTuple = Fields<'w, 'a, O>;
+    type SerializeTupleStruct = Fields<'w, 'a, O>;
+    type SerializeTupleVariant = Fields<'w, 'a, O>;
+    type SerializeMap = List<'w, 'a, O>;
+    type SerializeStruct = Fields<'w, 'a, O>;
+    type SerializeStructVariant = Fields<'w, 'a, O>;
 
     #[inline]
     fn is_human_readable(&self) -> bool {
@@ -266,7 +280,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
 
     #[inline(always)]
     fn serialize_unit_variant(self, _: &'static str, index: u32, variant: &'static str) -> Done {
-        self.variant(index, variant);
+        self.variant(index, variant)?;
         Ok(())
     }
 
@@ -283,12 +297,12 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         variant: &'static str,
         value: &T,
     ) -> Done {
-        self.variant(index, variant);
+        self.variant(index, variant)?;
         self.wrapped(value)
     }
 
     #[inline(always)]
-    fn serialize_seq(self, len: Option<usize>) -> Result<List<'w, 'a>, Fault> {
+    fn serialize_seq(self, len: Option<usize>) -> Result<List<'w, 'a, O>, Fault> {
         self.list(len, shape::SEQ)
     }
 
@@ -314,13 +328,17 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
     }
 
     #[inline(always)]
-    fn serialize_tuple(self, len: usize) -> Result<Fields<'w, 'a>, Fault> {
+    fn serialize_tuple(self, len: usize) -> Result<Fields<'w, 'a, O>, Fault> {
         self.token(shape::TUPLE + len as u64);
         Ok(self.record())
     }
 
     #[inline(always)]
-    fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Fields<'w, 'a>, Fault> {
+    fn serialize_tuple_struct(
+        self,
+        _: &'static str,
+        len: usize,
+    ) -> Result<Fields<'w, 'a, O>, Fault> {
         self.serialize_tuple(len)
     }
 
@@ -331,18 +349,18 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<Fields<'w, 'a>, Fault> {
-        self.variant(index, variant);
+    ) -> Result<Fields<'w, 'a, O>, Fault> {
+        self.variant(index, variant)?;
         self.serialize_tuple(len)
     }
 
     #[inline]
-    fn serialize_map(self, len: Option<usize>) -> Result<List<'w, 'a>, Fault> {
+    fn serialize_map(self, len: Option<usize>) -> Result<List<'w, 'a, O>, Fault> {
         self.list(len, shape::MAP)
     }
 
     #[inline(always)]
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Fields<'w, 'a>, Fault> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Fields<'w, 'a, O>, Fault> {
         self.token(shape::STRUCT);
         Ok(self.record())
     }
@@ -354,23 +372,23 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<Fields<'w, 'a>, Fault> {
-        self.variant(index, variant);
+    ) -> Result<Fields<'w, 'a, O>, Fault> {
+        self.variant(index, variant)?;
         self.serialize_struct(name, len)
     }
 }
 
 /// A sequence or a map: as long as it says.
 #[derive(Debug)]
-pub struct List<'w, 'a> {
-    writer: &'w mut Writer<'a>,
+pub struct List<'w, 'a, O = Payload> {
+    writer: &'w mut Writer<'a, O>,
     run: Run,
     left: usize,
     /// Where the present element begins.
     begun: usize,
 }
 
-impl List<'_, '_> {
+impl<O: Out> List<'_, '_, O> {
     #[inline(always)]
     fn begin(&mut self) {
         self.begun = self.writer.out.len();
@@ -401,7 +419,7 @@ impl List<'_, '_> {
     }
 }
 
-impl ser::SerializeSeq for List<'_, '_> {
+impl<O: Out> ser::SerializeSeq for List<'_, '_, O> {
     type Ok = ();
     type Error = Fault;
 
@@ -418,7 +436,7 @@ impl ser::SerializeSeq for List<'_, '_> {
     }
 }
 
-impl ser::SerializeMap for List<'_, '_> {
+impl<O: Out> ser::SerializeMap for List<'_, '_, O> {
     type Ok = ();
     type Error = Fault;
 
@@ -442,12 +460,12 @@ impl ser::SerializeMap for List<'_, '_> {
 
 /// A tuple or a struct.
 #[derive(Debug)]
-pub struct Fields<'w, 'a> {
-    writer: &'w mut Writer<'a>,
+pub struct Fields<'w, 'a, O = Payload> {
+    writer: &'w mut Writer<'a, O>,
     count: u64,
 }
 
-impl Fields<'_, '_> {
+impl<O: Out> Fields<'_, '_, O> {
     #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
         self.count += 1;
@@ -477,7 +495,7 @@ fn skipped(key: &'static str) -> Fault {
 
 macro_rules! tuples {
     ($($part:ident :: $method:ident),*) => {
-        $(impl ser::$part for Fields<'_, '_> {
+        $(impl<O: Out> ser::$part for Fields<'_, '_, O> {
             type Ok = ();
             type Error = Fault;
 
@@ -502,7 +520,7 @@ tuples! {
 
 macro_rules! structs {
     ($($part:ident),*) => {
-        $(impl ser::$part for Fields<'_, '_> {
+        $(impl<O: Out> ser::$part for Fields<'_, '_, O> {
             type Ok = ();
             type Error = Fault;
 
