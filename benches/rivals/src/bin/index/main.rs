@@ -32,11 +32,13 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use index::executor::{Executor, Sequential};
 use index::group::Group;
+use index::job::{Hooks, Job};
 use index::large::{Scan, Span, scan};
 use index::outcome::Outcome;
 use index::parallel::Parallel;
-use index::run::{Hooks, Job, Summary, run};
-use index::work::{Scratch, index_group};
+use index::run::{Summary, run};
+use index::scratch::Scratch;
+use index::work::index_group;
 use pinfold_rivals::{Against, Bench, Options, Program, Question, Race};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use pinfold_rivals::{Against, Bench, Question, Race};
 
+use super::index::job::Job;
 use super::index::parallel::Parallel;
-use super::index::run::Job;
 use super::{Turn, turn};
 
 /// Makes a tree in a directory.

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use super::index::blob::Blob;
 use super::index::executor::{Executor, Sequential};
 use super::index::group::Group;
+use super::index::job::Job;
 use super::index::outcome::Tally;
-use super::index::run::Job;
 
 /// The argument that makes this program what xargs starts: lines in a chunk and files,
 /// below the current directory, follow.

@@ -1,11 +1,12 @@
 //! Whole runs, with executors that misbehave: the output must not show it.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File};
 
 use super::super::executor::Sequential;
 use super::super::group::{Group, Rest};
 use super::super::outcome::Outcome;
+use super::super::source::FileId;
 use super::*;
 
 /// A small tree and the job over it.
