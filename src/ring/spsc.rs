@@ -94,28 +94,14 @@ impl Producer {
 pub struct Consumer {
     ring: RingView,
     head: u64,
-    /// The last look by `read_in_turn` has found few words.
-    #[cfg_attr(not(any(test, feature = "bench-internals")), expect(dead_code))]
-    was_few: bool,
 }
-
-/// Words of a line: fewer are few.
-#[cfg(any(test, feature = "bench-internals"))]
-const FEW: u64 = 8;
-/// How long the writer is left alone then: some 50 ns.
-#[cfg(any(test, feature = "bench-internals"))]
-const LINGER: u32 = 4;
 
 impl Consumer {
     /// Takes over the reading side.
     pub fn attach(ring: RingView) -> Self {
         // ordering: Acquire pairs with `release` of a former reader.
         let head = ring.head.load(Ordering::Acquire);
-        Consumer {
-            ring,
-            head,
-            was_few: false,
-        }
+        Consumer { ring, head }
     }
 
     /// Whether there is anything to read; one load of the shared tail.
@@ -150,26 +136,6 @@ impl Consumer {
             // reads are done before it overwrites.
             self.ring.head.store(self.head, Ordering::Release);
         }
-        Ok(count)
-    }
-
-    /// As [`Consumer::read`], all that is there, for a reader that does nothing else: between two looks
-    /// that find a few words each, it leaves the writer alone for some 50 ns. So its look does not
-    /// take the lines away from a writer that is about to write the next word there.
-    ///
-    /// A look that has found nothing is followed by the next one at once: who waits for an answer
-    /// has it as soon as with `read`. (The host, which reads the completions of its executors, has
-    /// other things to do between two looks, and reads in portions.)
-    #[cfg(any(test, feature = "bench-internals"))]
-    #[inline]
-    pub fn read_in_turn(&mut self, each: impl FnMut(u64)) -> Result<u64, Damaged> {
-        if self.was_few {
-            for _ in 0..LINGER {
-                std::hint::spin_loop();
-            }
-        }
-        let count = self.read(u64::MAX, each)?;
-        self.was_few = count > 0 && count < FEW;
         Ok(count)
     }
 

@@ -46,24 +46,6 @@ fn spsc_reads_in_portions() {
 }
 
 #[test]
-fn spsc_reads_in_turn() {
-    let (_segment, view) = ring(16);
-    let mut producer = spsc::Producer::attach(view.clone());
-    let mut consumer = spsc::Consumer::attach(view);
-    let (mut sent, mut seen) = (0, Vec::new());
-    for count in [1, 1, 16, 0, 3, 9, 1, 0, 0, 8] {
-        assert!(producer.stage_many(count, |at| sent + at as u64));
-        producer.publish();
-        sent += count as u64;
-        assert_eq!(
-            consumer.read_in_turn(|word| seen.push(word)),
-            Ok(count as u64)
-        );
-    }
-    assert_eq!(seen, (0..sent).collect::<Vec<u64>>());
-}
-
-#[test]
 fn spsc_stages_many_or_none() {
     let (_segment, view) = ring(8);
     let mut producer = spsc::Producer::attach(view.clone());

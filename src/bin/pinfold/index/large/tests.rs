@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::super::executor::{Executor, Sequential};
-use super::super::outcome::{Outcome, Tally};
 use super::super::job::{Hooks, Job};
+use super::super::outcome::{Outcome, Tally};
 use super::super::run::{Summary, run};
 use super::super::tree::UNIT_BYTES;
 use super::*;
