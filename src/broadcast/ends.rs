@@ -83,8 +83,8 @@ impl Side {
         message::let_go(&self.feed, place, &self.pool);
     }
 
-    fn report<E>(&self, _: Damaged, error: E) -> E {
-        self.pool.report_lane();
+    fn report<E>(&self, what: Damaged, error: E) -> E {
+        self.pool.report_lane(self.block, &what);
         error
     }
 
@@ -336,7 +336,7 @@ impl Seated {
         match held {
             Some(received) => Ok(Some(received)),
             None => {
-                pool.report_lane();
+                pool.report_lane(self.side.block, &"a message that nobody has sent");
                 Err(RecvError::Gone)
             }
         }

@@ -1,5 +1,6 @@
 //! One process's side of an end: what senders and receivers of any type have in common.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -282,13 +283,13 @@ impl Endpoint {
                 self.lane.pass_room_on();
                 Ok(Some(Claimed(self, Some(mine))))
             }
-            Err(NotNow::Damaged(_)) => Err(self.damaged()),
+            Err(NotNow::Damaged(what)) => Err(self.damaged(&what)),
             Err(NotNow::Wait | NotNow::Soon) => Ok(None),
         }
     }
 
-    fn damaged<E: Gone>(&self) -> E {
-        self.pool.report_lane();
+    fn damaged<E: Gone>(&self, what: &dyn Display) -> E {
+        self.pool.report_lane(self.block, what);
         E::GONE
     }
 
@@ -480,7 +481,7 @@ impl Endpoint {
     pub fn finish(&self, mine: Mine) -> Result<Received, RecvError> {
         let received = message::take(&self.lane, &mine, &self.pool);
         self.empty(mine);
-        received.ok_or_else(|| self.damaged())
+        received.ok_or_else(|| self.damaged(&"a message that nobody has sent"))
     }
 
     #[inline]
@@ -500,7 +501,7 @@ impl Endpoint {
         let is_over = self.is_ended();
         match self.lane.take() {
             Ok((mine, _)) => self.finish(mine).map(Some),
-            Err(NotNow::Damaged(_)) => Err(self.damaged()),
+            Err(NotNow::Damaged(what)) => Err(self.damaged(&what)),
             Err(_) if self.pool.is_over() => Err(RecvError::Gone),
             Err(NotNow::Wait) if is_over => Err(RecvError::Disconnected),
             Err(NotNow::Wait | NotNow::Soon) => {

@@ -44,7 +44,10 @@
 //! everybody arrive, or nobody does.
 //!
 //! *Shrinking.* Each member says so by a word of its own, and waits until all others have, or are
-//! gone. Those that have are the group from then on: the same for each, for the same reason.
+//! gone. Those that have are the group from then on: the same for each, for the same reason. Whoever has
+//! said so has done with the rounds of before, even if it waits no longer, or a task that is tried again
+//! does not know: the others may be in rounds of the smaller group. So it arrives nowhere until it has
+//! shrunk.
 
 use crate::notify::Gate;
 use crate::prim::atomic::{AtomicU64, Ordering};
@@ -116,8 +119,8 @@ pub enum Absent {
     Left { line: usize },
     /// It wants the group to go on without those that are gone.
     Shrinks { line: usize },
-    /// It has written what no correct process writes.
-    Damaged,
+    /// It has written what no correct process writes; unless who looks is no member of that round any more.
+    Damaged { line: usize },
 }
 
 /// One process's side of the place where a group meets.
@@ -404,9 +407,10 @@ impl Circle {
         from: &mut usize,
     ) -> Result<bool, Absent> {
         while *from < count {
-            let arrived = self.arrived(line_of(*from), round);
+            let line = line_of(*from);
+            let arrived = self.arrived(line, round);
             if arrived > round {
-                return Err(Absent::Damaged);
+                return Err(Absent::Damaged { line });
             }
             if arrived < round {
                 break;
@@ -432,7 +436,7 @@ impl Circle {
                 process: ProcessId(seat.owner),
             },
             Seat::Left => Absent::Left { line },
-            Seat::Damaged => return Err(Absent::Damaged),
+            Seat::Damaged => return Err(Absent::Damaged { line }),
             _ if self.shrunk(line) > epoch(round) => Absent::Shrinks { line },
             _ => return Ok(()),
         };
@@ -445,15 +449,17 @@ impl Circle {
 
     // Shrinking.
 
-    fn shrunk(&self, line: usize) -> u32 {
+    /// How many times a member wants, or wanted, the group to have shrunk.
+    pub fn shrunk(&self, line: usize) -> u32 {
         // ordering: SeqCst, as a seat.
         self.line(line)[SHRUNK].load(Ordering::SeqCst) as u32
     }
 
     /// A member wants the group to shrink for the `epoch`th time.
     pub fn shrink(&self, line: usize, epoch: u32) {
+        // Never less: others may have gone on with it already.
         // ordering: SeqCst, as a seat.
-        self.line(line)[SHRUNK].store(u64::from(epoch), Ordering::SeqCst);
+        self.line(line)[SHRUNK].fetch_max(u64::from(epoch), Ordering::SeqCst);
         self.tell();
     }
 

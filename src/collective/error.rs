@@ -44,7 +44,8 @@ pub enum CollectiveError {
         /// Its rank.
         rank: usize,
     },
-    /// A member waits in [`shrink`](super::Member::shrink): the others are to call it, too.
+    /// A member waits in [`shrink`](super::Member::shrink): the others are to call it, too. If it is this
+    /// one, its own [`shrink`](super::Member::shrink) has timed out: it is to be called again.
     #[error("member {rank} wants the group to shrink: call `shrink`, too")]
     Shrinking {
         /// Its rank.

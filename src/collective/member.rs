@@ -211,7 +211,9 @@ impl Member {
     ///
     /// # Errors
     /// As of all operations, but for those of other members that are gone. After
-    /// [`CollectiveError::TimedOut`] call it again. [`CollectiveError::MemberDied`] that names the
+    /// [`CollectiveError::TimedOut`] call it again: the others may go on with this member, so its other calls
+    /// end with [`CollectiveError::Shrinking`] of its own rank until it has shrunk, too.
+    /// [`CollectiveError::MemberDied`] that names the
     /// caller's own [`rank`](Member::rank) says that it is no member any more, as every call does: its
     /// task is tried again, and the attempt before had begun.
     ///
@@ -271,7 +273,7 @@ impl Member {
     }
 
     #[inline]
-    fn line_of(&self, rank: usize) -> usize {
+    pub(super) fn line_of(&self, rank: usize) -> usize {
         match &self.survivors {
             None => rank,
             Some(lines) => usize::from(lines[rank]),
@@ -308,6 +310,15 @@ impl Member {
         })
     }
 
+    /// Whether it may arrive in its next round, too: not if it has said that it shrinks.
+    fn check_round(&self) -> Result<(), CollectiveError> {
+        self.check()?;
+        if self.circle.shrunk(self.line) > circle::epoch(self.round) {
+            return Err(CollectiveError::Shrinking { rank: self.rank });
+        }
+        Ok(())
+    }
+
     #[inline]
     fn check_process(&self) -> Result<(), CollectiveError> {
         if !self.pool.is_here() {
@@ -325,7 +336,7 @@ impl Member {
         call: Call,
         bring: impl FnOnce(&Pool) -> Result<Value<'_>, CollectiveError>,
     ) -> Result<Round, CollectiveError> {
-        self.check()?;
+        self.check_round()?;
         let round = self.next_round();
         let mut own_error = None;
         match self.pending {
@@ -371,7 +382,8 @@ impl Member {
             Ok(false) => {
                 self.check_process()?;
                 if !self.circle.has_arrived(self.line, round) {
-                    return Err(self.damaged()); // it has, by its own word
+                    // It has, by its own word.
+                    return Err(self.damaged(self.line, round, "is not where it was"));
                 }
                 Ok(None)
             }
@@ -382,7 +394,9 @@ impl Member {
             Err(Absent::Shrinks { line }) => Err(CollectiveError::Shrinking {
                 rank: self.rank_of(line),
             }),
-            Err(Absent::Damaged) => Err(self.damaged()),
+            Err(Absent::Damaged { line }) => {
+                Err(self.damaged(line, round, "is where it cannot be"))
+            }
         }
     }
 
@@ -428,7 +442,8 @@ impl Member {
         for rank in 0..self.size() {
             let words = self.circle.call(self.line_of(rank), round);
             let Some((theirs, size)) = call::unpack(words) else {
-                return Err(self.damaged());
+                let line = self.line_of(rank);
+                return Err(self.damaged(line, round, "has called what there is not"));
             };
             if theirs != ours {
                 return Err(CollectiveError::Mismatch { ours, rank, theirs });
@@ -443,7 +458,8 @@ impl Member {
     /// What a member has brought, not decoded.
     pub(super) fn read_raw(&self, rank: usize, round: Round) -> Result<Read, CollectiveError> {
         let read = Read::of(&self.circle, &self.pool, self.line_of(rank), round);
-        read.ok_or_else(|| self.damaged())
+        let what = "has brought what is not there";
+        read.ok_or_else(|| self.damaged(self.line_of(rank), round, what))
     }
 
     pub(super) fn read<T: DeserializeOwned>(
@@ -458,9 +474,22 @@ impl Member {
         decoded.map_err(|message| CollectiveError::Decode { rank, message })
     }
 
+    /// The line of a member says in a round of this one's what no correct process writes there. Unless
+    /// this one is no member any more, or has done with that round: then the others may have gone on.
     #[cold]
-    pub(super) fn damaged(&self) -> CollectiveError {
-        self.pool.report_lane();
+    pub(super) fn damaged(&self, line: usize, round: Round, what: &str) -> CollectiveError {
+        if let Err(error) = self.check_round() {
+            return error;
+        }
+        if let Some(group) = self.group() {
+            let (seat, rounds) = (self.circle.seat(line), self.circle.rounds(line));
+            let shrunk = self.circle.shrunk(line);
+            let what = format!(
+                "line {line} {what}, says line {} in round {round}: {seat:?}, rounds {rounds:?}, shrunk {shrunk}",
+                self.line
+            );
+            self.pool.report_lane(group, &what);
+        }
         CollectiveError::Gone
     }
 }

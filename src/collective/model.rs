@@ -213,7 +213,10 @@ fn those_that_shrink_agree() {
                 let circle = circle.clone();
                 thread::spawn(move || {
                     let told = meet(&circle, line, 1);
-                    assert!(!matches!(told, Err(Absent::Damaged | Absent::Left { .. })));
+                    assert!(!matches!(
+                        told,
+                        Err(Absent::Damaged { .. } | Absent::Left { .. })
+                    ));
                     shrink(&circle, line)
                 })
             });

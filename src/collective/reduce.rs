@@ -178,7 +178,9 @@ impl Member {
         for rank in 0..self.size() {
             let read = self.read_raw(rank, round)?;
             let theirs = read.bytes().get(bytes.clone());
-            let theirs = elements(theirs.ok_or_else(|| self.damaged())?);
+            let theirs = elements(theirs.ok_or_else(|| {
+                self.damaged(self.line_of(rank), round, "has brought too little")
+            })?);
             if rank == 0 {
                 folded.extend(theirs);
                 continue;

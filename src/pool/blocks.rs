@@ -417,7 +417,7 @@ impl Inner {
         let loaned = Word::new(BlockState::Loaned as u8, self.me.0, before.generation);
         if !self.change(index, before, loaned) {
             // The spans are ours alone, so only a wild writer changes the word.
-            self.report_damage(index, before);
+            self.report_damage(index, before, "it changed in a span that is this process's");
             self.free_spans(head, spans);
             return None;
         }
@@ -494,7 +494,11 @@ impl Inner {
         let Some((head, _, _)) = self.locate(index) else {
             // Unless somebody else was first, and has given the extent back too.
             if self.load(index) == word {
-                self.report_damage(index, word);
+                self.report_damage(
+                    index,
+                    word,
+                    "it was to be freed, and its span has no such block",
+                );
             }
             return false;
         };
@@ -532,11 +536,23 @@ impl Inner {
     }
 
     #[cold]
-    pub(super) fn report_damage(&self, index: BlockIndex, word: Word) {
-        // Relaxed: a private counter.
-        self.damage.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn report_damage(&self, index: BlockIndex, word: Word, why: &str) {
+        let of = match index.0 as usize / SLAB_BLOCKS_MAX {
+            head if head < self.plan.spans => format!("{:?}", self.span(head)),
+            _ => "no span".to_owned(),
+        };
+        let (number, state) = (index.0, BlockState::of(word.state));
+        self.found_damage(format!(
+            "block {number} of {of} says {state:?}, {word:?}: {why}"
+        ));
+    }
+
+    /// The first that is found is what is told; each is logged.
+    #[cold]
+    pub(super) fn found_damage(&self, what: String) {
+        let what = self.damage.get_or_init(|| what).clone();
         crate::background::log(move || {
-            tracing::error!(?index, ?word, "a pool block holds what no process writes");
+            tracing::error!(what, "shared memory holds what no process writes");
         });
     }
 

@@ -147,14 +147,18 @@ impl<T> Loan<T> {
         let (pool, block) = (self.hold.pool(), *self.hold.block());
         if pool.0.load(block.index) != self.hold.word() {
             // Before the holders' words are touched: they are somebody else's.
-            pool.0.report_damage(block.index, self.hold.word());
+            let word = pool.0.load(block.index);
+            pool.0
+                .report_damage(block.index, word, "it was to be published");
             return Shared::first(self.hold, 0);
         }
         pool.0.hold_alone(block.index);
         let shared = Word::new(BlockState::Shared as u8, 0, block.generation);
         self.hold.set_moved();
         if !pool.0.change(block.index, self.hold.word(), shared) {
-            pool.0.report_damage(block.index, self.hold.word());
+            let word = pool.0.load(block.index);
+            pool.0
+                .report_damage(block.index, word, "it was just published");
         }
         Shared::first(HoldRef::new(pool, block, BlockState::Shared), self.len)
     }

@@ -327,7 +327,7 @@ impl Inner {
             match said.maker {
                 Some(maker) if maker == dead => {}
                 Some(maker) if !self.is_process(maker.0) => {
-                    self.report_damage(said.block, Word::unpack(raw));
+                    self.report_damage(said.block, Word::unpack(raw), "a passage of no process");
                     continue;
                 }
                 _ => continue,
@@ -335,7 +335,7 @@ impl Inner {
             let sequence = said.sequence;
             let entry = Entry { at, sequence };
             if !self.are_possible(said.block, at) {
-                self.report_damage(said.block, Word::unpack(raw));
+                self.report_damage(said.block, Word::unpack(raw), "a passage of no block");
             } else if is_named(entry) {
                 let hosts = Said {
                     maker: Some(ProcessId::HOST),

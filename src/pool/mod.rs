@@ -77,7 +77,7 @@ pub use usage::ClassUse;
 pub use who::Doing;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64 as PrivateU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::{Deserialize, Serialize};
@@ -220,7 +220,8 @@ struct Inner {
     held: [Mutex<HashMap<BlockIndex, u32>>; HELD_SHARDS],
     /// How many `Pool`s there are, but those in records of buffers.
     pools: AtomicUsize,
-    damage: PrivateU64,
+    /// The first that was found that no correct process writes, in words.
+    damage: OnceLock<String>,
     /// Bytes of results that were collected, and not copied out.
     kept: AtomicUsize,
     /// How the host is told of something about memory.
@@ -296,7 +297,7 @@ impl Pool {
             shards: Shards::default(),
             held: std::array::from_fn(|_| Mutex::default()),
             pools: AtomicUsize::new(1),
-            damage: PrivateU64::new(0),
+            damage: OnceLock::new(),
             kept: AtomicUsize::new(0),
             ring: OnceLock::new(),
             known: known::Known::default(),
@@ -318,10 +319,10 @@ impl Pool {
         self.0.plan.capacity()
     }
 
-    /// How often a word held what no correct process writes.
-    pub fn damage(&self) -> u64 {
-        // Relaxed: a private counter.
-        self.0.damage.load(Ordering::Relaxed)
+    /// The first that this process has found in it that no correct process writes: what says so, what it
+    /// says, and why that cannot be.
+    pub fn damage(&self) -> Option<&str> {
+        self.0.damage.get().map(String::as_str)
     }
 
     /// Tells this side from those of other pools in this process.

@@ -122,7 +122,7 @@ fn audit(living: &[&Process], pinned: Option<Loan>, len: usize, count: usize) {
     assert_eq!(host.in_use(), [0, 0, 0]);
     host.0.reclaim();
     assert_eq!(host.0.claim_extent(host.0.plan.spans), Some(0));
-    assert!(living.iter().all(|process| process.pool.damage() == 0));
+    assert!(living.iter().all(|process| process.pool.damage().is_none()));
 }
 
 fn spawn<R: 'static>(

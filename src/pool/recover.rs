@@ -61,7 +61,11 @@ impl Pool {
                 }
                 Span::Other(word) => {
                     if pool.is_impossible(head, word) {
-                        pool.report_damage(pool.block_at(head, 0), word);
+                        pool.report_damage(
+                            pool.block_at(head, 0),
+                            word,
+                            "its span is in no such state",
+                        );
                     }
                     let claimed = Word::new(CLAIMED, dead.0, Generation::new(head as u64));
                     if word == claimed {
@@ -103,7 +107,7 @@ impl Pool {
             BlockState::Carried
                 if passage::sender(word.owner).is_some_and(|p| !pool.is_process(p.0)) =>
             {
-                pool.report_damage(block, word);
+                pool.report_damage(block, word, "it is in a message of no process");
             }
             BlockState::Carried if !lives_on(block, word) => {
                 found.freed += usize::from(pool.free(block, word));
@@ -115,11 +119,11 @@ impl Pool {
                 pool.free_if_unheld(block, word.generation);
             }
             BlockState::Lane if word.owner > 0 && !pool.is_process(word.owner - 1) => {
-                pool.report_damage(block, word);
+                pool.report_damage(block, word, "no process closes it");
             }
-            BlockState::Damaged => pool.report_damage(block, word),
+            BlockState::Damaged => pool.report_damage(block, word, "there is no such state"),
             BlockState::Loaned if !pool.is_process(word.owner) => {
-                pool.report_damage(block, word);
+                pool.report_damage(block, word, "no process may write it");
             }
             _ => {}
         }

@@ -34,7 +34,7 @@
 //! is for, and which end, its bytes. What is to be done when an end goes is the business of its kind.
 
 use std::collections::HashSet;
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 use std::panic::RefUnwindSafe;
 use std::sync::atomic::Ordering as Private;
 use std::sync::{Arc, Weak};
@@ -562,9 +562,13 @@ impl Pool {
         }
     }
 
-    /// A lane holds what no correct process writes.
-    pub fn report_lane(&self) {
-        // Relaxed: a private counter.
-        self.0.damage.fetch_add(1, Private::Relaxed);
+    /// A lane holds what no correct process writes: `what`.
+    #[cold]
+    pub fn report_lane(&self, lane: LaneBlock, what: &dyn Display) {
+        let (block, kind) = (lane.index.0, self.lane_number(lane));
+        let kind = kind.map_or("of no kind".to_owned(), |kind| format!("of kind {kind}"));
+        self.0.found_damage(format!(
+            "the shared object in block {block}, {kind}: {what}"
+        ));
     }
 }

@@ -1,6 +1,6 @@
 //! What all objects of this module have in common: a lane with one sort of ends, or two, and gates.
 
-use std::fmt::{Debug, Formatter};
+use std::fmt::{Debug, Display, Formatter};
 
 use crate::notify::Gate;
 use crate::object::{GaveUp, Patience, wait};
@@ -213,8 +213,10 @@ impl Base {
     }
 
     /// What no correct process writes was found.
-    pub fn damaged(&self) -> LockFault {
-        self.pool.report_lane();
+    pub fn damaged(&self, what: &dyn Display) -> LockFault {
+        if let Some(lane) = self.token.lane() {
+            self.pool.report_lane(lane, what);
+        }
         LockFault::Gone
     }
 }

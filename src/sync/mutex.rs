@@ -246,7 +246,9 @@ impl Core {
     fn check_holder(&self, state: State) -> Result<(), LockFault> {
         let pool = self.base.pool();
         match state.holder() {
-            Some(who) if who.process.0 as usize >= pool.processes() => Err(self.base.damaged()),
+            Some(who) if who.process.0 as usize >= pool.processes() => Err(self
+                .base
+                .damaged(&format_args!("held by {who:?}, which is no process"))),
             _ => Ok(()),
         }
     }

@@ -299,9 +299,9 @@ impl Core {
 
     fn check_writer(&self, state: State) -> Result<(), LockFault> {
         match state.holder() {
-            Some(who) if who.process.0 as usize >= self.base.pool().processes() => {
-                Err(self.base.damaged())
-            }
+            Some(who) if who.process.0 as usize >= self.base.pool().processes() => Err(self
+                .base
+                .damaged(&format_args!("written by {who:?}, which is no process"))),
             _ => Ok(()),
         }
     }
@@ -376,7 +376,9 @@ impl Core {
         let announced = Announced(&self.words, is_half);
         let look = || match self.words.reads() {
             None => Ok(Some(())),
-            Some((_, count)) if self.words.is_damaged(count) => Err(self.base.damaged()),
+            Some((_, count)) if self.words.is_damaged(count) => {
+                Err(self.base.damaged(&format_args!("read {count} times")))
+            }
             Some(_) => Ok(None),
         };
         self.base

@@ -10,7 +10,7 @@ use pinfold::{Runtime, Shared, Shutdown};
 const LONG: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_millis(20);
 
-fn runtime(workers: usize) -> Runtime {
+pub fn runtime(workers: usize) -> Runtime {
     let builder = Runtime::builder().workers(workers).memory_cap(256 << 20);
     builder.on_drop(Shutdown::Abort).start().expect("starts")
 }

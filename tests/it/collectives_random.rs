@@ -205,3 +205,90 @@ fn random_programs_give_what_a_sequential_model_gives() {
     });
     result.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
 }
+
+/// What a member may do that does not wait for others.
+#[derive(Clone, Copy, Debug)]
+enum Try {
+    Barrier,
+    Gather,
+    Shrink,
+    /// It is passed on, and has nothing but what travels.
+    Pass,
+}
+
+const TRIES: [Try; 4] = [Try::Barrier, Try::Gather, Try::Shrink, Try::Pass];
+
+/// Whatever two members call, and give up: nobody is told that the group is gone, no damage is found, and the
+/// group goes on.
+#[test]
+fn calls_that_are_given_up_in_any_order_leave_the_group_whole() {
+    let rt = super::collectives::runtime(1);
+    let (sender, receiver) = rt.channel::<Member>(1).expect("room");
+    let tries = |program: usize, step: usize| {
+        let of_both = program >> (3 * step);
+        (of_both & 1, TRIES[of_both >> 1 & 3])
+    };
+    let go = |member: Member, what: Try| -> (Member, Result<(), CollectiveError>) {
+        let mut member = match what {
+            Try::Pass => {
+                sender.send(member).expect("room");
+                receiver.recv().expect("sent")
+            }
+            _ => member,
+        };
+        member.set_timeout(Some(Duration::ZERO));
+        let told = match what {
+            Try::Barrier => member.barrier(),
+            Try::Gather => member.all_gather(7_u8).map(drop),
+            Try::Shrink => member.shrink(),
+            Try::Pass => Ok(()),
+        };
+        (member, told)
+    };
+    const STEPS: usize = 4;
+    for program in 0..1 << (3 * STEPS) {
+        let mut members: Vec<_> = rt
+            .collective(2)
+            .expect("room")
+            .into_iter()
+            .map(Some)
+            .collect();
+        let mut step = |who: usize, what: Try| {
+            let (member, told) = go(members[who].take().expect("back"), what);
+            members[who] = Some(member);
+            let said = match &told {
+                Ok(())
+                | Err(CollectiveError::TimedOut { .. } | CollectiveError::Unfinished { .. }) => {
+                    true
+                }
+                Err(CollectiveError::Mismatch { .. } | CollectiveError::Shrinking { .. }) => true,
+                Err(_) => false,
+            };
+            let steps: Vec<_> = (0..STEPS).map(|step| tries(program, step)).collect();
+            assert!(said, "{steps:?}: member {who}, {what:?}: {told:?}");
+            told
+        };
+        for at in 0..STEPS {
+            let (who, what) = tries(program, at);
+            let _ = step(who, what);
+        }
+        // Each does what it is told to, until both have met.
+        let mut has_met = [false; 2];
+        for turn in 0.. {
+            for who in [0, 1] {
+                match step(who, Try::Barrier) {
+                    Ok(()) => has_met[who] = true,
+                    Err(CollectiveError::Shrinking { .. }) => drop(step(who, Try::Shrink)),
+                    Err(CollectiveError::Unfinished { .. }) => drop(step(who, Try::Gather)),
+                    Err(_) => {}
+                }
+            }
+            if has_met == [true; 2] {
+                break;
+            }
+            assert!(turn < 10, "program {program:o}");
+        }
+    }
+    drop((sender, receiver));
+    assert_eq!(rt.stats().tasks.damage, 0);
+}

@@ -34,7 +34,7 @@ fn recover(host: &Pool, lives_on: bool) -> super::super::recover::Recovered {
     let again = host.recover(WORKER, |slot| lives_on && slot == SLOT, |_| false);
     assert_eq!((again.freed, again.released, again.extents), (0, 0, 0));
     assert_eq!(dump(host), before, "twice is once");
-    assert_eq!(host.damage(), 0);
+    assert_eq!(host.damage(), None);
     found
 }
 
@@ -390,7 +390,7 @@ fn a_slab_is_given_back_up_to_each_step() {
                 recover(&host, false);
                 drop(shared);
             }
-            assert_eq!(living.damage(), 0, "{used:?}, {done} steps");
+            assert_eq!(living.damage(), None, "{used:?}, {done} steps");
             check_each_once([&living, &host], 20_000, blocks);
         }
     }

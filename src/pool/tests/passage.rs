@@ -63,7 +63,7 @@ fn is_in_transit(pool: &Pool, parcel: &Parcel) -> bool {
 #[track_caller]
 fn check_done(pool: &Pool) {
     assert_eq!(pool.0.passages_made().count(), 0);
-    assert_eq!(pool.damage(), 0);
+    assert_eq!(pool.damage(), None);
     check_empty(pool);
 }
 

@@ -97,8 +97,8 @@ impl Scheduler {
         if header.is_stopping() && state.door.is_open() {
             return Some("the segment's header: stopping".into());
         }
-        if self.pool.damage() > 0 {
-            return Some("a pool block holds what no process writes".into());
+        if let Some(what) = self.pool.damage() {
+            return Some(what.to_owned());
         }
         for (name, ring) in state.queues.rings() {
             if let Err(damaged) = ring.check() {
