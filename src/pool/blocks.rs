@@ -550,7 +550,7 @@ impl Inner {
     /// The first that is found is what is told; each is logged.
     #[cold]
     pub(super) fn found_damage(&self, what: String) {
-        let what = self.damage.get_or_init(|| what).clone();
+        let _ = self.damage.set(what.clone());
         crate::background::log(move || {
             tracing::error!(what, "shared memory holds what no process writes");
         });
