@@ -4,6 +4,7 @@
 //!    0  the word of the writer, as a mutex has it (`word`); its gate, at which readers wait too
 //!   20  the gate of the writer that waits for readers to leave
 //!   64  how many readers process 0 has │ … of process 1, 64 bytes behind │ …
+//!       in the lower half, their negative in the upper half
 //! ```
 //!
 //! | | reader of p | writer |
@@ -40,8 +41,11 @@ const COUNTS_AT: usize = 8;
 /// Words of a count: it has a line of its own.
 const STRIDE: usize = 8;
 
+/// A reader more, as it is counted: one in the lower half of the word, one less in the upper half. So
+/// the halves are each other's negative, in which a word that is written over is no count.
+const READER: u64 = 1_u64.wrapping_sub(1 << 32);
 /// No process has so many readers.
-const READERS_MAX: u64 = u32::MAX as u64;
+const READERS_MAX: u64 = 1 << 31;
 
 /// Words of a lock that so many processes may use.
 pub fn words_for(processes: usize) -> usize {
@@ -113,7 +117,7 @@ impl RwWords {
         if let Some(count) = self.count(me) {
             // ordering: SeqCst: either the writer's look sees it, or `try_read` sees the writer.
             // Acquire of what the last writer has stored comes with the load of its word.
-            count.fetch_add(1, Ordering::SeqCst);
+            count.fetch_add(READER, Ordering::SeqCst);
         }
         in_one_order();
     }
@@ -124,7 +128,7 @@ impl RwWords {
         if let Some(count) = self.count(me) {
             // ordering: Release pairs with the load in `reads`: the writer's changes come after
             // what was read.
-            count.fetch_sub(1, Ordering::Release);
+            count.fetch_sub(READER, Ordering::Release);
         }
         barrier::light();
         self.drained.open_one();
@@ -138,7 +142,7 @@ impl RwWords {
         announced
     }
 
-    /// A process that reads, and how many of its threads.
+    /// A process that reads, and the word that counts its threads that do.
     pub fn reads(&self) -> Option<(ProcessId, u64)> {
         let counts = self.readers.iter().step_by(STRIDE);
         // ordering: SeqCst, see `join`; Acquire pairs with the Release in `leave`.
@@ -150,9 +154,10 @@ impl RwWords {
         Some((process, count))
     }
 
-    /// Whether a count is none that a correct process writes.
-    pub fn is_damaged(&self, count: u64) -> bool {
-        count > READERS_MAX
+    /// Whether a word is no count that a correct process writes.
+    pub fn is_damaged(&self, word: u64) -> bool {
+        let count = word & u64::from(u32::MAX);
+        count > READERS_MAX || word != count.wrapping_mul(READER)
     }
 
     /// The writer leaves, or gives up: wakes all that wait.

@@ -376,9 +376,9 @@ impl Core {
         let announced = Announced(&self.words, is_half);
         let look = || match self.words.reads() {
             None => Ok(Some(())),
-            Some((_, count)) if self.words.is_damaged(count) => {
-                Err(self.base.damaged(&format_args!("read {count} times")))
-            }
+            Some((_, word)) if self.words.is_damaged(word) => Err(self
+                .base
+                .damaged(&format_args!("a count of readers is {word:#x}"))),
             Some(_) => Ok(None),
         };
         self.base
