@@ -200,13 +200,7 @@ pub unsafe extern "C" fn pinfold_call_object_count(
 }
 
 /// A handle of object `index` that the task was submitted with: of the kind that it had there, as which
-/// other functions take it.
-///
-/// ```text
-/// void *object;
-/// pinfold_call_object(call, 0, &object);
-/// pinfold_mutex *mutex = object;
-/// ```
+/// other functions take it. What was a `pinfold_mutex *` there, say, is one here, behind the `void *`.
 ///
 /// The handle is the worker process's, also after the call: free it by the function of its kind. What has
 /// one owner (a member of a barrier or of a group, a subscriber) is had once. The call has what was not asked for, until the
