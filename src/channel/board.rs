@@ -12,9 +12,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::pool::{AllocError, Pool};
-
 use crate::lane::Size;
+use crate::pool::{AllocError, Pool};
 
 use super::ends::Endpoint;
 use super::message;

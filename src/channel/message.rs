@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 
-use crate::lane::{Lane, Mine};
+use crate::lane::{Lane, Mine, PLAIN_MAX};
 use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer};
 use crate::task::{Brief, Fault, Payload, Room, decode_with_buffers, encode_with_buffers, untold};
 
@@ -23,7 +23,7 @@ const LONG: u64 = 1 << 48;
 const MARKED: u64 = 1 << 40;
 const PARCEL: usize = Parcel::WORDS;
 /// Bytes of the largest cell.
-pub const SHORT: usize = 128;
+pub const SHORT: usize = PLAIN_MAX;
 
 /// A value that is encoded, and was not sent yet.
 pub struct Message {

@@ -8,6 +8,9 @@ use super::ahead::{FAR, Seen};
 use super::place::Place;
 use super::{CAPACITY_MAX, CELL_HEAD, CELLS_AT, CellState, GATES, HEAD, KIND, Lane, PLAIN, TAIL};
 
+/// Plain messages have no more bytes.
+pub const PLAIN_MAX: usize = 128;
+
 /// How large a lane is.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
@@ -93,7 +96,7 @@ impl Lane {
         let word = |at: usize| usize::try_from(head[at].load(Ordering::Relaxed)).ok();
         let (capacity, stride, plain) = (word(0)?, word(1)?, word(PLAIN)?);
         let need = Self::words_for(capacity, stride.checked_sub(CELL_HEAD)?)?;
-        let fits = need <= len && plain <= (stride - 1) * 8;
+        let fits = need <= len && plain <= ((stride - 1) * 8).min(PLAIN_MAX);
         fits.then(|| Self::view(segment, offset, me, capacity, stride, plain))
     }
 

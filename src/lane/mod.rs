@@ -78,7 +78,7 @@ use ahead::Seen;
 use place::Place;
 use sole::{DONE, Entry};
 
-pub use make::Size;
+pub use make::{PLAIN_MAX, Size};
 pub use sole::Taken;
 pub use still::Still;
 pub use word::CellState;

@@ -17,11 +17,16 @@ pub const MORTAL: ProcessId = ProcessId(1);
 pub const LIVING: ProcessId = ProcessId(2);
 
 fn lanes(capacity: usize) -> [Lane; 3] {
+    lanes_of(capacity, 0)
+}
+
+/// The same lane as three processes see it; its plain messages have so many bytes.
+pub fn lanes_of(capacity: usize, plain: usize) -> [Lane; 3] {
     let segment = Segment::empty();
     let size = Size {
         capacity,
         area: AREA,
-        plain: 0,
+        plain,
     };
     let host = Lane::create(&segment, 0, HOST, size, 0);
     [host.clone(), host.of(MORTAL), host.of(LIVING)]

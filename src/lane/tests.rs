@@ -5,7 +5,7 @@ use crate::prim::ProcessId;
 use crate::shm::Segment;
 
 use super::place::Place;
-use super::{CellState, Lane, NotNow, Size};
+use super::{CellState, Lane, NotNow, PLAIN_MAX, Size};
 
 const AREA: usize = 2;
 
@@ -192,6 +192,21 @@ fn what_no_correct_process_writes_is_reported() {
     let attach = |len| Lane::attach(&segment, 8192, len, ProcessId(1));
     assert!(attach(words - 1).is_none(), "more than the block holds");
     assert_eq!(attach(words).map(|lane| lane.kind()), Some(0));
+
+    // Plain messages that are longer than whoever takes them has room for.
+    let area = PLAIN_MAX / 8 + 4;
+    let lane = Lane::create(&segment, 8192, ProcessId(0), Size { area, ..size }, 0);
+    let words = Lane::words_for(2, area).expect("fits");
+    for (bytes, fits) in [
+        (0, true),
+        (PLAIN_MAX, true),
+        (PLAIN_MAX + 1, false),
+        (usize::MAX, false),
+    ] {
+        lane.words[super::PLAIN].store(bytes as u64, SeqCst);
+        let attached = Lane::attach(&segment, 8192, words, ProcessId(1));
+        assert_eq!(attached.is_some(), fits, "{bytes} bytes");
+    }
 }
 
 /// Each message arrives once, and those of one sender in their order.

@@ -2,13 +2,13 @@
 //! somebody has sent, or an error.
 
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pinfold::broadcast::{Publisher, RecvError, Subscriber};
 use pinfold::channel::{Receiver, Select, Sender};
 use pinfold::collective::Member;
 use pinfold::sync::{Mutex, RwLock};
-use pinfold::{Handle, Runtime};
+use pinfold::{Handle, Runtime, Shutdown};
 
 use crate::wild::{MARK, Rng};
 
@@ -167,14 +167,38 @@ pub fn use_all(rt: &Runtime, rng: &mut Rng) -> Objects {
     all
 }
 
+/// So long they are waited for before the runtime is ended: who sleeps at a gate that was written over
+/// looks again by itself after 10 s.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// So long in all, with what the end of the runtime takes.
+const GIVE_UP: Duration = Duration::from_secs(50);
+
 impl Objects {
-    /// Everybody comes to an end.
-    pub fn end(self, count: &mut impl FnMut(&'static str, u64)) -> Result<(), String> {
-        let give_up = Duration::from_secs(40);
-        let begin = std::time::Instant::now();
+    /// Everybody comes to an end: by themselves, or, if what was written over is what a correct process
+    /// could have written (a lock that seems to be held, a member that seems to be on its way), with the
+    /// runtime. Whether it was needed to end that.
+    pub fn end(
+        self,
+        rt: &Runtime,
+        count: &mut impl FnMut(&'static str, u64),
+    ) -> Result<bool, String> {
+        let begin = Instant::now();
+        let is_over = |until: Duration| begin.elapsed() > until;
+        let all_ended = || {
+            self.here.iter().all(|(_, thread)| thread.is_finished())
+                && self.there.iter().all(|(_, handle)| handle.is_finished())
+        };
+        while !all_ended() && !is_over(PATIENCE) {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let is_stuck = !all_ended();
+        if is_stuck {
+            count("waits for what looks right", 1);
+            rt.begin_shutdown(Shutdown::Abort);
+        }
         for (name, thread) in self.here {
             while !thread.is_finished() {
-                if begin.elapsed() > give_up {
+                if is_over(GIVE_UP) {
                     return Err(format!("{name}: a thread of the host waits for ever"));
                 }
                 std::thread::sleep(Duration::from_micros(200));
@@ -183,12 +207,12 @@ impl Objects {
             count(name, ended);
         }
         for (name, mut handle) in self.there {
-            match handle.join_timeout(give_up) {
+            match handle.join_timeout(GIVE_UP) {
                 None => return Err(format!("{name}: a task waits for ever")),
                 Some(Ok(ended)) => count(name, ended),
                 Some(Err(_)) => count("users lost", 1),
             }
         }
-        Ok(())
+        Ok(is_stuck)
     }
 }

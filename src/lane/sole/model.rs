@@ -4,21 +4,13 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use super::super::model::{HOST, LIVING, MORTAL};
-use super::super::{Lane, NotNow, Size};
+use super::super::model::{LIVING, MORTAL, lanes_of};
+use super::super::{Lane, NotNow};
 use super::Taken;
 use crate::prim::mortal::{explore, explore_deaths, run_mortal};
-use crate::shm::Segment;
 
 fn lanes(capacity: usize) -> [Lane; 3] {
-    let segment = Segment::empty();
-    let size = Size {
-        capacity,
-        area: 1,
-        plain: 8,
-    };
-    let host = Lane::create(&segment, 0, HOST, size, 0);
-    [host.clone(), host.of(MORTAL), host.of(LIVING)]
+    lanes_of(capacity, 8)
 }
 
 /// False if there is no room now, or somebody else is inside.
