@@ -127,8 +127,11 @@ impl Side {
         match made {
             Ok(token) => {
                 // From here on the seat goes with the token.
-                let started = feed.start(seat);
-                started.map_err(|what| self.report(what, SubscribeError::Gone))?;
+                let started = feed.start(seat, &|place| self.let_go(place));
+                if started.map_err(|what| self.report(what, SubscribeError::Gone))? {
+                    barrier::light();
+                    feed.for_room().open_one();
+                }
                 Ok(token)
             }
             Err(error) => {

@@ -54,6 +54,8 @@
 //! seats' bits and cursors: low does not come beyond the bound, nor beyond any cursor. Who subscribes sets
 //! its bit, passes a fence, and begins at the first place that is not claimed. So either its bit is seen, or
 //! it begins at the bound or later.
+//! Until it begins there its cursor is at low, and holds back whoever looks for room; so it sees to room
+//! afterwards, as a reader does.
 //!
 //! *Why a message that is overwritten is not taken for whole.* A reader looks at the word, takes what it needs,
 //! and looks whether the word is the same. A publisher changes the word before it lets go of anything, and

@@ -10,6 +10,7 @@ use super::{Feed, KEEPS, Next, NotNow, Place, Seat, Shape};
 use crate::prim::ProcessId;
 use crate::prim::mortal::{explore, explore_deaths, run_mortal};
 use crate::shm::Segment;
+use crate::sys::barrier;
 
 const HOST: ProcessId = ProcessId(0);
 const MORTAL: ProcessId = ProcessId(1);
@@ -52,7 +53,11 @@ fn feeds(capacity: usize) -> ([Feed; 3], Memory) {
 
 fn subscribe(feed: &Feed) -> Seat {
     let seat = feed.join().expect("a seat");
-    feed.start(seat).expect("no damage");
+    let has_more = feed.start(seat, &|_| ()).expect("no damage");
+    if has_more {
+        barrier::light();
+        feed.for_room().open_one();
+    }
     seat
 }
 
@@ -218,6 +223,31 @@ fn comes_and_goes() {
             assert_eq!(memory.0.load(SeqCst), 0);
         });
     }
+}
+
+/// One subscribes while a publisher looks for room, and sleeps if there is none: though the new one holds it
+/// back for a moment, it does not sleep for ever.
+#[test]
+fn sleeps_while_another_subscribes() {
+    explore("feed: sleeps while another subscribes", Some(3), || {
+        let ([host, comes, _], memory) = feeds(1);
+        let first = subscribe(&host);
+        assert!(send(&host, &memory, 1, false));
+        // As of a message without memory: who needs its place makes room.
+        assert!(matches!(host.next(first), Ok(Next::Message(found)) if host.take(first, found)));
+        let came = thread::spawn(move || subscribe(&comes));
+        loop {
+            if send(&host, &memory, 2, false) {
+                break;
+            }
+            let key = host.for_room().prepare();
+            if send(&host, &memory, 2, false) {
+                break;
+            }
+            host.for_room().wait(key, None);
+        }
+        came.join().expect("ends");
+    });
 }
 
 /// A publisher dies before each of its steps, while another sends and one reads.

@@ -2,6 +2,7 @@
 
 use crate::prim::Word;
 use crate::prim::atomic::{AtomicU64, Ordering, fence};
+use crate::sys::barrier;
 
 use super::{
     BITS, CURSOR, CellState, Damaged, Feed, Found, KEEPS, LAGGED, LOW, Next, NotNow, Place, SEAT,
@@ -124,8 +125,9 @@ impl Feed {
     }
 
     /// From now on all messages are for the subscriber in this seat as well. What gives the seat
-    /// back, if this process dies, is there already.
-    pub fn start(&self, seat: Seat) -> Result<(), Damaged> {
+    /// back, if this process dies, is there already. Whether there is more room now than a publisher
+    /// may have seen that looked meanwhile.
+    pub fn start(&self, seat: Seat, let_go: &dyn Fn(Place)) -> Result<bool, Damaged> {
         let words = self.seat(seat.number);
         // Relaxed: the bit publishes it.
         words[LAGGED].store(0, Ordering::Relaxed);
@@ -141,7 +143,9 @@ impl Feed {
         let tail = self.tail()?;
         // ordering: Release as in `take`.
         words[CURSOR].store(tail, Ordering::Release);
-        Ok(())
+        // Until now it held back whoever looked for room, though it wants nothing that was there.
+        barrier::light();
+        Ok(self.for_room.is_awaited() && self.advance(tail, let_go))
     }
 
     /// The subscriber is gone. May be done twice.

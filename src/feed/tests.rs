@@ -66,7 +66,9 @@ impl World {
 
     fn subscribe(&self) -> Seat {
         let seat = self.feeds[0].join().expect("a seat");
-        self.feeds[0].start(seat).expect("no damage");
+        let _ = self.feeds[0]
+            .start(seat, &|place| self.let_go(place))
+            .expect("no damage");
         seat
     }
 
