@@ -40,7 +40,7 @@
 //! | `Writing(p)`→`Skip` | the host, p dead | store | |
 //! | `Full`→`Freeing(q)` | q: who has seen that all have read it, or a publisher that overwrites it | compare-and-swap | names the dead: the host lets go of what the message kept, then `Free` |
 //! | `Freeing(q)`→`Free`, or `Writing(q)` of the next lap | q | store | |
-//! | cursor moves on | a reader | compare-and-swap | it has taken the message, or not |
+//! | cursor moves on | a reader; over a `Skip` whoever looks for room | compare-and-swap | it has taken the message, or not |
 //! | low grows | whoever sees that all cursors are beyond it | compare-and-swap | messages that nobody wants still keep memory: the host's recovery, or the next lap, lets go of them |
 //! | tail moves on | a publisher that has claimed | store | a tail that is behind: the next one walks |
 //! | seat `Free`→`Joining(p)`→`Taken` | p, who subscribes | compare-and-swap, store | `Joining`: the host frees it. `Taken`: it goes with its subscription |
@@ -440,16 +440,15 @@ impl Feed {
             let old = place - self.capacity;
             let claimed = match state {
                 CellState::Writing | CellState::Freeing => return Err(NotNow::Soon),
-                CellState::Full => {
+                CellState::Full | CellState::Skip => {
                     if !overwrites && old >= self.low() {
-                        self.advance(place, let_go);
-                        if old >= self.low() {
+                        if !self.advance(place, let_go) && old >= self.low() {
                             return Err(NotNow::Wait);
                         }
                         // It may have let go of the message.
                         continue;
                     }
-                    if self.header(Place(old)) & KEEPS == 0 {
+                    if state == CellState::Skip || self.header(Place(old)) & KEEPS == 0 {
                         self.change(word, place, CellState::Writing)
                     } else if self.change(word, old, CellState::Freeing) {
                         let_go(Place(old));

@@ -49,6 +49,7 @@ impl Feed {
                 }
                 // ordering: Acquire pairs with the Release in `take`: it has read.
                 let cursor = self.seat(number as u32)[CURSOR].load(Ordering::Acquire);
+                let cursor = self.over_gaps(number as u32, cursor, lowest);
                 lowest = lowest.min(cursor);
                 if lowest <= low {
                     return None;
@@ -56,6 +57,24 @@ impl Feed {
             }
         }
         (lowest > low).then_some(lowest)
+    }
+
+    /// Where the subscriber in a seat that has read up to `cursor` reads on, if that is before `bound`.
+    /// It need not come and see that there is nothing in a place: its cursor is moved beyond.
+    fn over_gaps(&self, number: u32, mut cursor: u64, bound: u64) -> u64 {
+        while cursor < bound {
+            let (state, word) = self.load(cursor);
+            if state != CellState::Skip || ahead(word.generation, cursor) != 0 {
+                break;
+            }
+            if !self.step(number, cursor, cursor + 1) {
+                // ordering: Acquire as in `lowest`.
+                cursor = self.seat(number)[CURSOR].load(Ordering::Acquire);
+                continue;
+            }
+            cursor += 1;
+        }
+        cursor
     }
 
     /// Looks who has read how far, and lets go of what all have read. All places before `bound`
@@ -183,13 +202,13 @@ impl Feed {
                 }
                 CellState::Writing if ahead == 0 => return Err(NotNow::Soon),
                 CellState::Skip if ahead == 0 => {
-                    self.step(seat, place, place + 1);
+                    self.step(seat.number, place, place + 1);
                 }
                 // It was overwritten, or is about to be; or another has read it by this seat.
                 _ => {
                     let oldest = self.tail()?.saturating_sub(self.capacity);
                     let to = oldest.max(place + 1);
-                    if self.step(seat, place, to) {
+                    if self.step(seat.number, place, to) {
                         let lagged = &self.seat(seat.number)[LAGGED];
                         // Relaxed: a count.
                         lagged.fetch_add(to - place, Ordering::Relaxed);
@@ -211,15 +230,15 @@ impl Feed {
                 (CellState::Damaged, _) => return true,
                 (_, ..0) | (CellState::Writing, 0) => return false,
                 (CellState::Skip, 0) => {
-                    self.step(seat, place, place + 1);
+                    self.step(seat.number, place, place + 1);
                 }
                 _ => return true,
             }
         }
     }
 
-    fn step(&self, seat: Seat, from: u64, to: u64) -> bool {
-        let cursor = &self.seat(seat.number)[CURSOR];
+    fn step(&self, number: u32, from: u64, to: u64) -> bool {
+        let cursor = &self.seat(number)[CURSOR];
         // ordering: Release pairs with the Acquire in `lowest`: what was there was read.
         let moved = cursor.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
         moved.is_ok()
@@ -237,7 +256,7 @@ impl Feed {
     /// overwritten meanwhile, or another has taken it by the same seat: what was read is worth
     /// nothing.
     pub fn take(&self, seat: Seat, found: Found) -> bool {
-        self.is_still(found) && self.step(seat, found.place, found.place + 1)
+        self.is_still(found) && self.step(seat.number, found.place, found.place + 1)
     }
 
     /// After [`Feed::take`]: sees to room. Whether there is more.
