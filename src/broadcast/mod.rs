@@ -45,8 +45,8 @@
 //! publisher in a message of its own channel keeps it open.
 //!
 //! *Subscriptions.* Each comes from `subscribe`, and ends when the `Subscriber` is dropped. One that is an argument of a task
-//! holds its place until the task has ended: a task that is tried again goes on with the first message
-//! that the attempt before had not received. If several have the same subscription (it was in a
+//! that may be tried again holds its place until the task has ended: the next attempt goes on with the first message
+//! that the one before had not received. If several have the same subscription (it was in a
 //! message that several have received, say) each message goes to one of them.
 //!
 //! *Deaths.* What a process has sent stays when it dies; what it was sending never appears. Its

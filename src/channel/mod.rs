@@ -49,9 +49,10 @@
 //! *Ends.* A channel is over for its receivers when no sender is left anywhere and all messages are
 //! taken, and for its senders when no receiver is left; or for both when anybody calls `close`. A
 //! clone is an end as any other; so is one that is in a message, in the arguments of a task that
-//! has not ended, or in a result that was not looked at. An end in a message of its own channel keeps
-//! it open. So a task that is given both ends of a channel never hears that all senders are gone:
-//! it makes the channel itself ([`channel`](fn@crate::channel)), or closes it.
+//! has not begun, or in a result that was not looked at. An end in a message of its own channel keeps
+//! it open. When a task begins, the ends among its arguments are its own: one that it drops is gone. But a
+//! task that may be run again ([`at_least_once`](crate::Task::at_least_once), [`retry`](crate::Task::retry)) has
+//! the same ends each time, so these stay until it has ended; it closes the channel, if it is to hear of its end.
 //!
 //! *Deaths.* What a process has sent stays when it dies; what it was sending never appears. A
 //! message that it was just receiving is lost, and counted ([`Receiver::lost`]), or left to others. Its ends are gone:

@@ -251,6 +251,8 @@ impl Pool {
         let from = match parcel.kind {
             ParcelKind::SharedArgument => None,
             ParcelKind::LoanArgument => Some(from),
+            // An end, which is the task's from now on.
+            ParcelKind::Passing => return self.take_passing(parcel),
             _ => return None,
         };
         let hold = self.accept(parcel.index, parcel.generation, from)?;

@@ -43,7 +43,7 @@ use super::family::Watched;
 use super::find::is_worth_waking;
 use super::handed::Handed;
 use super::idle::SPIN;
-use super::own::Owns;
+use super::own::{Held, Owns};
 use super::runner::{Runner, Scratch};
 use super::stack::Stack;
 
@@ -316,7 +316,7 @@ impl Nest {
         let is_there = |place: &usize| self.owns.is_of(*place, child.generation);
         let place = self.place(child).filter(is_there);
         let place = place.ok_or_else(|| corrupted("a spawned task has no slot"))?;
-        let holds = self.owns.let_go(place);
+        let Held { holds, ends } = self.owns.let_go(place);
         let was_told = self.was_told(place, child.generation);
         let finished = if self.state(child) == Some(TaskState::Done) {
             Finished::take(&self.cells[place], child.slot, &self.runner.pool, &holds)
@@ -325,6 +325,13 @@ impl Nest {
         };
         self.free(place, child.generation);
         let mut finished = finished.map_err(corrupted)?;
+        let was_begun = !matches!(
+            finished.outcome,
+            Outcome::Damaged | Outcome::Lost | Outcome::Cancelled
+        );
+        if let Some(ends) = ends.filter(|_| was_begun) {
+            ends.were_taken();
+        }
         if was_told && finished.outcome.is_end_of_cancelled() {
             finished.outcome = Outcome::Cancelled;
         }

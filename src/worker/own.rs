@@ -4,12 +4,35 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use crate::layout::NEST_SLOTS;
-use crate::pool::Transfer;
+use crate::pool::{Handing, Transfer};
 use crate::prim::Generation;
 use crate::task::Entry;
 
 /// Instead of the next free slot: there is none.
 const NONE: u32 = u32::MAX;
+
+/// What is held for a child's arguments.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Their buffers, but for ends of shared objects.
+    pub holds: Vec<Transfer>,
+    /// What keeps these until the child begins.
+    pub ends: Option<Handing>,
+}
+
+impl Held {
+    /// The child is about to be queued.
+    pub fn new(mut holds: Vec<Transfer>, ends: Option<Handing>) -> Self {
+        if let Some(ends) = &ends {
+            ends.let_go(&mut holds);
+        }
+        Held { holds, ends }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.holds.is_empty() && self.ends.is_none()
+    }
+}
 
 /// One of each for each slot, and which of them are free: the one that was given back last
 /// is the next to be used, while it is in the nearest cache.
@@ -22,7 +45,7 @@ pub(super) struct Owns {
     /// What was spawned last in it.
     pub entries: [Cell<Option<Entry>>; NEST_SLOTS],
     /// What is held for the arguments of those few that need it.
-    holds: RefCell<HashMap<usize, Vec<Transfer>>>,
+    holds: RefCell<HashMap<usize, Held>>,
     generations: [Cell<Generation>; NEST_SLOTS],
     /// The free one after it, if it is free.
     next_free: [Cell<u32>; NEST_SLOTS],
@@ -53,9 +76,9 @@ impl Owns {
     }
 
     /// Holds this for the child that is there.
-    pub fn hold(&self, place: usize, holds: Vec<Transfer>) {
-        if !holds.is_empty() {
-            self.holds.borrow_mut().insert(place, holds);
+    pub fn hold(&self, place: usize, held: Held) {
+        if !held.is_empty() {
+            self.holds.borrow_mut().insert(place, held);
         }
     }
 
@@ -67,7 +90,7 @@ impl Owns {
     }
 
     /// What is held for it, and no more from now on.
-    pub fn let_go(&self, place: usize) -> Vec<Transfer> {
+    pub fn let_go(&self, place: usize) -> Held {
         self.holds.borrow_mut().remove(&place).unwrap_or_default()
     }
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::pool::Transfer;
+use crate::pool::{Handing, Transfer};
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;
 use crate::task::{
@@ -26,6 +26,7 @@ use crate::task::{
 };
 
 use super::nest::Nest;
+use super::own::Held;
 use super::runner::set_apart;
 
 impl Nest {
@@ -149,20 +150,21 @@ impl Nest {
             });
             return Ok(self.put_aside(entry, Ok(finished)));
         };
-        let head = self.pack(function, payload, &mut holds);
-        let head = head.inspect_err(|_| self.owns.put_back(place))?;
+        let packed = self.pack(function, payload, &mut holds);
+        let (head, ends) = packed.inspect_err(|_| self.owns.put_back(place))?;
         holds.iter_mut().for_each(Transfer::accepted);
-        self.owns.hold(place, holds);
+        self.owns.hold(place, Held::new(holds, ends));
         Ok(self.queue(place, entry, |cell| cell.write(head, payload.words())))
     }
 
-    /// Puts long arguments into a block, and parcels behind them.
+    /// Puts long arguments into a block, and parcels behind them; says what keeps the ends among
+    /// them, too.
     fn pack(
         &self,
         function: u32,
         payload: &mut Payload,
         holds: &mut Vec<Transfer>,
-    ) -> Result<Head, TaskError> {
+    ) -> Result<(Head, Option<Handing>), TaskError> {
         let wrong = |message: &str| TaskError::arguments(message);
         let mut head = Head::of_arguments(function, 0);
         head.outcome = Outcome::of_arguments(payload.is_marked());
@@ -170,7 +172,9 @@ impl Nest {
         for hold in holds.iter_mut() {
             let copy = |len| self.runner.pool.alloc(len).map_err(TaskError::of_arguments);
             hold.part(copy)?;
-            let parcel = hold.argument(&self.runner.pool);
+        }
+        let ends = Handing::of(holds, &self.runner.pool);
+        for parcel in self.runner.pool.arguments(holds, ends.as_ref()) {
             payload.push_parcels(&[parcel.ok_or_else(|| wrong("a buffer of elsewhere"))?]);
         }
         head.place = if payload.is_inline() {
@@ -196,7 +200,7 @@ impl Nest {
                 len,
             }
         };
-        Ok(head)
+        Ok((head, ends))
     }
 
     /// Runs a child that nobody has begun, and that has nothing but a few bytes of

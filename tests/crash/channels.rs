@@ -74,12 +74,59 @@ fn make(count: u64) -> Result<(Receiver<Parcel>, Sender<u8>), String> {
     Ok((receiver, unused))
 }
 
+/// Both ends of a channel, and a sender of another that it drops as soon as it has passed one on to a child.
+type Own = (Sender<u64>, Receiver<u64>, Sender<u8>);
+
+/// Its ends are its own: it hears that it has dropped the last sender.
+fn own_ends((sender, receiver, seen): Own) -> Result<u64, String> {
+    let child = pinfold::spawn(|to: Sender<u64>| to.send(2).is_ok(), sender.clone());
+    drop(seen);
+    sender.send(1).map_err(|error| error.to_string())?;
+    drop(sender);
+    let mut sum = 0;
+    loop {
+        match receiver.recv_timeout(LONG) {
+            Ok(number) => sum += number,
+            Err(RecvError::Disconnected) => break,
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    // The child's worker may have died.
+    drop(child);
+    Ok(sum)
+}
+
 /// As [`scenario::run`], and says whether the worker died before the work was done.
 pub fn run(workers: usize, threads: usize, orphans: Orphans, step: u64) -> Result<bool, String> {
     scenario::run_with(workers, threads, orphans, step, work).map(|died| died.in_it)
 }
 
-fn work(rt: &Runtime, _: &mut Deaths) -> Result<(), String> {
+/// A task that is run once has the ends that it was given, and nobody else has them.
+fn handed_over(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
+    let failed = |error: pinfold::AllocError| error.to_string();
+    let (sender, receiver) = rt.channel(4).map_err(failed)?;
+    let (seen, sees) = rt.channel::<u8>(1).map_err(failed)?;
+    let watches = receiver.clone();
+    let task = rt.spawn(own_ends, (sender, receiver, seen));
+    let gone = sees.recv_timeout(LONG) == Err(RecvError::Disconnected);
+    check("an end that a task has dropped is gone", gone)?;
+    match deaths.once("own ends", task)? {
+        // The child's message goes with its worker.
+        Some(sum) => check(
+            "what a task sends to itself",
+            sum? == 3 || rt.stats().restarts > 0,
+        )?,
+        None => {
+            let left = (0..3).find_map(|_| watches.recv_timeout(LONG).err());
+            let is_over = left == Some(RecvError::Disconnected);
+            check("nothing is left of its ends", is_over)?;
+        }
+    }
+    Ok(())
+}
+
+fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
+    handed_over(rt, deaths)?;
     let alloc = |len| rt.alloc(len).expect("room");
     let mut held = alloc(200);
     held.fill(9);

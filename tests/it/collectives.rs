@@ -16,7 +16,7 @@ pub fn runtime(workers: usize) -> Runtime {
 }
 
 /// Waits until nothing is left of groups: their blocks are given back.
-fn nothing_left(rt: &Runtime) {
+pub fn nothing_left(rt: &Runtime) {
     let give_up = Instant::now() + LONG;
     loop {
         let audit = rt.audit();
@@ -35,7 +35,7 @@ fn text(rank: usize, step: usize) -> String {
     format!("{rank}.{step};").repeat(1 + (rank * 7 + step * 3) % 40)
 }
 
-type Told = Result<(), CollectiveError>;
+pub type Told = Result<(), CollectiveError>;
 
 /// Each operation with each root; what comes out is compared with what must.
 fn everything((mut member, array): (Member, Option<Shared<u32>>)) -> Told {
@@ -388,7 +388,7 @@ fn a_group_is_refused_that_could_not_run_at_once() {
     };
     let refused = rt.spawn_group(waits, [(); 3]).expect_err("three");
     assert_eq!(refused, busy(3, 0));
-    fn holds((mut member, receiver): (Member, pinfold::channel::Receiver<()>)) -> Told {
+    fn holds((mut member, receiver): (Member, Receiver<()>)) -> Told {
         let _ = receiver.recv();
         member.barrier()
     }
@@ -440,84 +440,6 @@ fn a_member_goes_on_where_it_is_passed_to() {
     assert_eq!(own.all_gather("here".to_owned()), both);
     assert_eq!(waits.join().expect("no panic"), both);
     drop((own, receiver));
-    nothing_left(&rt);
-}
-
-#[test]
-fn a_member_is_the_last_one_s_that_got_it() {
-    let rt = runtime(2);
-    type Ends = (Sender<Option<Member>>, Receiver<()>, String);
-    // Passes its member on, and dies when it is received; the next attempt has it as before.
-    fn passes_on((mut member, (to, received, flag)): (Member, Ends)) -> Told {
-        if std::fs::remove_file(flag).is_ok() {
-            to.send(Some(member)).expect("received");
-            received.recv().expect("it is");
-            std::process::abort();
-        }
-        to.send(None).expect("received");
-        member.barrier()
-    }
-    let flag = tempfile::NamedTempFile::new().expect("a file");
-    let path = flag.path().to_str().expect("text").to_owned();
-    let (sender, receiver) = rt.channel(2).expect("room");
-    let mut members = rt.collective(2).expect("room");
-    let (has_it, received) = rt.channel(1).expect("room");
-    let args = (members.pop().expect("two"), (sender, received, path));
-    let task = rt.task(passes_on).at_least_once().spawn(args);
-    let mut passed_on = receiver.recv().expect("sent").expect("by the first");
-    has_it.send(()).expect("the first one waits for it");
-    assert!(receiver.recv().expect("sent").is_none(), "by the second");
-    assert_eq!(
-        passed_on.barrier(),
-        Err(CollectiveError::PassedOn { rank: 1 })
-    );
-    drop(passed_on); // it was not its
-    assert_eq!(members[0].barrier(), Ok(()));
-    assert_eq!(task.join(), Ok(Ok(())));
-    drop((members, receiver, has_it, flag.into_temp_path().keep()));
-    nothing_left(&rt);
-}
-
-#[test]
-fn a_task_that_is_tried_again_has_its_member_if_it_had_not_begun() {
-    let rt = runtime(2);
-    fn dies_once((mut member, flag): (Member, String)) -> Result<u8, CollectiveError> {
-        if std::fs::remove_file(flag).is_ok() {
-            std::process::abort();
-        }
-        member.all_reduce(1, |a: u8, b| a + b)
-    }
-    let flag = tempfile::NamedTempFile::new().expect("a file");
-    let path = flag.path().to_str().expect("text").to_owned();
-    let task = rt.task(dies_once).at_least_once();
-    let tasks = task.spawn_group([path, String::new()]);
-    let sums = pinfold::join_all(tasks.expect("executors"));
-    assert_eq!(sums, [Ok(Ok(2)), Ok(Ok(2))]);
-    drop(flag.into_temp_path().keep());
-    // One that had begun is dead, and so told.
-    fn dies_then((mut member, flag): (Member, String)) -> Told {
-        if !flag.is_empty() {
-            member.barrier()?;
-            if std::fs::remove_file(flag).is_ok() {
-                std::process::abort();
-            }
-            return member.barrier();
-        }
-        member.barrier()?;
-        member.barrier()
-    }
-    let flag = tempfile::NamedTempFile::new().expect("a file");
-    let path = flag.path().to_str().expect("text").to_owned();
-    let task = rt.task(dies_then).at_least_once();
-    let tasks = task.spawn_group([path, String::new()]).expect("executors");
-    for told in pinfold::join_all(tasks) {
-        let told = told.expect("runs in the end");
-        assert!(
-            matches!(told, Err(CollectiveError::MemberDied { rank: 0, .. })),
-            "{told:?}"
-        );
-    }
-    drop(flag.into_temp_path().keep());
     nothing_left(&rt);
 }
 

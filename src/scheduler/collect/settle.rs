@@ -213,6 +213,12 @@ impl Scheduler {
             extra.holds.retain(|hold| !hold.is_loan());
         }
         let (ran, mut outcome) = self.take_outcome(state, slot);
+        // Damage may have kept it from beginning.
+        if ran != Ran::Damaged
+            && let Some(ends) = (state.slots[slot].extra_mut()).and_then(|extra| extra.ends.take())
+        {
+            ends.were_taken();
+        }
         if ran.is_err() && self.was_cancelled(state, slot) {
             // The task has listened, and what it says is that it was cancelled.
             outcome = Err(Box::new(TaskError::cancelled()));

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::pool::Transfer;
+use crate::pool::{Handing, Transfer};
 use crate::prim::{Generation, Hint};
 
 /// An attempt that ended with its worker, of which it is not known yet how.
@@ -49,6 +49,8 @@ pub struct Adopted {
     pub root: Hint,
     #[expect(dead_code, reason = "held until the task has ended")]
     pub inherited: Vec<Transfer>,
+    /// What keeps the ends among its arguments.
+    pub ends: Option<Handing>,
 }
 
 /// A spawned task that runs although its root is over, or its parent is.

@@ -24,7 +24,8 @@
 //! they are long, and the buffers among them. They must not be freed with all else that was
 //! its own, so the host inherits them before ([`Scheduler::adopt`]): a block of the dead
 //! becomes the host's *in the same generation*, by compare-and-swap; of a shared one the
-//! host becomes a holder. Nothing in the slot has to be written. Whoever claims the task
+//! host becomes a holder; a passage that keeps an end (`src/pool/handing.rs`) is named to the pool's recovery,
+//! which makes it the host's. Nothing in the slot has to be written. Whoever claims the task
 //! takes them from the owner or, if the owner has them no more, from the host.
 //!
 //! A thief may have claimed the task just before, and be about to take them. Therefore the
@@ -37,7 +38,7 @@
 //! so), and of one that is cancelled later, which is one that is tried again, or runs
 //! elsewhere ([`Scheduler::cancel_orphans`]).
 
-use crate::pool::Transfer;
+use crate::pool::{Handing, Transfer};
 use crate::prim::{Generation, Hint, ProcessId, SlotIndex};
 use crate::task::{Orphans, Outcome, Place, TaskState, parcels_of};
 
@@ -70,10 +71,12 @@ impl Scheduler {
                 };
                 let is_known = |adopted: &Adopted| adopted.hint == hint;
                 if is_open && !state.losses.adopted().iter().any(is_known) {
+                    let (inherited, ends) = self.inherit(slot, ProcessId::of_worker(worker));
                     state.losses.adopt(Adopted {
                         hint,
                         root: self.fold.notes[slot as usize].root(),
-                        inherited: self.inherit(slot, ProcessId::of_worker(worker)),
+                        inherited,
+                        ends,
                     });
                 }
             }
@@ -93,29 +96,34 @@ impl Scheduler {
     }
 
     /// Takes over what process `dead` has left to the task in `slot`.
-    fn inherit(&self, slot: u32, dead: ProcessId) -> Vec<Transfer> {
+    fn inherit(&self, slot: u32, dead: ProcessId) -> (Vec<Transfer>, Option<Handing>) {
         let mut inherited = Vec::new();
         let Some((head, words)) = self.fold.slots[slot as usize].read() else {
-            return inherited;
+            return (inherited, None);
         };
         if !matches!(head.outcome, Outcome::None | Outcome::MarkedArguments) {
-            return inherited; // that of a task that has run
+            return (inherited, None); // that of a task that has run
         }
         if let Place::Block {
             index, generation, ..
         } = head.place
         {
             let Some(block) = self.pool.inherit(index, generation, true, dead) else {
-                return inherited; // taken, and before it the buffers
+                return (inherited, None); // taken, and before it the buffers
             };
             inherited.push(block);
         }
+        let mut passing = Vec::new();
         for parcel in parcels_of(&head, words, &self.pool).into_iter().flatten() {
+            if parcel.passage().is_some() {
+                passing.push(parcel);
+                continue;
+            }
             let is_loan = parcel.is_loan();
             let (index, generation) = (parcel.index, parcel.generation);
             inherited.extend(self.pool.inherit(index, generation, is_loan, dead));
         }
-        inherited
+        (inherited, Handing::inherited(passing, &self.pool))
     }
 
     /// Gives back what was inherited for tasks that have ended.

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use crate::error::{Attempt, Death, TaskError, TimeLimit};
 use crate::object;
-use crate::pool::Passage;
+use crate::pool::{Handing, Passage};
 use crate::prim::atomic::Ordering;
 use crate::prim::{Hint, ProcessId, SlotIndex};
 use crate::task::{Orphans, TaskState};
@@ -46,7 +46,9 @@ impl Scheduler {
         self.adopt(&mut state, worker);
         let lives_on = |slot| self.will_be_collected(&state, slot, is_dead);
         let dead = ProcessId::of_worker(worker);
-        let named = object::recover(&self.pool, dead);
+        let mut named = object::recover(&self.pool, dead);
+        let ends = state.losses.adopted().iter().flat_map(|a| a.ends.iter());
+        named.extend(ends.flat_map(Handing::passages));
         let is_in_message = |passage: Passage| named.contains(&passage);
         self.pool.recover(dead, lives_on, is_in_message);
         object::settle(&self.pool, dead);

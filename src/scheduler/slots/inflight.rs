@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Attempt, TaskError};
-use crate::pool::Transfer;
+use crate::pool::{Handing, Transfer};
 use crate::prim::{Generation, Priority};
 use crate::task::{Head, INLINE_LEN, Label};
 
@@ -129,6 +129,8 @@ impl Inflight {
 pub struct Extra {
     /// Holds for its arguments' buffers, and the block of long arguments.
     pub holds: Vec<Transfer>,
+    /// What keeps the ends among its arguments, which are the task's own when it has begun.
+    pub ends: Option<Handing>,
     /// What the submitter calls it, and more.
     pub label: Option<Arc<Label>>,
     /// What it counts as in the profile, if not as its function.
@@ -162,6 +164,16 @@ pub struct Extra {
 }
 
 impl Extra {
+    /// The task is queued: there is no way back for its arguments. Whether there are ends of
+    /// shared objects among them.
+    pub fn accepted(&mut self) -> bool {
+        self.holds.iter_mut().for_each(Transfer::accepted);
+        if let Some(ends) = &self.ends {
+            ends.let_go(&mut self.holds);
+        }
+        self.ends.is_some() || self.holds.iter().any(Transfer::is_token)
+    }
+
     /// Attempts that have ended with the worker.
     pub fn deaths(&self) -> impl Iterator<Item = &Attempt> {
         self.tried.iter().filter_map(Tried::death)

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
 use crate::lock::Guard;
-use crate::pool::Transfer;
+use crate::pool::Handing;
 use crate::prim::{Hint, SlotIndex};
 use crate::sys::clock;
 use crate::task::{FunctionId, Head, Label, Outcome, Payload, Place};
@@ -228,12 +228,13 @@ impl Scheduler {
     ) -> Result<Prepared, NotAccepted> {
         let (len, is_marked) = (job.payload.len(), job.payload.is_marked());
         let parcels = job.buffers.len() as u8;
+        let mut ends = None;
         if !job.buffers.is_empty() {
             self.check_buffers(job).map_err(NotAccepted::Failed)?;
             if arguments == Arguments::Gone {
                 self.part(&mut job.buffers, memory)?;
             }
-            self.add_parcels(job);
+            ends = self.add_parcels(job);
         }
         let place = if job.payload.is_inline() {
             Place::Inline(job.payload.len())
@@ -254,7 +255,7 @@ impl Scheduler {
         let extra = if needs_nothing {
             None
         } else {
-            Some(Self::extra(head, job))
+            Some(Self::extra(head, job, ends))
         };
         Ok(Prepared {
             head,
@@ -294,8 +295,7 @@ impl Scheduler {
         let index = state.slots.take();
         let hint = self.fill(state, index, job.head, job.words(), id, job.name);
         if let Some(mut extra) = job.extra {
-            extra.holds.iter_mut().for_each(Transfer::accepted);
-            let has_ends = extra.holds.iter().any(Transfer::is_token);
+            let has_ends = extra.accepted();
             state.slots[index].set_extra(Some(extra));
             self.set_limits(state, index);
             if has_ends {
@@ -311,9 +311,14 @@ impl Scheduler {
 
     /// Queues a task in the slot in which it waits; the head, the words and what else it has
     /// are others now.
-    pub(in crate::scheduler) fn enqueue_again(&self, state: &mut State, job: Prepared, hint: Hint) {
+    pub(in crate::scheduler) fn enqueue_again(
+        &self,
+        state: &mut State,
+        mut job: Prepared,
+        hint: Hint,
+    ) {
         self.write_again(hint, job.head, job.words());
-        let has_ends = (job.extra.iter()).any(|extra| extra.holds.iter().any(Transfer::is_token));
+        let has_ends = job.extra.as_mut().is_some_and(|extra| extra.accepted());
         let inflight = &mut state.slots[hint.slot.0];
         inflight.set_extra(job.extra);
         if let (true, Some(id)) = (has_ends, inflight.ticket()) {
@@ -378,7 +383,7 @@ impl Scheduler {
     }
 
     #[cold]
-    fn extra(head: Head, job: &mut Job) -> Box<Extra> {
+    fn extra(head: Head, job: &mut Job, ends: Option<Handing>) -> Box<Extra> {
         let settings = job.settings.clone().unwrap_or_default();
         let again = settings.is_repeated().then(|| Again {
             head,
@@ -393,6 +398,7 @@ impl Scheduler {
         });
         Box::new(Extra {
             holds: std::mem::take(&mut job.buffers),
+            ends,
             label: settings.label.clone(),
             profiled_as: settings.profiled_as,
             again,

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
 use crate::lock::Guard;
-use crate::pool::{AllocError, Loan, Transfer};
+use crate::pool::{AllocError, Handing, Loan, Transfer};
 use crate::task::{Payload, Place};
 
 use crate::scheduler::outcomes::ticket::Ticket;
@@ -189,8 +189,7 @@ impl Scheduler {
             return Ok(());
         }
         let mut parcels = Payload::new();
-        for buffer in buffers.iter() {
-            let parcel = buffer.argument(&self.pool);
+        for parcel in self.pool.arguments(buffers, extra.ends.as_ref()) {
             parcels.push_parcels(parcel.as_slice());
         }
         let bytes = parcels.bytes();
@@ -251,13 +250,17 @@ impl Scheduler {
         refused.map_or(Ok(()), |why| Err(wrong(why)))
     }
 
-    /// Puts a parcel for each buffer behind the arguments.
+    /// Puts a parcel for each buffer behind the arguments; returns what keeps the ends among them, if
+    /// the task is to have them to itself.
     #[cold]
-    pub(in crate::scheduler) fn add_parcels(&self, job: &mut Job) {
-        for buffer in &job.buffers {
-            let parcel = buffer.argument(&self.pool);
+    pub(in crate::scheduler) fn add_parcels(&self, job: &mut Job) -> Option<Handing> {
+        let is_repeated = job.settings.as_deref().is_some_and(Settings::is_repeated);
+        let ends = (!is_repeated).then(|| Handing::of(&job.buffers, &self.pool));
+        let ends = ends.flatten();
+        for parcel in self.pool.arguments(&job.buffers, ends.as_ref()) {
             job.payload.push_parcels(parcel.as_slice());
         }
+        ends
     }
 
     /// Puts long arguments into a block, which is held with the buffers among them.

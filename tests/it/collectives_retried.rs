@@ -1,0 +1,138 @@
+//! Members of tasks that are tried again: whose a member is, and what its former owner is told.
+
+use std::time::Duration;
+
+use pinfold::channel::{Receiver, Sender};
+use pinfold::collective::{CollectiveError, Member};
+
+use crate::collectives::{Told, nothing_left, runtime};
+
+#[test]
+fn a_member_is_the_last_one_s_that_got_it() {
+    let rt = runtime(2);
+    type Ends = (Sender<Option<Member>>, Receiver<()>, String);
+    // Passes its member on, and dies when it is received; the next attempt has it as before.
+    fn passes_on((mut member, (to, received, flag)): (Member, Ends)) -> Told {
+        if std::fs::remove_file(flag).is_ok() {
+            to.send(Some(member)).expect("received");
+            received.recv().expect("it is");
+            std::process::abort();
+        }
+        to.send(None).expect("received");
+        member.barrier()
+    }
+    let flag = tempfile::NamedTempFile::new().expect("a file");
+    let path = flag.path().to_str().expect("text").to_owned();
+    let (sender, receiver) = rt.channel(2).expect("room");
+    let mut members = rt.collective(2).expect("room");
+    let (has_it, received) = rt.channel(1).expect("room");
+    let args = (members.pop().expect("two"), (sender, received, path));
+    let task = rt.task(passes_on).at_least_once().spawn(args);
+    let mut passed_on = receiver.recv().expect("sent").expect("by the first");
+    has_it.send(()).expect("the first one waits for it");
+    assert!(receiver.recv().expect("sent").is_none(), "by the second");
+    assert_eq!(
+        passed_on.barrier(),
+        Err(CollectiveError::PassedOn { rank: 1 })
+    );
+    drop(passed_on); // it was not its
+    assert_eq!(members[0].barrier(), Ok(()));
+    assert_eq!(task.join(), Ok(Ok(())));
+    drop((members, receiver, has_it, flag.into_temp_path().keep()));
+    nothing_left(&rt);
+}
+
+/// Who has a member no more may still look at what the others had brought when they bring something else: it
+/// is told, and has no value.
+#[test]
+fn one_whose_seat_another_has_taken_reads_nothing_wrong() {
+    let rt = runtime(1);
+    type Ends = (Sender<Member>, Receiver<()>, String);
+    fn rounds(mut member: Member) -> Result<Vec<u64>, CollectiveError> {
+        let own = member.rank() as u64 + 1;
+        let sums = [1, 10, 100].map(|times| member.all_reduce(own * times, |a, b| a + b));
+        sums.into_iter().collect()
+    }
+    fn passes_on(
+        (member, (to, inside, flag)): (Member, Ends),
+    ) -> Result<Vec<u64>, CollectiveError> {
+        if std::fs::remove_file(flag).is_ok() {
+            to.send(member).expect("received");
+            inside.recv().expect("it is");
+            std::process::abort();
+        }
+        rounds(member)
+    }
+    let flag = tempfile::NamedTempFile::new().expect("a file");
+    let path = flag.path().to_str().expect("text").to_owned();
+    let (sender, receiver) = rt.channel(1).expect("room");
+    let (is_inside, inside) = rt.channel(1).expect("room");
+    let members = rt.collective(3).expect("room").try_into();
+    let [first, second, third]: [Member; 3] = members.expect("three");
+    let task = rt.task(passes_on).at_least_once();
+    let task = task.spawn((second, (sender, inside, path)));
+    let mut passed_on = receiver.recv().expect("by the first attempt");
+    let others = [first, third].map(|member| std::thread::spawn(move || rounds(member)));
+    let all = Ok(vec![6, 60, 600]);
+    let sum = passed_on.all_reduce(2_u64, |a, b| {
+        if a == 1 {
+            // It has looked at the first, and not at the third yet. All others go on.
+            is_inside.send(()).expect("the first attempt waits");
+            while !task.is_finished() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        a + b
+    });
+    // It is another's, which has left by now.
+    assert_eq!(sum, Err(CollectiveError::MemberLeft { rank: 1 }));
+    assert_eq!(task.join(), Ok(all.clone()));
+    for other in others {
+        assert_eq!(other.join().expect("no panic"), all);
+    }
+    drop((passed_on, receiver, is_inside, flag.into_temp_path().keep()));
+    nothing_left(&rt);
+}
+
+#[test]
+fn a_task_that_is_tried_again_has_its_member_if_it_had_not_begun() {
+    let rt = runtime(2);
+    fn dies_once((mut member, flag): (Member, String)) -> Result<u8, CollectiveError> {
+        if std::fs::remove_file(flag).is_ok() {
+            std::process::abort();
+        }
+        member.all_reduce(1, |a: u8, b| a + b)
+    }
+    let flag = tempfile::NamedTempFile::new().expect("a file");
+    let path = flag.path().to_str().expect("text").to_owned();
+    let task = rt.task(dies_once).at_least_once();
+    let tasks = task.spawn_group([path, String::new()]);
+    let sums = pinfold::join_all(tasks.expect("executors"));
+    assert_eq!(sums, [Ok(Ok(2)), Ok(Ok(2))]);
+    drop(flag.into_temp_path().keep());
+    // One that had begun is dead, and so told.
+    fn dies_then((mut member, flag): (Member, String)) -> Told {
+        if !flag.is_empty() {
+            member.barrier()?;
+            if std::fs::remove_file(flag).is_ok() {
+                std::process::abort();
+            }
+            return member.barrier();
+        }
+        member.barrier()?;
+        member.barrier()
+    }
+    let flag = tempfile::NamedTempFile::new().expect("a file");
+    let path = flag.path().to_str().expect("text").to_owned();
+    let task = rt.task(dies_then).at_least_once();
+    let tasks = task.spawn_group([path, String::new()]).expect("executors");
+    for told in pinfold::join_all(tasks) {
+        let told = told.expect("runs in the end");
+        assert!(
+            matches!(told, Err(CollectiveError::MemberDied { rank: 0, .. })),
+            "{told:?}"
+        );
+    }
+    drop(flag.into_temp_path().keep());
+    nothing_left(&rt);
+}
