@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::notify::Gate;
 use crate::object::{GaveUp, Patience, wait};
 use crate::pool::{LaneBlock, Pool, Token, is_read_back};
+use crate::prim::atomic::fence;
 use crate::prim::{ProcessId, Word};
 use crate::sys::affinity;
 
@@ -361,8 +362,23 @@ impl Member {
         if let Some(error) = own_error {
             return Err(error);
         }
-        self.compare(call, round)?;
+        let compared = self.compare(call, round);
+        self.if_still_mine(compared)?;
         Ok(round)
+    }
+
+    /// What has come of looking at the places of a round, if this is still the member that has arrived
+    /// there. If not, the one that has its seat now may have gone on, and so may the others: what was read
+    /// may be of a later round. All that was read was read before this.
+    pub(super) fn if_still_mine<T>(
+        &self,
+        read: Result<T, CollectiveError>,
+    ) -> Result<T, CollectiveError> {
+        // ordering: Acquire: whoever has read what was written two rounds later sees that the seat was
+        // taken before the round in between.
+        fence(Ordering::Acquire);
+        self.check()?;
+        read
     }
 
     /// Whether there is a call that has timed out.

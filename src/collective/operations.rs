@@ -84,7 +84,8 @@ impl Member {
             None if is_root => Ok(Value::missing(pool)),
             _ => Ok(Value::none(pool)),
         })?;
-        self.read(root, round)
+        let read = self.read(root, round);
+        self.if_still_mine(read)
     }
 
     /// Each has a part of the array that the member `root` has brought: a range of it, without a
@@ -227,8 +228,7 @@ impl Member {
     }
 
     fn read_all<T: DeserializeOwned>(&self, round: Round) -> Result<Vec<T>, CollectiveError> {
-        (0..self.size())
-            .map(|rank| self.read(rank, round))
-            .collect()
+        let read = (0..self.size()).map(|rank| self.read(rank, round));
+        self.if_still_mine(read.collect())
     }
 }

@@ -130,7 +130,8 @@ impl Member {
             let own: &[u8] = bytemuck::cast_slice(values);
             let round = self.meet(first, |pool| Value::of_bytes(own, pool))?;
             let all = 0..values.len();
-            let combined = self.fold_range(round, all, op)?;
+            let combined = self.fold_range(round, all, op);
+            let combined = self.if_still_mine(combined)?;
             values.copy_from_slice(&combined);
             return Ok(());
         }
@@ -139,12 +140,13 @@ impl Member {
             let own: &[u8] = bytemuck::cast_slice(values);
             let round = self.meet(first, |pool| Value::of_bytes(own, pool))?;
             let part = part(values.len(), self.rank(), self.size());
-            combined = self.fold_range(round, part, op)?;
+            let folded = self.fold_range(round, part, op);
+            combined = self.if_still_mine(folded)?;
         }
         let own: &[u8] = bytemuck::cast_slice(&combined);
         let round = self.meet(second, |pool| Value::of_bytes(own, pool))?;
         let parts = (0..self.size()).map(|rank| self.read_raw(rank, round));
-        let parts: Vec<_> = parts.collect::<Result<_, _>>()?;
+        let parts: Vec<_> = self.if_still_mine(parts.collect::<Result<_, _>>())?;
         for (rank, read) in parts.iter().enumerate() {
             let part = part(values.len(), rank, self.size());
             for (value, element) in values[part].iter_mut().zip(elements(read.bytes())) {
@@ -159,11 +161,15 @@ impl Member {
         round: Round,
         mut op: impl FnMut(T, T) -> T,
     ) -> Result<T, CollectiveError> {
-        let mut folded = self.read(0, round)?;
-        for rank in 1..self.size() {
-            folded = op(folded, self.read(rank, round)?);
-        }
-        Ok(folded)
+        let mut fold = || {
+            let mut folded = self.read(0, round)?;
+            for rank in 1..self.size() {
+                folded = op(folded, self.read(rank, round)?);
+            }
+            Ok(folded)
+        };
+        let folded = fold();
+        self.if_still_mine(folded)
     }
 
     /// Those elements that are in `range`, of all members.
