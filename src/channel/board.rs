@@ -7,12 +7,11 @@
 //!
 //! What is on the board keeps the senders of the queues until the last clone is gone.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::lane::Size;
+use crate::lane::{Board as Seen, Size};
 use crate::pool::{AllocError, Pool};
 
 use super::ends::Endpoint;
@@ -34,17 +33,11 @@ struct Ends<T> {
     receiver: Receiver<Sender<T>>,
 }
 
-/// What this process has seen on a board.
-struct Seen<T> {
-    /// How many places.
-    places: AtomicUsize,
-    queues: Box<[OnceLock<Sender<T>>]>,
-}
-
 /// The board of a router.
 pub struct Board<T> {
     ends: Ends<T>,
-    seen: Arc<Seen<T>>,
+    /// What this process has seen of it.
+    seen: Arc<Seen<Sender<T>>>,
 }
 
 impl<T> Clone for Board<T> {
@@ -91,13 +84,9 @@ impl<T> Board<T> {
 
     fn of(ends: Ends<T>) -> Self {
         let capacity = ends.sender.end.lane().capacity();
-        let seen = Seen {
-            places: AtomicUsize::new(0),
-            queues: (0..capacity).map(|_| OnceLock::new()).collect(),
-        };
         Board {
             ends,
-            seen: Arc::new(seen),
+            seen: Arc::new(Seen::new(capacity)),
         }
     }
 
@@ -114,27 +103,11 @@ impl<T> Board<T> {
     /// Looks what is new.
     #[inline]
     fn look(&self) -> usize {
-        // ordering: Acquire pairs with the Release below: who sees the number sees the queues.
-        let places = self.seen.places.load(Ordering::Acquire);
-        if self.ends.sender.end.lane().is_new(places) {
-            return self.see(places);
-        }
-        places
-    }
-
-    #[cold]
-    fn see(&self, mut places: usize) -> usize {
         let end = &*self.ends.sender.end;
-        while let Some(place) = end.lane().peek(places) {
-            let queue = place.and_then(|place| message::peek(end.lane(), &place, end.pool()));
-            if let Some(Ok(queue)) = queue.map(message::Received::decode) {
-                let _ = self.seen.queues[places].set(queue);
-            }
-            places += 1;
-            // ordering: Release pairs with the Acquire above.
-            self.seen.places.fetch_max(places, Ordering::Release);
-        }
-        places
+        self.seen.look(end.lane(), |place| {
+            let queue = message::peek(end.lane(), place, end.pool())?;
+            queue.decode().ok()
+        })
     }
 
     /// How many numbers there are.
@@ -144,13 +117,11 @@ impl<T> Board<T> {
 
     /// The queue of this number.
     pub fn get(&self, number: usize) -> Option<&Sender<T>> {
-        let places = self.look();
-        self.seen.queues.get(..places)?.get(number)?.get()
+        (number < self.look()).then(|| self.seen.get(number))?
     }
 
     /// All queues, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Sender<T>)> {
-        let queues = self.seen.queues[..self.look()].iter().enumerate();
-        queues.filter_map(|(number, queue)| Some((number, queue.get()?)))
+        self.seen.seen(self.look())
     }
 }

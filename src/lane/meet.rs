@@ -6,7 +6,7 @@
 
 use crate::sys::barrier;
 
-use super::Lane;
+use super::{CellState, Lane, TAIL};
 
 impl Lane {
     /// A message is whole: one that waits for it is woken.
@@ -49,7 +49,7 @@ impl Lane {
     #[inline]
     pub fn pass_room_on(&self) {
         let room = self.for_room();
-        if room.is_awaited() && self.len() < self.capacity() {
+        if room.is_awaited() && self.has_room() {
             room.open_one();
         }
     }
@@ -58,8 +58,67 @@ impl Lane {
     #[inline]
     pub fn pass_messages_on(&self) {
         let message = self.for_message();
-        if message.is_awaited() && self.len() > 0 {
+        if message.is_awaited() && self.has_message() {
             message.open_one();
+        }
+    }
+
+    /// Whether the next place to fill is free. That says its word: the tail may be behind, and so may
+    /// the head, if who has moved it last was not the last to take. If it is not free, whoever frees
+    /// it tells; if somebody claims it just now, that one asks in turn.
+    #[cold]
+    fn has_room(&self) -> bool {
+        let Ok(mut place) = self.hint(TAIL) else {
+            return true; // whoever looks there finds the damage
+        };
+        loop {
+            let (state, word) = self.load(place.cell());
+            let lap = word.generation;
+            let claimed = match state {
+                CellState::Empty if lap == place.lap() => return true,
+                CellState::Skip if lap == place.lap_before() => return true,
+                CellState::Plain if lap == place.lap_before() => {
+                    return self.is_done(place).unwrap_or(true);
+                }
+                CellState::Empty => place.in_lap_before(lap),
+                _ if lap == place.lap_before() => return false,
+                _ => place.in_lap(lap),
+            };
+            let next = claimed.next(self.capacity);
+            if !next.is_after(place) {
+                return true; // as above
+            }
+            place = next;
+        }
+    }
+
+    /// Whether there is a message in the next place to take, or one that comes to nothing: there may be
+    /// one behind it. As for room: if it is not whole yet, whoever fills it tells.
+    #[cold]
+    fn has_message(&self) -> bool {
+        let Ok(mut place) = self.head() else {
+            return true; // whoever looks there finds the damage
+        };
+        loop {
+            let (state, word) = self.load(place.cell());
+            let lap = word.generation;
+            let is_behind = lap == place.lap_before();
+            let taken = match state {
+                CellState::Empty | CellState::Writing if lap == place.lap() => return false,
+                CellState::Full | CellState::Plain | CellState::Skip if lap == place.lap() => {
+                    return true;
+                }
+                CellState::Reading | CellState::PlainReading | CellState::Plain if is_behind => {
+                    return false;
+                }
+                CellState::Reading | CellState::PlainReading => place.in_lap(lap),
+                _ => place.in_lap_before(lap),
+            };
+            let next = taken.next(self.capacity);
+            if !next.is_after(place) {
+                return true; // as above
+            }
+            place = next;
         }
     }
 }

@@ -57,6 +57,7 @@
 //! writer is dead.
 
 mod ahead;
+mod board;
 mod make;
 mod meet;
 #[cfg(all(test, loom))]
@@ -78,6 +79,7 @@ use ahead::Seen;
 use place::Place;
 use sole::{DONE, Entry};
 
+pub use board::Board;
 pub use make::{PLAIN_MAX, Size};
 pub use sole::Taken;
 pub use still::Still;
@@ -289,13 +291,13 @@ impl Lane {
     pub fn claim(&self) -> Result<Mine, NotNow> {
         match self.enter(TAIL) {
             Entry::Common => self.claim_among(),
-            Entry::Busy => Err(NotNow::Soon),
             Entry::Sole(grant) => {
                 // From here on the place says whose it is.
                 let claimed = self.claim_among();
                 self.leave(TAIL, grant);
                 claimed
             }
+            other => Err(self.no_entry(&other)),
         }
     }
 
@@ -320,7 +322,7 @@ impl Lane {
                     }
                 }
                 // It was read by who had the receivers' side to itself.
-                CellState::Plain if lap == place.lap_before() && self.is_done(place) => {
+                CellState::Plain if lap == place.lap_before() && self.is_done(place)? => {
                     let mine = self.state_word(CellState::Writing, place.lap());
                     if self.change(place, word, mine) {
                         return Ok(self.claimed(place));
@@ -411,8 +413,8 @@ impl Lane {
     pub fn take(&self) -> Result<(Mine, ProcessId), NotNow> {
         let grant = match self.enter(HEAD) {
             Entry::Common => return self.take_among(),
-            Entry::Busy => return Err(NotNow::Soon),
             Entry::Sole(grant) => grant,
+            other => return Err(self.no_entry(&other)),
         };
         match self.take_among() {
             Ok((mine, by)) => {

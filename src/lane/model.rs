@@ -1,6 +1,7 @@
 //! The lanes' own source in every order of steps. Run by `scripts/models`.
 
 mod handing;
+mod looking;
 
 use std::sync::atomic::Ordering::SeqCst;
 

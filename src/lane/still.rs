@@ -2,8 +2,7 @@
 
 use crate::prim::atomic::{AtomicU64, Ordering};
 
-use super::place::Place;
-use super::{CellState, Lane, Mine, TAIL};
+use super::{CellState, Lane, TAIL};
 
 /// What the word of a place says as long as nothing can be taken from the lane, or put into it.
 ///
@@ -51,26 +50,6 @@ impl Lane {
         );
         let is_before = word.generation == place.lap_before();
         (is_full && is_before).then(|| self.still(place.cell(), word.pack()))
-    }
-
-    /// Whether there is more than the first `seen` messages, in a lane of which nobody ever takes any.
-    #[inline]
-    pub fn is_new(&self, seen: usize) -> bool {
-        seen < self.capacity() && self.load(seen as u32).0 != CellState::Empty
-    }
-
-    /// In such a lane: the message of this number, to be read, not to be taken; `Some(None)`: it never
-    /// was whole. `None`: there is none yet.
-    pub fn peek(&self, number: usize) -> Option<Option<Mine>> {
-        let cell = u32::try_from(number).ok()?;
-        if number >= self.capacity() {
-            return None;
-        }
-        match self.load(cell).0 {
-            CellState::Full => Some(Some(Mine::at(Place::new(Place::FIRST.lap(), cell)))),
-            CellState::Empty | CellState::Writing => None,
-            _ => Some(None),
-        }
     }
 
     fn still(&self, cell: u32, says: u64) -> Still<'_> {

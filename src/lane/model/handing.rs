@@ -332,3 +332,49 @@ fn a_select_dies() {
         });
     });
 }
+
+/// Two send while two receive, one message each: none sleeps beside a message, though who claims first
+/// may move the tail last.
+#[test]
+fn each_of_two_receivers_is_told() {
+    newest(|| {
+        explore("lane: two receivers are told", Some(2), || {
+            let [host, one, other] = lanes(2);
+            let takes =
+                |lane: Lane| thread::spawn(move || wait(lane.for_message(), || look(&lane, false)));
+            let receivers = [takes(one.clone()), takes(other)];
+            let sends = thread::spawn(move || send(&one, 1));
+            send(&host, 2);
+            sends.join().expect("ends");
+            let mut seen = receivers.map(|receiver| receiver.join().expect("ends"));
+            seen.sort_unstable();
+            assert_eq!(seen, [1, 2]);
+        });
+    });
+}
+
+/// Two receive what is there, and do not come again, while two wait for room: none sleeps beside it,
+/// though who takes first may move the head last.
+#[test]
+fn each_of_two_senders_is_told() {
+    newest(|| {
+        explore("lane: two senders are told", Some(2), || {
+            let [host, one, other] = lanes(2);
+            send(&host, 1);
+            send(&host, 2);
+            let sends = |lane: Lane| {
+                thread::spawn(move || {
+                    let mine = wait(lane.for_room(), || lane.claim().ok());
+                    put(&lane, mine, 3);
+                })
+            };
+            let senders = [sends(one.clone()), sends(other)];
+            let takes = thread::spawn(move || look(&one, false));
+            let seen = [look(&host, false), takes.join().expect("ends")];
+            assert!(seen.iter().all(Option::is_some), "{seen:?}");
+            for sender in senders {
+                sender.join().expect("ends");
+            }
+        });
+    });
+}

@@ -48,8 +48,8 @@ use std::cell::Cell;
 #[cfg(not(loom))]
 use std::sync::atomic::AtomicU64 as Numbers;
 
-use crate::prim::ProcessId;
 use crate::prim::atomic::{AtomicU64, Ordering};
+use crate::prim::{ProcessId, Word};
 use crate::sys::barrier;
 
 use super::place::Place;
@@ -67,6 +67,9 @@ pub const DONE: usize = HEAD + 2;
 const GRANT_SHIFT: u32 = 56;
 const PROCESS_SHIFT: u32 = 36;
 const KEY: u64 = (1 << GRANT_SHIFT) - 1;
+const THREAD: u64 = (1 << PROCESS_SHIFT) - 1;
+/// No fold has so many processes.
+const PROCESSES_MAX: u64 = 1 << 12;
 const COMMON: u64 = (GRANTS as u64) << GRANT_SHIFT;
 /// All users of the side know that it is common.
 const SETTLED: u64 = COMMON | 1;
@@ -117,6 +120,8 @@ pub enum Entry {
     Common,
     /// Somebody who had it is inside yet.
     Busy,
+    /// A grant's word says what no correct process writes.
+    Damaged(u64),
 }
 
 /// What was taken at once.
@@ -230,7 +235,7 @@ impl Lane {
             }
             if grant >= GRANTS {
                 if !self.is_left(side, GRANTS) {
-                    return Entry::Busy;
+                    return self.busy(side);
                 }
                 self.set_owner(side, owner, SETTLED);
                 continue;
@@ -250,7 +255,7 @@ impl Lane {
             // Relaxed: as in `go_in`.
             if inside.load(Ordering::Relaxed) != OUTSIDE | key {
                 if !self.is_left(side, grant) || !self.is_tail_right(side) {
-                    return Entry::Busy;
+                    return self.busy(side);
                 }
                 // Relaxed: who looks at it has passed a barrier after the owner was changed.
                 inside.store(OUTSIDE | key, Ordering::Relaxed);
@@ -285,6 +290,27 @@ impl Lane {
             std::hint::spin_loop();
         }
         false
+    }
+
+    /// Somebody is inside, unless nobody can be who is said to be.
+    fn busy(&self, side: usize) -> Entry {
+        let words = &self.words[side + INSIDE..][..GRANTS as usize];
+        // Relaxed: whoever finds that it is damage only says so.
+        let mut words = words.iter().map(|word| word.load(Ordering::Relaxed));
+        let is_nobodys = |word: &u64| {
+            let (process, thread) = ((word & KEY) >> PROCESS_SHIFT, word & THREAD);
+            word & !KEY == IS_INSIDE && (process >= PROCESSES_MAX || thread == 0)
+        };
+        words.find(is_nobodys).map_or(Entry::Busy, Entry::Damaged)
+    }
+
+    /// What was found instead of a place.
+    #[cold]
+    pub(super) fn no_entry(&self, entry: &Entry) -> NotNow {
+        match entry {
+            Entry::Damaged(word) => self.damaged(0, Word::unpack(*word)),
+            _ => NotNow::Soon,
+        }
     }
 
     /// Moves the tail to the next place to fill, if the owner before has died before it did. False
@@ -326,7 +352,7 @@ impl Lane {
                 sent
             }
             Entry::Common => self.send_among(words),
-            Entry::Busy => Err(NotNow::Soon),
+            other => Err(self.no_entry(&other)),
         }
     }
 
@@ -335,6 +361,7 @@ impl Lane {
         // Relaxed: this thread alone writes it.
         let place = Place::unpack(self.words[TAIL].load(Ordering::Relaxed));
         if place.cell() >= self.capacity || !self.is_free(place) {
+            // What is damaged is found there.
             return self.send_among(words);
         }
         self.put_plain(place, words);
@@ -357,18 +384,25 @@ impl Lane {
         let (state, word) = self.load(place.cell());
         match state {
             CellState::Empty => word.generation == place.lap(),
-            CellState::Plain => word.generation == place.lap_before() && self.is_done(place),
+            CellState::Plain => {
+                word.generation == place.lap_before() && self.is_done(place).unwrap_or(false)
+            }
             _ => false,
         }
     }
 
-    /// Whether the place of the lap before is finished.
-    pub(super) fn is_done(&self, place: Place) -> bool {
+    /// Whether the place of the lap before, in which there is a plain message, is finished.
+    pub(super) fn is_done(&self, place: Place) -> Result<bool, NotNow> {
         // ordering: Acquire pairs with the Release in `take_alone` and `leave_taken`.
-        let done = self.words[DONE].load(Ordering::Acquire);
+        let raw = self.words[DONE].load(Ordering::Acquire);
+        let done = Place::unpack(raw);
+        // Nobody has written there yet: so nobody can have read it, or the word is another by now.
+        if done.is_after(place) && self.load(place.cell()).1.generation == place.lap_before() {
+            return Err(self.damaged(place.cell(), Word::unpack(raw)));
+        }
         // ordering: Release pairs with the Acquire in `is_free`.
-        self.done.0.store(done, Ordering::Release);
-        Place::unpack(done).is_after(place.in_lap(place.lap_before()))
+        self.done.0.store(raw, Ordering::Release);
+        Ok(done.is_after(place.in_lap(place.lap_before())))
     }
 
     fn send_among(&self, words: &[u64]) -> Result<(), NotNow> {
@@ -405,7 +439,7 @@ impl Lane {
         let grant = match self.enter(HEAD) {
             Entry::Sole(grant) => grant,
             Entry::Common => return self.take_common(words),
-            Entry::Busy => return Err(NotNow::Soon),
+            other => return Err(self.no_entry(&other)),
         };
         if self.take_alone(words) {
             self.leave(HEAD, grant);

@@ -5,7 +5,7 @@ use crate::prim::ProcessId;
 
 use super::super::tests::{lanes_of, many, send as send_any};
 use super::super::{HEAD, Lane, NotNow, TAIL};
-use super::{DONE, Entry, GRANTS, OWNER, SETTLED, Taken};
+use super::{DONE, Entry, GRANTS, INSIDE, IS_INSIDE, KEY, OWNER, PROCESS_SHIFT, SETTLED, Taken};
 
 const PLAIN: usize = 8;
 
@@ -214,6 +214,33 @@ fn words_of_a_side_that_nobody_writes_are_no_way_in() {
     assert!(matches!(receive(lane), Err(NotNow::Damaged(_))));
     lane.words[TAIL].store(u64::MAX, SeqCst);
     assert!(matches!(send(lane, 1), Err(NotNow::Damaged(_))));
+    // All is said to be read, though it was not written yet.
+    let lanes = lanes_of(2, PLAIN, 2);
+    send(&lanes[0], 1).expect("room");
+    send(&lanes[0], 2).expect("room");
+    let beyond = super::Place::FIRST.next(2).next(2).next(2);
+    lanes[0].words[DONE].store(beyond.pack(), SeqCst);
+    assert!(matches!(send(&lanes[0], 3), Err(NotNow::Damaged(_))));
+    // Somebody is inside who cannot be there; whoever can is believed.
+    for side in [TAIL, HEAD] {
+        let act = |lane: &Lane| match side {
+            TAIL => send(lane, 2),
+            _ => receive(lane).map(|_| ()),
+        };
+        let lanes = lanes_of(2, PLAIN, 2);
+        send(&lanes[0], 1).expect("room");
+        assert!(matches!(lanes[0].enter(side), Entry::Sole(0)));
+        for nobody in [IS_INSIDE, IS_INSIDE | KEY, IS_INSIDE | 1 << PROCESS_SHIFT] {
+            lanes[0].words[side + INSIDE].store(nobody, SeqCst);
+            assert!(
+                matches!(act(&lanes[1]), Err(NotNow::Damaged(_))),
+                "{nobody:x}"
+            );
+        }
+        let somebody = IS_INSIDE | 1 << PROCESS_SHIFT | 1;
+        lanes[0].words[side + INSIDE].store(somebody, SeqCst);
+        assert_eq!(act(&lanes[1]), Err(NotNow::Soon));
+    }
 }
 
 #[test]
