@@ -12,7 +12,7 @@
 //! | a process | the host, before the successor starts | [`LaneKind::recover`] of each lane; then the pool's recovery, which gives back the tokens of the dead; then [`LaneKind::settle`] of each |
 //! | the runtime | the host | [`LaneKind::force`] of each |
 
-#[cfg(not(loom))]
+#[cfg(any(not(loom), test))]
 mod opener;
 mod stuck;
 mod waiting;

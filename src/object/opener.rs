@@ -5,16 +5,29 @@
 //! which wakes them all: a thread of the library, which is started when it is first needed, and ends
 //! when it was not for a while.
 //!
+//! ```text
+//!   asker    job ──▶ the thread sleeps? wake it
+//!   thread   asleep ──▶ takes all jobs ──▶ opens their gates ──▶ none came meanwhile: asleep
+//! ```
+//!
+//! Both look at the list of jobs under one lock, in which the thread says that it sleeps, too. Who finds
+//! its gate among the jobs adds nothing: it is opened after that.
+//!
 //! It is the same process, so nobody else has to go on for the sleepers to be woken: if it dies, the
 //! host forces all gates. What is published while the thread is about to open the gate costs no call.
 
+#[cfg(all(test, loom))]
+mod model;
+
 use std::any::Any;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{JoinHandle, park_timeout};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::notify::Gate;
+use crate::prim::sync::{Condvar, Mutex, MutexGuard};
 use crate::shm::View;
+use crate::sys::Home;
+#[cfg(not(loom))]
 use crate::sys::signals::start_small_thread;
 
 /// How long the thread stays with nothing to do.
@@ -25,84 +38,133 @@ pub type Keeps = Arc<dyn Any + Send + Sync>;
 
 struct State {
     jobs: Vec<(View<Gate>, Keeps)>,
-    thread: Option<JoinHandle<()>>,
+    /// Where there is a thread; a forked child of that process has none.
+    runs: Option<Home>,
+    /// It sleeps, and nobody has woken it yet.
+    is_asleep: bool,
     is_over: bool,
 }
 
-static STATE: Mutex<State> = Mutex::new(State {
-    jobs: Vec::new(),
-    thread: None,
-    is_over: false,
-});
-static HAS_ENDED: Condvar = Condvar::new();
+impl State {
+    const fn new() -> Self {
+        State {
+            jobs: Vec::new(),
+            runs: None,
+            is_asleep: false,
+            is_over: false,
+        }
+    }
 
-fn lock() -> MutexGuard<'static, State> {
-    // What is in it is changed in single steps.
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_running(&self) -> bool {
+        self.runs.is_some_and(|home| home.is_here())
+    }
 }
 
-fn run() {
-    loop {
-        let jobs = std::mem::take(&mut lock().jobs);
-        if !jobs.is_empty() {
+struct Opener {
+    state: Mutex<State>,
+    is_called: Condvar,
+    has_ended: Condvar,
+}
+
+#[cfg(not(loom))]
+static OPENER: Opener = Opener {
+    state: Mutex::new(State::new()),
+    is_called: Condvar::new(),
+    has_ended: Condvar::new(),
+};
+
+impl Opener {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What is in it is changed in single steps.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        while let Some(jobs) = self.next() {
             // What was published before one of them asked was published before this.
             jobs.iter().for_each(|(gate, _)| gate.open_all());
-            continue;
-        }
-        let until = Instant::now() + LINGER;
-        park_timeout(LINGER);
-        let mut state = lock();
-        if state.jobs.is_empty() && (state.is_over || Instant::now() >= until) {
-            state.thread = None;
-            HAS_ENDED.notify_all();
-            return;
         }
     }
-}
 
-/// False: there is no thread for it.
-fn ask(gate: &View<Gate>, keeps: &Keeps) -> bool {
-    let mut state = lock();
-    if state.is_over {
-        return false;
+    /// What is to be done, when there is something; `None`: the thread ends.
+    fn next(&self) -> Option<Vec<(View<Gate>, Keeps)>> {
+        let until = Instant::now() + LINGER;
+        let mut state = self.lock();
+        while state.jobs.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if state.is_over || left.is_zero() {
+                state.runs = None;
+                self.has_ended.notify_all();
+                return None;
+            }
+            state.is_asleep = true;
+            let woken = self.is_called.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            state.is_asleep = false;
+        }
+        Some(std::mem::take(&mut state.jobs))
     }
-    if state.thread.is_none() {
-        state.thread = start_small_thread("pinfold-opener", run).ok();
-    }
-    if state.thread.is_none() {
-        return false;
-    }
-    let is_same = |(other, _): &(View<Gate>, _)| std::ptr::eq::<Gate>(&**other, &**gate);
-    if state.jobs.iter().any(is_same) {
-        return true;
-    }
-    state.jobs.push((gate.clone(), Arc::clone(keeps)));
-    let was_called = state.jobs.len() > 1;
-    if let Some(thread) = state.thread.as_ref().filter(|_| !was_called) {
-        let thread = thread.thread().clone();
+
+    /// False: there is no thread for it; `start` starts one.
+    fn ask(
+        &self,
+        gate: &View<Gate>,
+        keeps: &Keeps,
+        start: impl FnOnce() -> std::io::Result<()>,
+    ) -> bool {
+        let mut state = self.lock();
+        if state.is_over {
+            return false;
+        }
+        if !state.is_running() {
+            // What is there is of the process that this one was forked off.
+            std::mem::take(&mut state.jobs)
+                .into_iter()
+                .for_each(std::mem::forget);
+            state.is_asleep = false;
+            if start().is_err() {
+                return false;
+            }
+            state.runs = Some(Home::here());
+        }
+        let is_same = |(other, _): &(View<Gate>, _)| std::ptr::eq::<Gate>(&**other, &**gate);
+        if state.jobs.iter().any(is_same) {
+            return true;
+        }
+        state.jobs.push((gate.clone(), Arc::clone(keeps)));
+        let is_asleep = std::mem::take(&mut state.is_asleep);
         drop(state);
-        thread.unpark();
+        if is_asleep {
+            self.is_called.notify_one();
+        }
+        true
     }
-    true
+
+    fn end(&self) {
+        let mut state = self.lock();
+        state.is_over = true;
+        self.is_called.notify_one();
+        while state.is_running() {
+            let ended = self.has_ended.wait(state);
+            state = ended.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 /// Wakes all that sleep at a gate, soon: as [`Gate::open_all`], but the caller does no more than
 /// to wake one thread. `keeps` is dropped when it is done. The caller has published, and then passed
 /// [`barrier::light`](crate::sys::barrier::light).
+#[cfg(not(loom))]
 #[inline]
 pub fn open_all_soon(gate: &View<Gate>, keeps: &Keeps) {
-    if gate.is_awaited() && !ask(gate, keeps) {
+    let start = || start_small_thread("pinfold-opener", || OPENER.run()).map(drop);
+    if gate.is_awaited() && !OPENER.ask(gate, keeps, start) {
         gate.open_all();
     }
 }
 
 /// Ends the thread. To be called where it would be in the way.
+#[cfg(not(loom))]
 pub fn end_opener() {
-    let mut state = lock();
-    state.is_over = true;
-    while let Some(thread) = &state.thread {
-        thread.thread().unpark();
-        let ended = HAS_ENDED.wait(state);
-        state = ended.unwrap_or_else(PoisonError::into_inner);
-    }
+    OPENER.end();
 }

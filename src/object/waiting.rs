@@ -17,6 +17,9 @@ use super::stuck::{Wait, What, stuck_after};
 
 /// So often it is looked again before it sleeps; in a model it sleeps at once.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 25 };
+/// Who sleeps looks again by itself after so long: the gate that it sleeps at, or what was to open it, may have
+/// been written over by a process gone wild.
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 /// The last of these give the CPU to others.
 const YIELDS: u32 = if cfg!(loom) { 0 } else { 10 };
 
@@ -184,7 +187,8 @@ impl Waiting {
     /// than `until`.
     fn sleep(&mut self, keys: &[(&Gate, Key)], until: Option<Instant>) -> Woken {
         let deadline = self.deadline();
-        let wake_at = [deadline, until, self.stuck_at];
+        let again = Instant::now().checked_add(AGAIN);
+        let wake_at = [deadline, until, self.stuck_at, again];
         let wake_at = wake_at.into_iter().flatten().min();
         let told = around().and_then(|around| Some((around, around.told()?)));
         let (is_told, has_opened) = match told {

@@ -36,7 +36,7 @@ use crate::prim::sync::{Condvar, Mutex, MutexGuard};
 use crate::shm::View;
 use crate::sys::{Home, barrier, start_thread};
 
-use super::waiting::{is_told_here, told_gate};
+use super::waiting::{AGAIN, is_told_here, told_gate};
 
 /// Futures of one watcher; each may be at two gates, of 127 that a thread can sleep at.
 const MOST: usize = 60;
@@ -107,8 +107,9 @@ struct State {
     rounds: u64,
 }
 
-#[derive(Default)]
 struct Watcher {
+    /// A forked child has its memory, and no thread.
+    home: Home,
     /// Opened when it is to look at what is registered.
     control: Gate,
     state: Mutex<State>,
@@ -116,6 +117,15 @@ struct Watcher {
 }
 
 impl Watcher {
+    fn new() -> Self {
+        Watcher {
+            home: Home::here(),
+            control: Gate::default(),
+            state: Mutex::default(),
+            has_left: Condvar::new(),
+        }
+    }
+
     fn call(&self) {
         barrier::light();
         self.control.open_all();
@@ -147,7 +157,8 @@ impl Watcher {
             if !keys.is_empty() {
                 let gates = keys.iter().map(|(gate, key)| (&**gate, *key));
                 let gates: Vec<_> = gates.chain([(&self.control, control)]).collect();
-                wait_any(&gates, None);
+                // As `wait` does, not for ever.
+                wait_any(&gates, Instant::now().checked_add(AGAIN));
                 continue;
             }
             let was_called =
@@ -164,6 +175,9 @@ impl Watcher {
 
     /// Registers it, if there is room; its number.
     fn add(self: &Arc<Self>, entry: &mut Option<Entry>) -> Option<u64> {
+        if !self.home.is_here() {
+            return None;
+        }
         let mut state = lock(&self.state);
         if state.entries.len() >= MOST || state.is_over {
             return None;
@@ -189,7 +203,7 @@ impl Watcher {
 
 /// Ends the watchers: nobody waits any more.
 pub fn end_watchers() {
-    for watcher in lock(&WATCHERS).iter() {
+    for watcher in lock(&WATCHERS).iter().filter(|w| w.home.is_here()) {
         let mut state = lock(&watcher.state);
         state.is_over = true;
         watcher.call();
@@ -340,7 +354,7 @@ fn register(entry: &mut Option<Entry>) -> Option<(Arc<Watcher>, u64)> {
             return Some((Arc::clone(watcher), id));
         }
     }
-    let watcher = Arc::new(Watcher::default());
+    let watcher = Arc::new(Watcher::new());
     let id = watcher.add(entry)?;
     watchers.push(Arc::clone(&watcher));
     Some((watcher, id))

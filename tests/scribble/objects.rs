@@ -168,7 +168,7 @@ pub fn use_all(rt: &Runtime, rng: &mut Rng) -> Objects {
 }
 
 /// So long they are waited for before the runtime is ended: who sleeps at a gate that was written over
-/// looks again by itself after 10 s.
+/// looks again by itself after 5 s.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// So long in all, with what the end of the runtime takes.
 const GIVE_UP: Duration = Duration::from_secs(50);
