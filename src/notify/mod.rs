@@ -3,20 +3,22 @@
 //! One 32-bit word in shared memory, which is also the futex:
 //!
 //! ```text
-//!  31                            1   0
-//! +------------------------------+---+
-//! |            epoch             | w |   w = 1: somebody sleeps, is about to, or was woken
-//! +------------------------------+---+            just now and may sleep again
+//!  31                        2   1   0
+//! +--------------------------+---+---+   w = 1: somebody sleeps, is about to, or was woken
+//! |          epoch           | r | w |          just now and may sleep again
+//! +--------------------------+---+---+   r = 1: it was rung and woken since it last prepared
 //! ```
 //!
 //! | who     | step                                                        |
 //! | ------- | ----------------------------------------------------------- |
-//! | sleeper | 1. `prepare`: unless `w` is set, set it, then a heavy barrier |
+//! | sleeper | 1. `prepare`: clear `r`, advance the epoch, set `w`; if that was not set, then a heavy barrier |
 //! |         | 2. look once more at everything it waits for; found: go on   |
 //! |         | 3. `wait`: futex wait while the word is as after step 1      |
 //! |         | 4. to sleep again: 1; to do something else: `cancel` clears `w` |
 //! | waker   | 1. publish, then a light barrier                             |
-//! |         | 2. `ring`: if `w` is set, advance the epoch, wake            |
+//! |         | 2. `ring`: if `w` is set, advance the epoch; if `r` was set then, that is all |
+//! |         | 3. wake                                                      |
+//! |         | 4. if the word is as after step 2: set `r`                   |
 //!
 //! Either the waker sees `w`, or the sleeper's second look sees what was
 //! published: the barriers between the two steps of each side forbid that both
@@ -25,8 +27,14 @@
 //!
 //! Who was woken stays marked until it cancels. So a sleeper that sleeps, is woken, and
 //! sleeps again passes the barrier once, not each time: whoever publishes has seen `w`
-//! ever since, and rings. What it costs is a system call for each ring meanwhile, to
-//! wake somebody who is awake.
+//! ever since, and rings.
+//!
+//! Who was woken may have to wait for a CPU, and whoever goes on publishing meanwhile need not wake
+//! it again: that is what `r` says. While it is set nobody sleeps: somebody has woken the sleeper
+//! since it prepared. Both sides change the word to learn that, so one of them comes first: is
+//! it the waker, the sleeper sees what was published when it looks; is it the sleeper, the waker finds
+//! `r` clear, and wakes. Step 4 comes after the system call: a waker that is stopped before that
+//! keeps nobody else from waking; and its change fails if the sleeper has prepared since.
 //!
 //! A bell has one sleeper at a time: a second one would lose its mark when the
 //! first cancels. For several there is a [`Gate`]. A ring with nobody asleep is one load.
@@ -50,7 +58,8 @@ use crate::shm::ShmSafe;
 use crate::sys::{barrier, futex};
 
 const WAITING: u32 = 1;
-const EPOCH: u32 = 2;
+const RUNG: u32 = 2;
+const EPOCH: u32 = 4;
 
 /// A doorbell; lies in shared memory.
 #[derive(Debug, Default)]
@@ -59,6 +68,12 @@ pub struct Doorbell {
     word: AtomicU32,
     /// A [`Patience`].
     patience: AtomicU32,
+}
+
+/// The word of one that is about to sleep: nobody has rung for it yet, and no waker that has
+/// rung before can say so any more.
+fn with_mark(word: u32) -> u32 {
+    (word & !RUNG | WAITING).wrapping_add(EPOCH)
 }
 
 /// When a sleeper wants to be rung.
@@ -94,12 +109,18 @@ pub struct Key(u32);
 impl Doorbell {
     /// Announces that the caller is about to sleep. Look again afterwards.
     pub fn prepare(&self) -> Key {
-        // ordering: Acquire pairs with the Release in `ring`: who sees its epoch sees
-        // what was published before it.
-        let word = self.word.load(Ordering::Acquire);
-        if word & WAITING != 0 {
+        // Relaxed: only this thread sets the mark; `force` alone clears it besides, and is
+        // noticed below.
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & WAITING != 0 {
             // Marked since before it was woken: everybody rings.
-            return Key(word);
+            let next = with_mark(word);
+            // ordering: AcqRel pairs with that in `ring`: who sees its epoch sees what was
+            // published before it, and who comes later sees that nobody has rung.
+            match self.change(word, next, Ordering::AcqRel) {
+                Ok(()) => return Key(next),
+                Err(now) => word = now,
+            }
         }
         self.prepare_and(|| ())
     }
@@ -107,12 +128,26 @@ impl Doorbell {
     /// As `prepare`, but always with the barrier: what `announce` does is done before the
     /// last look too, and after the key was taken: whoever sees it and rings is noticed.
     fn prepare_and(&self, announce: impl FnOnce()) -> Key {
-        // ordering: the barrier below orders it before the caller's last look;
-        // pairs with the light barrier before `ring`.
-        let before = self.word.fetch_or(WAITING, Ordering::Relaxed);
+        // Relaxed: a guess, which the change below checks.
+        let mut word = self.word.load(Ordering::Relaxed);
+        let key = loop {
+            let next = with_mark(word);
+            // ordering: AcqRel as in `prepare`; the barrier below orders it before the
+            // caller's last look, and pairs with the light barrier before `ring`.
+            match self.change(word, next, Ordering::AcqRel) {
+                Ok(()) => break next,
+                Err(now) => word = now,
+            }
+        };
         announce();
         barrier::heavy();
-        Key(before | WAITING)
+        Key(key)
+    }
+
+    fn change(&self, from: u32, to: u32, order: Ordering) -> Result<(), u32> {
+        // Relaxed: a guess that was wrong is only another guess.
+        let changed = (self.word).compare_exchange(from, to, order, Ordering::Relaxed);
+        changed.map(|_| ())
     }
 
     /// Takes the announcement back: the caller does not sleep any more.
@@ -147,9 +182,16 @@ impl Doorbell {
 
     #[cold]
     fn ring_awaited(&self) -> bool {
-        // ordering: Release pairs with the Acquire in `prepare` of one who was woken.
-        self.word.fetch_add(EPOCH, Ordering::Release);
-        futex::wake(&self.word, u32::MAX >> 1);
+        // ordering: AcqRel pairs with that in `prepare`: a sleeper that comes later sees what was
+        // published, one that came earlier is seen to have cleared `r`.
+        let before = self.word.fetch_add(EPOCH, Ordering::AcqRel);
+        if before & RUNG == 0 {
+            futex::wake(&self.word, u32::MAX >> 1);
+            let now = before.wrapping_add(EPOCH);
+            // Relaxed: it says nothing but that the call was made; who prepares makes it fail, or
+            // clears it.
+            let _ = self.change(now, now | RUNG, Ordering::Relaxed);
+        }
         true
     }
 
@@ -182,7 +224,7 @@ impl Doorbell {
     /// Whether anybody has rung since `key` was taken.
     pub fn has_rung(&self, key: Key) -> bool {
         // Relaxed: a hint.
-        (self.word.load(Ordering::Relaxed) ^ key.0) & !WAITING != 0
+        (self.word.load(Ordering::Relaxed) ^ key.0) & !(WAITING | RUNG) != 0
     }
 
     /// Wakes whoever may be asleep, whatever the word says: for the rescuer, who

@@ -34,7 +34,7 @@ const NAP_TASK_NS: u64 = 150;
 const LONG_NS: u64 = 10_000;
 
 /// Who has submitted or collected so many tasks without sleeping will not sleep soon.
-/// Until then to be rung in vain, a system call, is cheaper than the heavy barrier.
+/// Until then to be rung in vain, one system call, is cheaper than the heavy barrier.
 pub const AWAKE: u64 = 24;
 
 /// How long a waiter trusts that it will be woken; twice as long each time. Nothing
