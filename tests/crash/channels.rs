@@ -83,6 +83,8 @@ fn own_ends((sender, receiver, seen): Own) -> Result<u64, String> {
     drop(seen);
     sender.send(1).map_err(|error| error.to_string())?;
     drop(sender);
+    // Its worker may die.
+    let _ = child.join();
     let mut sum = 0;
     loop {
         match receiver.recv_timeout(LONG) {
@@ -91,8 +93,6 @@ fn own_ends((sender, receiver, seen): Own) -> Result<u64, String> {
             Err(error) => return Err(error.to_string()),
         }
     }
-    // The child's worker may have died.
-    drop(child);
     Ok(sum)
 }
 
