@@ -9,7 +9,6 @@ use crate::lane::Taken as Place;
 use crate::lane::{Lane, Mine, NotNow, Sent, Size, Still};
 use crate::object::{GaveUp, Patience, Wait, What, wait_for, who_has};
 use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Pool, Token};
-use crate::sys::barrier;
 use crate::task::Brief;
 
 use super::error::{RecvError, SendFault};
@@ -141,9 +140,7 @@ impl Endpoint {
             return;
         }
         self.ends.close();
-        barrier::light();
-        self.lane.for_message().open_all();
-        self.lane.for_room().open_all();
+        self.lane.tell_end();
     }
 
     #[inline]
@@ -336,9 +333,8 @@ impl Endpoint {
     /// A message is there.
     #[inline(always)]
     fn sent(&self) {
-        self.lane.tell_message();
-        // Whoever gave the last receiver back has looked for messages before, or sees this one.
-        if self.ends.is_gone(self.other()) {
+        let is_over = || self.is_ended();
+        if self.lane.tell_message_or_end(is_over) {
             self.let_go_of_messages();
         }
     }
@@ -346,7 +342,8 @@ impl Endpoint {
     #[cold]
     #[inline(never)]
     fn let_go_of_messages(&self) {
-        if !self.kind.keeps_messages() {
+        // Whoever gave the last receiver back has looked for messages before, or sees this one.
+        if self.ends.is_gone(self.other()) && !self.kind.keeps_messages() {
             drain(&self.lane, &self.pool);
         }
     }

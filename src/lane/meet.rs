@@ -16,6 +16,27 @@ impl Lane {
         self.for_message().open_one();
     }
 
+    /// The same, of a message that may have been overtaken by the end. Who was told of that may have found
+    /// it being written, and waits for it: each is told again, for one only will have it. Whether it is over.
+    #[inline(always)]
+    pub fn tell_message_or_end(&self, is_over: impl FnOnce() -> bool) -> bool {
+        self.tell_message();
+        let is_over = is_over();
+        if is_over {
+            self.for_message().open_all();
+        }
+        is_over
+    }
+
+    /// It is over, which is to be seen already: all that wait are woken.
+    pub fn tell_end(&self) {
+        // Pairs with the light one of who sends: either that sees that it is over, or those that are
+        // woken see its message.
+        barrier::heavy();
+        self.for_message().open_all();
+        self.for_room().open_all();
+    }
+
     /// A place is empty: one that waits for room is woken; if the lane hands over, also who waits for
     /// its message to be taken.
     #[inline]

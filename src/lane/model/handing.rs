@@ -7,11 +7,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use loom::thread;
 
 use super::{HOST, LIVING, MORTAL, lanes};
-use crate::lane::{Lane, Sent};
+use crate::lane::{Lane, NotNow, Sent};
 use crate::notify::{Gate, take_at_any, wait_any};
 use crate::prim::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::prim::mortal::{explore, explore_deaths, newest, run_mortal};
-use crate::sys::barrier;
 
 /// As `object::wait` does, for as long as it takes.
 fn wait<T>(gate: &Gate, mut look: impl FnMut() -> Option<T>) -> T {
@@ -46,17 +45,21 @@ fn hand_over(lane: &Lane, value: u64) {
 
 /// One look of a receiver.
 fn look(lane: &Lane, hands_over: bool) -> Option<u64> {
-    let Ok((mine, _)) = lane.take() else {
+    try_look(lane, hands_over).ok()
+}
+
+fn try_look(lane: &Lane, hands_over: bool) -> Result<u64, NotNow> {
+    let taken = lane.take().inspect_err(|_| {
         if hands_over {
             lane.tell_wanted();
         }
-        return None;
-    };
+    });
+    let (mine, _) = taken?;
     let value = lane.read(&mine, 0);
     lane.empty(mine);
     lane.tell_room(hands_over);
     lane.pass_messages_on();
-    Some(value)
+    Ok(value)
 }
 
 fn receive(lane: &Lane) -> u64 {
@@ -75,8 +78,7 @@ impl Over {
     fn set(&self, lane: &Lane) {
         // Relaxed: the barriers order it.
         self.0.store(1, Relaxed);
-        barrier::light();
-        lane.for_message().open_all();
+        lane.tell_end();
     }
 
     /// All that come, until none will.
@@ -85,10 +87,10 @@ impl Over {
             wait(lane.for_message(), || {
                 // Relaxed: as above. In this order: what was sent before is received.
                 let is_over = self.0.load(Relaxed) == 1;
-                match look(lane, hands_over) {
-                    None if is_over => Some(None),
-                    None => None,
-                    found => Some(found),
+                match try_look(lane, hands_over) {
+                    Ok(found) => Some(Some(found)),
+                    Err(NotNow::Wait) if is_over => Some(None),
+                    Err(_) => None,
                 }
             })
         };
@@ -375,6 +377,40 @@ fn each_of_two_senders_is_told() {
             for sender in senders {
                 sender.join().expect("ends");
             }
+        });
+    });
+}
+
+/// One sends just when it becomes over, while two wait: both hear of it, though both may have found the
+/// message being written, and one only has it.
+#[test]
+fn all_hear_that_it_is_over_though_one_still_sends() {
+    newest(|| {
+        explore("lane: it is over while one sends", Some(2), || {
+            let [host, one, other] = lanes(1);
+            let over = Over::new();
+            let receives = |lane: Lane, over: Over| {
+                thread::spawn(move || over.receive_all(&lane, false).len())
+            };
+            let receivers = [
+                receives(one.clone(), over.clone()),
+                receives(other, over.clone()),
+            ];
+            let is_over = over.clone();
+            let sends = thread::spawn(move || {
+                let mine = one.claim().expect("room");
+                one.write(&mine, 0, [1]);
+                let _ = one.fill(mine);
+                // Relaxed: the barriers order it.
+                one.tell_message_or_end(|| is_over.0.load(Relaxed) == 1);
+            });
+            over.set(&host);
+            sends.join().expect("ends");
+            let seen: usize = receivers
+                .map(|each| each.join().expect("ends"))
+                .iter()
+                .sum();
+            assert!(seen <= 1);
         });
     });
 }
