@@ -25,7 +25,8 @@
 //! Three kinds of files, and imports go from each kind to those before it: *values* (what one task
 //! has), *owners* (a struct with private fields and the verbs that change them), and *flows* (the
 //! functions of [`Scheduler`], which call the verbs in order). Between owners and flows lie
-//! `state.rs`, which puts all owners under one lock, and `shared.rs`, the scheduler itself. No
+//! `state.rs`, which puts all owners together, `locked.rs`, the one lock around it, and `shared.rs`,
+//! the scheduler itself. No
 //! imports lead in a circle (`tests/tidy/circles.rs`).
 //!
 //! A *slot* is a task in flight: shared, 64 bytes, bounded in number. A *ticket*
@@ -44,6 +45,7 @@ mod collect;
 mod depend;
 mod dispatch;
 mod followers;
+mod locked;
 mod open;
 mod outcomes;
 mod recover;

@@ -7,7 +7,6 @@ use crossbeam_utils::CachePadded;
 
 use crate::error::TaskError;
 use crate::layout::Fold;
-use crate::lock::Biased;
 use crate::object;
 use crate::prim::ProcessId;
 use crate::sys::Bell;
@@ -15,6 +14,7 @@ use crate::task::{Functions, Orphans};
 
 use crate::scheduler::followers::attend::Waits;
 use crate::scheduler::followers::presence::Presence;
+use crate::scheduler::locked::Locked;
 use crate::scheduler::outcomes::locations::Locations;
 use crate::scheduler::recover::kin::STRAY_GRACE;
 use crate::scheduler::report::counters::Counters;
@@ -41,7 +41,7 @@ impl Scheduler {
         pool.observe_by(move |process| with.observe(process));
         object::install(&pool, crate::kinds::KINDS, &Waits);
         let state = State::new(&fold, capacity, counters);
-        let state = CachePadded::new(Biased::new(state));
+        let state = CachePadded::new(Locked::new(state));
         Scheduler {
             fold,
             pool,

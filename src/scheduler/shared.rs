@@ -7,12 +7,12 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::layout::Fold;
-use crate::lock::{Biased, Guard};
 use crate::pool::Pool;
 use crate::sys::Bell;
 use crate::task::{Functions, Orphans};
 
 use crate::scheduler::followers::presence::Presence;
+use crate::scheduler::locked::{Inside, Locked};
 use crate::scheduler::outcomes::locations::Locations;
 use crate::scheduler::state::State;
 
@@ -31,9 +31,9 @@ pub struct Scheduler {
     /// Rung when the supervisor should look: an earlier timer, or damage.
     pub(super) bell: Arc<Bell>,
     /// Apart from what every thread only reads.
-    pub(super) state: CachePadded<Biased<State>>,
+    pub(super) state: CachePadded<Locked>,
     /// In a process that was forked off: what it has instead.
-    pub(super) nowhere: OnceLock<Biased<State>>,
+    pub(super) nowhere: OnceLock<Locked>,
     /// The segment is not believed any more.
     pub(super) condemned: AtomicBool,
     /// Where the task of each ticket is.
@@ -66,7 +66,7 @@ impl Scheduler {
     /// A panic inside would be a bug of ours: the state is still the best there is, and to
     /// refuse to go on would hang every waiter.
     #[inline]
-    pub(super) fn lock(&self) -> Guard<'_, State> {
+    pub(super) fn lock(&self) -> Inside<'_> {
         match self.state.lock_as_favourite() {
             Some(guard) => guard,
             None => self.lock_any(),
@@ -75,9 +75,9 @@ impl Scheduler {
 
     #[cold]
     #[inline(never)]
-    fn lock_any(&self) -> Guard<'_, State> {
+    fn lock_any(&self) -> Inside<'_> {
         self.state.lock_at_home().unwrap_or_else(|| {
-            let nothing = || Biased::new(State::nowhere(&self.fold));
+            let nothing = || Locked::new(State::nowhere(&self.fold));
             self.nowhere.get_or_init(nothing).lock()
         })
     }

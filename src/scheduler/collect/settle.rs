@@ -389,15 +389,19 @@ impl Scheduler {
     #[inline]
     pub(in crate::scheduler) fn call_waiters(
         &self,
-        state: &State,
+        state: &mut State,
         ticket: u32,
         watchers: Watchers,
     ) {
+        if state.waiting.is_nobody() {
+            return;
+        }
+        let is_news = !state.tickets.news.is_empty() || !state.is_attended();
         state.waiting.wake(|awaited| match awaited {
             Awaited::Task { ticket: of, .. } => of == ticket,
             Awaited::Group(group) => watchers.contain(group),
             Awaited::Any | Awaited::Memory => true,
-            Awaited::News => !state.tickets.news.is_empty() || !state.is_attended(),
+            Awaited::News => is_news,
         });
     }
 

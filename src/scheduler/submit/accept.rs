@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
-use crate::lock::Guard;
 use crate::pool::Handing;
 use crate::prim::{Hint, SlotIndex};
 use crate::sys::clock;
 use crate::task::{FunctionId, Head, Label, Outcome, Payload, Place};
 
+use crate::scheduler::locked::Inside;
 use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::outcomes::ticket::Ticket;
 use crate::scheduler::shared::Scheduler;
@@ -156,7 +156,7 @@ impl Scheduler {
     pub(in crate::scheduler) fn room(
         &self,
         deadline: Option<Instant>,
-    ) -> Result<Guard<'_, State>, NotAccepted> {
+    ) -> Result<Inside<'_>, NotAccepted> {
         let state = self.lock();
         if state.door.is_open() && !state.slots.is_full() {
             return Ok(state);
@@ -167,9 +167,9 @@ impl Scheduler {
     #[cold]
     fn wait_with<'a>(
         &'a self,
-        mut state: Guard<'a, State>,
+        mut state: Inside<'a>,
         deadline: Option<Instant>,
-    ) -> Result<Guard<'a, State>, NotAccepted> {
+    ) -> Result<Inside<'a>, NotAccepted> {
         loop {
             if let Some(refusal) = self.refusal(&state) {
                 return Err(refusal.into());
@@ -200,9 +200,9 @@ impl Scheduler {
     /// is free, and the next to be taken.
     fn wait_in_line<'a>(
         &'a self,
-        mut state: Guard<'a, State>,
+        mut state: Inside<'a>,
         deadline: Option<Instant>,
-    ) -> Result<Guard<'a, State>, NotAccepted> {
+    ) -> Result<Inside<'a>, NotAccepted> {
         let number = state.guests.queue_up(None);
         drop(state);
         self.wait_until(Awaited::Any, deadline, |state| {

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Refusal, TaskError};
-use crate::lock::Guard;
 use crate::pool::{AllocError, Handing, Loan, Transfer};
 use crate::task::{Payload, Place};
 
+use crate::scheduler::locked::Inside;
 use crate::scheduler::outcomes::ticket::Ticket;
 use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
@@ -48,7 +48,7 @@ impl Seat {
     }
 
     /// The lock, with that place.
-    pub(in crate::scheduler) fn into_room(self, scheduler: &Scheduler) -> Guard<'_, State> {
+    pub(in crate::scheduler) fn into_room(self, scheduler: &Scheduler) -> Inside<'_> {
         self.keep(scheduler).into_room()
     }
 }
@@ -66,21 +66,21 @@ struct Kept<'a>(&'a Scheduler);
 
 impl<'a> Kept<'a> {
     /// One of the free places. There is one.
-    fn take(scheduler: &'a Scheduler, mut state: Guard<'_, State>) -> Self {
+    fn take(scheduler: &'a Scheduler, mut state: Inside<'_>) -> Self {
         state.slots.keep();
         drop(state);
         Kept(scheduler)
     }
 
     /// It is the next to be taken.
-    fn give_back(&self) -> Guard<'a, State> {
+    fn give_back(&self) -> Inside<'a> {
         let mut state = self.0.lock();
         state.slots.give_back();
         state
     }
 
     /// The lock, with that place.
-    fn into_room(self) -> Guard<'a, State> {
+    fn into_room(self) -> Inside<'a> {
         let state = self.give_back();
         std::mem::forget(self);
         state
@@ -319,11 +319,14 @@ impl Scheduler {
             self.publish(&mut state);
             let ended = self.reap(&mut state);
             if ended == 0 && !self.may_any_end(&state) {
-                // Nothing in flight will ever free any.
-                return Err(match deadline {
-                    Some(_) => none(),
-                    None => failed(error),
-                });
+                drop(state);
+                // Nothing in flight will ever free any. What another thread has collected since
+                // the look above was freed before the lock was taken.
+                return match self.pool.alloc(bytes) {
+                    Err(AllocError::Exhausted { .. }) if deadline.is_some() => Err(none()),
+                    Err(AllocError::Exhausted { .. }) => Err(failed(error)),
+                    outcome => outcome.map_err(failed),
+                };
             }
             let before = state.ended();
             drop(state);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::scheduler::collect::completions::PORTION;
+use crate::scheduler::waiting::sleepers::Awaited;
 
 use super::{Hand, SLOTS, job, scheduler, square, submit};
 
@@ -67,4 +68,24 @@ fn who_submits_on_collects_in_portions() {
     assert_eq!(scheduler.lock().slots.in_flight(), left);
     assert!(scheduler.poll(&tickets[PORTION as usize]).is_some());
     assert!(scheduler.lock().slots.in_flight() < left);
+}
+
+/// Whoever is called under the lock is unparked by whoever gives it up, on every way out.
+#[test]
+fn who_is_called_under_the_lock_is_unparked_when_it_is_free() {
+    let scheduler = scheduler(1, SLOTS);
+    let me = std::thread::current();
+    for as_favourite in [false, true] {
+        // A favourite comes often in a row.
+        let comes = if as_favourite { 1000 } else { 1 };
+        (0..comes).for_each(|_| drop(scheduler.lock()));
+        let mut state = scheduler.lock();
+        state.waiting.enter(me.clone(), Awaited::Any);
+        state.unpark_all();
+        drop(state);
+        // Returns at once.
+        std::thread::park_timeout(Duration::from_secs(3600));
+        scheduler.lock().waiting.leave(me.id());
+        assert!(!scheduler.lock().waiting.has_called());
+    }
 }

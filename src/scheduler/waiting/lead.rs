@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Instant;
 
 use crate::layout::ExecutorRecord;
-use crate::lock::Guard;
 use crate::notify::Patience;
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint};
@@ -14,6 +13,7 @@ use crate::sys::barrier;
 use crate::task::TaskState;
 
 use crate::scheduler::dispatch::queues::RingName;
+use crate::scheduler::locked::Inside;
 use crate::scheduler::outcomes::locations::Location;
 use crate::scheduler::recover::inspect::Suspects;
 use crate::scheduler::shared::Scheduler;
@@ -238,7 +238,7 @@ impl Scheduler {
 
     /// Returns when others neither submit nor collect for a while, or call; now and then to
     /// collect, too. Without the lock: to take it costs them more than it does who naps.
-    pub(in crate::scheduler) fn leave_to_others(&self, mut state: Guard<'_, State>) {
+    pub(in crate::scheduler) fn leave_to_others(&self, mut state: Inside<'_>) {
         if !state.waiting.is_led() {
             // Nobody sleeps; they need not ring.
             self.fold.host_bell.cancel();

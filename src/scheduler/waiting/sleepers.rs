@@ -1,4 +1,5 @@
-//! Who sleeps in the host, and for what.
+//! Who sleeps in the host, and for what. Who is *called* is unparked when the lock is given up: see
+//! [`Inside`](crate::scheduler::locked::Inside).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,8 @@ struct Waiter {
     thread: Thread,
     /// What for.
     awaited: Awaited,
+    /// It is unparked when the lock is given up, or was.
+    is_called: bool,
 }
 
 /// Somebody who sleeps for a while, and may be called.
@@ -57,6 +60,8 @@ pub enum Awaited {
 #[derive(Debug, Default)]
 pub struct Waiting {
     waiters: Vec<Waiter>,
+    /// To be unparked when the lock is given up.
+    called: Vec<Thread>,
     is_led: bool,
     /// What the leader itself waits for.
     leads_for: Option<Awaited>,
@@ -92,7 +97,11 @@ impl Waiting {
 
     /// A thread is about to park.
     pub fn enter(&mut self, thread: Thread, awaited: Awaited) {
-        self.waiters.push(Waiter { thread, awaited });
+        self.waiters.push(Waiter {
+            thread,
+            awaited,
+            is_called: false,
+        });
     }
 
     /// It was parked, and is no more.
@@ -103,31 +112,51 @@ impl Waiting {
         }
     }
 
-    /// Unparks those that wait for what is meant.
+    /// Calls those that wait for what is meant.
     #[inline]
-    pub fn wake(&self, is_meant: impl Fn(Awaited) -> bool) {
-        for waiter in &self.waiters {
-            if is_meant(waiter.awaited) {
-                waiter.thread.unpark();
+    pub fn wake(&mut self, is_meant: impl Fn(Awaited) -> bool) {
+        for at in 0..self.waiters.len() {
+            if is_meant(self.waiters[at].awaited) {
+                self.call(at);
             }
         }
     }
 
-    /// Unparks the attendant, if it is parked.
-    pub fn wake_attendant(&self) {
-        let attends = |waiter: &&Waiter| matches!(waiter.awaited, Awaited::News);
-        if let Some(attendant) = self.waiters.iter().find(attends) {
-            attendant.thread.unpark();
+    /// Once is enough: it leaves before it enters again.
+    #[cold]
+    fn call(&mut self, at: usize) {
+        let waiter = &mut self.waiters[at];
+        if !std::mem::replace(&mut waiter.is_called, true) {
+            self.called.push(waiter.thread.clone());
         }
     }
 
-    /// If nobody leads, wakes one who waits: he will look at everything, and lead if
-    /// he goes on waiting.
-    pub fn ask_for_a_leader(&self) {
-        if !self.is_led
-            && let Some(waiter) = self.waiters.first()
-        {
-            waiter.thread.unpark();
+    /// Whether anybody is to be unparked when the lock is given up.
+    #[inline(always)]
+    pub fn has_called(&self) -> bool {
+        !self.called.is_empty()
+    }
+
+    /// Those that are.
+    #[cold]
+    pub fn take_called(&mut self) -> Vec<Thread> {
+        std::mem::take(&mut self.called)
+    }
+
+    /// Calls the attendant, if it is parked.
+    pub fn wake_attendant(&mut self) {
+        let attends = |waiter: &Waiter| matches!(waiter.awaited, Awaited::News);
+        if let Some(at) = self.waiters.iter().position(attends) {
+            self.call(at);
+        }
+    }
+
+    /// If nobody leads, calls one who waits: he will look at everything, and lead if
+    /// he goes on waiting. One that was called already does so, too.
+    pub fn ask_for_a_leader(&mut self) {
+        let is_any_called = || self.waiters.iter().any(|waiter| waiter.is_called);
+        if !self.is_led && !self.waiters.is_empty() && !is_any_called() {
+            self.call(0);
         }
     }
 
@@ -186,7 +215,7 @@ impl Waiting {
         if let Some(napper) = self.napper.take() {
             // ordering: Release pairs with the Acquire in `Napper::is_called`.
             napper.is_called.store(true, Ordering::Release);
-            napper.thread.unpark();
+            self.called.push(napper.thread);
         }
     }
 
@@ -200,5 +229,51 @@ impl Waiting {
     #[inline]
     pub fn note_asked(&mut self, asks: u32) -> bool {
         asks != std::mem::replace(&mut self.answered, asks)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn called(waiting: &mut Waiting) -> Vec<ThreadId> {
+        waiting.take_called().iter().map(Thread::id).collect()
+    }
+
+    #[test]
+    fn who_waits_is_called_once_until_it_has_left() {
+        let me = std::thread::current();
+        let mut waiting = Waiting::default();
+        waiting.wake(|_| true);
+        assert!(!waiting.has_called(), "nobody waits");
+        waiting.enter(me.clone(), Awaited::Task { ticket: 7 });
+        waiting.wake(|awaited| matches!(awaited, Awaited::Any));
+        assert!(!waiting.has_called(), "not meant");
+        for _ in 0..3 {
+            waiting.wake(|_| true);
+            assert!(waiting.has_called());
+        }
+        assert_eq!(called(&mut waiting), [me.id()]);
+        // It is on its way, and will look for everything.
+        waiting.wake(|_| true);
+        waiting.ask_for_a_leader();
+        assert!(!waiting.has_called());
+        waiting.leave(me.id());
+        waiting.enter(me.clone(), Awaited::Any);
+        waiting.ask_for_a_leader();
+        assert_eq!(called(&mut waiting), [me.id()]);
+    }
+
+    #[test]
+    fn only_while_nobody_leads_is_a_leader_asked_for() {
+        let me = std::thread::current();
+        let mut waiting = Waiting::default();
+        waiting.enter(me.clone(), Awaited::News);
+        waiting.lead(Awaited::Any);
+        waiting.ask_for_a_leader();
+        assert!(!waiting.has_called());
+        waiting.stop_leading();
+        waiting.ask_for_a_leader();
+        assert_eq!(called(&mut waiting), [me.id()]);
     }
 }
