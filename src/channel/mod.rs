@@ -269,7 +269,9 @@ macro_rules! end {
             }
 
             /// Closes the channel: no more messages are accepted. What was sent before is still
-            /// received. Whoever waits sees it.
+            /// received. Whoever waits sees it. (A message that is being sent just then is refused, or
+            /// received, or, if those that receive have seen the end before, left and given back with
+            /// the channel.)
             pub fn close(&self) {
                 self.end.close();
             }
