@@ -7,6 +7,7 @@ use super::*;
 use crate::prim::{Generation, SlotIndex, Word};
 
 mod half;
+mod handing;
 mod known;
 mod passage;
 mod ranges;
