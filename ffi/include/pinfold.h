@@ -680,6 +680,11 @@ typedef struct pinfold_mutex pinfold_mutex;
 typedef struct pinfold_once pinfold_once;
 
 /**
+ * Some bytes of shared memory that are written once, by whoever asks for them first, and then read.
+ */
+typedef struct pinfold_oncelock pinfold_oncelock;
+
+/**
  * The sending end of a broadcast channel.
  */
 typedef struct pinfold_publisher pinfold_publisher;
@@ -819,7 +824,7 @@ typedef struct {
    * Other objects that processes share, of any kinds (`pinfold_mutex`, `pinfold_subscriber`, and so on), which
    * the task gets in this order (`pinfold_call_object`). The handles stay the caller's, and may be
    * freed at once. What has one owner (a member of a barrier or of a group, a subscriber) is moved: nothing is left of it but the
-   * handle. Not for messages. Default: none.
+   * handle. Default: none.
    */
   const void *const *objects;
   /**
@@ -1094,6 +1099,14 @@ typedef int32_t (*pinfold_do)(int32_t was_begun,
                               void *user);
 
 /**
+ * Writes what is made once: `len` bytes at `data`, which are 0 before. Returns 0, or any other number if it
+ * was not made.
+ */
+typedef int32_t (*pinfold_fill)(void *data,
+                                size_t len,
+                                void *user);
+
+/**
  * Combines elements: `into[i] = into[i] combined with from[i]`, for each of `count`. Both begin at a
  * multiple of 64.
  */
@@ -1103,7 +1116,7 @@ typedef void (*pinfold_combine)(void *into,
                                 void *user);
 
 /**
- * One of the things that `pinfold_select` waits for: of `receiver`, `sender`, `handle` and `at` one is set.
+ * One of the things that `pinfold_select` waits for: of `receiver`, `sender`, `handle`, `at` and `object` one is set.
  * Where none is, it is never ready: so set what is over to null. All else is 0.
  */
 typedef struct {
@@ -1136,9 +1149,15 @@ typedef struct {
    */
   uint64_t at;
   /**
+   * A `pinfold_subscriber`: a message of it, or its end; a `pinfold_ticker`: its next tick; or, in a task, a
+   * `pinfold_child` of that: its end. Nothing is received by that, or told: ask it then, without waiting
+   * (`pinfold_subscriber_recv`, `pinfold_ticker_missed`, `pinfold_child_wait`).
+   */
+  void *object;
+  /**
    * Must be 0.
    */
-  size_t reserved[2];
+  size_t reserved;
 } pinfold_case;
 
 /**
@@ -1594,6 +1613,32 @@ pinfold_status pinfold_task_submit_many_timeout(pinfold_task *task,
                                                 pinfold_handle **out_handles);
 
 /**
+ * Submits a task once for each worker, all with the same `len` bytes of argument, which are copied: to fill a
+ * cache there, to have a setting read anew. Handle `i` is that of worker `i` (`pinfold_task_info.worker`).
+ * How many there are is written to `out_count`, also if `max` are too few. A worker runs its one before all else,
+ * as soon as one of its executors has nothing under way; the settings but the priority are the task's, and no outcome is
+ * remembered.
+ *
+ * Each handle is the caller's, as that of `pinfold_task_submit`.
+ *
+ * Fails with `PINFOLD_STATUS_BUFFER_TOO_SMALL` if there are more than `max` workers, or with
+ * `PINFOLD_STATUS_SHUTDOWN` if the runtime was freed; with nothing submitted.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `len` bytes can be read at `argument` (null if there are none); `max` handles can be written to
+ * `out_handles`; `out_count` is null, or writable.
+ */
+pinfold_status pinfold_task_broadcast(pinfold_task *task,
+                                      const void *argument,
+                                      size_t len,
+                                      size_t max,
+                                      pinfold_handle **out_handles,
+                                      size_t *out_count);
+
+/**
  * Waits at most `timeout` nanoseconds in all for `count` tasks, one after the other, and copies their
  * outputs to `buffer`, one after the other: `out_lens[i]` bytes each. `out_statuses[i]` is how
  * task `i` has ended.
@@ -2046,7 +2091,7 @@ pinfold_status pinfold_call_channel_new(pinfold_call *call,
 
 /**
  * Sends a message: `len` bytes, which are copied, and what `settings` say (null: nothing): published
- * buffers, which are not copied, and ends of channels. Waits at most `timeout` nanoseconds
+ * buffers, which are not copied, ends of channels, and other objects. Waits at most `timeout` nanoseconds
  * for room; 0 does not wait, and `PINFOLD_FOREVER` is no limit. What one sender has sent
  * arrives in that order.
  *
@@ -2056,7 +2101,7 @@ pinfold_status pinfold_call_channel_new(pinfold_call *call,
  * waited), `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE`, `PINFOLD_STATUS_SHUTDOWN` (the
  * runtime has ended), `PINFOLD_STATUS_FORKED`; for what goes with it as
  * `pinfold_task_submit_with`; and with `PINFOLD_STATUS_INVALID_ARGUMENT` if `settings` move
- * buffers or name tasks. Then nothing was sent.
+ * buffers or name tasks. Then nothing was sent, and nothing moved.
  *
  * Any thread. In a task it keeps the executor that runs it: there must be more of these than tasks
  * that wait for each other.
@@ -3502,6 +3547,73 @@ pinfold_status pinfold_subscriber_close(pinfold_subscriber *subscriber);
 pinfold_status pinfold_subscriber_free(pinfold_subscriber *subscriber);
 
 /**
+ * How many objects the task was submitted with (`pinfold_submit_settings.objects`).
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_call_object_count(pinfold_call *call,
+                                         size_t *out_count);
+
+/**
+ * A handle of object `index` that the task was submitted with: of the kind that it had there, as which
+ * other functions take it. What was a `pinfold_mutex *` there, say, is one here, behind the `void *`.
+ *
+ * The handle is the worker process's, also after the call: free it by the function of its kind. What has
+ * one owner (a member of a barrier or of a group, a subscriber) is had once. The call has what was not asked for, until the
+ * function returns.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
+ * `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * `out_object` is null, or writable.
+ */
+pinfold_status pinfold_call_object(pinfold_call *call,
+                                   size_t index,
+                                   void **out_object);
+
+/**
+ * How many objects the message has besides buffers and ends of channels
+ * (`pinfold_submit_settings.objects`).
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_message_object_count(pinfold_message *message,
+                                            size_t *out_count);
+
+/**
+ * A handle of object `index` of a message: of the kind that it had where it was sent, as
+ * `pinfold_call_object` has it.
+ *
+ * The handle is the caller's, also when the message is freed: free it by the function of its kind. What
+ * has one owner (a member of a barrier or of a group, a subscriber) is had once. The message has what was not
+ * asked for, until it is freed.
+ *
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
+ * `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_object` is null, or writable.
+ */
+pinfold_status pinfold_message_object(pinfold_message *message,
+                                      size_t index,
+                                      void **out_object);
+
+/**
  * A latch that waits for `count` counts, 1 to 1048576, of the processes of `runtime`; and what
  * counts for it.
  *
@@ -3963,6 +4075,89 @@ pinfold_status pinfold_once_is_done(pinfold_once *once,
 pinfold_status pinfold_once_free(pinfold_once *once);
 
 /**
+ * `len` bytes for the processes of `runtime`, which nobody has made yet.
+ *
+ * It is the caller's: free it with `pinfold_oncelock_free`. A task gets it by
+ * `pinfold_submit_settings.objects`.
+ *
+ * Fails with `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread; in a task use `pinfold_call_oncelock_new`.
+ *
+ * # Safety
+ *
+ * `out_oncelock` is null, or writable.
+ */
+pinfold_status pinfold_oncelock_new(pinfold_runtime *runtime,
+                                    size_t len,
+                                    pinfold_oncelock **out_oncelock);
+
+/**
+ * The same in a task. The handle is the worker process's, also after the call: free it.
+ *
+ * Fails as `pinfold_oncelock_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_oncelock_new`.
+ */
+pinfold_status pinfold_call_oncelock_new(pinfold_call *call,
+                                         size_t len,
+                                         pinfold_oncelock **out_oncelock);
+
+/**
+ * The bytes, aligned to 64. If nobody has made them, `function` is called on this thread, with `user`, to
+ * write them; waits for whoever does so just now, at most `timeout` nanoseconds; `PINFOLD_FOREVER` is no
+ * limit.
+ *
+ * The memory is the handle's: it may be read until that is freed. Nobody writes it any more.
+ *
+ * If the function returns another number than 0, they are not made, and the next one makes them; so it is if the
+ * process dies meanwhile. It must not unwind.
+ *
+ * Fails with `PINFOLD_STATUS_TASK_FAILED` (the function has returned another number, which the last message
+ * tells), `PINFOLD_STATUS_TIMED_OUT` (the last message says who makes them),
+ * `PINFOLD_STATUS_DEADLOCK` (the function has called this itself), `PINFOLD_STATUS_TOLD_TO_END`,
+ * `PINFOLD_STATUS_SHUTDOWN` or `PINFOLD_STATUS_FORKED`.
+ *
+ * Any thread. In a task it keeps the executor that runs it.
+ *
+ * # Safety
+ *
+ * `function` may be called with `user`; `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_oncelock_get_or_init(pinfold_oncelock *oncelock,
+                                            uint64_t timeout,
+                                            pinfold_fill function,
+                                            void *user,
+                                            const void **out_data,
+                                            size_t *out_len);
+
+/**
+ * The bytes, if they were made: as of `pinfold_oncelock_get_or_init`, without waiting.
+ *
+ * Fails with `PINFOLD_STATUS_NOTHING_YET` if they were not.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_data` and `out_len` are null, or writable.
+ */
+pinfold_status pinfold_oncelock_get(pinfold_oncelock *oncelock,
+                                    const void **out_data,
+                                    size_t *out_len);
+
+/**
+ * Frees a handle of it. Null does nothing.
+ *
+ * Any thread. A call that waits with it goes on. What it has returned may not be read any more.
+ */
+pinfold_status pinfold_oncelock_free(pinfold_oncelock *oncelock);
+
+/**
  * Combines the numbers of all members, element by element, in the order of ranks: the member `root` has the
  * result in the place of its `values`; those of the others stay. All bring `count` numbers of the
  * type `number`, a `pinfold_number`, and say the same `operation`, a `pinfold_operation`.
@@ -4065,7 +4260,7 @@ pinfold_status pinfold_member_all_reduce_with(pinfold_member *member,
  * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for another count, and with
  * `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
  *
- * Any thread.
+ * Any thread; in a task use `pinfold_call_router_new`.
  *
  * # Safety
  *
@@ -4076,6 +4271,23 @@ pinfold_status pinfold_router_new(pinfold_runtime *runtime,
                                   size_t capacity,
                                   pinfold_router **out_router,
                                   pinfold_receiver **out_receivers);
+
+/**
+ * The same in a task. The handles are the worker process's, also after the call: free each.
+ *
+ * Fails as `pinfold_router_new`.
+ *
+ * Only in a task, by the thread that the function was called on.
+ *
+ * # Safety
+ *
+ * As for `pinfold_router_new`.
+ */
+pinfold_status pinfold_call_router_new(pinfold_call *call,
+                                       size_t count,
+                                       size_t capacity,
+                                       pinfold_router **out_router,
+                                       pinfold_receiver **out_receivers);
 
 /**
  * Sends a message to the receiver of this number: bytes, and what `settings` say, as `pinfold_sender_send`. Waits
@@ -4337,7 +4549,8 @@ pinfold_status pinfold_rwlock_free(pinfold_rwlock *lock);
  *
  * `out_index` is which one it was. The message that was received is the caller's: free it with
  * `pinfold_message_free`; for others null is written to `out_message`, which may be null if no case has a
- * receiver. A handle of a task that has ended stays ready, and is not joined by that.
+ * receiver. A handle of a task that has ended stays ready, and is not joined by that; nor is a child. If nobody has
+ * begun a child when the thread would sleep, it is run here, as by `pinfold_child_wait`.
  *
  * Into a channel of capacity 0 it sends when a receiver waits: in `pinfold_receiver_recv`, or in another
  * select, but not one that only tries.
@@ -4439,39 +4652,6 @@ pinfold_status pinfold_semaphore_available(pinfold_semaphore *semaphore,
  * Any thread. A call that waits with it goes on.
  */
 pinfold_status pinfold_semaphore_free(pinfold_semaphore *semaphore);
-
-/**
- * How many objects the task was submitted with (`pinfold_submit_settings.objects`).
- *
- * Only in a task, by the thread that the function was called on.
- *
- * # Safety
- *
- * `out_count` is null, or writable.
- */
-pinfold_status pinfold_call_object_count(pinfold_call *call,
-                                         size_t *out_count);
-
-/**
- * A handle of object `index` that the task was submitted with: of the kind that it had there, as which
- * other functions take it. What was a `pinfold_mutex *` there, say, is one here, behind the `void *`.
- *
- * The handle is the worker process's, also after the call: free it by the function of its kind. What has
- * one owner (a member of a barrier or of a group, a subscriber) is had once. The call has what was not asked for, until the
- * function returns.
- *
- * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
- * `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
- *
- * Only in a task, by the thread that the function was called on.
- *
- * # Safety
- *
- * `out_object` is null, or writable.
- */
-pinfold_status pinfold_call_object(pinfold_call *call,
-                                   size_t index,
-                                   void **out_object);
 
 /**
  * A ticker that ticks each `period` nanoseconds from now on, for the processes of `runtime`.

@@ -17,8 +17,9 @@
  *   pinfold/define.hpp   define, define_state, registers, init
  *   pinfold/handle.hpp   handle, outcome, progress, wait_all, wait_any, join_all, events, group
  *   pinfold/task.hpp     limit, memo, settings, task
- *   pinfold/shared.hpp   mutex, rwlock, semaphore, once, latch, waitgroup, barrier, ticker, publisher, subscriber
+ *   pinfold/shared.hpp   mutex, rwlock, semaphore, once, oncelock, latch, waitgroup, barrier, ticker, publisher, subscriber
  *   pinfold/group.hpp    member, router, select
+ *   pinfold/make.hpp     where these are made: runtime.mutex(7), call.mutex(7)
  *   pinfold/runtime.hpp  runtime
  */
 #ifndef PINFOLD_HPP
@@ -32,6 +33,7 @@
 #include "pinfold/define.hpp"
 #include "pinfold/group.hpp"
 #include "pinfold/handle.hpp"
+#include "pinfold/make.hpp"
 #include "pinfold/runtime.hpp"
 #include "pinfold/shared.hpp"
 #include "pinfold/task.hpp"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::boundary::guard;
-use crate::edge::{bytes, duration, list};
+use crate::edge::{Out, bytes, duration, list};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle, timed_out};
 use crate::task::{PinfoldTask, TaskObject};
@@ -93,6 +93,61 @@ pub unsafe extern "C" fn pinfold_task_submit_many_timeout(
         let until = Instant::now().checked_add(duration(timeout));
         for (argument, handle) in many {
             *handle = task.submit_until(argument, until)?;
+        }
+        Ok(())
+    })
+}
+
+/// Submits a task once for each worker, all with the same `len` bytes of argument, which are copied: to fill a
+/// cache there, to have a setting read anew. Handle `i` is that of worker `i` (`pinfold_task_info.worker`).
+/// How many there are is written to `out_count`, also if `max` are too few. A worker runs its one before all else,
+/// as soon as one of its executors has nothing under way; the settings but the priority are the task's, and no outcome is
+/// remembered.
+///
+/// Each handle is the caller's, as that of `pinfold_task_submit`.
+///
+/// Fails with `PINFOLD_STATUS_BUFFER_TOO_SMALL` if there are more than `max` workers, or with
+/// `PINFOLD_STATUS_SHUTDOWN` if the runtime was freed; with nothing submitted.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `len` bytes can be read at `argument` (null if there are none); `max` handles can be written to
+/// `out_handles`; `out_count` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_task_broadcast(
+    task: *mut PinfoldTask,
+    argument: *const c_void,
+    len: usize,
+    max: usize,
+    out_handles: *mut *mut PinfoldHandle,
+    out_count: *mut usize,
+) -> PinfoldStatus {
+    // SAFETY: the caller's promise is the one that `Out` asks for.
+    let out = unsafe { Out::new("out_count", out_count) };
+    guard(|| {
+        let out = out?;
+        // SAFETY: the caller's promise.
+        let argument = unsafe { bytes("argument", argument, len) }?;
+        // SAFETY: the caller's promise; looks whether they can be there.
+        unsafe { list("out_handles", out_handles.cast_const(), max) }?;
+        let task = table::enter::<Arc<TaskObject>>(task.addr())?;
+        let ended = || Failure::new(PinfoldStatus::Shutdown, "its runtime was freed");
+        let runtime = task.runtime.upgrade().ok_or_else(ended)?;
+        let workers = runtime.runtime.stats().workers.len();
+        out.write(workers);
+        if workers > max {
+            let message = format!("there are {workers} workers, and room for {max} handles");
+            return Err(Failure::new(PinfoldStatus::BufferTooSmall, message));
+        }
+        let vacant = (0..workers).map(|_| table::reserve());
+        let vacant = vacant.collect::<Result<Vec<_>, _>>()?;
+        let handles = task.alone.broadcast_with(|_| task.request(&argument));
+        for (at, (vacant, handle)) in vacant.into_iter().zip(handles).enumerate() {
+            let handle = task.handle(vacant, handle);
+            // SAFETY: the caller's promise.
+            unsafe { out_handles.add(at).write_unaligned(handle) };
         }
         Ok(())
     })

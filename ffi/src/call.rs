@@ -20,7 +20,7 @@ use crate::edge::{Out, text};
 use crate::error::Failure;
 use crate::info::Told;
 use crate::registry::{self, Function};
-use crate::shared::thing::Thing;
+use crate::shared::handed::Handed;
 use crate::value::{Ended, Failed, Output, Request};
 
 /// A task that runs. It is the function's for as long as that has not returned, on the thread that
@@ -73,7 +73,7 @@ pub(crate) struct Rest {
     pub(crate) buffers: Vec<Option<Part>>,
     pub(crate) ends: Ends,
     /// Those that have one owner, until they are taken.
-    pub(crate) things: Vec<Option<Thing>>,
+    pub(crate) things: Handed,
     /// Why it fails.
     message: String,
     /// What it has submitted.
@@ -211,7 +211,7 @@ fn call(request: Request, prepare: impl FnOnce(&mut Frame)) -> Ended {
         let rest = frame.rest();
         rest.buffers = cargo.buffers.into_iter().map(Some).collect();
         rest.ends = cargo.ends;
-        rest.things = cargo.things.into_iter().map(Some).collect();
+        rest.things = Handed::of(cargo.things);
     }
     prepare(&mut frame);
     // SAFETY: who registered it promised that it may be called so.

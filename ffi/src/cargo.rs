@@ -32,13 +32,14 @@ pub(crate) struct Ends {
 }
 
 /// What the channels of C carry. `docs/ABI.md` has the type as others may declare it: the same in
-/// these four fields, and so is what is written.
+/// these five fields, and so is what is written.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Packet(
     pub(crate) Data,
     pub(crate) Vec<Shared>,
     pub(crate) Vec<Sender<Packet>>,
     pub(crate) Vec<Receiver<Packet>>,
+    pub(crate) Vec<Thing>,
 );
 
 /// A `Vec<u8>`, as which it is written and read.
@@ -81,6 +82,9 @@ impl<'de> Deserialize<'de> for Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pinfold::broadcast::{Publisher, Subscriber};
+    use pinfold::channel::Router;
+    use pinfold::sync;
 
     pinfold::test_setup!();
 
@@ -91,7 +95,27 @@ mod tests {
         Vec<Shared>,
         Vec<Sender<Declared>>,
         Vec<Receiver<Declared>>,
+        Vec<Object>,
     );
+
+    #[derive(Serialize, Deserialize)]
+    enum Object {
+        Mutex(sync::Mutex<[u8]>),
+        RwLock(sync::RwLock<[u8]>),
+        Semaphore(sync::Semaphore),
+        Once(sync::Once),
+        Latch(sync::Latch),
+        CountDown(sync::CountDown),
+        WaitGroup(sync::WaitGroup),
+        WaitGroupMember(sync::Member),
+        Ticker(sync::Ticker),
+        Publisher(Publisher<Declared>),
+        Router(Router<Declared>),
+        Subscriber(Subscriber<Declared>),
+        Barrier(sync::Barrier),
+        Member(pinfold::collective::Member),
+        OnceLock(sync::OnceLock<[u8]>),
+    }
 
     /// An end that arrives with another type than it was sent with.
     enum Retyped {
@@ -133,20 +157,72 @@ mod tests {
                 let buffers = vec![shared.clone(); count];
                 let (senders, receivers) = (vec![sender.clone(); count], Vec::new());
                 let data = Data::Lent(std::ptr::from_ref(&bytes[..]));
-                sender.send(Packet(data, buffers, senders, receivers))?;
-                let Declared(data, buffers, senders, receivers) = to_rust.recv()?;
+                sender.send(Packet(data, buffers, senders, receivers, Vec::new()))?;
+                let Declared(data, buffers, senders, receivers, objects) = to_rust.recv()?;
                 assert_eq!(data, bytes);
                 assert!(buffers.iter().all(|buffer| buffer[..] == [7; 1000]));
                 assert_eq!(
                     (buffers.len(), senders.len(), receivers.len()),
                     (count, count, 0)
                 );
-                of_rust.send(Declared(data, buffers, senders, receivers))?;
-                let Packet(data, buffers, senders, _) = receiver.recv()?;
+                of_rust.send(Declared(data, buffers, senders, receivers, objects))?;
+                let Packet(data, buffers, senders, ..) = receiver.recv()?;
                 assert_eq!(data[..], bytes[..]);
                 assert_eq!((buffers.len(), senders.len()), (count, count));
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn rust_gets_objects_of_c_and_the_other_way_round() -> Result<(), Box<dyn std::error::Error>> {
+        let rt = pinfold::Runtime::builder().workers(1).start()?;
+        let (sender, receiver) = rt.channel::<Packet>(1)?;
+        let (carry, carried) = rt.channel::<Retyped>(1)?;
+        carry.send(Retyped::C(sender.clone(), receiver.clone()))?;
+        let Retyped::Rust(of_rust, to_rust) = carried.recv()? else {
+            unreachable!("it arrives so");
+        };
+        let here = &rt;
+        let (latch, countdown) = sync::Latch::new(here, 1)?;
+        let (waitgroup, waits) = sync::WaitGroup::new(here)?;
+        let publisher = rt.broadcast_channel::<Packet>(2)?;
+        let (router, _receivers) = rt.router::<Packet>(1, 2)?;
+        let period = std::time::Duration::from_secs(1);
+        let all = vec![
+            Thing::Mutex(sync::Mutex::from_slice(here, &[1; 5])?),
+            Thing::RwLock(sync::RwLock::from_slice(here, &[2; 5])?),
+            Thing::Semaphore(sync::Semaphore::new(here, 3)?),
+            Thing::Once(sync::Once::new(here)?),
+            Thing::Latch(latch),
+            Thing::CountDown(countdown),
+            Thing::WaitGroup(waitgroup),
+            Thing::GroupMember(waits),
+            Thing::Ticker(sync::Ticker::new(here, period)?),
+            Thing::Subscriber(publisher.subscribe()?),
+            Thing::Publisher(publisher),
+            Thing::Router(router),
+            Thing::Barrier(Box::new(sync::Barrier::new(here, 1)?.remove(0))),
+            Thing::Member(Box::new(rt.collective(1)?.remove(0))),
+            Thing::OnceLock(sync::OnceLock::with_len(here, 6)?),
+        ];
+        let kinds: Vec<_> = all.iter().map(std::mem::discriminant).collect();
+        sender.send(Packet(Data::Own(vec![9]), vec![], vec![], vec![], all))?;
+        let declared = to_rust.recv()?;
+        assert_eq!(declared.4.len(), kinds.len());
+        assert!(matches!(&declared.4[1], Object::RwLock(_)));
+        let Some(Object::OnceLock(made)) = declared.4.last() else {
+            return Err("it is a lock".into());
+        };
+        assert_eq!(made.get_or_fill(|all| all.fill(4))?, [4; 6]);
+        of_rust.send(declared)?;
+        let Packet(.., all) = receiver.recv()?;
+        let arrived: Vec<_> = all.iter().map(std::mem::discriminant).collect();
+        assert_eq!(arrived, kinds);
+        let Some(Thing::OnceLock(made)) = all.last() else {
+            return Err("it is a lock".into());
+        };
+        assert_eq!(made.get(), Some(&[4; 6][..]));
         Ok(())
     }
 }

@@ -12,13 +12,14 @@ use pinfold::{Loan, Shared};
 use crate::boundary::{answer, guard};
 use crate::buffer::{Part, WORKER, aligned};
 use crate::call::{PinfoldCall, with};
-use crate::cargo::{Cargo, Data, Packet};
-use crate::edge::{Out, bytes, duration};
+use crate::cargo::Packet;
+use crate::edge::{Out, duration};
 use crate::error::Failure;
 use crate::message::{MessageObject, PinfoldMessage};
+use crate::outgoing::{Outgoing, Readers};
 use crate::runtime::{PinfoldRuntime, RuntimeObject, as_pointer, grown};
 use crate::shared::place::overflow_of;
-use crate::submit::{PinfoldSubmitSettings, for_message};
+use crate::submit::PinfoldSubmitSettings;
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 /// The sending end of a channel.
@@ -109,20 +110,6 @@ impl Home {
             }
         })
     }
-
-    /// What is sent: some bytes, which are read before the call returns that this is a part of, and what
-    /// goes with them.
-    pub(crate) fn packet(&self, data: &[u8], cargo: Cargo) -> Result<Packet, Failure> {
-        let Cargo { buffers, ends, .. } = cargo;
-        let buffers = buffers.into_iter().map(|part| self.shared(part));
-        let buffers = buffers.collect::<Result<_, _>>()?;
-        Ok(Packet(
-            Data::Lent(data),
-            buffers,
-            ends.senders,
-            ends.receivers,
-        ))
-    }
 }
 
 /// Behind a `pinfold_sender`.
@@ -157,14 +144,15 @@ impl SenderObject {
         }
     }
 
-    fn send(&self, data: &[u8], cargo: Cargo, timeout: u64) -> Result<(), Failure> {
-        let packet = self.home.packet(data, cargo)?;
-        let sent = match timeout {
-            0 => self.end.try_send(packet),
-            PINFOLD_FOREVER => self.end.send(packet),
-            timeout => self.end.send_timeout(packet, duration(timeout)),
-        };
-        sent.map_err(|refused| Failure::from(refused.fault))
+    fn send(&self, outgoing: Outgoing, timeout: u64) -> Result<(), Failure> {
+        outgoing.send(|packet| {
+            let sent = match timeout {
+                0 => self.end.try_send(packet),
+                PINFOLD_FOREVER => self.end.send(packet),
+                timeout => self.end.send_timeout(packet, duration(timeout)),
+            };
+            sent.map_err(Box::new)
+        })
     }
 }
 
@@ -303,7 +291,7 @@ pub unsafe extern "C" fn pinfold_call_channel_new(
 }
 
 /// Sends a message: `len` bytes, which are copied, and what `settings` say (null: nothing): published
-/// buffers, which are not copied, and ends of channels. Waits at most `timeout` nanoseconds
+/// buffers, which are not copied, ends of channels, and other objects. Waits at most `timeout` nanoseconds
 /// for room; 0 does not wait, and `PINFOLD_FOREVER` is no limit. What one sender has sent
 /// arrives in that order.
 ///
@@ -313,7 +301,7 @@ pub unsafe extern "C" fn pinfold_call_channel_new(
 /// waited), `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE`, `PINFOLD_STATUS_SHUTDOWN` (the
 /// runtime has ended), `PINFOLD_STATUS_FORKED`; for what goes with it as
 /// `pinfold_task_submit_with`; and with `PINFOLD_STATUS_INVALID_ARGUMENT` if `settings` move
-/// buffers or name tasks. Then nothing was sent.
+/// buffers or name tasks. Then nothing was sent, and nothing moved.
 ///
 /// Any thread. In a task it keeps the executor that runs it: there must be more of these than tasks
 /// that wait for each other.
@@ -331,12 +319,10 @@ pub unsafe extern "C" fn pinfold_sender_send(
     timeout: u64,
 ) -> PinfoldStatus {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let data = unsafe { bytes("data", data, len) }?;
         let sender = table::enter::<SenderObject>(sender.addr())?;
         // SAFETY: the caller's promise.
-        let cargo = unsafe { for_message(settings, sender.home.number) }?;
-        sender.send(data, cargo, timeout)
+        let outgoing = unsafe { Outgoing::new(&sender.home, (data, len), settings, Readers::One) }?;
+        sender.send(outgoing, timeout)
     })
 }
 

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use pinfold::Child;
+use pinfold::channel::Select;
 
 use crate::boundary::guard;
 use crate::buffer::{BufferObject, Part, PinfoldBuffer, WORKER};
@@ -103,7 +104,7 @@ impl Children {
         if number == 0 {
             return Err(Failure::null_handle(NAME));
         }
-        if number & ((1 << KIND_BITS) - 1) != KIND {
+        if !is_child(number) {
             return Err(Failure::no_handle(NAME, number));
         }
         let index = number >> KIND_BITS & ((1 << INDEX_BITS) - 1);
@@ -115,6 +116,28 @@ impl Children {
             Failure::new(PinfoldStatus::BadHandle, message)
         })
     }
+}
+
+/// Whether a handle says that it is one of a child.
+pub(crate) fn is_child(handle: usize) -> bool {
+    handle & ((1 << KIND_BITS) - 1) == KIND
+}
+
+/// Has a select wait for the end of a child of the task that this thread runs; its number there, or `None`
+/// if it has ended.
+pub(crate) fn select(
+    select: &mut Select<'_>,
+    child: *mut PinfoldChild,
+) -> Result<Option<usize>, Failure> {
+    place(child, |place| match &place.state {
+        State::Open(open, _) => Ok(Some(select.child(open))),
+        State::Ended(_) => Ok(None),
+        State::None | State::Joining => Err(waited_for()),
+    })
+}
+
+fn waited_for() -> Failure {
+    Failure::new(PinfoldStatus::AlreadyTaken, "somebody waits for it already")
 }
 
 fn place<T>(
@@ -130,10 +153,7 @@ fn wait(child: *mut PinfoldChild, timeout: u64) -> Result<(), Failure> {
     let waits_for = place(child, |place| {
         match std::mem::replace(&mut place.state, State::Joining) {
             State::Open(open, function) => Ok(Some((open, function))),
-            State::Joining => Err(Failure::new(
-                PinfoldStatus::AlreadyTaken,
-                "somebody waits for it already",
-            )),
+            State::Joining => Err(waited_for()),
             other => {
                 place.state = other;
                 Ok(None)

@@ -50,6 +50,7 @@ mod memo;
 mod message;
 mod names;
 mod objects;
+mod outgoing;
 mod plugin;
 mod ready;
 mod registry;
@@ -70,7 +71,8 @@ mod wire;
 use std::ffi::{CStr, c_char};
 
 pub use batch::{
-    pinfold_handle_join_many, pinfold_task_submit_many, pinfold_task_submit_many_timeout,
+    pinfold_handle_join_many, pinfold_task_broadcast, pinfold_task_submit_many,
+    pinfold_task_submit_many_timeout,
 };
 use boundary::{guard, guard_or};
 pub use buffer::{
@@ -158,6 +160,10 @@ pub use shared::broadcast::{
     pinfold_subscriber_lagged, pinfold_subscriber_len, pinfold_subscriber_recv,
     pinfold_subscriber_subscribe,
 };
+pub use shared::handed::{
+    pinfold_call_object, pinfold_call_object_count, pinfold_message_object,
+    pinfold_message_object_count,
+};
 pub use shared::latch::{
     PinfoldCountdown, PinfoldLatch, pinfold_call_latch_new, pinfold_countdown_count,
     pinfold_countdown_free, pinfold_latch_free, pinfold_latch_left, pinfold_latch_new,
@@ -176,14 +182,18 @@ pub use shared::once::{
     PinfoldDo, PinfoldOnce, pinfold_call_once_new, pinfold_once_call, pinfold_once_free,
     pinfold_once_is_done, pinfold_once_new,
 };
+pub use shared::oncelock::{
+    PinfoldFill, PinfoldOncelock, pinfold_call_oncelock_new, pinfold_oncelock_free,
+    pinfold_oncelock_get, pinfold_oncelock_get_or_init, pinfold_oncelock_new,
+};
 pub use shared::reduce::{
     PinfoldCombine, PinfoldNumber, PinfoldOperation, pinfold_member_all_reduce,
     pinfold_member_all_reduce_with, pinfold_member_reduce, pinfold_member_reduce_with,
 };
 pub use shared::router::{
-    PinfoldRouter, pinfold_router_balance, pinfold_router_free, pinfold_router_hand_on,
-    pinfold_router_is_there, pinfold_router_join, pinfold_router_leave, pinfold_router_lost,
-    pinfold_router_new, pinfold_router_receiver_of, pinfold_router_send,
+    PinfoldRouter, pinfold_call_router_new, pinfold_router_balance, pinfold_router_free,
+    pinfold_router_hand_on, pinfold_router_is_there, pinfold_router_join, pinfold_router_leave,
+    pinfold_router_lost, pinfold_router_new, pinfold_router_receiver_of, pinfold_router_send,
     pinfold_router_send_by_key,
 };
 pub use shared::rwlock::{
@@ -197,7 +207,6 @@ pub use shared::semaphore::{
     pinfold_semaphore_available, pinfold_semaphore_free, pinfold_semaphore_new,
     pinfold_semaphore_release,
 };
-pub use shared::thing::{pinfold_call_object, pinfold_call_object_count};
 pub use shared::ticker::{
     PinfoldTicker, pinfold_call_ticker_new, pinfold_ticker_free, pinfold_ticker_missed,
     pinfold_ticker_new, pinfold_ticker_wait,

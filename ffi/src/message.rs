@@ -12,6 +12,7 @@ use crate::cargo::Packet;
 use crate::channel::{Home, PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
 use crate::edge::Out;
 use crate::error::Failure;
+use crate::shared::handed::Handed;
 use crate::{PinfoldStatus, table};
 
 /// A message that was received from a channel.
@@ -26,17 +27,19 @@ pub(crate) struct MessageObject {
     pub(crate) buffers: Vec<Shared>,
     pub(crate) senders: Vec<Sender<Packet>>,
     pub(crate) receivers: Vec<Receiver<Packet>>,
+    pub(crate) objects: Handed,
 }
 
 impl MessageObject {
     pub(crate) fn of(packet: Packet, home: Home) -> Self {
-        let Packet(data, buffers, senders, receivers) = packet;
+        let Packet(data, buffers, senders, receivers, objects) = packet;
         MessageObject {
             data: Bytes::from(&data[..]),
             home,
             buffers,
             senders,
             receivers,
+            objects: Handed::of(objects),
         }
     }
 }
@@ -52,7 +55,9 @@ fn at<'a, T>(all: &'a [T], index: usize, what: &str) -> Result<&'a T, Failure> {
     all.get(index).ok_or_else(none)
 }
 
-fn enter(message: *mut PinfoldMessage) -> Result<table::Guard<Box<MessageObject>>, Failure> {
+pub(crate) fn enter(
+    message: *mut PinfoldMessage,
+) -> Result<table::Guard<Box<MessageObject>>, Failure> {
     table::enter(message.addr())
 }
 

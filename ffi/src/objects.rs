@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pinfold::broadcast::{Publisher, Subscriber};
-use pinfold::sync::{self, Barrier, CountDown, Latch, Once, Ticker, WaitGroup};
+use pinfold::sync::{self, Barrier, CountDown, Latch, Once, OnceLock, Ticker, WaitGroup};
 use pinfold::{ContextHandle, Limit, Memo};
 
 use crate::buffer::BufferObject;
@@ -109,5 +109,6 @@ kinds! {
     25 Subscriber(Box<Own<Subscriber<Packet>>>) "pinfold_subscriber";
     26 Member(Box<MemberObject>) "pinfold_member";
     27 Router(Box<RouterObject>) "pinfold_router";
+    28 OnceLock(Homed<OnceLock<[u8]>>) "pinfold_oncelock";
     #[cfg(test)] 31 Probe(u64) "probe";
 }

@@ -53,7 +53,7 @@ pub struct PinfoldSubmitSettings {
     /// Other objects that processes share, of any kinds (`pinfold_mutex`, `pinfold_subscriber`, and so on), which
     /// the task gets in this order (`pinfold_call_object`). The handles stay the caller's, and may be
     /// freed at once. What has one owner (a member of a barrier or of a group, a subscriber) is moved: nothing is left of it but the
-    /// handle. Not for messages. Default: none.
+    /// handle. Default: none.
     pub objects: *const *const c_void,
     /// How many.
     pub object_count: usize,
@@ -157,7 +157,7 @@ pub(crate) unsafe fn cargo_of(
 /// # Safety
 ///
 /// So many handles can be read as `settings` say.
-unsafe fn cargo(settings: &PinfoldSubmitSettings, home: u64) -> Result<Cargo, Failure> {
+pub(crate) unsafe fn cargo(settings: &PinfoldSubmitSettings, home: u64) -> Result<Cargo, Failure> {
     // SAFETY: the caller's promise.
     let (buffers, ends, objects) = unsafe {
         (
@@ -206,34 +206,7 @@ unsafe fn ends(settings: &PinfoldSubmitSettings, home: u64) -> Result<Ends, Fail
     })
 }
 
-/// What a message has besides its bytes, which all can read.
-///
-/// # Safety
-///
-/// As for [`cargo_of`].
-pub(crate) unsafe fn for_message(
-    settings: *const PinfoldSubmitSettings,
-    home: u64,
-) -> Result<Cargo, Failure> {
-    // SAFETY: the caller's promise; all zero are the defaults.
-    let settings = unsafe { grown("settings", settings) }?;
-    let Some(settings) = settings else {
-        return Ok(Cargo::default());
-    };
-    if settings.after_count != 0 || settings.move_buffers != 0 {
-        let message = "`settings->after` and `settings->move_buffers` are for tasks: a message is sent now, and its buffers are published";
-        return Err(Failure::argument(message));
-    }
-    if settings.object_count != 0 {
-        let message =
-            "`settings->objects` are for tasks: a message has buffers and ends of channels";
-        return Err(Failure::argument(message));
-    }
-    // SAFETY: the caller's promise.
-    unsafe { cargo(&settings, home) }
-}
-
-/// The same for any kind of handle; waits at most so long for room, or without end (`Duration::MAX`).
+/// Submits for any kind of handle; waits at most so long for room, or without end (`Duration::MAX`).
 ///
 /// # Safety
 ///

@@ -1,7 +1,7 @@
 //! Tasks that can be submitted: a function of a runtime, with settings.
 
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use pinfold::{Handle, Refusal, StoredTask, TrySpawnError};
@@ -29,6 +29,7 @@ pub struct PinfoldTask {
 pub(crate) struct TaskObject {
     /// The number of its runtime.
     pub(crate) home: u64,
+    pub(crate) runtime: Weak<RuntimeObject>,
     name: &'static str,
     number: u32,
     pub(crate) alone: StoredTask<Request, Ended>,
@@ -78,6 +79,7 @@ pub unsafe extern "C" fn pinfold_task_new(
         settings.profiled_as = runtime.is_profiling.then_some(name);
         let task = TaskObject {
             home: runtime.number,
+            runtime: Arc::downgrade(&runtime),
             name,
             number: registry::number(name),
             alone: settings.of(rt.task(run))?.stored(),

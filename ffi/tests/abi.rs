@@ -201,6 +201,16 @@ fn may_grow(promises: &Promises, name: &str) -> bool {
     first.is_some_and(|what| what.starts_with("offset 0,"))
 }
 
+/// Whether of what was reserved at most some is used now, from its beginning.
+fn is_rest_of(now: &str, then: &str) -> bool {
+    let place = |what: &str| {
+        let (offset, size) = what.strip_prefix("offset ")?.split_once(", ")?;
+        let begin: usize = offset.parse().ok()?;
+        Some((begin, begin + bytes(size)))
+    };
+    matches!((place(now), place(then)), (Some(now), Some(then)) if now.0 >= then.0 && now.1 == then.1)
+}
+
 fn bytes(what: &str) -> usize {
     let digits = what.split(' ').next().unwrap_or_default();
     digits.parse().expect("a size in bytes")
@@ -213,6 +223,7 @@ fn broken(promised: &Promises, today: &Promises) -> Vec<String> {
         let is_kept = match (today.get(about), about.strip_prefix("struct ")) {
             (None, _) => false,
             (Some(now), Some(name)) if may_grow(promised, name) => bytes(now) >= bytes(then),
+            (Some(now), _) if about.ends_with(".reserved") => is_rest_of(now, then),
             (Some(now), _) => now == then,
         };
         if !is_kept {

@@ -34,7 +34,7 @@ impl Runtime {
 impl<F, A, R> Task<'_, F, A, R>
 where
     F: Fn(A) -> R + Copy + Send + 'static,
-    A: Serialize + DeserializeOwned + Clone,
+    A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
     /// Runs it once in each worker: to fill a cache there, to have a setting read anew, to ask
@@ -69,13 +69,31 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn broadcast(&self, args: A) -> Vec<Handle<R>> {
+    pub fn broadcast(&self, args: A) -> Vec<Handle<R>>
+    where
+        A: Clone,
+    {
+        self.broadcast_with(|_| args.clone())
+    }
+
+    /// The same, with arguments for each worker, which `args` makes by its number.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(3).start()?;
+    /// let tens = rt.task(|n: usize| 10 * n).broadcast_with(|worker| worker);
+    /// assert_eq!(pinfold::join_all(tens), [Ok(0), Ok(10), Ok(20)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn broadcast_with(&self, mut args: impl FnMut(usize) -> A) -> Vec<Handle<R>> {
         let workers = self.core().present().fold().plan.shape.workers;
         let mut task = self.clone();
         task.order.memo = None;
-        let spawn_in = |worker| {
+        let spawn_in = |worker: u32| {
             task.settings().bound = Some(worker);
-            task.submit(args.clone()).handle()
+            task.submit(args(worker as usize)).handle()
         };
         (0..workers).map(spawn_in).collect()
     }

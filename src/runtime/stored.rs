@@ -211,6 +211,21 @@ where
         self.task().spawn_timeout(args, timeout)
     }
 
+    /// As [`Task::broadcast_with`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// let task = rt.task(|n: usize| n + 1).stored();
+    /// assert_eq!(pinfold::join_all(task.broadcast_with(|worker| worker)), [Ok(1), Ok(2)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn broadcast_with(&self, args: impl FnMut(usize) -> A) -> Vec<Handle<R>> {
+        self.task().broadcast_with(args)
+    }
+
     /// As [`Task::map`].
     ///
     /// ```

@@ -74,18 +74,31 @@ impl Place {
     /// Writes the data of a fresh object.
     pub fn write<T: Pod>(segment: &Segment, at: usize, own: usize, values: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(values);
+        if let Some(to) = Self::fresh::<T>(segment, at, own, bytes.len()) {
+            // SAFETY: so many bytes lie there, of a block that nobody else has yet.
+            unsafe { to.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
+        }
+    }
+
+    /// The same of so many values, all of whose bytes are 0.
+    pub fn write_zeros<T: Pod>(segment: &Segment, at: usize, own: usize, values: usize) {
+        let bytes = size_of::<T>() * values;
+        if let Some(to) = Self::fresh::<T>(segment, at, own, bytes) {
+            // SAFETY: as above.
+            unsafe { to.write_bytes(0, bytes) };
+        }
+    }
+
+    /// Where the data of a fresh object are to be written, which are so many bytes of `T`.
+    fn fresh<T>(segment: &Segment, at: usize, own: usize, bytes: usize) -> Option<NonNull<u8>> {
         let said = segment.views(at + own * 8, 2);
-        for (word, value) in Iterator::zip(said.iter(), [size_of::<T>(), bytes.len()]) {
+        for (word, value) in Iterator::zip(said.iter(), [size_of::<T>(), bytes]) {
             let word: &crate::prim::atomic::AtomicU64 = word;
             // Relaxed: whoever gets the object sees what was written before.
             word.store(value as u64, Ordering::Relaxed);
         }
-        let all = segment.bytes(at + Self::data_at(own), bytes.len());
-        let Some(to) = all.range(0, bytes.len()) else {
-            return;
-        };
-        // SAFETY: so many bytes lie there, of a block that nobody else has yet.
-        unsafe { to.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
+        let all = segment.bytes(at + Self::data_at(own), bytes);
+        all.range(0, bytes)
     }
 
     /// Where the data of an object are, if they are a `T`.

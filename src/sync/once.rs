@@ -11,8 +11,10 @@
 //!
 //! So it is run to its end once, and whoever sees *done* sees what it has made.
 
+use std::convert::Infallible;
 use std::fmt::{Debug, Formatter};
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::shm::Views;
 
 use super::base::{Base, Kind, clear, travels};
-use super::data::Place as DataPlace;
+use super::data::{Data, Place as DataPlace};
 use super::who::Holder;
 use super::word::{GATE_AT, LockWord, WORDS};
 use super::{LockFault, Place};
@@ -73,17 +75,21 @@ impl Drop for Running<'_> {
 }
 
 impl Core {
-    fn make<T: Pod>(place: impl Place, value: T) -> Result<Arc<Self>, AllocError> {
+    /// One with room for so many values of `E`, which are a `T`.
+    fn make<T: ?Sized + Data, E: Pod>(
+        place: impl Place,
+        values: usize,
+    ) -> Result<Arc<Self>, AllocError> {
         let pool = place.pool()?;
-        let words = DataPlace::words_for(OWN, size_of::<T>());
+        let words = DataPlace::words_for(OWN, size_of::<E>().saturating_mul(values));
         let base = Base::make(&pool, &ONCES, words, |segment, at| {
             clear(segment, at, OWN);
-            DataPlace::write(segment, at, OWN, &[value]);
+            DataPlace::write_zeros::<E>(segment, at, OWN, values);
         })?;
         Self::of::<T>(base).ok_or(pool.exhausted(words * 8))
     }
 
-    fn of<T: Pod>(base: Base) -> Option<Arc<Self>> {
+    fn of<T: ?Sized + Data>(base: Base) -> Option<Arc<Self>> {
         let segment = base.pool().segment();
         let at = base.site.at;
         Some(Arc::new(Core {
@@ -94,7 +100,7 @@ impl Core {
         }))
     }
 
-    fn of_token<T: Pod>(token: Token) -> Option<Arc<Self>> {
+    fn of_token<T: ?Sized + Data>(token: Token) -> Option<Arc<Self>> {
         Self::of::<T>(Base::of(token, &ONCES)?)
     }
 
@@ -190,7 +196,7 @@ impl Once {
     /// # Errors
     /// As of [`Runtime::alloc`](crate::Runtime::alloc).
     pub fn new(place: impl Place) -> Result<Self, AllocError> {
-        Core::make(place, ()).map(Self::of_core)
+        Core::make::<(), ()>(place, 1).map(Self::of_core)
     }
 
     /// Calls `f`, unless it was done; waits for whoever does it just now. Whether `f` was called.
@@ -222,7 +228,7 @@ impl Once {
     fn call(&self, patience: Patience, f: impl FnOnce(OnceState)) -> Result<bool, LockFault> {
         let called = self.core.run(patience, |state| {
             f(state);
-            Ok::<(), std::convert::Infallible>(())
+            Ok::<(), Infallible>(())
         });
         called.map(|ran| ran.unwrap_or_else(|never| match never {}))
     }
@@ -248,8 +254,8 @@ impl Debug for Once {
 
 /// A value that is made once, by whoever asks first in any process of the fold, and then read by all.
 ///
-/// `T` is plain data ([`bytemuck::Pod`]). If the one who makes it dies, or panics, the next one makes
-/// it.
+/// `T` is plain data ([`bytemuck::Pod`]), or a slice of it. If the one who makes it dies, or panics, the
+/// next one makes it.
 ///
 /// ```
 /// # pinfold::test_setup!();
@@ -268,21 +274,12 @@ impl Debug for Once {
 /// # Ok(())
 /// # }
 /// ```
-pub struct OnceLock<T: Pod> {
+pub struct OnceLock<T: ?Sized + Data> {
     core: Arc<Core>,
     of: PhantomData<Arc<T>>,
 }
 
-impl<T: Pod> OnceLock<T> {
-    /// A value that was not made yet. `place` is `&rt`, or [`context()`](crate::context()) in a task:
-    /// see [`Place`].
-    ///
-    /// # Errors
-    /// As of [`Runtime::alloc`](crate::Runtime::alloc).
-    pub fn new(place: impl Place) -> Result<Self, AllocError> {
-        Core::make(place, T::zeroed()).map(Self::of_core)
-    }
-
+impl<T: ?Sized + Data> OnceLock<T> {
     /// The value, if it was made.
     #[inline]
     pub fn get(&self) -> Option<&T> {
@@ -294,31 +291,13 @@ impl<T: Pod> OnceLock<T> {
         Some(unsafe { self.core.data.point::<T>().as_ref() })
     }
 
-    /// The value; makes it by `make` if nobody has; waits for whoever makes it just now.
-    ///
-    /// # Errors
-    /// As of [`Once::call_once`].
-    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> Result<&T, LockFault> {
-        let made = self.get_or_try_init(|| Ok::<T, std::convert::Infallible>(make()))?;
-        Ok(made.unwrap_or_else(|never| match never {}))
-    }
-
-    /// The same, where `make` may fail: then it is not made, and its error is returned inside.
-    ///
-    /// # Errors
-    /// As of [`Once::call_once`].
-    pub fn get_or_try_init<E>(
+    /// The value; has `make` write it if nobody has.
+    fn made_by<E>(
         &self,
-        make: impl FnOnce() -> Result<T, E>,
+        patience: Patience,
+        make: impl FnOnce(NonNull<T>) -> Result<(), E>,
     ) -> Result<Result<&T, E>, LockFault> {
-        let made = self.core.run(Patience::Forever, |_| {
-            let value = make()?;
-            // SAFETY: room for a `T`, aligned; this thread has the lock and it is not done: nobody
-            // reads or writes there.
-            unsafe { self.core.data.point::<T>().write(value) };
-            Ok(())
-        })?;
-        match made {
+        match self.core.run(patience, |_| make(self.core.data.point()))? {
             Err(error) => Ok(Err(error)),
             Ok(_) => self.get().map(Ok).ok_or(LockFault::Gone),
         }
@@ -334,9 +313,147 @@ impl<T: Pod> OnceLock<T> {
     }
 }
 
-travels!([T: Pod] OnceLock<T>, "`OnceLock` of this type");
+impl<T: Pod> OnceLock<T> {
+    /// A value that was not made yet. `place` is `&rt`, or [`context()`](crate::context()) in a task:
+    /// see [`Place`].
+    ///
+    /// # Errors
+    /// As of [`Runtime::alloc`](crate::Runtime::alloc).
+    pub fn new(place: impl Place) -> Result<Self, AllocError> {
+        Core::make::<T, T>(place, 1).map(Self::of_core)
+    }
 
-impl<T: Pod + Debug> Debug for OnceLock<T> {
+    /// The value; makes it by `make` if nobody has; waits for whoever makes it just now.
+    ///
+    /// # Errors
+    /// As of [`Once::call_once`].
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> Result<&T, LockFault> {
+        let made = self.get_or_try_init(|| Ok::<T, Infallible>(make()))?;
+        Ok(made.unwrap_or_else(|never| match never {}))
+    }
+
+    /// The same; waits for whoever makes it no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As of [`Once::call_once_timeout`].
+    pub fn get_or_init_timeout(
+        &self,
+        timeout: Duration,
+        make: impl FnOnce() -> T,
+    ) -> Result<&T, LockFault> {
+        let made = self.init(Patience::For(timeout), || Ok::<T, Infallible>(make()))?;
+        Ok(made.unwrap_or_else(|never| match never {}))
+    }
+
+    /// The same, where `make` may fail: then it is not made, and its error is returned inside.
+    ///
+    /// # Errors
+    /// As of [`Once::call_once`].
+    pub fn get_or_try_init<E>(
+        &self,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Result<&T, E>, LockFault> {
+        self.init(Patience::Forever, make)
+    }
+
+    fn init<E>(
+        &self,
+        patience: Patience,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Result<&T, E>, LockFault> {
+        self.made_by(patience, |place| {
+            let value = make()?;
+            // SAFETY: room for a `T`, aligned; this thread has the lock and it is not done: nobody
+            // reads or writes there.
+            unsafe { place.write(value) };
+            Ok(())
+        })
+    }
+}
+
+impl<T: Pod> OnceLock<[T]> {
+    /// So many values that were not made yet. `place` is as of [`OnceLock::new`].
+    ///
+    /// # Errors
+    /// As of [`Runtime::alloc`](crate::Runtime::alloc).
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use pinfold::sync::OnceLock;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let squares: OnceLock<[u64]> = OnceLock::with_len(&rt, 1000)?;
+    /// let ninth = |squares: OnceLock<[u64]>| {
+    ///     let all = squares.get_or_fill(|all| {
+    ///         all.iter_mut().zip(0..).for_each(|(square, n)| *square = n * n);
+    ///     });
+    ///     all.map(|all| all[9])
+    /// };
+    /// assert_eq!(rt.spawn(ninth, squares.clone()).join_flat()?, 81);
+    /// assert_eq!(squares.get().map(|all| all[999]), Some(998_001));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_len(place: impl Place, len: usize) -> Result<Self, AllocError> {
+        Core::make::<[T], T>(place, len).map(Self::of_core)
+    }
+
+    /// The values; has `fill` write them, all of whose bytes are 0, if nobody has; waits for whoever
+    /// writes them just now.
+    ///
+    /// # Errors
+    /// As of [`Once::call_once`].
+    pub fn get_or_fill(&self, fill: impl FnOnce(&mut [T])) -> Result<&[T], LockFault> {
+        let filled = self.get_or_try_fill(|values| {
+            fill(values);
+            Ok::<(), Infallible>(())
+        })?;
+        Ok(filled.unwrap_or_else(|never| match never {}))
+    }
+
+    /// The same, where `fill` may fail: then they are not made, and its error is returned inside.
+    ///
+    /// # Errors
+    /// As of [`Once::call_once`].
+    pub fn get_or_try_fill<E>(
+        &self,
+        fill: impl FnOnce(&mut [T]) -> Result<(), E>,
+    ) -> Result<Result<&[T], E>, LockFault> {
+        self.fill(Patience::Forever, fill)
+    }
+
+    /// The same; waits for whoever writes them no longer than `timeout`.
+    ///
+    /// # Errors
+    /// As of [`Once::call_once_timeout`].
+    pub fn get_or_try_fill_timeout<E>(
+        &self,
+        timeout: Duration,
+        fill: impl FnOnce(&mut [T]) -> Result<(), E>,
+    ) -> Result<Result<&[T], E>, LockFault> {
+        self.fill(Patience::For(timeout), fill)
+    }
+
+    fn fill<E>(
+        &self,
+        patience: Patience,
+        fill: impl FnOnce(&mut [T]) -> Result<(), E>,
+    ) -> Result<Result<&[T], E>, LockFault> {
+        self.made_by(patience, |mut place| {
+            // SAFETY: values lie there, aligned, of which any bytes are some; this thread has the lock
+            // and it is not done: nobody else reads or writes there.
+            let values = unsafe { place.as_mut() };
+            // Somebody may have begun.
+            values.fill(T::zeroed());
+            fill(values)
+        })
+    }
+}
+
+travels!([T: ?Sized + Data] OnceLock<T>, "`OnceLock` of this type");
+
+impl<T: ?Sized + Data + Debug> Debug for OnceLock<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("OnceLock").field(&self.get()).finish()
     }

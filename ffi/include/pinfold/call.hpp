@@ -2,7 +2,7 @@
 #ifndef PINFOLD_CALL_HPP
 #define PINFOLD_CALL_HPP
 
-#include "channel.hpp"
+#include "make.hpp"
 
 namespace pinfold {
 
@@ -117,7 +117,7 @@ private:
 ///                 sum += number;
 ///         return sum;
 ///     });
-class call {
+class call : public detail::makes<call, pinfold_call> {
 public:
     explicit call(pinfold_call *raw) noexcept : raw_(raw) {}
 
@@ -232,7 +232,12 @@ public:
     /// A new channel.
     channel_ends channel(std::size_t capacity, pinfold_overflow overflow = PINFOLD_OVERFLOW_BLOCK) const
     {
-        return detail::channel(pinfold_call_channel_new, raw_, capacity, overflow);
+        return channel(capacity, detail::channel_settings(overflow));
+    }
+    /// The same, with all that can be said of it.
+    channel_ends channel(std::size_t capacity, const pinfold_channel_settings &settings) const
+    {
+        return detail::channel(pinfold_call_channel_new, raw_, capacity, settings);
     }
 
     /// Whether somebody has cancelled the task: it may end early then.

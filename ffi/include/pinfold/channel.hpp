@@ -10,9 +10,9 @@ class message;
 class sender;
 class receiver;
 
-/// What goes with a message, or with the argument of a task: buffers that are published, and ends of
-/// channels; with a task other objects, too (`call::object`). All are to be there until it was sent, and stay yours, but
-/// for a subscriber, and a member of a barrier or of a group: these are moved to the task.
+/// What goes with a message, or with the argument of a task: buffers that are published, ends of
+/// channels, and other objects (`message::object`, `call::object`). All are to be there until it was sent, and stay yours, but
+/// for a subscriber, and a member of a barrier or of a group: these are moved.
 ///
 ///     handle = squaring.submit_with(pinfold::cargo().add(requests).add(replies), 7);
 class cargo {
@@ -227,6 +227,18 @@ public:
         return pinfold::receiver(at<pinfold_receiver>(pinfold_message_receiver, index));
     }
 
+    /// How many other objects it has.
+    std::size_t object_count() const { return count(pinfold_message_object_count); }
+
+    /// One of them, to be kept; of the kind that it is, or its first use throws. What has one owner is had once.
+    ///
+    ///     const pinfold::message message = *results.recv();
+    ///     const auto total = message.object<pinfold::mutex<long>>(0);
+    template <class Object> Object object(std::size_t index) const
+    {
+        return Object(static_cast<typename Object::raw_type *>(at<void>(pinfold_message_object, index)));
+    }
+
 private:
     std::size_t count(pinfold_status (*of)(pinfold_message *, std::size_t *)) const
     {
@@ -311,13 +323,18 @@ using channel_ends = std::pair<sender, receiver>;
 
 namespace detail {
 
-template <class Of>
-channel_ends channel(pinfold_status (*make)(Of *, std::size_t, const pinfold_channel_settings *, pinfold_sender **,
-                                            pinfold_receiver **),
-                     Of *of, std::size_t capacity, pinfold_overflow overflow)
+inline pinfold_channel_settings channel_settings(pinfold_overflow overflow)
 {
     pinfold_channel_settings settings = PINFOLD_CHANNEL_SETTINGS_INIT;
     settings.overflow = overflow;
+    return settings;
+}
+
+template <class Of>
+channel_ends channel(pinfold_status (*make)(Of *, std::size_t, const pinfold_channel_settings *, pinfold_sender **,
+                                            pinfold_receiver **),
+                     Of *of, std::size_t capacity, const pinfold_channel_settings &settings)
+{
     pinfold_sender *to = nullptr;
     pinfold_receiver *from = nullptr;
     check(make(of, capacity, &settings, &to, &from));

@@ -218,6 +218,12 @@ public:
     }
     /// The end of a task.
     select &end(pinfold_handle *of) { return add([&](pinfold_case &one) { one.handle = of; }); }
+    /// A message of a subscriber, a tick of a ticker, the end of a child, which is then to be asked: `try_recv`, `missed`,
+    /// `join`.
+    template <class Object> select &also(const Object &of)
+    {
+        return add([&](pinfold_case &one) { one.object = of.get(); });
+    }
     select &at(std::chrono::steady_clock::time_point time)
     {
         const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();

@@ -257,6 +257,62 @@ public:
     }
 };
 
+/// A value in shared memory that is made once, by whoever asks first in any process, and then read by all.
+///
+///     const auto table = runtime.oncelock<std::array<double, 1000>>();
+///     use(table.get_or_init([](auto &values) { values.fill(1.5); })[7]);
+template <class T> class oncelock : public detail::object<pinfold_oncelock, pinfold_oncelock_free> {
+    static_assert(detail::travels<T>, "its bytes are all there is to it");
+
+public:
+    using object::object;
+
+    /// The value, as long as this lives; has `f` write it, whose bytes are all 0, if nobody has, or waits for who does. If it
+    /// throws, it is not made, and the exception comes through.
+    template <class F> const T &get_or_init(F &&f, std::chrono::nanoseconds time = forever) const
+    {
+        struct state {
+            F &f;
+            std::exception_ptr thrown;
+        } all{f, nullptr};
+        const auto run = [](void *data, std::size_t size, void *user) -> std::int32_t {
+            auto &own = *static_cast<state *>(user);
+            try {
+                own.f(*as(data, size));
+                return 0;
+            } catch (...) {
+                own.thrown = std::current_exception();
+                return 1;
+            }
+        };
+        const void *data = nullptr;
+        std::size_t size = 0;
+        const pinfold_status status
+            = pinfold_oncelock_get_or_init(get(), detail::nanoseconds(time), run, &all, &data, &size);
+        if (all.thrown)
+            std::rethrow_exception(all.thrown);
+        check(status);
+        return *as(data, size);
+    }
+    /// Null if nobody has made it yet.
+    const T *try_get() const
+    {
+        const void *data = nullptr;
+        std::size_t size = 0;
+        if (!detail::happened(pinfold_oncelock_get(get(), &data, &size), PINFOLD_STATUS_NOTHING_YET))
+            return nullptr;
+        return as(data, size);
+    }
+
+private:
+    template <class Bytes> static auto as(Bytes *data, std::size_t size)
+    {
+        if (size < sizeof(T))
+            throw error(PINFOLD_STATUS_INVALID_ARGUMENT, "it has fewer bytes than the type");
+        return static_cast<std::conditional_t<std::is_const_v<Bytes>, const T, T> *>(data);
+    }
+};
+
 /// Counts for a latch.
 class countdown : public detail::object<pinfold_countdown, pinfold_countdown_free> {
 public:
@@ -336,6 +392,13 @@ public:
     {
         std::uint64_t ticks = 0;
         check(pinfold_ticker_wait(get(), &ticks));
+        return ticks;
+    }
+    /// How many ticks there were that nobody was told; does not wait.
+    std::uint64_t missed() const
+    {
+        std::uint64_t ticks = 0;
+        check(pinfold_ticker_missed(get(), &ticks));
         return ticks;
     }
 };

@@ -288,6 +288,30 @@ public:
     /// The results of one for each argument, in order; throws if one has none.
     template <class Arguments> auto map(const Arguments &arguments) const { return join_all(submit_all(arguments)); }
 
+    /// Submits it once for each worker, all with the same argument: handles in the order of the workers' numbers.
+    template <class... Argument> std::vector<handle<R>> broadcast(const Argument &...argument) const
+    {
+        const auto send = [this](bytes all) {
+            std::vector<pinfold_handle *> raw(64);
+            std::size_t count = 0;
+            auto submit = [&] {
+                return pinfold_task_broadcast(get(), all.data(), all.size(), raw.size(), raw.data(), &count);
+            };
+            pinfold_status status = submit();
+            if (status == PINFOLD_STATUS_BUFFER_TOO_SMALL) {
+                raw.resize(count);
+                status = submit();
+            }
+            check(status);
+            std::vector<handle<R>> handles;
+            handles.reserve(count);
+            for (std::size_t at = 0; at < count; at++)
+                handles.emplace_back(raw[at]);
+            return handles;
+        };
+        return detail::with_bytes<A>(send, argument...);
+    }
+
     /// Submits it into a group: there is no handle.
     template <class... Argument> void submit_to(const group &into, const Argument &...argument) const
     {

@@ -10,10 +10,16 @@ from typing import Any, Iterable, Iterator, List, Optional, Tuple
 from ._buffer import Buffer
 from ._errors import Disconnected
 from ._handle import Owned, view
-from ._library import FULL, SLICE, TIMED_OUT, ChannelSettings, SubmitSettings, check, quick, waiting
+from ._library import FULL, SLICE, TIMED_OUT, ChannelSettings, SubmitSettings, check, declare, quick, waiting
 
 EMPTY = 29
 _OVERFLOWS = ("block", "reject", "drop_oldest")
+declare(
+    {
+        "pinfold_message_object_count": [c_void_p, ctypes.POINTER(c_size_t)],
+        "pinfold_message_object": [c_void_p, c_size_t, ctypes.POINTER(c_void_p)],
+    }
+)
 
 
 class _End:
@@ -81,14 +87,15 @@ class Sender(_End):
         buffers: Iterable[Buffer] = (),
         senders: Iterable["Sender"] = (),
         receivers: Iterable["Receiver"] = (),
+        objects: Iterable[Any] = (),
         timeout: Optional[float] = None,
     ) -> None:
         """Sends some bytes (anything that has them in one piece), which are copied, with ``buffers``, which
-        are not, and with ends of channels. Waits for room, at most ``timeout`` seconds (``TimedOut``); 0
+        are not, with ends of channels, and with ``objects`` as for :meth:`Task.submit`. Waits for room, at most ``timeout`` seconds (``TimedOut``); 0
         does not wait (``Full``). ``Disconnected``: nobody receives any more."""
         number = self._number
         data = data if type(data) is bytes else bytes(memoryview(data))
-        settings = cargo(buffers, senders, receivers)
+        settings = cargo(buffers, senders, receivers, objects)
         send, length = quick.pinfold_sender_send, len(data)
         status = send(number, data, length, settings, 0)
         if status == FULL and timeout != 0:
@@ -98,9 +105,9 @@ class Sender(_End):
 
 class Message:
     """A message that was received: ``data`` is a read-only ``memoryview`` of its bytes; ``buffers``, ``senders``
-    and ``receivers`` are what went with it."""
+    and ``receivers`` are what went with it, and of ``object_count`` others :meth:`object` has one each."""
 
-    __slots__ = ("data", "buffers", "senders", "receivers")
+    __slots__ = ("data", "buffers", "senders", "receivers", "object_count", "_owner")
 
     def __init__(self, number: int):
         owner = Owned(number, quick.pinfold_message_free)
@@ -110,6 +117,16 @@ class Message:
         self.buffers: List[Buffer] = _all_of(number, "buffer", Buffer._received)
         self.senders: List[Sender] = _all_of(number, "sender", Sender)
         self.receivers: List[Receiver] = _all_of(number, "receiver", Receiver)
+        count = c_size_t()
+        check(quick.pinfold_message_object_count(number, byref(count)))
+        self.object_count: int = count.value
+        self._owner = owner
+
+    def object(self, index: int, kind: Any) -> Any:
+        """One of them, which is of this kind (:class:`Mutex`, say). What has one owner is had once."""
+        one = c_void_p()
+        check(quick.pinfold_message_object(self._owner.number, index, byref(one)))
+        return kind(one.value)
 
     def __bytes__(self) -> bytes:
         return bytes(self.data)
@@ -184,14 +201,15 @@ def _listed(name: str, given: Iterable[Any], kind: type) -> List[Any]:
 
 
 def cargo(
-    buffers: Iterable[Buffer], senders: Iterable[Sender], receivers: Iterable[Receiver]
+    buffers: Iterable[Buffer], senders: Iterable[Sender], receivers: Iterable[Receiver], objects: Iterable[Any] = ()
 ) -> Optional[SubmitSettings]:
     """What goes with bytes; keeps what it names."""
-    if buffers == () and senders == () and receivers == ():
+    if buffers == () and senders == () and receivers == () and objects == ():
         return None
     settings = SubmitSettings(size=ctypes.sizeof(SubmitSettings))
     add(settings, "buffers", "buffer_count", [one._number() for one in _listed("buffers", buffers, Buffer)])
     add_ends(settings, senders, receivers)
+    add(settings, "objects", "object_count", [one._number for one in _listed("objects", objects, _End)])
     return settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import time
 import weakref
@@ -225,6 +226,14 @@ class Runtime:
         """So many permits."""
         return _shared.made("semaphore", _shared.Semaphore, self._open(), permits)
 
+    def oncelock(self, length: int) -> _shared.OnceLock:
+        """So many bytes that are made once, by whoever asks first, and then read."""
+        return _shared.made("oncelock", _shared.OnceLock, self._open(), length)
+
+    def ticker(self, period: float) -> _shared.Ticker:
+        """Ticks each so many seconds, at the same moments in all processes."""
+        return _shared.made("ticker", _shared.Ticker, self._open(), int(period * 1e9))
+
     def latch(self, count: int) -> Tuple[_shared.Latch, _shared.Countdown]:
         """What waits for so many counts, and what counts. When nobody is left who could, the wait ends."""
         return _shared.pair("latch", (_shared.Latch, _shared.Countdown), self._open(), count)
@@ -249,6 +258,23 @@ class Runtime:
         """A router, and its receivers, each with a queue of so many messages."""
         return _shared.router(self._open(), receivers, capacity)
 
+    def stats(self) -> Dict[str, Any]:
+        """What has happened so far, and what the workers do now."""
+        return self._json("stats")
+
+    def audit(self) -> Dict[str, Any]:
+        """Whose each slot and block of the shared memory is, and what nobody owns (``orphans``: none)."""
+        return self._json("audit")
+
+    def _json(self, what: str) -> Dict[str, Any]:
+        text, data, length = c_void_p(), c_void_p(), c_size_t()
+        check(getattr(waiting, f"pinfold_runtime_{what}_json")(self._open(), byref(text)))
+        try:
+            check(quick.pinfold_text_data(text, byref(data), byref(length)))
+            return json.loads(ctypes.string_at(data.value or 0, length.value))
+        finally:
+            quick.pinfold_text_free(text)
+
     def submit(self, name: str, data: Data = b"", **how: Any) -> Handle:
         """``task(name).submit(data, ...)``, with the task kept for the next time."""
         task = self._tasks.get(name)
@@ -265,6 +291,18 @@ class Runtime:
 
 
 _NO_ENDS = ((), (), ())
+_library.declare(
+    {
+        "pinfold_task_broadcast": [
+            c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.POINTER(c_void_p),
+            ctypes.POINTER(ctypes.c_size_t),
+        ],
+        "pinfold_runtime_stats_json": [c_void_p, ctypes.POINTER(c_void_p)],
+        "pinfold_runtime_audit_json": [c_void_p, ctypes.POINTER(c_void_p)],
+        "pinfold_text_data": [c_void_p, ctypes.POINTER(c_void_p), ctypes.POINTER(c_size_t)],
+        "pinfold_text_free": [c_void_p],
+    }
+)  # fmt: skip
 
 
 class Task:
@@ -323,6 +361,27 @@ class Task:
             return self._submit_at(bytes_of.buf, bytes_of.len, buffers, after, ends)
         finally:
             _release_buffer(byref(bytes_of))
+
+    def broadcast(self, data: Data = b"") -> List[Handle]:
+        """Submits the task once for each worker, all with the same bytes: to fill a cache there, say. Handles are in the
+        order of the workers' numbers."""
+        data = data if type(data) is bytes else bytes(memoryview(data))
+        numbers, count = (c_void_p * 64)(), ctypes.c_size_t()
+        call = waiting.pinfold_task_broadcast
+        status = call(self._number, data, len(data), len(numbers), numbers, byref(count))
+        if status == BUFFER_TOO_SMALL:
+            numbers = (c_void_p * count.value)()
+            status = call(self._number, data, len(data), len(numbers), numbers, byref(count))
+        check(status)
+        handles = []
+        for number in numbers[: count.value]:
+            row = self._row
+            index = row.next()
+            if index >= LENGTH:
+                row, index = self._new_row()
+            c_void_p.from_address(row.address + 8 * index).value = number
+            handles.append(Handle(row, index))
+        return handles
 
     def _submit_at(
         self,

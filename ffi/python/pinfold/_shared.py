@@ -1,18 +1,20 @@
 """What processes share besides channels: locks and their like, broadcast channels, members of groups, routers.
 
 All get to tasks by ``submit(..., objects=[...])``, in the order in which the plugin asks for them
-(``pinfold_call_object``). What has one owner is moved then: a barrier, a member, a subscriber.
+(``pinfold_call_object``), and into messages by ``send(..., objects=[...])``. What has one owner is moved then: a barrier, a
+member, a subscriber.
 """
 
 from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, Structure, byref, c_char_p, c_int32, c_size_t, c_uint64, c_void_p
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from ._buffer import Buffer
 from ._channel import _OVERFLOWS, Message, Receiver, Sender, _End, _in_slices, _listed, add, cargo
 from ._errors import Disconnected, Lagged
+from ._handle import view
 from ._library import SubmitSettings, check, declare, failure, quick, waiting
 
 BUSY, EMPTY, FULL, NOTHING_YET, LAGGED, TIMED_OUT = 32, 29, 14, 27, 31, 6
@@ -38,10 +40,12 @@ class Case(Structure):
         ("settings", c_void_p),
         ("handle", c_void_p),
         ("at", c_uint64),
-        ("reserved", c_size_t * 2),
+        ("object", c_void_p),
+        ("reserved", c_size_t),
     ]
 
 
+_FILL = ctypes.CFUNCTYPE(c_int32, c_void_p, c_size_t, c_void_p)
 _SENT = [c_char_p, c_size_t, POINTER(SubmitSettings), c_uint64]
 _LOCKED = [c_void_p, c_uint64, _OUT, POINTER(c_size_t), POINTER(c_int32)]
 declare(
@@ -54,6 +58,11 @@ declare(
         "pinfold_semaphore_new": [c_void_p, c_size_t, _OUT],
         "pinfold_semaphore_acquire": [c_void_p, c_uint64],
         "pinfold_semaphore_available": [c_void_p, POINTER(c_size_t)],
+        "pinfold_oncelock_new": [c_void_p, c_size_t, _OUT],
+        "pinfold_oncelock_get": [c_void_p, _OUT, POINTER(c_size_t)],
+        "pinfold_oncelock_get_or_init": [c_void_p, c_uint64, _FILL, c_void_p, _OUT, POINTER(c_size_t)],
+        "pinfold_ticker_new": [c_void_p, c_uint64, _OUT],
+        "pinfold_ticker_missed": [c_void_p, POINTER(c_uint64)],
         "pinfold_latch_new": [c_void_p, c_size_t, _OUT, _OUT],
         "pinfold_latch_wait": [c_void_p, c_uint64],
         "pinfold_latch_left": [c_void_p, POINTER(c_size_t)],
@@ -91,7 +100,8 @@ declare(
             for name in (
                 "mutex_mend mutex_unlock mutex_abandon mutex_free rwlock_mend rwlock_unlock rwlock_abandon rwlock_free "
                 "semaphore_release semaphore_free latch_free countdown_free waitgroup_free waitgroup_member_free "
-                "barrier_free publisher_close publisher_free subscriber_close subscriber_free member_free router_free"
+                "barrier_free publisher_close publisher_free subscriber_close subscriber_free member_free router_free "
+                "oncelock_free ticker_free"
             ).split()
         },
     }
@@ -204,6 +214,60 @@ class Semaphore(Shared):
 
     def __exit__(self, *_: Any) -> None:
         self.release()
+
+
+class OnceLock(Shared):
+    """Some bytes of shared memory that are made once, by whoever asks first in any process, and then read."""
+
+    _what, _of = "OnceLock", "oncelock"
+
+    def get(self) -> Optional[memoryview]:
+        """The bytes, read-only, if they were made."""
+        data, length = c_void_p(), c_size_t()
+        status = self._call("get", byref(data), byref(length))
+        if status == NOTHING_YET:
+            return None
+        check(status)
+        return self._view(data, length)
+
+    def get_or_init(self, fill: Callable[[memoryview], Any], timeout: Optional[float] = None) -> memoryview:
+        """The same; has ``fill`` write them, which are 0, if nobody has, or waits for who does. If it raises, they are not
+        made, and that comes through."""
+        raised: List[BaseException] = []
+
+        def run(data: int, length: int, _: Any) -> int:
+            try:
+                memory = (ctypes.c_ubyte * length).from_address(data or 0)
+                fill(memoryview(memory).cast("B"))
+                return 0
+            except BaseException as error:  # must not get into C
+                raised.append(error)
+                return 1
+
+        number, call, function = self._number, waiting.pinfold_oncelock_get_or_init, _FILL(run)
+        data, length = c_void_p(), c_size_t()
+        status = _in_slices(lambda ns: call(number, ns, function, None, byref(data), byref(length)), timeout)
+        if raised:
+            raise raised[0]
+        check(status)
+        return self._view(data, length)
+
+    def _view(self, data: c_void_p, length: c_size_t) -> memoryview:
+        assert self._owner is not None
+        return view(data.value or 0, length.value, self._owner).toreadonly()
+
+
+class Ticker(Shared):
+    """Ticks at the same moments in all processes: for :func:`select`."""
+
+    _what, _of = "Ticker", "ticker"
+
+    @property
+    def missed(self) -> int:
+        """How many ticks there were since it was asked last."""
+        count = c_uint64()
+        check(self._call("missed", byref(count)))
+        return count.value
 
 
 class Countdown(Shared):
@@ -321,10 +385,11 @@ class Publisher(_Sending):
         buffers: Iterable[Buffer] = (),
         senders: Iterable[Sender] = (),
         receivers: Iterable[Receiver] = (),
+        objects: Iterable[Shared] = (),
         timeout: Optional[float] = None,
     ) -> None:
         """Sends to all that are subscribed, as :meth:`Sender.send`."""
-        self._send("send", (), data, (buffers, senders, receivers), timeout)
+        self._send("send", (), data, (buffers, senders, receivers, objects), timeout)
 
     def subscribe(self) -> Subscriber:
         number = c_void_p()
@@ -449,12 +514,15 @@ class Select:
 
 def select(*cases: Any, timeout: Optional[float] = None) -> Select:
     """Waits for the first of several things, and does it. A case is a :class:`Receiver`, a pair of a :class:`Sender`
-    and the bytes to be sent, a :class:`Handle` of a task, a time of ``time.monotonic``, or ``None``, which is never ready.
+    and the bytes to be sent, a :class:`Handle` of a task, a time of ``time.monotonic``, or ``None``, which is never ready; or a
+    :class:`Subscriber` or a :class:`Ticker`, of which nothing is taken: ask it then (``recv(timeout=0)``, ``missed``).
     ``timeout`` in seconds (``TimedOut``); 0 does not wait (``Empty``)."""
     listed, kept = (Case * len(cases))(), []
     for case, of in zip(listed, cases):
         if isinstance(of, Receiver):
             case.receiver = of._number
+        elif isinstance(of, (Subscriber, Ticker)):
+            case.object = of._number
         elif isinstance(of, tuple):
             data = ctypes.create_string_buffer(bytes(of[1]), len(of[1]))
             kept.append(data)

@@ -181,6 +181,61 @@ class Shared(WithRuntime):
         chosen = pinfold.select(receiver)
         self.assertTrue(chosen.is_over and chosen.index == 0 and chosen.message is None)
 
+    def test_objects_in_messages(self):
+        to, receiver = self.rt.channel(1)
+        mutex, prices = self.rt.mutex(bytes(8)), self.rt.broadcast(4)
+        mine = prices.subscribe()
+        to.send(b"first")
+        with self.assertRaises(pinfold.Full):
+            to.send(objects=[mine], timeout=0)
+        self.assertEqual(len(mine), 0)  # it is here still
+        self.assertEqual(receiver.recv(60).object_count, 0)
+        to.send(objects=[mutex, mine])
+        with self.assertRaises(pinfold.Error):
+            len(mine)
+        with self.assertRaises(TypeError):
+            to.send(objects=[3])
+        message = receiver.recv(60)
+        self.assertEqual(message.object_count, 2)
+        same, theirs = message.object(0, pinfold.Mutex), message.object(1, pinfold.Subscriber)
+        with self.assertRaises(pinfold.Error):
+            message.object(1, pinfold.Subscriber)
+        with self.assertRaises(pinfold.InvalidArgument):
+            message.object(2, pinfold.Mutex)
+        with same.lock() as guard:
+            guard.data[0] = 7
+        with mutex.lock() as guard:
+            self.assertEqual(guard.data[0], 7)
+        ticker = self.rt.ticker(3600)
+        with self.assertRaises(pinfold.Empty):
+            pinfold.select(theirs, ticker, timeout=0)
+        prices.send(b"7")
+        self.assertEqual(pinfold.select(None, ticker, theirs).index, 2)
+        self.assertEqual(bytes(theirs.recv(0)), b"7")
+        often = self.rt.ticker(0.001)
+        self.assertEqual(pinfold.select(ticker, often).index, 1)
+        self.assertGreaterEqual(often.missed, 1)
+
+    def test_bytes_that_are_made_once(self):
+        once = self.rt.oncelock(100)
+        self.assertIsNone(once.get())
+
+        def fails(data):
+            data[3] = 1
+            raise KeyError("not now")
+
+        def fills(data):
+            self.assertEqual(bytes(data), bytes(100))
+            data[:] = bytes(range(100))
+
+        with self.assertRaises(KeyError):
+            once.get_or_init(fails)
+        made = once.get_or_init(fills)
+        self.assertEqual((bytes(made), made.readonly), (bytes(range(100)), True))
+        self.assertEqual(bytes(once.get_or_init(fails, 0)), bytes(range(100)))
+        once.free()
+        self.assertEqual(made[99], 99)  # as long as there is a view of it
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -137,6 +137,13 @@ class Tasks(WithRuntime):
         task = self.rt.task("echo", priority="urgent", name="one of many", run_limit=30, retry_jitter=True)
         self.assertEqual(task.submit(b"x").result(), b"x")
 
+    def test_a_broadcast_is_once_in_each_worker(self):
+        task = self.rt.task("echo")
+        handles = task.broadcast(b"abc")
+        self.assertEqual([bytes(handle.result(60)) for handle in handles], [b"abc"] * len(handles))
+        self.assertEqual(len(handles), len(self.rt.stats()["workers"]))
+        self.assertEqual(self.rt.audit()["orphans"], [])
+
     def test_map_yields_in_order(self):
         items = [str(i).encode() for i in range(3000)]
         self.assertEqual([bytes(result) for result in self.rt.map("echo", items)], items)

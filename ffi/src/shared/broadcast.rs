@@ -8,11 +8,12 @@ use pinfold::channel::Overflow;
 use crate::boundary::{answer, guard};
 use crate::call::PinfoldCall;
 use crate::cargo::Packet;
-use crate::edge::{Out, bytes, duration};
+use crate::edge::{Out, duration};
 use crate::error::Failure;
 use crate::message::{MessageObject, PinfoldMessage};
+use crate::outgoing::{Outgoing, Readers};
 use crate::runtime::{PinfoldRuntime, as_pointer, grown};
-use crate::submit::{PinfoldSubmitSettings, for_message};
+use crate::submit::PinfoldSubmitSettings;
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 use super::barrier::Own;
@@ -160,12 +161,10 @@ pub unsafe extern "C" fn pinfold_publisher_send(
     timeout: u64,
 ) -> PinfoldStatus {
     guard(|| {
-        // SAFETY: the caller's promise.
-        let data = unsafe { bytes("data", data, len) }?;
         let object = self::publisher(publisher)?;
         // SAFETY: the caller's promise.
-        let cargo = unsafe { for_message(settings, object.home.number) }?;
-        let packet = object.home.packet(data, cargo)?;
+        let outgoing = unsafe { Outgoing::new(&object.home, (data, len), settings, Readers::All) }?;
+        let packet = outgoing.into_packet();
         let sent = match timeout {
             0 => object.it.try_send(packet),
             PINFOLD_FOREVER => object.it.send(packet),

@@ -11,11 +11,12 @@ use crate::buffer::{self, BufferObject, Part, PinfoldBuffer};
 use crate::call::PinfoldCall;
 use crate::cargo::Packet;
 use crate::channel::Home;
-use crate::edge::{Out, bytes, duration};
+use crate::edge::{Out, duration};
 use crate::error::Failure;
 use crate::message::{MessageObject, PinfoldMessage};
+use crate::outgoing::{Outgoing, Readers};
 use crate::runtime::{PinfoldRuntime, as_pointer};
-use crate::submit::{PinfoldSubmitSettings, for_message};
+use crate::submit::PinfoldSubmitSettings;
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 use super::barrier::{Own, all};
@@ -216,10 +217,8 @@ unsafe fn packet(
     settings: *const PinfoldSubmitSettings,
 ) -> Result<Packet, Failure> {
     // SAFETY: the caller's promise.
-    let data = unsafe { bytes("data", data, len) }?;
-    // SAFETY: the caller's promise.
-    let cargo = unsafe { for_message(settings, home.number) }?;
-    home.packet(data, cargo)
+    let outgoing = unsafe { Outgoing::new(home, (data, len), settings, Readers::All) }?;
+    Ok(outgoing.into_packet())
 }
 
 fn handles(packets: Vec<Packet>, home: &Home) -> Result<Vec<*mut PinfoldMessage>, Failure> {

@@ -3,15 +3,17 @@
 use std::ffi::c_void;
 
 use parking_lot::Mutex as Inside;
-use pinfold::channel::{Router, SendFault};
+use pinfold::channel::Router;
 
 use crate::boundary::{answer, guard};
+use crate::call::PinfoldCall;
 use crate::cargo::Packet;
 use crate::channel::{Home, PinfoldReceiver, ReceiverObject};
 use crate::edge::{Out, bytes, duration};
 use crate::error::Failure;
+use crate::outgoing::{Outgoing, Readers, Refused};
 use crate::runtime::{PinfoldRuntime, as_pointer};
-use crate::submit::{PinfoldSubmitSettings, for_message};
+use crate::submit::PinfoldSubmitSettings;
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 use super::place::{Place, free};
@@ -46,28 +48,12 @@ fn enter(router: *mut PinfoldRouter) -> Result<table::Guard<Box<RouterObject>>, 
     table::enter(router.addr())
 }
 
-/// A router among the processes of `runtime`, and its receivers: writes `count` of them, 1 to 4096,
-/// to `out_receivers`, in the order of their numbers. Each has a queue of its own of `capacity` messages, 1
-/// at least.
-///
-/// All are the caller's: free each with `pinfold_router_free` and `pinfold_receiver_free`. Tasks get
-/// the router by `pinfold_submit_settings.objects`, and receivers by `.receivers`. What is left in the
-/// queue of a receiver that is gone (freed everywhere, or its worker has died) is handed on to the others by whoever
-/// sends next.
-///
-/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for another count, and with
-/// `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
-///
-/// Any thread.
-///
 /// # Safety
 ///
-/// `out_router` is null, or writable; `count` handles can be written at `out_receivers`, or it is null.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pinfold_router_new(
-    runtime: *mut PinfoldRuntime,
-    count: usize,
-    capacity: usize,
+/// As for `pinfold_router_new`.
+unsafe fn make(
+    place: impl FnOnce() -> Result<Place, Failure>,
+    (count, capacity): (usize, usize),
     out_router: *mut *mut PinfoldRouter,
     out_receivers: *mut *mut PinfoldReceiver,
 ) -> PinfoldStatus {
@@ -78,18 +64,19 @@ pub unsafe extern "C" fn pinfold_router_new(
         if out_receivers.is_null() {
             return Err(Failure::null("out_receivers"));
         }
-        let Place::Host(object) = Place::host(runtime)? else {
-            return Ok(());
-        };
+        let place = place()?;
         if !(1..=RECEIVERS_MAX).contains(&count) {
             let message =
                 format!("`count`: a router has 1 to {RECEIVERS_MAX} receivers, not {count}");
             return Err(Failure::argument(message));
         }
-        let home = Home::host(&object);
+        let home = place.home();
         let vacant = (0..=count).map(|_| table::reserve());
         let mut vacant = vacant.collect::<Result<Vec<_>, _>>()?.into_iter();
-        let (router, receivers) = object.runtime.router::<Packet>(count, capacity)?;
+        let (router, receivers) = match &place {
+            Place::Host(object) => object.runtime.router::<Packet>(count, capacity)?,
+            Place::Task => pinfold::router(count, capacity)?,
+        };
         if let Some(vacant) = vacant.next() {
             out.write(as_pointer(
                 vacant.fill(RouterObject::new(router, home.clone())),
@@ -105,6 +92,58 @@ pub unsafe extern "C" fn pinfold_router_new(
     })
 }
 
+/// A router among the processes of `runtime`, and its receivers: writes `count` of them, 1 to 4096,
+/// to `out_receivers`, in the order of their numbers. Each has a queue of its own of `capacity` messages, 1
+/// at least.
+///
+/// All are the caller's: free each with `pinfold_router_free` and `pinfold_receiver_free`. Tasks get
+/// the router by `pinfold_submit_settings.objects`, and receivers by `.receivers`. What is left in the
+/// queue of a receiver that is gone (freed everywhere, or its worker has died) is handed on to the others by whoever
+/// sends next.
+///
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` for another count, and with
+/// `PINFOLD_STATUS_NO_MEMORY`, `PINFOLD_STATUS_TOO_LARGE` or `PINFOLD_STATUS_FORKED`.
+///
+/// Any thread; in a task use `pinfold_call_router_new`.
+///
+/// # Safety
+///
+/// `out_router` is null, or writable; `count` handles can be written at `out_receivers`, or it is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_router_new(
+    runtime: *mut PinfoldRuntime,
+    count: usize,
+    capacity: usize,
+    out_router: *mut *mut PinfoldRouter,
+    out_receivers: *mut *mut PinfoldReceiver,
+) -> PinfoldStatus {
+    let place = || Place::host(runtime);
+    // SAFETY: the caller's promise.
+    unsafe { make(place, (count, capacity), out_router, out_receivers) }
+}
+
+/// The same in a task. The handles are the worker process's, also after the call: free each.
+///
+/// Fails as `pinfold_router_new`.
+///
+/// Only in a task, by the thread that the function was called on.
+///
+/// # Safety
+///
+/// As for `pinfold_router_new`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_call_router_new(
+    call: *mut PinfoldCall,
+    count: usize,
+    capacity: usize,
+    out_router: *mut *mut PinfoldRouter,
+    out_receivers: *mut *mut PinfoldReceiver,
+) -> PinfoldStatus {
+    let place = || Place::task(call);
+    // SAFETY: the caller's promise.
+    unsafe { make(place, (count, capacity), out_router, out_receivers) }
+}
+
 /// Sends what C says, by `send`.
 ///
 /// # Safety
@@ -112,20 +151,17 @@ pub unsafe extern "C" fn pinfold_router_new(
 /// As for `pinfold_sender_send`.
 unsafe fn send(
     router: *mut PinfoldRouter,
-    (data, len): (*const c_void, usize),
+    data: (*const c_void, usize),
     settings: *const PinfoldSubmitSettings,
     timeout: u64,
-    send: impl FnOnce(&Router<Packet>, Packet) -> Result<(), SendFault>,
+    send: impl FnOnce(&Router<Packet>, Packet) -> Result<(), Refused>,
 ) -> Result<(), Failure> {
-    // SAFETY: the caller's promise.
-    let data = unsafe { bytes("data", data, len) }?;
     let object = enter(router)?;
     // SAFETY: the caller's promise.
-    let cargo = unsafe { for_message(settings, object.home.number) }?;
-    let packet = object.home.packet(data, cargo)?;
+    let outgoing = unsafe { Outgoing::new(&object.home, data, settings, Readers::One) }?;
     let mut own = object.get();
     own.set_timeout((timeout != PINFOLD_FOREVER).then(|| duration(timeout)));
-    Ok(send(&own, packet)?)
+    outgoing.send(|packet| send(&own, packet))
 }
 
 /// Sends a message to the receiver of this number: bytes, and what `settings` say, as `pinfold_sender_send`. Waits
@@ -151,7 +187,7 @@ pub unsafe extern "C" fn pinfold_router_send(
     // SAFETY: the caller's promise.
     guard(|| unsafe {
         send(router, (data, len), settings, timeout, |own, packet| {
-            own.route(number, packet).map_err(|refused| refused.fault)
+            own.route(number, packet).map_err(Box::new)
         })
     })
 }
@@ -181,8 +217,7 @@ pub unsafe extern "C" fn pinfold_router_send_by_key(
         // SAFETY: the caller's promise.
         unsafe {
             send(router, (data, len), settings, timeout, |own, packet| {
-                own.send_by_key(key, packet)
-                    .map_err(|refused| refused.fault)
+                own.send_by_key(key, packet).map_err(Box::new)
             })
         }
     })
@@ -207,7 +242,7 @@ pub unsafe extern "C" fn pinfold_router_balance(
     // SAFETY: the caller's promise.
     guard(|| unsafe {
         send(router, (data, len), settings, timeout, |own, packet| {
-            own.balance(packet).map_err(|refused| refused.fault)
+            own.balance(packet).map_err(Box::new)
         })
     })
 }

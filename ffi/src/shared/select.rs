@@ -9,22 +9,30 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use pinfold::broadcast::Subscriber;
 use pinfold::channel::{Receiver, Select, SelectError, Sender};
+use pinfold::sync::Ticker;
 
 use crate::boundary::guard;
 use crate::cargo::Packet;
 use crate::channel::{PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
-use crate::edge::{Out, bytes, list};
+use crate::child::{self, PinfoldChild, is_child};
+use crate::edge::{Out, list};
 use crate::ends::Hears;
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle};
 use crate::message::{MessageObject, PinfoldMessage};
+use crate::objects::Kind;
+use crate::outgoing::{Outgoing, Readers};
 use crate::runtime::as_pointer;
-use crate::submit::{PinfoldSubmitSettings, for_message};
+use crate::submit::PinfoldSubmitSettings;
 use crate::table::{self, Guard};
 use crate::{PINFOLD_FOREVER, PinfoldStatus};
 
-/// One of the things that `pinfold_select` waits for: of `receiver`, `sender`, `handle` and `at` one is set.
+use super::barrier::Own;
+use super::place::Homed;
+
+/// One of the things that `pinfold_select` waits for: of `receiver`, `sender`, `handle`, `at` and `object` one is set.
 /// Where none is, it is never ready: so set what is over to null. All else is 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -43,16 +51,23 @@ pub struct PinfoldCase {
     pub handle: *mut PinfoldHandle,
     /// A time: nanoseconds of `CLOCK_MONOTONIC`.
     pub at: u64,
+    /// A `pinfold_subscriber`: a message of it, or its end; a `pinfold_ticker`: its next tick; or, in a task, a
+    /// `pinfold_child` of that: its end. Nothing is received by that, or told: ask it then, without waiting
+    /// (`pinfold_subscriber_recv`, `pinfold_ticker_missed`, `pinfold_child_wait`).
+    pub object: *mut c_void,
     /// Must be 0.
-    pub reserved: [usize; 2],
+    pub reserved: usize,
 }
 
 /// One case, looked up.
 enum Of {
     Receiver(Guard<ReceiverObject>),
-    Sender(Guard<SenderObject>, Option<Packet>),
+    Sender(Guard<SenderObject>, Option<Outgoing>),
     Handle(Guard<TaskHandle>),
     Time(Duration),
+    Subscriber(Arc<Subscriber<Packet>>),
+    Ticker(Guard<Homed<Ticker>>),
+    Child(*mut PinfoldChild),
     Nothing,
 }
 
@@ -84,12 +99,13 @@ unsafe fn look_up(case: &PinfoldCase, number: usize) -> Result<Of, Failure> {
         !case.sender.is_null(),
         !case.handle.is_null(),
         case.at != 0,
+        !case.object.is_null(),
     ];
     if set.iter().filter(|set| **set).count() > 1 {
         let message = format!("`cases[{number}]` is for more than one thing");
         return Err(Failure::argument(message));
     }
-    if case.reserved != [0; 2] {
+    if case.reserved != 0 {
         let message = format!("`cases[{number}].reserved` must be 0");
         return Err(Failure::argument(message));
     }
@@ -97,17 +113,34 @@ unsafe fn look_up(case: &PinfoldCase, number: usize) -> Result<Of, Failure> {
         Some(0) => Of::Receiver(table::enter(case.receiver.addr())?),
         Some(1) => {
             let sender = table::enter::<SenderObject>(case.sender.addr())?;
+            let data = (case.data, case.len);
             // SAFETY: the caller's promise.
-            let data = unsafe { bytes("data", case.data, case.len) }?;
-            // SAFETY: the caller's promise.
-            let cargo = unsafe { for_message(case.settings, sender.home.number) }?;
-            let packet = sender.home.packet(data, cargo)?;
-            Of::Sender(sender, Some(packet))
+            let outgoing =
+                unsafe { Outgoing::new(&sender.home, data, case.settings, Readers::One) }?;
+            Of::Sender(sender, Some(outgoing))
         }
         Some(2) => Of::Handle(table::enter(case.handle.addr())?),
-        Some(_) => Of::Time(Duration::from_nanos(case.at).saturating_sub(now())),
+        Some(3) => Of::Time(Duration::from_nanos(case.at).saturating_sub(now())),
+        Some(_) => object(case.object.addr(), number)?,
         None => Of::Nothing,
     })
+}
+
+fn object(handle: usize, number: usize) -> Result<Of, Failure> {
+    type Subscribes = Box<Own<Subscriber<Packet>>>;
+    let kind = table::kind(handle);
+    if kind == Subscribes::KIND {
+        Ok(Of::Subscriber(table::enter::<Subscribes>(handle)?.get()?))
+    } else if kind == Homed::<Ticker>::KIND {
+        Ok(Of::Ticker(table::enter(handle)?))
+    } else if is_child(handle) {
+        Ok(Of::Child(as_pointer(handle)))
+    } else {
+        let message = format!(
+            "`cases[{number}].object` is no pinfold_subscriber, pinfold_ticker or pinfold_child"
+        );
+        Err(Failure::new(PinfoldStatus::BadHandle, message))
+    }
 }
 
 /// Where to begin to look: somewhere else each time.
@@ -125,7 +158,8 @@ fn first_of(count: usize) -> usize {
 ///
 /// `out_index` is which one it was. The message that was received is the caller's: free it with
 /// `pinfold_message_free`; for others null is written to `out_message`, which may be null if no case has a
-/// receiver. A handle of a task that has ended stays ready, and is not joined by that.
+/// receiver. A handle of a task that has ended stays ready, and is not joined by that; nor is a child. If nobody has
+/// begun a child when the thread would sleep, it is run here, as by `pinfold_child_wait`.
 ///
 /// Into a channel of capacity 0 it sends when a receiver waits: in `pinfold_receiver_recv`, or in another
 /// select, but not one that only tries.
@@ -191,10 +225,10 @@ fn choose(
     timeout: u64,
     to_index: &Out<usize>,
 ) -> Result<(usize, Option<MessageObject>), Failure> {
-    let mut packets: Vec<Option<Packet>> = Vec::new();
+    let mut outgoing: Vec<Option<Outgoing>> = Vec::new();
     for of in all.iter_mut() {
-        packets.push(match of {
-            Of::Sender(_, packet) => packet.take(),
+        outgoing.push(match of {
+            Of::Sender(_, outgoing) => outgoing.take(),
             _ => None,
         });
     }
@@ -223,6 +257,12 @@ fn choose(
                 }
                 number
             }
+            Of::Subscriber(subscriber) => select.subscriber(subscriber),
+            Of::Ticker(ticker) => select.ticker(&ticker.it),
+            Of::Child(child) => match child::select(&mut select, *child)? {
+                Some(number) => number,
+                None => select.after(Duration::ZERO),
+            },
             Of::Nothing => continue,
         };
         places.push(index);
@@ -245,12 +285,11 @@ fn choose(
         }
         Of::Sender(object, _) => {
             let end: &Sender<Packet> = &object.end;
-            let Some(packet) = packets[index].take() else {
+            let Some(outgoing) = outgoing[index].take() else {
                 return Err(Failure::new(PinfoldStatus::Panic, "a packet is there once"));
             };
-            let sent = chosen.send(end, packet);
+            let sent = outgoing.send(|packet| chosen.send(end, packet).map_err(Box::new));
             sent.map(|()| None)
-                .map_err(|refused| Failure::from(refused.fault))
         }
         _ => {
             drop(chosen);

@@ -1,23 +1,20 @@
-//! How shared objects get to tasks.
+//! How shared objects get to tasks, and into messages.
 
 use std::ffi::c_void;
 
 use pinfold::broadcast::{Publisher, Subscriber};
 use pinfold::channel::Router;
 use pinfold::sync::{
-    Barrier, CountDown, Latch, Member as GroupMember, Mutex, Once, RwLock, Semaphore, Ticker,
-    WaitGroup,
+    Barrier, CountDown, Latch, Member as GroupMember, Mutex, Once, OnceLock, RwLock, Semaphore,
+    Ticker, WaitGroup,
 };
 use pinfold::{collective, sync};
 use serde::{Deserialize, Serialize};
 
-use crate::boundary::answer;
-use crate::call::{PinfoldCall, with};
 use crate::cargo::Packet;
 use crate::channel::Home;
 use crate::error::Failure;
 use crate::objects::Kind;
-use crate::runtime::as_pointer;
 use crate::{PinfoldStatus, table};
 
 use super::barrier::Own;
@@ -28,7 +25,7 @@ use super::router::RouterObject;
 use super::rwlock::RwLockObject;
 use super::semaphore::SemaphoreObject;
 
-/// An object on its way to a task.
+/// An object on its way to a task, or in a message.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Thing {
     Mutex(Mutex<[u8]>),
@@ -46,6 +43,7 @@ pub(crate) enum Thing {
     Subscriber(Subscriber<Packet>),
     Barrier(Box<Barrier>),
     Member(Box<collective::Member>),
+    OnceLock(OnceLock<[u8]>),
 }
 
 fn foreign() -> Failure {
@@ -56,7 +54,7 @@ fn foreign() -> Failure {
 fn no_thing(handle: usize) -> Failure {
     match handle {
         0 => Failure::null("settings->objects"),
-        handle => Failure::no_handle("object that a task can get", handle),
+        handle => Failure::no_handle("object that others can get", handle),
     }
 }
 
@@ -69,7 +67,7 @@ fn same(own: &Home, home: u64) -> Result<(), Failure> {
 }
 
 impl Thing {
-    /// What a task of `home` gets of an object: the same once more, or, if it has one owner, all of it.
+    /// What others of `home` get of an object: the same once more, or, if it has one owner, all of it.
     fn of(handle: usize, home: u64) -> Result<Self, Failure> {
         macro_rules! try_kinds {
             ($($Held:ty, $object:ident => $thing:expr;)+) => {
@@ -85,6 +83,7 @@ impl Thing {
             Box<RwLockObject>, object => Thing::RwLock(object.lock.clone());
             Box<SemaphoreObject>, object => Thing::Semaphore(object.semaphore.clone());
             Homed<Once>, object => Thing::Once(object.it.clone());
+            Homed<OnceLock<[u8]>>, object => Thing::OnceLock(object.it.clone());
             Homed<Latch>, object => Thing::Latch(object.it.clone());
             Homed<CountDown>, object => Thing::CountDown(object.it.clone());
             Homed<WaitGroup>, object => Thing::WaitGroup(object.it.clone());
@@ -99,13 +98,21 @@ impl Thing {
         Err(no_thing(handle))
     }
 
+    pub(crate) fn has_one_owner(&self) -> bool {
+        matches!(
+            self,
+            Thing::Subscriber(_) | Thing::Barrier(_) | Thing::Member(_)
+        )
+    }
+
     /// The same once more, unless it has one owner.
-    fn share(&self) -> Option<Self> {
+    pub(super) fn share(&self) -> Option<Self> {
         Some(match self {
             Thing::Mutex(it) => Thing::Mutex(it.clone()),
             Thing::RwLock(it) => Thing::RwLock(it.clone()),
             Thing::Semaphore(it) => Thing::Semaphore(it.clone()),
             Thing::Once(it) => Thing::Once(it.clone()),
+            Thing::OnceLock(it) => Thing::OnceLock(it.clone()),
             Thing::Latch(it) => Thing::Latch(it.clone()),
             Thing::CountDown(it) => Thing::CountDown(it.clone()),
             Thing::WaitGroup(it) => Thing::WaitGroup(it.clone()),
@@ -118,12 +125,13 @@ impl Thing {
     }
 
     /// C's handle of it.
-    fn handle(self, home: Home) -> Result<usize, Failure> {
+    pub(super) fn handle(self, home: Home) -> Result<usize, Failure> {
         match self {
             Thing::Mutex(it) => table::insert(MutexObject::new(it, home)),
             Thing::RwLock(it) => table::insert(RwLockObject::new(it, home)),
             Thing::Semaphore(it) => table::insert(SemaphoreObject::new(it, home)),
             Thing::Once(it) => table::insert(Homed { it, home }),
+            Thing::OnceLock(it) => table::insert(Homed { it, home }),
             Thing::Latch(it) => table::insert(Homed { it, home }),
             Thing::CountDown(it) => table::insert(Homed { it, home }),
             Thing::WaitGroup(it) => table::insert(Homed { it, home }),
@@ -160,7 +168,7 @@ impl Thing {
     }
 }
 
-/// What a task of runtime `home` gets of these objects; or nothing was done.
+/// What others of runtime `home` get of these objects; or nothing was done.
 pub(crate) fn give(handles: &[*const c_void], home: u64) -> Result<Vec<Thing>, Failure> {
     let mut given = Vec::with_capacity(handles.len());
     for handle in handles {
@@ -180,65 +188,4 @@ pub(crate) fn take_back(handles: &[*const c_void], things: Vec<Thing>) {
     for (handle, thing) in handles.iter().zip(things) {
         thing.put_back(handle.addr());
     }
-}
-
-/// How many objects the task was submitted with (`pinfold_submit_settings.objects`).
-///
-/// Only in a task, by the thread that the function was called on.
-///
-/// # Safety
-///
-/// `out_count` is null, or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pinfold_call_object_count(
-    call: *mut PinfoldCall,
-    out_count: *mut usize,
-) -> PinfoldStatus {
-    let count = || with(call, |frame| Ok(frame.rest().things.len()));
-    // SAFETY: the caller's promise.
-    unsafe { answer("out_count", out_count, count) }
-}
-
-/// A handle of object `index` that the task was submitted with: of the kind that it had there, as which
-/// other functions take it. What was a `pinfold_mutex *` there, say, is one here, behind the `void *`.
-///
-/// The handle is the worker process's, also after the call: free it by the function of its kind. What has
-/// one owner (a member of a barrier or of a group, a subscriber) is had once. The call has what was not asked for, until the
-/// function returns.
-///
-/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
-/// `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
-///
-/// Only in a task, by the thread that the function was called on.
-///
-/// # Safety
-///
-/// `out_object` is null, or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pinfold_call_object(
-    call: *mut PinfoldCall,
-    index: usize,
-    out_object: *mut *mut c_void,
-) -> PinfoldStatus {
-    let object = || {
-        with(call, |frame| {
-            let all = &mut frame.rest().things;
-            let count = all.len();
-            let none =
-                || Failure::argument(format!("there is no object {index}: the task has {count}"));
-            let place = all.get_mut(index).ok_or_else(none)?;
-            let moved = || {
-                let message = "this object has one owner, and was asked for before";
-                Failure::new(PinfoldStatus::Moved, message)
-            };
-            let shared = place.as_ref().ok_or_else(moved)?.share();
-            let thing = match shared {
-                Some(shared) => shared,
-                None => place.take().ok_or_else(moved)?,
-            };
-            thing.handle(Home::worker()).map(as_pointer)
-        })
-    };
-    // SAFETY: the caller's promise.
-    unsafe { answer("out_object", out_object, object) }
 }

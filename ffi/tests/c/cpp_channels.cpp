@@ -84,6 +84,14 @@ try {
             CHECK_STATUS(thrown.status(), PINFOLD_STATUS_DISCONNECTED);
         }
     }
+    {
+        pinfold_channel_settings settings = PINFOLD_CHANNEL_SETTINGS_INIT;
+        settings.overflow = PINFOLD_OVERFLOW_DROP_OLDEST;
+        const auto [jobs, workers] = runtime.channel(4, settings);
+        for (int job = 0; job < 20; job++)
+            jobs.send_value(job);
+        CHECK(workers.dropped() >= 12);
+    }
     return 0;
 } catch (const std::exception &error) {
     std::fprintf(stderr, "%s\n", error.what());

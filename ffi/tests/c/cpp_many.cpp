@@ -62,6 +62,8 @@ try {
     const auto squares = squaring.map(numbers);
     CHECK(squares.size() == 5000 && squares[4999] == std::int64_t{4999} * 4999);
     CHECK(squaring.map(std::vector<int>()).empty());
+    auto everywhere = squaring.broadcast(7);
+    CHECK(everywhere.size() == 1 && everywhere[0].join() == 49);
     CHECK((runtime.task(is_even).map(std::vector<int>{1, 2}) == std::vector<bool>{false, true}));
     CHECK((runtime.task(doubled).map(std::vector<const char *>{"a", "", "bc"})
            == std::vector<std::string>{"aa", "", "bcbc"}));

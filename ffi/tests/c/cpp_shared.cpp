@@ -59,6 +59,32 @@ try {
             sum += message->as<int>();
         return sum;
     });
+    pinfold::define("nothing", [] {});
+    const auto inside = pinfold::define("inside", [](pinfold::call &call) {
+        // What a task makes, and gets in a message.
+        const auto counted = call.mutex(1L);
+        auto [router, receivers] = call.router(1, 1);
+        router.send(0, pinfold::bytes(), pinfold::cargo().add(counted));
+        const auto message = *receivers[0].recv();
+        CHECK(message.object_count() == 1);
+        ++*message.object<pinfold::mutex<long>>(0).lock();
+        CHECK(*counted.lock() == 2);
+        const auto made = call.oncelock<long>();
+        CHECK(made.get_or_init([](long &value) { value = 9; }) == 9);
+        const auto counts = call.latch(1);
+        CHECK(counts.second.count() && call.barrier(1).size() == 1 && call.collective(1)[0].size() == 1);
+        // And waits for.
+        const auto prices = call.broadcast(1);
+        const auto mine = prices.subscribe();
+        const auto ticker = call.ticker(1h);
+        const auto child = call.submit(pinfold::function<void>("nothing"));
+        pinfold::select first;
+        first.also(mine).also(ticker).also(child);
+        CHECK(first.wait().index == 2);
+        first.remove(2);
+        prices.send_value(5);
+        CHECK(first.wait().index == 0 && mine.try_recv()->as<int>() == 5 && ticker.missed() == 0);
+    });
     pinfold::init(argc, argv);
 
     pinfold_config config = PINFOLD_CONFIG_INIT;
@@ -106,6 +132,21 @@ try {
         } catch (const pinfold::error &thrown) {
             CHECK_STATUS(thrown.status(), PINFOLD_STATUS_DEADLOCK);
         }
+    }
+    {
+        runtime.task(inside).submit().join();
+        const auto made = runtime.oncelock<both>();
+        CHECK(made.try_get() == nullptr);
+        try {
+            made.get_or_init([](both &) { throw std::string("not now"); });
+            CHECK(!"it throws");
+        } catch (const std::string &) {
+        }
+        CHECK(made.get_or_init([](both &value) { value.second = 3; }).second == 3);
+        CHECK(made.try_get()->first == 0 && made.get_or_init([](both &) {}, 0ns).second == 3);
+        const auto [to, from] = runtime.channel(1);
+        to.send({}, pinfold::cargo().add(made));
+        CHECK(from.recv()->object<pinfold::oncelock<both>>(0).try_get()->second == 3);
     }
     {
         const auto table = runtime.rwlock(5);

@@ -347,9 +347,9 @@ static void selects(void)
     CHECK_STATUS(pinfold_select(cases, 2, 0, &index, &message), PINFOLD_STATUS_INVALID_ARGUMENT);
     CHECK_SAID("cases[1]");
     cases[B].at = 0;
-    cases[B].reserved[1] = 1;
+    cases[B].reserved = 1;
     CHECK_STATUS(pinfold_select(cases, 2, 0, &index, &message), PINFOLD_STATUS_INVALID_ARGUMENT);
-    cases[B].reserved[1] = 0;
+    cases[B].reserved = 0;
     cases[B].receiver = (void *)to[0];
     CHECK_STATUS(pinfold_select(cases, 2, 0, &index, &message), PINFOLD_STATUS_BAD_HANDLE);
     cases[B].receiver = from[1];

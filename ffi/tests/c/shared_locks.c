@@ -543,8 +543,6 @@ static void bad_objects(void)
     pinfold_runtime *other;
     pinfold_mutex *foreign;
     pinfold_barrier *member;
-    pinfold_sender *sender;
-    pinfold_receiver *receiver;
     pinfold_buffer *buffer;
     pinfold_task *task;
     pinfold_handle *handle;
@@ -571,16 +569,12 @@ static void bad_objects(void)
     settings.buffer_count = 1;
     CHECK_STATUS(pinfold_task_submit_with(task, NULL, 0, &settings, &handle), PINFOLD_STATUS_NOT_PUBLISHED);
     settings.buffer_count = 0;
-    CHECK_OK(pinfold_channel_new(runtime, 1, NULL, &sender, &receiver));
-    CHECK_STATUS(pinfold_sender_send(sender, NULL, 0, &settings, 0), PINFOLD_STATUS_INVALID_ARGUMENT);
     settings.objects = NULL;
     CHECK_STATUS(pinfold_task_submit_with(task, NULL, 0, &settings, &handle), PINFOLD_STATUS_NULL_ARGUMENT);
     /* It is as it was. */
     CHECK_OK(pinfold_barrier_wait(member, LONG, NULL));
     CHECK_OK(pinfold_barrier_free(member));
     CHECK_OK(pinfold_buffer_free(buffer));
-    CHECK_OK(pinfold_sender_free(sender));
-    CHECK_OK(pinfold_receiver_free(receiver));
     CHECK_OK(pinfold_mutex_free(foreign));
     CHECK_OK(pinfold_task_free(task));
     CHECK_OK(pinfold_runtime_free(other));

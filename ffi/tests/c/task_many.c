@@ -26,6 +26,45 @@ static int32_t echo(pinfold_call *call, void *user)
     return 0;
 }
 
+/* Which worker it is, and the argument. */
+static int32_t where(pinfold_call *call, void *user)
+{
+    pinfold_task_info info = PINFOLD_TASK_INFO_INIT;
+    const void *argument;
+    void *output;
+    size_t len;
+
+    (void)user;
+    CHECK_OK(pinfold_call_info(call, &info));
+    CHECK_OK(pinfold_call_argument(call, &argument, &len));
+    CHECK(len == 1);
+    CHECK_OK(pinfold_call_output(call, 2, &output));
+    ((char *)output)[0] = (char)info.worker;
+    ((char *)output)[1] = *(const char *)argument;
+    return 0;
+}
+
+/* Once in each worker. */
+static void broadcast(pinfold_runtime *runtime)
+{
+    pinfold_task *task;
+    pinfold_handle *handles[4] = { NULL };
+    char out[2];
+    size_t count, len, at;
+
+    CHECK_OK(pinfold_task_new(runtime, "where", NULL, &task));
+    CHECK_STATUS(pinfold_task_broadcast(task, "x", 1, 1, handles, &count), PINFOLD_STATUS_BUFFER_TOO_SMALL);
+    CHECK(count == 2 && handles[0] == NULL);
+    CHECK_STATUS(pinfold_task_broadcast(task, "x", 1, 4, NULL, &count), PINFOLD_STATUS_NULL_ARGUMENT);
+    CHECK_OK(pinfold_task_broadcast(task, "x", 1, 4, handles, &count));
+    CHECK(count == 2 && handles[2] == NULL);
+    for (at = 0; at < count; at++) {
+        CHECK_OK(pinfold_handle_join(handles[at], out, sizeof out, &len));
+        CHECK(len == 2 && out[0] == (char)at && out[1] == 'x');
+    }
+    CHECK_OK(pinfold_task_free(task));
+}
+
 enum { COUNT = 100 };
 
 int main(int argc, char **argv)
@@ -43,10 +82,12 @@ int main(int argc, char **argv)
     char buffer[64];
 
     pinfold_function_register("echo", echo, NULL);
+    pinfold_function_register("where", where, NULL);
     pinfold_init(&argc, &argv);
     config.workers = 2;
     config.on_free = PINFOLD_SHUTDOWN_ABORT;
     CHECK_OK(pinfold_runtime_new(&config, &runtime));
+    broadcast(runtime);
     CHECK_OK(pinfold_task_new(runtime, "echo", NULL, &task));
 
     /* In order, and none of them left. */

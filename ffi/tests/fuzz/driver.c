@@ -21,16 +21,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POOL = 192, RUNTIMES = 2, KINDS = 22, MAX_THREADS = 4, MAX_OUT = 3000 };
+enum { POOL = 192, RUNTIMES = 2, KINDS = 23, MAX_THREADS = 4, MAX_OUT = 3000 };
 enum kind {
     TASK, HANDLE, LIMIT, RUNTIME, BUFFER, EVENTS, SENDER, RECEIVER,
-    MUTEX, RWLOCK, SEMAPHORE, ONCE, LATCH, COUNTDOWN, WAITGROUP, WAITMEMBER, BARRIER, TICKER, PUBLISHER, SUBSCRIBER,
-    MEMBER, ROUTER
+    MUTEX, RWLOCK, SEMAPHORE, ONCE, ONCELOCK, LATCH, COUNTDOWN, WAITGROUP, WAITMEMBER, BARRIER, TICKER, PUBLISHER,
+    SUBSCRIBER, MEMBER, ROUTER
 };
 
 static _Atomic(void *) pool[KINDS][POOL];
 static const int pool_size[KINDS] = {
-    32, POOL, 8, RUNTIMES, 16, 2, 10, 10, 4, 4, 4, 4, 4, 4, 4, 4, 6, 2, 4, 6, 6, 3
+    32, POOL, 8, RUNTIMES, 16, 2, 10, 10, 4, 4, 4, 4, 4, 4, 4, 4, 4, 6, 2, 4, 6, 6, 3
 };
 static atomic_ulong calls, values, deaths, kills;
 static atomic_bool stop;
@@ -98,6 +98,8 @@ static int is_whole(const unsigned char *output, size_t len)
 
 static void *volatile nowhere = NULL;
 
+static void free_as_any(void *object);
+
 /* A message, whole or not at all; it is freed. */
 static int is_whole_message(pinfold_message *message)
 {
@@ -116,6 +118,14 @@ static int is_whole_message(pinfold_message *message)
         is_well = pinfold_buffer_const_data(buffer, &data, &len) == PINFOLD_STATUS_OK && is_whole(data, len);
         if (pinfold_buffer_free(buffer) != PINFOLD_STATUS_OK || !is_well)
             return 0;
+    }
+    if (pinfold_message_object_count(message, &count) != PINFOLD_STATUS_OK)
+        return 0;
+    while (count-- > 0) {
+        void *object;
+        /* Some are left in it. */
+        if (count % 2 == 0 && pinfold_message_object(message, count, &object) == PINFOLD_STATUS_OK)
+            free_as_any(object);
     }
     return pinfold_message_free(message) == PINFOLD_STATUS_OK;
 }
@@ -359,6 +369,7 @@ static void channels(struct random *random)
     pinfold_receiver *receiver;
     pinfold_message *message;
     pinfold_buffer *buffers[2];
+    const void *objects[2];
     uint64_t number;
     size_t count;
     uint32_t len;
@@ -392,6 +403,11 @@ static void channels(struct random *random)
         buffers[1] = any(random, BUFFER);
         with.buffers = buffers;
         with.buffer_count = below(random, 3);
+        /* As little as ends can, those that have messages. */
+        for (count = 0; count < 2; count++)
+            objects[count] = any(random, (enum kind)(MUTEX + below(random, TICKER - MUTEX + 1)));
+        with.objects = objects;
+        with.object_count = below(random, 4) ? 0 : below(random, 3);
         SEEN(pinfold_sender_send(any(random, SENDER), data, len, below(random, 2) ? &with : NULL,
                                  below(random, 1000000)));
         break;

@@ -8,6 +8,7 @@ static void free_shared(enum kind kind, void *old)
     case RWLOCK: SEEN(pinfold_rwlock_free(old)); break;
     case SEMAPHORE: SEEN(pinfold_semaphore_free(old)); break;
     case ONCE: SEEN(pinfold_once_free(old)); break;
+    case ONCELOCK: SEEN(pinfold_oncelock_free(old)); break;
     case LATCH: SEEN(pinfold_latch_free(old)); break;
     case COUNTDOWN: SEEN(pinfold_countdown_free(old)); break;
     case WAITGROUP: SEEN(pinfold_waitgroup_free(old)); break;
@@ -20,6 +21,35 @@ static void free_shared(enum kind kind, void *old)
     case ROUTER: SEEN(pinfold_router_free(old)); break;
     default: break;
     }
+}
+
+/* It is of one kind: of others it is no handle. */
+static void free_as_any(void *object)
+{
+    pinfold_mutex_free(object);
+    pinfold_rwlock_free(object);
+    pinfold_semaphore_free(object);
+    pinfold_once_free(object);
+    pinfold_oncelock_free(object);
+    pinfold_latch_free(object);
+    pinfold_countdown_free(object);
+    pinfold_waitgroup_free(object);
+    pinfold_waitgroup_member_free(object);
+    pinfold_barrier_free(object);
+    pinfold_ticker_free(object);
+    pinfold_publisher_free(object);
+    pinfold_subscriber_free(object);
+    pinfold_member_free(object);
+    pinfold_router_free(object);
+}
+
+/* All bytes are of one number. */
+static int32_t fills(void *data, size_t len, void *user)
+{
+    memset(data, 1 + (int)(uintptr_t)user, len);
+    if ((uintptr_t)user == 3)
+        raise(SIGKILL);
+    return (int32_t)(uintptr_t)user % 2;
 }
 
 /* Each object of a task is tried as each kind, and freed. What is in a lock tells whether it is whole: two equal
@@ -66,6 +96,12 @@ static int objects_are_well(pinfold_call *call, uint64_t seed)
         }
         if (pinfold_semaphore_acquire(object, time) == PINFOLD_STATUS_OK && seed % 2)
             pinfold_semaphore_release(object);
+        if (pinfold_oncelock_get_or_init(object, time, fills, (void *)(uintptr_t)(seed % 4), &to_read, &len)
+            == PINFOLD_STATUS_OK) {
+            const unsigned char *bytes = to_read;
+            if (len != 99 || bytes[0] == 0 || bytes[0] != bytes[98])
+                return 0;
+        }
         pinfold_countdown_count(object, &half);
         pinfold_barrier_wait(object, time, NULL);
         if (pinfold_subscriber_recv(object, time, &message, NULL) == PINFOLD_STATUS_OK && !is_whole_message(message))
@@ -73,20 +109,7 @@ static int objects_are_well(pinfold_call *call, uint64_t seed)
         pinfold_publisher_send(object, NULL, 0, NULL, time);
         pinfold_member_all_reduce(object, &number, 1, PINFOLD_NUMBER_U64, PINFOLD_OPERATION_SUM, time, NULL);
         pinfold_router_balance(object, NULL, 0, NULL, time);
-        pinfold_mutex_free(object);
-        pinfold_rwlock_free(object);
-        pinfold_semaphore_free(object);
-        pinfold_once_free(object);
-        pinfold_latch_free(object);
-        pinfold_countdown_free(object);
-        pinfold_waitgroup_free(object);
-        pinfold_waitgroup_member_free(object);
-        pinfold_barrier_free(object);
-        pinfold_ticker_free(object);
-        pinfold_publisher_free(object);
-        pinfold_subscriber_free(object);
-        pinfold_member_free(object);
-        pinfold_router_free(object);
+        free_as_any(object);
     }
     return 1;
 }
@@ -111,7 +134,7 @@ static void new_shared(struct random *random)
     void *one = NULL, *two = NULL, *several[4];
     size_t count = below(random, 4), at;
 
-    switch (below(random, 11)) {
+    switch (below(random, 12)) {
     case 0:
         if (SEEN(pinfold_mutex_new(runtime, NULL, 16, (pinfold_mutex **)&one)) == PINFOLD_STATUS_OK)
             keep(random, MUTEX, one);
@@ -127,6 +150,10 @@ static void new_shared(struct random *random)
     case 3:
         if (SEEN(pinfold_once_new(runtime, (pinfold_once **)&one)) == PINFOLD_STATUS_OK)
             keep(random, ONCE, one);
+        break;
+    case 10:
+        if (SEEN(pinfold_oncelock_new(runtime, 99, (pinfold_oncelock **)&one)) == PINFOLD_STATUS_OK)
+            keep(random, ONCELOCK, one);
         break;
     case 4:
         if (SEEN(pinfold_latch_new(runtime, below(random, 9), (pinfold_latch **)&one, (pinfold_countdown **)&two))
@@ -222,7 +249,9 @@ static void one_select(struct random *random)
 
     memset(cases, 0, sizeof cases);
     for (at = 0; at < 4; at++)
-        switch (below(random, 5)) {
+        switch (below(random, 7)) {
+        case 5: cases[at].object = any(random, SUBSCRIBER); break;
+        case 6: cases[at].object = any(random, TICKER); break;
         case 0: cases[at].receiver = any(random, RECEIVER); break;
         case 1: cases[at].sender = any(random, SENDER); break;
         case 2: cases[at].handle = any(random, HANDLE); break;
@@ -246,7 +275,12 @@ static void use_shared(struct random *random)
     uint64_t number, time = below(random, 500000);
     int32_t flag;
 
-    switch (below(random, 20)) {
+    switch (below(random, 21)) {
+    case 20:
+        /* It may be freed just now: what it has is not looked at. */
+        SEEN(pinfold_oncelock_get_or_init(any(random, ONCELOCK), time, fills, (void *)(uintptr_t)below(random, 3), &to_read,
+                                          &len));
+        break;
     case 0:
         object = any(random, MUTEX);
         if (SEEN(pinfold_mutex_lock(object, time, &data, &len, &flag)) == PINFOLD_STATUS_OK)

@@ -20,13 +20,15 @@ const MADE: [&str; 8] = [
     "buffer", "call", "events", "group", "handle", "limit", "runtime", "task",
 ];
 /// The same of what is only there for functions that take one.
-const SHARED: [&str; 13] = [
+const SHARED: [&str; 15] = [
     "barrier",
     "countdown",
     "latch",
     "member",
     "mutex",
+    "message",
     "once",
+    "oncelock",
     "publisher",
     "router",
     "rwlock",

@@ -31,6 +31,7 @@ struct objects {
     pinfold_rwlock *rwlock;
     pinfold_semaphore *semaphore;
     pinfold_once *once;
+    pinfold_oncelock *oncelock;
     pinfold_latch *latch;
     pinfold_countdown *countdown;
     pinfold_waitgroup *waitgroup;
@@ -41,6 +42,8 @@ struct objects {
     pinfold_subscriber *subscriber;
     pinfold_member *member;
     pinfold_router *router;
+    /* With one object. */
+    pinfold_message *message;
 };
 static _Thread_local struct objects live;
 
@@ -71,13 +74,17 @@ static _Thread_local int is_about_shared;
 
 static void refresh_shared(void)
 {
+    pinfold_submit_settings with = PINFOLD_SUBMIT_SETTINGS_INIT;
+    pinfold_sender *sender;
     pinfold_receiver *receiver;
+    const void *object;
     int32_t counted;
 
     pinfold_mutex_free(live.mutex);
     pinfold_rwlock_free(live.rwlock);
     pinfold_semaphore_free(live.semaphore);
     pinfold_once_free(live.once);
+    pinfold_oncelock_free(live.oncelock);
     pinfold_latch_free(live.latch);
     pinfold_countdown_free(live.countdown);
     pinfold_waitgroup_free(live.waitgroup);
@@ -88,10 +95,12 @@ static void refresh_shared(void)
     pinfold_subscriber_free(live.subscriber);
     pinfold_member_free(live.member);
     pinfold_router_free(live.router);
+    pinfold_message_free(live.message);
     CHECK_OK(pinfold_mutex_new(live.runtime, NULL, 64, &live.mutex));
     CHECK_OK(pinfold_rwlock_new(live.runtime, NULL, 64, &live.rwlock));
     CHECK_OK(pinfold_semaphore_new(live.runtime, 4, &live.semaphore));
     CHECK_OK(pinfold_once_new(live.runtime, &live.once));
+    CHECK_OK(pinfold_oncelock_new(live.runtime, 64, &live.oncelock));
     CHECK_OK(pinfold_latch_new(live.runtime, 1, &live.latch, &live.countdown));
     CHECK_OK(pinfold_countdown_count(live.countdown, &counted));
     CHECK_OK(pinfold_waitgroup_new(live.runtime, &live.waitgroup, &live.waitgroup_member));
@@ -104,6 +113,14 @@ static void refresh_shared(void)
     CHECK_OK(pinfold_publisher_close(live.publisher));
     CHECK_OK(pinfold_collective_new(live.runtime, 1, &live.member));
     CHECK_OK(pinfold_router_new(live.runtime, 1, 4, &live.router, &receiver));
+    CHECK_OK(pinfold_receiver_free(receiver));
+    CHECK_OK(pinfold_channel_new(live.runtime, 1, NULL, &sender, &receiver));
+    object = live.mutex;
+    with.objects = &object;
+    with.object_count = 1;
+    CHECK_OK(pinfold_sender_send(sender, "abc", 3, &with, 0));
+    CHECK_OK(pinfold_receiver_recv(receiver, 0, &live.message));
+    CHECK_OK(pinfold_sender_free(sender));
     CHECK_OK(pinfold_receiver_free(receiver));
 }
 

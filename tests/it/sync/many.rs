@@ -196,6 +196,43 @@ fn a_value_is_made_once() {
 }
 
 #[test]
+fn a_slice_is_made_once_and_begins_with_zeros() {
+    type Once = OnceLock<[u32]>;
+    fn dies(once: Once) {
+        let _ = once.get_or_fill(|values| {
+            values.fill(7);
+            std::process::abort()
+        });
+    }
+    fn fills(values: &mut [u32]) {
+        assert!(values.iter().all(|value| *value == 0));
+        (1..).zip(values).for_each(|(n, value)| *value = n);
+    }
+    let rt = runtime(2);
+    let once = Once::with_len(&rt, 1000).expect("room");
+    assert_eq!(once.get(), None);
+    let failed = once.get_or_try_fill(|values| {
+        values.fill(8);
+        Err("no")
+    });
+    assert_eq!(failed, Ok(Err("no")));
+    assert!(rt.spawn(dies, once.clone()).join().is_err());
+    let last = |once: Once| once.get_or_fill(fills).map(|values| values[999]);
+    let tasks = [0; 4].map(|_| rt.spawn(last, once.clone()));
+    for task in tasks {
+        assert_eq!(task.join_flat(), Ok(1000));
+    }
+    let made = once.get_or_try_fill_timeout(Duration::ZERO, |_| Err(()));
+    assert_eq!(made.map(|made| made.map(|values| values[0])), Ok(Ok(1)));
+    let none = Once::with_len(&rt, 0).expect("room");
+    assert_eq!(none.get_or_fill(|_| ()), Ok(&[][..]));
+    assert!(Once::with_len(&rt, usize::MAX).is_err());
+
+    let one = OnceLock::<u8>::new(&rt).expect("room");
+    assert_eq!(one.get_or_init_timeout(Duration::ZERO, || 5), Ok(&5));
+}
+
+#[test]
 fn a_latch_opens_when_all_is_counted() {
     fn counts((counts, times): (CountDown, u32)) -> u32 {
         (0..times).filter(|_| counts.count_down()).count() as u32
