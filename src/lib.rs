@@ -131,7 +131,7 @@ pub use task::{Constant, ConstantError, NoCapture, Orphans};
 #[cfg(not(loom))]
 pub use worker::{
     Cancelled, Child, Context, ContextHandle, ProgressError, StateError, TaskInfo, TaskScope,
-    alloc, alloc_array, broadcast_channel, broadcast_channel_with, channel, channel_with,
-    collective, context, current_task, join, router, scope, scope_collect, spawn, task_info,
-    task_name, traceparent, worker_state,
+    acked_channel, alloc, alloc_array, broadcast_channel, broadcast_channel_with, channel,
+    channel_with, collective, context, current_task, join, router, scope, scope_collect, spawn,
+    task_info, task_name, traceparent, worker_state,
 };

@@ -767,6 +767,27 @@ typedef struct {
    * Must be 0.
    */
   int32_t reserved;
+  /**
+   * How many bytes the messages that wait may be together, with those of their buffers: for more
+   * there is no room, and one that is longer by itself fails with `PINFOLD_STATUS_TOO_LARGE`. Not
+   * for a channel of capacity 0. Default: 0, any number.
+   */
+  uint64_t bytes;
+  /**
+   * 1: a message that was received is received again, by this receiver or another, unless it is
+   * acknowledged (`pinfold_message_ack`): when it is freed, or its process dies. Buffers in messages
+   * stay the channel's until then. Default: 0, it is gone when it was received.
+   */
+  int32_t acks;
+  /**
+   * Must be 0.
+   */
+  int32_t reserved_2;
+  /**
+   * Messages of so many bytes or more are compressed (LZ4), if that makes them smaller; not the
+   * buffers in them. It saves memory and costs time. Default: 0, none is.
+   */
+  uint64_t compress_from;
 } pinfold_channel_settings;
 
 /**
@@ -2229,6 +2250,19 @@ pinfold_status pinfold_receiver_dropped(pinfold_receiver *receiver,
                                         uint64_t *out_count);
 
 /**
+ * How many messages were received and neither acknowledged nor given back, at some moment, in a channel whose
+ * messages are acknowledged; else 0.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_count` is null, or writable.
+ */
+pinfold_status pinfold_receiver_unacknowledged(pinfold_receiver *receiver,
+                                               size_t *out_count);
+
+/**
  * How many messages were lost with receivers that died while they took them.
  *
  * Any thread.
@@ -3136,7 +3170,31 @@ pinfold_status pinfold_message_receiver(pinfold_message *message,
                                         pinfold_receiver **out_receiver);
 
 /**
- * Frees a message, and what it has. Null does nothing.
+ * The message was dealt with, and is not received again. In a channel that was made without
+ * `pinfold_channel_settings.acks`, and the second time, this does nothing.
+ *
+ * The message stays the caller's, to be freed.
+ *
+ * Any thread.
+ */
+pinfold_status pinfold_message_ack(pinfold_message *message);
+
+/**
+ * How often the message was received, this time included: 1, unless somebody had it before and did not
+ * acknowledge it.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `out_attempt` is null, or writable.
+ */
+pinfold_status pinfold_message_attempt(pinfold_message *message,
+                                       uint32_t *out_attempt);
+
+/**
+ * Frees a message, and what it has; one that was not acknowledged, of a channel whose messages
+ * are, is received again. Null does nothing.
  *
  * Any thread. What `pinfold_message_data` has returned may not be read any more.
  */

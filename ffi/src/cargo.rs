@@ -1,7 +1,7 @@
 //! What goes with the bytes of a task's argument, or of a message: buffers, ends of channels, and other objects.
 
 use pinfold::Shared;
-use pinfold::channel::{Receiver, Sender};
+use pinfold::channel::{Delivery, Receiver, Sender};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::buffer::Part;
@@ -28,7 +28,7 @@ impl Cargo {
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Ends {
     pub(crate) senders: Vec<Sender<Packet>>,
-    pub(crate) receivers: Vec<Receiver<Packet>>,
+    pub(crate) receivers: Vec<Receives>,
 }
 
 /// What the channels of C carry. `docs/ABI.md` has the type as others may declare it: the same in
@@ -38,9 +38,12 @@ pub(crate) struct Packet(
     pub(crate) Data,
     pub(crate) Vec<Shared>,
     pub(crate) Vec<Sender<Packet>>,
-    pub(crate) Vec<Receiver<Packet>>,
+    pub(crate) Vec<Receives>,
     pub(crate) Vec<Thing>,
 );
+
+/// The receiving end of a channel whose messages are acknowledged, or not.
+pub(crate) type Receives = Receiver<Delivery<Packet>>;
 
 /// A `Vec<u8>`, as which it is written and read.
 pub(crate) enum Data {

@@ -6,19 +6,19 @@
 use std::ffi::c_void;
 use std::sync::{Arc, Weak};
 
-use pinfold::channel::{Overflow, Receiver, Sender};
+use pinfold::channel::Sender;
 use pinfold::{Loan, Shared};
 
 use crate::boundary::{answer, guard};
 use crate::buffer::{Part, WORKER, aligned};
 use crate::call::{PinfoldCall, with};
-use crate::cargo::Packet;
+use crate::cargo::{Packet, Receives};
+use crate::channel_settings::PinfoldChannelSettings;
 use crate::edge::{Out, duration};
 use crate::error::Failure;
 use crate::message::{MessageObject, PinfoldMessage};
 use crate::outgoing::{Outgoing, Readers};
 use crate::runtime::{PinfoldRuntime, RuntimeObject, as_pointer, grown};
-use crate::shared::place::overflow_of;
 use crate::submit::PinfoldSubmitSettings;
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
@@ -30,37 +30,6 @@ pub struct PinfoldSender {
 /// The receiving end of a channel.
 pub struct PinfoldReceiver {
     _private: [u8; 0],
-}
-
-/// What becomes of a message for which a channel has no room.
-#[repr(i32)]
-#[derive(Clone, Copy)]
-pub enum PinfoldOverflow {
-    /// Who sends it waits. The default.
-    Block = 1,
-    /// It is refused, with `PINFOLD_STATUS_FULL`, also if there is a timeout.
-    Reject = 2,
-    /// The oldest one is dropped instead, and counted (`pinfold_receiver_dropped`).
-    DropOldest = 3,
-}
-
-/// How a channel is made. Start from `PINFOLD_CHANNEL_SETTINGS_INIT`: a field that is 0 has its
-/// default. Fields may be added at the end; `size` says which there are.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct PinfoldChannelSettings {
-    /// `sizeof(pinfold_channel_settings)`.
-    pub size: usize,
-    /// A `pinfold_overflow`. Default: `PINFOLD_OVERFLOW_BLOCK`.
-    pub overflow: i32,
-    /// Must be 0.
-    pub reserved: i32,
-}
-
-impl PinfoldChannelSettings {
-    fn overflow(&self) -> Result<Overflow, Failure> {
-        overflow_of(self.overflow, self.reserved)
-    }
 }
 
 /// Whose an end is.
@@ -120,7 +89,7 @@ pub(crate) struct SenderObject {
 
 /// Behind a `pinfold_receiver`.
 pub(crate) struct ReceiverObject {
-    pub(crate) end: Receiver<Packet>,
+    pub(crate) end: Receives,
     pub(crate) home: Home,
 }
 
@@ -158,18 +127,12 @@ impl SenderObject {
 
 impl ReceiverObject {
     /// C's handle of an end.
-    pub(crate) fn handle(
-        end: Receiver<Packet>,
-        home: Home,
-    ) -> Result<*mut PinfoldReceiver, Failure> {
+    pub(crate) fn handle(end: Receives, home: Home) -> Result<*mut PinfoldReceiver, Failure> {
         table::insert(ReceiverObject { end, home }).map(as_pointer)
     }
 
     /// One more, for what is of runtime `home`.
-    pub(crate) fn give(
-        handle: *mut PinfoldReceiver,
-        home: u64,
-    ) -> Result<Receiver<Packet>, Failure> {
+    pub(crate) fn give(handle: *mut PinfoldReceiver, home: u64) -> Result<Receives, Failure> {
         let object = table::enter::<ReceiverObject>(handle.addr())?;
         match object.home.number == home {
             true => Ok(object.end.clone()),
@@ -183,8 +146,15 @@ impl ReceiverObject {
             PINFOLD_FOREVER => self.end.recv(),
             timeout => self.end.recv_timeout(duration(timeout)),
         };
-        Ok(MessageObject::of(received?, self.home.clone()))
+        Ok(MessageObject::received(received?, self.home.clone()))
     }
+}
+
+/// Both ends of a new channel.
+struct Made {
+    sender: Sender<Packet>,
+    receiver: Receives,
+    home: Home,
 }
 
 /// Writes both ends of a new channel.
@@ -196,7 +166,7 @@ impl ReceiverObject {
 unsafe fn make(
     settings: *const PinfoldChannelSettings,
     (out_sender, out_receiver): (*mut *mut PinfoldSender, *mut *mut PinfoldReceiver),
-    make: impl FnOnce(Overflow) -> Result<(Sender<Packet>, Receiver<Packet>, Home), Failure>,
+    make: impl FnOnce(PinfoldChannelSettings) -> Result<Made, Failure>,
 ) -> PinfoldStatus {
     // SAFETY: the caller's promise is the one that `Out` asks for.
     let (to_sender, to_receiver) = unsafe {
@@ -209,9 +179,13 @@ unsafe fn make(
         let (to_sender, to_receiver) = (to_sender?, to_receiver?);
         // SAFETY: the caller's promise; all zero are the defaults.
         let settings = unsafe { grown("settings", settings) }?;
-        let overflow = settings.map_or(Ok(Overflow::Block), |settings| settings.overflow())?;
+        let settings = settings.unwrap_or_default();
         let places = (table::reserve()?, table::reserve()?);
-        let (sender, receiver, home) = make(overflow)?;
+        let Made {
+            sender,
+            receiver,
+            home,
+        } = make(settings)?;
         let sender = SenderObject {
             end: sender,
             home: home.clone(),
@@ -253,10 +227,22 @@ pub unsafe extern "C" fn pinfold_channel_new(
     out_sender: *mut *mut PinfoldSender,
     out_receiver: *mut *mut PinfoldReceiver,
 ) -> PinfoldStatus {
-    let from_runtime = |overflow| {
+    let from_runtime = |settings: PinfoldChannelSettings| {
         let object = crate::runtime::runtime(runtime)?;
-        let (sender, receiver) = object.runtime.channel_with(capacity, overflow)?;
-        Ok((sender, receiver, Home::host(&object)))
+        let options = settings.options(capacity)?;
+        let (sender, receiver) = match settings.acks {
+            0 => {
+                let (sender, receiver) = object.runtime.channel_with(options)?;
+                (sender, receiver.into())
+            }
+            _ => object.runtime.acked_channel(options)?,
+        };
+        let home = Home::host(&object);
+        Ok(Made {
+            sender,
+            receiver,
+            home,
+        })
     };
     // SAFETY: the caller's promise.
     unsafe { make(settings, (out_sender, out_receiver), from_runtime) }
@@ -281,10 +267,21 @@ pub unsafe extern "C" fn pinfold_call_channel_new(
     out_sender: *mut *mut PinfoldSender,
     out_receiver: *mut *mut PinfoldReceiver,
 ) -> PinfoldStatus {
-    let in_task = |overflow| {
+    let in_task = |settings: PinfoldChannelSettings| {
         with(call, |_| Ok(()))?;
-        let (sender, receiver) = pinfold::channel_with(capacity, overflow)?;
-        Ok((sender, receiver, Home::worker()))
+        let options = settings.options(capacity)?;
+        let (sender, receiver) = match settings.acks {
+            0 => {
+                let (sender, receiver) = pinfold::channel_with(options)?;
+                (sender, receiver.into())
+            }
+            _ => pinfold::acked_channel(options)?,
+        };
+        Ok(Made {
+            sender,
+            receiver,
+            home: Home::worker(),
+        })
     };
     // SAFETY: the caller's promise.
     unsafe { make(settings, (out_sender, out_receiver), in_task) }
@@ -491,6 +488,28 @@ pub unsafe extern "C" fn pinfold_receiver_dropped(
         Ok(table::enter::<ReceiverObject>(receiver.addr())?
             .end
             .dropped())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_count", out_count, count) }
+}
+
+/// How many messages were received and neither acknowledged nor given back, at some moment, in a channel whose
+/// messages are acknowledged; else 0.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_count` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_receiver_unacknowledged(
+    receiver: *mut PinfoldReceiver,
+    out_count: *mut usize,
+) -> PinfoldStatus {
+    let count = || {
+        Ok(table::enter::<ReceiverObject>(receiver.addr())?
+            .end
+            .unacknowledged())
     };
     // SAFETY: the caller's promise.
     unsafe { answer("out_count", out_count, count) }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::ffi::{CString, c_char};
 
-use pinfold::channel::{RecvError, SendFault};
+use pinfold::channel::{CreateError, RecvError, SendFault};
 use pinfold::{AllocError, CallbackError, Refusal, ShutdownError, StartError, TaskError};
 
 use crate::PinfoldStatus;
@@ -156,6 +156,15 @@ impl From<AllocError> for Failure {
     }
 }
 
+impl From<CreateError> for Failure {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Alloc(error) => error.into(),
+            error => Failure::argument(error.to_string()),
+        }
+    }
+}
+
 impl From<SendFault> for Failure {
     fn from(fault: SendFault) -> Self {
         let status = match &fault {
@@ -164,6 +173,7 @@ impl From<SendFault> for Failure {
             SendFault::TimedOut { .. } => PinfoldStatus::TimedOut,
             SendFault::Cancelled => PinfoldStatus::ToldToEnd,
             SendFault::Encode { .. } => PinfoldStatus::NotTransferable,
+            SendFault::TooLarge { .. } => PinfoldStatus::TooLarge,
             SendFault::Alloc(AllocError::TooLarge { .. }) => PinfoldStatus::TooLarge,
             SendFault::Alloc(_) => PinfoldStatus::NoMemory,
             SendFault::Gone => PinfoldStatus::Shutdown,

@@ -32,6 +32,7 @@ mod call_buffers;
 mod call_ends;
 mod cargo;
 mod channel;
+mod channel_settings;
 mod child;
 mod config;
 mod edge;
@@ -92,12 +93,13 @@ pub use call_ends::{
     pinfold_call_sender_count,
 };
 pub use channel::{
-    PinfoldChannelSettings, PinfoldOverflow, PinfoldReceiver, PinfoldSender,
-    pinfold_call_channel_new, pinfold_channel_new, pinfold_receiver_clone, pinfold_receiver_close,
-    pinfold_receiver_dropped, pinfold_receiver_free, pinfold_receiver_len, pinfold_receiver_lost,
-    pinfold_receiver_recv, pinfold_sender_capacity, pinfold_sender_clone, pinfold_sender_close,
-    pinfold_sender_free, pinfold_sender_len, pinfold_sender_send,
+    PinfoldReceiver, PinfoldSender, pinfold_call_channel_new, pinfold_channel_new,
+    pinfold_receiver_clone, pinfold_receiver_close, pinfold_receiver_dropped,
+    pinfold_receiver_free, pinfold_receiver_len, pinfold_receiver_lost, pinfold_receiver_recv,
+    pinfold_receiver_unacknowledged, pinfold_sender_capacity, pinfold_sender_clone,
+    pinfold_sender_close, pinfold_sender_free, pinfold_sender_len, pinfold_sender_send,
 };
+pub use channel_settings::{PinfoldChannelSettings, PinfoldOverflow};
 pub use child::{
     PinfoldChild, pinfold_call_submit, pinfold_child_cancel, pinfold_child_code,
     pinfold_child_free, pinfold_child_join, pinfold_child_output_buffer, pinfold_child_result,
@@ -136,9 +138,10 @@ pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfo
 pub use log::{PinfoldLevel, PinfoldLog, pinfold_log_set};
 pub use memo::{PinfoldMemo, pinfold_memo_counts, pinfold_memo_free, pinfold_memo_new};
 pub use message::{
-    PinfoldMessage, pinfold_message_buffer, pinfold_message_buffer_count, pinfold_message_data,
-    pinfold_message_free, pinfold_message_receiver, pinfold_message_receiver_count,
-    pinfold_message_sender, pinfold_message_sender_count,
+    PinfoldMessage, pinfold_message_ack, pinfold_message_attempt, pinfold_message_buffer,
+    pinfold_message_buffer_count, pinfold_message_data, pinfold_message_free,
+    pinfold_message_receiver, pinfold_message_receiver_count, pinfold_message_sender,
+    pinfold_message_sender_count,
 };
 pub use names::pinfold_runtime_functions;
 pub use plugin::pinfold_worker_main;

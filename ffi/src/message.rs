@@ -1,14 +1,15 @@
 //! A message that was received.
 
 use std::ffi::c_void;
+use std::sync::{Mutex, PoisonError};
 
 use pinfold::Shared;
-use pinfold::channel::{Receiver, Sender};
+use pinfold::channel::{Delivery, Receipt, Sender};
 
 use crate::boundary::{answer, guard};
 use crate::buffer::{BufferObject, Part, PinfoldBuffer};
 use crate::bytes::Bytes;
-use crate::cargo::Packet;
+use crate::cargo::{Packet, Receives};
 use crate::channel::{Home, PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
 use crate::edge::Out;
 use crate::error::Failure;
@@ -26,12 +27,26 @@ pub(crate) struct MessageObject {
     pub(crate) home: Home,
     pub(crate) buffers: Vec<Shared>,
     pub(crate) senders: Vec<Sender<Packet>>,
-    pub(crate) receivers: Vec<Receiver<Packet>>,
+    pub(crate) receivers: Vec<Receives>,
     pub(crate) objects: Handed,
+    /// Until it is acknowledged.
+    pub(crate) receipt: Mutex<Option<Receipt>>,
+    pub(crate) attempt: u32,
 }
 
 impl MessageObject {
+    /// One that is gone from where it was.
     pub(crate) fn of(packet: Packet, home: Home) -> Self {
+        Self::with(packet, home, None)
+    }
+
+    /// One that was received from a channel, which may have to be acknowledged.
+    pub(crate) fn received(delivery: Delivery<Packet>, home: Home) -> Self {
+        let (packet, receipt) = delivery.split();
+        Self::with(packet, home, Some(receipt))
+    }
+
+    fn with(packet: Packet, home: Home, receipt: Option<Receipt>) -> Self {
         let Packet(data, buffers, senders, receivers, objects) = packet;
         MessageObject {
             data: Bytes::from(&data[..]),
@@ -40,6 +55,8 @@ impl MessageObject {
             senders,
             receivers,
             objects: Handed::of(objects),
+            attempt: receipt.as_ref().map_or(1, Receipt::attempt),
+            receipt: Mutex::new(receipt),
         }
     }
 }
@@ -215,7 +232,48 @@ pub unsafe extern "C" fn pinfold_message_receiver(
     unsafe { answer("out_receiver", out_receiver, end) }
 }
 
-/// Frees a message, and what it has. Null does nothing.
+/// The message was dealt with, and is not received again. In a channel that was made without
+/// `pinfold_channel_settings.acks`, and the second time, this does nothing.
+///
+/// The message stays the caller's, to be freed.
+///
+/// Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn pinfold_message_ack(message: *mut PinfoldMessage) -> PinfoldStatus {
+    guard(|| {
+        let message = enter(message)?;
+        let receipt = message
+            .receipt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(receipt) = receipt {
+            receipt.ack();
+        }
+        Ok(())
+    })
+}
+
+/// How often the message was received, this time included: 1, unless somebody had it before and did not
+/// acknowledge it.
+///
+/// Any thread.
+///
+/// # Safety
+///
+/// `out_attempt` is null, or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pinfold_message_attempt(
+    message: *mut PinfoldMessage,
+    out_attempt: *mut u32,
+) -> PinfoldStatus {
+    let attempt = || Ok(enter(message)?.attempt);
+    // SAFETY: the caller's promise.
+    unsafe { answer("out_attempt", out_attempt, attempt) }
+}
+
+/// Frees a message, and what it has; one that was not acknowledged, of a channel whose messages
+/// are, is received again. Null does nothing.
 ///
 /// Any thread. What `pinfold_message_data` has returned may not be read any more.
 #[unsafe(no_mangle)]

@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::lane::{Board as Seen, Size};
+use crate::lane::{Board as Seen, Shape};
 use crate::pool::{AllocError, Pool};
 
 use super::ends::Endpoint;
+use super::kind::Kind;
 use super::message;
-use super::{Kind, Overflow, Receiver, Sender};
+use super::{Overflow, Receiver, Sender};
 
 /// So many may join beside those that a router is made with.
 pub const MORE: usize = 256;
@@ -72,12 +73,7 @@ impl<T> Board<T> {
             overflow: Overflow::Reject,
             ..Kind::default()
         };
-        let size = Size {
-            capacity: room,
-            area: AREA,
-            plain: 0,
-        };
-        let [sender, receiver] = Endpoint::pair(pool, size, kind)?;
+        let [sender, receiver] = Endpoint::pair(pool, Shape::of(room, AREA), kind)?;
         let (sender, receiver) = (Sender::new(sender), Receiver::new(receiver));
         Ok(Self::of(Ends { sender, receiver }))
     }

@@ -6,15 +6,16 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::lane::Taken as Place;
-use crate::lane::{Lane, Mine, NotNow, Sent, Size, Still};
+use crate::lane::{Lane, Mine, NotNow, Sent, Shape, Still};
 use crate::object::{GaveUp, Patience, Wait, What, wait_for, who_has};
 use crate::pool::{AllocError, End, LaneBlock, LaneEnds, LaneKind, Pool, Token};
 use crate::task::Brief;
 
+use super::block::{attach, drain};
 use super::error::{RecvError, SendFault};
+use super::kind::{Kind, Overflow};
 use super::message::{self, Received, SHORT, Short};
 use super::recover::Channels;
-use super::{Kind, Overflow};
 
 /// Who has waited for so long finds out who did not read.
 const LONG: Duration = Duration::from_millis(100);
@@ -26,6 +27,10 @@ pub struct Endpoint {
     lane: Lane,
     ends: LaneEnds,
     kind: Kind,
+    /// Whether short messages need nothing but a place.
+    is_direct: bool,
+    /// Whether room for one message may be room for another, and not for whoever is woken first.
+    wakes_all: bool,
     end: End,
     block: LaneBlock,
     token: Token,
@@ -46,23 +51,10 @@ pub enum Taken {
     Nothing,
 }
 
-/// A place that was claimed, and is given up if nothing comes of it.
-pub struct Claimed<'a>(&'a Endpoint, Option<Mine>);
-
-impl Drop for Claimed<'_> {
-    fn drop(&mut self) {
-        if let Some(mine) = self.1.take() {
-            self.0.lane.skip(mine);
-            self.0.lane.tell_message();
-            self.0.tell_room();
-        }
-    }
-}
-
 impl Endpoint {
     /// Makes a channel: its two ends.
-    pub fn pair(pool: &Pool, size: Size, kind: Kind) -> Result<[Arc<Self>; 2], AllocError> {
-        let Some(words) = Lane::words_for(size.capacity, size.area) else {
+    pub fn pair(pool: &Pool, shape: Shape, kind: Kind) -> Result<[Arc<Self>; 2], AllocError> {
+        let Some(words) = shape.words() else {
             return Err(AllocError::TooLarge {
                 requested: usize::MAX,
                 capacity: pool.capacity(),
@@ -70,7 +62,7 @@ impl Endpoint {
         };
         let tokens = pool.make_lane(&Channels, words, |segment, offset| {
             let me = pool.process();
-            let _ = Lane::create(segment, offset, me, size, kind.pack());
+            let _ = Lane::create(segment, offset, me, shape, kind.pack());
         })?;
         let attach = |token| Self::of(token).ok_or(pool.exhausted(words * 8));
         let [sender, receiver] = tokens;
@@ -85,8 +77,16 @@ impl Endpoint {
             return None;
         }
         let lane = attach(&pool, block)?;
+        let kind = Kind::unpack(lane.kind());
+        let is_weighed = lane.is_weighed();
         Some(Arc::new(Endpoint {
-            kind: Kind::unpack(lane.kind()),
+            kind,
+            is_direct: !kind.is_rendezvous
+                && !kind.acks
+                && !is_weighed
+                && kind.pack_from().is_none_or(|from| from > message::SHORT),
+            // Who waits for its message to be taken, too.
+            wakes_all: kind.is_rendezvous || is_weighed,
             ends: pool.lane_ends(block)?,
             end: token.end()?,
             pool,
@@ -111,6 +111,7 @@ impl Endpoint {
         &self.lane
     }
 
+    #[inline]
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -125,7 +126,7 @@ impl Endpoint {
     /// Whether the channel was closed, or nobody has the other end any more, in any process or on
     /// its way.
     #[inline]
-    fn is_ended(&self) -> bool {
+    pub(super) fn is_ended(&self) -> bool {
         self.ends.is_closed_or_gone(self.other())
     }
 
@@ -144,8 +145,8 @@ impl Endpoint {
     }
 
     #[inline]
-    fn tell_room(&self) {
-        self.lane.tell_room(self.kind.is_rendezvous);
+    pub(super) fn tell_room(&self) {
+        self.lane.tell_room(self.wakes_all);
     }
 
     /// Why nothing can be sent, whether there is room or not.
@@ -162,12 +163,12 @@ impl Endpoint {
 
     /// A wait for this, as it is shown.
     #[inline]
-    fn waits(&self, what: What) -> Wait {
+    pub(super) fn waits(&self, what: What) -> Wait {
         Wait::of(what, &self.pool, Some(self.block))
     }
 
     #[cold]
-    fn gave_up(&self, why: GaveUp) -> SendFault {
+    pub(super) fn gave_up(&self, why: GaveUp) -> SendFault {
         let mut fault = SendFault::from(why);
         if let SendFault::TimedOut { waited, receivers } = &mut fault
             && *waited >= LONG
@@ -177,46 +178,10 @@ impl Endpoint {
         fault
     }
 
-    /// A place for a message.
-    #[inline]
-    pub fn claim(&self, patience: Patience) -> Result<Claimed<'_>, SendFault> {
-        let look = || self.look_for_place();
-        let mut has_lingered = false;
-        if patience != Patience::Not {
-            if let Some(claimed) = look()? {
-                return Ok(claimed);
-            }
-            has_lingered = self.linger();
-        }
-        let waits = || self.waits(What::Room);
-        let room = self.lane.for_room();
-        let claimed = wait_for(room, waits, patience, look, |why| self.gave_up(why))?;
-        if has_lingered {
-            self.lane.look_at_head();
-        }
-        Ok(claimed)
-    }
-
-    /// A place for a message, if there is room.
-    #[inline]
-    pub fn look_for_place(&self) -> Result<Option<Claimed<'_>>, SendFault> {
-        loop {
-            if let Some(claimed) = self.try_claim()? {
-                return Ok(Some(claimed));
-            }
-            match self.kind.overflow {
-                Overflow::DropOldest if self.drop_oldest() => continue,
-                Overflow::Reject => return Err(SendFault::Full),
-                Overflow::DropOldest | Overflow::Block => {}
-            }
-            return self.send_fault().map_or(Ok(None), Err);
-        }
-    }
-
     /// Who has to wait leaves the other side alone for a moment if many messages have passed since
     /// the last time: then as many will pass again, and their lines do not go there and back for
     /// each. Whether it did.
-    fn linger(&self) -> bool {
+    pub(super) fn linger(&self) -> bool {
         let is_receiver = self.end == End::Receiver;
         let passed = self.lane.passed(&self.waited_at, is_receiver);
         if passed <= 1 {
@@ -241,24 +206,6 @@ impl Endpoint {
         true
     }
 
-    /// A place for a message, if a select may send one now: there is room, or in a channel of
-    /// capacity 0 somebody waits.
-    pub fn look_for_room(&self) -> Result<Option<Claimed<'_>>, SendFault> {
-        if let Some(fault) = self.send_fault() {
-            return Err(fault);
-        }
-        if self.kind.is_rendezvous && !self.lane.is_wanted() {
-            return Ok(None);
-        }
-        loop {
-            let claimed = self.try_claim()?;
-            let drops_oldest = self.kind.overflow == Overflow::DropOldest;
-            if claimed.is_some() || !drops_oldest || !self.drop_oldest() {
-                return Ok(claimed);
-            }
-        }
-    }
-
     /// As long as this is so, [`look_for_room`](Self::look_for_room) finds none; but for who has the
     /// other end.
     pub fn no_room(&self) -> Option<Still<'_>> {
@@ -267,64 +214,21 @@ impl Endpoint {
     }
 
     /// The oldest message, if there is one.
-    pub fn look_for_message(&self) -> Result<Option<Received>, RecvError> {
+    pub fn look_for_message(self: &Arc<Self>) -> Result<Option<Received>, RecvError> {
         if !self.pool.is_here() {
             return Err(RecvError::Forked);
         }
         self.try_receive()
     }
 
-    fn try_claim(&self) -> Result<Option<Claimed<'_>>, SendFault> {
-        match self.lane.claim() {
-            Ok(mine) => {
-                self.lane.pass_room_on();
-                Ok(Some(Claimed(self, Some(mine))))
-            }
-            Err(NotNow::Damaged(what)) => Err(self.damaged(&what)),
-            Err(NotNow::Wait | NotNow::Soon) => Ok(None),
-        }
-    }
-
-    fn damaged<E: Gone>(&self, what: &dyn Display) -> E {
+    #[cold]
+    pub(super) fn damaged<E: Gone>(&self, what: &dyn Display) -> E {
         self.pool.report_lane(self.block, what);
         E::GONE
     }
 
-    /// Makes room, at the cost of the oldest message; false if there is none.
-    fn drop_oldest(&self) -> bool {
-        let Ok((mine, _)) = self.lane.take() else {
-            return false;
-        };
-        message::let_go(&self.lane, &mine, &self.pool);
-        self.lane.count_dropped();
-        self.lane.empty(mine);
-        true
-    }
-
-    /// Sends what `put` writes into the place that was claimed; what it refuses it gives back.
-    pub fn send_in<R>(
-        &self,
-        mut claimed: Claimed<'_>,
-        put: impl FnOnce(&Lane, &mut Mine) -> Result<(), R>,
-    ) -> Result<Result<Sent, R>, SendFault> {
-        // The room may be that of messages that were let go of with the last receiver.
-        if let Some(fault) = self.send_fault() {
-            return Err(fault);
-        }
-        let Some(mine) = &mut claimed.1 else {
-            return Err(SendFault::Gone);
-        };
-        if let Err(refused) = put(&self.lane, mine) {
-            return Ok(Err(refused));
-        }
-        let Some(mine) = claimed.1.take() else {
-            return Err(SendFault::Gone);
-        };
-        Ok(Ok(self.fill(mine)))
-    }
-
     #[inline]
-    fn fill(&self, mine: Mine) -> Sent {
+    pub(super) fn fill(&self, mine: Mine) -> Sent {
         let sent = self.lane.fill(mine);
         self.sent();
         sent
@@ -366,7 +270,7 @@ impl Endpoint {
 
     #[inline(never)]
     fn send_with_header(&self, bytes: &Brief) -> bool {
-        if self.kind.is_rendezvous || bytes.len() > self.lane.area() * 8 {
+        if !self.is_direct || bytes.len() > self.lane.area() * 8 {
             return false;
         }
         let Ok(mine) = self.lane.claim() else {
@@ -406,14 +310,21 @@ impl Endpoint {
         let Some(mine) = self.lane.take_back(sent) else {
             return Ok(()); // somebody takes it just now
         };
-        let back = message::take(&self.lane, &mine, &self.pool);
-        self.lane.empty(mine);
+        let back = if self.kind.acks {
+            let back = message::peek(&self.lane, &mine, &self.pool);
+            self.discard(mine);
+            back
+        } else {
+            let back = message::take(&self.lane, &mine, &self.pool);
+            self.lane.empty(mine);
+            back
+        };
         self.tell_room();
         Err(Box::new((back, fault)))
     }
 
     /// The oldest message.
-    pub fn receive(&self, patience: Patience) -> Result<Received, RecvError> {
+    pub fn receive(self: &Arc<Self>, patience: Patience) -> Result<Received, RecvError> {
         if !self.pool.is_here() {
             return Err(RecvError::Forked);
         }
@@ -493,19 +404,29 @@ impl Endpoint {
         self.lane.pass_messages_on();
     }
 
-    fn try_receive(&self) -> Result<Option<Received>, RecvError> {
+    fn try_receive(self: &Arc<Self>) -> Result<Option<Received>, RecvError> {
         // In this order: what was sent before it was over is received.
         let is_over = self.is_ended();
+        if self.kind.acks {
+            return self.try_receive_held(is_over);
+        }
         match self.lane.take() {
             Ok((mine, _)) => self.finish(mine).map(Some),
-            Err(NotNow::Damaged(what)) => Err(self.damaged(&what)),
-            Err(_) if self.pool.is_over() => Err(RecvError::Gone),
-            Err(NotNow::Wait) if is_over => Err(RecvError::Disconnected),
-            Err(NotNow::Wait | NotNow::Soon) => {
+            Err(why) => self.nothing(why, is_over).map(|()| None),
+        }
+    }
+
+    /// Nothing was taken: whether nothing will come.
+    pub(super) fn nothing(&self, why: NotNow, is_over: bool) -> Result<(), RecvError> {
+        match why {
+            NotNow::Damaged(what) => Err(self.damaged(&what)),
+            _ if self.pool.is_over() => Err(RecvError::Gone),
+            NotNow::Wait if is_over => Err(RecvError::Disconnected),
+            NotNow::Wait | NotNow::Kept | NotNow::Soon => {
                 if self.kind.is_rendezvous {
                     self.lane.tell_wanted();
                 }
-                Ok(None)
+                Ok(())
             }
         }
     }
@@ -518,7 +439,7 @@ fn pause(looks: usize) {
 }
 
 /// An error that says that the channel is gone.
-trait Gone {
+pub(super) trait Gone {
     const GONE: Self;
 }
 
@@ -528,18 +449,4 @@ impl Gone for SendFault {
 
 impl Gone for RecvError {
     const GONE: Self = RecvError::Gone;
-}
-
-/// The lane of a block, as this process sees it.
-pub fn attach(pool: &Pool, block: LaneBlock) -> Option<Lane> {
-    let (offset, words) = pool.lane_place(block)?;
-    Lane::attach(pool.segment(), offset, words, pool.process())
-}
-
-/// Lets go of all messages: nobody will take them.
-pub fn drain(lane: &Lane, pool: &Pool) {
-    while let Ok((mine, _)) = lane.take() {
-        message::let_go(lane, &mine, pool);
-        lane.empty(mine);
-    }
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::object::GaveUp;
 use crate::pool::AllocError;
 
+use super::message::Unfit;
+
 /// Why a message was not sent.
 ///
 /// ```
@@ -70,6 +72,17 @@ pub enum SendFault {
         /// What it is, and why.
         message: String,
     },
+    /// The channel is bounded by bytes, and it is longer by itself.
+    #[error(
+        "it has {bytes} bytes with its buffers, and all messages of this channel together may have {most}: send less at once, or make the channel with a larger bound"
+    )]
+    #[non_exhaustive]
+    TooLarge {
+        /// How many bytes it has, encoded and with its buffers.
+        bytes: u64,
+        /// What the channel was made with: [`Options::bytes`](super::Options::bytes).
+        most: u64,
+    },
     /// There is no shared memory for it.
     #[error("there is no memory for a message: {0}")]
     Alloc(#[from] AllocError),
@@ -102,6 +115,15 @@ impl From<GaveUp> for SendFault {
                 receivers: Vec::new(),
             },
             GaveUp::Told => SendFault::Cancelled,
+        }
+    }
+}
+
+impl From<Unfit> for SendFault {
+    fn from(why: Unfit) -> Self {
+        match why {
+            Unfit::Encode(message) => SendFault::Encode { message },
+            Unfit::Alloc(error) => SendFault::Alloc(error),
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::lane::Sent;
 use crate::object::{Patience, Waits};
 
-use super::{Receiver, RecvError, SendError, SendFault, Sender};
+use super::{Item, Receiver, RecvError, SendError, SendFault, Sender};
 
 impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// As [`Sender::send`], without blocking the thread: await the future, under any executor, in
@@ -69,12 +69,13 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         SendFuture {
             sender: self,
             stage: Stage::Room(value),
+            weight: None,
             waits: Waits::default(),
         }
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Receiver<T> {
+impl<T: Item> Receiver<T> {
     /// As [`Receiver::recv`], without blocking the thread: await the future, under any executor,
     /// in the host or in a task. Dropped before its end, it has taken nothing.
     ///
@@ -134,18 +135,17 @@ impl<T> Debug for RecvFuture<'_, T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Future for RecvFuture<'_, T> {
+impl<T: Item> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let end = &*self.receiver.end;
+        let end = &self.receiver.end;
         let gate = end.lane().message_gate();
         let look = || end.look_for_message();
         let received = self
             .waits
             .poll(gate, context, look, || RecvError::Cancelled);
-        let decoded = ready!(received)?.decode();
-        Poll::Ready(decoded.map_err(|message| RecvError::Decode { message }))
+        Poll::Ready(T::of(ready!(received)?))
     }
 }
 
@@ -157,7 +157,7 @@ pub struct RecvStream<'a, T> {
     has_ended: bool,
 }
 
-impl<T: Serialize + DeserializeOwned> Stream for RecvStream<'_, T> {
+impl<T: Item> Stream for RecvStream<'_, T> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
@@ -175,6 +175,8 @@ impl<T: Serialize + DeserializeOwned> Stream for RecvStream<'_, T> {
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,
     stage: Stage<T>,
+    /// How much of the bound it takes, when that is known.
+    weight: Option<u64>,
     waits: Waits,
 }
 
@@ -200,10 +202,14 @@ impl<T> Debug for SendFuture<'_, T> {
 impl<T: Serialize + DeserializeOwned> SendFuture<'_, T> {
     fn find_room(&mut self, context: &Context<'_>) -> Poll<Result<(), SendError<T>>> {
         let sender = self.sender;
+        let weight = match self.weigh() {
+            Ok(weight) => weight,
+            Err(fault) => return Poll::Ready(Err(self.give_up(fault))),
+        };
         let gate = sender.end.lane().room_gate();
         let look = || match sender.end.send_fault() {
             Some(fault) => Err(fault),
-            None => sender.end.look_for_place(),
+            None => sender.end.look_for_place(weight),
         };
         let claimed = self
             .waits
@@ -213,11 +219,36 @@ impl<T: Serialize + DeserializeOwned> SendFuture<'_, T> {
             return Poll::Pending;
         };
         let encoded = super::message::encode(&value, sender.end.pool());
-        let sent = sender.fill(value, encoded, |_| claimed)?;
+        let sent = sender.fill(value, encoded, |_, _| claimed)?;
         if sender.end.kind().is_rendezvous {
             self.stage = Stage::Taken(sent);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// How much of the bound the message takes; it is encoded for that only if there is one.
+    fn weigh(&mut self) -> Result<u64, SendFault> {
+        if let Some(weight) = self.weight {
+            return Ok(weight);
+        }
+        let end = &self.sender.end;
+        let weight = match &self.stage {
+            Stage::Room(value) if end.lane().is_weighed() => {
+                let encoded = super::message::encode(value, end.pool());
+                end.message_of::<T>(encoded)?.1
+            }
+            _ => 0,
+        };
+        self.weight = Some(weight);
+        Ok(weight)
+    }
+
+    fn give_up(&mut self, fault: SendFault) -> SendError<T> {
+        let value = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Room(value) => Some(value),
+            Stage::Taken(_) | Stage::Over => None,
+        };
+        SendError::new(value, fault)
     }
 
     fn hand_over(&mut self, sent: Sent, context: &Context<'_>) -> Poll<Result<(), SendError<T>>> {

@@ -1,7 +1,7 @@
 //! A message on its way: what is written into a cell of the lane, and read from it.
 //!
 //! ```text
-//!   header   63 … 49 unused | 48 long | 47 … 40 form | 39 … 32 parcels | 31 … 0 bytes
+//!   header   63 … 49 how often it was given back, or for whom it is | 48 long | 47 … 41 packed | 40 form | 39 … 32 parcels | 31 … 0 bytes
 //!
 //!   short    cell: parcels of the buffers, bytes
 //!   long     cell: one parcel, of a block;  the block: bytes, then the parcels of the buffers
@@ -19,8 +19,12 @@ use crate::lane::{Lane, Mine, PLAIN_MAX};
 use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer};
 use crate::task::{Brief, Fault, Payload, Room, decode_with_buffers, encode_with_buffers, untold};
 
+use super::keeping::Held;
+use super::packing::{pack, unpack};
+
 const LONG: u64 = 1 << 48;
 const MARKED: u64 = 1 << 40;
+const PACKED: u64 = 1 << 41;
 const PARCEL: usize = Parcel::WORDS;
 /// Bytes of the largest cell.
 pub const SHORT: usize = PLAIN_MAX;
@@ -33,12 +37,17 @@ pub struct Message {
     block: Option<Loan>,
     len: usize,
     is_marked: bool,
+    /// Its bytes are compressed.
+    is_packed: bool,
+    /// It may be taken several times: what is in it is kept as what others have, too.
+    is_kept: bool,
 }
 
 /// What is in the message of a place, as its words say.
 struct Contents {
     len: usize,
     is_marked: bool,
+    is_packed: bool,
     block: Option<Parcel>,
     /// In the cell, or at the end of the block.
     count: usize,
@@ -50,6 +59,7 @@ impl Contents {
             return Some(Contents {
                 len: lane.plain(),
                 is_marked: false,
+                is_packed: false,
                 block: None,
                 count: 0,
             });
@@ -71,6 +81,7 @@ impl Contents {
         Some(Contents {
             len,
             is_marked: header & MARKED != 0,
+            is_packed: header & PACKED != 0,
             block,
             count,
         })
@@ -208,18 +219,19 @@ impl Message {
     where
         T: Serialize + DeserializeOwned,
     {
-        Self::of_encoded::<T>(encode(value, pool), pool, (area, 0))
+        Self::of_encoded::<T>(encode(value, pool), pool, (area, 0), None)
     }
 
     /// The same of a value of type `T` that was encoded; there is room in a cell, too, for plain ones
-    /// of so many bytes.
+    /// of so many bytes. From `pack_from` bytes on it is compressed, if that makes it smaller.
     pub fn of_encoded<T>(
         encoded: Encoded,
         pool: &Pool,
         (area, plain): (usize, usize),
+        pack_from: Option<usize>,
     ) -> Result<Self, Unfit> {
         let Encoded {
-            payload,
+            mut payload,
             result,
             buffers,
         } = encoded;
@@ -229,7 +241,7 @@ impl Message {
         }
         if buffers.iter().any(|buffer| !buffer.is_of_pool(pool)) {
             return Err(Unfit::Encode(
-                "a buffer in it is of another runtime".to_owned(),
+                "a buffer or an end of a channel in it is of another runtime".to_owned(),
             ));
         }
         if buffers.len() > u8::MAX as usize {
@@ -238,11 +250,18 @@ impl Message {
                 "{count} buffers are in it, and a message has 255 at most: send several, or put them into one buffer"
             )));
         }
-        let (len, is_marked) = (payload.len(), payload.is_marked());
+        let (mut len, is_marked) = (payload.len(), payload.is_marked());
         if u32::try_from(len).is_err() {
             return Err(Unfit::Encode(format!(
                 "it has {len} encoded bytes, and a message 4 GiB at most: send a `Shared` instead"
             )));
+        }
+        let packed = pack_from.filter(|from| len >= *from);
+        let packed = packed.and_then(|_| pack(payload.bytes()));
+        let is_packed = packed.is_some();
+        if let Some(packed) = packed {
+            len = packed.len();
+            payload = Payload::from_vec(packed);
         }
         let mut message = Message {
             payload,
@@ -250,12 +269,32 @@ impl Message {
             block: None,
             len,
             is_marked,
+            is_packed,
+            is_kept: false,
         };
         let is_plain = message.buffers.is_empty() && !is_marked && len == plain;
         if message.buffers.len() * PARCEL + len.div_ceil(8) > area && !is_plain {
             message.block = Some(message.make_block(pool).map_err(Unfit::Alloc)?);
         }
         Ok(message)
+    }
+
+    /// Makes it one that may be taken several times.
+    pub fn keep(self) -> Result<Self, Unfit> {
+        if self.buffers.iter().any(Transfer::is_loan) {
+            let why = "a `Loan` is in it, which only one can have, and a message that is not acknowledged goes to another: publish it, and send the `Shared`";
+            return Err(Unfit::Encode(why.to_owned()));
+        }
+        Ok(Message {
+            is_kept: true,
+            ..self
+        })
+    }
+
+    /// How many bytes it is, with those of its buffers.
+    pub fn bytes(&self) -> u64 {
+        let buffers = self.buffers.iter().map(|buffer| buffer.bytes().len());
+        buffers.fold(self.len, usize::saturating_add) as u64
     }
 
     /// A block with the bytes in it, and room for the parcels behind them.
@@ -284,6 +323,7 @@ impl Message {
             block,
             len,
             is_marked,
+            ..
         } = self;
         (payload, buffers, block, len, is_marked)
     }
@@ -314,7 +354,7 @@ impl Message {
         };
         let mut parcels = Vec::with_capacity(self.buffers.len());
         for buffer in std::mem::take(&mut self.buffers) {
-            let result = if buffer.is_token() {
+            let result = if self.is_kept || buffer.is_token() {
                 let parcel = buffer.pass_held(pool);
                 parcel.ok_or_else(|| pool.exhausted(0))
             } else {
@@ -329,6 +369,9 @@ impl Message {
         let mut header = self.len as u64 | count;
         if self.is_marked {
             header |= MARKED;
+        }
+        if self.is_packed {
+            header |= PACKED;
         }
         match self.block.take() {
             None if header == lane.plain() as u64 && header > 0 => {
@@ -352,7 +395,13 @@ impl Message {
                     block[at..at + 8].copy_from_slice(&word.to_le_bytes());
                     at += 8;
                 }
-                match Transfer::of_loan(block).pass(pool, |len| pool.alloc(len)) {
+                let passed = if self.is_kept {
+                    let parcel = Transfer::of_shared(&block.publish()).pass_held(pool);
+                    parcel.ok_or_else(|| pool.exhausted(self.len))
+                } else {
+                    Transfer::of_loan(block).pass(pool, |len| pool.alloc(len))
+                };
+                match passed {
                     Ok(parcel) => lane.write(place, 0, parcel.pack()),
                     Err(error) => return take_back(self, &parcels, error),
                 }
@@ -368,6 +417,10 @@ impl Message {
             Some(block) => block.get(..self.len)?.to_vec(),
             None => self.payload.bytes().to_vec(),
         };
+        let bytes = match self.is_packed {
+            true => unpack(&bytes).ok()?,
+            false => bytes,
+        };
         decode_with_buffers(&bytes, self.is_marked, &mut self.buffers).ok()
     }
 }
@@ -380,6 +433,9 @@ pub struct Received {
     len: usize,
     buffers: Vec<Transfer>,
     is_marked: bool,
+    is_packed: bool,
+    /// The place that keeps it until it is acknowledged.
+    held: Option<Held>,
 }
 
 /// Takes what is in the message of this place. The message keeps nothing afterwards, whatever comes
@@ -421,6 +477,8 @@ fn read(lane: &Lane, place: &Mine, get: impl Fn(&Parcel) -> Option<Transfer>) ->
         len: contents.len,
         buffers: Vec::new(),
         is_marked: contents.is_marked,
+        is_packed: contents.is_packed,
+        held: None,
     };
     if contents.count == 0 {
         return Some(received);
@@ -438,11 +496,32 @@ fn read(lane: &Lane, place: &Mine, get: impl Fn(&Parcel) -> Option<Transfer>) ->
 }
 
 impl Received {
+    /// The same, of a place that keeps it.
+    pub fn held_by(self, held: Held) -> Self {
+        Received {
+            held: Some(held),
+            ..self
+        }
+    }
+
+    /// The place, if it keeps it.
+    pub fn take_held(&mut self) -> Option<Held> {
+        self.held.take()
+    }
+
     /// The value; or why its type does not read what was written.
     pub fn decode<T: DeserializeOwned>(mut self) -> Result<T, String> {
         let bytes = match &self.block {
             Some(block) => block.bytes().get(..self.len).unwrap_or_default(),
             None => &self.short,
+        };
+        let unpacked;
+        let bytes = match self.is_packed {
+            true => {
+                unpacked = unpack(bytes)?;
+                &unpacked
+            }
+            false => bytes,
         };
         let decoded = decode_with_buffers(bytes, self.is_marked, &mut self.buffers);
         decoded.map_err(|fault| untold::<T>(&fault))

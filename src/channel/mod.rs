@@ -58,24 +58,43 @@
 //! message that it was just receiving is lost, and counted ([`Receiver::lost`]), or left to others. Its ends are gone:
 //! nobody waits for the dead. A task that is tried again has the same ends as before.
 //!
+//! *Acknowledgement.* A channel that is made by
+//! [`Runtime::acked_channel`](crate::Runtime::acked_channel) gives each message out as a [`Delivery`]: it is
+//! received again, by this receiver or another, until somebody says that it was dealt with. So none is
+//! lost with a receiver; some are dealt with twice.
+//!
 //! *Waiting.* Who waits in a task keeps its executor: other tasks of that executor are run by
 //! others meanwhile, if there are any. So there must be more executors than tasks that wait for
 //! each other. A task that is told to end while it waits waits no more: [`RecvError::Cancelled`],
 //! [`SendFault::Cancelled`]. Every wait ends when the runtime does. For the first of several things there
 //! is [`Select`]; [`Sender::send_async`] and [`Receiver::recv_async`] do not block the thread.
 
+mod block;
 mod board;
+mod delivery;
 mod ends;
 mod error;
 mod future;
+mod held;
+mod keeping;
+mod kind;
 mod message;
+mod options;
+mod packing;
+mod receiver;
 mod recover;
+mod room;
 mod router;
 mod select;
 
+pub use delivery::{Delivery, Item, Receipt};
 pub use error::{RecvError, SelectError, SendError, SendFault};
 pub use future::{RecvFuture, RecvStream, SendFuture};
+pub use kind::Overflow;
 pub(crate) use message::{Message, Unfit, parcels_behind, words_of};
+pub use options::{CreateError, Options};
+pub(crate) use options::{make, make_acked, make_with};
+pub use receiver::Iter;
 pub(crate) use recover::{Channels, Traffic, traffic};
 pub use router::Router;
 pub(crate) use router::make_router;
@@ -90,133 +109,17 @@ use std::time::Duration;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::lane::{Sent, Size};
+use crate::lane::Sent;
 use crate::object::Patience;
-use crate::pool::{AllocError, End, Pool, Token, Transfer};
-use crate::task::{Brief, encode_brief, is_number};
+use crate::pool::{End, Token, Transfer};
+use crate::task::{Brief, encode_brief};
 
-use ends::{Claimed, Endpoint, Taken};
-use message::{Encoded, Short};
-
-/// What becomes of a message for which there is no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Overflow {
-    /// Who sends it waits.
-    #[default]
-    Block,
-    /// It is refused: [`SendFault::Full`].
-    Reject,
-    /// The oldest one is dropped instead, and counted ([`Receiver::dropped`]).
-    DropOldest,
-}
-
-/// What a lane is told of the channel.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Kind {
-    is_rendezvous: bool,
-    /// Messages stay when the last receiver is gone: somebody hands them on.
-    is_kept: bool,
-    overflow: Overflow,
-}
-
-impl Kind {
-    fn pack(self) -> u64 {
-        let overflow = match self.overflow {
-            Overflow::Block => 0,
-            Overflow::Reject => 1,
-            Overflow::DropOldest => 2,
-        };
-        u64::from(self.is_kept) << 3 | overflow << 1 | u64::from(self.is_rendezvous)
-    }
-
-    /// Whether messages are sent and received, and nothing else: not taken back, not handed on, not
-    /// dropped; and their headers say no more than what they are.
-    fn is_simple(self) -> bool {
-        !self.keeps_messages() && self.overflow != Overflow::DropOldest
-    }
-
-    /// Whether messages stay when the last receiver is gone: who sends takes them back, or hands
-    /// them on.
-    fn keeps_messages(self) -> bool {
-        self.is_rendezvous || self.is_kept
-    }
-
-    fn unpack(packed: u64) -> Self {
-        Kind {
-            is_rendezvous: packed & 1 != 0,
-            is_kept: packed & 8 != 0,
-            overflow: match packed >> 1 & 3 {
-                1 => Overflow::Reject,
-                2 => Overflow::DropOldest,
-                _ => Overflow::Block,
-            },
-        }
-    }
-}
+use ends::Endpoint;
+use message::Encoded;
+use room::Claimed;
 
 /// So long a receiver that waits may take to wake up, for who does not wait.
 const A_MOMENT: Duration = Duration::from_millis(1);
-
-/// Messages of a channel of this type: most of its values should fit into a cell.
-fn size_for<T>(capacity: usize, kind: Kind) -> Size {
-    let size = size_of::<T>();
-    let is_plain = size > 0 && size <= message::SHORT && kind.is_simple();
-    let plain = if is_plain { size } else { 0 };
-    let area = match size {
-        // With the word in front they take a half, or a whole line.
-        0..=8 => 2,
-        9..=48 => 6,
-        49..=64 => 8,
-        _ => 14,
-    };
-    let area = match plain {
-        0 => area,
-        // No other messages come.
-        _ if is_number::<T>() => plain.div_ceil(8).saturating_sub(1),
-        // A header less.
-        49..=64 => 7,
-        _ => area.max(plain.div_ceil(8) - 1),
-    };
-    Size {
-        capacity: capacity.max(1),
-        area,
-        plain,
-    }
-}
-
-/// Makes a channel in this pool.
-pub(crate) fn make<T>(
-    pool: &Pool,
-    capacity: usize,
-    overflow: Overflow,
-) -> Result<(Sender<T>, Receiver<T>), AllocError> {
-    make_of(pool, capacity, overflow, false)
-}
-
-/// The same; messages stay when the last receiver is gone.
-fn make_kept<T>(
-    pool: &Pool,
-    capacity: usize,
-    overflow: Overflow,
-) -> Result<(Sender<T>, Receiver<T>), AllocError> {
-    make_of(pool, capacity, overflow, true)
-}
-
-fn make_of<T>(
-    pool: &Pool,
-    capacity: usize,
-    overflow: Overflow,
-    is_kept: bool,
-) -> Result<(Sender<T>, Receiver<T>), AllocError> {
-    let kind = Kind {
-        is_rendezvous: capacity == 0,
-        is_kept,
-        overflow,
-    };
-    let [sender, receiver] = Endpoint::pair(pool, size_for::<T>(capacity, kind), kind)?;
-    Ok((Sender::new(sender), Receiver::new(receiver)))
-}
 
 /// The sending end of a channel; made by [`Runtime::channel`](crate::Runtime::channel), and in a task
 /// by [`channel`](fn@crate::channel).
@@ -237,7 +140,7 @@ pub struct Receiver<T> {
 }
 
 macro_rules! end {
-    ($name:ident, $end:expr, $what:literal) => {
+    ($name:ident, $end:expr, $what:literal, $($bound:path)?, $takes_all:expr) => {
         impl<T> $name<T> {
             fn new(end: Arc<Endpoint>) -> Self {
                 $name {
@@ -252,7 +155,12 @@ macro_rules! end {
                 if self.end.kind().is_rendezvous {
                     return 0;
                 }
-                self.end.lane().len()
+                let end = &*self.end;
+                let waiting = end.lane().len();
+                if end.kind().acks {
+                    return waiting + end.lane().unacknowledged().1;
+                }
+                waiting
             }
 
             /// Whether there is none, at some moment.
@@ -274,6 +182,16 @@ macro_rules! end {
             /// the channel.)
             pub fn close(&self) {
                 self.end.close();
+            }
+
+            /// How many messages were received and neither acknowledged nor given back, at some
+            /// moment, in a channel whose messages are acknowledged
+            /// ([`Runtime::acked_channel`](crate::Runtime::acked_channel)). It looks at all places.
+            pub fn unacknowledged(&self) -> usize {
+                if !self.end.kind().acks {
+                    return 0;
+                }
+                self.end.lane().unacknowledged().0
             }
 
             /// How many messages were lost with receivers that died while they took them.
@@ -309,7 +227,7 @@ macro_rules! end {
             }
         }
 
-        impl<'de, T> Deserialize<'de> for $name<T> {
+        impl<'de, T $(: $bound)?> Deserialize<'de> for $name<T> {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let token = Token::deserialize(deserializer)?;
                 if token.end() != Some($end) {
@@ -317,14 +235,18 @@ macro_rules! end {
                 }
                 let end = Endpoint::of(token);
                 let end = end.ok_or_else(|| D::Error::custom("its channel is gone"))?;
+                if end.kind().acks && !$takes_all {
+                    let why = "messages of its channel are acknowledged: a receiver of `Delivery`s is expected";
+                    return Err(D::Error::custom(why));
+                }
                 Ok($name::new(end))
             }
         }
     };
 }
 
-end!(Sender, End::Sender, "sender");
-end!(Receiver, End::Receiver, "receiver");
+end!(Sender, End::Sender, "sender", , true);
+end!(Receiver, End::Receiver, "receiver", Item, T::ACKS);
 
 impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// Sends a message; waits while there is no room.
@@ -403,7 +325,9 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
             Some((bytes, buffers)) => Encoded::of_brief(bytes, buffers),
             None => message::encode(&value, end.pool()),
         };
-        self.put(value, encoded, patience, |end| end.claim(patience))
+        self.put(value, encoded, patience, |end, weight| {
+            end.claim(patience, weight)
+        })
     }
 
     /// Sends it in the place that `claim` finds, when it is known to be a message; in a channel of
@@ -413,7 +337,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         value: T,
         encoded: Encoded,
         patience: Patience,
-        claim: impl FnOnce(&'a Endpoint) -> Result<Claimed<'a>, SendFault>,
+        claim: impl FnOnce(&'a Endpoint, u64) -> Result<Claimed<'a>, SendFault>,
     ) -> Result<(), SendError<T>> {
         let sent = self.fill(value, encoded, claim)?;
         if !self.end.kind().is_rendezvous {
@@ -437,20 +361,16 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         &'a self,
         value: T,
         encoded: Encoded,
-        claim: impl FnOnce(&'a Endpoint) -> Result<Claimed<'a>, SendFault>,
+        claim: impl FnOnce(&'a Endpoint, u64) -> Result<Claimed<'a>, SendFault>,
     ) -> Result<Sent, SendError<T>> {
         let end = &*self.end;
-        let room = (end.lane().area(), end.lane().plain());
-        let message = match Message::of_encoded::<T>(encoded, end.pool(), room) {
+        let (message, weight) = match end.message_of::<T>(encoded) {
             Ok(message) => message,
-            Err(Unfit::Encode(message)) => {
-                return Err(SendError::new(Some(value), SendFault::Encode { message }));
-            }
-            Err(Unfit::Alloc(error)) => return Err(SendError::new(Some(value), error)),
+            Err(fault) => return Err(SendError::new(Some(value), fault)),
         };
         // Kept until there is a place for it.
         let mut value = Some(value);
-        let put = claim(end).and_then(|claimed| {
+        let put = claim(end, weight).and_then(|claimed| {
             end.send_in(claimed, |lane, place| {
                 drop(value.take());
                 message.put(lane, place, end.pool())
@@ -464,116 +384,5 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
             }
             Err(fault) => Err(SendError::new(value, fault)),
         }
-    }
-}
-
-impl<T: Serialize + DeserializeOwned> Receiver<T> {
-    /// The next message; waits for it.
-    ///
-    /// # Errors
-    /// [`RecvError::Disconnected`] when all are taken and nobody sends any more;
-    /// [`RecvError::Decode`] if its type does not read what was written.
-    pub fn recv(&self) -> Result<T, RecvError> {
-        self.recv_with(Patience::Forever)
-    }
-
-    /// The next message, if there is one now.
-    ///
-    /// # Errors
-    /// [`RecvError::Empty`] if there is none; as [`Receiver::recv`].
-    pub fn try_recv(&self) -> Result<T, RecvError> {
-        self.recv_with(Patience::Not)
-    }
-
-    /// The next message; waits for it no longer than `timeout`.
-    ///
-    /// # Errors
-    /// [`RecvError::TimedOut`] if there was none in time; as [`Receiver::recv`].
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
-        self.recv_with(Patience::For(timeout))
-    }
-
-    /// Waits for a message, and takes with it those that are there already, `most` in all.
-    ///
-    /// # Errors
-    /// As [`Receiver::recv`], if it is the first that fails. A later one that cannot be read ends the
-    /// list: it is gone, and logged.
-    pub fn recv_many(&self, most: usize) -> Result<Vec<T>, RecvError> {
-        if most == 0 {
-            return Ok(Vec::new());
-        }
-        let mut all = vec![self.recv()?];
-        while all.len() < most {
-            match self.try_recv() {
-                Ok(value) => all.push(value),
-                // It is gone in any case; those before it are not.
-                Err(RecvError::Decode { message }) => {
-                    tracing::warn!(message, "a message cannot be read");
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        Ok(all)
-    }
-
-    /// All messages until nobody sends any more; waits for each. It also ends at the first
-    /// error.
-    pub fn iter(&self) -> Iter<'_, T> {
-        Iter {
-            receiver: self,
-            patience: Patience::Forever,
-        }
-    }
-
-    /// The messages that are there now; waits for none.
-    pub fn try_iter(&self) -> Iter<'_, T> {
-        Iter {
-            receiver: self,
-            patience: Patience::Not,
-        }
-    }
-
-    #[inline]
-    fn recv_with(&self, patience: Patience) -> Result<T, RecvError> {
-        let mut short = Short::default();
-        let decoded = match self.end.take::<T>(&mut short) {
-            // Nearly all messages come this way.
-            Taken::Bytes(bytes) => message::decode_bytes(&short, bytes),
-            Taken::Other(mine) => self.end.finish(mine)?.decode(),
-            Taken::Nothing => return self.recv_slowly(patience),
-        };
-        decoded.map_err(|message| RecvError::Decode { message })
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn recv_slowly(&self, patience: Patience) -> Result<T, RecvError> {
-        let decoded = self.end.receive(patience)?.decode();
-        decoded.map_err(|message| RecvError::Decode { message })
-    }
-}
-
-/// The messages of a channel; made by [`Receiver::iter`] and [`Receiver::try_iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T> {
-    receiver: &'a Receiver<T>,
-    patience: Patience,
-}
-
-impl<T: Serialize + DeserializeOwned> Iterator for Iter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv_with(self.patience).ok()
-    }
-}
-
-impl<'a, T: Serialize + DeserializeOwned> IntoIterator for &'a Receiver<T> {
-    type Item = T;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
     }
 }

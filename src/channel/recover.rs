@@ -10,7 +10,8 @@
 //! | the runtime | all sleepers are woken, and told |
 //!
 //! A message that its receiver had taken, and not emptied the place of, is lost with it, and counted:
-//! buffers of it may have been taken already.
+//! buffers of it may have been taken already. Where messages are acknowledged it is given to another: its
+//! buffers stay its own until then.
 
 use std::collections::HashSet;
 
@@ -19,8 +20,8 @@ use crate::pool::{End, LaneBlock, LaneKind, Passage, Pool};
 use crate::prim::ProcessId;
 use crate::sys::barrier;
 
-use super::Kind;
-use super::ends::{attach, drain};
+use super::block::{attach, drain, drain_returned};
+use super::kind::Kind;
 use super::message;
 
 /// Channels, as a kind of shared objects.
@@ -39,6 +40,7 @@ impl LaneKind for Channels {
         match end {
             End::Sender => lane.for_message().open_all(),
             End::Receiver => {
+                drain_returned(&lane, pool);
                 // Who waits for its message to be taken takes it back itself; a router hands on.
                 if !keeps_messages(&lane) {
                     drain(&lane, pool);
@@ -51,6 +53,7 @@ impl LaneKind for Channels {
     fn close(&self, pool: &Pool, block: LaneBlock) {
         // It is not attached as one that may be used: it is closing.
         if let Some(lane) = attach(pool, block) {
+            drain_returned(&lane, pool);
             drain(&lane, pool);
         }
     }
@@ -65,6 +68,9 @@ impl LaneKind for Channels {
         let Some(lane) = attach(pool, block) else {
             return;
         };
+        if Kind::unpack(lane.kind()).acks {
+            lane.give_back_all(dead);
+        }
         lane.recover(dead, |place| message::let_go(&lane, place, pool));
         lane.each_whole(
             |reader| reader != dead,
@@ -80,8 +86,11 @@ impl LaneKind for Channels {
             return;
         };
         // What a sender of the dead process had put there after the last receiver had looked.
-        if ends.is_gone(End::Receiver) && !keeps_messages(&lane) {
-            drain(&lane, pool);
+        if ends.is_gone(End::Receiver) {
+            drain_returned(&lane, pool);
+            if !keeps_messages(&lane) {
+                drain(&lane, pool);
+            }
         }
         barrier::light();
         self.force(pool, block);

@@ -24,8 +24,9 @@ use crate::object::Patience;
 use crate::pool::{AllocError, Pool};
 
 use super::board::Board;
-use super::message::{self, Message, Unfit};
-use super::{Overflow, Receiver, SendError, SendFault, Sender, make_kept};
+use super::message::{self, Message};
+use super::options::{CreateError, make_kept};
+use super::{Receiver, SendError, SendFault, Sender};
 
 /// Where the bucket is in a header.
 const BUCKET: u32 = 49;
@@ -37,10 +38,13 @@ pub(crate) fn make_router<T>(
     pool: &Pool,
     receivers: usize,
     capacity: usize,
-) -> Result<(Router<T>, Vec<Receiver<T>>), AllocError> {
+) -> Result<(Router<T>, Vec<Receiver<T>>), CreateError> {
+    if capacity == 0 {
+        return Err(CreateError::NoQueue);
+    }
     let router = Router {
         board: Board::make(pool, receivers)?,
-        capacity: capacity.max(1),
+        capacity,
         timeout: None,
     };
     let all = (0..receivers).map(|_| router.join());
@@ -204,7 +208,7 @@ impl<T> Router<T> {
         if !pool.is_here() {
             return Err(AllocError::Forked);
         }
-        let (sender, receiver) = make_kept(pool, self.capacity, Overflow::Block)?;
+        let (sender, receiver) = make_kept(pool, self.capacity)?;
         self.board.put(sender)?;
         Ok(receiver)
     }
@@ -391,17 +395,13 @@ where
     if let Some(fault) = end.send_fault() {
         return Err(SendError::new(Some(value), fault));
     }
-    let room = (end.lane().area(), end.lane().plain());
     let encoded = message::encode(&value, end.pool());
-    let message = match Message::of_encoded::<T>(encoded, end.pool(), room) {
+    let (message, weight) = match end.message_of::<T>(encoded) {
         Ok(message) => message,
-        Err(Unfit::Encode(message)) => {
-            return Err(SendError::new(Some(value), SendFault::Encode { message }));
-        }
-        Err(Unfit::Alloc(error)) => return Err(SendError::new(Some(value), error)),
+        Err(fault) => return Err(SendError::new(Some(value), fault)),
     };
     let mut value = Some(value);
-    let put = end.claim(patience).and_then(|claimed| {
+    let put = end.claim(patience, weight).and_then(|claimed| {
         end.send_in(claimed, |lane, place| {
             drop(value.take());
             message.put(lane, place, end.pool())?;

@@ -30,9 +30,10 @@ use crate::notify::Gate;
 use crate::object::{Patience, WaitAtAny};
 use crate::sys::barrier;
 
-use super::ends::{Claimed, Endpoint};
+use super::ends::Endpoint;
 use super::message::{self, Received};
-use super::{Receiver, RecvError, SelectError, SendError, SendFault, Sender};
+use super::room::Claimed;
+use super::{Item, Receiver, RecvError, SelectError, SendError, SendFault, Sender};
 
 /// Waits for the first of several things: a message, room for one, the end of a task, a time, a tick
 /// of a [`Ticker`](crate::sync::Ticker), a message of a [`Subscriber`](crate::broadcast::Subscriber).
@@ -115,7 +116,7 @@ pub struct Select<'a> {
 const WAITS: u32 = 32;
 
 enum Case<'a> {
-    Recv(&'a Endpoint),
+    Recv(&'a Arc<Endpoint>),
     Send(&'a Endpoint),
     Ended(Arc<Ended>),
     Also(Box<dyn Also<'a> + 'a>),
@@ -170,6 +171,7 @@ impl Wake for Ended {
 }
 
 /// What was chosen, and done already.
+#[expect(clippy::large_enum_variant, reason = "most are messages")]
 enum Taken<'a> {
     Message(Result<Received, RecvError>),
     Place(Result<Claimed<'a>, SendFault>),
@@ -283,6 +285,9 @@ impl<'a> Select<'a> {
     /// another select, but not one that only tries. If that has left when the message is sent,
     /// [`Selected::send`] says [`SendFault::Full`]. So it is, too, if the select waits for a
     /// message of the same channel, and nobody else does.
+    ///
+    /// In a channel that is bounded by bytes it sends when there is room for a byte more. How much its
+    /// message needs is not known yet: [`Selected::send`] may wait for that.
     pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
         self.add(Case::Send(&sender.end))
     }
@@ -492,7 +497,7 @@ impl Debug for Select<'_> {
 ///
 /// Of a channel it has the message, or the place for one: so ask it, with the end that was chosen.
 /// A message that is not asked for is chosen again by the next wait, and lost with the select; a
-/// place is given up. Until then it holds up the messages behind it: send at once.
+/// place is given up. (One of a channel whose messages are acknowledged is received again.) Until then it holds up the messages behind it: send at once.
 #[must_use = "a message that was chosen is in it"]
 pub struct Selected<'s, 'a> {
     select: &'s mut Select<'a>,
@@ -508,7 +513,8 @@ impl Selected<'_, '_> {
 
     fn is_of(&self, end: &Endpoint) -> bool {
         match self.select.cases.get(self.index) {
-            Some(Case::Recv(ours) | Case::Send(ours)) => std::ptr::eq(*ours, end),
+            Some(Case::Recv(ours)) => std::ptr::eq(&***ours, end),
+            Some(Case::Send(ours)) => std::ptr::eq(*ours, end),
             _ => false,
         }
     }
@@ -523,18 +529,12 @@ impl Selected<'_, '_> {
     /// # Errors
     /// As of [`Receiver::recv`], but never `Empty` or `TimedOut`; [`RecvError::NotSelected`] if not
     /// this receiver was chosen: nothing is lost.
-    pub fn recv<T>(mut self, receiver: &Receiver<T>) -> Result<T, RecvError>
-    where
-        T: Serialize + DeserializeOwned,
-    {
+    pub fn recv<T: Item>(mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
         if !self.is_of(&receiver.end) {
             return Err(RecvError::NotSelected);
         }
         match self.taken.take() {
-            Some(Taken::Message(received)) => {
-                let decoded = received?.decode();
-                decoded.map_err(|message| RecvError::Decode { message })
-            }
+            Some(Taken::Message(received)) => T::of(received?),
             _ => Err(RecvError::NotSelected),
         }
     }
@@ -554,7 +554,9 @@ impl Selected<'_, '_> {
         match self.taken.take() {
             Some(Taken::Place(place)) => {
                 let encoded = message::encode(&value, sender.end.pool());
-                sender.put(value, encoded, Patience::Not, |_| place)
+                sender.put(value, encoded, Patience::Not, |_, weight| {
+                    place?.or_claim(weight)
+                })
             }
             _ => Err(SendError::new(Some(value), SendFault::NotSelected)),
         }

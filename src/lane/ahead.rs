@@ -46,7 +46,7 @@ impl Lane {
     #[inline]
     fn ask(&self, place: Place, lap: Generation, seen: &Seen, hint: usize) {
         let cell = place.cell();
-        if self.capacity < LEAST {
+        if self.cells < LEAST {
             return;
         }
         if cell.is_multiple_of(EACH) {
@@ -55,7 +55,7 @@ impl Lane {
         // Relaxed: a guess.
         let other = Place::unpack(seen.0.load(Ordering::Relaxed));
         let ahead = cell + AHEAD;
-        if ahead >= self.capacity || !other.is_after(Place::new(lap, ahead)) {
+        if ahead >= self.cells || !other.is_after(Place::new(lap, ahead)) {
             return;
         }
         let line = 64 / size_of::<u64>();
@@ -108,7 +108,7 @@ impl Lane {
     #[inline(always)]
     fn far_cell(&self, place: Place, lap: Generation, end: Place) -> Option<&Word> {
         let far = place.cell() + self.far;
-        let is_there = far < self.capacity && end.is_after(Place::new(lap, far));
+        let is_there = far < self.cells && end.is_after(Place::new(lap, far));
         is_there.then(|| self.word(far))
     }
 
@@ -130,6 +130,6 @@ impl Lane {
         let now = self.guess(hint);
         // Relaxed: a guess; private.
         let last = before.swap(now, Ordering::Relaxed);
-        Place::unpack(now).distance(Place::unpack(last), self.capacity)
+        Place::unpack(now).distance(Place::unpack(last), self.cells)
     }
 }

@@ -37,12 +37,12 @@ impl Lane {
         self.for_room().open_all();
     }
 
-    /// A place is empty: one that waits for room is woken; if the lane hands over, also who waits for
-    /// its message to be taken.
+    /// A place is empty: one that waits for room is woken; or all, if the lane hands over, for one may wait for
+    /// its message to be taken, or is bounded by weight.
     #[inline]
-    pub fn tell_room(&self, hands_over: bool) {
+    pub fn tell_room(&self, wakes_all: bool) {
         barrier::light();
-        if hands_over {
+        if wakes_all {
             self.for_room().open_all();
         } else {
             self.for_room().open_one();
@@ -70,7 +70,7 @@ impl Lane {
     #[inline]
     pub fn pass_room_on(&self) {
         let room = self.for_room();
-        if room.is_awaited() && self.has_room() {
+        if room.is_awaited() && self.is_next_free() {
             room.open_one();
         }
     }
@@ -79,16 +79,16 @@ impl Lane {
     #[inline]
     pub fn pass_messages_on(&self) {
         let message = self.for_message();
-        if message.is_awaited() && self.has_message() {
+        if message.is_awaited() && (self.has_message() || self.may_have_returned()) {
             message.open_one();
         }
     }
 
-    /// Whether the next place to fill is free. That says its word: the tail may be behind, and so may
+    /// Whether the next place to fill is free; there may still be too many that wait. That says its word: the tail may be behind, and so may
     /// the head, if who has moved it last was not the last to take. If it is not free, whoever frees
     /// it tells; if somebody claims it just now, that one asks in turn.
     #[cold]
-    fn has_room(&self) -> bool {
+    fn is_next_free(&self) -> bool {
         let Ok(mut place) = self.hint(TAIL) else {
             return true; // whoever looks there finds the damage
         };
@@ -105,7 +105,7 @@ impl Lane {
                 _ if lap == place.lap_before() => return false,
                 _ => place.in_lap(lap),
             };
-            let next = claimed.next(self.capacity);
+            let next = claimed.next(self.cells);
             if !next.is_after(place) {
                 return true; // as above
             }
@@ -129,13 +129,22 @@ impl Lane {
                 CellState::Full | CellState::Plain | CellState::Skip if lap == place.lap() => {
                     return true;
                 }
-                CellState::Reading | CellState::PlainReading | CellState::Plain if is_behind => {
+                CellState::Plain
+                | CellState::Reading
+                | CellState::PlainReading
+                | CellState::Back
+                | CellState::Acked
+                    if is_behind =>
+                {
                     return false;
                 }
-                CellState::Reading | CellState::PlainReading => place.in_lap(lap),
+                CellState::Reading
+                | CellState::PlainReading
+                | CellState::Back
+                | CellState::Acked => place.in_lap(lap),
                 _ => place.in_lap_before(lap),
             };
-            let next = taken.next(self.capacity);
+            let next = taken.next(self.cells);
             if !next.is_after(place) {
                 return true; // as above
             }

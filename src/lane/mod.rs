@@ -4,13 +4,13 @@
 //! A lane is one block of the pool, behind its head (`src/pool/token.rs`):
 //!
 //! ```text
-//!     0  capacity, words per cell, kind, bytes of plain messages  never change
+//!     0  shape: how many messages, words per cell, ...; kind       never change
 //!   128  tail       not beyond the next place to fill             hint
 //!        whose the senders' side is                               src/lane/sole
 //!   256  head       not beyond the next place to take             hint
 //!        whose the receivers' side is, and what that one has done
 //!   384  gates: who waits for a message, who waits for room; counts
-//!   512  cells, `capacity` of them:
+//!   512  cells:
 //!        +-------+--------+---------------------------+----------------------+
 //!        | word  | header | parcels, three words each | bytes of the message |
 //!        +-------+--------+---------------------------+----------------------+
@@ -43,6 +43,8 @@
 //! | head moves on | the same | store | a head that is behind: the next receiver walks |
 //! | `Reading(q)`→`Empty`, next lap | q, when it has what the message spoke of | store, Release | the message is counted as lost; what it still holds is let go of |
 //! | `Writing(p)`→`Skip` | p; for a dead p the host | store | |
+//! | `Reading(q)`→`Back`, `Acked(q)` | see [`again`] | | |
+//! | sums of weights | see [`weight`] | | |
 //! | `Skip`→`Empty`, next lap | whoever would take it | compare-and-swap | |
 //! | `Skip`→`Writing(p)`, next lap | p, a sender whose turn it is | compare-and-swap | names the dead |
 //! | `Plain`→`Writing(p)`, next lap | the same, if the place is before *done* | compare-and-swap | names the dead |
@@ -56,6 +58,7 @@
 //! sent, and a place that is being written holds up those behind it, until it is whole or its
 //! writer is dead.
 
+mod again;
 mod ahead;
 mod board;
 mod make;
@@ -64,10 +67,12 @@ mod meet;
 mod model;
 mod place;
 mod recover;
+mod shape;
 mod sole;
 mod still;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod weight;
 mod word;
 
 use crate::notify::Gate;
@@ -80,26 +85,30 @@ use place::Place;
 use sole::{DONE, Entry};
 
 pub use board::Board;
-pub use make::{PLAIN_MAX, Size};
+pub use shape::{PLAIN_MAX, Shape};
 pub use sole::Taken;
 pub use still::Still;
+pub use weight::WEIGHT_MAX;
 pub use word::CellState;
 
 /// Words in front of the cells.
 const CELLS_AT: usize = 64;
+const CAPACITY: usize = 0;
+const AREA: usize = 1;
 const KIND: usize = 2;
 const PLAIN: usize = 3;
+const BEHIND: usize = 4;
+const WEIGHT: usize = 5;
 const TAIL: usize = 16;
 const HEAD: usize = 32;
 /// Two gates of 32 bits.
 const GATES: usize = 48;
 const LOST: usize = 49;
 const DROPPED: usize = 50;
+/// Not 0 if a message may be `Back`.
+const BACK: usize = 51;
 /// Of a cell, in front of parcels and bytes.
 const CELL_HEAD: usize = 2;
-
-/// The most messages that a lane can hold.
-pub const CAPACITY_MAX: usize = Place::CELLS_MAX as usize;
 
 /// What no correct process writes was found in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,6 +125,8 @@ pub struct Damaged {
 pub enum NotNow {
     /// The lane is full, or empty.
     Wait,
+    /// Whoever has taken the message that is in the next cell has not done with it.
+    Kept,
     /// The next place is being written: in a moment there will be something.
     Soon,
     /// See [`Damaged`].
@@ -129,9 +140,12 @@ pub struct Lane {
     for_message: View<Gate>,
     for_room: View<Gate>,
     me: ProcessId,
-    capacity: u32,
+    cells: u32,
     stride: usize,
-    /// Bytes of a plain message; 0: there are none.
+    /// As in [`Shape`].
+    capacity: u32,
+    area: usize,
+    weight: u64,
     plain: usize,
     /// So many cells ahead a line is asked for by who is alone.
     far: u32,
@@ -200,7 +214,7 @@ impl Lane {
         &self.for_room
     }
 
-    /// How many messages fit.
+    /// How many messages may wait to be taken.
     pub fn capacity(&self) -> usize {
         self.capacity as usize
     }
@@ -214,7 +228,7 @@ impl Lane {
     /// Words of a cell for parcels and bytes, if it has a header.
     #[inline]
     pub fn area(&self) -> usize {
-        self.stride - CELL_HEAD
+        self.area
     }
 
     #[inline]
@@ -235,12 +249,12 @@ impl Lane {
     }
 
     #[inline]
-    fn state_word(&self, state: CellState, lap: Generation) -> Word {
+    pub(super) fn state_word(&self, state: CellState, lap: Generation) -> Word {
         Word::new(state as u8, self.me.0, lap)
     }
 
     #[inline]
-    fn change(&self, place: Place, from: Word, to: Word) -> bool {
+    pub(super) fn change(&self, place: Place, from: Word, to: Word) -> bool {
         // ordering: AcqRel: Acquire pairs with the Release in `set`: who takes a message sees
         // it, who claims a place comes after who has read there.
         self.word(place.cell())
@@ -262,7 +276,7 @@ impl Lane {
         // all places before it claimed, and so do we.
         let raw = self.words[at].load(Ordering::Acquire);
         let place = Place::unpack(raw);
-        if place.cell() < self.capacity {
+        if place.cell() < self.cells {
             return Ok(place);
         }
         Err(self.damaged(0, Word::unpack(raw)))
@@ -286,7 +300,8 @@ impl Lane {
         NotNow::Damaged(Damaged { cell, word })
     }
 
-    /// A place to write the next message into.
+    /// A place to write the next message into; of a lane whose cells are free again as soon as
+    /// they are read, and which is not weighed. Of others there is [`Lane::claim_within`].
     #[inline]
     pub fn claim(&self) -> Result<Mine, NotNow> {
         match self.enter(TAIL) {
@@ -302,6 +317,12 @@ impl Lane {
     }
 
     fn claim_among(&self) -> Result<Mine, NotNow> {
+        self.claim_if(|_| Ok(()))
+    }
+
+    /// The same, if `may` says that the next place may be claimed.
+    #[inline(always)]
+    fn claim_if(&self, may: impl Fn(Place) -> Result<(), NotNow>) -> Result<Mine, NotNow> {
         let mut place = self.hint(TAIL)?;
         loop {
             let (state, word) = self.load(place.cell());
@@ -310,12 +331,14 @@ impl Lane {
                 CellState::Damaged => return Err(self.damaged(place.cell(), word)),
                 // There was none in the lap before: nobody has to take it first.
                 CellState::Skip if lap == place.lap_before() => {
+                    may(place)?;
                     let mine = self.state_word(CellState::Writing, place.lap());
                     if self.change(place, word, mine) {
                         return Ok(self.claimed(place));
                     }
                 }
                 CellState::Empty if lap == place.lap() => {
+                    may(place)?;
                     let mine = self.state_word(CellState::Writing, lap);
                     if self.change(place, word, mine) {
                         return Ok(self.claimed(place));
@@ -323,14 +346,25 @@ impl Lane {
                 }
                 // It was read by who had the receivers' side to itself.
                 CellState::Plain if lap == place.lap_before() && self.is_done(place)? => {
+                    may(place)?;
                     let mine = self.state_word(CellState::Writing, place.lap());
                     if self.change(place, word, mine) {
                         return Ok(self.claimed(place));
                     }
                 }
-                // Of the lap before: it was not read yet.
-                _ if lap == place.lap_before() && state != CellState::Empty => {
+                // Of the lap before.
+                CellState::Full | CellState::Plain | CellState::Writing
+                    if lap == place.lap_before() =>
+                {
                     return Err(NotNow::Wait);
+                }
+                CellState::Reading
+                | CellState::PlainReading
+                | CellState::Back
+                | CellState::Acked
+                    if lap == place.lap_before() =>
+                {
+                    return Err(NotNow::Kept);
                 }
                 _ => {
                     // The last place of this cell that is known to have been claimed.
@@ -338,7 +372,7 @@ impl Lane {
                         CellState::Empty => place.in_lap_before(lap),
                         _ => place.in_lap(lap),
                     };
-                    let next = claimed.next(self.capacity);
+                    let next = claimed.next(self.cells);
                     if !next.is_after(place) {
                         return Err(self.damaged(place.cell(), word));
                     }
@@ -350,7 +384,7 @@ impl Lane {
 
     #[inline]
     fn claimed(&self, place: Place) -> Mine {
-        self.set_hint(TAIL, place.next(self.capacity));
+        self.set_hint(TAIL, place.next(self.cells));
         self.ask_for_room(place);
         Mine::at(place)
     }
@@ -442,7 +476,7 @@ impl Lane {
                         false => CellState::Reading,
                     };
                     if self.change(place, word, self.state_word(reading, lap)) {
-                        self.set_hint(HEAD, place.next(self.capacity));
+                        self.set_hint(HEAD, place.next(self.cells));
                         self.ask_for_message(place);
                         let mine = Mine {
                             is_plain,
@@ -454,14 +488,18 @@ impl Lane {
                 CellState::Skip if lap == place.lap() => {
                     let empty = Word::new(CellState::Empty as u8, 0, place.lap_after());
                     if self.change(place, word, empty) {
-                        place = place.next(self.capacity);
+                        place = place.next(self.cells);
                         self.set_hint(HEAD, place);
                     }
                 }
                 CellState::Empty if lap == place.lap() => return Err(NotNow::Wait),
                 CellState::Writing if lap == place.lap() => return Err(NotNow::Soon),
-                // Nobody can have written here: somebody still reads what was here before.
-                CellState::Reading | CellState::PlainReading | CellState::Plain
+                // Nobody can have written here: somebody still has what was here before.
+                CellState::Plain
+                | CellState::Reading
+                | CellState::PlainReading
+                | CellState::Back
+                | CellState::Acked
                     if lap == place.lap_before() =>
                 {
                     return Err(NotNow::Wait);
@@ -469,10 +507,13 @@ impl Lane {
                 _ => {
                     // The last place of this cell that is known to have been taken.
                     let taken = match state {
-                        CellState::Reading | CellState::PlainReading => place.in_lap(lap),
+                        CellState::Reading
+                        | CellState::PlainReading
+                        | CellState::Back
+                        | CellState::Acked => place.in_lap(lap),
                         _ => place.in_lap_before(lap),
                     };
-                    let next = taken.next(self.capacity);
+                    let next = taken.next(self.cells);
                     if !next.is_after(place) {
                         return Err(self.damaged(place.cell(), word));
                     }
@@ -535,7 +576,7 @@ impl Lane {
     /// them.
     pub fn len(&self) -> usize {
         match (self.hint(TAIL), self.head()) {
-            (Ok(tail), Ok(head)) => tail.distance(head, self.capacity).min(self.capacity()),
+            (Ok(tail), Ok(head)) => tail.distance(head, self.cells).min(self.capacity()),
             _ => 0,
         }
     }
@@ -545,27 +586,9 @@ impl Lane {
     pub fn numbers(&self) -> (u64, u64) {
         let number = |place: Result<Place, NotNow>| {
             let place = place.ok()?;
-            Some(place.distance(Place::FIRST, self.capacity) as u64)
+            Some(place.distance(Place::FIRST, self.cells) as u64)
         };
         let (tail, head) = (number(self.hint(TAIL)), number(self.head()));
         (tail.unwrap_or(0), head.unwrap_or(0))
-    }
-
-    /// How many messages were lost with a receiver that died while it took them.
-    pub fn lost(&self) -> u64 {
-        // Relaxed: a count.
-        self.words[LOST].load(Ordering::Relaxed)
-    }
-
-    /// How many were dropped to make room for others.
-    pub fn dropped(&self) -> u64 {
-        // Relaxed: a count.
-        self.words[DROPPED].load(Ordering::Relaxed)
-    }
-
-    /// One was.
-    pub fn count_dropped(&self) {
-        // Relaxed: a count.
-        self.words[DROPPED].fetch_add(1, Ordering::Relaxed);
     }
 }

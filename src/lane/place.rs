@@ -97,6 +97,21 @@ impl Place {
         }
     }
 
+    /// The one so many places before, in a lane of more than so many cells.
+    #[inline]
+    pub const fn back(self, places: u32, cells: u32) -> Self {
+        if self.cell >= places {
+            return Place {
+                cell: self.cell - places,
+                ..self
+            };
+        }
+        Place {
+            lap: self.lap_before(),
+            cell: self.cell + cells - places,
+        }
+    }
+
     /// Whether it comes after `other`: less than half of all laps later.
     #[inline]
     pub fn is_after(self, other: Place) -> bool {

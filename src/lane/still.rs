@@ -25,6 +25,9 @@ impl Still<'_> {
 impl Lane {
     /// No message can be taken as long as this is so; `None` if one may be there.
     pub fn no_message(&self) -> Option<Still<'_>> {
+        if self.cells > self.capacity {
+            return None; // others decide, too
+        }
         let place = self.head().ok()?;
         let (state, word) = self.load(place.cell());
         // Places are taken in their order, so this one comes first, and is not filled.
@@ -41,6 +44,9 @@ impl Lane {
 
     /// There is no room as long as this is so; `None` if there may be some.
     pub fn no_room(&self) -> Option<Still<'_>> {
+        if self.cells > self.capacity {
+            return None; // others decide, too
+        }
         let place = self.hint(TAIL).ok()?;
         let (state, word) = self.load(place.cell());
         // Of the lap before, and not read yet. (Of a plain message the word alone does not say that.)

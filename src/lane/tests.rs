@@ -1,3 +1,5 @@
+mod kept;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64 as Counter, Ordering::SeqCst};
 
@@ -5,7 +7,7 @@ use crate::prim::ProcessId;
 use crate::shm::Segment;
 
 use super::place::Place;
-use super::{CellState, Lane, NotNow, PLAIN_MAX, Size};
+use super::{CellState, Lane, NotNow, PLAIN_MAX, Shape};
 
 const AREA: usize = 2;
 
@@ -14,14 +16,17 @@ fn lanes(capacity: usize, processes: u32) -> Vec<Lane> {
 }
 
 pub fn lanes_of(capacity: usize, plain: usize, processes: u32) -> Vec<Lane> {
-    let size = Size {
-        capacity,
-        area: AREA,
+    let shape = Shape {
         plain,
+        ..Shape::of(capacity, AREA)
     };
-    let words = Lane::words_for(capacity, AREA).expect("fits");
+    of_shape(shape, processes)
+}
+
+fn of_shape(shape: Shape, processes: u32) -> Vec<Lane> {
+    let words = shape.words().expect("fits");
     let segment = Segment::create((8192 + words * 8).next_multiple_of(4096)).expect("a segment");
-    let first = Lane::create(&segment, 8192, ProcessId(0), size, 5);
+    let first = Lane::create(&segment, 8192, ProcessId(0), shape, 5);
     let attach = |me| Lane::attach(&segment, 8192, words, ProcessId(me)).expect("a lane");
     std::iter::once(first)
         .chain((1..processes).map(attach))
@@ -182,21 +187,18 @@ fn what_no_correct_process_writes_is_reported() {
     assert!(damaged(send(lane, 1).map(|()| 0)));
     assert_eq!(lane.load(0).0, CellState::Empty);
     let segment = Segment::create(1 << 16).expect("a segment");
-    let size = Size {
-        capacity: 2,
-        area: AREA,
-        plain: 0,
-    };
-    let _ = Lane::create(&segment, 8192, ProcessId(0), size, 0);
-    let words = Lane::words_for(2, AREA).expect("fits");
+    let shape = Shape::of(2, AREA);
+    let _ = Lane::create(&segment, 8192, ProcessId(0), shape, 0);
+    let words = shape.words().expect("fits");
     let attach = |len| Lane::attach(&segment, 8192, len, ProcessId(1));
     assert!(attach(words - 1).is_none(), "more than the block holds");
     assert_eq!(attach(words).map(|lane| lane.kind()), Some(0));
 
     // Plain messages that are longer than whoever takes them has room for.
     let area = PLAIN_MAX / 8 + 4;
-    let lane = Lane::create(&segment, 8192, ProcessId(0), Size { area, ..size }, 0);
-    let words = Lane::words_for(2, area).expect("fits");
+    let shape = Shape::of(2, area);
+    let lane = Lane::create(&segment, 8192, ProcessId(0), shape, 0);
+    let words = shape.words().expect("fits");
     for (bytes, fits) in [
         (0, true),
         (PLAIN_MAX, true),

@@ -18,6 +18,10 @@ pub enum CellState {
     Plain = 5,
     /// As `Reading`, of a plain one.
     PlainReading = 6,
+    /// It waits again: who had taken it has given it back.
+    Back = 7,
+    /// Who has taken it will not give it back, and lets go of it.
+    Acked = 8,
     /// No correct process wrote this.
     Damaged = 15,
 }
@@ -33,6 +37,8 @@ impl CellState {
             4 => CellState::Skip,
             5 => CellState::Plain,
             6 => CellState::PlainReading,
+            7 => CellState::Back,
+            8 => CellState::Acked,
             _ => CellState::Damaged,
         }
     }

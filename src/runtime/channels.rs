@@ -3,7 +3,7 @@
 use crate::broadcast::{self, CreateError, Options, Publisher};
 use std::time::Instant;
 
-use crate::channel::{Also, Overflow, Receiver, Router, Select, Sender, make, make_router};
+use crate::channel::{self, Also, Delivery, Receiver, Router, Select, Sender};
 use crate::pool::AllocError;
 use crate::sync::Ticker;
 
@@ -39,21 +39,23 @@ impl Runtime {
     /// # }
     /// ```
     pub fn channel<T>(&self, capacity: usize) -> Result<(Sender<T>, Receiver<T>), AllocError> {
-        self.channel_with(capacity, Overflow::Block)
+        channel::make(self.core.sound().pool(), capacity)
     }
 
-    /// The same, and says what becomes of messages for which there is no room.
+    /// The same with [`Options`](channel::Options): what becomes of messages for which there is no
+    /// room, and a bound of bytes.
     ///
     /// # Errors
-    /// As of [`Runtime::alloc`].
+    /// [`CreateError`](channel::CreateError): a bound that cannot be, or there is no memory.
     ///
     /// ```
     /// # pinfold::test_setup!();
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// use pinfold::channel::Overflow;
+    /// use pinfold::channel::{Options, Overflow};
     ///
-    /// let (sender, receiver) = rt.channel_with::<u32>(2, Overflow::DropOldest)?;
+    /// let options = Options::new(2).overflow(Overflow::DropOldest);
+    /// let (sender, receiver) = rt.channel_with::<u32>(options)?;
     /// sender.send_all([1, 2, 3, 4])?;
     /// assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [3, 4]);
     /// assert_eq!(receiver.dropped(), 2);
@@ -62,10 +64,59 @@ impl Runtime {
     /// ```
     pub fn channel_with<T>(
         &self,
-        capacity: usize,
-        overflow: Overflow,
-    ) -> Result<(Sender<T>, Receiver<T>), AllocError> {
-        make(self.core.sound().pool(), capacity, overflow)
+        options: channel::Options,
+    ) -> Result<(Sender<T>, Receiver<T>), channel::CreateError> {
+        channel::make_with(self.core.sound().pool(), options)
+    }
+
+    /// Makes a channel whose messages are acknowledged: each comes as a [`Delivery`], and is received
+    /// again, by this receiver or another, unless somebody acknowledges it. So none is lost with a worker
+    /// that dies, and some are dealt with twice.
+    ///
+    /// The capacity says how many wait to be received. From the oldest on that is not acknowledged
+    /// twice as many can be sent, and `capacity` + 64 at least. Messages cannot have a
+    /// [`Loan`](crate::Loan) in them: a [`Shared`](crate::Shared) may be received twice.
+    ///
+    /// When no sender is left, a receiver waits for messages that other processes have and have not
+    /// acknowledged: one of them may come back. It does not if its own process has any: it is told
+    /// [`Disconnected`](channel::RecvError::Disconnected).
+    ///
+    /// # Errors
+    /// As of [`Runtime::channel_with`].
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use pinfold::channel::{Delivery, Options, Receiver, Sender};
+    ///
+    /// fn work((jobs, results): (Receiver<Delivery<u32>>, Sender<u32>)) {
+    ///     for job in &jobs {
+    ///         if *job == 3 && job.attempt() == 1 {
+    ///             std::process::abort(); // the job is not lost
+    ///         }
+    ///         if results.send(*job * *job).is_ok() {
+    ///             job.ack();
+    ///         }
+    ///     }
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rt = pinfold::Runtime::builder().workers(2).start()?;
+    /// let (jobs, of_workers) = rt.acked_channel::<u32>(Options::new(8))?;
+    /// let (to_host, results) = rt.channel::<u32>(8)?;
+    /// let tasks = [0; 2].map(|_| rt.spawn(work, (of_workers.clone(), to_host.clone())));
+    /// jobs.send_all(1..=4)?;
+    /// drop((jobs, of_workers, to_host));
+    /// let mut squares: Vec<u32> = results.iter().collect();
+    /// squares.sort();
+    /// assert_eq!(squares, [1, 4, 9, 16]);
+    /// # drop(tasks);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn acked_channel<T>(
+        &self,
+        options: channel::Options,
+    ) -> Result<(Sender<T>, Receiver<Delivery<T>>), channel::CreateError> {
+        channel::make_acked(self.core.sound().pool(), options)
     }
 
     /// Makes a channel of which every subscriber gets every message. It holds `capacity` messages, rounded up to a
@@ -131,7 +182,7 @@ impl Runtime {
     /// least). Who gets a message is said by number, by key, or by whose queue is the shortest.
     ///
     /// # Errors
-    /// As of [`Runtime::alloc`].
+    /// [`CreateError`](channel::CreateError): a capacity of 0, or there is no memory.
     ///
     /// ```
     /// # pinfold::test_setup!();
@@ -149,8 +200,8 @@ impl Runtime {
         &self,
         receivers: usize,
         capacity: usize,
-    ) -> Result<(Router<T>, Vec<Receiver<T>>), AllocError> {
-        make_router(self.core.sound().pool(), receivers, capacity)
+    ) -> Result<(Router<T>, Vec<Receiver<T>>), channel::CreateError> {
+        channel::make_router(self.core.sound().pool(), receivers, capacity)
     }
 }
 

@@ -53,7 +53,7 @@ use std::time::{Duration, Instant};
 use tracing::dispatcher;
 
 use crate::broadcast::{CreateError, Options, Publisher};
-use crate::channel::{Overflow, Receiver, Router, Sender};
+use crate::channel::{self, Delivery, Receiver, Router, Sender};
 use crate::collective::{GroupError, Member};
 use crate::layout::Fold;
 use crate::pool::{AllocError, Loan, Pool, array, encoding};
@@ -142,22 +142,22 @@ pub fn alloc(len: usize) -> Result<Loan, AllocError> {
 /// # }
 /// ```
 pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), AllocError> {
-    channel_with(capacity, Overflow::Block)
+    crate::channel::make(POOL.get().ok_or(AllocError::NoPool)?, capacity)
 }
 
-/// The same, and says what becomes of messages for which there is no room: as
+/// The same with [`Options`](channel::Options): as
 /// [`Runtime::channel_with`](crate::Runtime::channel_with) does in the host.
 ///
 /// # Errors
-/// As of [`alloc`].
+/// [`CreateError`](channel::CreateError): as there, and outside of any task.
 ///
 /// ```
 /// # pinfold::test_setup!();
-/// use pinfold::AllocError;
-/// use pinfold::channel::Overflow;
+/// use pinfold::channel::{CreateError, Options, Overflow};
 ///
-/// fn last_two(count: u32) -> Result<Vec<u32>, AllocError> {
-///     let (sender, receiver) = pinfold::channel_with(2, Overflow::DropOldest)?;
+/// fn last_two(count: u32) -> Result<Vec<u32>, CreateError> {
+///     let options = Options::new(2).overflow(Overflow::DropOldest);
+///     let (sender, receiver) = pinfold::channel_with(options)?;
 ///     let _ = sender.send_all(0..count);
 ///     Ok(receiver.try_iter().collect())
 /// }
@@ -168,25 +168,51 @@ pub fn channel<T>(capacity: usize) -> Result<(Sender<T>, Receiver<T>), AllocErro
 /// # }
 /// ```
 pub fn channel_with<T>(
-    capacity: usize,
-    overflow: Overflow,
-) -> Result<(Sender<T>, Receiver<T>), AllocError> {
-    let pool = POOL.get().ok_or(AllocError::NoPool)?;
-    crate::channel::make(pool, capacity, overflow)
+    options: channel::Options,
+) -> Result<(Sender<T>, Receiver<T>), channel::CreateError> {
+    channel::make_with(POOL.get().ok_or(AllocError::NoPool)?, options)
+}
+
+/// Makes a channel whose messages are acknowledged from inside a task: as
+/// [`Runtime::acked_channel`](crate::Runtime::acked_channel) does in the host.
+///
+/// # Errors
+/// As of [`channel_with`].
+///
+/// ```
+/// # pinfold::test_setup!();
+/// use pinfold::channel::{CreateError, Delivery, Options, Receiver};
+///
+/// fn jobs(count: u32) -> Result<Receiver<Delivery<u32>>, CreateError> {
+///     let (sender, receiver) = pinfold::acked_channel(Options::new(8))?;
+///     let _ = sender.send_all(0..count);
+///     Ok(receiver)
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let rt = pinfold::Runtime::builder().workers(1).start()?;
+/// let jobs = rt.spawn(jobs, 3).join_flat()?;
+/// drop(jobs.recv()?); // not acknowledged
+/// assert_eq!(jobs.recv()?.ack(), 0);
+/// # Ok(())
+/// # }
+/// ```
+pub fn acked_channel<T>(
+    options: channel::Options,
+) -> Result<(Sender<T>, Receiver<Delivery<T>>), channel::CreateError> {
+    channel::make_acked(POOL.get().ok_or(AllocError::NoPool)?, options)
 }
 
 /// Makes a router and its receivers from inside a task: as
 /// [`Runtime::router`](crate::Runtime::router) does in the host.
 ///
 /// # Errors
-/// As of [`alloc`].
+/// [`CreateError`](channel::CreateError): as there, and outside of any task.
 ///
 /// ```
 /// # pinfold::test_setup!();
-/// use pinfold::AllocError;
-/// use pinfold::channel::Receiver;
+/// use pinfold::channel::{CreateError, Receiver};
 ///
-/// fn odd_and_even(count: usize) -> Result<Vec<Receiver<usize>>, AllocError> {
+/// fn odd_and_even(count: usize) -> Result<Vec<Receiver<usize>>, CreateError> {
 ///     let (router, receivers) = pinfold::router(2, 8)?;
 ///     for number in 0..count {
 ///         let _ = router.route(number % 2, number);
@@ -203,7 +229,7 @@ pub fn channel_with<T>(
 pub fn router<T>(
     receivers: usize,
     capacity: usize,
-) -> Result<(Router<T>, Vec<Receiver<T>>), AllocError> {
+) -> Result<(Router<T>, Vec<Receiver<T>>), channel::CreateError> {
     let pool = POOL.get().ok_or(AllocError::NoPool)?;
     crate::channel::make_router(pool, receivers, capacity)
 }

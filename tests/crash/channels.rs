@@ -1,9 +1,10 @@
 //! Channels: a worker dies while it sends, receives, and passes ends on, while it has the last of them,
 //! and while it gives them back.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use pinfold::channel::{Receiver, RecvError, SendFault, Sender};
+use pinfold::channel::{Delivery, Options, Receiver, RecvError, SendFault, Sender};
 use pinfold::{Handle, Loan, Orphans, Runtime, Shared};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -96,6 +97,66 @@ fn own_ends((sender, receiver, seen): Own) -> Result<u64, String> {
     Ok(sum)
 }
 
+/// A number, a buffer that the message keeps, and bytes that may need a block.
+type Job = (u64, Option<Shared>, Vec<u8>);
+
+/// Says which jobs it had, in messages that weigh something, and acknowledges them; some are given
+/// back the first time.
+fn deal((jobs, done): (Receiver<Delivery<Job>>, Sender<Vec<u8>>)) {
+    for job in &jobs {
+        let (number, held, bytes) = &*job;
+        assert!(bytes.iter().all(|byte| *byte == *number as u8));
+        assert!(held.iter().all(|held| held.iter().all(|byte| *byte == 9)));
+        if job.attempt() == 1 && number % 3 == 1 {
+            continue;
+        }
+        if done.send(vec![*number as u8; 90]).is_err() {
+            return;
+        }
+        job.ack();
+    }
+}
+
+/// Jobs are acknowledged: whatever the worker dies over, each is done, and one twice at most.
+fn acknowledged(rt: &Runtime, capacity: usize, held: &Shared) -> Result<(), String> {
+    const COUNT: u64 = 6;
+    let options = match capacity {
+        0 => Options::new(0),
+        _ => Options::new(capacity).bytes(700),
+    };
+    let (there, jobs) = rt
+        .acked_channel::<Job>(options)
+        .map_err(|e| e.to_string())?;
+    let (done, dones) = rt
+        .channel_with::<Vec<u8>>(Options::new(4).bytes(200))
+        .map_err(|e| e.to_string())?;
+    let task = rt.task(deal).at_least_once().spawn((jobs, done));
+    let (sent, seen) = std::thread::scope(|scope| {
+        let sends = scope.spawn(move || {
+            (0..COUNT).try_for_each(|n| {
+                let held = (n % 2 == 1).then(|| held.clone());
+                let job = (n, held, vec![n as u8; (n as usize % 4) * 100]);
+                there.send_timeout(job, LONG).map_err(|error| error.fault)
+            })
+        });
+        let mut seen: BTreeMap<u8, u32> = BTreeMap::new();
+        let ended = loop {
+            match dones.recv_timeout(LONG) {
+                Ok(number) => *seen.entry(number[0]).or_default() += 1,
+                Err(RecvError::Disconnected) => break Ok(seen),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        (sends.join().expect("no panic"), ended)
+    });
+    sent.map_err(|fault| format!("acknowledged, capacity {capacity}: {fault}"))?;
+    let seen = seen.map_err(|what| format!("acknowledged, capacity {capacity}: {what}"))?;
+    check("each job is done", seen.len() as u64 == COUNT)?;
+    let times: u32 = seen.values().sum();
+    check("one is done twice at most", u64::from(times) <= COUNT + 1)?;
+    check("the task that deals ends", task.join().is_ok())
+}
+
 /// As [`scenario::run`], and says whether the worker died before the work was done.
 pub fn run(workers: usize, threads: usize, orphans: Orphans, step: u64) -> Result<bool, String> {
     scenario::run_with(workers, threads, orphans, step, work).map(|died| died.in_it)
@@ -140,6 +201,9 @@ fn work(rt: &Runtime, deaths: &mut Deaths) -> Result<(), String> {
         let number = |[a, b, c]: &Plain| (*b == a * 3 && *c == !a).then_some(*a);
         let start = |ends| rt.task(echo_plain).at_least_once().spawn(ends);
         there_and_back(rt, capacity, &|n| [n, n * 3, !n], number, start)?;
+    }
+    for capacity in [0, 2] {
+        acknowledged(rt, capacity, &held)?;
     }
     let made = rt.task(make).at_least_once().spawn(6).join();
     let (receiver, _unused) = made.map_err(|error| format!("made: {error}"))??;

@@ -4,9 +4,10 @@
 use std::thread;
 use std::time::Duration;
 
+use pinfold::channel::{Options, Receiver, SendFault, Sender};
 use pinfold::{
-    CallbackError, Handle, Limit, Memo, Priority, Refusal, Retry, Runtime, Shutdown, StartError,
-    TaskError,
+    AllocError, CallbackError, Handle, Limit, Memo, Priority, Refusal, Retry, Runtime, Shutdown,
+    StartError, TaskError,
 };
 
 use crate::api::{endless, runtime};
@@ -144,6 +145,85 @@ fn arguments_larger_than_all_memory() {
     let told = rt.spawn(spawns, 2 << 20).join().expect("runs");
     assert!(told.contains("raise `memory_cap`"), "{told}");
     is_well(&rt, 5);
+}
+
+#[test]
+fn a_channel_of_another_runtime() {
+    let (rt, other) = (runtime(1), runtime(1));
+    let (sender, receiver) = other.channel::<u64>(1).expect("room");
+    let close = |ends: (Sender<u64>, Receiver<u64>)| ends.0.close();
+    let error = rt
+        .spawn(close, (sender.clone(), receiver.clone()))
+        .join()
+        .expect_err("foreign");
+    let told = error.to_string();
+    assert!(
+        told.contains("an end of a channel of another runtime"),
+        "{told}"
+    );
+    let (carries, carried) = rt.channel(1).expect("room");
+    for error in [
+        carries.send(sender.clone()).expect_err("foreign"),
+        carries.try_send(sender.clone()).expect_err("foreign"),
+    ] {
+        let SendFault::Encode { message, .. } = &error.fault else {
+            panic!("{error:?}");
+        };
+        assert!(
+            message.contains("an end of a channel in it is of another runtime"),
+            "{message}"
+        );
+        let back = error.into_value().expect("it comes back");
+        back.send(5).expect("it is as good as before");
+        assert_eq!(receiver.recv(), Ok(5));
+    }
+    assert!(carried.is_empty());
+    is_well(&rt, 1);
+    is_well(&other, 0);
+}
+
+#[test]
+fn a_message_larger_than_all_memory() {
+    let rt = Runtime::builder()
+        .workers(1)
+        .memory_cap(1 << 20)
+        .start()
+        .expect("starts");
+    let acked = rt.acked_channel(Options::new(1)).expect("room").0;
+    let plain = rt.channel(1).expect("room").0;
+    let bounded = rt
+        .channel_with(Options::new(1).bytes(1 << 30))
+        .expect("room")
+        .0;
+    let long = "x".repeat(2 << 20);
+    for sender in [plain, bounded, acked] {
+        // Nobody waits for what can never be. The receiver is gone, which is told first.
+        let fault = sender.send(long.clone()).expect_err("gone").fault;
+        assert_eq!(fault, SendFault::Disconnected);
+    }
+    let (plain, _receiver) = rt.channel(0).expect("room");
+    let (bounded, _bounded) = rt
+        .channel_with(Options::new(1).bytes(1 << 30))
+        .expect("room");
+    let (acked, _acked) = rt.acked_channel(Options::new(1)).expect("room");
+    for sender in [plain, bounded, acked] {
+        let error = sender.send(long.clone()).expect_err("too large");
+        let SendFault::Alloc(AllocError::TooLarge {
+            requested,
+            capacity,
+            ..
+        }) = error.fault
+        else {
+            panic!("{error:?}");
+        };
+        assert!(requested > 2 << 20 && capacity <= 1 << 20);
+        let told = error.to_string();
+        for number in [requested, capacity] {
+            assert!(told.contains(&number.to_string()), "{told}");
+        }
+        assert_eq!(error.into_value().as_ref(), Some(&long));
+    }
+    is_well(&rt, 0);
 }
 
 #[test]

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pinfold::channel::{Overflow, Receiver, RecvError, SendFault, Sender};
+use pinfold::channel::{Options, Overflow, Receiver, RecvError, SendFault, Sender};
 use pinfold::{Loan, Runtime, Shared, Shutdown};
 
-const CAPACITIES: [usize; 4] = [0, 1, 2, 1024];
-const SOON: Duration = Duration::from_millis(20);
-const LONG: Duration = Duration::from_secs(60);
+pub const CAPACITIES: [usize; 4] = [0, 1, 2, 1024];
+pub const SOON: Duration = Duration::from_millis(20);
+pub const LONG: Duration = Duration::from_secs(60);
 
-fn runtime(workers: usize) -> Runtime {
+pub fn runtime(workers: usize) -> Runtime {
     let builder = Runtime::builder().workers(workers).memory_cap(256 << 20);
     builder.on_drop(Shutdown::Abort).start().expect("starts")
 }
@@ -214,7 +214,7 @@ fn what_is_left_in_a_channel_is_given_back() {
 fn the_oldest_goes_if_that_is_wanted() {
     let rt = runtime(1);
     let (sender, receiver) = rt
-        .channel_with::<(u32, Loan)>(2, Overflow::DropOldest)
+        .channel_with::<(u32, Loan)>(Options::new(2).overflow(Overflow::DropOldest))
         .expect("room");
     for n in 0..5 {
         sender
@@ -224,7 +224,9 @@ fn the_oldest_goes_if_that_is_wanted() {
     let kept: Vec<u32> = receiver.try_iter().map(|(n, _)| n).collect();
     assert_eq!((kept, receiver.dropped()), (vec![3, 4], 3));
     drop((sender, receiver));
-    let (sender, receiver) = rt.channel_with::<u32>(1, Overflow::Reject).expect("room");
+    let (sender, receiver) = rt
+        .channel_with::<u32>(Options::new(1).overflow(Overflow::Reject))
+        .expect("room");
     sender.send(1).expect("room");
     assert_eq!(sender.send(2).expect_err("full").fault, SendFault::Full);
     drop((sender, receiver));

@@ -2,12 +2,14 @@
 
 pinfold::test_setup!();
 
+mod acknowledged;
 mod after;
 mod api;
 mod arrays;
 mod asynchronous;
 mod bad_input;
 mod bad_objects;
+mod bounded;
 mod broadcast;
 mod broadcast_channels;
 mod bytes;
@@ -19,6 +21,7 @@ mod children;
 mod collectives;
 mod collectives_random;
 mod collectives_retried;
+mod compressed;
 mod constants;
 mod contexts;
 mod control;

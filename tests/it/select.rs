@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use pinfold::channel::{Overflow, Receiver, RecvError, Select, SelectError, SendFault, Sender};
+use pinfold::channel::{
+    Options, Overflow, Receiver, RecvError, Select, SelectError, SendFault, Sender,
+};
 use pinfold::{Loan, Runtime, Shutdown, TaskError};
 
 const SOON: Duration = Duration::from_millis(20);
@@ -282,7 +284,7 @@ fn who_waits_no_longer_is_told_why() {
 fn what_becomes_of_messages_without_room_is_as_the_channel_says() {
     let rt = runtime(1);
     let (sender, receiver) = rt
-        .channel_with::<u32>(1, Overflow::DropOldest)
+        .channel_with::<u32>(Options::new(1).overflow(Overflow::DropOldest))
         .expect("room");
     let mut select = Select::new();
     select.send(&sender);
@@ -294,7 +296,9 @@ fn what_becomes_of_messages_without_room_is_as_the_channel_says() {
             .expect("room");
     }
     assert_eq!((receiver.recv(), receiver.dropped()), (Ok(2), 2));
-    let (sender, receiver) = rt.channel_with::<u32>(1, Overflow::Reject).expect("room");
+    let (sender, receiver) = rt
+        .channel_with::<u32>(Options::new(1).overflow(Overflow::Reject))
+        .expect("room");
     let mut select = Select::new();
     select.send(&sender);
     select.wait().expect("room").send(&sender, 1).expect("room");

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pinfold::broadcast::{Publisher, RecvError, Subscriber};
-use pinfold::channel::{Receiver, Select, Sender};
+use pinfold::channel::{Delivery, Options, Receiver, Select, Sender};
 use pinfold::collective::Member;
 use pinfold::sync::{Mutex, RwLock};
 use pinfold::{Handle, Runtime, Shutdown};
@@ -30,6 +30,18 @@ fn sends(to: Sender<Numbers>) -> u64 {
 
 fn takes(from: Receiver<Numbers>) -> u64 {
     from.iter().count() as u64
+}
+
+fn deals(from: Receiver<Delivery<Numbers>>) -> u64 {
+    let mut count = 0;
+    // Half of them come again, if their number is believed.
+    while let Ok(delivery) = from.recv() {
+        if delivery.attempt() > 1 || delivery[0] % 2 == 0 {
+            let _ = delivery.ack();
+            count += 1;
+        }
+    }
+    count
 }
 
 fn publishes(to: Publisher<Numbers>) -> u64 {
@@ -113,7 +125,7 @@ pub fn use_all(rt: &Runtime, rng: &mut Rng) -> Objects {
         all.here.push((name, std::thread::spawn(body)));
     };
     let capacity = capacities[rng.below(4) as usize];
-    match rng.below(6) {
+    match rng.below(7) {
         0 => {
             if let Ok((to, from)) = rt.channel(capacity) {
                 here("takes", Box::new(move || takes(from)));
@@ -149,6 +161,15 @@ pub fn use_all(rt: &Runtime, rng: &mut Rng) -> Objects {
             }
         }
         4 => {
+            let options = Options::new(1 + capacity).bytes(10_000);
+            if let Ok((to, from)) = rt.acked_channel(options) {
+                here("sends", Box::new(move || sends(to)));
+                let other = from.clone();
+                here("deals", Box::new(move || deals(other)));
+                all.there.push(("deals", rt.spawn(deals, from)));
+            }
+        }
+        5 => {
             let (mutex, table) = (Mutex::new(rt, numbers(0)), RwLock::new(rt, numbers(0)));
             if let (Ok(mutex), Ok(table)) = (mutex, table) {
                 let both = (mutex.clone(), table.clone());

@@ -14,7 +14,6 @@ use crate::source::{Source, is_word};
 /// shorter: a file that is in a circle no more is taken out, and no file is added.
 pub const LEFT: &[&[&str]] = &[
     &["background/events", "background/mod"],
-    &["channel/ends", "channel/mod", "channel/recover"],
     &["lane/ahead", "lane/mod", "lane/sole/mod"],
     &["object/stuck", "object/waiting"],
     &[

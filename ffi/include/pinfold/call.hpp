@@ -234,7 +234,7 @@ public:
     {
         return channel(capacity, detail::channel_settings(overflow));
     }
-    /// The same, with all that can be said of it.
+    /// The same, with all that can be said of it: messages that are acknowledged, a bound in bytes, compression.
     channel_ends channel(std::size_t capacity, const pinfold_channel_settings &settings) const
     {
         return detail::channel(pinfold_call_channel_new, raw_, capacity, settings);

@@ -164,6 +164,14 @@ public:
         return count;
     }
 
+    /// How many were received and not acknowledged, nor given back (`pinfold_channel_settings.acks`).
+    std::size_t unacknowledged() const
+    {
+        std::size_t count = 0;
+        check(pinfold_receiver_unacknowledged(get(), &count));
+        return count;
+    }
+
     /// How many were lost with receivers that died while they took them.
     std::uint64_t lost() const
     {
@@ -225,6 +233,18 @@ public:
     pinfold::receiver receiver(std::size_t index) const
     {
         return pinfold::receiver(at<pinfold_receiver>(pinfold_message_receiver, index));
+    }
+
+    /// It was dealt with, and is not received again: for a channel whose messages are acknowledged
+    /// (`pinfold_channel_settings.acks`), where one that is destroyed without that is.
+    void ack() const { check(pinfold_message_ack(get())); }
+
+    /// How often it was received, this time included.
+    unsigned attempt() const
+    {
+        std::uint32_t attempt = 0;
+        check(pinfold_message_attempt(get(), &attempt));
+        return attempt;
     }
 
     /// How many other objects it has.

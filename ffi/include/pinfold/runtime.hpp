@@ -42,7 +42,7 @@ public:
     {
         return channel(capacity, detail::channel_settings(overflow));
     }
-    /// The same, with all that can be said of it.
+    /// The same, with all that can be said of it: messages that are acknowledged, a bound in bytes, compression.
     channel_ends channel(std::size_t capacity, const pinfold_channel_settings &settings) const
     {
         return detail::channel(pinfold_channel_new, get(), capacity, settings);

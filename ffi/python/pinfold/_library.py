@@ -108,7 +108,15 @@ class SubmitSettings(Structure):
 class ChannelSettings(Structure):
     """``pinfold_channel_settings``."""
 
-    _fields_ = [("size", c_size_t), ("overflow", c_int32), ("reserved", c_int32)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("overflow", c_int32),
+        ("reserved", c_int32),
+        ("bytes", c_uint64),
+        ("acks", c_int32),
+        ("reserved_2", c_int32),
+        ("compress_from", c_uint64),
+    ]
 
 
 #: The arguments of each function; all return a status.

@@ -83,7 +83,7 @@ unsafe fn make(
             ));
         }
         for (at, (end, vacant)) in receivers.into_iter().zip(vacant).enumerate() {
-            let home = home.clone();
+            let (home, end) = (home.clone(), end.into());
             let handle = as_pointer(vacant.fill(ReceiverObject { end, home }));
             // SAFETY: the caller's promise.
             unsafe { out_receivers.add(at).write_unaligned(handle) };
@@ -325,7 +325,7 @@ pub unsafe extern "C" fn pinfold_router_join(
 ) -> PinfoldStatus {
     let join = || {
         let object = enter(router)?;
-        let end = object.router.lock().join()?;
+        let end = object.router.lock().join()?.into();
         let home = object.home.clone();
         table::insert(ReceiverObject { end, home }).map(as_pointer)
     };

@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use pinfold::broadcast::Subscriber;
-use pinfold::channel::{Receiver, Select, SelectError, Sender};
+use pinfold::channel::{Select, SelectError, Sender};
 use pinfold::sync::Ticker;
 
 use crate::boundary::guard;
@@ -243,7 +243,7 @@ fn choose(
     let mut ears: Vec<(&TaskHandle, Arc<dyn Hears>)> = Vec::new();
     for index in order {
         match &all[index] {
-            Of::Receiver(object) => select.recv::<Packet>(&object.end),
+            Of::Receiver(object) => select.recv(&object.end),
             Of::Sender(object, _) => select.send::<Packet>(&object.end),
             Of::Time(left) => select.after(*left),
             Of::Handle(handle) if handle.has_ended() => select.after(Duration::ZERO),
@@ -279,9 +279,8 @@ fn choose(
     let index = places.get(chosen.index()).copied().unwrap_or_default();
     let done = match &all[index] {
         Of::Receiver(object) => {
-            let end: &Receiver<Packet> = &object.end;
-            let received = chosen.recv(end).map_err(Failure::from);
-            received.map(|packet| Some(MessageObject::of(packet, object.home.clone())))
+            let received = chosen.recv(&object.end).map_err(Failure::from);
+            received.map(|delivery| Some(MessageObject::received(delivery, object.home.clone())))
         }
         Of::Sender(object, _) => {
             let end: &Sender<Packet> = &object.end;

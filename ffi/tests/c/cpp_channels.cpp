@@ -86,11 +86,15 @@ try {
     }
     {
         pinfold_channel_settings settings = PINFOLD_CHANNEL_SETTINGS_INIT;
-        settings.overflow = PINFOLD_OVERFLOW_DROP_OLDEST;
+        settings.acks = 1;
+        settings.compress_from = 1000;
         const auto [jobs, workers] = runtime.channel(4, settings);
-        for (int job = 0; job < 20; job++)
-            jobs.send_value(job);
-        CHECK(workers.dropped() >= 12);
+        jobs.send_value(std::string(5000, 'x'));
+        CHECK(workers.recv()->attempt() == 1); // and is not acknowledged
+        const auto again = workers.recv_for(60s);
+        CHECK(again->attempt() == 2 && again->as<std::string>().size() == 5000 && workers.unacknowledged() == 1);
+        again->ack();
+        CHECK(workers.unacknowledged() == 0 && workers.size() == 0);
     }
     return 0;
 } catch (const std::exception &error) {

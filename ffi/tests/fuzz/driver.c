@@ -127,6 +127,8 @@ static int is_whole_message(pinfold_message *message)
         if (count % 2 == 0 && pinfold_message_object(message, count, &object) == PINFOLD_STATUS_OK)
             free_as_any(object);
     }
+    if (len % 2 == 0 && pinfold_message_ack(message) != PINFOLD_STATUS_OK)
+        return 0;
     return pinfold_message_free(message) == PINFOLD_STATUS_OK;
 }
 
@@ -377,6 +379,9 @@ static void channels(struct random *random)
     switch (below(random, 12)) {
     case 0:
         settings.overflow = (int32_t)below(random, 5); /* 4 is none */
+        settings.acks = below(random, 3) == 0;
+        settings.compress_from = below(random, 3) == 0 ? 100 : 0;
+        settings.bytes = below(random, 3) == 0 ? 10000 : 0;
         if (SEEN(pinfold_channel_new(any(random, RUNTIME), below(random, 20), &settings, &sender, &receiver))
             != PINFOLD_STATUS_OK)
             break;

@@ -332,7 +332,7 @@ impl Lane {
                 CellState::Empty => place.in_lap_before(lap),
                 _ => place.in_lap(lap),
             };
-            let next = claimed.next(self.capacity);
+            let next = claimed.next(self.cells);
             if !next.is_after(place) {
                 break; // as above
             }
@@ -360,13 +360,13 @@ impl Lane {
     fn send_alone(&self, words: &[u64]) -> Result<(), NotNow> {
         // Relaxed: this thread alone writes it.
         let place = Place::unpack(self.words[TAIL].load(Ordering::Relaxed));
-        if place.cell() >= self.capacity || !self.is_free(place) {
+        if place.cell() >= self.cells || !self.is_free(place) {
             // What is damaged is found there.
             return self.send_among(words);
         }
         self.put_plain(place, words);
         self.set(place, self.state_word(CellState::Plain, place.lap()));
-        self.set_hint(TAIL, place.next(self.capacity));
+        self.set_hint(TAIL, place.next(self.cells));
         self.ask_for_next(place);
         Ok(())
     }
@@ -452,7 +452,7 @@ impl Lane {
     fn take_alone(&self, words: &mut [u64]) -> bool {
         // Relaxed: this thread alone writes it.
         let place = Place::unpack(self.words[DONE].load(Ordering::Relaxed));
-        if place.cell() >= self.capacity {
+        if place.cell() >= self.cells {
             return false;
         }
         let (state, word) = self.load(place.cell());
@@ -460,7 +460,7 @@ impl Lane {
             return false;
         }
         self.get_plain(place, words);
-        let next = place.next(self.capacity);
+        let next = place.next(self.cells);
         // ordering: Release pairs with the Acquire in `is_done`: it was read before it is written
         // again.
         self.words[DONE].store(next.pack(), Ordering::Release);
@@ -503,7 +503,7 @@ impl Lane {
     /// The place was emptied by who has the side to itself: all before it are finished.
     #[cold]
     pub(super) fn leave_taken(&self, place: Place, grant: u8) {
-        let next = place.next(self.capacity);
+        let next = place.next(self.cells);
         // ordering: as in `take_alone`.
         self.words[DONE].store(next.pack(), Ordering::Release);
         self.leave(HEAD, grant);

@@ -244,7 +244,7 @@ impl Scheduler {
             .iter()
             .all(|buffer| buffer.is_of_pool(&self.pool))
         {
-            return Err(wrong("a buffer of another runtime"));
+            return Err(wrong("a buffer or an end of a channel of another runtime"));
         }
         let refused = job.buffers.iter().find_map(Transfer::refusal);
         refused.map_or(Ok(()), |why| Err(wrong(why)))

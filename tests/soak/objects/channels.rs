@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use pinfold::channel::{Receiver, RecvError, Select, SendFault, Sender};
+use pinfold::channel::{Options, Receiver, RecvError, Select, SendFault, Sender};
 use pinfold::{Handle, Loan, Shared, TaskError};
+
+use crate::rng::Rng;
 
 use super::{LONG, Parcel, Stage, block_on, check, ended, held, tag, text};
 
@@ -12,6 +14,22 @@ const CAPACITIES: [usize; 6] = [0, 0, 1, 2, 5, 64];
 
 /// Which messages came: of whom, and which of theirs.
 type Came = Vec<(u64, u64)>;
+
+/// One in three is bounded by bytes, if it can be, and one in three is compressed.
+pub fn some_bytes(options: Options, rng: &mut Rng) -> Options {
+    // More than a parcel has.
+    let most = 25_000 << rng.below(4);
+    let bounded = match rng.once_in(3) {
+        true if options != Options::new(0) => options.bytes(most),
+        _ => options,
+    };
+    #[cfg(feature = "lz4")]
+    let bounded = match rng.once_in(3) {
+        true => bounded.compress(1 << rng.below(12)),
+        false => bounded,
+    };
+    bounded
+}
 
 /// Sends it in one of several ways; false if nobody receives any more.
 fn send(to: &Sender<Parcel>, parcel: Parcel, how: u64) -> Result<bool, String> {
@@ -129,7 +147,8 @@ pub fn fan(stage: &mut Stage<'_>) -> Result<(), String> {
     let alloc = stage.alloc();
     let held = held(&alloc);
     let capacity = *stage.rng.choose(&CAPACITIES);
-    let (to, from) = stage.rt.channel::<Parcel>(capacity).map_err(text)?;
+    let options = some_bytes(Options::new(capacity), &mut stage.rng);
+    let (to, from) = stage.rt.channel_with::<Parcel>(options).map_err(text)?;
     let count = stage.rng.below(120);
     let senders = stage.rng.below(stage.executors.min(4));
     let receivers = stage.rng.below(stage.executors.min(4) - senders + 1);
@@ -167,7 +186,7 @@ pub fn fan(stage: &mut Stage<'_>) -> Result<(), String> {
         drop(from);
         (sends.join().expect("no panic"), came)
     });
-    let what = format!("capacity {capacity}, {senders} senders, {receivers} receivers, how {how}");
+    let what = format!("{options:?}, {senders} senders, {receivers} receivers, how {how}");
     let context = |error| format!("{error}; {what}");
     let mut sent: Vec<(u64, u64)> = sent_here.map_err(context)?.into_iter().collect();
     for handle in sending {

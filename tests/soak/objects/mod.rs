@@ -2,6 +2,7 @@
 //! locks. One round after the other: each makes objects, lets tasks use them, and looks at
 //! what has come of it. A death may cost what the documentation says, and no more; nobody waits for ever.
 
+mod acked;
 mod channels;
 mod feeds;
 mod groups;
@@ -31,12 +32,13 @@ pub const ATTEMPTS: u32 = 30;
 
 type Round = fn(&mut Stage<'_>) -> Result<(), String>;
 
-const ROUNDS: [(&str, Round); 10] = [
+const ROUNDS: [(&str, Round); 11] = [
     ("fan", channels::fan),
     ("fan", channels::fan),
     ("echo", channels::echo),
     ("requests", channels::requests),
     ("mixers", channels::mixers),
+    ("deliveries", acked::deliveries),
     ("broadcast", feeds::broadcast),
     ("group", groups::group),
     ("locks", locks::locks),
