@@ -11,7 +11,7 @@ pub enum Overflow {
     Block,
     /// It is refused: [`SendFault::Full`](super::SendFault::Full).
     Reject,
-    /// The oldest one is dropped instead, and counted ([`Receiver::dropped`]).
+    /// The oldest one is dropped instead, and counted ([`Receiver::dropped`](super::Receiver::dropped)).
     DropOldest,
 }
 
