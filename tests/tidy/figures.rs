@@ -3,8 +3,12 @@
 use crate::Violation;
 
 /// How a row of README's table begins, and the questions of the benchmarks that it tells of.
-const ROWS: [(&str, &[&str]); 10] = [
+const ROWS: [(&str, &[&str]); 11] = [
     ("empty tasks with results, one at a time", &["tasks.single"]),
+    (
+        "the same, submitted by 16 threads at once, 64 in flight each",
+        &["submitters.16.64"],
+    ),
     ("empty tasks with results, in batches", &["tasks.batch"]),
     ("a task that depends on one", &["tasks.after_pending"]),
     ("fork and join", &["tasks.nested"]),
