@@ -1,10 +1,11 @@
 //! What is received: values themselves, or deliveries of them, which are received again unless they
 //! are acknowledged.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::fmt::{Debug, Formatter};
 use std::ops::Deref;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::keeping::Held;
 use super::message::{self, Received, Short};

@@ -539,7 +539,8 @@ impl Selected<'_, '_> {
         }
     }
 
-    /// Sends a message in the place that was found.
+    /// Sends a message in the place that was found. In a channel that is bounded by bytes that is room for one
+    /// byte at least: for the rest it waits.
     ///
     /// # Errors
     /// As of [`Sender::send`]; [`SendFault::Full`] in a channel of capacity 0 if the receiver has left;

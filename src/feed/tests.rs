@@ -185,6 +185,27 @@ fn two_with_one_seat_share_the_messages() {
     assert_eq!(other.next(seat), Err(NotNow::Wait));
 }
 
+/// A place that a dead publisher has left holds up no other publisher, though no subscriber has come and
+/// passed it, and is no message that anybody has lost.
+#[test]
+fn a_place_without_a_message_is_passed_for_those_that_do_not_come() {
+    for capacity in [1, 2] {
+        let world = world(capacity, 2);
+        let seats = [world.subscribe(), world.subscribe()];
+        let _begun = world.feeds[1].claim(false, &|_| ()).expect("room");
+        world.recover(1);
+        let values: Vec<u64> = (1..=capacity as u64).collect();
+        for value in &values {
+            world.send(*value).expect("room");
+        }
+        assert_eq!(world.send(9), Err(NotNow::Wait), "nobody has read");
+        for seat in seats {
+            let came: Vec<u64> = std::iter::from_fn(|| world.receive(seat).ok()).collect();
+            assert_eq!(came, values);
+        }
+    }
+}
+
 /// Every state in which a death may leave a place or a seat.
 #[test]
 fn the_dead_hold_up_nobody() {
