@@ -302,11 +302,16 @@ impl Seated {
 
     fn try_receive(&self) -> Result<Option<Received>, RecvError> {
         let Side {
-            pool, feed, ends, ..
+            pool,
+            block,
+            feed,
+            ends,
+            ..
         } = &self.side;
         loop {
             // In this order: what was sent before it was over is received.
-            let is_over = ends.is_closed_or_gone(End::Sender);
+            let is_over =
+                ends.is_closed_or_gone(End::Sender) || pool.is_its_own_end(*block, End::Sender);
             match feed.next(self.seat()) {
                 Ok(Next::Message(found)) => {
                     if let Some(received) = self.take(found)? {

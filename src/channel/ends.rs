@@ -130,6 +130,19 @@ impl Endpoint {
         self.ends.is_closed_or_gone(self.other())
     }
 
+    /// The same as who is about to wait asks: in a task that may be run again the other end may be
+    /// kept by its own arguments, and by nothing else.
+    #[inline]
+    fn waits_in_vain(&self) -> bool {
+        self.is_ended() || self.pool.is_its_own_end(self.block, self.other())
+    }
+
+    /// Why nobody will make room, or take what was put there.
+    pub(super) fn no_receiver(&self) -> Option<SendFault> {
+        let in_vain = || self.waits_in_vain().then_some(SendFault::Disconnected);
+        self.send_fault().or_else(in_vain)
+    }
+
     /// Whether nobody has a receiver any more; closed or not.
     pub fn has_no_receiver(&self) -> bool {
         self.ends.is_gone(End::Receiver)
@@ -287,7 +300,7 @@ impl Endpoint {
         if !self.lane.waits(sent) {
             return Ok(Some(()));
         }
-        self.send_fault().map_or(Ok(None), Err)
+        self.no_receiver().map_or(Ok(None), Err)
     }
 
     /// Waits until the message that was put here is taken; what was taken back otherwise.
@@ -406,7 +419,7 @@ impl Endpoint {
 
     fn try_receive(self: &Arc<Self>) -> Result<Option<Received>, RecvError> {
         // In this order: what was sent before it was over is received.
-        let is_over = self.is_ended();
+        let is_over = self.waits_in_vain();
         if self.kind.acks {
             return self.try_receive_held(is_over);
         }

@@ -80,7 +80,7 @@ impl Endpoint {
         if self.kind().overflow == Overflow::Reject {
             return Err(SendFault::Full);
         }
-        self.send_fault().map_or(Ok(None), Err)
+        self.no_receiver().map_or(Ok(None), Err)
     }
 
     /// A place for a message, if a select may send one now: there is room, or in a channel of

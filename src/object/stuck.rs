@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::pool::{Doing, End, LaneBlock, Pool};
+use crate::pool::{Doing, End, LaneBlock, Pool, has_repeated_end};
 use crate::prim::{Hint, TaskId};
 use crate::sys::clock;
 
@@ -82,13 +82,14 @@ impl Wait {
     pub(super) fn tell(&self, waited: Duration) {
         let (what, object) = (self.what.as_str(), self.block.checked_sub(1));
         let task = task_here();
-        tracing::warn!(
-            what,
-            object,
-            task = (task != 0).then_some(task),
-            waited_ms = waited.as_millis() as u64,
-            "a wait takes long"
-        );
+        let task = (task != 0).then_some(task);
+        let waited_ms = waited.as_millis() as u64;
+        if object.is_some_and(has_repeated_end) {
+            let message = "a wait takes long; the arguments of its own task, which may be run again, keep an end until it has ended";
+            tracing::warn!(what, object, task, waited_ms, "{message}");
+        } else {
+            tracing::warn!(what, object, task, waited_ms, "a wait takes long");
+        }
     }
 }
 

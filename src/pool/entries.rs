@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  a line     reach | entry | entry | … 7 of them
-//!  an entry   63 … 52 maker + 1, or 0: free | 51 … 32 sequence | 31 … 0 block
+//!  an entry   63 tells | 62 … 52 maker + 1, or 0: free | 51 … 32 sequence | 31 … 0 block
 //!  a reach    63 … 32 version | 31 … 0 lines
 //! ```
 //!
@@ -27,6 +27,9 @@
 //! | the block freed, if nobody holds it | the same | |
 //!
 //! The recovery looks at *in transit* of every shared block, and whether anybody holds it.
+//!
+//! One that *tells* is in no message: its maker lets go of the block, and keeps it until it has told so to those that ask
+//! whether they alone keep it (`super::repeated`).
 //!
 //! Why a block with an entry is never freed. Its maker holds the block until *in transit* is set.
 //! Who clears that has read the holders' last word before it looked for entries, and clears by a
@@ -66,11 +69,14 @@ const REACH_MAX: usize = 1024;
 pub(super) const SEQUENCE_BITS: u32 = 20;
 pub(super) const SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 1;
 
+const TELLS: u64 = 1 << 63;
+
 /// What an entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Said {
     /// Who made it; `None`: it is free.
     pub maker: Option<ProcessId>,
+    pub tells: bool,
     pub sequence: u32,
     pub block: BlockIndex,
 }
@@ -78,12 +84,16 @@ pub(super) struct Said {
 impl Said {
     pub(super) fn pack(self) -> u64 {
         let maker = self.maker.map_or(0, |maker| u64::from(maker.0) + 1);
-        maker << 52 | (u64::from(self.sequence) & SEQUENCE) << 32 | u64::from(self.block.0)
+        let tells = if self.tells { TELLS } else { 0 };
+        tells | maker << 52 | (u64::from(self.sequence) & SEQUENCE) << 32 | u64::from(self.block.0)
     }
 
     pub(super) fn unpack(raw: u64) -> Self {
         Said {
-            maker: ((raw >> 52) as u32).checked_sub(1).map(ProcessId),
+            maker: ((raw & !TELLS) >> 52)
+                .checked_sub(1)
+                .map(|maker| ProcessId(maker as u32)),
+            tells: raw & TELLS != 0,
             sequence: (raw >> 32 & SEQUENCE) as u32,
             block: BlockIndex(raw as u32),
         }
@@ -165,7 +175,11 @@ impl Inner {
 
     /// Keeps a shared block that this process holds; `None` if there is no room.
     pub(super) fn make_entry(&self, block: BlockIndex) -> Option<Entry> {
-        let entry = self.claim_entry(block)?;
+        self.make_entry_of(block, false)
+    }
+
+    fn make_entry_of(&self, block: BlockIndex, tells: bool) -> Option<Entry> {
+        let entry = self.claim_entry(block, tells)?;
         let last = self.last_holders(block);
         // Relaxed: the change of the word is what counts.
         let mut seen = last.load(Ordering::Relaxed);
@@ -180,7 +194,7 @@ impl Inner {
         }
     }
 
-    fn claim_entry(&self, block: BlockIndex) -> Option<Entry> {
+    fn claim_entry(&self, block: BlockIndex, tells: bool) -> Option<Entry> {
         let home = self.home(block);
         for far in 0..=self.reach_max() {
             let line = self.behind(home, far);
@@ -195,6 +209,7 @@ impl Inner {
                 }
                 let ours = Said {
                     maker: Some(self.me),
+                    tells,
                     block,
                     ..free
                 };
@@ -262,6 +277,20 @@ impl Inner {
         false
     }
 
+    /// How many entries speak of the block, but for those that tell.
+    pub(super) fn entries_of(&self, block: BlockIndex) -> usize {
+        let home = self.home(block);
+        // ordering: Acquire pairs with the Release in `raise_reach`.
+        let seen = self.passages[home * LINE].load(Ordering::Acquire);
+        let reach = (seen as u32 as usize).min(self.reach_max());
+        let lines = (0..=reach).map(|far| self.behind(home, far) * LINE);
+        let words = lines.flat_map(|line| &self.passages[line + 1..line + LINE]);
+        // ordering: Acquire as in `has_any_entry`.
+        let said = words.map(|word| Said::unpack(word.load(Ordering::Acquire)));
+        said.filter(|said| said.maker.is_some() && said.block == block && !said.tells)
+            .count()
+    }
+
     /// Ends a passage; false if it has ended before. Whether anybody holds the block is the
     /// caller's to look at.
     pub(super) fn end_entry(&self, block: BlockIndex, entry: Entry) -> bool {
@@ -277,6 +306,7 @@ impl Inner {
             }
             let free = Said {
                 maker: None,
+                tells: false,
                 sequence: entry.sequence.wrapping_add(1),
                 block: BlockIndex(0),
             };
@@ -352,6 +382,30 @@ impl Inner {
 
     /// Ends a passage without a hold of the block, which may be the last that keeps it.
     pub(super) fn end_and_free(&self, block: BlockIndex, entry: Entry) -> bool {
+        let teller = self.begin_to_tell(block, Some(entry));
+        let ended = self.end_entry_and_free(block, entry);
+        self.tell(block, teller);
+        ended
+    }
+
+    /// What keeps a block that this process is about to let go of, or of which it is about to end a passage, until
+    /// [`tell`](Self::tell); `None` if nobody has to be told.
+    #[inline]
+    pub(super) fn begin_to_tell(&self, block: BlockIndex, entry: Option<Entry>) -> Option<Entry> {
+        // In this order: what a parcel says is believed if there is such an entry.
+        (entry.is_none_or(|entry| self.has_entry(block, entry)) && self.is_repeated(block))
+            .then(|| self.make_entry_of(block, true))?
+    }
+
+    /// This process has let go of the block, or ended a passage: tells who asks whether it alone keeps it.
+    pub(super) fn tell(&self, block: BlockIndex, teller: Option<Entry>) {
+        if let Some(teller) = teller {
+            self.force_lane_of(block);
+            self.end_entry_and_free(block, teller);
+        }
+    }
+
+    fn end_entry_and_free(&self, block: BlockIndex, entry: Entry) -> bool {
         let ended = self.end_entry(block, entry);
         let word = self.load_any(block);
         if ended

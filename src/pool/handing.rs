@@ -22,10 +22,12 @@
 //! one twice does nothing. (It would if there were a multiple of 2^20 passages of the very same end in the
 //! very same entry between p's beginning and its death, to the one.)
 //!
-//! A task that may be run again has the same ends each time. So q holds them until it has ended, as it
-//! does all else; and it does so if the table of passages has no room.
+//! A task that may be run again has the same ends each time. So its passages last until it has ended, and each attempt
+//! is one more holder: what it drops is gone but for them. Who waits for that in the task itself is told (`super::repeated`).
+//!
+//! If the table of passages has no room, q holds the ends until the task has ended, as it does all else.
 
-use super::parcel::Parcel;
+use super::parcel::{Parcel, ParcelKind};
 use super::transfer::Transfer;
 use super::{Passage, Pool};
 
@@ -33,26 +35,34 @@ use super::{Passage, Pool};
 #[derive(Debug)]
 pub struct Handing {
     parcels: Vec<Parcel>,
+    /// Whether they last until the task has ended, not only until it begins.
+    is_repeated: bool,
     pool: Pool,
 }
 
 impl Handing {
     /// Of the ends among these buffers; `None` if there are none, or no room.
-    pub fn of(buffers: &[Transfer], pool: &Pool) -> Option<Self> {
+    pub fn of(buffers: &[Transfer], pool: &Pool, is_repeated: bool) -> Option<Self> {
         if !buffers.iter().any(Transfer::is_token) {
             return None;
         }
-        Self::of_some(buffers, pool)
+        Self::of_some(buffers, pool, is_repeated)
     }
 
     #[cold]
-    fn of_some(buffers: &[Transfer], pool: &Pool) -> Option<Self> {
+    fn of_some(buffers: &[Transfer], pool: &Pool, is_repeated: bool) -> Option<Self> {
         let mut handing = Handing {
             parcels: Vec::new(),
+            is_repeated,
             pool: pool.clone(),
         };
         for token in buffers.iter().filter(|buffer| buffer.is_token()) {
-            handing.parcels.push(token.pass_held(pool)?);
+            let mut parcel = token.pass_held(pool)?;
+            if is_repeated {
+                parcel.kind = ParcelKind::Repeated;
+                pool.0.set_repeated(parcel.index);
+            }
+            handing.parcels.push(parcel);
         }
         Some(handing)
     }
@@ -60,7 +70,11 @@ impl Handing {
     /// Of passages that a dead process has made, for a task that is to be finished all the same.
     pub fn inherited(parcels: Vec<Parcel>, pool: &Pool) -> Option<Self> {
         let pool = pool.clone();
-        (!parcels.is_empty()).then_some(Handing { parcels, pool })
+        (!parcels.is_empty()).then_some(Handing {
+            parcels,
+            is_repeated: false,
+            pool,
+        })
     }
 
     /// What keeps the ends.
@@ -71,6 +85,11 @@ impl Handing {
     /// The task is queued: from now on it is the passages that keep the ends.
     pub fn let_go(&self, holds: &mut Vec<Transfer>) {
         holds.retain(|hold| !hold.is_token());
+    }
+
+    /// Whether the next attempt is to have them, too.
+    pub fn is_repeated(&self) -> bool {
+        self.is_repeated
     }
 
     /// The task has begun, and has ended by its own word.

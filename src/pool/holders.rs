@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!  every word but the last    63 ……………………………………………………… 0 a process each
-//!  the last word              63 … 34 version | 33 token | 32 in transit | 31 … 0 a process each
+//!  the last word              63 … 35 version | 34 repeated | 33 token | 32 in transit | 31 … 0 a process each
 //! ```
 //!
 //! *Token*: the block stands for an end of a lane: see [`super::token`]. It stays as long as
 //! the block is in use, whoever has it.
+//!
+//! *Repeated*: it is, or was, among the arguments of a task that may be run again: who lets go of it tells that
+//! task ([`super::repeated`]). It stays as *token* does.
 //!
 //! *In transit* is set while a passage may speak of the block: see [`super::passage`]. The
 //! *version* grows by each passage, and, if there are several words, by each process that
@@ -19,6 +22,8 @@
 //!
 //! The bits of a block that is not shared mean nothing: who makes it shared sets them anew.
 
+use smallvec::SmallVec;
+
 use crate::prim::atomic::{AtomicU64, Ordering, fence};
 use crate::prim::{BlockIndex, Generation, ProcessId, Word};
 
@@ -30,8 +35,10 @@ pub(super) const IN_TRANSIT: u64 = 1 << 32;
 const LAST_HOLDERS: u64 = TOKEN - 1;
 /// The block is a token.
 const TOKEN: u64 = IN_TRANSIT << 1;
+/// Who lets go of it has somebody to tell.
+const REPEATED: u64 = TOKEN << 1;
 /// What the version grows by.
-pub(super) const ONE_VERSION: u64 = TOKEN << 1;
+pub(super) const ONE_VERSION: u64 = REPEATED << 1;
 
 /// In which word a process's bit is, and which it is.
 fn bit_of(process: ProcessId) -> (usize, u64) {
@@ -91,6 +98,25 @@ impl Inner {
         }
     }
 
+    /// Whether no process holds the block, and `entries` passages keep it.
+    pub(super) fn is_kept_by_entries(&self, block: BlockIndex, entries: usize) -> bool {
+        // ordering: Acquire pairs with the Release of who lets go: what it did before is seen. The
+        // last word is read first and last: see `super::repeated`.
+        let read = || {
+            self.holders(block)
+                .iter()
+                .map(|word| word.load(Ordering::Acquire))
+        };
+        let before: SmallVec<[u64; 2]> = read().rev().collect();
+        let held = |(at, word): (usize, &u64)| word & self.mask(at) & !self.transit(at) != 0;
+        if before.iter().rev().enumerate().any(held) || self.entries_of(block) != entries {
+            return false;
+        }
+        // ordering: the entries were read before this, each with Acquire: that one was ended is
+        // seen only with the bit, and the version, of who has ended it.
+        read().eq(before.into_iter().rev())
+    }
+
     pub(super) fn is_sole_holder(&self, block: BlockIndex) -> bool {
         self.is_held_by_none_but(block, Some(self.me))
     }
@@ -108,7 +134,7 @@ impl Inner {
             // takes his bit away himself.
             let before = word.load(Ordering::Relaxed);
             let token = if at + 1 == self.plan.holder_words {
-                TOKEN
+                TOKEN | REPEATED
             } else {
                 0
             };
@@ -146,7 +172,22 @@ impl Inner {
     pub(super) fn forget_token(&self, block: BlockIndex) {
         // Relaxed: the change of the truth word that follows publishes it.
         self.last_holders(block)
-            .fetch_and(!TOKEN, Ordering::Relaxed);
+            .fetch_and(!(TOKEN | REPEATED), Ordering::Relaxed);
+    }
+
+    /// A task that may be run again has it among its arguments from now on.
+    pub(super) fn set_repeated(&self, block: BlockIndex) {
+        // Relaxed: what the task is queued by publishes it.
+        self.last_holders(block)
+            .fetch_or(REPEATED, Ordering::Relaxed);
+    }
+
+    /// Whether such a task has it, or had.
+    #[inline]
+    pub(super) fn is_repeated(&self, block: BlockIndex) -> bool {
+        // Relaxed: it came with the block; if it is set only now the task has not begun, and its
+        // arguments are not all.
+        self.last_holders(block).load(Ordering::Relaxed) & REPEATED != 0
     }
 
     /// Adds a hold of a block that somebody keeps alive meanwhile.
@@ -195,10 +236,12 @@ impl Inner {
             }
             _ => held.remove(&block),
         };
+        let teller = self.begin_to_tell(block, None);
         // ordering: AcqRel; Release: our reads are done before others see the bit
         // gone; Acquire: who clears the last bit has seen the others' reads done.
         self.holders(block)[at].fetch_and(!bit, Ordering::AcqRel);
         drop(held);
+        self.tell(block, teller);
         self.free_if_unheld(block, generation)
     }
 

@@ -32,6 +32,9 @@ pub enum ParcelKind {
     SharedMessage = 7,
     /// In a message, `Carried` by it.
     LoanMessage = 8,
+    /// An end among the arguments of a task that may be run again, kept by a passage until that has ended: each
+    /// attempt holds it besides.
+    Repeated = 9,
 }
 
 /// A block on its way.
@@ -90,6 +93,7 @@ impl Parcel {
             6 => ParcelKind::Passing,
             7 => ParcelKind::SharedMessage,
             8 => ParcelKind::LoanMessage,
+            9 => ParcelKind::Repeated,
             _ => return None,
         };
         Some(Parcel {

@@ -78,7 +78,9 @@ impl Parcel {
     /// What keeps it, if it is in a message.
     pub fn passage(&self) -> Option<Passage> {
         match self.kind {
-            ParcelKind::Passing => Some(Passage::Entry(Entry::unpack(self.generation))),
+            ParcelKind::Passing | ParcelKind::Repeated => {
+                Some(Passage::Entry(Entry::unpack(self.generation)))
+            }
             ParcelKind::SharedMessage | ParcelKind::LoanMessage => {
                 Some(Passage::Carried(self.index, self.generation))
             }
@@ -164,8 +166,12 @@ impl Pool {
         if !self.is_here() {
             return None;
         }
-        if parcel.kind != ParcelKind::Passing {
-            return Transfer::of(self.take_carried(parcel)?, parcel.start, parcel.len);
+        match parcel.kind {
+            ParcelKind::Passing => {}
+            ParcelKind::SharedMessage | ParcelKind::LoanMessage => {
+                return Transfer::of(self.take_carried(parcel)?, parcel.start, parcel.len);
+            }
+            _ => return None,
         }
         let Some(taken) = self.hold_passing(parcel) else {
             self.end_passing(parcel);
@@ -180,7 +186,8 @@ impl Pool {
     /// One more holder of the buffer that a message keeps by [`Transfer::pass_held`], and goes on to
     /// keep. `None` if it does not.
     pub fn hold_passing(&self, parcel: &Parcel) -> Option<Transfer> {
-        if !self.is_passing(parcel) || parcel.kind != ParcelKind::Passing {
+        let is_entry = matches!(parcel.kind, ParcelKind::Passing | ParcelKind::Repeated);
+        if !is_entry || !self.is_passing(parcel) {
             return None;
         }
         // The passage keeps it in this generation.
@@ -195,7 +202,7 @@ impl Pool {
             return false;
         }
         match parcel.kind {
-            ParcelKind::Passing => self
+            ParcelKind::Passing | ParcelKind::Repeated => self
                 .0
                 .has_entry(parcel.index, Entry::unpack(parcel.generation)),
             ParcelKind::SharedMessage | ParcelKind::LoanMessage => self.0.carried(parcel).is_some(),
@@ -210,7 +217,7 @@ impl Pool {
             return false;
         }
         match parcel.kind {
-            ParcelKind::Passing => self
+            ParcelKind::Passing | ParcelKind::Repeated => self
                 .0
                 .end_and_free(parcel.index, Entry::unpack(parcel.generation)),
             ParcelKind::SharedMessage | ParcelKind::LoanMessage => {

@@ -317,6 +317,18 @@ impl Inner {
         }
     }
 
+    /// Wakes all that sleep at the lane of a token, which somebody keeps meanwhile: so the lane is there.
+    pub(super) fn force_lane_of(&self, token: BlockIndex) {
+        let Some((pool, kinds)) = self.at_ends() else {
+            return;
+        };
+        if let Some((lane, _)) = pool.end_in(token)
+            && let Some(kind) = pool.lane_kind(lane, kinds)
+        {
+            kind.force(&pool, lane);
+        }
+    }
+
     fn is_undone(&self, pool: &Pool, lane: LaneBlock, end: End) -> bool {
         let is_lane = || self.lane_owner(lane) == Some(0);
         let is_done = pool.lane_ends(lane).is_none_or(|ends| ends.is_done(end));
@@ -477,6 +489,12 @@ impl Pool {
         let head = self.lane_ends(lane)?;
         // Relaxed: it never changes, and came with the block.
         Some(head.0[0].load(Ordering::Relaxed))
+    }
+
+    /// Which end of which lane the token in this block is, which somebody keeps meanwhile.
+    pub(super) fn end_in(&self, token: BlockIndex) -> Option<(LaneBlock, End)> {
+        let (_, offset, _) = self.0.locate(token)?;
+        Token::said(&self.0.arena.copy_out(offset, TOKEN_LEN)?)
     }
 
     /// Which of these kinds a lane is of.

@@ -253,6 +253,7 @@ impl Pool {
             ParcelKind::LoanArgument => Some(from),
             // An end, which is the task's from now on.
             ParcelKind::Passing => return self.take_passing(parcel),
+            ParcelKind::Repeated => return self.hold_passing(parcel),
             _ => return None,
         };
         let hold = self.accept(parcel.index, parcel.generation, from)?;

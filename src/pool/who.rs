@@ -5,7 +5,6 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::prim::ProcessId;
 
-use super::token::{TOKEN_LEN, Token};
 use super::{BlockState, End, LaneBlock, Pool};
 
 /// What a thread does: its task, as a word, and what it waits for: a number of what, of which block,
@@ -36,11 +35,7 @@ impl Pool {
             if word.state != BlockState::Shared as u8 || !pool.is_token(index) {
                 return;
             }
-            let Some((_, offset, _)) = pool.locate(index) else {
-                return;
-            };
-            let bytes = pool.arena.copy_out(offset, TOKEN_LEN);
-            if bytes.and_then(|bytes| Token::said(&bytes)) == Some((lane, end)) {
+            if self.end_in(index) == Some((lane, end)) {
                 let (numbers, in_transit) = pool.holder_numbers(index);
                 processes.extend(numbers.into_iter().map(ProcessId));
                 is_on_its_way |= in_transit;

@@ -178,6 +178,12 @@ impl Base {
         &self.ends
     }
 
+    /// Whether nothing keeps this end of it but the arguments of the task that this thread runs.
+    pub fn is_its_own(&self, end: End) -> bool {
+        let lane = self.token.lane();
+        lane.is_some_and(|lane| self.pool.is_its_own_end(lane, end))
+    }
+
     /// The calling thread.
     #[inline]
     pub fn me(&self) -> Who {

@@ -103,7 +103,8 @@ impl Core {
     }
 
     fn is_over(&self) -> bool {
-        self.base.ends().is_gone(End::Sender)
+        // Or the task that asks, which may be run again, has kept the last ones itself.
+        self.base.ends().is_gone(End::Sender) || self.base.is_its_own(End::Sender)
     }
 
     fn wait(&self, patience: Patience) -> Result<(), WaitFault> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use crate::background::{Caught, discard};
 use crate::error::PanicTold;
 use crate::layout::{ExecutorRecord, Fold, Measured};
-use crate::pool::{AllocError, Parcel, Pool, Transfer};
+use crate::pool::{AllocError, Parcel, Pool, RepeatedEnds, Transfer};
 use crate::prim::atomic::Ordering;
 use crate::prim::{ExecutorId, Hint, ProcessId, SlotIndex};
 use crate::ring::steal;
@@ -301,6 +301,7 @@ impl Runner {
                 Err(why) => return refuse(payload, function, why),
             }
         }
+        let _ends = RepeatedEnds::of(arguments, &self.pool);
         let taken_over;
         let inputs = match from {
             ProcessId::HOST => self.fold.slots[index].edges(),
@@ -373,10 +374,8 @@ impl Runner {
         parcels: &mut Vec<Parcel>,
     ) -> Result<Vec<Transfer>, &'static str> {
         *parcels = parcels_of(head, words, &self.pool).ok_or("the task's parcels are damaged")?;
-        let accepted = parcels.iter().map(|parcel| {
-            let mut givers = givers(from);
-            givers.find_map(|giver| self.pool.accept_argument(parcel, giver))
-        });
+        let accept = |parcel, giver| self.pool.accept_argument(parcel, giver);
+        let accepted = (parcels.iter()).map(|p| givers(from).find_map(|giver| accept(p, giver)));
         let accepted = accepted.collect::<Option<_>>();
         accepted.ok_or("a buffer among the arguments is gone")
     }

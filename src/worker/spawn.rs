@@ -173,7 +173,7 @@ impl Nest {
             let copy = |len| self.runner.pool.alloc(len).map_err(TaskError::of_arguments);
             hold.part(copy)?;
         }
-        let ends = Handing::of(holds, &self.runner.pool);
+        let ends = Handing::of(holds, &self.runner.pool, false);
         for parcel in self.runner.pool.arguments(holds, ends.as_ref()) {
             payload.push_parcels(&[parcel.ok_or_else(|| wrong("a buffer of elsewhere"))?]);
         }

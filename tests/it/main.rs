@@ -45,6 +45,7 @@ mod pending;
 mod priorities;
 mod processes;
 mod recovery;
+mod repeated_ends;
 #[path = "../soak/rng.rs"]
 #[allow(dead_code, reason = "others use the rest")]
 mod rng;

@@ -293,3 +293,35 @@ fn sender_or_taker_of_a_carried_one_dies() {
         audit_passages(&[&host, &a], pinned);
     });
 }
+
+/// Who asks whether its own passage alone keeps a block is right, though another takes a message with it
+/// just then, and passes it on: the block is somebody's as long as it is not said.
+#[test]
+fn what_one_keeps_alone_is_nobody_elses() {
+    explore("pool: kept by one's own passage alone", Some(3), || {
+        let world = World::new(1);
+        let host = world.process(HOST);
+        let pinned = host.alloc(THREE);
+        let shared = published(&host);
+        let (own, message) = (passed(&host, &shared), passed(&host, &shared));
+        let block = shared.hold.block().index;
+        drop(shared);
+        let is_done = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&is_done);
+        let other = spawn(world.process(A), move |a| {
+            let taken = take(a, &message, HOST);
+            let again = taken.pass_held(&a.pool).expect("room in the table");
+            drop(taken);
+            let taken = take(a, &again, HOST);
+            done.store(true, SeqCst);
+            drop(taken);
+        });
+        if host.pool.0.is_kept_by_entries(block, 1) {
+            assert!(is_done.load(SeqCst), "another had it still");
+        }
+        let (a, _) = other.join().expect("ends");
+        assert!(host.pool.0.is_kept_by_entries(block, 1));
+        assert!(host.pool.end_passing(&own));
+        audit_passages(&[&host, &a], pinned);
+    });
+}

@@ -1,9 +1,10 @@
 //! Ends among a task's arguments: each state that a death may leave them in.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use super::*;
-use crate::pool::{End, Handing, LaneBlock, LaneKind, LaneKinds, Passage, Token};
+use crate::pool::{End, Handing, LaneBlock, LaneKind, LaneKinds, Passage, RepeatedEnds, Token};
 
 const LIVING: ProcessId = ProcessId(2);
 
@@ -19,7 +20,14 @@ impl LaneKind for Nothing {
     fn close(&self, _: &Pool, _: LaneBlock) {}
     fn recover(&self, _: &Pool, _: LaneBlock, _: ProcessId, _: &mut HashSet<Passage>) {}
     fn settle(&self, _: &Pool, _: LaneBlock, _: ProcessId) {}
-    fn force(&self, _: &Pool, _: LaneBlock) {}
+    fn force(&self, _: &Pool, _: LaneBlock) {
+        WOKEN.set(WOKEN.get() + 1);
+    }
+}
+
+thread_local! {
+    /// How often all that sleep were woken.
+    static WOKEN: Cell<u32> = const { Cell::new(0) };
 }
 
 static KINDS: LaneKinds = &[&Nothing];
@@ -30,6 +38,7 @@ struct Place {
     lane: LaneBlock,
     _receiver: Token,
     sender: Transfer,
+    is_repeated: bool,
 }
 
 impl Place {
@@ -45,6 +54,15 @@ impl Place {
             sender: sides[giver].take_passing(&parcel).expect("passed"),
             sides,
             _receiver: receiver,
+            is_repeated: false,
+        }
+    }
+
+    /// Of a task that may be run again.
+    fn repeated() -> Self {
+        Place {
+            is_repeated: true,
+            ..Place::new(0)
         }
     }
 
@@ -52,7 +70,7 @@ impl Place {
     fn hand_over(self, giver: usize) -> (Handing, Parcel, impl Fn() -> bool, [Pool; 3]) {
         let pool = &self.sides[giver];
         let mut holds = vec![self.sender];
-        let handing = Handing::of(&holds, pool).expect("room");
+        let handing = Handing::of(&holds, pool, self.is_repeated).expect("room");
         let mut parcels = pool.arguments(&holds, Some(&handing));
         let parcel = parcels.next().flatten().expect("one");
         assert!(parcels.next().is_none());
@@ -129,4 +147,74 @@ fn who_has_spawned_it_dies() {
     assert!(!is_gone());
     drop(taken);
     assert!(is_gone());
+}
+
+#[test]
+fn who_runs_it_dies_and_it_is_run_again() {
+    let place = Place::repeated();
+    let lane = place.lane;
+    let (handing, parcel, is_gone, [host, worker, living]) = place.hand_over(0);
+    let first = worker.accept_argument(&parcel, HOST).expect("its own");
+    assert!(!worker.is_its_own_end(lane, End::Sender), "it is no task");
+    let task = RepeatedEnds::of(&[parcel], &worker);
+    assert!(!worker.is_its_own_end(lane, End::Sender), "it has it");
+    std::mem::forget(first);
+    dies(&host, &HashSet::new());
+    drop(task);
+    assert!(!is_gone());
+    let task = RepeatedEnds::of(&[parcel], &living);
+    assert!(living.is_its_own_end(lane, End::Sender), "nobody has it");
+    assert!(!living.is_its_own_end(lane, End::Receiver), "another end");
+    let second = living.accept_argument(&parcel, HOST).expect("the same");
+    let passed = second.pass_held(&living).expect("room");
+    drop(second);
+    assert!(!living.is_its_own_end(lane, End::Sender), "in a message");
+    assert!(living.end_passing(&passed));
+    assert!(living.is_its_own_end(lane, End::Sender));
+    assert!(!is_gone());
+    drop(task);
+    drop(handing);
+    assert!(is_gone());
+}
+
+/// Whoever lets go of such an end, or of a message with it, tells whoever may wait for that alone.
+#[test]
+fn who_lets_go_of_a_repeated_end_tells() {
+    let (handing, parcel, is_gone, [host, worker, living]) = Place::repeated().hand_over(0);
+    let told = |what: &str, step: &mut dyn FnMut()| {
+        let before = WOKEN.get();
+        step();
+        assert!(WOKEN.get() > before, "{what}");
+    };
+    let mut ours = Some(worker.accept_argument(&parcel, HOST).expect("its own"));
+    let theirs = living.accept_argument(&parcel, HOST).expect("another's");
+    let passed = theirs.pass_held(&living).expect("room");
+    let mut theirs = Some(theirs);
+    told("one", &mut || drop(theirs.take()));
+    told("a message", &mut || {
+        assert!(host.end_passing(&passed));
+    });
+    told("the other", &mut || drop(ours.take()));
+    assert!(!is_gone());
+    assert_eq!(
+        host.0.passages_made().count(),
+        1,
+        "who has told keeps nothing"
+    );
+    let mut handing = Some(handing);
+    told("another task", &mut || drop(handing.take()));
+    assert!(is_gone());
+    assert_eq!(host.0.passages_made().count(), 0);
+}
+
+/// An end of which no task may be run again costs nobody anything.
+#[test]
+fn who_lets_go_of_another_end_tells_nobody() {
+    let (handing, parcel, is_gone, [_, worker, _]) = Place::new(0).hand_over(0);
+    let taken = worker.accept_argument(&parcel, HOST).expect("its own");
+    handing.were_taken();
+    let before = WOKEN.get();
+    drop(taken);
+    assert!(is_gone());
+    assert_eq!(WOKEN.get(), before);
 }

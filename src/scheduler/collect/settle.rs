@@ -215,7 +215,8 @@ impl Scheduler {
         let (ran, mut outcome) = self.take_outcome(state, slot);
         // Damage may have kept it from beginning.
         if ran != Ran::Damaged
-            && let Some(ends) = (state.slots[slot].extra_mut()).and_then(|extra| extra.ends.take())
+            && let Some(extra) = state.slots[slot].extra_mut()
+            && let Some(ends) = extra.ends.take_if(|ends| !ends.is_repeated())
         {
             ends.were_taken();
         }

@@ -250,13 +250,11 @@ impl Scheduler {
         refused.map_or(Ok(()), |why| Err(wrong(why)))
     }
 
-    /// Puts a parcel for each buffer behind the arguments; returns what keeps the ends among them, if
-    /// the task is to have them to itself.
+    /// Puts a parcel for each buffer behind the arguments; returns what keeps the ends among them.
     #[cold]
     pub(in crate::scheduler) fn add_parcels(&self, job: &mut Job) -> Option<Handing> {
         let is_repeated = job.settings.as_deref().is_some_and(Settings::is_repeated);
-        let ends = (!is_repeated).then(|| Handing::of(&job.buffers, &self.pool));
-        let ends = ends.flatten();
+        let ends = Handing::of(&job.buffers, &self.pool, is_repeated);
         for parcel in self.pool.arguments(&job.buffers, ends.as_ref()) {
             job.payload.push_parcels(parcel.as_slice());
         }

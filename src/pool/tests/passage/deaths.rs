@@ -71,6 +71,7 @@ fn a_taker_dies_after_each_step() {
                 // The entry is ended; the block still says that it is in transit.
                 let said = Said {
                     maker: None,
+                    tells: false,
                     sequence: entry.sequence + 1,
                     block: BlockIndex(0),
                 };
