@@ -2020,9 +2020,12 @@ pinfold_status pinfold_call_sender_count(pinfold_call *call,
  * A handle of sending end `index` that the task was submitted with.
  *
  * The handle is the worker process's, also after the call: free it with `pinfold_sender_free`. With
- * the process it ends. The call has its own until the function returns.
+ * the process it ends. The call has what was not asked for, until the function returns; what was asked for is the
+ * function's alone: when it frees its last sender, there is none. To ask for the same again gives one more
+ * handle, to be freed too, unless the handle that was given last is freed.
  *
- * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with `PINFOLD_STATUS_MOVED` if it
+ * was asked for before, and the last handle of it was freed.
  *
  * Only in a task, by the thread that the function was called on.
  *
@@ -2050,9 +2053,12 @@ pinfold_status pinfold_call_receiver_count(pinfold_call *call,
  * A handle of receiving end `index` that the task was submitted with.
  *
  * The handle is the worker process's, also after the call: free it with `pinfold_receiver_free`. With
- * the process it ends. The call has its own until the function returns.
+ * the process it ends. The call has what was not asked for, until the function returns; what was asked for is the
+ * function's alone: when it frees its last receiver, there is none. To ask for the same again gives one more
+ * handle, to be freed too, unless the handle that was given last is freed.
  *
- * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+ * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with `PINFOLD_STATUS_MOVED` if it
+ * was asked for before, and the last handle of it was freed.
  *
  * Only in a task, by the thread that the function was called on.
  *
@@ -3620,12 +3626,13 @@ pinfold_status pinfold_call_object_count(pinfold_call *call,
  * A handle of object `index` that the task was submitted with: of the kind that it had there, as which
  * other functions take it. What was a `pinfold_mutex *` there, say, is one here, behind the `void *`.
  *
- * The handle is the worker process's, also after the call: free it by the function of its kind. What has
- * one owner (a member of a barrier or of a group, a subscriber) is had once. The call has what was not asked for, until the
- * function returns.
+ * The handle is the worker process's, also after the call: free it by the function of its kind. The call has what
+ * was not asked for, until the function returns; what was asked for is the function's alone. To ask for the same
+ * again gives one more handle, to be freed too; not of what has one owner (a member of a barrier or of a group, a
+ * subscriber), nor when the handle that was given last is freed.
  *
  * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
- * `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
+ * `PINFOLD_STATUS_MOVED` if it was asked for before, and has one owner, or the last handle of it was freed.
  *
  * Only in a task, by the thread that the function was called on.
  *
@@ -3654,12 +3661,12 @@ pinfold_status pinfold_message_object_count(pinfold_message *message,
  * A handle of object `index` of a message: of the kind that it had where it was sent, as
  * `pinfold_call_object` has it.
  *
- * The handle is the caller's, also when the message is freed: free it by the function of its kind. What
- * has one owner (a member of a barrier or of a group, a subscriber) is had once. The message has what was not
- * asked for, until it is freed.
+ * The handle is the caller's, also when the message is freed: free it by the function of its kind. The message has what was
+ * not asked for, until it is freed; what was asked for is the caller's alone, and may be asked for again as
+ * `pinfold_call_object` says.
  *
  * Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
- * `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
+ * `PINFOLD_STATUS_MOVED` if it was asked for before, and has one owner, or the last handle of it was freed.
  *
  * Any thread.
  *

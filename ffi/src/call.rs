@@ -8,19 +8,21 @@ use std::ffi::{c_char, c_void};
 use std::mem::{MaybeUninit, forget, replace, take};
 use std::ptr::null_mut;
 
+use pinfold::channel::Sender;
 use pinfold::{Loan, Shared};
 
 use crate::PinfoldStatus;
 use crate::boundary::guard;
 use crate::buffer::{Part, aligned};
 use crate::bytes::{Bytes, Few, LINE, Line, WORD, less_of};
-use crate::cargo::Ends;
+use crate::cargo::{Packet, Receives};
 use crate::child::Children;
 use crate::edge::{Out, text};
 use crate::error::Failure;
+use crate::given::Given;
 use crate::info::Told;
 use crate::registry::{self, Function};
-use crate::shared::handed::Handed;
+use crate::shared::thing::Thing;
 use crate::value::{Ended, Failed, Output, Request};
 
 /// A task that runs. It is the function's for as long as that has not returned, on the thread that
@@ -71,9 +73,10 @@ pub(crate) struct Rest {
     inputs: Vec<Output>,
     /// Those that were moved to the task, until they are taken.
     pub(crate) buffers: Vec<Option<Part>>,
-    pub(crate) ends: Ends,
-    /// Those that have one owner, until they are taken.
-    pub(crate) things: Handed,
+    /// Ends of channels, and other objects, until they are asked for.
+    pub(crate) senders: Given<Sender<Packet>>,
+    pub(crate) receivers: Given<Receives>,
+    pub(crate) things: Given<Thing>,
     /// Why it fails.
     message: String,
     /// What it has submitted.
@@ -210,8 +213,9 @@ fn call(request: Request, prepare: impl FnOnce(&mut Frame)) -> Ended {
     if let Some(cargo) = request.cargo {
         let rest = frame.rest();
         rest.buffers = cargo.buffers.into_iter().map(Some).collect();
-        rest.ends = cargo.ends;
-        rest.things = Handed::of(cargo.things);
+        rest.senders = Given::of(cargo.ends.senders);
+        rest.receivers = Given::of(cargo.ends.receivers);
+        rest.things = Given::of(cargo.things);
     }
     prepare(&mut frame);
     // SAFETY: who registered it promised that it may be called so.

@@ -4,11 +4,7 @@ use crate::PinfoldStatus;
 use crate::boundary::answer;
 use crate::call::{PinfoldCall, with};
 use crate::channel::{Home, PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
-use crate::error::Failure;
-
-fn none(what: &str, index: usize, count: usize) -> Failure {
-    Failure::argument(format!("there is no {what} {index}: the task has {count}"))
-}
+use crate::runtime::as_pointer;
 
 /// How many sending ends of channels the task was submitted with.
 ///
@@ -22,7 +18,7 @@ pub unsafe extern "C" fn pinfold_call_sender_count(
     call: *mut PinfoldCall,
     out_count: *mut usize,
 ) -> PinfoldStatus {
-    let count = || with(call, |frame| Ok(frame.rest().ends.senders.len()));
+    let count = || with(call, |frame| Ok(frame.rest().senders.count()));
     // SAFETY: the caller's promise.
     unsafe { answer("out_count", out_count, count) }
 }
@@ -30,9 +26,12 @@ pub unsafe extern "C" fn pinfold_call_sender_count(
 /// A handle of sending end `index` that the task was submitted with.
 ///
 /// The handle is the worker process's, also after the call: free it with `pinfold_sender_free`. With
-/// the process it ends. The call has its own until the function returns.
+/// the process it ends. The call has what was not asked for, until the function returns; what was asked for is the
+/// function's alone: when it frees its last sender, there is none. To ask for the same again gives one more
+/// handle, to be freed too, unless the handle that was given last is freed.
 ///
-/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with `PINFOLD_STATUS_MOVED` if it
+/// was asked for before, and the last handle of it was freed.
 ///
 /// Only in a task, by the thread that the function was called on.
 ///
@@ -47,11 +46,12 @@ pub unsafe extern "C" fn pinfold_call_sender(
 ) -> PinfoldStatus {
     let end = || {
         with(call, |frame| {
-            let all = &frame.rest().ends.senders;
-            let end = all
-                .get(index)
-                .ok_or_else(|| none("sender", index, all.len()))?;
-            SenderObject::handle(end.clone(), Home::worker())
+            let home = Home::worker();
+            let make = |end| SenderObject::handle(end, home.clone()).map(|handle| handle.addr());
+            let again = |handle| SenderObject::give(as_pointer(handle), home.number);
+            let all = &frame.rest().senders;
+            all.handle(index, ("sender", "task"), make, again)
+                .map(as_pointer)
         })
     };
     // SAFETY: the caller's promise.
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn pinfold_call_receiver_count(
     call: *mut PinfoldCall,
     out_count: *mut usize,
 ) -> PinfoldStatus {
-    let count = || with(call, |frame| Ok(frame.rest().ends.receivers.len()));
+    let count = || with(call, |frame| Ok(frame.rest().receivers.count()));
     // SAFETY: the caller's promise.
     unsafe { answer("out_count", out_count, count) }
 }
@@ -78,9 +78,12 @@ pub unsafe extern "C" fn pinfold_call_receiver_count(
 /// A handle of receiving end `index` that the task was submitted with.
 ///
 /// The handle is the worker process's, also after the call: free it with `pinfold_receiver_free`. With
-/// the process it ends. The call has its own until the function returns.
+/// the process it ends. The call has what was not asked for, until the function returns; what was asked for is the
+/// function's alone: when it frees its last receiver, there is none. To ask for the same again gives one more
+/// handle, to be freed too, unless the handle that was given last is freed.
 ///
-/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many.
+/// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with `PINFOLD_STATUS_MOVED` if it
+/// was asked for before, and the last handle of it was freed.
 ///
 /// Only in a task, by the thread that the function was called on.
 ///
@@ -95,11 +98,12 @@ pub unsafe extern "C" fn pinfold_call_receiver(
 ) -> PinfoldStatus {
     let end = || {
         with(call, |frame| {
-            let all = &frame.rest().ends.receivers;
-            let end = all
-                .get(index)
-                .ok_or_else(|| none("receiver", index, all.len()))?;
-            ReceiverObject::handle(end.clone(), Home::worker())
+            let home = Home::worker();
+            let make = |end| ReceiverObject::handle(end, home.clone()).map(|handle| handle.addr());
+            let again = |handle| ReceiverObject::give(as_pointer(handle), home.number);
+            let all = &frame.rest().receivers;
+            all.handle(index, ("receiver", "task"), make, again)
+                .map(as_pointer)
         })
     };
     // SAFETY: the caller's promise.

@@ -40,6 +40,7 @@ mod ends;
 mod error;
 mod events;
 mod follow;
+mod given;
 mod group;
 mod handle;
 mod info;

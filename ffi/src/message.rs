@@ -13,7 +13,8 @@ use crate::cargo::{Packet, Receives};
 use crate::channel::{Home, PinfoldReceiver, PinfoldSender, ReceiverObject, SenderObject};
 use crate::edge::Out;
 use crate::error::Failure;
-use crate::shared::handed::Handed;
+use crate::given::Given;
+use crate::shared::thing::Thing;
 use crate::{PinfoldStatus, table};
 
 /// A message that was received from a channel.
@@ -28,7 +29,7 @@ pub(crate) struct MessageObject {
     pub(crate) buffers: Vec<Shared>,
     pub(crate) senders: Vec<Sender<Packet>>,
     pub(crate) receivers: Vec<Receives>,
-    pub(crate) objects: Handed,
+    pub(crate) objects: Given<Thing>,
     /// Until it is acknowledged.
     pub(crate) receipt: Mutex<Option<Receipt>>,
     pub(crate) attempt: u32,
@@ -54,7 +55,7 @@ impl MessageObject {
             buffers,
             senders,
             receivers,
-            objects: Handed::of(objects),
+            objects: Given::of(objects),
             attempt: receipt.as_ref().map_or(1, Receipt::attempt),
             receipt: Mutex::new(receipt),
         }

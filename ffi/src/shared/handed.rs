@@ -2,53 +2,29 @@
 
 use std::ffi::c_void;
 
-use parking_lot::Mutex;
-
 use crate::PinfoldStatus;
 use crate::boundary::answer;
 use crate::call::{PinfoldCall, with};
 use crate::channel::Home;
 use crate::error::Failure;
+use crate::given::Given;
 use crate::message::{PinfoldMessage, enter};
 use crate::runtime::as_pointer;
 
 use super::thing::Thing;
 
-/// Objects that were got; `None` of one that has one owner, and was asked for.
-#[derive(Default)]
-pub(crate) struct Handed(Mutex<Vec<Option<Thing>>>);
-
-impl Handed {
-    pub(crate) fn of(things: Vec<Thing>) -> Self {
-        Handed(Mutex::new(things.into_iter().map(Some).collect()))
-    }
-
-    fn count(&self) -> usize {
-        self.0.lock().len()
-    }
-
-    /// C's handle of one of them. `whose` has them.
-    fn handle(&self, index: usize, home: Home, whose: &str) -> Result<*mut c_void, Failure> {
-        let thing = {
-            let mut all = self.0.lock();
-            let count = all.len();
-            let none = || {
-                Failure::argument(format!(
-                    "there is no object {index}: the {whose} has {count}"
-                ))
-            };
-            let place = all.get_mut(index).ok_or_else(none)?;
-            let moved = || {
-                let message = "this object has one owner, and was asked for before";
-                Failure::new(PinfoldStatus::Moved, message)
-            };
-            match place.as_ref().ok_or_else(moved)?.share() {
-                Some(shared) => shared,
-                None => place.take().ok_or_else(moved)?,
-            }
-        };
-        thing.handle(home).map(as_pointer)
-    }
+/// C's handle of one of them. `whose` has them.
+fn handle(
+    things: &Given<Thing>,
+    index: usize,
+    home: &Home,
+    whose: &str,
+) -> Result<*mut c_void, Failure> {
+    let make = |thing: Thing| thing.handle(home.clone());
+    let again = |handle| Thing::again(handle, home.number);
+    things
+        .handle(index, ("object", whose), make, again)
+        .map(as_pointer)
 }
 
 /// How many objects the task was submitted with (`pinfold_submit_settings.objects`).
@@ -71,12 +47,13 @@ pub unsafe extern "C" fn pinfold_call_object_count(
 /// A handle of object `index` that the task was submitted with: of the kind that it had there, as which
 /// other functions take it. What was a `pinfold_mutex *` there, say, is one here, behind the `void *`.
 ///
-/// The handle is the worker process's, also after the call: free it by the function of its kind. What has
-/// one owner (a member of a barrier or of a group, a subscriber) is had once. The call has what was not asked for, until the
-/// function returns.
+/// The handle is the worker process's, also after the call: free it by the function of its kind. The call has what
+/// was not asked for, until the function returns; what was asked for is the function's alone. To ask for the same
+/// again gives one more handle, to be freed too; not of what has one owner (a member of a barrier or of a group, a
+/// subscriber), nor when the handle that was given last is freed.
 ///
 /// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
-/// `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
+/// `PINFOLD_STATUS_MOVED` if it was asked for before, and has one owner, or the last handle of it was freed.
 ///
 /// Only in a task, by the thread that the function was called on.
 ///
@@ -91,7 +68,7 @@ pub unsafe extern "C" fn pinfold_call_object(
 ) -> PinfoldStatus {
     let object = || {
         with(call, |frame| {
-            frame.rest().things.handle(index, Home::worker(), "task")
+            handle(&frame.rest().things, index, &Home::worker(), "task")
         })
     };
     // SAFETY: the caller's promise.
@@ -119,12 +96,12 @@ pub unsafe extern "C" fn pinfold_message_object_count(
 /// A handle of object `index` of a message: of the kind that it had where it was sent, as
 /// `pinfold_call_object` has it.
 ///
-/// The handle is the caller's, also when the message is freed: free it by the function of its kind. What
-/// has one owner (a member of a barrier or of a group, a subscriber) is had once. The message has what was not
-/// asked for, until it is freed.
+/// The handle is the caller's, also when the message is freed: free it by the function of its kind. The message has what was
+/// not asked for, until it is freed; what was asked for is the caller's alone, and may be asked for again as
+/// `pinfold_call_object` says.
 ///
 /// Fails with `PINFOLD_STATUS_INVALID_ARGUMENT` if there are not so many, and with
-/// `PINFOLD_STATUS_MOVED` if it has one owner, and was asked for before.
+/// `PINFOLD_STATUS_MOVED` if it was asked for before, and has one owner, or the last handle of it was freed.
 ///
 /// Any thread.
 ///
@@ -139,8 +116,7 @@ pub unsafe extern "C" fn pinfold_message_object(
 ) -> PinfoldStatus {
     let object = || {
         let message = enter(message)?;
-        let home = message.home.clone();
-        message.objects.handle(index, home, "message")
+        handle(&message.objects, index, &message.home, "message")
     };
     // SAFETY: the caller's promise.
     unsafe { answer("out_object", out_object, object) }

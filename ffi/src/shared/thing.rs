@@ -105,23 +105,17 @@ impl Thing {
         )
     }
 
-    /// The same once more, unless it has one owner.
-    pub(super) fn share(&self) -> Option<Self> {
-        Some(match self {
-            Thing::Mutex(it) => Thing::Mutex(it.clone()),
-            Thing::RwLock(it) => Thing::RwLock(it.clone()),
-            Thing::Semaphore(it) => Thing::Semaphore(it.clone()),
-            Thing::Once(it) => Thing::Once(it.clone()),
-            Thing::OnceLock(it) => Thing::OnceLock(it.clone()),
-            Thing::Latch(it) => Thing::Latch(it.clone()),
-            Thing::CountDown(it) => Thing::CountDown(it.clone()),
-            Thing::WaitGroup(it) => Thing::WaitGroup(it.clone()),
-            Thing::GroupMember(it) => Thing::GroupMember(it.clone()),
-            Thing::Ticker(it) => Thing::Ticker(it.clone()),
-            Thing::Publisher(it) => Thing::Publisher(it.clone()),
-            Thing::Router(it) => Thing::Router(it.clone()),
-            Thing::Subscriber(_) | Thing::Barrier(_) | Thing::Member(_) => return None,
-        })
+    /// The same once more of a handle that C was given; refused if it has one owner.
+    pub(super) fn again(handle: usize, home: u64) -> Result<Self, Failure> {
+        let one_owner = [
+            <Box<Own<Subscriber<Packet>>> as Kind>::KIND,
+            <Box<Own<Barrier>> as Kind>::KIND,
+            <Box<MemberObject> as Kind>::KIND,
+        ];
+        match one_owner.contains(&table::kind(handle)) {
+            true => Err(no_thing(handle)),
+            false => Thing::of(handle, home),
+        }
     }
 
     /// C's handle of it.
