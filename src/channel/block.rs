@@ -13,10 +13,7 @@ pub fn attach(pool: &Pool, block: LaneBlock) -> Option<Lane> {
 
 /// Lets go of all messages: nobody will take them.
 pub fn drain(lane: &Lane, pool: &Pool) {
-    while let Ok((mine, _)) = lane.take() {
-        message::let_go(lane, &mine, pool);
-        lane.empty(mine);
-    }
+    lane.drain(|mine| message::let_go(lane, mine, pool));
 }
 
 /// Lets go of all messages that were given back: nobody will take them.

@@ -256,6 +256,13 @@ impl Endpoint {
         }
     }
 
+    /// There will be no message in this place. What is behind it may have been left to this one.
+    pub(super) fn gave_up_place(&self, mine: Mine) {
+        self.lane.skip(mine);
+        self.sent();
+        self.tell_room();
+    }
+
     #[cold]
     #[inline(never)]
     fn let_go_of_messages(&self) {

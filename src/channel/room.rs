@@ -15,9 +15,7 @@ pub struct Claimed<'a>(&'a Endpoint, Option<Mine>);
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
         if let Some(mine) = self.1.take() {
-            self.0.lane().skip(mine);
-            self.0.lane().tell_message();
-            self.0.tell_room();
+            self.0.gave_up_place(mine);
         }
     }
 }

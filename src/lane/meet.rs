@@ -116,7 +116,7 @@ impl Lane {
     /// Whether there is a message in the next place to take, or one that comes to nothing: there may be
     /// one behind it. As for room: if it is not whole yet, whoever fills it tells.
     #[cold]
-    fn has_message(&self) -> bool {
+    pub(super) fn has_message(&self) -> bool {
         let Ok(mut place) = self.head() else {
             return true; // whoever looks there finds the damage
         };

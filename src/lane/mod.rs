@@ -61,6 +61,7 @@
 mod again;
 mod ahead;
 mod board;
+mod drain;
 mod make;
 mod meet;
 #[cfg(all(test, loom))]

@@ -158,3 +158,40 @@ fn a_receiver_dies() {
         assert_eq!(rest(&host), [3, 4]);
     });
 }
+
+/// Whoever puts a message there when nobody will take it lets go of all, or leaves that to another who does so
+/// at the same time: nothing stays.
+#[test]
+fn two_let_go_of_all() {
+    explore("sides: two let go of all", Some(2), || {
+        let [host, one, other] = lanes(2);
+        let first = thread::spawn(move || {
+            if send(&one, 1) {
+                one.drain(|_| {});
+            }
+        });
+        if send(&other, 2) {
+            other.drain(|_| {});
+        }
+        first.join().expect("ends");
+        assert_eq!(rest(&host), []);
+    });
+}
+
+/// The same of who has given the last receiver back, and of one that gives up the place before.
+#[test]
+fn all_is_let_go_of_behind_a_place_that_is_given_up() {
+    explore("sides: let go of behind what is given up", Some(2), || {
+        let [host, one, other] = lanes(2);
+        let mine = other.claim().expect("room");
+        let first = thread::spawn(move || {
+            if send(&one, 1) {
+                one.drain(|_| {});
+            }
+        });
+        other.skip(mine);
+        other.drain(|_| {});
+        first.join().expect("ends");
+        assert_eq!(rest(&host), []);
+    });
+}
