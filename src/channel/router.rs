@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::lane::{Lane, Mine};
 use crate::object::Patience;
 use crate::pool::{AllocError, Pool};
 
@@ -136,7 +137,8 @@ fn bid(bucket: u64, number: usize) -> u64 {
 }
 
 impl<T> Router<T> {
-    /// How long each call waits for room; `None`, as it is at first: as long as the receiver lives.
+    /// How long each call waits for room; `None`, as it is at first: as long as the receiver lives. What was left by
+    /// a receiver that is gone, and could not be handed on in time, stays for the next call.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
     }
@@ -344,12 +346,21 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
     /// # }
     /// ```
     pub fn hand_on(&self) -> Result<usize, SendError<T>> {
+        self.hand_on_all().map_err(|refused| refused.error)
+    }
+
+    fn hand_on_all(&self) -> Result<usize, Refused<'_, T>> {
         let mut count = 0;
         for (_, left) in self.board.iter() {
             while self.is_left(left)
                 && let Some((bucket, value)) = take(left)
             {
-                self.send_in(bucket, value, false)?;
+                let sent = self.send_in(bucket, value, false);
+                sent.map_err(|error| Refused {
+                    left,
+                    bucket,
+                    error,
+                })?;
                 count += 1;
             }
         }
@@ -366,12 +377,40 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
         if !self.board.iter().any(|(_, left)| self.is_left(left)) {
             return;
         }
-        match self.hand_on() {
+        match self.hand_on_all() {
             Ok(messages) => tracing::debug!(messages, "handed on what a receiver has left"),
-            Err(error) => {
-                let fault = error.fault.to_string();
-                tracing::warn!(fault, "a message that a receiver has left is lost");
+            // The caller has something else to send: what could not be handed on now waits for the next one.
+            Err(refused) => refused.put_back(),
+        }
+    }
+}
+
+/// A message that could not be handed on, and the queue that it was left in.
+struct Refused<'a, T> {
+    left: &'a Sender<T>,
+    bucket: u64,
+    error: SendError<T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Refused<'_, T> {
+    /// It goes to the end of its queue, in which nobody but who hands on puts anything.
+    fn put_back(self) {
+        let fault = self.error.fault.to_string();
+        let put = |value: T| {
+            let end = &*self.left.end;
+            let encoded = message::encode(&value, end.pool());
+            let (message, _) = end.message_of::<T>(encoded).ok()?;
+            drop(value);
+            let mut place = end.lane().claim().ok()?;
+            if put(end.lane(), &mut place, message, self.bucket, end.pool()).is_err() {
+                end.gave_up_place(place);
+                return None;
             }
+            end.fill(place);
+            Some(())
+        };
+        if self.error.into_value().and_then(put).is_none() {
+            tracing::warn!(fault, "a message that a receiver has left is lost");
         }
     }
 }
@@ -404,9 +443,7 @@ where
     let put = end.claim(patience, weight).and_then(|claimed| {
         end.send_in(claimed, |lane, place| {
             drop(value.take());
-            message.put(lane, place, end.pool())?;
-            lane.set_header(place, lane.header(place) | bucket << BUCKET);
-            Ok::<_, Box<(Message, AllocError)>>(())
+            put(lane, place, message, bucket, end.pool())
         })
     });
     match put {
@@ -417,6 +454,19 @@ where
         }
         Err(fault) => Err(SendError::new(value, fault)),
     }
+}
+
+/// Writes a message into a place, and its bucket into the header.
+fn put(
+    lane: &Lane,
+    place: &mut Mine,
+    message: Message,
+    bucket: u64,
+    pool: &Pool,
+) -> Result<(), Box<(Message, AllocError)>> {
+    message.put(lane, place, pool)?;
+    lane.set_header(place, lane.header(place) | bucket << BUCKET);
+    Ok(())
 }
 
 /// The oldest message of a queue whose receivers are gone, and its bucket; one that cannot be read is

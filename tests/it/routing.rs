@@ -341,3 +341,35 @@ fn a_worker_that_dies_loses_what_it_had_taken_and_no_more() {
     drop(results);
     nothing_left(&rt);
 }
+
+/// Who sends hands on what was left before, if there is room in time; if there is not, or it is told to end, all that was
+/// left stays for the next one.
+#[test]
+fn what_could_not_be_handed_on_is_not_lost() {
+    let rt = runtime(1);
+    let (mut router, mut receivers) = rt.router::<u32>(2, 4).expect("room");
+    for n in 0..4 {
+        router.route(0, n).expect("room");
+        router.route(1, 10 + n).expect("room");
+    }
+    drop(receivers.pop());
+    router.set_timeout(Some(Duration::from_millis(1)));
+    for _ in 0..3 {
+        let full = router.balance(99).expect_err("it is full");
+        assert!(matches!(full.fault, SendFault::TimedOut { .. }), "{full}");
+        let full = router.route(0, 99).expect_err("it is full");
+        assert!(matches!(full.fault, SendFault::TimedOut { .. }), "{full}");
+    }
+    // One that is handed on by hand is its caller's.
+    let one = router.hand_on().expect_err("it is full").into_value();
+    let mut all: Vec<u32> = one.into_iter().collect();
+    while all.len() < 8 {
+        all.extend(receivers[0].try_iter());
+        router.hand_on().expect("room");
+    }
+    all.sort_unstable();
+    assert_eq!(all, [0, 1, 2, 3, 10, 11, 12, 13]);
+    assert_eq!(router.lost(), 0);
+    drop((router, receivers));
+    nothing_left(&rt);
+}
