@@ -178,6 +178,13 @@ impl Circle {
         self.change(line, |_| Some(Word { state, ..word }));
     }
 
+    /// A member wants the group to shrink, and has told nobody.
+    #[cfg(all(test, not(loom)))]
+    pub fn set_shrunk(&self, line: usize, epoch: u32) {
+        // Relaxed: a test on one thread.
+        self.line(line)[SHRUNK].store(u64::from(epoch), Ordering::Relaxed);
+    }
+
     fn view(segment: &Segment, offset: usize, members: usize) -> Self {
         let gate = |at: usize| segment.view(offset + GATES * 8 + at * 4);
         Circle {
@@ -318,8 +325,10 @@ impl Circle {
 
     /// After a death: what a dead one had begun to tell.
     pub fn settle(&self) {
-        let is_gone = |line| matches!(self.state(line), Seat::Dead | Seat::Left);
-        if (0..self.members).any(is_gone) {
+        // It had said that it shrinks, too, and may have a seat that is nobody's only for a while.
+        let is_to_tell =
+            |line| matches!(self.state(line), Seat::Dead | Seat::Left) || self.shrunk(line) > 0;
+        if (0..self.members).any(is_to_tell) {
             // ordering: as in `tell`.
             self.words[TROUBLE].store(1, Ordering::SeqCst);
         }

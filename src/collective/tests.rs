@@ -138,3 +138,17 @@ fn what_nobody_has_written_is_found() {
     circle.set_state(0, Seat::Damaged);
     assert_eq!(looks(&circle, 1), Err(Absent::Damaged { line: 0 }));
 }
+
+/// It had arrived nowhere, so a task that is tried again may have its seat: those that wait hear of its wish to shrink all
+/// the same, before that task does anything.
+#[test]
+fn one_that_had_said_that_it_shrinks_and_told_nobody() {
+    let circle = circle();
+    circle.arrive(1, 1, [0; 3], []);
+    circle.set_shrunk(0, 1);
+    assert_eq!(looks(&circle, 1), Ok(false), "nobody was told");
+    circle.bury(DEAD);
+    assert_eq!(circle.state(0), Seat::Again);
+    circle.settle();
+    assert_eq!(looks(&circle, 1), Err(Absent::Shrinks { line: 0 }));
+}
