@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::lane::Taken as Place;
@@ -34,12 +33,13 @@ pub struct Endpoint {
     end: End,
     block: LaneBlock,
     token: Token,
-    /// Where this end was when this process last had to wait.
-    waited_at: AtomicU64,
 }
 
 /// The longest that somebody who waits leaves the other side alone, in looks.
 const LINGER: usize = 64;
+
+/// So many looks a message that comes soon may take.
+const SOON: usize = if cfg!(loom) { 0 } else { 64 };
 
 /// What was taken at once.
 pub enum Taken {
@@ -93,7 +93,6 @@ impl Endpoint {
             lane,
             block,
             token,
-            waited_at: AtomicU64::new(0),
         }))
     }
 
@@ -191,12 +190,33 @@ impl Endpoint {
         fault
     }
 
+    /// Who receives and found nothing looks for a moment, by one load of one word, whether a message comes:
+    /// whether to look properly then, before a wait begins.
+    #[cold]
+    #[inline(never)]
+    pub fn comes_soon(&self) -> bool {
+        if self.kind.is_rendezvous || !self.pool.is_here() {
+            return false;
+        }
+        if self.linger() {
+            self.lane.look_at_tail();
+            return true;
+        }
+        let Some(still) = self.lane.no_message() else {
+            return true;
+        };
+        (0..SOON).any(|_| {
+            std::hint::spin_loop();
+            !still.is_so()
+        })
+    }
+
     /// Who has to wait leaves the other side alone for a moment if many messages have passed since
     /// the last time: then as many will pass again, and their lines do not go there and back for
     /// each. Whether it did.
     pub(super) fn linger(&self) -> bool {
         let is_receiver = self.end == End::Receiver;
-        let passed = self.lane.passed(&self.waited_at, is_receiver);
+        let passed = self.lane.passed(is_receiver);
         if passed <= 1 {
             return false;
         }
@@ -348,21 +368,16 @@ impl Endpoint {
         if !self.pool.is_here() {
             return Err(RecvError::Forked);
         }
-        let mut has_lingered = false;
-        if patience != Patience::Not {
-            if let Some(received) = self.try_receive()? {
+        let look = || self.try_receive();
+        if self.kind.acks && patience != Patience::Not {
+            if let Some(received) = look()? {
                 return Ok(received);
             }
-            has_lingered = self.linger();
+            self.linger();
         }
-        let look = || self.try_receive();
         let waits = || self.waits(What::Message);
         let message = self.lane.for_message();
-        let received = wait_for(message, waits, patience, look, RecvError::from)?;
-        if has_lingered {
-            self.lane.look_at_tail();
-        }
-        Ok(received)
+        wait_for(message, waits, patience, look, RecvError::from)
     }
 
     /// Takes the oldest message, if there is one now. What is nothing but bytes lies in `short`
@@ -430,8 +445,13 @@ impl Endpoint {
         if self.kind.acks {
             return self.try_receive_held(is_over);
         }
-        match self.lane.take() {
-            Ok((mine, _)) => self.finish(mine).map(Some),
+        let mut short = Short::default();
+        match self.take_any(&mut short) {
+            Ok(Place::Plain) => {
+                self.taken();
+                Ok(Some(Received::of_plain(&short, self.lane.plain())))
+            }
+            Ok(Place::Other(mine)) => self.finish(mine).map(Some),
             Err(why) => self.nothing(why, is_over).map(|()| None),
         }
     }

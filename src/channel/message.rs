@@ -496,6 +496,20 @@ fn read(lane: &Lane, place: &Mine, get: impl Fn(&Parcel) -> Option<Transfer>) ->
 }
 
 impl Received {
+    /// Of a plain message, which was copied.
+    pub fn of_plain(short: &Short, len: usize) -> Self {
+        let bytes: &[u8] = bytemuck::cast_slice(short);
+        Received {
+            short: SmallVec::from_slice(&bytes[..len.min(SHORT)]),
+            block: None,
+            len,
+            buffers: Vec::new(),
+            is_marked: false,
+            is_packed: false,
+            held: None,
+        }
+    }
+
     /// The same, of a place that keeps it.
     pub fn held_by(self, held: Held) -> Self {
         Received {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lane::{Shape, WEIGHT_MAX};
 use crate::pool::{AllocError, Pool};
-use crate::task::is_number;
+use crate::task::is_flat;
 
 use super::ends::Endpoint;
 use super::kind::{Kind, Overflow};
@@ -182,7 +182,7 @@ fn shape_for<T>(options: Options, kind: Kind) -> Shape {
     let area = match plain {
         0 => area,
         // No other messages come.
-        _ if is_number::<T>() => plain.div_ceil(8).saturating_sub(1),
+        _ if is_flat::<T>() => plain.div_ceil(8).saturating_sub(1),
         // A header less.
         49..=64 => 7,
         _ => area.max(plain.div_ceil(8) - 1),

@@ -82,7 +82,11 @@ impl<T: Item> Receiver<T> {
             return self.recv_slowly(patience);
         }
         let mut short = Short::default();
-        match self.end.take::<T>(&mut short) {
+        let mut taken = self.end.take::<T>(&mut short);
+        if matches!(taken, Taken::Nothing) && patience != Patience::Not && self.end.comes_soon() {
+            taken = self.end.take::<T>(&mut short);
+        }
+        match taken {
             // Nearly all messages come this way.
             Taken::Bytes(bytes) => T::of_bytes(&short, bytes),
             Taken::Other(mine) => T::of(self.end.finish(mine)?),

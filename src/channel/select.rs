@@ -442,21 +442,27 @@ impl<'a> Select<'a> {
         }
         let own = self.own.clone();
         let mut gates: SmallVec<[&Gate; 8]> = SmallVec::new();
-        let mut places: SmallVec<[usize; 8]> = SmallVec::new();
-        for case in &self.cases {
-            places.push(gates.len());
-            gates.extend(case.gate());
+        // Of each gate, whose it is.
+        let mut indexes: SmallVec<[usize; 8]> = SmallVec::new();
+        for (index, case) in self.cases.iter().enumerate() {
+            if let Some(gate) = case.gate() {
+                gates.push(gate);
+                indexes.push(index);
+            }
         }
         gates.extend(own.as_deref());
         let until = self.cases.iter().filter_map(Case::time).min();
         let select = &mut *self;
-        let look = || {
+        let look = |opened: Option<usize>| {
+            let woke = opened.and_then(|place| Some((place, *indexes.get(place)?)));
+            if let Some((place, index)) = woke
+                && let Some(taken) = select.look_at(index)
+            {
+                return Some((place, (index, taken)));
+            }
             let (index, taken) = select.look_before_sleep()?;
             // Of one that has no gate it is another's: that is told once too often.
-            let place = match select.cases[index].gate() {
-                Some(_) => places[index],
-                None => usize::MAX,
-            };
+            let place = indexes.binary_search(&index).unwrap_or(usize::MAX);
             Some((place, (index, taken)))
         };
         let waited = waiting.sleep(&gates, look, until);

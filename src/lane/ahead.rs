@@ -18,6 +18,14 @@ const EACH: u32 = 32;
 pub(super) const FAR: usize = 128;
 /// In shorter lanes the other side is always near.
 const LEAST: u32 = 128;
+/// After so many messages a receiver that is alone looks how far the sender is: each time that costs
+/// the sender a line.
+const STRETCH: u32 = 256;
+/// So few messages behind the sender a receiver takes lines away that the sender has not filled, or has
+/// asked for to fill them.
+const NEAR: usize = 64;
+/// So long it leaves the sender alone then, in looks: some hundred messages.
+const SLIP: u32 = if cfg!(loom) { 0 } else { 128 };
 
 /// How far the other side was when this process last looked; its own, and no more than a guess.
 #[derive(Debug, Default)]
@@ -104,6 +112,30 @@ impl Lane {
         }
     }
 
+    /// A message was taken by who is alone, who is outside again. It looks now and then how far the sender is.
+    #[inline(always)]
+    pub(super) fn keep_away(&self, place: Place) {
+        if place.cell().is_multiple_of(STRETCH) && self.cells >= LEAST {
+            self.slip_back(place);
+        }
+    }
+
+    /// Two that are equally quick, one close behind the other, are both slower than one of them is alone, for
+    /// each line goes there and back while it is filled; and they stay together, for neither has to wait. So
+    /// the receiver stays behind for a moment, unless it has waited for a message not long ago.
+    #[cold]
+    #[inline(never)]
+    fn slip_back(&self, place: Place) {
+        self.look(&self.tails, TAIL);
+        // Relaxed: guesses; private.
+        let seen = |seen: &Seen| Place::unpack(seen.0.load(Ordering::Relaxed));
+        let is_near = seen(&self.tails).distance(place, self.cells) <= NEAR;
+        let is_stretch = place.distance(seen(&self.waited), self.cells) >= STRETCH as usize;
+        if self.cells >= 2 * STRETCH && is_near && is_stretch {
+            (0..SLIP).for_each(|_| std::hint::spin_loop());
+        }
+    }
+
     /// The first word of a cell some lines behind this place, if it is before `end` in that lap.
     #[inline(always)]
     fn far_cell(&self, place: Place, lap: Generation, end: Place) -> Option<&Word> {
@@ -123,13 +155,13 @@ impl Lane {
         self.look(&self.heads, HEAD);
     }
 
-    /// How many messages were taken, or sent, since `before`, and where this is known from then on; in
-    /// this process or another.
-    pub fn passed(&self, before: &AtomicU64, is_receiver: bool) -> usize {
+    /// How many messages were taken, or sent, since this was asked last by this process, which has to
+    /// wait; in this process or another.
+    pub fn passed(&self, is_receiver: bool) -> usize {
         let hint = if is_receiver { HEAD } else { TAIL };
         let now = self.guess(hint);
         // Relaxed: a guess; private.
-        let last = before.swap(now, Ordering::Relaxed);
+        let last = self.waited.0.swap(now, Ordering::Relaxed);
         Place::unpack(now).distance(Place::unpack(last), self.cells)
     }
 }

@@ -65,6 +65,7 @@ impl Lane {
             heads: Seen::default(),
             tails: Seen::default(),
             done: Seen::default(),
+            waited: Seen::default(),
         }
     }
 

@@ -89,27 +89,11 @@ impl Lane {
     /// it tells; if somebody claims it just now, that one asks in turn.
     #[cold]
     fn is_next_free(&self) -> bool {
-        let Ok(mut place) = self.hint(TAIL) else {
-            return true; // whoever looks there finds the damage
-        };
-        loop {
-            let (state, word) = self.load(place.cell());
-            let lap = word.generation;
-            let claimed = match state {
-                CellState::Empty if lap == place.lap() => return true,
-                CellState::Skip if lap == place.lap_before() => return true,
-                CellState::Plain if lap == place.lap_before() => {
-                    return self.is_done(place).unwrap_or(true);
-                }
-                CellState::Empty => place.in_lap_before(lap),
-                _ if lap == place.lap_before() => return false,
-                _ => place.in_lap(lap),
-            };
-            let next = claimed.next(self.cells);
-            if !next.is_after(place) {
-                return true; // as above
-            }
-            place = next;
+        match self.hint(TAIL).and_then(|tail| self.next_to_fill(tail)) {
+            Ok((_, CellState::Empty | CellState::Skip, _)) => true,
+            Ok((place, CellState::Plain, _)) => self.is_done(place).unwrap_or(true),
+            Ok(_) => false,
+            Err(_) => true, // whoever looks there finds the damage
         }
     }
 
@@ -117,38 +101,12 @@ impl Lane {
     /// one behind it. As for room: if it is not whole yet, whoever fills it tells.
     #[cold]
     pub(super) fn has_message(&self) -> bool {
-        let Ok(mut place) = self.head() else {
-            return true; // whoever looks there finds the damage
-        };
-        loop {
-            let (state, word) = self.load(place.cell());
-            let lap = word.generation;
-            let is_behind = lap == place.lap_before();
-            let taken = match state {
-                CellState::Empty | CellState::Writing if lap == place.lap() => return false,
-                CellState::Full | CellState::Plain | CellState::Skip if lap == place.lap() => {
-                    return true;
-                }
-                CellState::Plain
-                | CellState::Reading
-                | CellState::PlainReading
-                | CellState::Back
-                | CellState::Acked
-                    if is_behind =>
-                {
-                    return false;
-                }
-                CellState::Reading
-                | CellState::PlainReading
-                | CellState::Back
-                | CellState::Acked => place.in_lap(lap),
-                _ => place.in_lap_before(lap),
-            };
-            let next = taken.next(self.cells);
-            if !next.is_after(place) {
-                return true; // as above
+        match self.head().and_then(|head| self.next_to_take(head)) {
+            Ok((place, CellState::Full | CellState::Plain | CellState::Skip, word)) => {
+                word.generation == place.lap()
             }
-            place = next;
+            Ok(_) => false,
+            Err(_) => true, // as above
         }
     }
 }

@@ -73,6 +73,7 @@ mod sole;
 mod still;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod walk;
 mod weight;
 mod word;
 
@@ -154,6 +155,8 @@ pub struct Lane {
     tails: Seen,
     /// Where all before was finished when this process last looked.
     done: Seen,
+    /// Where this side was when this process last had to wait.
+    waited: Seen,
 }
 
 /// A place that is this process's to write, or to read.
@@ -324,62 +327,28 @@ impl Lane {
     /// The same, if `may` says that the next place may be claimed.
     #[inline(always)]
     fn claim_if(&self, may: impl Fn(Place) -> Result<(), NotNow>) -> Result<Mine, NotNow> {
-        let mut place = self.hint(TAIL)?;
+        let mut from = self.hint(TAIL)?;
         loop {
-            let (state, word) = self.load(place.cell());
-            let lap = word.generation;
+            let (place, state, word) = self.next_to_fill(from)?;
             match state {
-                CellState::Damaged => return Err(self.damaged(place.cell(), word)),
-                // There was none in the lap before: nobody has to take it first.
-                CellState::Skip if lap == place.lap_before() => {
-                    may(place)?;
-                    let mine = self.state_word(CellState::Writing, place.lap());
-                    if self.change(place, word, mine) {
-                        return Ok(self.claimed(place));
-                    }
-                }
-                CellState::Empty if lap == place.lap() => {
-                    may(place)?;
-                    let mine = self.state_word(CellState::Writing, lap);
-                    if self.change(place, word, mine) {
-                        return Ok(self.claimed(place));
-                    }
-                }
+                // There was no message in the lap before: nobody has to take it first.
+                CellState::Empty | CellState::Skip => {}
                 // It was read by who had the receivers' side to itself.
-                CellState::Plain if lap == place.lap_before() && self.is_done(place)? => {
-                    may(place)?;
-                    let mine = self.state_word(CellState::Writing, place.lap());
-                    if self.change(place, word, mine) {
-                        return Ok(self.claimed(place));
-                    }
-                }
-                // Of the lap before.
-                CellState::Full | CellState::Plain | CellState::Writing
-                    if lap == place.lap_before() =>
-                {
+                CellState::Plain if self.is_done(place)? => {}
+                CellState::Full | CellState::Plain | CellState::Writing => {
                     return Err(NotNow::Wait);
                 }
-                CellState::Reading
-                | CellState::PlainReading
-                | CellState::Back
-                | CellState::Acked
-                    if lap == place.lap_before() =>
-                {
-                    return Err(NotNow::Kept);
-                }
-                _ => {
-                    // The last place of this cell that is known to have been claimed.
-                    let claimed = match state {
-                        CellState::Empty => place.in_lap_before(lap),
-                        _ => place.in_lap(lap),
-                    };
-                    let next = claimed.next(self.cells);
-                    if !next.is_after(place) {
-                        return Err(self.damaged(place.cell(), word));
-                    }
-                    place = next;
-                }
+                _ => return Err(NotNow::Kept),
             }
+            may(place)?;
+            if self.change(
+                place,
+                word,
+                self.state_word(CellState::Writing, place.lap()),
+            ) {
+                return Ok(self.claimed(place));
+            }
+            from = place;
         }
     }
 
@@ -464,19 +433,18 @@ impl Lane {
     }
 
     fn take_among(&self) -> Result<(Mine, ProcessId), NotNow> {
-        let mut place = self.head()?;
+        let mut from = self.head()?;
         loop {
-            let (state, word) = self.load(place.cell());
-            let lap = word.generation;
+            let (place, state, word) = self.next_to_take(from)?;
+            from = place;
+            let is_plain = state == CellState::Plain;
             match state {
-                CellState::Damaged => return Err(self.damaged(place.cell(), word)),
-                CellState::Full | CellState::Plain if lap == place.lap() => {
-                    let is_plain = state == CellState::Plain;
+                CellState::Full | CellState::Plain if word.generation == place.lap() => {
                     let reading = match is_plain {
                         true => CellState::PlainReading,
                         false => CellState::Reading,
                     };
-                    if self.change(place, word, self.state_word(reading, lap)) {
+                    if self.change(place, word, self.state_word(reading, place.lap())) {
                         self.set_hint(HEAD, place.next(self.cells));
                         self.ask_for_message(place);
                         let mine = Mine {
@@ -486,40 +454,16 @@ impl Lane {
                         return Ok((mine, ProcessId(word.owner)));
                     }
                 }
-                CellState::Skip if lap == place.lap() => {
+                CellState::Skip => {
                     let empty = Word::new(CellState::Empty as u8, 0, place.lap_after());
                     if self.change(place, word, empty) {
-                        place = place.next(self.cells);
-                        self.set_hint(HEAD, place);
+                        from = place.next(self.cells);
+                        self.set_hint(HEAD, from);
                     }
                 }
-                CellState::Empty if lap == place.lap() => return Err(NotNow::Wait),
-                CellState::Writing if lap == place.lap() => return Err(NotNow::Soon),
-                // Nobody can have written here: somebody still has what was here before.
-                CellState::Plain
-                | CellState::Reading
-                | CellState::PlainReading
-                | CellState::Back
-                | CellState::Acked
-                    if lap == place.lap_before() =>
-                {
-                    return Err(NotNow::Wait);
-                }
-                _ => {
-                    // The last place of this cell that is known to have been taken.
-                    let taken = match state {
-                        CellState::Reading
-                        | CellState::PlainReading
-                        | CellState::Back
-                        | CellState::Acked => place.in_lap(lap),
-                        _ => place.in_lap_before(lap),
-                    };
-                    let next = taken.next(self.cells);
-                    if !next.is_after(place) {
-                        return Err(self.damaged(place.cell(), word));
-                    }
-                    place = next;
-                }
+                CellState::Writing => return Err(NotNow::Soon),
+                // Or somebody still has what was here before.
+                _ => return Err(NotNow::Wait),
             }
         }
     }

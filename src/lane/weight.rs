@@ -71,12 +71,11 @@ impl Lane {
 
     /// Whether there is room for a message of that weight, at some moment.
     pub fn has_room(&self, weight: u64) -> Result<bool, NotNow> {
-        let tail = self.hint(TAIL)?;
-        let (state, word) = self.load(tail.cell());
-        if word.generation == tail.lap_before() && state != CellState::Skip {
+        let (place, state, _) = self.next_to_fill(self.hint(TAIL)?)?;
+        if !matches!(state, CellState::Empty | CellState::Skip) {
             return Ok(false);
         }
-        match self.may_claim(tail, weight) {
+        match self.may_claim(place, weight) {
             Ok(()) => Ok(true),
             Err(NotNow::Damaged(what)) => Err(NotNow::Damaged(what)),
             Err(_) => Ok(false),

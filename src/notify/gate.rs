@@ -200,22 +200,24 @@ impl Gate {
     }
 }
 
-/// Waits at several gates until `look` takes something; it says at which gate. `sleep` is called
-/// with the keys when nothing is there, and says whether to go on if nothing is there after it
+/// Waits at several gates until `look` takes something; it says at which gate. It is told which of
+/// them was opened while the caller slept, if one was: there it is worth to look first. `sleep` is
+/// called with the keys when nothing is there, and says whether to go on if nothing is there after it
 /// either. `None`: it was not to go on.
 pub fn take_at_any<'g, T>(
     gates: &[&'g Gate],
-    mut look: impl FnMut() -> Option<(usize, T)>,
+    mut look: impl FnMut(Option<usize>) -> Option<(usize, T)>,
     mut sleep: impl FnMut(&[(&'g Gate, Key)]) -> bool,
 ) -> Option<T> {
     let mut keys: SmallVec<[(&Gate, Key); 8]> = SmallVec::new();
     let found = loop {
         keys.clear();
         keys.extend(gates.iter().map(|gate| (*gate, gate.prepare())));
-        let mut found = look();
+        let mut found = look(None);
         if found.is_none() {
             let goes_on = sleep(&keys);
-            found = look();
+            let mut opened = keys.iter().map(|(gate, key)| gate.has_opened(*key));
+            found = look(opened.position(|has_opened| has_opened));
             // Nothing is there at any: who publishes something opens anew. So nothing is to be
             // passed on by one that stays.
             if found.is_none() && goes_on {

@@ -306,15 +306,15 @@ impl WaitAtAny {
         self.0.looks_again()
     }
 
-    /// Sleeps at the gates until `look` has taken something. It says at which of them; `until` says
-    /// when it is to be asked again though no gate was opened.
+    /// Sleeps at the gates until `look` has taken something. It says at which of them, and is told which
+    /// was opened meanwhile; `until` says when it is to be asked again though no gate was.
     ///
     /// # Errors
     /// Why nothing was taken.
     pub fn sleep<T>(
         self,
         gates: &[&Gate],
-        look: impl FnMut() -> Option<(usize, T)>,
+        look: impl FnMut(Option<usize>) -> Option<(usize, T)>,
         until: Option<Instant>,
     ) -> Result<T, GaveUp> {
         let WaitAtAny(mut waiting) = self;

@@ -50,7 +50,7 @@ mod state;
 pub use captures::NoCapture;
 pub use codec::{
     Brief, Erased, Fault, Room, decode, decode_own, decode_with_buffers, drop_refused,
-    encode_brief, encode_erased, encode_len, encode_with_buffers, is_number, let_go_of_refused,
+    encode_brief, encode_erased, encode_len, encode_with_buffers, is_flat, let_go_of_refused,
     untold, untold_of,
 };
 pub use constant::{Constant, ConstantError, Home};

@@ -227,7 +227,7 @@ fn a_select_that_sends_meets_who_receives() {
                 let gates = [one.for_room()];
                 let mine = take_at_any(
                     &gates,
-                    || look_for_wanted(&one),
+                    |_| look_for_wanted(&one),
                     |keys| {
                         wait_any(keys, None);
                         true
@@ -247,9 +247,9 @@ fn select(lanes: &[Lane; 2]) -> u64 {
     let gates = [lanes[0].for_message(), lanes[1].for_message()];
     let taken = take_at_any(
         &gates,
-        || {
-            let mut all = lanes.iter().enumerate();
-            all.find_map(|(at, lane)| Some((at, look(lane, false)?)))
+        |opened| {
+            let mut all = opened.into_iter().chain(0..lanes.len());
+            all.find_map(|at| Some((at, look(&lanes[at], false)?)))
         },
         |keys| {
             wait_any(keys, None);

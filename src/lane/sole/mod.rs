@@ -254,9 +254,10 @@ impl Lane {
             };
             // Relaxed: as in `go_in`.
             if inside.load(Ordering::Relaxed) != OUTSIDE | key {
-                if !self.is_left(side, grant) || !self.is_tail_right(side) {
+                if !self.is_left(side, grant) {
                     return self.busy(side);
                 }
+                self.mend_tail(side);
                 // Relaxed: who looks at it has passed a barrier after the owner was changed.
                 inside.store(OUTSIDE | key, Ordering::Relaxed);
             }
@@ -313,33 +314,14 @@ impl Lane {
         }
     }
 
-    /// Moves the tail to the next place to fill, if the owner before has died before it did. False
-    /// in a lane that is damaged.
-    fn is_tail_right(&self, side: usize) -> bool {
-        if side != TAIL {
-            return true;
+    /// Moves the tail to the next place to fill, if the owner before has died before it did.
+    fn mend_tail(&self, side: usize) {
+        if side == TAIL
+            // What is damaged finds whoever sends.
+            && let Ok((place, ..)) = self.hint(TAIL).and_then(|tail| self.next_to_fill(tail))
+        {
+            self.set_hint(TAIL, place);
         }
-        let Ok(mut place) = self.hint(TAIL) else {
-            return true; // whoever sends finds it
-        };
-        loop {
-            let (state, word) = self.load(place.cell());
-            let lap = word.generation;
-            if lap == place.lap_before() || (state == CellState::Empty && lap == place.lap()) {
-                break;
-            }
-            let claimed = match state {
-                CellState::Empty => place.in_lap_before(lap),
-                _ => place.in_lap(lap),
-            };
-            let next = claimed.next(self.cells);
-            if !next.is_after(place) {
-                break; // as above
-            }
-            place = next;
-        }
-        self.set_hint(TAIL, place);
-        true
     }
 
     /// Sends a message that is nothing but the bytes of all plain ones of this lane.
@@ -441,23 +423,24 @@ impl Lane {
             Entry::Common => return self.take_common(words),
             other => return Err(self.no_entry(&other)),
         };
-        if self.take_alone(words) {
+        if let Some(place) = self.take_alone(words) {
             self.leave(HEAD, grant);
+            self.keep_away(place);
             return Ok(Taken::Plain);
         }
         self.take_inside(words, grant)
     }
 
     #[inline(always)]
-    fn take_alone(&self, words: &mut [u64]) -> bool {
+    fn take_alone(&self, words: &mut [u64]) -> Option<Place> {
         // Relaxed: this thread alone writes it.
         let place = Place::unpack(self.words[DONE].load(Ordering::Relaxed));
         if place.cell() >= self.cells {
-            return false;
+            return None;
         }
         let (state, word) = self.load(place.cell());
         if state != CellState::Plain || word.generation != place.lap() {
-            return false;
+            return None;
         }
         self.get_plain(place, words);
         let next = place.next(self.cells);
@@ -465,7 +448,7 @@ impl Lane {
         // again.
         self.words[DONE].store(next.pack(), Ordering::Release);
         self.ask_for_more(place);
-        true
+        Some(place)
     }
 
     #[inline(never)]

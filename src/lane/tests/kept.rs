@@ -1,7 +1,7 @@
 //! Messages that keep their places, and lanes that are bounded by weight.
 
 use super::*;
-use crate::lane::{BACK, HEAD};
+use crate::lane::{BACK, HEAD, TAIL};
 
 fn acked(capacity: usize, behind: usize, processes: u32) -> Vec<Lane> {
     let shape = Shape {
@@ -198,6 +198,25 @@ fn what_waits_weighs_what_is_sent_less_what_is_taken() {
                 assert_eq!(receive(lane).ok(), waits.pop_front());
             }
         }
+    }
+}
+
+/// Who has claimed a place writes the tail after that: whoever dies before, or is slower than the next one, leaves a
+/// tail that is behind.
+#[test]
+fn room_is_seen_though_the_tail_is_behind() {
+    for capacity in [2, 3, 5] {
+        let lane = &weighed(capacity, 100, 1)[0];
+        let tail = lane.words[TAIL].load(SeqCst);
+        for _ in 0..capacity {
+            assert_eq!(lane.has_room(1), Ok(true));
+            send_within(lane, 1).expect("room");
+        }
+        lane.words[TAIL].store(tail, SeqCst);
+        assert_eq!(lane.has_room(1), Ok(false));
+        assert!(receive(lane).is_ok());
+        assert_eq!(lane.has_room(99), Ok(capacity == 2)); // of 100
+        assert_eq!(lane.has_room(1), Ok(true));
     }
 }
 

@@ -230,9 +230,10 @@ type Both = [Place; 2];
 impl Place {
     /// Takes one from the first of these that has any, and wakes the next if there are more.
     fn take_any(places: &Both) {
-        let look = || {
-            let found = (0..).zip(places).find_map(|(at, place)| {
-                let left = place.try_take()?;
+        let look = |opened: Option<usize>| {
+            let mut all = opened.into_iter().chain(0..places.len());
+            let found = all.find_map(|at| {
+                let left = places[at].try_take()?;
                 Some((at, left))
             });
             if let Some((at, 1..)) = found {

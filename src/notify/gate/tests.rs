@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::{ALL, AWAITED, FRESH, Gate, SETTLED, wait_any};
+use super::{ALL, AWAITED, FRESH, Gate, SETTLED, take_at_any, wait_any};
 use crate::prim::atomic::Ordering;
 use crate::sys::{barrier, futex};
 
@@ -285,4 +285,19 @@ fn what_is_published_is_taken() {
             visitor.join().expect("ends");
         }
     }
+}
+
+#[test]
+fn who_is_woken_at_one_of_several_is_told_at_which() {
+    let gates: [Gate; 3] = Default::default();
+    let mut told = Vec::new();
+    let look = |opened: Option<usize>| {
+        told.push(opened);
+        Some((opened?, "it"))
+    };
+    let taken = take_at_any(&gates.each_ref(), look, |_| {
+        gates[1].open_one();
+        true
+    });
+    assert_eq!((taken, told), (Some("it"), vec![None, Some(1)]));
 }

@@ -108,7 +108,7 @@ fn who_selects_and_is_told_waits_no_more() {
             let objects = [Object::default(), Object::default()];
             let waits = task(move || {
                 let gates = [&objects[0].gate, &objects[1].gate];
-                let look = || {
+                let look = |_: Option<usize>| {
                     let mut all = objects.iter().enumerate();
                     all.find_map(|(at, object)| Some((at, object.take()?)))
                 };

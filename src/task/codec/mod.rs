@@ -50,8 +50,8 @@ pub use fault::Fault;
 use fault::Kind;
 use known::About;
 pub use plain::Brief;
-pub use plain::is_number;
-use plain::{Length, Name, Names, Reader, Writer, is_sure};
+pub use plain::is_flat;
+use plain::{Length, Name, Names, Reader, Writer, is_sure, read_flat};
 
 /// Elements that take no byte, in all of a value.
 const ZERO_MAX: u32 = 1 << 20;
@@ -484,6 +484,9 @@ fn left_over(len: usize) -> Fault {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], is_marked: bool) -> Result<T, Fault> {
     if is_marked {
         return decode_marked(bytes);
+    }
+    if let Some(value) = read_flat(bytes) {
+        return Ok(value);
     }
     let mut reader = Reader::new(bytes, Names::Ignored);
     let value = T::deserialize(&mut reader)?;

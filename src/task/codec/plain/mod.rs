@@ -24,6 +24,6 @@ mod write;
 
 pub use out::Brief;
 pub(super) use read::{Names, Reader};
-pub use rows::is_number;
-pub(super) use rows::is_sure;
+pub use rows::is_flat;
+pub(super) use rows::{is_sure, read_flat};
 pub(super) use write::{Length, Name, Writer};

@@ -10,6 +10,9 @@
 //! But which one serde uses for `Vec<T>` can be asked: `Vec::<T>::deserialize` is called
 //! with a deserializer that does no more than tell the type of the visitor it gets. A visitor
 //! of that type, which has no size and makes a `Vec<T>`, makes the list of what is there.
+//!
+//! **A number alone, or an array of a few** that is all there is to read is known by its type, and is copied
+//! in one piece, too ([`read_flat`]): element by element it goes through the stack several times.
 
 use std::any::TypeId;
 use std::fmt::Display;
@@ -141,6 +144,54 @@ pub fn is_of_number<S>() -> bool {
     false
 }
 
+/// Whether `T` is `N`, or an array of up to 16 of them.
+#[inline(always)]
+fn is_array_of<T, N: 'static>() -> bool {
+    macro_rules! is_array {
+        ($($len:literal)*) => {
+            match size_of::<T>() / size_of::<N>() {
+                $($len => typeid::of::<T>() == TypeId::of::<[N; $len]>(),)*
+                _ => false,
+            }
+        };
+    }
+    typeid::of::<T>() == TypeId::of::<N>() || is_array!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+}
+
+/// Whether `T` is a number, or an array of a few: its plain form has as many bytes as its type, and
+/// nothing is nested in it that has not.
+#[cfg_attr(debug_assertions, inline)]
+#[cfg_attr(not(debug_assertions), inline(always))]
+pub fn is_flat<T>() -> bool {
+    macro_rules! try_number {
+        ($type:ident $token:ident) => {
+            if is_array_of::<T, $type>() {
+                return true;
+            }
+        };
+    }
+    for_each_number!(try_number!());
+    false
+}
+
+/// The value of a flat type of which these are the bytes. `None` if it is none, or not any
+/// bytes are one.
+#[cfg_attr(debug_assertions, inline)]
+#[cfg_attr(not(debug_assertions), inline(always))]
+pub fn read_flat<T>(bytes: &[u8]) -> Option<T> {
+    macro_rules! try_number {
+        ($type:ident $token:ident) => {
+            if is_array_of::<T, $type>() {
+                let fits = <$type>::ANY && bytes.len() == size_of::<T>();
+                // SAFETY: there are as many bytes, and any are such numbers.
+                return fits.then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() });
+            }
+        };
+    }
+    for_each_number!(try_number!());
+    None
+}
+
 /// Whether `T` is one of the types of which every value comes back, whatever its shape.
 #[cfg_attr(debug_assertions, inline)]
 #[cfg_attr(not(debug_assertions), inline(always))]
@@ -155,7 +206,7 @@ pub fn is_sure<T>() -> bool {
         };
     }
     for_each_number!(try_number!());
-    is_number::<T>()
+    is_flat::<T>()
         || typeid::of::<T>() == TypeId::of::<()>()
         || typeid::of::<T>() == TypeId::of::<char>()
         || typeid::of::<T>() == TypeId::of::<String>()
@@ -187,6 +238,9 @@ pub fn read<'de, V: Visitor<'de>>(reader: &mut Reader<'de, '_>) -> Option<Result
 
 /// What can be read from memory.
 trait Number: Copy + 'static {
+    /// Whether any bytes are such a number.
+    const ANY: bool = true;
+
     /// Whether all these bytes are such numbers.
     fn are_well(_: &[u8]) -> bool {
         true
@@ -196,6 +250,8 @@ trait Number: Copy + 'static {
 macro_rules! number {
     (bool BOOL) => {
         impl Number for bool {
+            const ANY: bool = false;
+
             fn are_well(bytes: &[u8]) -> bool {
                 bytes.iter().fold(0, |all, byte| all | byte) < 2
             }

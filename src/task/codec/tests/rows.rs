@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 use serde::de::{SeqAccess, Visitor};
-use serde::ser::SerializeSeq;
+use serde::ser::{SerializeSeq, SerializeTuple};
 use serde::{Deserializer, Serializer};
 
 use super::*;
@@ -296,5 +296,70 @@ fn lengths_around_the_bounds() {
         plainly((bytes.clone(), 7_u64, bytes.clone()));
         plainly("ß".repeat(len));
         plainly(std::ffi::CString::new(vec![b'x'; len]).unwrap());
+    }
+}
+
+/// Arrays of numbers are read in one piece; the bytes are those of a tuple of them.
+#[test]
+fn arrays_of_numbers_come_back() {
+    macro_rules! of_each_length {
+        ($type:ty: $($len:literal)*) => {
+            $({
+                let array: [$type; $len] = std::array::from_fn(|at| at as u8 as $type);
+                plainly(array);
+                assert_eq!(bytes_of(&array), bytes_of(&BackwardsOf(array)));
+                let bytes = bytes_of(&array);
+                assert!(decode::<[$type; $len]>(&bytes[..bytes.len() - 1], false).is_err());
+                assert!(decode::<[$type; $len]>(&[&bytes[..], &[0]].concat(), false).is_err());
+                // Who reads them otherwise reads them itself.
+                let backwards = decode::<BackwardsOf<$type, $len>>(&bytes, false);
+                let mut expected = array;
+                expected.reverse();
+                assert_eq!(backwards.map(|read| read.0).ok(), Some(expected));
+            })*
+        };
+    }
+    macro_rules! of_each_number {
+        ($($type:ty)*) => {
+            $(of_each_length!($type: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 32);)*
+        };
+    }
+    of_each_number!(u8 i8 u16 i16 u32 i32 u64 i64 u128 i128 f32 f64 usize isize);
+    plainly([true, false, true]);
+    assert!(decode::<[bool; 2]>(&[1, 2], false).is_err());
+}
+
+/// An array that is read from its end.
+#[derive(Debug, PartialEq, Clone)]
+struct BackwardsOf<T, const N: usize>([T; N]);
+
+impl<T: Serialize, const N: usize> Serialize for BackwardsOf<T, N> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = s.serialize_tuple(N)?;
+        self.0.iter().try_for_each(|n| tuple.serialize_element(n))?;
+        tuple.end()
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Copy + Default, const N: usize> Deserialize<'de>
+    for BackwardsOf<T, N>
+{
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Reversed<T, const N: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + Copy + Default, const N: usize> Visitor<'de> for Reversed<T, N> {
+            type Value = [T; N];
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an array")
+            }
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<[T; N], S::Error> {
+                let mut array = [T::default(); N];
+                for at in (0..N).rev() {
+                    array[at] = list.next_element()?.unwrap_or_default();
+                }
+                Ok(array)
+            }
+        }
+        let visitor = Reversed(PhantomData);
+        d.deserialize_tuple(N, visitor).map(BackwardsOf)
     }
 }
