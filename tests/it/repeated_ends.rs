@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pinfold::broadcast::{Publisher, Subscriber};
 use pinfold::channel::{Options, Receiver, RecvError, Select, SelectError, SendFault, Sender};
 use pinfold::sync::{Member, WaitGroup};
@@ -9,6 +11,7 @@ use pinfold::{Retry, Runtime, TaskError};
 
 use crate::channels::nothing_left;
 use crate::handed_ends::{Both, LONG, padded, runtime, to_itself};
+use crate::rng::Rng;
 
 fn both(rt: &Runtime) -> Both {
     rt.channel(4).expect("room")
@@ -175,4 +178,70 @@ fn the_next_attempt_has_the_same_ends() {
     assert!(matches!(task.join(), Err(TaskError::WorkerDied { .. })));
     drop((receiver, reports));
     nothing_left(&rt);
+}
+
+/// Drops one end of those that it was given, and waits for the other.
+fn waits((sender, receiver, way): (Sender<u64>, Receiver<u64>, u64)) -> bool {
+    match way {
+        0 => {
+            drop(sender);
+            receiver.recv_timeout(LONG) == Err(RecvError::Disconnected)
+        }
+        1 => {
+            drop(receiver);
+            let mut sent = (0..9).map(|n| sender.send_timeout(n, LONG));
+            let refused = sent.find_map(Result::err);
+            refused.is_some_and(|error| error.fault == SendFault::Disconnected)
+        }
+        _ => {
+            drop(sender);
+            let mut select = Select::new();
+            select.recv(&receiver);
+            let chosen = select.wait_timeout(LONG).map(|it| it.recv(&receiver));
+            chosen == Ok(Err(RecvError::Disconnected))
+        }
+    }
+}
+
+/// Others have the same ends, in tasks that may be run again or not, in messages and in the host, and let go of
+/// them at any time; workers are killed. Whoever waits is told in the end.
+#[test]
+fn whoever_else_has_them_and_goes() {
+    let rt = runtime(3);
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed, 1);
+        let room = *rng.choose(&[0, 1, 3]);
+        let (sender, receiver) = rt.channel::<u64>(room).expect("room");
+        let both = || (sender.clone(), receiver.clone());
+        let way = rng.below(3);
+        let (tx, rx) = both();
+        let task = rt.task(waits).safe_to_repeat(1000).spawn((tx, rx, way));
+        let holds = |both: Both| drop(both);
+        let others: Vec<_> = (0..rng.below(4))
+            .map(|_| {
+                let attempts = *rng.choose(&[1, 1000]);
+                rt.task(holds).safe_to_repeat(attempts).spawn(both())
+            })
+            .collect();
+        let (post, letters) = rt.channel::<Both>(2).expect("room");
+        if rng.once_in(2) {
+            post.send(both()).expect("room");
+        }
+        drop((sender, receiver));
+        if rng.once_in(3) {
+            let workers = rt.stats().workers;
+            let victim = rng.choose(&workers).pid;
+            if victim > 0 {
+                let _ = kill(Pid::from_raw(victim), Signal::SIGKILL);
+            }
+        }
+        if rng.once_in(2) {
+            drop(letters.try_recv());
+        }
+        drop((post, letters));
+        assert_eq!(task.join(), Ok(true), "seed {seed}, way {way}, room {room}");
+        // One that may not be run again may have been killed.
+        others.into_iter().for_each(|other| drop(other.join()));
+        nothing_left(&rt);
+    }
 }
