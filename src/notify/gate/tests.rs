@@ -297,7 +297,7 @@ fn who_is_woken_at_one_of_several_is_told_at_which() {
     };
     let taken = take_at_any(&gates.each_ref(), look, |_| {
         gates[1].open_one();
-        true
+        false
     });
     assert_eq!((taken, told), (Some("it"), vec![None, Some(1)]));
 }
