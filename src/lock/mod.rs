@@ -35,12 +35,16 @@
 //! thread that the process does not have. There it is taken by a mutex of its own, which no
 //! thread of the parent ever touches; or not at all ([`Biased::lock_at_home`]).
 //!
+//! Threads that all come often have no favourite among them. Those get *seats*, small numbers
+//! ([`seat`](fn@seat)): what each of them takes for each thing that it does can be had once for each seat.
+//!
 //! A favourite that is revoked soon was not worth it: the next one has to come more often in
 //! a row. Where the heavy barrier is not to be had there are no favourites.
 #![allow(unsafe_code)]
 
 #[cfg(all(test, loom))]
 mod model;
+mod seat;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -63,6 +67,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::prim::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::{Home, barrier, futex};
+
+#[cfg(test)]
+pub use seat::take_a_seat;
+pub use seat::{SEATS, note_met, seat};
 
 /// Who came so often in a row becomes the favourite, at first.
 const IN_A_ROW: u32 = if cfg!(loom) { 1 } else { 64 };

@@ -20,19 +20,20 @@ use std::thread::JoinHandle;
 
 use crate::background;
 use crate::config::Shutdown;
-use crate::lock::Biased;
-use crate::scheduler::{Scheduler, about_to_wait};
+use crate::scheduler::about_to_wait;
 use crate::supervise::{Commands, Ended, Retries, Supervisor};
 use crate::sys::signals::start_thread;
 use crate::task::{Entry, FunctionId, Functions};
 
 use super::closing::Closing;
 use super::founder::Founder;
+use super::held::Held;
+use super::present::Present;
 use super::running::Running;
 
 #[derive(Debug)]
 pub(crate) struct Core {
-    present: Biased<Arc<Scheduler>>,
+    present: Present<Held>,
     functions: Functions,
     pub(super) commands: Arc<Commands>,
     pub(super) on_drop: Shutdown,
@@ -49,14 +50,10 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(
-        scheduler: Arc<Scheduler>,
-        commands: Arc<Commands>,
-        on_drop: Shutdown,
-    ) -> Self {
+    pub(super) fn new(scheduler: Held, commands: Arc<Commands>, on_drop: Shutdown) -> Self {
         Core {
             functions: scheduler.functions().clone(),
-            present: Biased::new(scheduler),
+            present: Present::new(scheduler),
             commands,
             on_drop,
             supervisor: Mutex::default(),
@@ -71,8 +68,8 @@ impl Core {
 
     /// The scheduler of the present fold.
     #[inline]
-    pub(super) fn present(&self) -> Arc<Scheduler> {
-        Arc::clone(&self.present.lock())
+    pub(super) fn present(&self) -> Held {
+        self.present.get()
     }
 
     /// The name of a task's entry; `None` if it is not in the main program.
@@ -84,7 +81,7 @@ impl Core {
     /// The scheduler of a fold that is not known to be damaged; waits for one while
     /// the fold is built anew.
     #[inline]
-    pub(super) fn sound(&self) -> Arc<Scheduler> {
+    pub(super) fn sound(&self) -> Held {
         let scheduler = self.present();
         if scheduler.is_condemned() {
             return self.successor();
@@ -95,12 +92,8 @@ impl Core {
     /// What `f` makes of the scheduler of the present fold, which cannot be replaced
     /// meanwhile; `f` neither waits nor calls anything of the user's.
     #[inline(always)]
-    pub(super) fn with_present<T>(&self, f: impl FnOnce(&Arc<Scheduler>) -> T) -> T {
-        // As in `Scheduler::submit_plain`.
-        match self.present.lock_as_favourite() {
-            Some(present) => f(&present),
-            None => f(&self.present.lock()),
-        }
+    pub(super) fn with_present<T>(&self, f: impl FnOnce(&Held) -> T) -> T {
+        self.present.with(f)
     }
 
     /// Whether this process was forked off the one whose runtime it is: neither its
@@ -111,7 +104,7 @@ impl Core {
     }
 
     #[cold]
-    fn successor(&self) -> Arc<Scheduler> {
+    fn successor(&self) -> Held {
         if self.is_elsewhere() {
             return self.present(); // which takes no tasks
         }
@@ -130,7 +123,7 @@ impl Core {
     }
 
     /// The same for who waits without a thread: `waker` is woken when there is one.
-    pub(super) fn poll_sound(&self, waker: &Waker) -> Poll<Arc<Scheduler>> {
+    pub(super) fn poll_sound(&self, waker: &Waker) -> Poll<Held> {
         let scheduler = self.present();
         if !scheduler.is_condemned() || self.is_elsewhere() {
             return Poll::Ready(scheduler);
@@ -207,7 +200,7 @@ impl Core {
             supervisor = loop {
                 match founder.found(counters) {
                     Ok((scheduler, next)) => {
-                        self.replace(scheduler);
+                        self.replace(Held::new(scheduler));
                         break next;
                     }
                     Err(error) => {
@@ -230,9 +223,9 @@ impl Core {
         self.call_all(lock(&self.replaced));
     }
 
-    fn replace(&self, scheduler: Arc<Scheduler>) {
+    fn replace(&self, scheduler: Held) {
         let guard = lock(&self.replaced);
-        let former = std::mem::replace(&mut *self.present.lock(), scheduler);
+        let former = self.present.replace(scheduler);
         // There may be something of the user's in it.
         background::run(move || drop(former));
         // Relaxed: a counter.

@@ -136,7 +136,7 @@ fn race(
         let percent = share * 100.0;
         let text = format!("METG at {percent:.0} %: {name}, width {width}");
         Question::lower(&id, &text, "µs")
-            .bar(Against::BestOf(&OPENMP), 0.25)
+            .bar(Against::BestOf(&OPENMP), 0.6)
             .bar(Against::Floor, 3.0)
             .note("who has no value does not reach that share even with tasks of 1 ms")
     });
