@@ -11,6 +11,7 @@ use super::present::Apart;
 /// that were made [apart](Apart::apart) each has one, for its clones. A handle holds its scheduler, so
 /// threads that submit and join at the same time would else hand one line around.
 #[derive(Clone, Debug)]
+#[expect(clippy::redundant_allocation, reason = "each has a count of its own")]
 pub struct Held(Arc<Arc<Scheduler>>);
 
 impl Held {
