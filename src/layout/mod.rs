@@ -31,16 +31,19 @@
 //! | measures | who runs the slot's task, if a profile is wanted or it is timed; its limit: host | host |
 #![allow(unsafe_code)]
 
+mod client;
 mod fold;
 mod kin;
 mod measure;
 mod plan;
 mod record;
 
+pub use client::ClientRecord;
 pub use fold::Fold;
 pub use kin::Spawned;
 pub use measure::Measured;
 pub use plan::{
-    EXECUTORS_MAX, LANES, NEST_RING, NEST_SLOTS, PENDING_SLOTS_MAX, Plan, SLOTS_MAX, Shape,
+    CLIENT_LEN, CLIENT_SLOTS, CLIENTS, EXECUTORS_MAX, LANES, NEST_RING, NEST_SLOTS,
+    PENDING_SLOTS_MAX, Plan, SLOTS_MAX, Shape,
 };
 pub use record::{BATCH_MAX, Doing, ExecutorRecord};

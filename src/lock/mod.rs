@@ -41,6 +41,7 @@
 
 #[cfg(all(test, loom))]
 mod model;
+mod seat;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -63,6 +64,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::prim::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::{Home, barrier, futex};
+
+pub use seat::{SEATS, note_met, seat, take_a_seat};
 
 /// Who came so often in a row becomes the favourite, at first.
 const IN_A_ROW: u32 = if cfg!(loom) { 1 } else { 64 };
@@ -157,6 +160,12 @@ fn number() -> u64 {
     let me = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     ME.with(|mine| mine.set(me));
     me
+}
+
+impl<T: Default> Default for Biased<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
 }
 
 impl<T> Biased<T> {

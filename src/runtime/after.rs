@@ -9,14 +9,15 @@ use serde::de::DeserializeOwned;
 use crate::background::caught;
 use crate::error::TaskError;
 use crate::scheduler::{
-    Build, Dependencies as Listed, Dependency, Few, Job, List, NotAccepted, Outcome, Scheduler,
-    Ticket, Unfinished, decode_again,
+    Build, Dependencies as Listed, Dependency, Few, Job, List, NotAccepted, Outcome, Ticket,
+    Unfinished, decode_again,
 };
 use crate::task::{Erased, FunctionId, Room, decode, untold};
 
 use super::Task;
 use super::core::Core;
 use super::handle::Handle;
+use super::held::Held;
 use super::order::encode;
 use super::task::{Encoded, Submitted, spawn_encoded};
 
@@ -53,10 +54,10 @@ pub trait Sealed {
     type Values;
 
     /// Each of them, or that it is of another fold.
-    fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>);
+    fn list<'a>(&'a self, fold: &Held, all: &mut Listed<'a>);
 
     /// Each of them, as far as they are of this fold.
-    fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>);
+    fn few<'a>(&'a self, fold: &Held, few: &mut Few<'a>);
 
     /// Which of them form lists; `next` counts them.
     fn lists(&self, next: &mut u32, lists: &mut Vec<List>);
@@ -75,12 +76,12 @@ impl<R: Serialize + DeserializeOwned + Send + 'static> Dependencies for &Handle<
 impl<R: DeserializeOwned + 'static> Sealed for &Handle<R> {
     type Values = R;
 
-    fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
+    fn list<'a>(&'a self, fold: &Held, all: &mut Listed<'a>) {
         all.push(self.dependency(fold));
     }
 
     #[inline]
-    fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
+    fn few<'a>(&'a self, fold: &Held, few: &mut Few<'a>) {
         few.push(self.ticket_of(fold));
     }
 
@@ -105,12 +106,12 @@ macro_rules! lists {
         impl<R: DeserializeOwned + 'static $(, const $N: usize)?> Sealed for $List {
             type Values = Vec<R>;
 
-            fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
+            fn list<'a>(&'a self, fold: &Held, all: &mut Listed<'a>) {
                 all.extend(self.iter().map(|handle| handle.dependency(fold)));
             }
 
             #[inline]
-            fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
+            fn few<'a>(&'a self, fold: &Held, few: &mut Few<'a>) {
                 few.push_list(self.iter().map(|handle| handle.ticket_of(fold)));
             }
 
@@ -151,13 +152,13 @@ fn decode_list<R: DeserializeOwned>(
 impl<R> Handle<R> {
     /// Its ticket, if that is of this fold.
     #[inline]
-    fn ticket_of(&self, fold: &Arc<Scheduler>) -> Option<&Ticket> {
-        let is_own = Arc::ptr_eq(fold, &self.scheduler);
+    fn ticket_of(&self, fold: &Held) -> Option<&Ticket> {
+        let is_own = Held::is_same(fold, &self.scheduler);
         self.ticket.as_ref().filter(|_| is_own)
     }
 
     /// What it is for a task of this fold that depends on it.
-    fn dependency(&self, fold: &Arc<Scheduler>) -> Dependency<'_> {
+    fn dependency(&self, fold: &Held) -> Dependency<'_> {
         match self.ticket_of(fold) {
             Some(ticket) => Dependency::Own(ticket),
             None => Dependency::Foreign(self.name()),
@@ -172,9 +173,9 @@ impl Dependencies for () {
 impl Sealed for () {
     type Values = ();
 
-    fn list<'a>(&'a self, _: &Arc<Scheduler>, _: &mut Listed<'a>) {}
+    fn list<'a>(&'a self, _: &Held, _: &mut Listed<'a>) {}
 
-    fn few<'a>(&'a self, _: &Arc<Scheduler>, _: &mut Few<'a>) {}
+    fn few<'a>(&'a self, _: &Held, _: &mut Few<'a>) {}
 
     fn lists(&self, _: &mut u32, _: &mut Vec<List>) {}
 
@@ -194,12 +195,12 @@ macro_rules! tuples {
         impl<$($D: Sealed<Values: 'static>),+> Sealed for ($($D,)+) {
             type Values = ($($D::Values,)+);
 
-            fn list<'a>(&'a self, fold: &Arc<Scheduler>, all: &mut Listed<'a>) {
+            fn list<'a>(&'a self, fold: &Held, all: &mut Listed<'a>) {
                 $(self.$at.list(fold, all);)+
             }
 
             #[inline]
-            fn few<'a>(&'a self, fold: &Arc<Scheduler>, few: &mut Few<'a>) {
+            fn few<'a>(&'a self, fold: &Held, few: &mut Few<'a>) {
                 $(self.$at.few(fold, few);)+
             }
 
@@ -372,7 +373,7 @@ where
 
     fn submit_after_to<D>(
         &self,
-        scheduler: &Arc<Scheduler>,
+        scheduler: &Held,
         after: &D,
         args: A,
         encoded: Option<Encoded>,

@@ -15,6 +15,7 @@ use crate::task::Orphans;
 use super::Runtime;
 use super::core::Core;
 use super::founder::{Founder, no_zygote, system};
+use super::held::Held;
 
 /// Settings of a [`Runtime`]; every one has a default.
 ///
@@ -130,6 +131,7 @@ impl Builder {
     /// ```
     pub fn queue_capacity(mut self, tasks: usize) -> Self {
         self.config.queue_capacity = tasks;
+        self.config.is_queue_bounded = true;
         self
     }
 
@@ -492,7 +494,11 @@ impl Builder {
         let (founder, hatching) = Founder::new(&self.config)?;
         let (scheduler, supervisor) = founder.found(Counters::default())?;
         let commands = Arc::clone(founder.commands());
-        let core = Arc::new(Core::new(scheduler, commands, self.config.on_drop));
+        let core = Arc::new(Core::new(
+            Held::new(scheduler),
+            commands,
+            self.config.on_drop,
+        ));
         let begun = core
             .supervise(founder)
             .map_err(system("the supervisor thread could not be started"))

@@ -17,6 +17,7 @@ use crate::prim::TaskId;
 use crate::scheduler::{Listener, Outcome, Scheduler, Ticket, decode_again};
 
 use super::handle::{Handle, Progress};
+use super::held::Held;
 
 /// A callback that runs longer than this is logged when it ends.
 const LONG: Duration = Duration::from_secs(1);
@@ -104,7 +105,7 @@ impl Origin {
 /// What tells `callback` how far a task is; never two calls at a time.
 pub fn listener(
     origin: Origin,
-    scheduler: &Arc<Scheduler>,
+    scheduler: &Held,
     task: TaskId,
     callback: impl Fn(Progress) + Send + Sync + 'static,
 ) -> Arc<Listener> {

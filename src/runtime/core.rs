@@ -18,21 +18,27 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 
+use crossbeam_utils::CachePadded;
+
 use crate::background;
 use crate::config::Shutdown;
-use crate::lock::Biased;
-use crate::scheduler::{Scheduler, about_to_wait};
+use crate::lock::{Biased, SEATS, note_met, seat};
+use crate::scheduler::about_to_wait;
 use crate::supervise::{Commands, Ended, Retries, Supervisor};
 use crate::sys::signals::start_thread;
 use crate::task::{Entry, FunctionId, Functions};
 
 use super::closing::Closing;
 use super::founder::Founder;
+use super::held::Held;
 use super::running::Running;
 
 #[derive(Debug)]
 pub(crate) struct Core {
-    present: Biased<Arc<Scheduler>>,
+    present: Biased<Held>,
+    /// A copy for each seat: threads that submit at the same time take each its own. Empty until it is
+    /// used; emptied when another fold takes the place of this one.
+    copies: Box<[CachePadded<Biased<Option<Held>>>]>,
     functions: Functions,
     pub(super) commands: Arc<Commands>,
     pub(super) on_drop: Shutdown,
@@ -49,14 +55,11 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(
-        scheduler: Arc<Scheduler>,
-        commands: Arc<Commands>,
-        on_drop: Shutdown,
-    ) -> Self {
+    pub(super) fn new(scheduler: Held, commands: Arc<Commands>, on_drop: Shutdown) -> Self {
         Core {
             functions: scheduler.functions().clone(),
             present: Biased::new(scheduler),
+            copies: (0..SEATS).map(|_| CachePadded::default()).collect(),
             commands,
             on_drop,
             supervisor: Mutex::default(),
@@ -71,8 +74,8 @@ impl Core {
 
     /// The scheduler of the present fold.
     #[inline]
-    pub(super) fn present(&self) -> Arc<Scheduler> {
-        Arc::clone(&self.present.lock())
+    pub(super) fn present(&self) -> Held {
+        self.present.lock().clone()
     }
 
     /// The name of a task's entry; `None` if it is not in the main program.
@@ -84,7 +87,7 @@ impl Core {
     /// The scheduler of a fold that is not known to be damaged; waits for one while
     /// the fold is built anew.
     #[inline]
-    pub(super) fn sound(&self) -> Arc<Scheduler> {
+    pub(super) fn sound(&self) -> Held {
         let scheduler = self.present();
         if scheduler.is_condemned() {
             return self.successor();
@@ -95,12 +98,32 @@ impl Core {
     /// What `f` makes of the scheduler of the present fold, which cannot be replaced
     /// meanwhile; `f` neither waits nor calls anything of the user's.
     #[inline(always)]
-    pub(super) fn with_present<T>(&self, f: impl FnOnce(&Arc<Scheduler>) -> T) -> T {
+    pub(super) fn with_present<T>(&self, f: impl FnOnce(&Held) -> T) -> T {
         // As in `Scheduler::submit_plain`.
         match self.present.lock_as_favourite() {
             Some(present) => f(&present),
-            None => f(&self.present.lock()),
+            None => self.with_copy(f),
         }
+    }
+
+    #[inline(never)]
+    fn with_copy<T>(&self, f: impl FnOnce(&Held) -> T) -> T {
+        let copy = seat().and_then(|seat| self.copies.get(seat));
+        let copy = copy.and_then(|copy| copy.lock_at_home());
+        let Some(mut copy) = copy else {
+            if seat().is_none() {
+                note_met();
+            }
+            return f(&self.present.lock());
+        };
+        // Who replaces it empties the copies afterwards.
+        f(copy.get_or_insert_with(|| self.present.lock().apart()))
+    }
+
+    /// Before anything is told of another fold: nobody finds the former one any more.
+    fn forget_copies(&self) -> Vec<Option<Held>> {
+        let copies = self.copies.iter();
+        copies.map(|copy| copy.lock().take()).collect()
     }
 
     /// Whether this process was forked off the one whose runtime it is: neither its
@@ -111,7 +134,7 @@ impl Core {
     }
 
     #[cold]
-    fn successor(&self) -> Arc<Scheduler> {
+    fn successor(&self) -> Held {
         if self.is_elsewhere() {
             return self.present(); // which takes no tasks
         }
@@ -130,7 +153,7 @@ impl Core {
     }
 
     /// The same for who waits without a thread: `waker` is woken when there is one.
-    pub(super) fn poll_sound(&self, waker: &Waker) -> Poll<Arc<Scheduler>> {
+    pub(super) fn poll_sound(&self, waker: &Waker) -> Poll<Held> {
         let scheduler = self.present();
         if !scheduler.is_condemned() || self.is_elsewhere() {
             return Poll::Ready(scheduler);
@@ -207,7 +230,7 @@ impl Core {
             supervisor = loop {
                 match founder.found(counters) {
                     Ok((scheduler, next)) => {
-                        self.replace(scheduler);
+                        self.replace(Held::new(scheduler));
                         break next;
                     }
                     Err(error) => {
@@ -230,11 +253,12 @@ impl Core {
         self.call_all(lock(&self.replaced));
     }
 
-    fn replace(&self, scheduler: Arc<Scheduler>) {
+    fn replace(&self, scheduler: Held) {
         let guard = lock(&self.replaced);
         let former = std::mem::replace(&mut *self.present.lock(), scheduler);
+        let copies = self.forget_copies();
         // There may be something of the user's in it.
-        background::run(move || drop(former));
+        background::run(move || drop((former, copies)));
         // Relaxed: a counter.
         self.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.call_all(guard);

@@ -4,12 +4,13 @@
 //! built anew some are of its predecessor; those have ended. Only with tasks of several
 //! runtimes is there more than one place to wait at: then a thread waits at each.
 
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::scheduler::{Ended, Group, Reach, Scheduler, Ticket, about_to_wait};
 use crate::sys::signals::blocked;
+
+use super::held::Held;
 
 /// How long to wait at one place when no thread can be had for another.
 const TURN: Duration = Duration::from_millis(10);
@@ -23,7 +24,7 @@ pub(super) struct Ends {
 /// Those of one fold.
 #[derive(Debug)]
 struct Source {
-    scheduler: Arc<Scheduler>,
+    scheduler: Held,
     /// Open until this is dropped.
     group: Option<Group>,
     /// Tasks whose end was not told yet.
@@ -49,19 +50,19 @@ impl Ends {
     /// is no place: then this is of no use. It does not happen to whoever owns the handles.
     pub fn watch<'a>(
         &mut self,
-        scheduler: &Arc<Scheduler>,
+        scheduler: &Held,
         tickets: impl Iterator<Item = (u32, &'a Ticket)>,
     ) -> bool {
         let known = self
             .sources
             .iter()
-            .position(|s| Arc::ptr_eq(&s.scheduler, scheduler));
+            .position(|s| Held::is_same(&s.scheduler, scheduler));
         let at = known.unwrap_or_else(|| {
             // A damaged fold of which everything was told need not stay mapped.
             self.sources
                 .retain(|s| s.open > 0 || !s.scheduler.is_condemned());
             self.sources.push(Source {
-                scheduler: Arc::clone(scheduler),
+                scheduler: scheduler.clone(),
                 group: Some(scheduler.open_group()),
                 open: 0,
             });

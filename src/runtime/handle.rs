@@ -12,6 +12,7 @@ use crate::prim::TaskId;
 use crate::scheduler::{Outcome, Reach, SMALL, Scheduler, Ticket, Value, small};
 use crate::task::{Fault, Reported, decode as decode_value};
 
+use super::held::Held;
 use super::memo::Call;
 
 /// A task that was submitted; ends in its value or in a [`TaskError`].
@@ -34,7 +35,7 @@ use super::memo::Call;
 #[derive(Debug)]
 #[must_use = "dropping the handle detaches the task; call `join` for its outcome"]
 pub struct Handle<R> {
-    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) scheduler: Held,
     /// There until `join` has taken a value of a few bytes.
     pub(super) ticket: Option<Ticket>,
     result: PhantomData<fn() -> R>,
@@ -79,7 +80,7 @@ impl From<Reported> for Progress {
 
 impl<R: DeserializeOwned> Handle<R> {
     #[inline]
-    pub(super) fn new(scheduler: Arc<Scheduler>, ticket: Ticket) -> Self {
+    pub(super) fn new(scheduler: Held, ticket: Ticket) -> Self {
         Handle {
             scheduler,
             ticket: Some(ticket),
@@ -90,7 +91,7 @@ impl<R: DeserializeOwned> Handle<R> {
     /// Of a task that ended before it was queued.
     #[cold]
     pub(super) fn failed(
-        scheduler: Arc<Scheduler>,
+        scheduler: Held,
         name: fn() -> &'static str,
         error: Box<TaskError>,
     ) -> Self {

@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Outcome, Reach, Scheduler, Ticket, small};
+use crate::scheduler::{Outcome, Reach, Ticket, small};
 
 use super::Task;
 use super::feed::{ByItem, feed, has_buffers};
 use super::flow::{Flow, TimedOut, flow_methods};
 use super::handle::decode;
+use super::held::Held;
 
 /// So many outcomes are taken at a time, if there are as many.
 const TAKEN_MAX: usize = 64;
@@ -38,7 +38,7 @@ pub struct Map<'rt, I, F, A, R> {
     task: Task<'rt, F, A, R>,
     by_item: Option<ByItem<'rt, F, A, R>>,
     /// Whose the tickets are.
-    scheduler: Arc<Scheduler>,
+    scheduler: Held,
     items: I,
     /// Of tasks in flight, in order.
     tickets: VecDeque<Ticket>,

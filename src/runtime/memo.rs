@@ -11,6 +11,8 @@ use crate::error::TaskError;
 use crate::scheduler::{Follower, Outcome, Scheduler, Ticket};
 use crate::task::FunctionId;
 
+use super::held::Held;
+
 /// Remembers values by function and encoded arguments; for
 /// [`Task::memoized`](crate::Task::memoized). Of those that have ended it keeps the
 /// `capacity` that were used last, in the host's memory.
@@ -134,7 +136,7 @@ impl Memo {
     /// What is known of this call.
     pub(super) fn look_up(
         &self,
-        scheduler: &Arc<Scheduler>,
+        scheduler: &Held,
         function: FunctionId,
         arguments: &[u8],
         name: fn() -> &'static str,

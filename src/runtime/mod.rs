@@ -24,6 +24,7 @@ mod future;
 mod gather;
 mod grain;
 mod handle;
+mod held;
 mod inits;
 mod join_set;
 mod map;

@@ -16,6 +16,7 @@ use crate::task::{
 
 use super::Memo;
 use super::core::Core;
+use super::held::Held;
 use super::memo::{Call, Known};
 use super::task::{Encoded, Spawned, Submitted};
 
@@ -176,7 +177,7 @@ impl Order<'_> {
                     };
                 }
             };
-            if !is_home(&job.buffers) && !Arc::ptr_eq(&scheduler, &self.core.present()) {
+            if !is_home(&job.buffers) && !Held::is_same(&scheduler, &self.core.present()) {
                 continue;
             }
             let has_buffers = !job.buffers.is_empty();
@@ -210,7 +211,7 @@ impl Order<'_> {
     /// it is refused while the arguments are still there, they are the caller's.
     pub fn submit_or_return(
         &self,
-        scheduler: &Arc<Scheduler>,
+        scheduler: &Held,
         seat: Option<Seat>,
         args: &mut dyn Arguments,
         deadline: Instant,
@@ -386,7 +387,7 @@ impl Order<'_> {
     #[cold]
     pub fn recall(
         &self,
-        scheduler: Arc<Scheduler>,
+        scheduler: Held,
         memo: &Memo,
         args: Erased<'_>,
     ) -> Result<Spawned, Option<Call>> {

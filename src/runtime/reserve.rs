@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TrySpawnError};
-use crate::scheduler::{InLine, Scheduler, Seat};
+use crate::scheduler::{InLine, Seat};
 use crate::task::NoCapture;
 
 use super::core::Core;
+use super::held::Held;
 use super::task::YEAR;
 use super::{Handle, Runtime, Task};
 
@@ -63,7 +64,7 @@ impl fmt::Debug for Permit {
 pub struct Reserve<'rt> {
     core: &'rt Arc<Core>,
     /// Where it waits, and in whose line.
-    waits: Option<Arc<Scheduler>>,
+    waits: Option<Held>,
     line: Option<InLine>,
 }
 
@@ -188,7 +189,7 @@ impl Runtime {
         self.reserve_by(&self.core.sound(), deadline)
     }
 
-    fn reserve_by(&self, scheduler: &Arc<Scheduler>, by: Instant) -> Result<Permit, Refusal> {
+    fn reserve_by(&self, scheduler: &Held, by: Instant) -> Result<Permit, Refusal> {
         scheduler.seat(by).map(|seat| Permit {
             core: Arc::clone(&self.core),
             seat,

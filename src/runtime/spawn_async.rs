@@ -13,7 +13,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde::Serialize;
@@ -24,6 +23,7 @@ use crate::pool::Transfer;
 use crate::scheduler::{InLine, Job, NotAccepted, Prepared, Scheduler};
 use crate::task::{Erased, NoCapture};
 
+use super::held::Held;
 use super::memo::Call;
 use super::order::drop_with;
 use super::task::{Encoded, spawn_quickly};
@@ -79,11 +79,11 @@ enum Stage {
     /// Everything.
     New,
     /// To take shares of limits.
-    Shares(Arc<Scheduler>, Box<Job>),
+    Shares(Held, Box<Job>),
     /// To find memory.
-    Memory(Arc<Scheduler>, Box<Job>),
+    Memory(Held, Box<Job>),
     /// To find a place in the queue.
-    Place(Arc<Scheduler>, Box<Prepared>),
+    Place(Held, Box<Prepared>),
     /// Nothing: it has ended, or just looks.
     Over,
 }
@@ -190,7 +190,7 @@ where
             }
             (None, None) => return Poll::Ready(None),
         }
-        if !is_home(&job.buffers) && !Arc::ptr_eq(&scheduler, &self.task.core().present()) {
+        if !is_home(&job.buffers) && !Held::is_same(&scheduler, &self.task.core().present()) {
             self.stage = Stage::New;
             return Poll::Ready(None);
         }
@@ -206,7 +206,7 @@ where
     }
 
     /// What has come of it; `None`: once more.
-    fn refused(&mut self, scheduler: &Arc<Scheduler>, why: NotAccepted) -> Option<Handle<R>> {
+    fn refused(&mut self, scheduler: &Held, why: NotAccepted) -> Option<Handle<R>> {
         let name = self.task.order.name;
         if matches!(why, NotAccepted::Refused(Refusal::Rebuilding)) {
             if self.args.is_some() {
@@ -215,14 +215,14 @@ where
             }
             // Loans were among them, of the fold that is damaged.
             let ticket = scheduler.stillborn(name, self.task.order.label());
-            return Some(Handle::new(Arc::clone(scheduler), ticket));
+            return Some(Handle::new(scheduler.clone(), ticket));
         }
         if let NotAccepted::Failed(error) = &why {
             drop_with(&mut self.args, error);
         }
         self.args = None;
         let error = self.task.order.refuse(scheduler, why);
-        Some(Handle::failed(Arc::clone(scheduler), name, error))
+        Some(Handle::failed(scheduler.clone(), name, error))
     }
 
     /// The next step. `Ready(None)`: there is another.

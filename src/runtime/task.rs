@@ -9,10 +9,11 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::pool::Transfer;
-use crate::scheduler::{Scheduler, Ticket};
+use crate::scheduler::Ticket;
 use crate::task::{Erased, FunctionId, Payload, Room, encode_with_buffers, entry_of};
 
 use super::core::Core;
+use super::held::Held;
 use super::order::Order;
 use super::{Handle, Map, Memo};
 
@@ -55,7 +56,7 @@ pub struct Task<'rt, F, A, R> {
 /// A task that was submitted, or not.
 pub(super) struct Submitted {
     /// To which fold.
-    pub scheduler: Arc<Scheduler>,
+    pub scheduler: Held,
     /// Or why it was not accepted.
     pub ticket: Result<Ticket, Box<TaskError>>,
     /// Buffers were among its arguments.
@@ -84,7 +85,7 @@ impl Submitted {
 }
 
 /// What the handle of a task is made of.
-pub(super) type Spawned = (Arc<Scheduler>, Ticket);
+pub(super) type Spawned = (Held, Ticket);
 
 /// Arguments, and the buffers among them.
 pub(super) type Encoded = (Payload, Vec<Transfer>);
@@ -262,7 +263,7 @@ pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned, R: DeserializeOwned
     args: &A,
 ) -> Result<Handle<R>, Option<Encoded>> {
     spawn_encoded(core, function, args, |scheduler, function, payload| {
-        scheduler.submit_plain(function, payload, name)
+        scheduler.submit_from_anywhere(function, payload, name)
     })
 }
 
@@ -273,7 +274,7 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
     core: &Core,
     function: Option<FunctionId>,
     args: &A,
-    submit: impl FnOnce(&Arc<Scheduler>, FunctionId, &mut Payload) -> Option<Ticket>,
+    submit: impl FnOnce(&Held, FunctionId, &mut Payload) -> Option<Ticket>,
 ) -> Result<Handle<R>, Option<Encoded>> {
     let function = function.ok_or(None)?;
     let mut payload = Payload::new();
@@ -286,7 +287,7 @@ pub(super) fn spawn_encoded<A: Serialize + DeserializeOwned, R: DeserializeOwned
     if buffers.is_empty() && payload.is_plain() {
         let submitted = core.with_present(|scheduler| {
             // Counted first: a locked instruction behind the stores to lines that travel waits for these.
-            let owned = Arc::clone(scheduler);
+            let owned = scheduler.clone();
             let ticket = submit(scheduler, function, &mut payload)?;
             Some(Handle::new(owned, ticket))
         });

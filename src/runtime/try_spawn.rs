@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Refusal, TrySpawnError};
-use crate::scheduler::{Scheduler, Seat};
+use crate::scheduler::Seat;
 
+use super::held::Held;
 use super::task::{YEAR, spawn_quickly};
 use super::{Handle, Task};
 
@@ -73,7 +74,7 @@ where
 
     fn spawn_by(
         &self,
-        scheduler: Arc<Scheduler>,
+        scheduler: Held,
         args: A,
         deadline: Instant,
     ) -> Result<Handle<R>, TrySpawnError<A>> {
@@ -86,14 +87,14 @@ where
             let refusal = Refusal::Shutdown;
             return Err(TrySpawnError { refusal, args });
         };
-        self.spawn_or_return(scheduler, Some(seat), args, Instant::now())
+        self.spawn_or_return(Held::new(scheduler), Some(seat), args, Instant::now())
     }
 
     /// Submits it, when it has its limits; returns the arguments if it is refused before these
     /// were let go of.
     fn spawn_or_return(
         &self,
-        scheduler: Arc<Scheduler>,
+        scheduler: Held,
         seat: Option<Seat>,
         args: A,
         deadline: Instant,

@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::scheduler::{Ended, Outcome, Reach, Scheduler, Ticket};
+use crate::scheduler::{Ended, Outcome, Reach, Ticket};
 
 use super::Task;
 use super::ends::Ends;
 use super::feed::{ByItem, feed, has_buffers};
 use super::flow::{Flow, TimedOut, flow_methods};
 use super::handle::decode;
+use super::held::Held;
 
 /// Outcomes as they come, each with the number of its item; made by
 /// [`Task::map_unordered`]. Dropping it cancels what nobody has begun; what runs is not told,
@@ -37,7 +37,7 @@ pub struct MapUnordered<'rt, I, F, A, R> {
     task: Task<'rt, F, A, R>,
     by_item: Option<ByItem<'rt, F, A, R>>,
     /// Whose the tickets are.
-    scheduler: Arc<Scheduler>,
+    scheduler: Held,
     items: I,
     /// Of tasks in flight, each with the number of its item.
     tickets: Vec<Option<(Ticket, usize)>>,

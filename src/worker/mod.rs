@@ -16,6 +16,7 @@
 
 mod begin;
 mod child;
+mod clients;
 mod context;
 mod errand;
 mod executor;

@@ -83,7 +83,8 @@ impl Scheduler {
         let group = group.id();
         let mut has_all = true;
         for (tag, ticket) in tickets {
-            has_all &= state.tickets.watch(ticket.id(), Watch::new(group, tag));
+            let id = self.number_of(&mut state, ticket);
+            has_all &= state.tickets.watch(id, Watch::new(group, tag));
         }
         has_all
     }

@@ -33,15 +33,15 @@ pub struct Link {
 impl Scheduler {
     /// A way to the task of `ticket`.
     pub fn link(self: &Arc<Self>, ticket: &Ticket) -> Link {
-        let id = ticket.id();
         let mut link = Link {
             scheduler: Arc::downgrade(self),
-            ticket: id,
             ..Link::nowhere()
         };
         let Some(mut state) = self.state.lock_at_home() else {
             return link;
         };
+        let id = self.number_of(&mut state, ticket);
+        link.ticket = id;
         link.function = state.tickets.name(id);
         let is_here = |hint: Hint| {
             let inflight = state.slots.get(hint.slot.at());
@@ -68,7 +68,17 @@ impl Scheduler {
 
     /// Whether an executor is at the task of `ticket`.
     pub fn is_running(&self, ticket: &Ticket) -> bool {
-        !self.is_elsewhere() && self.is_run(self.locations.get(ticket.id()))
+        if self.is_elsewhere() {
+            return false;
+        }
+        let location = match ticket.at_client() {
+            None => self.locations.get(ticket.id()),
+            Some(at) => match self.task_id_at(at) {
+                Some(id) => Location::Slot(id.hint()),
+                None => return false,
+            },
+        };
+        self.is_run(location)
     }
 
     fn is_run(&self, location: Location) -> bool {
