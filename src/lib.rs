@@ -110,6 +110,9 @@ pub use error::{
 };
 #[cfg(not(loom))]
 pub use init::{init, init_with};
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use lock::{Section, wait_for_sections};
 pub use pool::{AllocError, CastError, Loan, RangeError, Shared};
 #[cfg(not(loom))]
 pub use prim::{Priority, PriorityError, TaskId};

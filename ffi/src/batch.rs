@@ -202,15 +202,13 @@ unsafe fn join_at_once(
     capacity: usize,
 ) -> Option<usize> {
     let mut alone = table::enter_alone::<TaskHandle>(number)?;
-    let copied = alone.take_small_if(|bytes| {
-        let to = buffer.cast::<u8>().wrapping_add(at);
-        // SAFETY: the caller's promise; there is room for them.
-        let copy = || unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        (bytes.len() <= capacity - at).then(copy)?;
-        Some(bytes.len())
-    })?;
-    alone.free();
-    Some(copied)
+    let short = alone.take_short(capacity - at)?;
+    alone.free_empty();
+    let bytes = short.bytes();
+    let to = buffer.cast::<u8>().wrapping_add(at);
+    // SAFETY: the caller's promise; there is room for them.
+    unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    Some(bytes.len())
 }
 
 /// Waits at most `timeout` nanoseconds in all for `count` tasks, one after the other, and copies their

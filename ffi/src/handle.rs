@@ -1,5 +1,6 @@
 //! Handles of tasks: waiting, outcomes.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use crate::edge::{Out, duration};
 use crate::ends::End;
 use crate::error::{Failure, chain, status_of};
 use crate::value::{Ended, Output};
+use crate::wire::Short;
 use crate::{PINFOLD_FOREVER, PinfoldStatus, table};
 
 /// A task that was submitted.
@@ -40,11 +42,15 @@ pub(crate) struct Outcome {
 /// around it.
 pub(crate) struct TaskHandle {
     /// There but for the moment in which its outcome is taken, when nobody else uses this.
-    task: Option<Handle<Ended>>,
-    function: &'static str,
+    submitted: Option<Submitted>,
     /// The number of its runtime.
     home: u64,
     rest: OnceBox<Rest>,
+}
+
+struct Submitted {
+    task: Handle<Ended>,
+    function: &'static str,
 }
 
 /// What a handle has when somebody has asked for it.
@@ -84,7 +90,7 @@ impl Drop for TaskHandle {
         // Relaxed: whoever drops it is after all its users.
         let abort = rest.abort.load(Ordering::Relaxed);
         // One whose outcome was taken has ended.
-        if abort != NEVER && rest.outcome.get().is_none() && self.task.is_some() {
+        if abort != NEVER && rest.outcome.get().is_none() && self.submitted.is_some() {
             self.cancel(match abort {
                 PINFOLD_FOREVER => PINFOLD_FOREVER,
                 abort => abort - 1,
@@ -97,8 +103,7 @@ impl TaskHandle {
     #[inline]
     pub(crate) fn new(task: Handle<Ended>, function: &'static str, home: u64) -> Self {
         TaskHandle {
-            task: Some(task),
-            function,
+            submitted: Some(Submitted { task, function }),
             home,
             rest: OnceBox::new(),
         }
@@ -116,10 +121,19 @@ impl TaskHandle {
 
     /// What the Rust library has.
     pub(crate) fn task(&self) -> &Handle<Ended> {
-        match &self.task {
-            Some(task) => task,
+        &self.submitted().task
+    }
+
+    fn submitted(&self) -> &Submitted {
+        match &self.submitted {
+            Some(submitted) => submitted,
             None => unreachable!("it is put back before others may use this"),
         }
+    }
+
+    /// The function's name.
+    fn function(&self) -> &'static str {
+        self.submitted().function
     }
 
     /// Waits until the task has ended.
@@ -129,16 +143,28 @@ impl TaskHandle {
         }
     }
 
-    /// What `of` makes of an output of a few bytes, if it is there, and nobody has asked for it; the
-    /// task is gone then.
+    /// The output, if it is there, has at most `capacity` bytes, and those are few, and nobody has asked for
+    /// anything; there is nothing left in this then.
     #[inline(always)]
-    pub(crate) fn take_small_if<T>(&mut self, of: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
-        if self.known().is_some() {
+    pub(crate) fn take_short(&mut self, capacity: usize) -> Option<Short> {
+        if self.rest.get().is_some() {
             return None;
         }
-        self.task
-            .as_mut()?
-            .take_small_if(|ended| of(ended.bytes()?))
+        // Two words, each of which goes on as it is: what is written in two pieces is not read in one.
+        let (word, len) = (Cell::new(0), Cell::new(0));
+        let fits = |encoded: &[u8]| {
+            let Some(short) = Short::read(encoded).filter(|short| short.len <= capacity) else {
+                return false;
+            };
+            word.set(short.word);
+            len.set(short.len);
+            true
+        };
+        let is_taken = self.submitted.as_mut()?.task.take_small_if(fits);
+        is_taken.then(|| Short {
+            word: word.get(),
+            len: len.get(),
+        })
     }
 
     /// The outcome itself, if the task has ended, nobody has asked for it, and its output has
@@ -152,8 +178,9 @@ impl TaskHandle {
             Ok(ended) => ended.bytes().is_none_or(|bytes| bytes.len() <= capacity),
             Err(_) => true,
         };
-        let task = self.task.take()?.join_if(fits);
-        task.map_err(|task| self.task = Some(task)).ok()
+        let Submitted { task, function } = self.submitted.take()?;
+        let back = |task| self.submitted = Some(Submitted { task, function });
+        task.join_if(fits).map_err(back).ok()
     }
 
     /// Who wants to hear of its end.
@@ -185,7 +212,7 @@ impl TaskHandle {
         &self,
         callback: impl FnOnce(&Outcome) + Send + 'static,
     ) -> Result<(), Failure> {
-        let function = self.function;
+        let function = self.function();
         let task = self.task();
         Ok(task.on_complete(move |ended| callback(&outcome_of(ended, function)))?)
     }
@@ -213,7 +240,7 @@ impl TaskHandle {
         let ended = self.task().outcome(Duration::ZERO)?;
         Some(
             rest.outcome
-                .get_or_init(|| Arc::new(outcome_of(ended, self.function))),
+                .get_or_init(|| Arc::new(outcome_of(ended, self.function()))),
         )
     }
 
@@ -236,7 +263,7 @@ impl TaskHandle {
         let ended = self.task().outcome(left)?;
         Some(
             rest.outcome
-                .get_or_init(|| Arc::new(outcome_of(ended, self.function))),
+                .get_or_init(|| Arc::new(outcome_of(ended, self.function()))),
         )
     }
 }
@@ -422,14 +449,11 @@ pub unsafe extern "C" fn pinfold_handle_join(
     guard(|| {
         if (!buffer.is_null() || capacity == 0)
             && let Some(mut alone) = table::enter_alone::<TaskHandle>(handle.addr())
+            && let Some(short) = alone.take_short(capacity)
         {
+            alone.free_empty();
             // SAFETY: the caller's promise.
-            let copied = alone
-                .take_small_if(|bytes| unsafe { copy_if_fits(bytes, buffer, capacity, out_len) });
-            if copied.is_some() {
-                alone.free();
-                return Ok(());
-            }
+            return unsafe { copy(short.bytes(), buffer, capacity, out_len) };
         }
         // SAFETY: the caller's promise.
         unsafe { join_otherwise(handle, buffer, capacity, out_len) }
@@ -459,15 +483,13 @@ unsafe fn join_otherwise(
             table::enter::<TaskHandle>(number)?.wait();
             continue;
         };
-        // SAFETY: the caller's promise.
-        let copied =
-            alone.take_small_if(|bytes| unsafe { copy_if_fits(bytes, buffer, capacity, out_len) });
-        if copied.is_some() {
-            alone.free();
-            return Ok(());
+        if let Some(short) = alone.take_short(capacity) {
+            alone.free_empty();
+            // SAFETY: the caller's promise.
+            return unsafe { copy(short.bytes(), buffer, capacity, out_len) };
         }
+        let function = alone.function();
         if let Some(ended) = alone.take_if_ended(capacity) {
-            let function = alone.function;
             alone.free();
             return match ended.as_ref().ok().and_then(Ended::bytes) {
                 // SAFETY: the caller's promise.
@@ -487,25 +509,6 @@ unsafe fn join_otherwise(
     };
     table::remove::<TaskHandle>(number)?;
     copied
-}
-
-/// The same, if there is room for it.
-///
-/// # Safety
-///
-/// As for [`pinfold_handle_join`].
-#[inline(always)]
-unsafe fn copy_if_fits(
-    bytes: &[u8],
-    buffer: *mut c_void,
-    capacity: usize,
-    out_len: *mut usize,
-) -> Option<()> {
-    if bytes.len() > capacity {
-        return None;
-    }
-    // SAFETY: the caller's promise.
-    unsafe { copy(bytes, buffer, capacity, out_len) }.ok()
 }
 
 /// Copies what a task has made; fails if there is no room for it.

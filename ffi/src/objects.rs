@@ -30,6 +30,8 @@ pub(crate) trait Kind: Sized + 'static {
     const KIND: usize;
     /// What C calls it.
     const NAME: &'static str;
+    /// Whether it may be entered briefly; then who removes it waits for those who have.
+    const IS_BRIEF: bool;
 
     /// Whether the object is one.
     fn of(object: &Object) -> Option<&Self>;
@@ -39,7 +41,7 @@ pub(crate) trait Kind: Sized + 'static {
 }
 
 macro_rules! kinds {
-    ($($(#[$when:meta])? $number:literal $Variant:ident($Held:ty) $opaque:literal;)+) => {
+    ($($(#[$when:meta])? $number:literal $Variant:ident($Held:ty) $opaque:literal $(, $brief:ident)?;)+) => {
         /// What a handle stands for.
         pub(crate) enum Object {
             $($(#[$when])? $Variant($Held),)+
@@ -58,6 +60,10 @@ macro_rules! kinds {
             impl Kind for $Held {
                 const KIND: usize = $number;
                 const NAME: &'static str = $opaque;
+                const IS_BRIEF: bool = {
+                    let marks: &[&str] = &[$(stringify!($brief))?];
+                    !marks.is_empty()
+                };
 
                 #[inline]
                 fn of_mut(object: &mut Object) -> Option<&mut Self> {
@@ -83,7 +89,7 @@ macro_rules! kinds {
 
 kinds! {
     1 Runtime(Arc<RuntimeObject>) "pinfold_runtime";
-    2 Task(Arc<TaskObject>) "pinfold_task";
+    2 Task(Arc<TaskObject>) "pinfold_task", brief;
     3 Handle(TaskHandle) "pinfold_handle";
     4 Limit(Limit) "pinfold_limit";
     5 Text(Box<Text>) "pinfold_text";
@@ -110,5 +116,6 @@ kinds! {
     26 Member(Box<MemberObject>) "pinfold_member";
     27 Router(Box<RouterObject>) "pinfold_router";
     28 OnceLock(Homed<OnceLock<[u8]>>) "pinfold_oncelock";
+    #[cfg(test)] 30 Watched(crate::table::tests::Watched) "watched", brief;
     #[cfg(test)] 31 Probe(u64) "probe";
 }

@@ -7,7 +7,8 @@
 //!   slot:  word  [ generation : 32 | gone : 1 | users : 31 ]     object
 //!
 //!   free ──insert──▶ live ──enter, leave (users ± 1)──▶ live
-//!                     │ └─enter_alone (users = all ones), until it is dropped or freed; others wait
+//!                     │ ├─enter_alone (users = all ones), until it is dropped or freed; others wait
+//!                     │ └─enter_briefly: nothing is counted
 //!                     │ remove: gone = 1
 //!                     ▼
 //!                   gone, with users ──the last one leaves──▶ dropped, generation + 1, free
@@ -19,6 +20,11 @@
 //! that no small number and no address of a program is a handle. An object that is freed
 //! while another thread uses it is dropped when that one leaves.
 //!
+//! What is entered with each task, and seldom freed, is entered *briefly*, in a section of the thread's
+//! ([`pinfold::Section`]): to count one user more, and one less, are two locked instructions, each of
+//! which waits until all that was stored for the task has left the CPU. Who frees such an object waits for all
+//! sections before it drops it. No section waits for anything but a lock.
+//!
 //! Slots stay for ever. Free ones are kept by the thread that has freed them, up to a bound.
 
 use std::cell::{RefCell, UnsafeCell};
@@ -28,6 +34,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use pinfold::{Section, wait_for_sections};
 
 use crate::error::Failure;
 use crate::objects::{Kind, Object};
@@ -355,6 +362,43 @@ pub(crate) fn enter_at_once<K: Kind>(handle: usize) -> Option<Guard<K>> {
     }
 }
 
+/// A live object; it stays for as long as this thread is in the section.
+pub(crate) struct Brief<K: Kind> {
+    object: *const K,
+    #[allow(dead_code, reason = "ends when this is dropped")]
+    section: Section,
+}
+
+impl<K: Kind> Deref for Brief<K> {
+    type Target = K;
+
+    #[inline(always)]
+    fn deref(&self) -> &K {
+        // SAFETY: points into the object, which was live in the section, and is dropped after that
+        // only: see `remove`.
+        unsafe { &*self.object }
+    }
+}
+
+/// The object of a handle, to do what neither waits nor calls the user's code. `None`: it is none, or must
+/// be entered.
+#[inline(always)]
+pub(crate) fn enter_briefly<K: Kind>(handle: usize) -> Option<Brief<K>> {
+    const { assert!(K::IS_BRIEF) };
+    let Place { slot, .. } = place::<K>(handle)?;
+    let section = Section::enter()?;
+    // ordering: Acquire pairs with the Release in `fill`: the object is there. That it is gone is
+    // seen here, or who removes it sees the section: the barriers of both are between.
+    let word = slot.word.load(Ordering::Acquire);
+    let live = (handle as u64 >> 32) << 32;
+    if word ^ live >= ALONE {
+        return None;
+    }
+    // SAFETY: it is live, and who removes it waits for this section.
+    let object = K::of(unsafe { (*slot.object.get()).assume_init_ref() })?;
+    Some(Brief { object, section })
+}
+
 /// The same for one that is in use elsewhere, or is none.
 #[cold]
 #[inline(never)]
@@ -432,10 +476,16 @@ impl<K: Kind> Alone<K> {
     /// Drops the object; its handle is none any more.
     #[inline]
     pub(crate) fn free(self) {
-        let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: nobody else uses it, and the word says after this that it is not there any more. It
         // is all that is to be dropped of an `Object`, which has no `drop` of its own.
-        unsafe { this.object.drop_in_place() };
+        unsafe { self.object.drop_in_place() };
+        self.free_empty();
+    }
+
+    /// The same for an object in which nothing is left to be dropped.
+    #[inline]
+    pub(crate) fn free_empty(self) {
+        let this = std::mem::ManuallyDrop::new(self);
         // Relaxed: only this one may change the word now.
         let generation = this.slot.word.load(Ordering::Relaxed) >> 32;
         give_slot_back(this.slot, this.index, generation);
@@ -455,6 +505,7 @@ impl<K: Kind> Drop for Alone<K> {
 /// The object of a handle, if nobody uses it now.
 #[inline]
 pub(crate) fn enter_alone<K: Kind>(handle: usize) -> Option<Alone<K>> {
+    const { assert!(!K::IS_BRIEF) };
     let Place { slot, index } = place::<K>(handle)?;
     let live = (handle as u64 >> 32) << 32;
     // ordering: Acquire pairs with the Release in `insert`, and in `leave` of all users before.
@@ -512,9 +563,13 @@ pub(crate) fn remove<K: Kind>(handle: usize) -> Result<(), Failure> {
     if before & GONE != 0 {
         return Err(Failure::freed(K::NAME));
     }
+    if K::IS_BRIEF {
+        // Nobody finds it any more.
+        wait_for_sections();
+    }
     Ok(())
 }
 
 #[cfg(test)]
 #[path = "table_tests.rs"]
-mod tests;
+pub(crate) mod tests;

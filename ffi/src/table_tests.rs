@@ -145,3 +145,68 @@ fn a_place_that_is_not_filled_is_given_back() {
     let handle = second.fill(task());
     remove::<u64>(handle).expect("it lives");
 }
+
+/// How many were dropped while somebody used them.
+static SPOILT: AtomicU64 = AtomicU64::new(0);
+
+/// Knows whether somebody uses it.
+#[derive(Default)]
+pub(crate) struct Watched {
+    users: AtomicU64,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if *self.users.get_mut() != 0 {
+            // Relaxed: looked at when all is over.
+            SPOILT.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn what_is_entered_briefly_stays_until_it_is_left() {
+    let _turn = one_at_a_time();
+    let handles: Vec<usize> = (0..500)
+        .map(|_| insert(Watched::default()).expect("room"))
+        .collect();
+    let begun = std::sync::Barrier::new(3);
+    std::thread::scope(|threads| {
+        let use_all = || {
+            let first = enter_briefly::<Watched>(handles[0]);
+            assert!(first.is_some(), "nobody has removed it yet");
+            drop(first);
+            begun.wait();
+            for handle in &handles {
+                // Until it was removed.
+                while let Some(object) = enter_briefly::<Watched>(*handle) {
+                    // Relaxed, here and below: that all is seen before it is dropped is what is looked for.
+                    object.users.fetch_add(1, Ordering::Relaxed);
+                    (0..20).for_each(|_| std::hint::spin_loop());
+                    object.users.fetch_sub(1, Ordering::Relaxed);
+                }
+                assert!(enter::<Watched>(*handle).is_err());
+            }
+        };
+        let users = [threads.spawn(use_all), threads.spawn(use_all)];
+        begun.wait();
+        for handle in &handles {
+            remove::<Watched>(*handle).expect("it lives");
+        }
+        for user in users {
+            user.join().expect("no panic");
+        }
+    });
+    // Relaxed: all threads have ended.
+    assert_eq!(SPOILT.load(Ordering::Relaxed), 0);
+    let handle = insert(Watched::default()).expect("room");
+    assert!(
+        enter_briefly::<Watched>(handle ^ 1 << 40).is_none(),
+        "another generation"
+    );
+    let counted = enter::<Watched>(handle).expect("it lives");
+    drop(enter_briefly::<Watched>(handle).expect("others may use it, too"));
+    drop(counted);
+    remove::<Watched>(handle).expect("it lives");
+    assert!(enter_briefly::<Watched>(handle).is_none());
+}

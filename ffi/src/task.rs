@@ -126,24 +126,37 @@ pub unsafe extern "C" fn pinfold_task_submit(
     out_handle: *mut *mut PinfoldHandle,
 ) -> PinfoldStatus {
     guard(|| {
-        // Nearly always: eight bytes, a task that is there, and a place for its handle.
+        // Nearly always: eight bytes, a place for the handle, a task that is there, and room.
         if len == WORD
             && !argument.is_null()
             && !out_handle.is_null()
-            && let Some(task) = table::enter_at_once::<Arc<TaskObject>>(task.addr())
-            && let Some(quick) = &task.quick
             && let Some(vacant) = table::reserve_at_once()
         {
             // SAFETY: so many bytes can be read there.
             let eight = unsafe { argument.cast::<[u8; WORD]>().read() };
-            let handle = quick.spawn(Request::quick(task.number, eight));
-            // SAFETY: writable, and not null; it may be part of a packed struct.
-            unsafe { out_handle.write_unaligned(task.handle(vacant, handle)) };
-            return Ok(());
+            if let Some(handle) = submit_at_once(task, eight, vacant) {
+                // SAFETY: writable, and not null; it may be part of a packed struct.
+                unsafe { out_handle.write_unaligned(handle) };
+                return Ok(());
+            }
         }
         // SAFETY: the caller's promise.
         unsafe { submit_otherwise(task, argument, len, out_handle) }
     })
+}
+
+/// What is submitted with an argument of eight bytes, if it can be at once; it neither waits nor counts
+/// anything.
+#[inline(always)]
+fn submit_at_once(
+    task: *mut PinfoldTask,
+    eight: [u8; WORD],
+    vacant: Vacant,
+) -> Option<*mut PinfoldHandle> {
+    let task = table::enter_briefly::<Arc<TaskObject>>(task.addr())?;
+    let request = Request::quick(task.number, eight);
+    let handle = task.quick.as_ref()?.spawn_at_once(request)?;
+    Some(task.handle(vacant, handle))
 }
 
 /// The same for all others.
@@ -297,7 +310,11 @@ impl TaskObject {
     pub(crate) fn submit(&self, argument: &[u8]) -> Result<*mut PinfoldHandle, Failure> {
         let vacant = table::reserve()?;
         let handle = match (&self.quick, argument.try_into()) {
-            (Some(quick), Ok(eight)) => quick.spawn(Request::quick(self.number, eight)),
+            (Some(quick), Ok(eight)) => {
+                let request = Request::quick(self.number, eight);
+                let handle = quick.spawn_at_once(request);
+                handle.unwrap_or_else(|| quick.spawn(request))
+            }
             _ => self.submit_any(argument),
         };
         Ok(self.handle(vacant, handle))

@@ -18,7 +18,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::bytes::{Bytes, Few};
+use crate::bytes::{Bytes, Few, WORD, bytes_of, less_of};
 use crate::value::{Ended, Failed, Request};
 
 /// What follows is a number, as in [`Few`].
@@ -186,6 +186,32 @@ impl Ended {
             Ok(FAILED) => Ended::Err(next(&mut list)?),
             _ => return Err(unknown(mark)),
         })
+    }
+}
+
+/// A result of up to eight bytes, as in [`Few`].
+pub(crate) struct Short {
+    pub(crate) word: u64,
+    pub(crate) len: usize,
+}
+
+impl Short {
+    /// What [`Ended`] has written, if it is one: the mark, and the number.
+    #[inline(always)]
+    pub(crate) fn read(encoded: &[u8]) -> Option<Self> {
+        let (mark, rest) = encoded.split_first_chunk()?;
+        let word = u64::from_le_bytes(rest.try_into().ok()?);
+        let len = match u64::from_le_bytes(*mark) {
+            mark if mark == u64::from(EIGHT) => WORD,
+            mark if mark == u64::from(LESS) => less_of(&word).len(),
+            _ => return None,
+        };
+        Some(Short { word, len })
+    }
+
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &bytes_of(&self.word)[..self.len]
     }
 }
 

@@ -45,6 +45,9 @@
 #[cfg(all(test, loom))]
 mod model;
 mod seat;
+mod section;
+#[cfg(not(loom))]
+mod spare;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -71,6 +74,10 @@ use crate::sys::{Home, barrier, futex};
 #[cfg(test)]
 pub use seat::take_a_seat;
 pub use seat::{SEATS, note_met, seat};
+#[cfg(not(loom))]
+pub use section::{Section, wait_for_sections};
+#[cfg(not(loom))]
+pub use spare::{Leaving, Spare, leave_in};
 
 /// Who came so often in a row becomes the favourite, at first.
 const IN_A_ROW: u32 = if cfg!(loom) { 1 } else { 64 };

@@ -1,4 +1,4 @@
-//! The lock's own source in every order of steps. Run by `scripts/models`.
+//! The lock's own source, and that of sections, in every order of steps. Run by `scripts/models`.
 //!
 //! What it guards is one of loom's cells: two that look into it at the same time, or one that
 //! does not see what the former did, end the model; and a wake-up that is lost is a deadlock,
@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 use super::Biased;
+use super::section::{Readers, Record};
 use crate::prim::mortal::explore;
 
 type Guarded = Biased<UnsafeCell<u64>>;
@@ -64,4 +66,77 @@ fn each_revokes_the_other() {
 #[test]
 fn of_three_one_is_inside() {
     explore("lock: three", Some(2), || all_have_added(2, 1));
+}
+
+/// What sections use, and one takes away.
+struct Thing {
+    readers: Readers,
+    is_gone: AtomicBool,
+    value: UnsafeCell<u64>,
+}
+
+impl Thing {
+    fn new() -> Arc<Self> {
+        Arc::new(Thing {
+            readers: Readers::new(),
+            is_gone: AtomicBool::new(false),
+            value: UnsafeCell::new(7),
+        })
+    }
+
+    /// Uses it in a section, if it is there.
+    fn look(&self, own: &Record) {
+        assert!(own.begin());
+        assert!(!own.begin(), "it is in one");
+        // Relaxed: what is looked for.
+        if !self.is_gone.load(Ordering::Relaxed) {
+            self.value.with(|value| {
+                // SAFETY: that nobody changes it now is what is looked for; loom tells.
+                assert_eq!(unsafe { *value }, 7);
+            });
+        }
+        own.end();
+    }
+
+    fn take_away(&self) {
+        // Relaxed: as in `look`.
+        self.is_gone.store(true, Ordering::Relaxed);
+        self.readers.wait_for_all();
+        self.value.with_mut(|value| {
+            // SAFETY: as in `look`.
+            unsafe { *value = 0 };
+        });
+    }
+}
+
+fn reader(thing: &Arc<Thing>, times: u32) -> thread::JoinHandle<()> {
+    let thing = Arc::clone(thing);
+    thread::spawn(move || {
+        let own = thing.readers.add();
+        (0..times).for_each(|_| thing.look(&own));
+        thing.readers.remove(&own);
+    })
+}
+
+fn nobody_uses_what_is_gone(readers: usize, times: u32) {
+    let thing = Thing::new();
+    let readers: Vec<_> = (0..readers).map(|_| reader(&thing, times)).collect();
+    thing.take_away();
+    for reader in readers {
+        reader.join().expect("ends");
+    }
+}
+
+#[test]
+fn what_one_section_uses_is_there() {
+    explore("sections: two of one thread", None, || {
+        nobody_uses_what_is_gone(1, 2)
+    });
+}
+
+#[test]
+fn what_two_sections_use_is_there() {
+    explore("sections: of two threads", Some(3), || {
+        nobody_uses_what_is_gone(2, 1)
+    });
 }

@@ -153,3 +153,156 @@ fn a_favourite_that_was_not_worth_it_makes_the_next_one_wait_longer() {
         .expect("ends");
     assert_eq!(needed(), IN_A_ROW);
 }
+
+/// While a thread is in its sections, another makes things and takes them away.
+#[test]
+fn what_a_section_finds_is_there() {
+    use std::ptr::null_mut;
+    use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+    use super::{Section, wait_for_sections};
+
+    static THING: AtomicPtr<[u64; 64]> = AtomicPtr::new(null_mut());
+    static IS_OVER: AtomicBool = AtomicBool::new(false);
+    static FOUND: AtomicU64 = AtomicU64::new(0);
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            thread::spawn(|| {
+                // Relaxed: only that it comes some time matters.
+                while !IS_OVER.load(Ordering::Relaxed) {
+                    let section = Section::enter().expect("this thread is in none");
+                    assert!(Section::enter().is_none(), "it is in one");
+                    // ordering: Acquire pairs with the Release of the swap below.
+                    let thing = THING.load(Ordering::Acquire);
+                    // SAFETY: it was found in the section.
+                    if let Some(thing) = unsafe { thing.as_ref() } {
+                        assert!(thing.iter().all(|word| *word == thing[0]));
+                        // Relaxed: a counter.
+                        FOUND.fetch_add(1, Ordering::Relaxed);
+                    }
+                    drop(section);
+                }
+            })
+        })
+        .collect();
+    for turn in 1.. {
+        // Relaxed: a counter.
+        if turn > 2000 && FOUND.load(Ordering::Relaxed) > 1000 {
+            break;
+        }
+        let fresh = Box::into_raw(Box::new([turn; 64]));
+        // ordering: Release pairs with the Acquire of those that find it.
+        let former = THING.swap(fresh, Ordering::AcqRel);
+        wait_for_sections();
+        if !former.is_null() {
+            // SAFETY: nobody finds it any more, and all sections that had found it have ended.
+            let mut former = unsafe { Box::from_raw(former) };
+            former
+                .iter_mut()
+                .enumerate()
+                .for_each(|(at, word)| *word = at as u64);
+        }
+    }
+    // Relaxed: as above.
+    IS_OVER.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().expect("ends");
+    }
+    // SAFETY: all threads have ended.
+    drop(unsafe { Box::from_raw(THING.load(Ordering::Relaxed)) });
+}
+
+/// An object with its lock, as the scheduler has it.
+struct Own {
+    spare: Biased<super::Spare>,
+    dropped: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // Relaxed: looked at when all is over.
+        self.dropped
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+fn own() -> (Arc<Own>, Arc<std::sync::atomic::AtomicUsize>) {
+    let dropped = Arc::default();
+    let own = Own {
+        spare: Biased::with_favourites(super::Spare::default(), true),
+        dropped: Arc::clone(&dropped),
+    };
+    (Arc::new(own), dropped)
+}
+
+/// Leaves `reference` to others, if it may be left.
+fn leave(reference: Arc<Own>) -> bool {
+    let mut reference = Some(reference);
+    super::leave_in(&mut reference, |own, leaving| {
+        if let Some(leaving) = leaving {
+            own.spare.lock().keep(leaving);
+        }
+    });
+    reference.is_none()
+}
+
+#[test]
+fn what_is_left_is_taken_and_is_counted_by_nobody() {
+    let (own, dropped) = own();
+    let taken: Vec<_> = (0..3).map(|_| own.spare.lock().take(&own)).collect();
+    // One of each, the first one, and the anchor.
+    assert_eq!(Arc::strong_count(&own), 5);
+    assert!(taken.into_iter().all(leave));
+    assert_eq!(Arc::strong_count(&own), 5);
+    let again = own.spare.lock().take(&own);
+    assert_eq!(Arc::strong_count(&own), 5);
+    let closing = own.spare.lock().close(&own);
+    drop(closing);
+    assert_eq!(Arc::strong_count(&own), 2);
+    assert!(!leave(again), "nothing is kept any more");
+    assert_eq!(Arc::strong_count(&own), 1);
+    let (another, _) = self::own();
+    let reference = Arc::clone(&another);
+    assert_eq!(own.spare.lock().close(&own).map(drop), None);
+    assert!(!leave(reference), "nobody has opened it");
+    drop(own);
+    assert_eq!(dropped.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[test]
+fn in_a_section_nothing_is_left_for_it_would_not_be_waited_for() {
+    let (own, _) = own();
+    let taken = own.spare.lock().take(&own);
+    let section = super::Section::enter();
+    assert!(!leave(Arc::clone(&taken)));
+    drop(section);
+    assert!(leave(taken));
+    let closing = own.spare.lock().close(&own);
+    drop(closing);
+}
+
+/// Who has the last reference closes, while others still leave theirs: whoever is inside the lock
+/// of what is about to go is waited for.
+#[test]
+fn it_is_there_until_the_last_has_left() {
+    for _ in 0..300 {
+        let (own, dropped) = own();
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let mine: Vec<_> = (0..8).map(|_| own.spare.lock().take(&own)).collect();
+                thread::spawn(move || {
+                    for mine in mine {
+                        leave(mine);
+                    }
+                })
+            })
+            .collect();
+        let closing = own.spare.lock().close(&own);
+        drop(closing);
+        drop(own);
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().expect("ends"));
+        assert_eq!(dropped.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+}

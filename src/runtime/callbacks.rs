@@ -258,13 +258,13 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
         let ticket = self.to_follow(which)?;
         // Somebody must follow it, for the attendant to be awake. If it has ended, it says
         // nothing any more.
-        if self.scheduler.follow(ticket, Box::new(|_| ())).is_ok() {
-            let Some(task) = self.scheduler.task_id(ticket) else {
+        if self.scheduler().follow(ticket, Box::new(|_| ())).is_ok() {
+            let Some(task) = self.scheduler().task_id(ticket) else {
                 return Err(CallbackError::NotQueued { which });
             };
             let origin = Origin::new(which, name);
-            let listener = listener(origin, &self.scheduler, task, callback);
-            self.scheduler.listen(ticket, listener);
+            let listener = listener(origin, self.scheduler(), task, callback);
+            self.scheduler().listen(ticket, listener);
         }
         Ok(())
     }
@@ -288,7 +288,7 @@ impl<R: DeserializeOwned + Send + 'static> Handle<R> {
                 }
             });
         };
-        if let Err((follower, outcome)) = self.scheduler.follow(ticket, Box::new(follower)) {
+        if let Err((follower, outcome)) = self.scheduler().follow(ticket, Box::new(follower)) {
             follower(&outcome);
         }
         Ok(())
@@ -322,7 +322,7 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn wake_when_ended(&self, waker: Waker) {
-        let Some(ticket) = &self.ticket else {
+        let Some(ticket) = self.ticket() else {
             return waker.wake();
         };
         let mut waker = Some(waker);
@@ -332,16 +332,16 @@ impl<R> Handle<R> {
                 waker.wake();
             }
         };
-        if let Err((follower, outcome)) = self.scheduler.follow(ticket, Box::new(follower)) {
+        if let Err((follower, outcome)) = self.scheduler().follow(ticket, Box::new(follower)) {
             follower(&outcome);
         }
     }
 
     /// The ticket, if the callback `which` can be set.
     fn to_follow(&self, which: &'static str) -> Result<&Ticket, CallbackError> {
-        match &self.ticket {
-            _ if self.scheduler.is_elsewhere() => Err(CallbackError::Forked { which }),
-            Some(ticket) if !self.scheduler.is_taken(ticket) => Ok(ticket),
+        match self.ticket() {
+            _ if self.scheduler().is_elsewhere() => Err(CallbackError::Forked { which }),
+            Some(ticket) if !self.scheduler().is_taken(ticket) => Ok(ticket),
             _ => Err(CallbackError::TooLate { which }),
         }
     }

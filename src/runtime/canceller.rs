@@ -201,8 +201,8 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn canceller(&self) -> Canceller {
-        let link = match &self.ticket {
-            Some(ticket) => self.scheduler.link(ticket),
+        let link = match self.ticket() {
+            Some(ticket) => self.scheduler().link(ticket),
             None => Link::nowhere(),
         };
         Canceller { link }
@@ -224,7 +224,7 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn is_running(&self) -> bool {
-        let ticket = self.ticket.as_ref();
-        ticket.is_some_and(|ticket| self.scheduler.is_running(ticket))
+        let ticket = self.ticket();
+        ticket.is_some_and(|ticket| self.scheduler().is_running(ticket))
     }
 }

@@ -96,6 +96,15 @@ impl Core {
         self.present.with(f)
     }
 
+    /// The same for the thread that mostly comes; `None` for any other.
+    #[inline(always)]
+    pub(super) fn with_present_as_favourite<T>(
+        &self,
+        f: impl FnOnce(&Held) -> Option<T>,
+    ) -> Option<T> {
+        self.present.with_as_favourite(f)
+    }
+
     /// Whether this process was forked off the one whose runtime it is: neither its
     /// supervisor nor its workers are here.
     #[inline]
@@ -227,7 +236,10 @@ impl Core {
         let guard = lock(&self.replaced);
         let former = self.present.replace(scheduler);
         // There may be something of the user's in it.
-        background::run(move || drop(former));
+        background::run(move || {
+            former.iter().for_each(Held::close_spare);
+            drop(former);
+        });
         // Relaxed: a counter.
         self.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.call_all(guard);
@@ -243,6 +255,12 @@ impl Core {
         if thread.is_some_and(|thread| thread.join().is_err()) {
             background::log(|| tracing::error!("the supervisor had panicked"));
         }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.present.get_mut().close_spare();
     }
 }
 

@@ -48,8 +48,8 @@ impl<R: DeserializeOwned> Future for Handle<R> {
         if let Some(outcome) = self.try_join() {
             return Poll::Ready(outcome);
         }
-        let waits = |ticket| self.scheduler.wake_at_end(ticket, context.waker());
-        if self.ticket.as_ref().is_some_and(waits) {
+        let waits = |ticket| self.scheduler().wake_at_end(ticket, context.waker());
+        if self.ticket().is_some_and(waits) {
             return Poll::Pending;
         }
         // It has ended in between.

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
 use crate::prim::TaskId;
-use crate::scheduler::{Outcome, Reach, SMALL, Scheduler, Ticket, Value, small};
-use crate::task::{Fault, Reported, decode as decode_value};
+use crate::scheduler::{Claim, Outcome, Reach, SMALL, Scheduler, Ticket, Value, small};
+use crate::task::Reported;
 
 use super::held::Held;
 use super::memo::Call;
@@ -35,15 +35,16 @@ use super::memo::Call;
 #[derive(Debug)]
 #[must_use = "dropping the handle detaches the task; call `join` for its outcome"]
 pub struct Handle<R> {
-    pub(super) scheduler: Held,
+    /// There until [`Handle::take_small_if`] has left it to others.
+    pub(super) scheduler: Option<Held>,
     /// There until `join` has taken a value of a few bytes.
-    pub(super) ticket: Option<Ticket>,
+    pub(super) ticket: Claim,
     result: PhantomData<fn() -> R>,
 }
 
 // Two registers: programs move handles about, and what was written in pieces a moment ago is
 // not moved at once.
-const _: () = assert!(size_of::<Handle<()>>() == 16);
+const _: () = assert!(size_of::<Option<Handle<()>>>() == 16);
 
 /// How far a task has said it is; from [`Handle::progress`].
 ///
@@ -82,8 +83,8 @@ impl<R: DeserializeOwned> Handle<R> {
     #[inline]
     pub(super) fn new(scheduler: Held, ticket: Ticket) -> Self {
         Handle {
-            scheduler,
-            ticket: Some(ticket),
+            scheduler: Some(scheduler),
+            ticket: ticket.into(),
             result: PhantomData,
         }
     }
@@ -159,10 +160,7 @@ impl<R: DeserializeOwned> Handle<R> {
         let mut taken = self.take_small();
         if taken.is_none() {
             // It is collected now if it has ended, and others with it.
-            let ended = self
-                .ticket
-                .as_ref()
-                .map(|t| self.scheduler.peek(t).is_some());
+            let ended = self.ticket().map(|t| self.scheduler().peek(t).is_some());
             if ended == Some(false) {
                 return Err(self);
             }
@@ -173,29 +171,13 @@ impl<R: DeserializeOwned> Handle<R> {
             if accepts(&outcome) {
                 return Ok(outcome);
             }
-            self.ticket = Some(self.scheduler.ended(taken.function, taken.value()));
+            self.ticket = self.scheduler().ended(taken.function, taken.value()).into();
             return Err(self);
         }
         match self.outcome(Duration::ZERO) {
             Some(outcome) if accepts(&outcome) => Ok(outcome),
             _ => Err(self),
         }
-    }
-
-    /// What `of` makes of a value of a few bytes, if that is there; the handle has it no more then.
-    /// `None` if it is not there, or `of` makes nothing of it, and nothing has happened. For the C
-    /// face: the value is never moved.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn take_small_if<T>(&mut self, of: impl FnOnce(&R) -> Option<T>) -> Option<T> {
-        let taken = self.take_small()?;
-        if let Ok(value) = taken.value_of::<R>()
-            && let Some(made) = of(&value)
-        {
-            return Some(made);
-        }
-        self.ticket = Some(self.scheduler.ended(taken.function, taken.value()));
-        None
     }
 
     /// Waits at most `timeout`; `None` when the task has not ended by then (it
@@ -287,17 +269,17 @@ impl<R: DeserializeOwned> Handle<R> {
             Duration::MAX => None,
             timeout => Instant::now().checked_add(timeout),
         };
-        let ticket = self.ticket.as_ref();
-        ticket.is_none_or(|ticket| self.scheduler.look(ticket, deadline).is_some())
+        let ticket = self.ticket();
+        ticket.is_none_or(|ticket| self.scheduler().look(ticket, deadline).is_some())
     }
 
     /// A value of a few bytes, if it is there; the ticket is gone then.
     #[inline(always)]
     fn take_small(&mut self) -> Option<Taken> {
         let mut words = [0; _];
-        let ticket = self.ticket.as_ref()?;
-        let (len, is_err, function) = self.scheduler.take_small(ticket, &mut words)?;
-        self.ticket = None;
+        let ticket = self.ticket()?;
+        let (len, is_err, function) = self.scheduler().take_small(ticket, &mut words)?;
+        self.ticket = Claim::none();
         Some(Taken {
             len,
             is_err,
@@ -311,10 +293,10 @@ impl<R: DeserializeOwned> Handle<R> {
         &self,
         get: impl FnOnce(&Scheduler, &Ticket) -> Option<Outcome>,
     ) -> Option<Result<R, TaskError>> {
-        let Some(ticket) = &self.ticket else {
+        let Some(ticket) = self.ticket() else {
             return Some(Err(TaskError::already_joined()));
         };
-        let decoded = decode(get(&self.scheduler, ticket)?);
+        let decoded = decode(get(self.scheduler(), ticket)?);
         Some(decoded.map_err(|error| self.told_of(error)))
     }
 }
@@ -345,13 +327,6 @@ impl Taken {
         value.map_err(|error| error.told_of((self.function)()))
     }
 
-    /// The value, decoded here.
-    #[inline(always)]
-    fn value_of<R: DeserializeOwned>(&self) -> Result<R, Fault> {
-        let bytes: &[u8] = bytemuck::cast_slice(&self.words);
-        decode_value(&bytes[..usize::from(self.len).min(SMALL)], false)
-    }
-
     /// The same as an outcome.
     #[cold]
     fn value(&self) -> Arc<Outcome> {
@@ -366,8 +341,8 @@ impl Taken {
 impl<R> Drop for Handle<R> {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(ticket) = &self.ticket {
-            abandon(&self.scheduler, ticket);
+        if let Some(ticket) = self.ticket() {
+            abandon(self.scheduler(), ticket);
         }
     }
 }
@@ -384,25 +359,40 @@ fn abandon(scheduler: &Scheduler, ticket: &Ticket) {
 }
 
 impl<R> Handle<R> {
+    /// Whose the task is.
+    #[inline(always)]
+    pub(super) fn scheduler(&self) -> &Held {
+        match &self.scheduler {
+            Some(scheduler) => scheduler,
+            None => unreachable!("who has taken the value uses the handle no more"),
+        }
+    }
+
+    /// Its claim to an outcome, if it has one.
+    #[inline(always)]
+    pub(super) fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.get()
+    }
+
     /// What the function of its task is called.
     pub(super) fn name(&self) -> fn() -> &'static str {
-        let ticket = self.ticket.as_ref();
-        ticket.map_or(|| "", |ticket| self.scheduler.name_of(ticket))
+        let ticket = self.ticket();
+        ticket.map_or(|| "", |ticket| self.scheduler().name_of(ticket))
     }
 
     /// An error that was made of its value.
     #[cold]
     fn told_of(&self, mut error: TaskError) -> TaskError {
-        if let Some(ticket) = &self.ticket {
-            self.scheduler.tell_of(ticket, &mut error);
+        if let Some(ticket) = self.ticket() {
+            self.scheduler().tell_of(ticket, &mut error);
         }
         error
     }
 
     /// Its outcome is remembered.
     pub(super) fn remember(&self, call: Call) {
-        if let Some(ticket) = &self.ticket {
-            call.follow(&self.scheduler, ticket);
+        if let Some(ticket) = self.ticket() {
+            call.follow(self.scheduler(), ticket);
         }
     }
 
@@ -420,8 +410,8 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn id(&self) -> Option<TaskId> {
-        let ticket = self.ticket.as_ref()?;
-        self.scheduler.task_id(ticket)
+        let ticket = self.ticket()?;
+        self.scheduler().task_id(ticket)
     }
 
     /// Cancels the task. One that has not begun never will, and ends with
@@ -472,8 +462,8 @@ impl<R> Handle<R> {
     }
 
     fn cancel_by(&self, grace: Option<Duration>) -> bool {
-        let ticket = self.ticket.as_ref();
-        ticket.is_some_and(|ticket| self.scheduler.cancel(ticket, Reach::with(grace)))
+        let ticket = self.ticket();
+        ticket.is_some_and(|ticket| self.scheduler().cancel(ticket, Reach::with(grace)))
     }
 
     /// From here on, dropping the handle before it was joined [cancels](Handle::cancel)
@@ -516,7 +506,7 @@ impl<R> Handle<R> {
     }
 
     fn abort_by(mut self, reach: Reach) -> Self {
-        if let Some(ticket) = &mut self.ticket {
+        if let Some(ticket) = self.ticket.get_mut() {
             ticket.abort_on_drop(reach);
         }
         self
@@ -535,7 +525,7 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn progress(&self) -> Option<Progress> {
-        let reported = self.scheduler.reported(self.id()?)?;
+        let reported = self.scheduler().reported(self.id()?)?;
         Some(Progress::from(reported))
     }
 
@@ -554,8 +544,8 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn is_finished(&self) -> bool {
-        let ticket = self.ticket.as_ref();
-        ticket.is_none_or(|ticket| self.scheduler.is_settled(ticket))
+        let ticket = self.ticket();
+        ticket.is_none_or(|ticket| self.scheduler().is_settled(ticket))
     }
 }
 

@@ -3,7 +3,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::scheduler::Scheduler;
+use crate::lock::{Leaving, leave_in};
+use crate::scheduler::{Scheduler, Ticket};
+use crate::task::{FunctionId, Payload};
 
 use super::present::Apart;
 
@@ -18,6 +20,35 @@ impl Held {
     /// The first of them.
     pub fn new(scheduler: Arc<Scheduler>) -> Self {
         Held(Arc::new(scheduler))
+    }
+
+    /// As [`Scheduler::submit_plain_with`], with another hold.
+    #[inline(always)]
+    pub fn submit_plain_with(
+        &self,
+        function: FunctionId,
+        arguments: &Payload,
+        name: fn() -> &'static str,
+    ) -> Option<(Self, Ticket)> {
+        let submitted = self.0.submit_plain_with(&self.0, function, arguments, name);
+        submitted.map(|(own, ticket)| (Held(own), ticket))
+    }
+
+    /// See [`leave_in`].
+    #[inline(always)]
+    pub fn leave_in<R>(
+        own: &mut Option<Self>,
+        f: impl FnOnce(&Scheduler, Option<Leaving<'_>>) -> R,
+    ) -> Option<R> {
+        let mut reference = own.take().map(|held| held.0);
+        let made = leave_in(&mut reference, |scheduler, leaving| f(scheduler, leaving));
+        *own = reference.map(Held);
+        made
+    }
+
+    /// See [`Scheduler::close_spare`].
+    pub fn close_spare(&self) {
+        self.0.close_spare(&self.0);
     }
 
     /// Whether it is the same scheduler.

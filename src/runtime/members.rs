@@ -57,8 +57,8 @@ impl<R> Members<R> {
             self.handles.push(None);
             (self.handles.len() - 1) as u32
         });
-        let ticket = handle.ticket.iter().map(|ticket| (tag, ticket));
-        self.ends.watch(&handle.scheduler, ticket);
+        let ticket = handle.ticket().into_iter().map(|ticket| (tag, ticket));
+        self.ends.watch(handle.scheduler(), ticket);
         let number = self.next;
         self.handles[tag as usize] = Some((handle, number));
         self.next += 1;

@@ -16,6 +16,7 @@ mod completed;
 mod constant;
 mod core;
 mod ends;
+mod face;
 mod feed;
 mod flow;
 mod for_each;

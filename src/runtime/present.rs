@@ -69,6 +69,17 @@ impl<T: Apart> Present<T> {
         }
     }
 
+    /// What `f` makes of it, for the thread that mostly comes; `None` for any other.
+    #[inline(always)]
+    pub fn with_as_favourite<R>(&self, f: impl FnOnce(&T) -> Option<R>) -> Option<R> {
+        f(&*self.present.lock_as_favourite()?)
+    }
+
+    /// It, for who has all of this.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.present.get_mut()
+    }
+
     /// Another takes its place; returns what is left of the former one.
     pub fn replace(&self, next: T) -> Vec<T> {
         let former = std::mem::replace(&mut *self.present.lock(), next);

@@ -54,11 +54,11 @@ use super::{Dependencies, Handle, Map, MapUnordered, Memo, Task};
 /// ```
 #[must_use = "nothing runs before `spawn` or `map`"]
 pub struct StoredTask<A, R> {
-    core: Arc<Core>,
-    function: Option<FunctionId>,
-    name: fn() -> &'static str,
-    settings: Option<Arc<Settings>>,
-    memo: Option<Memo>,
+    pub(super) core: Arc<Core>,
+    pub(super) function: Option<FunctionId>,
+    pub(super) name: fn() -> &'static str,
+    pub(super) settings: Option<Arc<Settings>>,
+    pub(super) memo: Option<Memo>,
     in_flight: Option<usize>,
     types: PhantomData<fn(A) -> R>,
 }

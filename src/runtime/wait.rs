@@ -97,8 +97,8 @@ pub(super) fn wait_by<R>(
     };
     let mut ends = Ends::default();
     let is_watched = (0..).zip(handles).all(|(tag, handle)| {
-        let ticket = handle.ticket.iter().map(|ticket| (tag, ticket));
-        ends.watch(&handle.scheduler, ticket)
+        let ticket = handle.ticket().into_iter().map(|ticket| (tag, ticket));
+        ends.watch(handle.scheduler(), ticket)
     });
     if !is_watched {
         drop(ends);
@@ -150,17 +150,17 @@ impl Tally {
     fn follow<R>(&mut self, handles: &[Handle<R>], deadline: Option<Instant>) {
         let (tell, told) = channel();
         for (at, handle) in handles.iter().enumerate() {
-            let Some(ticket) = &handle.ticket else {
+            let Some(ticket) = handle.ticket() else {
                 let _ = tell.send((at, false));
                 continue;
             };
-            let was_taken = handle.scheduler.is_taken(ticket);
+            let was_taken = handle.scheduler().is_taken(ticket);
             let tell = tell.clone();
             let follower = move |outcome: &Arc<Outcome>| {
                 let is_error = outcome.is_err() && !was_taken;
                 let _ = tell.send((at, is_error));
             };
-            let followed = handle.scheduler.follow(ticket, Box::new(follower));
+            let followed = handle.scheduler().follow(ticket, Box::new(follower));
             if let Err((follower, outcome)) = followed {
                 follower(&outcome);
             }
@@ -193,7 +193,7 @@ impl Tally {
         } = self;
         let mut not_done = Vec::new();
         for at in (0..handles.len()).filter(|at| !has_ended[*at]) {
-            if is_elsewhere || handles[at].ticket.is_none() {
+            if is_elsewhere || handles[at].ticket().is_none() {
                 done.push(at);
             } else {
                 not_done.push(at);

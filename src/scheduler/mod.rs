@@ -66,7 +66,7 @@ pub use followers::attend::about_to_wait;
 pub use followers::news::{Follower, Listener};
 pub use outcomes::groups::{Ended, Group};
 pub use outcomes::link::Link;
-pub use outcomes::ticket::Ticket;
+pub use outcomes::ticket::{Claim, Ticket};
 pub use outcomes::value::{Outcome, SMALL, Value, decode_again, look_at, small};
 pub use recover::kin::STRAY_GRACE;
 pub use report::audit::{Audit, Owned};

@@ -1,6 +1,7 @@
 //! What the host alone knows, under one lock.
 
 use crate::layout::Fold;
+use crate::lock::{Leaving, Spare};
 use crate::sys::prefetch_for_write;
 
 use crate::scheduler::collect::completions::Completions;
@@ -44,6 +45,8 @@ pub struct State {
     pub guests: Guests,
     /// Those that have, and what follows from what.
     pub graph: Graph,
+    /// References to the scheduler that handles have left.
+    pub spare: Spare,
     /// If every task is measured.
     pub profiling: Option<Box<Profiling>>,
 }
@@ -89,6 +92,7 @@ impl State {
             nodes: Nodes::default(),
             guests: Guests::default(),
             graph: Graph::new(fold),
+            spare: Spare::default(),
             profiling: None,
         }
     }
@@ -196,7 +200,30 @@ impl State {
     /// See [`Scheduler::take_small`]; and whether no other task is in flight.
     #[inline]
     pub fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> (Option<Taken>, bool) {
-        (self.tickets.take_small(id, to), self.slots.in_flight() == 1)
+        (self.tickets.take_small(id, to), self.is_one_in_flight())
+    }
+
+    /// See [`Scheduler::take_small_if`]. Err: nothing was taken, and nothing left.
+    #[inline(always)]
+    pub fn take_small_if<'a>(
+        &mut self,
+        id: u32,
+        leaving: Option<Leaving<'a>>,
+        accepts: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<(), Option<Leaving<'a>>> {
+        if !self.tickets.take_small_if(id, accepts) {
+            return Err(leaving);
+        }
+        if let Some(leaving) = leaving {
+            self.spare.keep(leaving);
+        }
+        Ok(())
+    }
+
+    /// Whether no other task is in flight.
+    #[inline]
+    pub fn is_one_in_flight(&self) -> bool {
+        self.slots.in_flight() == 1
     }
 
     /// Whoever waits for room without a thread is told if there will be none.

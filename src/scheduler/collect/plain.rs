@@ -3,6 +3,7 @@
 //! (`super::settle`), in fewer steps, or changes nothing and says so: then the caller takes the
 //! long way.
 
+use crate::lock::Leaving;
 use crate::task::TaskState;
 
 use crate::scheduler::depend::dependent::Dependent;
@@ -88,27 +89,100 @@ impl Scheduler {
         self.take_small_soon(id, to)
     }
 
-    /// The same of a task that is alone, and may end in a moment.
+    /// Takes the value of `ticket`, if that is there, of a few bytes and no `Err`, and `accepts` these; the
+    /// ticket is gone then, and the reference to this is left to others, if it may be. As in
+    /// [`Scheduler::take_small`], one that is alone may come in a moment.
+    ///
+    /// `accepts` is called with the lock held.
+    #[inline(always)]
+    pub fn take_small_if(
+        &self,
+        ticket: &Ticket,
+        leaving: Option<Leaving<'_>>,
+        accepts: impl Fn(&[u8]) -> bool,
+    ) -> bool {
+        let id = ticket.id();
+        let Some(mut state) = self.state.lock_as_favourite() else {
+            return self.take_small_if_slowly(id, leaving, &accepts);
+        };
+        match state.take_small_if(id, leaving, &accepts) {
+            Ok(()) => true,
+            Err(leaving) if state.is_one_in_flight() => {
+                drop(state);
+                self.take_small_if_soon(id, leaving, &accepts)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The same for a thread that comes now and then.
+    #[cold]
     #[inline(never)]
-    fn take_small_soon(&self, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
+    fn take_small_if_slowly(
+        &self,
+        id: u32,
+        leaving: Option<Leaving<'_>>,
+        accepts: &dyn Fn(&[u8]) -> bool,
+    ) -> bool {
+        let Some(mut state) = self.state.lock_at_home() else {
+            return false;
+        };
+        match state.take_small_if(id, leaving, accepts) {
+            Ok(()) => true,
+            Err(leaving) if state.is_one_in_flight() => {
+                drop(state);
+                self.take_small_if_soon(id, leaving, accepts)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The same of a task that is alone.
+    #[inline(never)]
+    fn take_small_if_soon(
+        &self,
+        id: u32,
+        leaving: Option<Leaving<'_>>,
+        accepts: &dyn Fn(&[u8]) -> bool,
+    ) -> bool {
+        let Some(slot) = self.look_for_end(id) else {
+            return false;
+        };
+        let Some(mut state) = self.state.lock_at_home() else {
+            return false;
+        };
+        self.collect_at(&mut state, slot, id);
+        state.take_small_if(id, leaving, accepts).is_ok()
+    }
+
+    /// The slot of a task that is alone, if it ends in a moment.
+    #[inline]
+    fn look_for_end(&self, id: u32) -> Option<u32> {
         for _ in 0..LOOKS {
             let place = self.locations.hint(id);
             if self.has_ended(place) {
-                return self.take_small_from(place.slot.0, id, to);
+                return Some(place.slot.0);
             }
             std::hint::spin_loop();
         }
         None
     }
 
-    /// The same of a plain task that has just ended in this slot.
-    #[inline]
-    fn take_small_from(&self, slot: u32, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
+    /// The same of a task that is alone, and may end in a moment.
+    #[inline(never)]
+    fn take_small_soon(&self, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
+        let slot = self.look_for_end(id)?;
         let mut state = self.lock();
-        let is_here = state.slots.is_at(slot as usize, id);
-        if is_here && state.is_nothing_followed() && self.collect_plain(&mut state, slot) {
-            self.reap_along(&mut state);
-        }
+        self.collect_at(&mut state, slot, id);
         state.tickets.take_small(id, to)
+    }
+
+    /// Collects the plain task that has just ended in this slot, and others with it.
+    #[inline]
+    fn collect_at(&self, state: &mut State, slot: u32, id: u32) {
+        let is_here = state.slots.is_at(slot as usize, id);
+        if is_here && state.is_nothing_followed() && self.collect_plain(state, slot) {
+            self.reap_along(state);
+        }
     }
 }

@@ -56,9 +56,59 @@ impl Ticket {
 
 const _: () = assert!(size_of::<Option<Ticket>>() == 8);
 
+/// What a handle has: a ticket, or none any more. Never zero, so that a handle that may be there or not
+/// has no more words than one.
+#[derive(Debug)]
+pub struct Claim(Ticket);
+
+/// In the place of a ticket, whose lowest bit is set.
+const NONE: NonZeroU64 = NonZeroU64::MIN.saturating_add(1);
+
+impl Claim {
+    /// There is none any more.
+    #[inline(always)]
+    pub fn none() -> Self {
+        Claim(Ticket(NONE))
+    }
+
+    /// The ticket, if there is one.
+    #[inline(always)]
+    pub fn get(&self) -> Option<&Ticket> {
+        (self.0.0.get() & 1 != 0).then_some(&self.0)
+    }
+
+    /// The same.
+    pub fn get_mut(&mut self) -> Option<&mut Ticket> {
+        (self.0.0.get() & 1 != 0).then_some(&mut self.0)
+    }
+}
+
+impl From<Ticket> for Claim {
+    #[inline(always)]
+    fn from(ticket: Ticket) -> Self {
+        Claim(ticket)
+    }
+}
+
+const _: () = assert!(size_of::<Option<Claim>>() == 8);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_claim_is_a_ticket_or_none() {
+        for id in [0, 1, u32::MAX] {
+            let mut claim = Claim::from(Ticket::new(id));
+            assert_eq!(claim.get().map(Ticket::id), Some(id));
+            claim
+                .get_mut()
+                .expect("there")
+                .abort_on_drop(Reach::Running);
+            assert_eq!(claim.get().map(Ticket::id), Some(id));
+        }
+        assert!(Claim::none().get().is_none() && Claim::none().get_mut().is_none());
+    }
 
     #[test]
     fn what_is_asked_at_last_holds_and_the_number_stays() {

@@ -14,10 +14,9 @@ use crate::scheduler::depend::inputs::Input;
 use crate::scheduler::followers::news::{Follower, News};
 use crate::scheduler::outcomes::following::{Following, Settled};
 use crate::scheduler::outcomes::groups::{Groups, Watch, Watchers};
-use crate::scheduler::outcomes::value::{
-    Outcome, SMALL, Small, Taken, Value, error_of, has_loan, of_shared, only_one,
-};
+use crate::scheduler::outcomes::value::{Outcome, Value, error_of, has_loan, of_shared, only_one};
 
+mod small;
 mod told;
 mod unobserved;
 
@@ -172,35 +171,6 @@ impl Tickets {
     /// Whether nobody will ask for the value of ticket `id`.
     pub fn is_detached(&self, id: u32) -> bool {
         matches!(self.entries[id as usize], Entry::Detached(_))
-    }
-
-    /// The value's length, if it is there and of a few bytes, which go to `to`, and what its
-    /// function is called; the ticket is gone then.
-    #[inline(always)]
-    pub fn take_small(&mut self, id: u32, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
-        let entry = &mut self.entries[id as usize];
-        let Entry::Settled(Ok(Value::Small { len, is_err, words })) = entry else {
-            return None;
-        };
-        let (len, is_err) = (*len, *is_err);
-        (to[0], to[1], to[2]) = (words[0], words[1], words[2]);
-        // Nothing to drop.
-        std::mem::forget(std::mem::replace(entry, Entry::Vacant));
-        self.vacant.push(id);
-        Some((len, is_err, self.names[id as usize]))
-    }
-
-    /// The value, if it is there and of a few bytes, and no `Err`; it stays.
-    #[inline]
-    pub fn small(&self, id: u32) -> Option<Small> {
-        match &self.entries[id as usize] {
-            Entry::Settled(Ok(Value::Small {
-                len,
-                is_err: false,
-                words: [a, b, c],
-            })) => Some((*a, *b, *c, *len)),
-            _ => None,
-        }
     }
 
     #[cold]

@@ -2,6 +2,8 @@
 //! and there is room. Each function here either does what the long way does (`super::accept`),
 //! in fewer steps, or changes nothing and returns `None`: then the caller takes the long way.
 
+use std::sync::Arc;
+
 use crate::prim::ExecutorId;
 use crate::sys::barrier;
 use crate::task::{FunctionId, Payload};
@@ -29,6 +31,30 @@ impl Scheduler {
             Some(mut state) => self.submit_here(&mut state, function, arguments, name),
             None => self.submit_plain_slowly(function, arguments, name),
         }
+    }
+
+    /// The same with a reference to this scheduler such as `like`, which is mostly one that was left
+    /// before: nothing is counted. For the thread that mostly submits; `None` for any other.
+    #[inline]
+    pub fn submit_plain_with<T>(
+        &self,
+        like: &Arc<T>,
+        function: FunctionId,
+        arguments: &Payload,
+        name: fn() -> &'static str,
+    ) -> Option<(Arc<T>, Ticket)> {
+        let mut state = self.state.lock_as_favourite()?;
+        // First: if it is counted, that waits for the stores to lines that travel.
+        let own = state.spare.take(like);
+        let ticket = self.submit_here(&mut state, function, arguments, name)?;
+        Some((own, ticket))
+    }
+
+    /// No references are left to others from here on. Not to be called in a
+    /// [`Section`](crate::lock::Section).
+    pub fn close_spare<T>(&self, of: &Arc<T>) {
+        let closing = self.lock().spare.close(of);
+        drop(closing);
     }
 
     /// The same for a thread that submits now and then.
