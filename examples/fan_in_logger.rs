@@ -1,12 +1,15 @@
 //! Many tasks log into a few writers: each line goes by its source to the writer that has it, so
 //! that lines of one source stay in order. One writer crashes; the others get what is left in its
-//! queue, and all that comes later from its sources.
+//! queue, which may be behind what comes later from its sources.
 
 use std::collections::BTreeMap;
 
 use pinfold::channel::{Receiver, Router};
 
 type Line = (u32, u32, String);
+
+/// The writer with a bug.
+const CRASHES: usize = 1;
 
 /// Writes lines; one writer has a bug, and crashes at a certain line.
 fn write((lines, has_bug): (Receiver<Line>, bool)) -> BTreeMap<u32, Vec<u32>> {
@@ -41,9 +44,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let writers: Vec<_> = queues
         .into_iter()
         .enumerate()
-        .map(|(number, queue)| rt.spawn(write, (queue, number == 1)))
+        .map(|(number, queue)| rt.spawn(write, (queue, number == CRASHES)))
         .collect();
 
+    let moves = |source: &u32| log.receiver_of(source) == Some(CRASHES);
+    let moved: Vec<u32> = (0..12).filter(moves).collect();
     let sources: Vec<_> = (0..12)
         .map(|source| rt.spawn(work, (source, log.clone())))
         .collect();
@@ -67,7 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{crashed} writer crashed: what it had taken is gone, what was in its queue is not");
     for (source, numbers) in &written {
         println!("source {source:2}: {} lines", numbers.len());
-        assert!(numbers.is_sorted_by(|a, b| a < b));
+        assert!(moved.contains(source) || numbers.is_sorted_by(|a, b| a < b));
     }
     assert_eq!(written.len(), 12);
     Ok(())
