@@ -62,8 +62,9 @@ pub(crate) fn make_router<T>(
 ///
 /// *A receiver that is gone*, because its worker died or it was dropped, gets nothing any more. What is left in
 /// its queue is handed on: what has a key to the receiver that has the key now, the rest to
-/// the shortest queue. What is handed on may come after what others send meanwhile. Each call of a router sees to it, and [`hand_on`](Router::hand_on). What it had taken
-/// is gone with it; a message that it was just taking is counted ([`lost`](Router::lost)).
+/// the shortest queue. It may come after what others send meanwhile. Each call of a router sees to it, and
+/// [`hand_on`](Router::hand_on). What it had taken is gone with it; a message that it was just taking is
+/// counted ([`lost`](Router::lost)).
 ///
 /// ```
 /// # pinfold::test_setup!();

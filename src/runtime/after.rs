@@ -153,8 +153,7 @@ impl<R> Handle<R> {
     /// Its ticket, if that is of this fold.
     #[inline]
     fn ticket_of(&self, fold: &Held) -> Option<&Ticket> {
-        let is_own = self.scheduler().is_same(fold);
-        self.ticket().filter(|_| is_own)
+        self.ticket().filter(|_| self.scheduler().is_same(fold))
     }
 
     /// What it is for a task of this fold that depends on it.

@@ -340,7 +340,7 @@ impl<R> Handle<R> {
     /// The ticket, if the callback `which` can be set.
     fn to_follow(&self, which: &'static str) -> Result<&Ticket, CallbackError> {
         match self.ticket() {
-            _ if self.scheduler().is_elsewhere() => Err(CallbackError::Forked { which }),
+            Some(_) if self.scheduler().is_elsewhere() => Err(CallbackError::Forked { which }),
             Some(ticket) if !self.scheduler().is_taken(ticket) => Ok(ticket),
             _ => Err(CallbackError::TooLate { which }),
         }

@@ -359,7 +359,7 @@ fn abandon(scheduler: &Scheduler, ticket: &Ticket) {
 }
 
 impl<R> Handle<R> {
-    /// Whose the task is.
+    /// Whose the task is; asked only when there is a ticket.
     #[inline(always)]
     pub(super) fn scheduler(&self) -> &Held {
         match &self.scheduler {
@@ -525,7 +525,8 @@ impl<R> Handle<R> {
     /// # }
     /// ```
     pub fn progress(&self) -> Option<Progress> {
-        let reported = self.scheduler().reported(self.id()?)?;
+        let id = self.id()?;
+        let reported = self.scheduler().reported(id)?;
         Some(Progress::from(reported))
     }
 
