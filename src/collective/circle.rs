@@ -16,28 +16,38 @@
 //! into that round is there. There is no count that a death could spoil: who waits looks at the
 //! word of each.
 //!
-//! A seat says whose the member is:
+//! A seat says whose the member is, and whether that one writes into its lines:
 //!
 //! ```text
 //!   Vacant ──▶ Taken(p) ──▶ Vacant           passed on
-//!                 │ ├─────▶ Left             p let go of it
-//!                 │ └─────▶ Dead(p)          p is dead, and had begun
-//!                 └───────▶ Again(p)         p is dead, and had not: the task may be tried again
+//!                ▲│ ├─────▶ Left             p let go of it
+//!                ││ └─────▶ Dead(p)          p is dead, and had begun
+//!                │├───────▶ Again(p)         p is dead, and had not: the task may be tried again
+//!                │▼                          as from Taken(p), when p is dead
+//!              Writing(p)                    nobody else takes it now
 //!   Vacant ──▶ Left, Again(p) ──▶ Dead(p)    nobody can have it any more: its token is gone
 //! ```
 //!
 //! | step | who | how | what a death leaves |
 //! | --- | --- | --- | --- |
 //! | a seat is taken, or left | p | compare-and-swap; a taken one has a new generation | names the dead |
+//! | the seat is `Writing` | p | compare-and-swap | the same |
 //! | the place is empty, if it has buffers or had | p | arrived is 0 | what p passed is in no place, and freed |
 //! | call and value | p | relaxed stores | the same |
 //! | arrived is the round | p | store, Release | p has arrived: all others may go on |
+//! | the seat is `Taken`, of a new generation | p | store, Release | the same |
 //! | whoever sees that all have opens the gate | each | a gate's own | sleepers; the host forces the gate |
 //! | a seat is dead, again or left | the host; whoever drops it | compare-and-swap | the host's death ends all; the host sees it |
 //! | trouble, and all gates opened | the same | store | the host does both after each death |
 //!
 //! *A place may be written again two rounds later*: who is in round r + 2 has seen all arrive in
 //! r + 1, and whoever arrives there has done with r.
+//!
+//! *One writes into a member's lines at a time.* A task that is tried again has the member that the attempt before had; that
+//! one may be alive, in a thread that it has started. Whichever of the two has the seat when it
+//! wants to write has it until it has written; the other waits for that, or is told that the
+//! member is not its own. Who takes a seat knows how far it has come: each round that was
+//! arrived in has changed the seat's word.
 //!
 //! *Each round ends alike for all.* A member that has arrived in a round stays so, dead or not. Who
 //! finds one gone looks once more whether it has: if not, it never will. So either all that wait see
@@ -93,6 +103,8 @@ pub enum Seat {
     Left = 3,
     /// Its process died before it had begun, and a task that is tried again may have it.
     Again = 4,
+    /// A process has it, and writes into its lines.
+    Writing = 5,
     /// No correct process wrote this.
     Damaged = 15,
 }
@@ -105,9 +117,21 @@ impl Seat {
             2 => Seat::Dead,
             3 => Seat::Left,
             4 => Seat::Again,
+            5 => Seat::Writing,
             _ => Seat::Damaged,
         }
     }
+}
+
+/// What became of the wish to take a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// The word by which it is had, and the last round in which its member has arrived; 0: none.
+    Taken(Word, Round),
+    /// Who has it writes, which takes no time: ask again.
+    Writing,
+    /// Nobody can have it any more, or it has come too far for who asks.
+    Never,
 }
 
 /// Why a member will not arrive.
@@ -246,28 +270,70 @@ impl Circle {
 
     /// Changes a seat as `to` says, until it says `None`; what it was before and is now.
     fn change(&self, line: usize, to: impl Fn(Word) -> Option<Word>) -> Option<Word> {
-        let seat = &self.line(line)[0];
         loop {
             let word = self.seat(line);
             let new = to(word)?;
-            // ordering: SeqCst, as in `seat`: what was done before is seen with it.
-            let changed =
-                seat.compare_exchange(word.pack(), new.pack(), Ordering::SeqCst, Ordering::SeqCst);
-            if changed.is_ok() {
+            if self.replace(line, word, new) {
                 return Some(new);
             }
         }
     }
 
-    /// Process `me` has the member: who had it before has not any more. The word by which it has
-    /// it; `None` if the member is gone.
-    pub fn take(&self, line: usize, me: ProcessId) -> Option<Word> {
-        self.change(line, |word| match Seat::of(word.state) {
-            Seat::Vacant | Seat::Taken | Seat::Again => {
-                Some(Word::new(Seat::Taken as u8, me.0, word.generation.next()))
+    #[inline]
+    fn replace(&self, line: usize, old: Word, new: Word) -> bool {
+        let seat = &self.line(line)[0];
+        // ordering: SeqCst, as in `seat`: what was done before is seen with it.
+        seat.compare_exchange(old.pack(), new.pack(), Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// Process `me` has the member, which goes on with round `next`: who had it before has it no
+    /// more. Not if it has arrived in later rounds.
+    pub fn take(&self, line: usize, me: ProcessId, next: Round) -> Taking {
+        loop {
+            let seat = self.seat(line);
+            match Seat::of(seat.state) {
+                Seat::Vacant | Seat::Taken | Seat::Again => {}
+                Seat::Writing => return Taking::Writing,
+                _ => return Taking::Never,
             }
-            _ => None,
-        })
+            // After the look at the seat: who arrives later changes that.
+            let last = self.last(line);
+            if last > next {
+                return Taking::Never;
+            }
+            let taken = Word::new(Seat::Taken as u8, me.0, seat.generation.next());
+            if self.replace(line, seat, taken) {
+                return Taking::Taken(taken, last);
+            }
+        }
+    }
+
+    /// Lets `write` write into the lines of a member, if it is still had by `word`; what that returns. Meanwhile
+    /// nobody takes the seat; behind it `word` is that by which it is had then. `None` if it is not: nothing was done.
+    #[inline]
+    pub fn write<R>(
+        &self,
+        line: usize,
+        word: &mut Word,
+        write: impl FnOnce(&Lines<'_>) -> R,
+    ) -> Option<R> {
+        let state = Seat::Writing as u8;
+        if !self.replace(line, *word, Word { state, ..*word }) {
+            return None;
+        }
+        let written = write(&Lines { circle: self, line });
+        let generation = word.generation.next();
+        *word = Word {
+            generation,
+            ..*word
+        };
+        // ordering: Release pairs with the load in `seat`: who takes it sees what was written. A store, since nobody else
+        // moves a seat from `Writing` while its process lives.
+        self.line(line)[0].store(word.pack(), Ordering::Release);
+        // Then it is looked at the others' and at the gate: pairs with the sleepers' heavy one.
+        barrier::light();
+        Some(written)
     }
 
     /// Gives up a member that is had by `word`: it was passed on, or nobody has it any more.
@@ -292,7 +358,7 @@ impl Circle {
     pub fn end(&self, line: usize) {
         self.change(line, |word| {
             let state = match Seat::of(word.state) {
-                Seat::Vacant | Seat::Taken => Seat::Left,
+                Seat::Vacant | Seat::Taken | Seat::Writing => Seat::Left,
                 Seat::Again => Seat::Dead,
                 _ => return None,
             } as u8;
@@ -305,7 +371,8 @@ impl Circle {
     pub fn bury(&self, dead: ProcessId) {
         for line in 0..self.members {
             self.change(line, |word| {
-                let is_its = word.state == Seat::Taken as u8 && word.owner == dead.0;
+                let is_had = matches!(Seat::of(word.state), Seat::Taken | Seat::Writing);
+                let is_its = is_had && word.owner == dead.0;
                 let state = match self.last(line) {
                     0 => Seat::Again,
                     _ => Seat::Dead,
@@ -357,33 +424,6 @@ impl Circle {
     fn arrived(&self, line: usize, round: Round) -> Round {
         // ordering: Acquire pairs with the Release in `arrive`.
         self.place(line, round)[0].load(Ordering::Acquire)
-    }
-
-    /// The place of round `round` is being written: nobody is to believe what is in it.
-    pub fn empty(&self, line: usize, round: Round) {
-        // ordering: AcqRel: neither what was done before nor what is written next comes on the
-        // other side of it.
-        self.place(line, round)[0].swap(0, Ordering::AcqRel);
-    }
-
-    /// What a member brings into a round; it has arrived.
-    #[inline]
-    pub fn arrive(
-        &self,
-        line: usize,
-        round: Round,
-        call: [u64; CALL_WORDS],
-        value: impl IntoIterator<Item = u64>,
-    ) {
-        let place = self.place(line, round);
-        for (word, value) in place[CALL..].iter().zip(call.into_iter().chain(value)) {
-            // Relaxed: ordered by the Release below.
-            word.store(value, Ordering::Relaxed);
-        }
-        // ordering: Release pairs with the Acquire in `arrived`.
-        place[0].store(round, Ordering::Release);
-        // Then it is looked at the others' and at the gate: pairs with the sleepers' heavy one.
-        barrier::light();
     }
 
     /// What a member has called in a round in which it has arrived.
@@ -464,12 +504,14 @@ impl Circle {
         self.line(line)[SHRUNK].load(Ordering::SeqCst) as u32
     }
 
-    /// A member wants the group to shrink for the `epoch`th time.
-    pub fn shrink(&self, line: usize, epoch: u32) {
-        // Never less: others may have gone on with it already.
-        // ordering: SeqCst, as a seat.
-        self.line(line)[SHRUNK].fetch_max(u64::from(epoch), Ordering::SeqCst);
-        self.tell();
+    /// A member that is had by `word` wants the group to shrink for the `epoch`th time; false if it is not had by that.
+    pub fn shrink(&self, line: usize, word: &mut Word, epoch: u32) -> bool {
+        let wish = |lines: &Lines<'_>| lines.wish(epoch);
+        let is_its_own = self.write(line, word, wish).is_some();
+        if is_its_own {
+            self.tell();
+        }
+        is_its_own
     }
 
     /// Those of `lines` that are left when the group has shrunk for the `epoch`th time; if that is
@@ -490,5 +532,54 @@ impl Circle {
             }
         }
         Ok(survivors)
+    }
+}
+
+/// The lines of a member, for whoever has its seat, and writes; see [`Circle::write`].
+pub struct Lines<'a> {
+    circle: &'a Circle,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// Whose they are.
+    pub fn of(&self) -> (&Circle, usize) {
+        (self.circle, self.line)
+    }
+
+    /// Whether a round is one of the group that this member is in: not if it has said that it shrinks.
+    #[inline]
+    pub fn may_arrive(&self, round: Round) -> bool {
+        self.circle.shrunk(self.line) <= epoch(round)
+    }
+
+    /// The place of round `round` is being written: nobody is to believe what is in it.
+    pub fn empty(&self, round: Round) {
+        // ordering: AcqRel: neither what was done before nor what is written next comes on the
+        // other side of it.
+        self.circle.place(self.line, round)[0].swap(0, Ordering::AcqRel);
+    }
+
+    /// What the member brings into a round; it has arrived.
+    #[inline]
+    pub fn arrive(
+        &self,
+        round: Round,
+        call: [u64; CALL_WORDS],
+        value: impl IntoIterator<Item = u64>,
+    ) {
+        let place = self.circle.place(self.line, round);
+        for (word, value) in place[CALL..].iter().zip(call.into_iter().chain(value)) {
+            // Relaxed: ordered by the Release below.
+            word.store(value, Ordering::Relaxed);
+        }
+        // ordering: Release pairs with the Acquire in `arrived`.
+        place[0].store(round, Ordering::Release);
+    }
+
+    fn wish(&self, epoch: u32) {
+        // Never less: others may have gone on with it already.
+        // ordering: SeqCst, as a seat.
+        self.circle.line(self.line)[SHRUNK].fetch_max(u64::from(epoch), Ordering::SeqCst);
     }
 }

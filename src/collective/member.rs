@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt::{Debug, Formatter};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,7 +17,7 @@ use crate::prim::{ProcessId, Word};
 use crate::sys::affinity;
 
 use super::call::{self, Call, NO_VALUE};
-use super::circle::{self, Absent, Circle, MEMBERS_MAX, Round, Seat};
+use super::circle::{self, Absent, Circle, Lines, MEMBERS_MAX, Round, Seat, Taking};
 use super::error::{CollectiveError, GroupError};
 use super::recover::{circle_of, make_group, make_seat, seat_of};
 use super::value::{self, Read, Value};
@@ -28,6 +28,11 @@ const SPINS: u32 = 1000;
 const AT_ONCE: u32 = 100;
 /// So often the CPU is given to others before it is slept.
 const YIELDS: u32 = 40;
+
+/// So often it is looked whether who has a seat still writes, which takes less, unless something stops it in the middle …
+const WRITING_LOOK: Duration = Duration::from_micros(50);
+/// … for so long: then who would have taken the seat has it not.
+const WRITING_MAX: Duration = Duration::from_secs(1);
 
 /// Makes a group in this pool: its members, in the order of ranks.
 pub(crate) fn make(pool: &Pool, members: usize) -> Result<Vec<Member>, GroupError> {
@@ -146,15 +151,24 @@ impl Member {
     /// Takes the seat, unless this is an old picture of it: a task that is tried again has not seen
     /// what the attempt before has done.
     fn sit_down(&mut self) {
-        let last = self.circle.last(self.line);
-        if last > self.next_round() {
-            return;
+        let take = || {
+            self.circle
+                .take(self.line, self.pool.process(), self.next_round())
+        };
+        let mut taking = take();
+        let until = Instant::now() + WRITING_MAX;
+        while taking == Taking::Writing && Instant::now() < until {
+            std::thread::sleep(WRITING_LOOK);
+            taking = take();
         }
+        let Taking::Taken(word, last) = taking else {
+            return;
+        };
+        self.word = Some(word);
         if last > self.round {
             let call = self.circle.call(self.line, last);
             self.pending = call::unpack(call).map(|(call, _)| call);
         }
-        self.word = self.circle.take(self.line, self.pool.process());
     }
 
     /// Which group it is of.
@@ -247,7 +261,10 @@ impl Member {
     pub fn shrink(&mut self) -> Result<(), CollectiveError> {
         self.check()?;
         let epoch = circle::epoch(self.round) + 1;
-        self.circle.shrink(self.line, epoch);
+        let wish = |word: &mut Word| self.circle.shrink(self.line, word, epoch);
+        if !self.word.as_mut().is_some_and(wish) {
+            return Err(self.not_mine());
+        }
         let missing = Cell::new(0);
         let look = || {
             let lines = (0..self.size()).map(|rank| self.line_of(rank));
@@ -311,6 +328,13 @@ impl Member {
         })
     }
 
+    /// Why it could not write: another has its seat, or had it and has said that it shrinks.
+    #[cold]
+    fn not_mine(&self) -> CollectiveError {
+        let passed_on = CollectiveError::PassedOn { rank: self.rank };
+        self.check_round().err().unwrap_or(passed_on)
+    }
+
     /// Whether it may arrive in its next round, too: not if it has said that it shrinks.
     fn check_round(&self) -> Result<(), CollectiveError> {
         self.check()?;
@@ -346,7 +370,13 @@ impl Member {
                     own_error = Some(error);
                     Value::missing(&self.pool)
                 });
-                value.arrive(&self.circle, self.line, round, &call);
+                let write = |word: &mut Word| {
+                    let arrive = |lines: &Lines<'_>| value.arrive(lines, round, &call);
+                    self.circle.write(self.line, word, arrive)
+                };
+                if self.word.as_mut().and_then(write) != Some(true) {
+                    return Err(self.not_mine());
+                }
                 self.pending = Some(call);
             }
             Some(pending) if pending != call => {

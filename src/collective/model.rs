@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use loom::thread;
 
-use super::circle::{Absent, Circle, Round, epoch, first_round};
+use super::circle::{Absent, Circle, Lines, Round, Taking, epoch, first_round};
 use crate::notify::Gate;
-use crate::prim::ProcessId;
 use crate::prim::mortal::{explore, explore_deaths, newest, run_mortal};
+use crate::prim::{ProcessId, Word};
 use crate::shm::Segment;
 
 /// The mortal one's process, and which member it is.
@@ -21,7 +21,7 @@ fn circle(members: usize) -> Circle {
     let circle = Circle::of_zeros(&Segment::empty(), members);
     for line in 0..members {
         let process = ProcessId(1 + line as u32);
-        circle.take(line, process).expect("free");
+        assert!(matches!(circle.take(line, process, 1), Taking::Taken(_, 0)));
     }
     circle
 }
@@ -50,7 +50,11 @@ fn has_all(circle: &Circle, round: Round) -> Result<Option<()>, Absent> {
 /// What the others have brought, when all have arrived.
 fn meet(circle: &Circle, line: usize, round: Round) -> Result<(), Absent> {
     let value = |line: usize| round * 10 + line as u64;
-    circle.arrive(line, round, [0; 3], [value(line)]);
+    let mut word = circle.seat(line);
+    let written = circle.write(line, &mut word, |lines| {
+        lines.arrive(round, [0; 3], [value(line)]);
+    });
+    assert!(written.is_some());
     if has_all(circle, round)?.is_none() {
         wait(circle.gate(round), || has_all(circle, round))?;
     }
@@ -189,7 +193,7 @@ fn a_member_leaves() {
 }
 
 fn shrink(circle: &Circle, line: usize) -> Vec<u16> {
-    circle.shrink(line, 1);
+    assert!(circle.shrink(line, &mut circle.seat(line), 1));
     let look = || Ok(circle.survivors(0..circle.members(), 1).ok());
     wait(circle.shrink_gate(), look).expect("no error")
 }
@@ -235,5 +239,57 @@ fn those_that_shrink_agree() {
             );
             assert_eq!(epoch(first_round(1)), 1);
         });
+    });
+}
+
+/// Who has the member by this word arrives in round 1, if it may: all that it writes is `mark`.
+fn arrive_as(circle: &Circle, mut word: Word, mark: u64) -> bool {
+    let write = |lines: &Lines<'_>| lines.arrive(1, [mark; 3], [mark]);
+    circle.write(DIES, &mut word, write).is_some()
+}
+
+/// A task that is tried again has the member while the attempt before goes on in a thread, as a member of another
+/// process, and dies before each of its steps: one of the two arrives, and what it has written stays.
+#[test]
+fn two_attempts_have_one_member() {
+    let name = "collective: two attempts with one member";
+    explore_deaths(name, Some(2), |death, has_died| {
+        let circle = circle(2);
+        let word = circle.seat(DIES);
+        let [mortal, successor, other] = [circle.clone(), circle.clone(), circle.clone()];
+        let before = thread::spawn(move || run_mortal(death, || arrive_as(&mortal, word, 1)));
+        let successor = thread::spawn(move || {
+            loop {
+                match successor.take(DIES, ProcessId(3), 1) {
+                    Taking::Taken(word, 0) => return arrive_as(&successor, word, 2),
+                    // The one before has arrived; it may be dead, and the member with it.
+                    Taking::Taken(..) | Taking::Never => return false,
+                    Taking::Writing => thread::yield_now(),
+                }
+            }
+        });
+        let other = thread::spawn(move || {
+            let arrived = || Ok(other.has_arrived(DIES, 1).then_some(()));
+            wait(other.gate(1), arrived).expect("one of them arrives");
+            (other.value(DIES, 1, 0), other.call(DIES, 1))
+        });
+        let lived = before.join().expect("ends");
+        has_died.fetch_or(lived.is_none(), SeqCst);
+        if lived.is_none() {
+            circle.bury(MORTAL);
+            circle.settle();
+        }
+        let follows = successor.join().expect("ends");
+        circle.force();
+        let (value, call) = other.join().expect("ends");
+        assert_eq!(call, [value; 3]);
+        assert_eq!(
+            (circle.value(DIES, 1, 0), circle.call(DIES, 1)),
+            (value, call)
+        );
+        assert_eq!(circle.last(DIES), 1);
+        let writer = if follows { 2 } else { 1 };
+        assert_eq!(value, writer);
+        assert!(lived.is_none_or(|arrived| arrived != follows));
     });
 }

@@ -17,7 +17,7 @@ use crate::pool::{AllocError, Loan, Parcel, Pool, Transfer};
 use crate::task::{Payload, Room, decode_with_buffers, encode_with_buffers, untold};
 
 use super::call::{self, Call, LONG, MARKED, NO_VALUE, Size};
-use super::circle::{Circle, Round, VALUE_WORDS};
+use super::circle::{Circle, Lines, Round, VALUE_WORDS};
 use super::error::CollectiveError;
 
 const PARCEL: usize = Parcel::WORDS;
@@ -160,20 +160,25 @@ impl<'pool> Value<'pool> {
         Ok(())
     }
 
-    /// Writes it into the member's place of this round: it has arrived.
-    pub fn arrive(mut self, circle: &Circle, line: usize, round: Round, call: &Call) {
+    /// Writes it into the member's place of this round: it has arrived. False if it may not.
+    pub fn arrive(mut self, lines: &Lines<'_>, round: Round, call: &Call) -> bool {
+        if !lines.may_arrive(round) {
+            return false;
+        }
+        let (circle, line) = lines.of();
         let old = call::unpack(circle.call(line, round)).is_some_and(|(_, old)| old.has_parcels());
         if old {
             // In this order: what is named by a place may have ended, but what has not is named.
             let_go(circle, self.pool, line, round);
         }
         if old || self.size.has_parcels() {
-            circle.empty(line, round);
+            lines.empty(round);
         }
         let words = call::pack(call, self.size);
-        circle.arrive(line, round, words, self.words.iter().copied());
+        lines.arrive(round, words, self.words.iter().copied());
         // The place has them.
         self.parcels.clear();
+        true
     }
 }
 

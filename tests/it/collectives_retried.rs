@@ -1,9 +1,11 @@
 //! Members of tasks that are tried again: whose a member is, and what its former owner is told.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use pinfold::channel::{Receiver, Sender};
 use pinfold::collective::{CollectiveError, Member};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::collectives::{Told, nothing_left, runtime};
 
@@ -91,6 +93,84 @@ fn one_whose_seat_another_has_taken_reads_nothing_wrong() {
         assert_eq!(other.join().expect("no panic"), all);
     }
     drop((passed_on, receiver, is_inside, flag.into_temp_path().keep()));
+    nothing_left(&rt);
+}
+
+thread_local! {
+    /// What this thread does when it encodes the next [`Slow`].
+    static MEANWHILE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+/// A number. While it is encoded anything may happen.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Slow(u64);
+
+impl Serialize for Slow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(meanwhile) = MEANWHILE.take() {
+            meanwhile();
+        }
+        serializer.serialize_newtype_struct("Slow", &self.0)
+    }
+}
+
+/// An attempt has passed its member on, and whoever has it now is about to arrive with it when the next attempt takes
+/// the seat, and arrives in three rounds. Then it writes nothing: not over what is there.
+#[test]
+fn one_whose_seat_another_has_taken_writes_nothing() {
+    let rt = runtime(1);
+    type Ends = (Sender<Option<Member>>, Receiver<()>, String);
+    let add = |a: Slow, b: Slow| Slow(a.0 + b.0);
+    fn passes_on(
+        (mut member, (to, goes_on, flag)): (Member, Ends),
+    ) -> Result<u64, CollectiveError> {
+        if std::fs::remove_file(flag).is_ok() {
+            to.send(Some(member)).expect("received");
+            goes_on.recv().expect("it is");
+            std::process::abort();
+        }
+        let add = |a: Slow, b: Slow| Slow(a.0 + b.0);
+        member.all_reduce(Slow(1), add)?;
+        member.all_reduce(Slow(10), add)?;
+        member.set_timeout(Some(Duration::ZERO));
+        let late = member.all_reduce(Slow(100), add);
+        assert!(
+            matches!(late, Err(CollectiveError::TimedOut { .. })),
+            "{late:?}"
+        );
+        to.send(None).expect("received");
+        goes_on.recv().expect("it may");
+        member.set_timeout(None);
+        member.all_reduce(Slow(0), add).map(|sum| sum.0)
+    }
+    let flag = tempfile::NamedTempFile::new().expect("a file");
+    let path = flag.path().to_str().expect("text").to_owned();
+    let (sender, receiver) = rt.channel(1).expect("room");
+    let (goes_on, may_go_on) = rt.channel(1).expect("room");
+    let members = rt.collective(2).expect("room").try_into();
+    let [mut first, second]: [Member; 2] = members.expect("two");
+    let task = rt.task(passes_on).at_least_once();
+    let task = task.spawn((second, (sender, may_go_on, path)));
+    let mut passed_on = receiver.recv().expect("sent").expect("by the first");
+    let (keep, kept) = std::sync::mpsc::channel();
+    let next = goes_on.clone();
+    MEANWHILE.set(Some(Box::new(move || {
+        next.send(()).expect("the first attempt waits");
+        for times in [1, 10] {
+            let sum = first.all_reduce(Slow(times), add);
+            assert_eq!(sum, Ok(Slow(2 * times)));
+        }
+        let arrived = receiver.recv().expect("by the second, in the third round");
+        assert!(arrived.is_none());
+        keep.send(first).expect("kept");
+    })));
+    let refused = passed_on.all_reduce(Slow(7), add);
+    assert_eq!(refused, Err(CollectiveError::PassedOn { rank: 1 }));
+    let mut first = kept.recv().expect("the other member");
+    goes_on.send(()).expect("the second attempt waits");
+    assert_eq!(first.all_reduce(Slow(100), add), Ok(Slow(200)));
+    assert_eq!(task.join(), Ok(Ok(200)));
+    drop((passed_on, first, goes_on, flag.into_temp_path().keep()));
     nothing_left(&rt);
 }
 
