@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::lane::{Board as Seen, Shape};
+use crate::lane::{Board as Seen, Lane, Shape};
 use crate::pool::{AllocError, Pool};
 
 use super::ends::Endpoint;
@@ -93,7 +93,15 @@ impl<T> Board<T> {
     /// One more queue, if there is room.
     pub fn put(&self, queue: Sender<T>) -> Result<(), AllocError> {
         let put = self.ends.sender.try_send(queue);
-        put.map_err(|_| self.pool().exhausted(0))
+        put.map_err(|_| self.pool().exhausted(0))?;
+        // Whoever waits for room in any queue may send to this one.
+        self.lane().for_message().open_all();
+        Ok(())
+    }
+
+    /// Where those wait that wait for one more.
+    pub fn lane(&self) -> &Lane {
+        self.ends.sender.end.lane()
     }
 
     /// Looks what is new.

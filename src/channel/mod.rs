@@ -71,6 +71,7 @@
 
 mod block;
 mod board;
+mod case;
 mod delivery;
 mod ends;
 mod error;
@@ -87,6 +88,7 @@ mod room;
 mod router;
 mod select;
 
+pub(crate) use case::Also;
 pub use delivery::{Delivery, Item, Receipt};
 pub use error::{RecvError, SelectError, SendError, SendFault};
 pub use future::{RecvFuture, RecvStream, SendFuture};
@@ -98,7 +100,6 @@ pub use receiver::Iter;
 pub(crate) use recover::{Channels, Traffic, traffic};
 pub use router::Router;
 pub(crate) use router::make_router;
-pub(crate) use select::Also;
 pub use select::{Select, Selected};
 
 use std::fmt::{Debug, Formatter};

@@ -88,6 +88,14 @@ impl Endpoint {
         if let Some(fault) = self.send_fault() {
             return Err(fault);
         }
+        let found = self.look_for_any_room()?;
+        match found {
+            Some(claimed) => Ok(Some(claimed)),
+            None => self.no_receiver().map_or(Ok(None), Err),
+        }
+    }
+
+    fn look_for_any_room(&self) -> Result<Option<Claimed<'_>>, SendFault> {
         if self.kind().is_rendezvous && !self.lane().is_wanted() {
             return Ok(None);
         }

@@ -17,8 +17,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -28,10 +27,10 @@ use smallvec::SmallVec;
 use crate::lane::Still;
 use crate::notify::Gate;
 use crate::object::{Patience, WaitAtAny};
-use crate::sys::barrier;
 
+use super::case::{Also, Case, Ended, Taken};
 use super::ends::Endpoint;
-use super::message::{self, Received};
+use super::message;
 use super::room::Claimed;
 use super::{Item, Receiver, RecvError, SelectError, SendError, SendFault, Sender};
 
@@ -115,151 +114,6 @@ pub struct Select<'a> {
 /// So many waits in a row all of which find something at once: then all are looked at properly.
 const WAITS: u32 = 32;
 
-enum Case<'a> {
-    Recv(&'a Arc<Endpoint>),
-    Send(&'a Endpoint),
-    Ended(Arc<Ended>),
-    Also(Box<dyn Also<'a> + 'a>),
-    Time {
-        next: Option<Instant>,
-        period: Option<Duration>,
-    },
-    Removed,
-}
-
-/// Something else that may be waited for, of a module above. Nothing is taken when it is chosen.
-pub(crate) trait Also<'a>: Send + Sync {
-    /// Whether it has come.
-    fn has_come(&self) -> bool;
-
-    /// Opened for all when it comes.
-    fn gate(&self) -> Option<&'a Gate> {
-        None
-    }
-
-    /// When it comes by itself.
-    fn time(&self) -> Option<Instant> {
-        None
-    }
-
-    /// The thread is about to sleep: announces it where there is no gate. Before a last look.
-    fn prepare(&self) {}
-
-    /// The thread would sleep now: does here what it would sleep for, if it can. Whether it did.
-    fn help(&self) -> bool {
-        false
-    }
-
-    /// The thread does not sleep any more.
-    fn done(&self) {}
-}
-
-/// The end of a task, as a select sees it.
-struct Ended {
-    has_come: AtomicBool,
-    gate: Arc<Gate>,
-}
-
-impl Wake for Ended {
-    fn wake(self: Arc<Self>) {
-        // ordering: Release pairs with the Acquire in `Case::look`.
-        self.has_come.store(true, Ordering::Release);
-        // Pairs with the heavy one in `prepare`.
-        barrier::light();
-        self.gate.open_all();
-    }
-}
-
-/// What was chosen, and done already.
-#[expect(clippy::large_enum_variant, reason = "most are messages")]
-enum Taken<'a> {
-    Message(Result<Received, RecvError>),
-    Place(Result<Claimed<'a>, SendFault>),
-    /// It has come, and there is nothing to be had.
-    Come,
-}
-
-impl<'a> Case<'a> {
-    fn gate(&self) -> Option<&'a Gate> {
-        match self {
-            Case::Recv(end) => Some(end.lane().for_message()),
-            Case::Send(end) => Some(end.lane().for_room()),
-            Case::Also(also) => also.gate(),
-            Case::Ended(_) | Case::Time { .. } | Case::Removed => None,
-        }
-    }
-
-    fn also(&self) -> Option<&(dyn Also<'a> + 'a)> {
-        match self {
-            Case::Also(also) => Some(&**also),
-            _ => None,
-        }
-    }
-
-    /// What says that nothing has changed since it was not ready.
-    fn still(&self) -> Option<Still<'a>> {
-        match self {
-            Case::Recv(end) => end.lane().no_message(),
-            Case::Send(end) => end.no_room(),
-            _ => None,
-        }
-    }
-
-    /// Takes what there is.
-    fn look(&mut self) -> Option<Taken<'a>> {
-        match self {
-            Case::Recv(end) => end.look_for_message().transpose().map(Taken::Message),
-            Case::Send(end) => end.look_for_room().transpose().map(Taken::Place),
-            Case::Ended(ended) => {
-                // ordering: Acquire pairs with the Release in `Ended::wake`.
-                let has_come = ended.has_come.load(Ordering::Acquire);
-                has_come.then_some(Taken::Come)
-            }
-            Case::Also(also) => also.has_come().then_some(Taken::Come),
-            Case::Time { next, period } => {
-                let at = (*next)?;
-                let now = Instant::now();
-                if now < at {
-                    return None;
-                }
-                *next = period.and_then(|period| behind(at, period, now));
-                Some(Taken::Come)
-            }
-            Case::Removed => None,
-        }
-    }
-
-    fn time(&self) -> Option<Instant> {
-        match self {
-            Case::Time { next, .. } => *next,
-            Case::Also(also) => also.time(),
-            _ => None,
-        }
-    }
-
-    /// Whether it may be ready some day.
-    fn may_come(&self) -> bool {
-        match self {
-            Case::Removed => false,
-            Case::Time { next, .. } => next.is_some(),
-            _ => true,
-        }
-    }
-}
-
-/// The next time after `now` of those that come each `period`.
-fn behind(at: Instant, period: Duration, now: Instant) -> Option<Instant> {
-    let late = now.saturating_duration_since(at);
-    let missed = late.as_nanos() / period.as_nanos().max(1);
-    let step = u32::try_from(missed + 1)
-        .ok()
-        .and_then(|periods| period.checked_mul(periods));
-    match step {
-        Some(step) => at.checked_add(step),
-        None => now.checked_add(period),
-    }
-}
-
 impl<'a> Select<'a> {
     /// One that waits for nothing yet.
     pub fn new() -> Self {
@@ -324,10 +178,7 @@ impl<'a> Select<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn waker(&mut self) -> (usize, Waker) {
-        let ended = Arc::new(Ended {
-            has_come: AtomicBool::new(false),
-            gate: Arc::clone(self.own.get_or_insert_default()),
-        });
+        let ended = Arc::new(Ended::at(self.own.get_or_insert_default()));
         let waker = Waker::from(Arc::clone(&ended));
         (self.add(Case::Ended(ended)), waker)
     }
@@ -369,7 +220,10 @@ impl<'a> Select<'a> {
         self.wait_with(Patience::Not)
     }
 
-    fn wait_with(&mut self, patience: Patience) -> Result<Selected<'_, 'a>, SelectError> {
+    pub(super) fn wait_with(
+        &mut self,
+        patience: Patience,
+    ) -> Result<Selected<'_, 'a>, SelectError> {
         let mut found = self.kept.take();
         if found.is_none() {
             found = match self.until_proper {
@@ -511,7 +365,7 @@ pub struct Selected<'s, 'a> {
     taken: Option<Taken<'a>>,
 }
 
-impl Selected<'_, '_> {
+impl<'a> Selected<'_, 'a> {
     /// Which one: the number that it was added with.
     pub fn index(&self) -> usize {
         self.index
@@ -528,6 +382,14 @@ impl Selected<'_, '_> {
     /// Waits no more for this one: as [`Select::remove`]. A message that was chosen is lost.
     pub fn remove(self) {
         self.select.remove(self.index);
+    }
+
+    /// The place that was found, if that is what was chosen.
+    pub(super) fn into_place(mut self) -> Option<Result<Claimed<'a>, SendFault>> {
+        match self.taken.take() {
+            Some(Taken::Place(place)) => Some(place),
+            _ => None,
+        }
     }
 
     /// The message that was received.

@@ -475,6 +475,15 @@ impl Lane {
         self.cell(mine.place.cell())[1].load(Ordering::Relaxed)
     }
 
+    /// What the header of the message says that would be taken next; a hint, for another may take it. `None` if there is none.
+    pub fn next_header(&self) -> Option<u64> {
+        let place = self.head().ok()?;
+        let (state, word) = self.load(place.cell());
+        let is_whole = state == CellState::Full && word.generation == place.lap();
+        // Relaxed: `load` has seen the message.
+        is_whole.then(|| self.cell(place.cell())[1].load(Ordering::Relaxed))
+    }
+
     /// Word `at` of the cell's area.
     #[inline]
     pub fn read(&self, mine: &Mine, at: usize) -> u64 {

@@ -50,6 +50,7 @@ mod repeated_ends;
 #[allow(dead_code, reason = "others use the rest")]
 mod rng;
 mod routing;
+mod routing_balance;
 mod run_limits;
 mod select;
 mod select_more;

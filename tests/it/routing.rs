@@ -6,13 +6,13 @@ use std::time::Duration;
 use pinfold::channel::{Receiver, RecvError, Router, SendFault, Sender};
 use pinfold::{Loan, Runtime, Shutdown};
 
-fn runtime(workers: usize) -> Runtime {
+pub fn runtime(workers: usize) -> Runtime {
     let builder = Runtime::builder().workers(workers).memory_cap(256 << 20);
     builder.on_drop(Shutdown::Abort).start().expect("starts")
 }
 
 /// Waits until nothing is left of channels: their blocks are given back.
-fn nothing_left(rt: &Runtime) {
+pub fn nothing_left(rt: &Runtime) {
     let give_up = std::time::Instant::now() + Duration::from_secs(60);
     loop {
         let audit = rt.audit();

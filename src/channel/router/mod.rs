@@ -13,26 +13,25 @@
 //! number for each bucket, and the greatest wins. So a receiver that goes takes only its own buckets
 //! along, and one that comes gets its share of each.
 
+mod keys;
+mod left;
+mod room;
+
 use std::fmt::{Debug, Formatter};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::lane::{Lane, Mine};
 use crate::object::Patience;
 use crate::pool::{AllocError, Pool};
 
 use super::board::Board;
-use super::message::{self, Message};
 use super::options::{CreateError, make_kept};
 use super::{Receiver, SendError, SendFault, Sender};
 
-/// Where the bucket is in a header.
-const BUCKET: u32 = 49;
-/// Buckets are numbered from 1 on.
-const BUCKETS: u64 = (1 << (u64::BITS - BUCKET)) - 1;
+use keys::{bid, bucket_of};
 
 /// Makes a router and its receivers in this pool.
 pub(crate) fn make_router<T>(
@@ -62,8 +61,8 @@ pub(crate) fn make_router<T>(
 ///
 /// *A receiver that is gone*, because its worker died or it was dropped, gets nothing any more. What is left in
 /// its queue is handed on: what has a key to the receiver that has the key now, the rest to
-/// the shortest queue. It may come after what others send meanwhile. Each call of a router sees to it, and
-/// [`hand_on`](Router::hand_on). What it had taken is gone with it; a message that it was just taking is
+/// the shortest queue. It may come after what others send meanwhile. Each call of a router sees to it, as far as there is
+/// room, and [`hand_on`](Router::hand_on), which waits for that. What it had taken is gone with it; a message that it was just taking is
 /// counted ([`lost`](Router::lost)).
 ///
 /// ```
@@ -120,21 +119,6 @@ impl<T> Debug for Router<T> {
             .field("receivers", &self.board.len())
             .finish_non_exhaustive()
     }
-}
-
-/// In which bucket a key is: the same in all processes of a program.
-fn bucket_of(key: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    1 + hasher.finish() % BUCKETS
-}
-
-/// What receiver `number` bids for a bucket: as good as random.
-fn bid(bucket: u64, number: usize) -> u64 {
-    let mut word = (bucket << 32 ^ number as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    word ^ word >> 31
 }
 
 impl<T> Router<T> {
@@ -252,7 +236,7 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
     /// [`SendFault::NoReceiver`], with the number, if this router has none of this number;
     /// [`SendFault::Disconnected`] if it is gone, or has left; as of [`Sender::send_timeout`].
     pub fn route(&self, receiver: usize, value: T) -> Result<(), SendError<T>> {
-        self.hand_on_if_any();
+        self.hand_on_if_any(self.patience());
         let Some(sender) = self.board.get(receiver) else {
             let receivers = self.board.len();
             let fault = SendFault::NoReceiver {
@@ -261,9 +245,9 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
             };
             return Err(SendError::new(Some(value), fault));
         };
-        send(sender, value, self.patience(), 0)?;
+        self.send_to(sender, value, self.patience())?;
         if is_gone(sender) {
-            self.hand_on_if_any(); // it may have gone just before
+            self.hand_on_if_any(self.patience()); // it may have gone just before
         }
         Ok(())
     }
@@ -274,58 +258,22 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
     /// # Errors
     /// [`SendFault::Disconnected`] if no receiver is left; as of [`Sender::send_timeout`].
     pub fn send_by_key(&self, key: &(impl Hash + ?Sized), value: T) -> Result<(), SendError<T>> {
-        self.hand_on_if_any();
-        self.send_in(bucket_of(key), value, true)
+        // What was sent of this key before comes before this.
+        let hand_on = || {
+            self.hand_on_if_any(self.patience());
+            false
+        };
+        self.send_in(bucket_of(key), value, self.patience(), hand_on)
     }
 
-    /// Sends a message to the receiver whose queue is the shortest now; waits if all are full.
+    /// Sends a message to the receiver whose queue is the shortest now; if all are full, to the one that has room first,
+    /// one that joins meanwhile among them.
     ///
     /// # Errors
     /// As of [`Router::send_by_key`].
     pub fn balance(&self, value: T) -> Result<(), SendError<T>> {
-        self.hand_on_if_any();
-        self.send_in(0, value, true)
-    }
-
-    /// To whom it belongs, or, in bucket 0, to the shortest queue; as often as one goes meanwhile.
-    fn send_in(&self, bucket: u64, mut value: T, is_first: bool) -> Result<(), SendError<T>> {
-        loop {
-            let to = match bucket {
-                0 => self.shortest(),
-                bucket => self.owner(bucket),
-            };
-            let Some((_, sender)) = to else {
-                let fault = self.fault();
-                return Err(SendError::new(Some(value), fault));
-            };
-            let Err(error) = send(sender, value, self.patience(), bucket) else {
-                if is_first && is_gone(sender) {
-                    self.hand_on_if_any(); // it may have gone just before
-                }
-                return Ok(());
-            };
-            if error.fault != SendFault::Disconnected {
-                return Err(error);
-            }
-            let fault = error.fault.clone();
-            value = match error.into_value() {
-                Some(value) => value,
-                None => return Err(SendError::new(None, fault)),
-            };
-            if is_first {
-                // What was sent to it before comes before this.
-                self.hand_on_if_any();
-            }
-        }
-    }
-
-    /// Why nothing can be sent to anybody.
-    fn fault(&self) -> SendFault {
-        let faults = self.board.iter();
-        let mut faults = faults.filter_map(|(_, sender)| sender.end.send_fault());
-        faults
-            .find(|fault| *fault != SendFault::Disconnected)
-            .unwrap_or(SendFault::Disconnected)
+        let hand_on = || self.hand_on_if_any(Patience::Not);
+        self.send_in(0, value, self.patience(), hand_on)
     }
 
     /// Hands on what is left in the queues of receivers that are gone; waits while those of others are
@@ -347,182 +295,12 @@ impl<T: Serialize + DeserializeOwned> Router<T> {
     /// # }
     /// ```
     pub fn hand_on(&self) -> Result<usize, SendError<T>> {
-        self.hand_on_all().map_err(|refused| refused.error)
-    }
-
-    fn hand_on_all(&self) -> Result<usize, Refused<'_, T>> {
-        let mut count = 0;
-        for (_, left) in self.board.iter() {
-            while self.is_left(left)
-                && let Some((bucket, value)) = take(left)
-            {
-                let sent = self.send_in(bucket, value, false);
-                sent.map_err(|error| Refused {
-                    left,
-                    bucket,
-                    error,
-                })?;
-                count += 1;
-            }
-        }
-        Ok(count)
-    }
-
-    /// Whether somebody else is to have what is in this queue.
-    fn is_left(&self, sender: &Sender<T>) -> bool {
-        // One that has left takes it itself.
-        sender.end.has_no_receiver() && !sender.is_empty() && self.all_living().next().is_some()
-    }
-
-    fn hand_on_if_any(&self) {
-        if !self.board.iter().any(|(_, left)| self.is_left(left)) {
-            return;
-        }
-        match self.hand_on_all() {
-            Ok(messages) => tracing::debug!(messages, "handed on what a receiver has left"),
-            // The caller has something else to send: what could not be handed on now waits for the next one.
-            Err(refused) => refused.put_back(),
-        }
-    }
-}
-
-/// A message that could not be handed on, and the queue that it was left in.
-struct Refused<'a, T> {
-    left: &'a Sender<T>,
-    bucket: u64,
-    error: SendError<T>,
-}
-
-impl<T: Serialize + DeserializeOwned> Refused<'_, T> {
-    /// It goes to the end of its queue, in which nobody but who hands on puts anything.
-    fn put_back(self) {
-        let fault = self.error.fault.to_string();
-        let put = |value: T| {
-            let end = &*self.left.end;
-            let encoded = message::encode(&value, end.pool());
-            let (message, _) = end.message_of::<T>(encoded).ok()?;
-            drop(value);
-            let mut place = end.lane().claim().ok()?;
-            if put(end.lane(), &mut place, message, self.bucket, end.pool()).is_err() {
-                end.gave_up_place(place);
-                return None;
-            }
-            end.fill(place);
-            Some(())
-        };
-        if self.error.into_value().and_then(put).is_none() {
-            tracing::warn!(fault, "a message that a receiver has left is lost");
-        }
+        let handed_on = self.hand_on_all(self.patience());
+        handed_on.map_err(|refused| refused.error)
     }
 }
 
 /// Whether nobody receives from it any more, or it has left.
 fn is_gone<T>(sender: &Sender<T>) -> bool {
     sender.end.send_fault().is_some()
-}
-
-/// As [`Sender::send`] does, and writes the bucket into the message's header.
-fn send<T>(
-    sender: &Sender<T>,
-    value: T,
-    patience: Patience,
-    bucket: u64,
-) -> Result<(), SendError<T>>
-where
-    T: Serialize + DeserializeOwned,
-{
-    let end = &*sender.end;
-    if let Some(fault) = end.send_fault() {
-        return Err(SendError::new(Some(value), fault));
-    }
-    let encoded = message::encode(&value, end.pool());
-    let (message, weight) = match end.message_of::<T>(encoded) {
-        Ok(message) => message,
-        Err(fault) => return Err(SendError::new(Some(value), fault)),
-    };
-    let mut value = Some(value);
-    let put = end.claim(patience, weight).and_then(|claimed| {
-        end.send_in(claimed, |lane, place| {
-            drop(value.take());
-            put(lane, place, message, bucket, end.pool())
-        })
-    });
-    match put {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(refused)) => {
-            let (message, error) = *refused;
-            Err(SendError::new(message.into_value(), error))
-        }
-        Err(fault) => Err(SendError::new(value, fault)),
-    }
-}
-
-/// Writes a message into a place, and its bucket into the header.
-fn put(
-    lane: &Lane,
-    place: &mut Mine,
-    message: Message,
-    bucket: u64,
-    pool: &Pool,
-) -> Result<(), Box<(Message, AllocError)>> {
-    message.put(lane, place, pool)?;
-    lane.set_header(place, lane.header(place) | bucket << BUCKET);
-    Ok(())
-}
-
-/// The oldest message of a queue whose receivers are gone, and its bucket; one that cannot be read is
-/// gone, and logged.
-fn take<T: DeserializeOwned>(sender: &Sender<T>) -> Option<(u64, T)> {
-    let (lane, pool) = (sender.end.lane(), sender.end.pool());
-    loop {
-        let (mine, _) = lane.take().ok()?;
-        let bucket = lane.header(&mine) >> BUCKET;
-        let received = message::take(lane, &mine, pool);
-        lane.empty(mine);
-        match received?.decode() {
-            Ok(value) => return Some((bucket, value)),
-            Err(message) => tracing::warn!(message, "a message cannot be read"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn winner(bucket: u64, receivers: impl Iterator<Item = usize>) -> usize {
-        let best = receivers.max_by_key(|number| bid(bucket, *number));
-        best.expect("some")
-    }
-
-    #[test]
-    fn buckets_are_shared_out_evenly_and_few_move() {
-        for receivers in [2, 3, 8, 50] {
-            let owners: Vec<_> = (1..=BUCKETS)
-                .map(|bucket| winner(bucket, 0..receivers))
-                .collect();
-            let share = BUCKETS as f64 / receivers as f64;
-            for receiver in 0..receivers {
-                let count = owners.iter().filter(|owner| **owner == receiver).count() as f64;
-                assert!((count - share).abs() < 0.2 * share, "{receivers}: {count}");
-            }
-            // One goes: only what it had moves. One comes: it gets its share, and nobody else more.
-            for (bucket, owner) in (1..).zip(&owners) {
-                let without = winner(bucket, (0..receivers).filter(|number| *number != 1));
-                assert!(without == *owner || *owner == 1);
-                let with = winner(bucket, 0..receivers + 1);
-                assert!(with == *owner || with == receivers);
-            }
-        }
-    }
-
-    #[test]
-    fn keys_are_spread_over_the_buckets() {
-        let used: std::collections::HashSet<_> =
-            (0..10_000_u32).map(|key| bucket_of(&key)).collect();
-        // As many as of 10,000 draws from 32,767 should be different.
-        assert!(used.len() > 8300, "{}", used.len());
-        assert!(used.iter().all(|bucket| (1..=BUCKETS).contains(bucket)));
-        assert_eq!(bucket_of("Ada"), bucket_of(&"Ada".to_owned()));
-    }
 }
