@@ -4394,8 +4394,8 @@ pinfold_status pinfold_router_send_by_key(pinfold_router *router,
                                           uint64_t timeout);
 
 /**
- * Sends a message to the receiver whose queue is the shortest now. Else as `pinfold_router_send`; with
- * `PINFOLD_STATUS_DISCONNECTED` if no receiver is left.
+ * Sends a message to the receiver whose queue is the shortest now; if all are full, to the first that has room. Else as
+ * `pinfold_router_send`; with `PINFOLD_STATUS_DISCONNECTED` if no receiver is left.
  *
  * Any thread. In a task it keeps the executor that runs it.
  *
@@ -4618,7 +4618,7 @@ pinfold_status pinfold_rwlock_free(pinfold_rwlock *lock);
  * begun a child when the thread would sleep, it is run here, as by `pinfold_child_wait`.
  *
  * Into a channel of capacity 0 it sends when a receiver waits: in `pinfold_receiver_recv`, or in another
- * select, but not one that only tries.
+ * select, but not one that only tries. Into one that is bounded by bytes it sends when there is room for the message.
  *
  * Fails with `PINFOLD_STATUS_NOTHING_YET` (none is ready, and the call does not wait),
  * `PINFOLD_STATUS_TIMED_OUT`, `PINFOLD_STATUS_TOLD_TO_END` (in a task that was cancelled while it

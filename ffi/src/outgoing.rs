@@ -95,6 +95,14 @@ impl Outgoing {
         mut self,
         send: impl FnOnce(Packet) -> Result<(), Refused>,
     ) -> Result<(), Failure> {
+        self.try_send(send)
+    }
+
+    /// The same; what was not sent may be sent again.
+    pub(crate) fn try_send(
+        &mut self,
+        send: impl FnOnce(Packet) -> Result<(), Refused>,
+    ) -> Result<(), Failure> {
         let Some(packet) = self.packet.take() else {
             return Ok(());
         };

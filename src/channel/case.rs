@@ -17,7 +17,11 @@ use super::{RecvError, SendFault};
 /// One of the things that a select waits for.
 pub enum Case<'a> {
     Recv(&'a Arc<Endpoint>),
-    Send(&'a Endpoint),
+    Send {
+        end: &'a Endpoint,
+        /// How much of the channel's bound the message took for which there was too little room; 0 if that is not known.
+        needs: u64,
+    },
     Ended(Arc<Ended>),
     Also(Box<dyn Also<'a> + 'a>),
     Time {
@@ -93,7 +97,7 @@ impl<'a> Case<'a> {
     pub fn gate(&self) -> Option<&'a Gate> {
         match self {
             Case::Recv(end) => Some(end.lane().for_message()),
-            Case::Send(end) => Some(end.lane().for_room()),
+            Case::Send { end, .. } => Some(end.lane().for_room()),
             Case::Also(also) => also.gate(),
             Case::Ended(_) | Case::Time { .. } | Case::Removed => None,
         }
@@ -110,7 +114,7 @@ impl<'a> Case<'a> {
     pub fn still(&self) -> Option<Still<'a>> {
         match self {
             Case::Recv(end) => end.lane().no_message(),
-            Case::Send(end) => end.no_room(),
+            Case::Send { end, .. } => end.no_room(),
             _ => None,
         }
     }
@@ -119,7 +123,7 @@ impl<'a> Case<'a> {
     pub fn look(&mut self) -> Option<Taken<'a>> {
         match self {
             Case::Recv(end) => end.look_for_message().transpose().map(Taken::Message),
-            Case::Send(end) => end.look_for_room().transpose().map(Taken::Place),
+            Case::Send { end, needs } => end.look_for_room(*needs).transpose().map(Taken::Place),
             Case::Ended(ended) => {
                 // ordering: Acquire pairs with the Release in `Ended::wake`.
                 let has_come = ended.has_come.load(Ordering::Acquire);

@@ -10,23 +10,32 @@ use super::kind::Overflow;
 use super::message::{Encoded, Message};
 
 /// A place that was claimed, and is given up if nothing comes of it.
-pub struct Claimed<'a>(&'a Endpoint, Option<Mine>);
+pub struct Claimed<'a> {
+    end: &'a Endpoint,
+    /// `None` until it is known how much of the bound it takes.
+    place: Option<Mine>,
+    weight: u64,
+}
 
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
-        if let Some(mine) = self.1.take() {
-            self.0.gave_up_place(mine);
+        if let Some(mine) = self.place.take() {
+            self.end.gave_up_place(mine);
         }
     }
 }
 
 impl<'a> Claimed<'a> {
-    /// A place of which it was not known yet how much it would take is claimed now.
-    pub fn or_claim(self, weight: u64) -> Result<Self, SendFault> {
-        match self.1 {
-            Some(_) => Ok(self),
-            None => self.0.claim(Patience::Forever, weight),
+    /// The same for a message that takes so much of the bound, which was not known when it was claimed, if there is
+    /// room for that now.
+    pub fn for_weight(self, weight: u64) -> Result<Self, SendFault> {
+        // What it takes less counts until the message is taken: a place that was given up would count, too.
+        if self.place.is_some() && weight <= self.weight {
+            return Ok(self);
         }
+        let end = self.end;
+        drop(self);
+        end.claim(Patience::Not, weight)
     }
 }
 
@@ -82,25 +91,25 @@ impl Endpoint {
     }
 
     /// A place for a message, if a select may send one now: there is room, or in a channel of
-    /// capacity 0 somebody waits. Where it depends on the message whether there is room it is claimed
-    /// when that is there: see [`Claimed::or_claim`].
-    pub fn look_for_room(&self) -> Result<Option<Claimed<'_>>, SendFault> {
+    /// capacity 0 somebody waits. Where it depends on the message whether there is room, it is for one that takes `needs`
+    /// of the bound; if that is 0, it is claimed when the message is there: see [`Claimed::for_weight`].
+    pub fn look_for_room(&self, needs: u64) -> Result<Option<Claimed<'_>>, SendFault> {
         if let Some(fault) = self.send_fault() {
             return Err(fault);
         }
-        let found = self.look_for_any_room()?;
+        let found = self.look_for_any_room(needs)?;
         match found {
             Some(claimed) => Ok(Some(claimed)),
             None => self.no_receiver().map_or(Ok(None), Err),
         }
     }
 
-    fn look_for_any_room(&self) -> Result<Option<Claimed<'_>>, SendFault> {
+    fn look_for_any_room(&self, needs: u64) -> Result<Option<Claimed<'_>>, SendFault> {
         if self.kind().is_rendezvous && !self.lane().is_wanted() {
             return Ok(None);
         }
-        if !self.lane().is_weighed() {
-            return self.try_claim(0);
+        if !self.lane().is_weighed() || needs > 0 {
+            return self.try_claim(needs);
         }
         let is_ready = self.kind().overflow == Overflow::DropOldest
             || match self.lane().has_room(1) {
@@ -108,7 +117,11 @@ impl Endpoint {
                 Err(NotNow::Damaged(what)) => return Err(self.damaged(&what)),
                 Err(_) => false,
             };
-        Ok(is_ready.then_some(Claimed(self, None)))
+        Ok(is_ready.then_some(Claimed {
+            end: self,
+            place: None,
+            weight: 0,
+        }))
     }
 
     #[inline]
@@ -123,7 +136,11 @@ impl Endpoint {
                     } else {
                         self.lane().pass_room_on();
                     }
-                    return Ok(Some(Claimed(self, Some(mine))));
+                    return Ok(Some(Claimed {
+                        end: self,
+                        place: Some(mine),
+                        weight,
+                    }));
                 }
                 Err(NotNow::Damaged(what)) => return Err(self.damaged(&what)),
                 Err(NotNow::Wait)
@@ -153,13 +170,13 @@ impl Endpoint {
         if let Some(fault) = self.send_fault() {
             return Err(fault);
         }
-        let Some(mine) = &mut claimed.1 else {
+        let Some(mine) = &mut claimed.place else {
             return Err(SendFault::Gone);
         };
         if let Err(refused) = put(self.lane(), mine) {
             return Ok(Err(refused));
         }
-        let Some(mine) = claimed.1.take() else {
+        let Some(mine) = claimed.place.take() else {
             return Err(SendFault::Gone);
         };
         Ok(Ok(self.fill(mine)))

@@ -140,10 +140,14 @@ impl<'a> Select<'a> {
     /// [`Selected::send`] says [`SendFault::Full`]. So it is, too, if the select waits for a
     /// message of the same channel, and nobody else does.
     ///
-    /// In a channel that is bounded by bytes it sends when there is room for a byte more. How much its
-    /// message needs is not known yet: [`Selected::send`] may wait for that.
+    /// In a channel that is bounded by bytes it is ready when there is room for a byte more, for how much its
+    /// message needs is not known yet. If that is more, [`Selected::send`] says [`SendFault::Full`]; from then on it is ready
+    /// when there is room for as much as that message, which nobody else can have then, until one was sent.
     pub fn send<T>(&mut self, sender: &'a Sender<T>) -> usize {
-        self.add(Case::Send(&sender.end))
+        self.add(Case::Send {
+            end: &sender.end,
+            needs: 0,
+        })
     }
 
     /// Also waits until so much time has passed from now on; once. Returns its number.
@@ -374,7 +378,7 @@ impl<'a> Selected<'_, 'a> {
     fn is_of(&self, end: &Endpoint) -> bool {
         match self.select.cases.get(self.index) {
             Some(Case::Recv(ours)) => std::ptr::eq(&***ours, end),
-            Some(Case::Send(ours)) => std::ptr::eq(*ours, end),
+            Some(Case::Send { end: ours, .. }) => std::ptr::eq(*ours, end),
             _ => false,
         }
     }
@@ -407,12 +411,32 @@ impl<'a> Selected<'_, 'a> {
         }
     }
 
-    /// Sends a message in the place that was found. In a channel that is bounded by bytes that is room for one
-    /// byte at least: for the rest it waits.
+    /// Sends a message in the place that was found; it does not wait.
     ///
     /// # Errors
-    /// As of [`Sender::send`]; [`SendFault::Full`] in a channel of capacity 0 if the receiver has left;
+    /// As of [`Sender::send`]; [`SendFault::Full`], with the message, in a channel of capacity 0 if the receiver has left, and in
+    /// one that is bounded by bytes if there is too little room for this message: wait again, with the same select.
     /// [`SendFault::NotSelected`] if not this sender was chosen.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// use pinfold::channel::{Options, Select, SendFault};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let (sender, receiver) = rt.channel_with::<String>(Options::new(10).bytes(30))?;
+    /// sender.send("a text of 23 characters".to_owned())?;
+    /// let mut select = Select::new();
+    /// select.send(&sender);
+    /// let long = "one as long as that one".to_owned();
+    /// let error = select.wait()?.send(&sender, long).unwrap_err();
+    /// assert_eq!(error.fault, SendFault::Full); // there is room, but not for that
+    /// assert!(select.try_wait().is_err()); // now it is known how much is needed
+    /// receiver.recv()?;
+    /// select.wait()?.send(&sender, error.into_value().unwrap())?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send<T>(mut self, sender: &Sender<T>, value: T) -> Result<(), SendError<T>>
     where
         T: Serialize + DeserializeOwned,
@@ -423,9 +447,20 @@ impl<'a> Selected<'_, 'a> {
         match self.taken.take() {
             Some(Taken::Place(place)) => {
                 let encoded = message::encode(&value, sender.end.pool());
-                sender.put(value, encoded, Patience::Not, |_, weight| {
-                    place?.or_claim(weight)
-                })
+                let mut needed = 0;
+                let sent = sender.put(value, encoded, Patience::Not, |_, weight| {
+                    needed = weight;
+                    place?.for_weight(weight)
+                });
+                let is_full = |error: &SendError<T>| error.fault == SendFault::Full;
+                if let Some(Case::Send { needs, .. }) = self.select.cases.get_mut(self.index) {
+                    *needs = sent
+                        .as_ref()
+                        .err()
+                        .filter(|error| is_full(error))
+                        .map_or(0, |_| needed);
+                }
+                sent
             }
             _ => Err(SendError::new(Some(value), SendFault::NotSelected)),
         }

@@ -209,19 +209,76 @@ fn a_select_waits_for_room_and_for_enough() {
         chosen.send(&sender, bytes(101)).expect_err("it never fits")
     };
     assert!(matches!(error.fault, SendFault::TooLarge { most: 100, .. }));
+    // Who knows how much it needs waits for that, and then has it.
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| {
             let mut select = Select::new();
             select.send(&sender);
-            let chosen = select.wait().expect("some room");
-            chosen.send(&sender, bytes(90))
+            let mut message = bytes(90);
+            let mut refused = 0;
+            loop {
+                let chosen = select.wait().expect("some room");
+                let Err(error) = chosen.send(&sender, message) else {
+                    return refused;
+                };
+                assert_eq!(error.fault, SendFault::Full);
+                message = error.into_value().expect("it is given back");
+                refused += 1;
+            }
         });
-        std::thread::sleep(SOON);
-        assert!(!waits.is_finished());
+        while rt.stats().waits.is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert_eq!(receiver.recv().expect("sent").len(), 58);
         assert_eq!(receiver.recv().expect("sent").len(), 90);
-        waits.join().expect("no panic").expect("sent");
+        assert_eq!(waits.join().expect("no panic"), 1);
     });
+}
+
+/// A message that is too long for the room that there is holds up nothing else.
+#[test]
+fn a_select_goes_on_with_others_when_a_message_is_too_long() {
+    let rt = runtime(1);
+    let options = || Options::new(100).bytes(100);
+    let (sender, receiver) = rt.channel_with::<Vec<u8>>(options()).expect("room");
+    let (other, of_other) = rt.channel::<u8>(1).expect("room");
+    sender.send(bytes(58)).expect("room");
+    let mut select = Select::new();
+    let room = select.send(&sender);
+    let message = select.recv(&of_other);
+    let chosen = select.wait().expect("some room");
+    assert_eq!(chosen.index(), room);
+    let error = chosen.send(&sender, bytes(90)).expect_err("too little");
+    assert_eq!(error.fault, SendFault::Full);
+    assert!(select.try_wait().is_err(), "it is known how much it needs");
+    other.send(7).expect("room");
+    let chosen = select.wait().expect("a message");
+    assert_eq!(chosen.index(), message);
+    assert_eq!(chosen.recv(&of_other), Ok(7));
+    assert_eq!(receiver.recv().expect("sent").len(), 58);
+    // It has room for that message now, and nobody else; a shorter one will do.
+    let chosen = select.try_wait().expect("enough room");
+    assert_eq!(chosen.index(), room);
+    let error = sender.try_send(bytes(20)).expect_err("it is the select's");
+    assert_eq!(error.fault, SendFault::Full);
+    chosen.send(&sender, bytes(20)).expect("enough room");
+    assert_eq!(receiver.recv().expect("sent").len(), 20);
+    // A place that is not used is another's.
+    let chosen = select.try_wait().expect("some room");
+    let error = chosen.send(&sender, bytes(101)).expect_err("it never fits");
+    assert!(matches!(error.fault, SendFault::TooLarge { .. }));
+    sender.send(bytes(90)).expect("all room");
+
+    let drops = options().overflow(Overflow::DropOldest);
+    let (sender, receiver) = rt.channel_with::<Vec<u8>>(drops).expect("room");
+    for len in [58, 40, 90] {
+        let mut select = Select::new();
+        select.send(&sender);
+        let chosen = select.wait().expect("room, at the others' cost");
+        chosen.send(&sender, bytes(len)).expect("room");
+    }
+    assert_eq!(receiver.recv().expect("sent").len(), 90);
+    assert_eq!(receiver.dropped(), 2);
 }
 
 /// What the dead had sent counts until it is taken; what they were sending does not.

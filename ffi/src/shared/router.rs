@@ -223,8 +223,8 @@ pub unsafe extern "C" fn pinfold_router_send_by_key(
     })
 }
 
-/// Sends a message to the receiver whose queue is the shortest now. Else as `pinfold_router_send`; with
-/// `PINFOLD_STATUS_DISCONNECTED` if no receiver is left.
+/// Sends a message to the receiver whose queue is the shortest now; if all are full, to the first that has room. Else as
+/// `pinfold_router_send`; with `PINFOLD_STATUS_DISCONNECTED` if no receiver is left.
 ///
 /// Any thread. In a task it keeps the executor that runs it.
 ///

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pinfold::broadcast::Subscriber;
 use pinfold::channel::{Select, SelectError, Sender};
@@ -162,7 +162,7 @@ fn first_of(count: usize) -> usize {
 /// begun a child when the thread would sleep, it is run here, as by `pinfold_child_wait`.
 ///
 /// Into a channel of capacity 0 it sends when a receiver waits: in `pinfold_receiver_recv`, or in another
-/// select, but not one that only tries.
+/// select, but not one that only tries. Into one that is bounded by bytes it sends when there is room for the message.
 ///
 /// Fails with `PINFOLD_STATUS_NOTHING_YET` (none is ready, and the call does not wait),
 /// `PINFOLD_STATUS_TIMED_OUT`, `PINFOLD_STATUS_TOLD_TO_END` (in a task that was cancelled while it
@@ -219,6 +219,38 @@ pub unsafe extern "C" fn pinfold_select(
     })
 }
 
+/// Until when a call waits.
+struct Until {
+    timeout: u64,
+    begin: Instant,
+}
+
+impl Until {
+    fn of(timeout: u64) -> Self {
+        let begin = Instant::now();
+        Until { timeout, begin }
+    }
+
+    /// How many nanoseconds are left; `PINFOLD_FOREVER` stays what it is.
+    fn left(&self) -> u64 {
+        if self.timeout == PINFOLD_FOREVER {
+            return self.timeout;
+        }
+        let gone = u64::try_from(self.begin.elapsed().as_nanos());
+        self.timeout.saturating_sub(gone.unwrap_or(u64::MAX))
+    }
+
+    /// That nothing is ready when a call that waits has no time left is that it is late.
+    fn why(&self, why: SelectError) -> SelectError {
+        match why {
+            SelectError::NotReady if self.timeout != 0 => SelectError::TimedOut {
+                waited: self.begin.elapsed(),
+            },
+            why => why,
+        }
+    }
+}
+
 /// Which one was ready, and what was received of it. Of one that has failed the index is written.
 fn choose(
     all: &mut [Of],
@@ -267,33 +299,53 @@ fn choose(
         };
         places.push(index);
     }
-    let chosen = match timeout {
-        0 => select.try_wait(),
-        PINFOLD_FOREVER => select.wait(),
-        timeout => select.wait_timeout(crate::edge::duration(timeout)),
+    let until = Until::of(timeout);
+    let (index, done) = loop {
+        let chosen = match until.left() {
+            0 => select.try_wait(),
+            PINFOLD_FOREVER => select.wait(),
+            left => select.wait_timeout(crate::edge::duration(left)),
+        };
+        let chosen = match chosen {
+            Ok(chosen) => chosen,
+            Err(why) => break (None, Err(until.why(why).into())),
+        };
+        let index = places.get(chosen.index()).copied().unwrap_or_default();
+        let mut is_too_long = false;
+        let done = match &all[index] {
+            Of::Receiver(object) => {
+                let received = chosen.recv(&object.end).map_err(Failure::from);
+                received
+                    .map(|delivery| Some(MessageObject::received(delivery, object.home.clone())))
+            }
+            Of::Sender(object, _) => {
+                let end: &Sender<Packet> = &object.end;
+                let Some(outgoing) = &mut outgoing[index] else {
+                    break (
+                        None,
+                        Err(Failure::new(PinfoldStatus::Panic, "a packet is there")),
+                    );
+                };
+                let sent = outgoing.try_send(|packet| chosen.send(end, packet).map_err(Box::new));
+                let is_full = |failure: &Failure| failure.status == PinfoldStatus::Full;
+                is_too_long = end.capacity() > 0 && sent.as_ref().is_err_and(is_full);
+                sent.map(|()| None)
+            }
+            _ => {
+                drop(chosen);
+                Ok(None)
+            }
+        };
+        // For the room that there is: now the select knows how much it needs.
+        if !is_too_long {
+            break (Some(index), done);
+        }
     };
     for (handle, ear) in ears {
         handle.end().forget(&ear);
     }
-    let chosen = chosen?;
-    let index = places.get(chosen.index()).copied().unwrap_or_default();
-    let done = match &all[index] {
-        Of::Receiver(object) => {
-            let received = chosen.recv(&object.end).map_err(Failure::from);
-            received.map(|delivery| Some(MessageObject::received(delivery, object.home.clone())))
-        }
-        Of::Sender(object, _) => {
-            let end: &Sender<Packet> = &object.end;
-            let Some(outgoing) = outgoing[index].take() else {
-                return Err(Failure::new(PinfoldStatus::Panic, "a packet is there once"));
-            };
-            let sent = outgoing.send(|packet| chosen.send(end, packet).map_err(Box::new));
-            sent.map(|()| None)
-        }
-        _ => {
-            drop(chosen);
-            Ok(None)
-        }
+    let Some(index) = index else {
+        return done.map(|message| (0, message));
     };
     done.map(|message| (index, message)).inspect_err(|_| {
         to_index.write(index);

@@ -319,9 +319,21 @@ static void *sends_late(void *sender)
     return NULL;
 }
 
+static void *receives_late(void *receiver)
+{
+    pinfold_message *message;
+
+    usleep(20000);
+    CHECK_OK(pinfold_receiver_recv(receiver, LONG, &message));
+    CHECK_OK(pinfold_message_free(message));
+    return NULL;
+}
+
 static void selects(void)
 {
     enum { A, B, TO, END, TIME, COUNT };
+    static const char long_one[60];
+    pinfold_channel_settings bounded = PINFOLD_CHANNEL_SETTINGS_INIT;
     pinfold_case cases[COUNT];
     pinfold_sender *to[3];
     pinfold_receiver *from[3];
@@ -407,6 +419,32 @@ static void selects(void)
     CHECK_OK(pinfold_sender_free(to[0]));
     CHECK_OK(pinfold_receiver_free(from[0]));
     CHECK_OK(pinfold_receiver_free(from[1]));
+
+    /* Room for some bytes is none for a longer message: that waits for its own, and the others are not held up. */
+    bounded.bytes = 100;
+    CHECK_OK(pinfold_channel_new(runtime, 10, &bounded, &to[0], &from[0]));
+    CHECK_OK(pinfold_channel_new(runtime, 2, NULL, &to[1], &from[1]));
+    CHECK_OK(pinfold_sender_send(to[0], long_one, 50, NULL, 0));
+    memset(cases, 0, sizeof cases);
+    cases[TO].sender = to[0];
+    cases[TO].data = long_one;
+    cases[TO].len = 60;
+    CHECK_STATUS(pinfold_select(cases, COUNT, 0, &index, NULL), PINFOLD_STATUS_NOTHING_YET);
+    CHECK_STATUS(pinfold_select(cases, COUNT, 1000000, &index, NULL), PINFOLD_STATUS_TIMED_OUT);
+    cases[A].receiver = from[1];
+    CHECK(pthread_create(&thread, NULL, sends_late, to[1]) == 0);
+    CHECK_OK(pinfold_select(cases, COUNT, LONG, &index, &message));
+    CHECK(index == A && message != NULL);
+    CHECK_OK(pinfold_message_free(message));
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(pthread_create(&thread, NULL, receives_late, from[0]) == 0);
+    CHECK_OK(pinfold_select(cases, COUNT, LONG, &index, &message));
+    CHECK(index == TO && message == NULL);
+    CHECK(pthread_join(thread, NULL) == 0);
+    for (at = 0; at < 2; at++) {
+        CHECK_OK(pinfold_sender_free(to[at]));
+        CHECK_OK(pinfold_receiver_free(from[at]));
+    }
 }
 
 int main(int argc, char **argv)
