@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::StartError;
-use crate::layout::{EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
+use crate::layout::{CLIENT_LEN, CLIENT_SLOTS, CLIENTS, EXECUTORS_MAX, Plan, SLOTS_MAX, Shape};
 use crate::sys::Program;
 use crate::sys::limits;
 use crate::task::{ExecutorInit, Init, Orphans};
@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub pin: bool,
     pub memory_cap: Option<u64>,
     pub queue_capacity: usize,
+    /// That is a bound for all tasks together. If not, threads that submit at the same time have more.
+    pub is_queue_bounded: bool,
     pub on_drop: Shutdown,
     pub worker_init: Option<Init>,
     /// What that is called with, encoded; or why it cannot be.
@@ -85,6 +87,7 @@ impl Default for Config {
             pin: true,
             memory_cap: None,
             queue_capacity: 8192,
+            is_queue_bounded: false,
             on_drop: Shutdown::DrainFor(Duration::from_secs(5)),
             worker_init: None,
             init_args: None,
@@ -198,12 +201,23 @@ impl Config {
             workers: workers as u32,
             threads: threads as u32,
             slots: self.queue_capacity.next_power_of_two() as u32,
+            clients: self.clients(),
             memory,
         };
         Ok(match (self.memory_cap, room()) {
             (None, Some(room)) => fitting(shape, room),
             _ => shape,
         })
+    }
+}
+
+impl Config {
+    /// How many threads may have slots of their own: with a bound for all tasks together, these are
+    /// taken from it.
+    fn clients(&self) -> u32 {
+        let bound = self.is_queue_bounded.then_some(self.queue_capacity);
+        let most = bound.map_or(CLIENTS, |bound| bound / 2 / CLIENT_SLOTS);
+        most.min(CLIENTS) as u32
     }
 }
 
@@ -224,6 +238,11 @@ fn room() -> Option<u64> {
 /// With as much memory as a segment of `room` bytes has room for: the least that is of use,
 /// if that is less.
 fn fitting(mut shape: Shape, room: u64) -> Shape {
+    // An eighth for what is of use to many threads only.
+    let clients = room / 8 / CLIENT_LEN as u64;
+    shape.clients = shape
+        .clients
+        .min(u32::try_from(clients).unwrap_or(u32::MAX));
     loop {
         let len = Plan::new(shape).len as u64;
         if len <= room || shape.memory == MEMORY_MIN {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::notify::{Crowd, Doorbell};
+use crate::notify::{ClientLine, Crowd, Doorbell};
 use crate::pool::Pool;
-use crate::prim::atomic::Ordering;
+use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{ExecutorId, Hint, Line, ProcessId};
 use crate::ring::RingView;
 use crate::shm::{Header, Segment, View, Views};
@@ -12,7 +12,7 @@ use crate::sys::barrier;
 use crate::task::{Edges, Note, Slot, TaskState};
 
 use super::measure::Measure;
-use super::plan::{ERRAND_RING, LANES, NEST_RING, NEST_SLOTS, Plan, READY_RING};
+use super::plan::{CLIENT_RING, ERRAND_RING, LANES, NEST_RING, NEST_SLOTS, Plan, READY_RING};
 use super::record::ExecutorRecord;
 
 /// A process's view of the segment.
@@ -27,6 +27,10 @@ pub struct Fold {
     pub host_bell: View<Line<Doorbell>>,
     /// Who looks for work, and who sleeps.
     pub crowd: Crowd,
+    /// The clients whose rings executors look at: a bit for each.
+    pub offering: View<Line<AtomicU64>>,
+    /// One record per client.
+    pub clients: Views<ClientLine>,
     /// One record per executor.
     pub executors: Views<ExecutorRecord>,
     /// The task slots: the host's, then each executor's own.
@@ -52,6 +56,8 @@ impl Fold {
                 segment.views(plan.resting, 2 * set_words),
                 plan.shape.executors() as u32,
             ),
+            offering: segment.view(plan.offering),
+            clients: segment.views(plan.clients, plan.shape.clients as usize),
             executors: segment.views(plan.executors, plan.shape.executors()),
             slots: segment.views(plan.slots, plan.shape.all_slots()),
             notes: segment.views(plan.notes, plan.shape.all_slots()),
@@ -122,6 +128,13 @@ impl Fold {
         (used as usize).min(NEST_SLOTS)
     }
 
+    /// The ring in which `client` offers its tasks.
+    pub fn client_ring(&self, client: usize) -> RingView {
+        assert!(client < self.plan.shape.clients as usize);
+        let at = self.plan.client_rings + client * self.plan.client_stride;
+        RingView::attach(&self.segment, at, CLIENT_RING)
+    }
+
     fn ring(&self, zone: usize, executor: usize) -> RingView {
         assert!(executor < self.plan.shape.executors());
         let at = zone + executor * self.plan.ring_stride;
@@ -177,10 +190,32 @@ impl Fold {
         }
     }
 
+    /// Whether the task of `hint` is done, or was collected before: by its word alone.
+    #[inline]
+    pub fn has_ended(&self, hint: Hint) -> bool {
+        self.slots.get(hint.slot.at()).is_none_or(|slot| {
+            let word = slot.word();
+            word.generation != hint.generation || TaskState::of(word) == Some(TaskState::Done)
+        })
+    }
+
     /// Wakes everybody, whatever their marks say: to stop, for one.
     pub fn wake_all(&self) {
         self.wake_executors();
         self.host_bell.force();
+        self.wake_clients();
+    }
+
+    /// Wakes all threads of the host that wait for a task of a client's, whatever their marks say.
+    pub fn wake_clients(&self) {
+        // ordering: Acquire pairs with the Release when a client was opened.
+        let mut open = self.offering.load(Ordering::Acquire);
+        while open != 0 {
+            if let Some(client) = self.clients.get(open.trailing_zeros() as usize) {
+                client.force();
+            }
+            open &= open - 1;
+        }
     }
 
     /// Wakes all executors, whatever their marks say: after a death.

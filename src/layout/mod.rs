@@ -12,8 +12,9 @@
 //!            sets                                                per              then 256        host's     these
 //!                                                                executor         per executor
 //!
-//! The host's slots are those of tasks that may begin at once, and then four times as many
-//! for tasks that wait for others.
+//! The host's slots are those of tasks that may begin at once, then four times as many
+//! for tasks that wait for others, then 1,024 for each client. Before the executors lie the
+//! clients' lines (128 B each), before the lanes' words their rings.
 //! ```
 //!
 //! | zone | written by | read by |
@@ -25,6 +26,8 @@
 //! | errands, one per worker | tail: host; head: the worker's executors | |
 //! | inbox | tail: host; head: any executor | |
 //! | completions | tail: its executor; head: host | |
+//! | client's line | host; `awaited` also by who wakes | executors |
+//! | client's ring | tail: host; head: any executor | |
 //! | nest, ready | tail: its executor; head: any executor | |
 //! | slots | by state, see [`crate::task`] | |
 //! | edges | host; who has run what a task depends on, see [`crate::task`] | who runs the task |
@@ -41,6 +44,7 @@ pub use fold::Fold;
 pub use kin::Spawned;
 pub use measure::Measured;
 pub use plan::{
-    EXECUTORS_MAX, LANES, NEST_RING, NEST_SLOTS, PENDING_SLOTS_MAX, Plan, SLOTS_MAX, Shape,
+    CLIENT_LEN, CLIENT_SLOTS, CLIENTS, EXECUTORS_MAX, LANES, NEST_RING, NEST_SLOTS,
+    PENDING_SLOTS_MAX, Plan, SLOTS_MAX, Shape,
 };
 pub use record::{BATCH_MAX, Doing, ExecutorRecord};

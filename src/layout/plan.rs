@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
+use crate::notify::ClientLine;
 use crate::pool::PoolPlan;
 use crate::prim::atomic::AtomicU64;
 use crate::prim::{Line, Priority, SlotIndex};
@@ -35,7 +36,21 @@ pub const PENDING_SLOTS_MAX: usize = 1 << 16;
 /// If it is full, the host shows them.
 pub const READY_RING: usize = 1024;
 
-const _: () = assert!(SLOTS_MAX + PENDING_SLOTS_MAX + EXECUTORS_MAX * NEST_SLOTS <= 1 << 20);
+/// Clients: threads of the host that submit at the same time have slots and a ring of their own.
+/// A set of them is one word.
+pub const CLIENTS: usize = 64;
+/// Task slots of each client.
+pub const CLIENT_SLOTS: usize = 1024;
+/// Words of the ring in which a client offers what is in them.
+pub const CLIENT_RING: usize = 2 * CLIENT_SLOTS;
+/// Bytes that a client takes, about.
+pub const CLIENT_LEN: usize = CLIENT_SLOTS
+    * (size_of::<Slot>() + size_of::<Note>() + size_of::<Measure>() + size_of::<Edges>())
+    + RingView::len(CLIENT_RING);
+
+const _: () = assert!(
+    SLOTS_MAX + PENDING_SLOTS_MAX + CLIENTS * CLIENT_SLOTS + EXECUTORS_MAX * NEST_SLOTS <= 1 << 20
+);
 /// Lanes: one for each priority but the normal one.
 pub const LANES: usize = Priority::LANES.len();
 /// Words of a set of executors.
@@ -50,6 +65,8 @@ pub struct Shape {
     pub threads: u32,
     /// Task slots, but for those that only tasks get which wait for others; a power of two.
     pub slots: u32,
+    /// How many threads of the host may have slots of their own.
+    pub clients: u32,
     /// Bytes of user memory.
     pub memory: u64,
 }
@@ -71,15 +88,27 @@ impl Shape {
         slots.min(PENDING_SLOTS_MAX as u32)
     }
 
-    /// The host's slots, of both kinds.
-    pub fn host_slots(&self) -> u32 {
+    /// The first slot of a client's.
+    pub fn client_slots(&self) -> u32 {
         self.slots + self.pending_slots()
     }
 
-    /// Whether it is one of those.
+    /// The host's slots, of all three kinds: the clients' come last.
+    pub fn host_slots(&self) -> u32 {
+        self.client_slots() + self.clients * CLIENT_SLOTS as u32
+    }
+
+    /// Whether it is one of those for tasks that wait for others.
     #[inline]
     pub fn is_for_pending(&self, slot: SlotIndex) -> bool {
-        (self.slots..self.host_slots()).contains(&slot.0)
+        (self.slots..self.client_slots()).contains(&slot.0)
+    }
+
+    /// Which client's slot this is; `None`: no client's.
+    #[inline]
+    pub fn client_of(&self, slot: SlotIndex) -> Option<usize> {
+        let at = slot.0.checked_sub(self.client_slots())? as usize / CLIENT_SLOTS;
+        (at < self.clients as usize).then_some(at)
     }
 
     /// Slots in all: the host's first, then those of each executor.
@@ -112,6 +141,7 @@ impl Shape {
         (1..=EXECUTORS_MAX as u64).contains(&product)
             && self.slots.is_power_of_two()
             && self.slots as usize <= SLOTS_MAX
+            && self.clients as usize <= CLIENTS
             && self.memory < 1 << 46
     }
 }
@@ -127,6 +157,10 @@ pub struct Plan {
     pub searching: usize,
     /// The set of executors that sleep, and that of those that do so in the middle of a task.
     pub resting: usize,
+    /// The set of clients whose rings are looked at.
+    pub offering: usize,
+    /// Client records.
+    pub clients: usize,
     /// Executor records.
     pub executors: usize,
     /// Heads and tails of the lanes: apart from their words, for everybody looks at
@@ -150,6 +184,10 @@ pub struct Plan {
     pub ready_stride: usize,
     /// Bytes from one ring to the next.
     pub ring_stride: usize,
+    /// Rings in which clients offer tasks.
+    pub client_rings: usize,
+    /// Bytes from one of these to the next.
+    pub client_stride: usize,
     /// Words of the lanes, one after the other.
     pub lane_words: usize,
     /// Task slots.
@@ -184,6 +222,9 @@ impl Plan {
         let host_bell = zone(line);
         let searching = zone(SET_WORDS * 8);
         let resting = zone(2 * SET_WORDS * 8);
+        let offering = zone(line);
+        let client_count = shape.clients as usize;
+        let clients = zone(client_count * size_of::<ClientLine>());
         let executor_records = zone(executors * size_of::<ExecutorRecord>());
         let lanes = zone(LANES * RingView::INDICES_LEN);
         let errand_stride = RingView::len(ERRAND_RING).next_multiple_of(128);
@@ -195,6 +236,8 @@ impl Plan {
         let nests = zone(executors * nest_stride);
         let ready_stride = RingView::len(READY_RING).next_multiple_of(128);
         let ready = zone(executors * ready_stride);
+        let client_stride = RingView::len(CLIENT_RING).next_multiple_of(128);
+        let client_rings = zone(client_count * client_stride);
         let lane_words = zone(LANES * RingView::words_len(shape.ring_capacity()));
         let slots = zone(shape.all_slots() * size_of::<Slot>());
         let notes = zone(shape.all_slots() * size_of::<Note>());
@@ -207,6 +250,8 @@ impl Plan {
             host_bell,
             searching,
             resting,
+            offering,
+            clients,
             executors: executor_records,
             lanes,
             errands,
@@ -218,6 +263,8 @@ impl Plan {
             ready,
             ready_stride,
             ring_stride,
+            client_rings,
+            client_stride,
             lane_words,
             slots,
             notes,
@@ -236,6 +283,8 @@ impl Plan {
             self.host_bell,
             self.searching,
             self.resting,
+            self.offering,
+            self.clients,
             self.executors,
             self.lanes,
             self.errands,
@@ -247,6 +296,8 @@ impl Plan {
             self.ready,
             self.ready_stride,
             self.ring_stride,
+            self.client_rings,
+            self.client_stride,
             self.lane_words,
             self.slots,
             self.notes,
@@ -282,6 +333,7 @@ mod tests {
                 workers,
                 threads,
                 slots,
+                clients: 3,
                 memory,
             };
             let p = Plan::new(shape);
@@ -291,6 +343,8 @@ mod tests {
                 (p.host_bell, 128),
                 (p.searching, SET_WORDS * 8),
                 (p.resting, 2 * SET_WORDS * 8),
+                (p.offering, 128),
+                (p.clients, 3 * 128),
                 (p.executors, n * size_of::<ExecutorRecord>()),
                 (p.lanes, 3 * 256),
                 (p.errands, workers as usize * p.errand_stride),
@@ -298,6 +352,7 @@ mod tests {
                 (p.completions, n * p.ring_stride),
                 (p.nests, n * p.nest_stride),
                 (p.ready, n * p.ready_stride),
+                (p.client_rings, 3 * p.client_stride),
                 (p.lane_words, 3 * 8 * shape.ring_capacity()),
                 (p.slots, shape.all_slots() * 64),
                 (p.notes, shape.all_slots() * 128),
@@ -319,6 +374,7 @@ mod tests {
             workers: 2,
             threads: 1,
             slots: 1024,
+            clients: 2,
             memory: 1 << 20,
         };
         let hash = Plan::new(shape).hash();
@@ -336,6 +392,10 @@ mod tests {
                 ..shape
             },
             Shape {
+                clients: 3,
+                ..shape
+            },
+            Shape {
                 memory: 1 << 21,
                 ..shape
             },
@@ -350,6 +410,7 @@ mod tests {
             workers,
             threads,
             slots,
+            clients: 0,
             memory: 0,
         };
         assert!(shape(1, 1, 1).is_sane());
@@ -363,5 +424,10 @@ mod tests {
         }
         assert!(!shape(u32::MAX, u32::MAX, 1).is_sane());
         assert!(!shape(1, 1, 1 << 20).is_sane());
+        let clients = |clients| Shape {
+            clients,
+            ..shape(1, 1, 1)
+        };
+        assert!(clients(64).is_sane() && !clients(65).is_sane());
     }
 }

@@ -11,6 +11,20 @@ pub const SEATS: usize = 64;
 /// Who has met others so often gets one. A thread that is alone becomes the favourite of its locks
 /// before that.
 const MET: u32 = 1024;
+
+/// The same; with the feature `crash-points` the variable `PINFOLD_SEAT_AFTER` says another number, so
+/// that tests see every thread with a seat, or none.
+#[inline]
+fn met_often() -> u32 {
+    #[cfg(feature = "crash-points")]
+    {
+        static SAID: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+        let said = || std::env::var("PINFOLD_SEAT_AFTER").ok()?.parse().ok();
+        *SAID.get_or_init(|| said().unwrap_or(MET))
+    }
+    #[cfg(not(feature = "crash-points"))]
+    MET
+}
 const NONE: u32 = u32::MAX;
 
 /// A bit for each seat that a thread has.
@@ -59,7 +73,7 @@ pub fn seat() -> Option<usize> {
 pub fn note_met() {
     let _ = MINE.try_with(|mine| {
         mine.met.set(mine.met.get() + 1);
-        if mine.met.get() >= MET && mine.seat.get() == NONE {
+        if mine.met.get() >= met_often() && mine.seat.get() == NONE {
             let (seat, is_own) = take();
             mine.seat.set(seat);
             mine.is_own.set(is_own);
@@ -70,7 +84,7 @@ pub fn note_met() {
 /// Gives the calling thread a seat, whomever it has met.
 #[cfg(test)]
 pub fn take_a_seat() {
-    (0..MET).for_each(|_| note_met());
+    (0..met_often()).for_each(|_| note_met());
 }
 
 /// A seat, and whether no other thread has it.
@@ -104,10 +118,10 @@ mod tests {
             });
             thread.join().expect("ends")
         };
-        assert_eq!(seat_of(MET - 1), None);
+        assert_eq!(seat_of(met_often() - 1), None);
         // More than there are, one after the other: each gives back its own.
         for _ in 0..2 * SEATS {
-            let seat = seat_of(MET).expect("a seat");
+            let seat = seat_of(met_often()).expect("a seat");
             assert!(seat < SEATS);
         }
         assert_eq!(SHARED.load(Ordering::Relaxed), 0);

@@ -41,6 +41,7 @@
 //! A waker that dies between advancing the epoch and the system call leaves a sleeper
 //! asleep: so after every death the rescuer calls [`Doorbell::force`] on all bells.
 
+mod client;
 mod crowd;
 mod gate;
 #[cfg(all(test, loom))]
@@ -50,6 +51,7 @@ mod tests;
 
 use std::time::Instant;
 
+pub use client::ClientLine;
 pub use crowd::Crowd;
 pub use gate::{Gate, take_at_any, wait_any};
 
@@ -100,6 +102,10 @@ unsafe impl ShmSafe for Doorbell {}
 // SAFETY: one atomic, repr(C), no padding.
 #[allow(unsafe_code)]
 unsafe impl ShmSafe for gate::Gate {}
+
+// SAFETY: atomics only, repr(C); the padding behind them is never read.
+#[allow(unsafe_code)]
+unsafe impl ShmSafe for ClientLine {}
 
 /// What the word was when its owner decided to sleep.
 #[derive(Clone, Copy, Debug)]

@@ -58,6 +58,20 @@ impl Producer {
         self.ring.tail.store(self.tail, Ordering::Release);
     }
 
+    /// Where the next word goes.
+    #[inline]
+    pub fn position(&self) -> u64 {
+        self.tail
+    }
+
+    /// The word that was written last at this position, or at one that is a whole number of
+    /// capacities from it.
+    #[inline]
+    pub fn look(&self, position: u64) -> u64 {
+        // Relaxed: only this side writes it.
+        self.ring.word(position).load(Ordering::Relaxed)
+    }
+
     /// How many words wait, as far as the writer knows (an upper bound).
     #[inline]
     pub fn backlog_seen(&self) -> u64 {

@@ -131,6 +131,7 @@ impl Builder {
     /// ```
     pub fn queue_capacity(mut self, tasks: usize) -> Self {
         self.config.queue_capacity = tasks;
+        self.config.is_queue_bounded = true;
         self
     }
 

@@ -26,6 +26,7 @@ const KEEPER_SHARE: u64 = 8;
 pub struct Founder {
     shape: Shape,
     queue_capacity: usize,
+    is_queue_bounded: bool,
     dump_memory: bool,
     zero_memory: bool,
     allowed_cpus: usize,
@@ -176,6 +177,7 @@ impl Founder {
         let founder = Founder {
             shape,
             queue_capacity: config.queue_capacity,
+            is_queue_bounded: config.is_queue_bounded,
             dump_memory: config.dump_memory,
             zero_memory: config.zero_memory,
             allowed_cpus,
@@ -210,6 +212,7 @@ impl Founder {
             fold.clone(),
             self.functions.clone(),
             self.queue_capacity,
+            self.is_queue_bounded,
             self.allowed_cpus,
             Arc::clone(self.commands.bell()),
             counters,

@@ -263,7 +263,7 @@ pub(super) fn spawn_quickly<A: Serialize + DeserializeOwned, R: DeserializeOwned
     args: &A,
 ) -> Result<Handle<R>, Option<Encoded>> {
     spawn_encoded(core, function, args, |scheduler, function, payload| {
-        scheduler.submit_plain(function, payload, name)
+        scheduler.submit_from_anywhere(function, payload, name)
     })
 }
 

@@ -10,6 +10,7 @@
 //! | room | what it sees to | owns |
 //! | --- | --- | --- |
 //! | [`submit`] | accepts tasks, or says why not | `Door`, `Guests` |
+//! | [`clients`] | threads that submit at the same time, and do not wait for each other | `Clients`, `Books` |
 //! | [`slots`] | which slots are free, and what is in the others | `Slots` |
 //! | [`dispatch`] | which executor gets a task, who is woken | `Queues`, `Choice`, `Stall` |
 //! | [`collect`] | from slot to ticket; another attempt | `Completions` |
@@ -41,6 +42,7 @@
 //! Of the threads that wait, one (the *leader*) sleeps on the shared doorbell and collects for
 //! all; the others are parked and woken one by one.
 
+mod clients;
 mod collect;
 mod depend;
 mod dispatch;

@@ -12,6 +12,7 @@ use crate::prim::ProcessId;
 use crate::sys::Bell;
 use crate::task::{Functions, Orphans};
 
+use crate::scheduler::clients::Clients;
 use crate::scheduler::followers::attend::Waits;
 use crate::scheduler::followers::presence::Presence;
 use crate::scheduler::locked::Locked;
@@ -22,12 +23,14 @@ use crate::scheduler::shared::Scheduler;
 use crate::scheduler::state::State;
 
 impl Scheduler {
-    /// For a fresh fold; `capacity` tasks may be in flight. `counters` are those of
+    /// For a fresh fold; `capacity` tasks may be in flight, and if that is not a bound clients may have
+    /// as many besides as they have slots. `counters` are those of
     /// the fold that it replaces.
     pub fn new(
         fold: Fold,
         functions: Functions,
         capacity: usize,
+        is_bounded: bool,
         allowed_cpus: usize,
         bell: Arc<Bell>,
         counters: Counters,
@@ -40,7 +43,8 @@ impl Scheduler {
         let with = fold.clone();
         pool.observe_by(move |process| with.observe(process));
         object::install(&pool, crate::kinds::KINDS, &Waits);
-        let state = State::new(&fold, capacity, counters);
+        let clients = Arc::new(Clients::new(&fold, is_bounded));
+        let state = State::new(&fold, &clients, capacity, counters);
         let state = CachePadded::new(Locked::new(state));
         Scheduler {
             fold,
@@ -59,6 +63,7 @@ impl Scheduler {
             is_wanted: AtomicBool::new(false),
             absent: AtomicU32::new(0),
             presence: Presence::default(),
+            clients,
         }
     }
 
@@ -66,6 +71,8 @@ impl Scheduler {
     pub fn close(&self) {
         let mut state = self.lock();
         state.door.shut();
+        self.clients.set_open(false);
+        self.register_all(&mut state);
         state.unpark_all();
         drop(state);
         // Whoever leads may have to wake somebody.
@@ -76,6 +83,7 @@ impl Scheduler {
     /// their workers must be killed, and their end is ignored.
     pub fn fail_all(&self, error: &TaskError) -> usize {
         let mut state = self.lock();
+        self.register_all(&mut state);
         self.reap(&mut state);
         let failed = self.fail_in_flight(&mut state, error);
         state.unpark_all();

@@ -11,6 +11,7 @@ use crate::pool::Pool;
 use crate::sys::Bell;
 use crate::task::{Functions, Orphans};
 
+use crate::scheduler::clients::Clients;
 use crate::scheduler::followers::presence::Presence;
 use crate::scheduler::locked::{Inside, Locked};
 use crate::scheduler::outcomes::locations::Locations;
@@ -45,6 +46,8 @@ pub struct Scheduler {
     /// Attendants that have passed on their duty, and have not returned.
     pub(super) absent: AtomicU32,
     pub(super) presence: Presence,
+    /// Threads that submit at the same time.
+    pub(super) clients: Arc<Clients>,
 }
 
 impl Scheduler {
@@ -77,7 +80,7 @@ impl Scheduler {
     #[inline(never)]
     fn lock_any(&self) -> Inside<'_> {
         self.state.lock_at_home().unwrap_or_else(|| {
-            let nothing = || Locked::new(State::nowhere(&self.fold));
+            let nothing = || Locked::new(State::nowhere(&self.fold, &self.clients));
             self.nowhere.get_or_init(nothing).lock()
         })
     }

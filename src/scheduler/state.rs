@@ -1,9 +1,12 @@
 //! What the host alone knows, under one lock.
 
+use std::sync::Arc;
+
 use crate::layout::Fold;
 use crate::lock::{Leaving, Spare};
 use crate::sys::prefetch_for_write;
 
+use crate::scheduler::clients::Clients;
 use crate::scheduler::collect::completions::Completions;
 use crate::scheduler::depend::graph::Graph;
 use crate::scheduler::depend::nodes::Nodes;
@@ -49,27 +52,30 @@ pub struct State {
     pub spare: Spare,
     /// If every task is measured.
     pub profiling: Option<Box<Profiling>>,
+    /// Threads that submit at the same time.
+    pub clients: Arc<Clients>,
 }
 
 impl State {
     /// Of a fresh fold; what was counted before goes on.
-    pub fn new(fold: &Fold, capacity: usize, counters: Counters) -> Self {
+    pub fn new(fold: &Fold, clients: &Arc<Clients>, capacity: usize, counters: Counters) -> Self {
         let (executors, slots) = (fold.plan.shape.executors(), fold.plan.shape.slots as usize);
-        Self::of(fold, executors, slots, capacity, counters)
+        Self::of(fold, clients, executors, slots, capacity, counters)
     }
 
     /// Of a process that was forked off the host: there is nothing in it, it leads to no
     /// memory that others share, and it takes no tasks.
-    pub fn nowhere(fold: &Fold) -> Self {
+    pub fn nowhere(fold: &Fold, clients: &Arc<Clients>) -> Self {
         State {
             door: Door::of_forked(),
             followers: Followers::over(),
-            ..Self::of(fold, 0, 0, 0, Counters::default())
+            ..Self::of(fold, clients, 0, 0, 0, Counters::default())
         }
     }
 
     fn of(
         fold: &Fold,
+        clients: &Arc<Clients>,
         executors: usize,
         slots: usize,
         capacity: usize,
@@ -94,6 +100,7 @@ impl State {
             graph: Graph::new(fold),
             spare: Spare::default(),
             profiling: None,
+            clients: Arc::clone(clients),
         }
     }
 
@@ -108,17 +115,21 @@ impl State {
 impl State {
     /// All slots of the host that were ever used.
     pub fn slots(&self) -> impl Iterator<Item = u32> + use<> {
-        (0..self.slots.used()).chain(self.graph.slots())
+        let own = (0..self.slots.used()).chain(self.graph.slots());
+        own.chain(self.slots.of_clients())
     }
 
     /// The task in `slot` has ended.
     #[inline]
     pub fn vacate(&mut self, slot: u32) {
         self.slots.end();
-        if self.graph.owns(slot) {
+        if slot < self.graph.first() {
+            self.slots.free_up(slot);
+        } else if self.graph.owns(slot) {
             self.graph.note_ended(slot);
         } else {
-            self.slots.free_up(slot);
+            self.slots.forget(slot);
+            self.clients.give_back(slot);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::ring::{RingView, spsc, steal};
 use crate::sys::{affinity, keeper, overflow};
 use crate::task::Functions;
 
+use super::clients::Clients;
 use super::nest::Nest;
 use super::runner::{Runner, Scratch};
 use super::stack::Stack;
@@ -37,6 +38,8 @@ pub struct Executor {
     pub(super) inbox: steal::Taker,
     /// The others, in the order in which they are robbed.
     pub(super) victims: Vec<(usize, steal::Taker)>,
+    /// Threads of the host that submit at the same time.
+    pub(super) clients: Clients,
     /// Tasks that this worker alone may run.
     pub(super) errands: steal::Taker,
     /// Where tasks wait whose priority is not the normal one.
@@ -123,6 +126,7 @@ impl Executor {
             robbed: None,
             lingered: 0,
             inbox: steal::Taker::attach(fold.inbox(number)),
+            clients: Clients::new(fold),
             errands: steal::Taker::attach(fold.errands(fold.plan.shape.worker_of(number))),
             victims,
             lanes: std::array::from_fn(|lane| steal::Taker::attach(fold.lane(lane))),

@@ -1,4 +1,4 @@
-//! Where an executor looks for work: the lane of urgent tasks; its inbox, then the
+//! Where an executor looks for work: the lane of urgent tasks; its inbox and the clients' rings, by turns, then the
 //! others' inboxes, nearest first, tasks that tasks have spawned, what the others have
 //! taken and not begun; the lanes of the lower levels. Now and then it begins lower.
 
@@ -87,11 +87,22 @@ impl Executor {
         if is_turn {
             taken = self.ready[0].take(hints, true, |hints| record.announce(hints));
         }
+        let is_clients_turn = self.clients.take_turn();
+        if is_clients_turn && matches!(taken, Ok((0, _))) {
+            taken = self.take_from_clients(size);
+        }
+        let record = &self.fold.executors[self.me.0 as usize];
+        let hints = &mut self.hints[..size];
         if matches!(taken, Ok((0, _))) {
             taken = self
                 .inbox
                 .take(hints, false, |hints| record.announce(hints));
         }
+        if !is_clients_turn && matches!(taken, Ok((0, _))) {
+            taken = self.take_from_clients(size);
+        }
+        let record = &self.fold.executors[self.me.0 as usize];
+        let hints = &mut self.hints[..size];
         if matches!(taken, Ok((0, _))) {
             for (number, victim) in &self.victims {
                 if self.gives_way && is_left(&self.fold, *number, victim, self.grain_ns) {
@@ -191,6 +202,7 @@ impl Executor {
                     || self.ready.iter().any(|ready| ready.backlog() > 0)
                     || self.nests.iter().any(|nest| nest.backlog() > 0)
                     || self.is_any_lane_full()
+                    || self.is_any_client_offering()
             };
             crowd.sleeping.any() && !crowd.searching.any() && lies_elsewhere()
         };
@@ -229,6 +241,7 @@ impl Executor {
         self.inbox.backlog() > 0
             || self.is_any_lane_full()
             || self.has_errand()
+            || self.is_any_client_offering()
             || self.victims.iter().any(|(number, inbox)| {
                 let is_left = || is_left(&self.fold, *number, inbox, self.grain_ns);
                 inbox.backlog() > 0 && !(self.gives_way && is_left())

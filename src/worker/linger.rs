@@ -63,7 +63,9 @@ impl Executor {
     /// this executor was at work.
     fn is_anything_older(&self) -> bool {
         let mut inboxes = self.victims.iter().map(|(_, inbox)| inbox);
-        inboxes.any(|inbox| inbox.backlog() > 0) || self.ready.iter().any(|r| r.backlog() > 0)
+        inboxes.any(|inbox| inbox.backlog() > 0)
+            || self.ready.iter().any(|r| r.backlog() > 0)
+            || self.is_any_client_offering()
     }
 
     /// Whether something waits that comes before what tasks spawn.

@@ -16,6 +16,7 @@
 
 mod begin;
 mod child;
+mod clients;
 mod context;
 mod errand;
 mod executor;
@@ -29,6 +30,7 @@ mod join;
 mod linger;
 mod logs;
 mod nest;
+mod offers;
 mod own;
 mod panics;
 mod place;

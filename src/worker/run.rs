@@ -150,6 +150,7 @@ impl Executor {
     /// Shows what is finished of the host's tasks, and wakes who waits for it. Of those
     /// that other tasks have spawned their owners know.
     fn publish(&mut self) {
+        self.tell_clients();
         if !std::mem::take(&mut self.has_news) {
             return;
         }
@@ -197,9 +198,24 @@ impl Executor {
         let ran = self
             .runner
             .run(hint, &mut self.scratch, &mut self.shows_ready)?;
-        self.has_news = true;
-        self.is_urgent |=
+        let is_urgent =
             !matches!(ran.outcome, Outcome::Value | Outcome::MarkedValue) || ran.is_awaited;
+        if self.fold.plan.shape.client_of(hint.slot).is_some() {
+            if !self.clients.note(hint, is_urgent) {
+                self.tell_clients();
+                self.clients.note(hint, is_urgent);
+            }
+            return Some(ran.readied);
+        }
+        self.has_news = true;
+        self.is_urgent |= is_urgent;
+        self.complete(hint);
+        Some(ran.readied)
+    }
+
+    /// Puts a completion into the ring, to be published.
+    #[inline]
+    pub(super) fn complete(&mut self, hint: Hint) {
         if !self.completions.stage(hint.pack()) {
             // No room for the hint: the word is Done all the same, and the host
             // is told to look at all words.
@@ -210,7 +226,6 @@ impl Executor {
                 Ordering::Release,
             );
         }
-        Some(ran.readied)
     }
 }
 

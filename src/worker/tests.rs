@@ -20,6 +20,7 @@ pub(super) fn fold_of_two() -> Fold {
         workers: 2,
         threads: 1,
         slots: 64,
+        clients: 2,
         memory: 2 << 20,
     });
     let segment = Segment::create(plan.len).expect("segment");

@@ -77,6 +77,9 @@ impl Scheduler {
     /// together; of one that is alone it may come in a moment.
     #[inline]
     pub fn take_small(&self, ticket: &Ticket, to: &mut [u64; SMALL / 8]) -> Option<Taken> {
+        if let Some(at) = ticket.at_client() {
+            return self.take_small_at(at, to);
+        }
         let id = ticket.id();
         // Nothing is made of the lock's guard: what was just written in pieces is not moved.
         let (taken, is_alone) = match self.state.lock_as_favourite() {
@@ -101,6 +104,9 @@ impl Scheduler {
         leaving: Option<Leaving<'_>>,
         accepts: impl Fn(&[u8]) -> bool,
     ) -> bool {
+        if let Some(at) = ticket.at_client() {
+            return self.take_small_at_if(at, &accepts);
+        }
         let id = ticket.id();
         let Some(mut state) = self.state.lock_as_favourite() else {
             return self.take_small_if_slowly(id, leaving, &accepts);

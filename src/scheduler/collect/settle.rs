@@ -157,14 +157,10 @@ impl Scheduler {
         }
     }
 
-    /// Whether the task of `hint` is done, or was collected before: by its word
-    /// alone, no lock needed.
+    /// See [`Fold::has_ended`](crate::layout::Fold::has_ended); no lock needed.
     #[inline]
     pub(in crate::scheduler) fn has_ended(&self, hint: Hint) -> bool {
-        self.fold.slots.get(hint.slot.at()).is_none_or(|slot| {
-            let word = slot.word();
-            word.generation != hint.generation || TaskState::of(word) == Some(TaskState::Done)
-        })
+        self.fold.has_ended(hint)
     }
 
     /// Moves the outcome of the task in `slot` to its ticket, if it is done.

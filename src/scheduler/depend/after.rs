@@ -131,14 +131,20 @@ impl Scheduler {
         if let Some(refusal) = self.refusal(&state) {
             return Err(refusal.into());
         }
+        for dependency in after {
+            if let Dependency::Own(ticket) = dependency {
+                self.number_of(&mut state, ticket);
+            }
+        }
         let mut inputs = Inputs::with_capacity(after.len());
         let mut missing = 0;
         for dependency in after {
             let (arrived, name) = match dependency {
                 // Its slot is not looked at: if it is about to run, that is the worker's.
                 Dependency::Own(ticket) => {
+                    let id = state.number(ticket);
                     let tickets = &mut state.tickets;
-                    (tickets.input(ticket.id()), tickets.name(ticket.id()))
+                    (tickets.input(id), tickets.name(id))
                 }
                 Dependency::Foreign(name) => {
                     let task = Box::default();
@@ -187,7 +193,8 @@ impl Scheduler {
                 continue;
             }
             let dependent = Dependent::Node { node, input };
-            match state.tickets.depend(ticket.id(), dependent) {
+            let id = state.number(ticket);
+            match state.tickets.depend(id, dependent) {
                 Some(true) => {
                     state.followers.add();
                     self.add_followed(&mut state);
@@ -195,7 +202,7 @@ impl Scheduler {
                 Some(false) => {}
                 // The fold was found damaged while this was looked at.
                 None => {
-                    let arrival = state.tickets.input(ticket.id());
+                    let arrival = state.tickets.input(id);
                     let arrival = arrival.unwrap_or(Err(TaskError::shutdown()));
                     state.tickets.arrivals.push((dependent, arrival));
                 }

@@ -293,10 +293,16 @@ impl Graph {
         })
     }
 
+    /// The first slot of this kind.
+    #[inline]
+    pub fn first(&self) -> u32 {
+        self.first
+    }
+
     /// Whether a slot is of this kind.
     #[inline]
     pub fn owns(&self, slot: u32) -> bool {
-        slot >= self.first
+        (slot.wrapping_sub(self.first) as usize) < self.most
     }
 
     /// The slot that is taken next, unless none was used before.

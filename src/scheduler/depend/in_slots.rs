@@ -86,7 +86,7 @@ impl Scheduler {
         let mut has_edges = inputs > 1;
         let room = Edge::room_of(inputs);
         for (at, ticket) in after.iter().enumerate() {
-            let id = ticket.id();
+            let id = state.number(ticket);
             if state.tickets.is_open(id) {
                 let place = self.locations.hint(id);
                 let inflight = state.slots.get(place.slot.at())?;
@@ -114,7 +114,7 @@ impl Scheduler {
             (vertex.is_attended, vertex.has_ended) = (false, false);
             vertex.rebuild = task.rebuild;
             for (to, ticket) in vertex.names.iter_mut().zip(after) {
-                *to = state.tickets.name(ticket.id());
+                *to = state.tickets.name(state.clients.number(ticket));
             }
         }
         let cell = &self.fold.slots[slot as usize];
@@ -122,7 +122,7 @@ impl Scheduler {
             let edges = &self.fold.edges[slot as usize];
             let mut lengths = 0;
             for (at, ticket) in after.iter().enumerate() {
-                if let Some((a, b, c, len)) = state.tickets.small(ticket.id()) {
+                if let Some((a, b, c, len)) = state.tickets.small(state.number(ticket)) {
                     lengths |= edges.put(at, inputs, len, &[a, b, c]);
                 }
             }
@@ -135,7 +135,8 @@ impl Scheduler {
                 continue;
             }
             let edge = SlotEdge::new(hint, at);
-            let from = self.locations.hint(ticket.id());
+            let id = state.number(ticket);
+            let from = self.locations.hint(id);
             let laid = self.lay(state, from, edge, Edge::new(hint, at, inputs));
             if laid > IsLaid::No
                 && let Some(vertex) = state.graph.at(slot)
@@ -146,7 +147,7 @@ impl Scheduler {
                 continue;
             }
             // It has not ended: this is still under the lock that it was seen under.
-            if state.tickets.lead_to(ticket.id(), edge) {
+            if state.tickets.lead_to(id, edge) {
                 state.followers.add();
                 self.add_followed(state);
             }

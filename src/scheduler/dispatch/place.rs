@@ -198,18 +198,31 @@ impl Scheduler {
     /// Work lies behind other work, which should be done in a moment. If that takes
     /// longer than it was thought to, a sleeper must come instead; the supervisor looks
     /// after it, in case nobody waits who would.
-    fn watch(&self, state: &mut State) {
+    pub(in crate::scheduler) fn watch(&self, state: &mut State) {
         if self.fold.crowd.sleeping.any() {
-            state.stall.watch(state.ended());
+            state.stall.watch(state.ended() + self.clients.completed());
+            self.clients.set_watched(true);
             self.bell.ring();
         }
+    }
+
+    /// How long tasks take, for each executor that has run any.
+    pub(in crate::scheduler) fn grains(&self) -> impl Iterator<Item = u64> {
+        // Relaxed: judgement, not truth.
+        let of = |e: &ExecutorRecord| e.status.grain_ns.load(Ordering::Relaxed);
+        self.fold
+            .executors
+            .iter()
+            .map(of)
+            .filter(|grain| *grain > 0)
     }
 
     /// The time to look has come.
     pub(in crate::scheduler) fn look_behind(&self, state: &mut State) {
         state.stall.stop();
+        let is_at_clients = self.look_behind_at_clients();
         self.reap(state);
-        let ended = state.ended();
+        let ended = state.ended() + self.clients.completed();
         // As long as tasks end, those who end them look for more.
         let is_stuck = state.stall.is_stuck(ended);
         let is_queued = |slot: u32| {
@@ -218,10 +231,11 @@ impl Scheduler {
             is_anybodys
                 && TaskState::of(self.fold.slots[slot as usize].word()) == Some(TaskState::Queued)
         };
-        if self.fold.crowd.sleeping.any() && state.slots().any(is_queued) {
+        if self.fold.crowd.sleeping.any() && (is_at_clients || state.slots().any(is_queued)) {
             if is_stuck {
                 self.fold.wake_sleeper(ExecutorId(0));
             }
+            self.clients.set_watched(true);
             state.stall.watch(ended);
         }
     }

@@ -33,13 +33,14 @@ impl Scheduler {
             return Err((follower, Arc::new(forked())));
         }
         let mut state = self.lock();
-        self.collect_this(&mut state, ticket.id());
-        match state.tickets.follow(ticket.id(), follower) {
+        let id = self.number_of(&mut state, ticket);
+        self.collect_this(&mut state, id);
+        match state.tickets.follow(id, follower) {
             Ok(is_first) => {
                 self.add_follower(&mut state, is_first);
                 Ok(())
             }
-            Err(follower) => match state.tickets.share(ticket.id()) {
+            Err(follower) => match state.tickets.share(id) {
                 Some(outcome) => Err((follower, outcome)),
                 None => Err((
                     follower,
@@ -56,16 +57,17 @@ impl Scheduler {
             return false;
         }
         let mut state = self.lock();
-        self.collect_this(&mut state, ticket.id());
-        if state.tickets.wakes(ticket.id(), waker) {
+        let id = self.number_of(&mut state, ticket);
+        self.collect_this(&mut state, id);
+        if state.tickets.wakes(id, waker) {
             return true;
         }
         drop(state);
         // What wakers do is the user's own: without the lock.
         let mut waker = Some(waker.clone());
         let mut state = self.lock();
-        self.collect_this(&mut state, ticket.id());
-        let is_first = state.tickets.wake(ticket.id(), &mut waker);
+        self.collect_this(&mut state, id);
+        let is_first = state.tickets.wake(id, &mut waker);
         if let (Some(is_first), None) = (is_first, &waker) {
             self.add_follower(&mut state, is_first);
         }
@@ -93,8 +95,16 @@ impl Scheduler {
 
     /// Whether the outcome of `ticket` was taken from its handle.
     pub fn is_taken(&self, ticket: &Ticket) -> bool {
-        let state = self.state.lock_at_home();
-        state.is_some_and(|state| state.tickets.is_taken(ticket.id()))
+        if let Some(at) = ticket.at_client()
+            && self.task_id_at(at).is_some()
+        {
+            return false;
+        }
+        let Some(mut state) = self.state.lock_at_home() else {
+            return false;
+        };
+        let id = self.number_of(&mut state, ticket);
+        state.tickets.is_taken(id)
     }
 
     /// A ticket of a task, called `name`, that has ended already.
@@ -108,6 +118,9 @@ impl Scheduler {
 
     /// What the function of the task of `ticket` is called.
     pub fn name_of(&self, ticket: &Ticket) -> fn() -> &'static str {
+        if let Some(at) = ticket.at_client() {
+            return self.name_at(at);
+        }
         let state = self.state.lock_at_home();
         state.map_or(|| "", |state| state.tickets.name(ticket.id()))
     }
@@ -124,15 +137,20 @@ impl Scheduler {
     /// An error is that of the task of `ticket`.
     #[cold]
     pub fn tell_of(&self, ticket: &Ticket, error: &mut TaskError) {
+        if let Some(at) = ticket.at_client()
+            && self.clients.registered_as(at).is_none()
+        {
+            return self.tell_of_at(at, error);
+        }
         if let Some(state) = self.state.lock_at_home() {
-            state.tickets.tell_of(ticket.id(), error);
+            state.tickets.tell_of(state.number(ticket), error);
         }
     }
 
     /// Which task it is; `None` while it waits for others without a slot, if it never was in
     /// one, and once the outcome was taken.
     pub fn task_id(&self, ticket: &Ticket) -> Option<TaskId> {
-        match self.locations.get(ticket.id()) {
+        match self.location_of(ticket) {
             Location::Slot(hint) => Some(TaskId::of(hint)),
             _ => None,
         }
@@ -150,9 +168,10 @@ impl Scheduler {
         let Some(mut state) = self.state.lock_at_home() else {
             return;
         };
-        let place = self.locations.hint(ticket.id());
+        let id = self.number_of(&mut state, ticket);
+        let place = self.locations.hint(id);
         let Hint { slot, generation } = place;
-        let is_here = state.slots.is_at(slot.at(), ticket.id());
+        let is_here = state.slots.is_at(slot.at(), id);
         if !is_here {
             return; // it has ended
         }
@@ -175,7 +194,7 @@ impl Scheduler {
             let reported = self.fold.notes[slot.at()].reported(generation);
             reported.map(|now| now.count)
         };
-        let has_ended = |place: Hint| slots[place.slot.0].generation() != place.generation;
+        let has_ended = |place: Hint| !slots.is_live(place);
         followers.hear(said, has_ended, news);
         !news.is_empty()
     }

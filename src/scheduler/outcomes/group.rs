@@ -83,7 +83,8 @@ impl Scheduler {
         let group = group.id();
         let mut has_all = true;
         for (tag, ticket) in tickets {
-            has_all &= state.tickets.watch(ticket.id(), Watch::new(group, tag));
+            let id = self.number_of(&mut state, ticket);
+            has_all &= state.tickets.watch(id, Watch::new(group, tag));
         }
         has_all
     }
@@ -175,7 +176,8 @@ impl Scheduler {
             return tickets.for_each(|_| each(forked()));
         };
         for ticket in tickets {
-            let outcome = state.tickets.take(ticket.id());
+            let id = self.number_of(&mut state, ticket);
+            let outcome = state.tickets.take(id);
             each(outcome.unwrap_or_else(|| Err(Box::new(TaskError::already_joined()))));
         }
     }

@@ -33,15 +33,15 @@ pub struct Link {
 impl Scheduler {
     /// A way to the task of `ticket`.
     pub fn link(self: &Arc<Self>, ticket: &Ticket) -> Link {
-        let id = ticket.id();
         let mut link = Link {
             scheduler: Arc::downgrade(self),
-            ticket: id,
             ..Link::nowhere()
         };
         let Some(mut state) = self.state.lock_at_home() else {
             return link;
         };
+        let id = self.number_of(&mut state, ticket);
+        link.ticket = id;
         link.function = state.tickets.name(id);
         let is_here = |hint: Hint| {
             let inflight = state.slots.get(hint.slot.at());
@@ -66,9 +66,24 @@ impl Scheduler {
         link
     }
 
+    /// Where the task of `ticket` is.
+    pub(in crate::scheduler) fn location_of(&self, ticket: &Ticket) -> Location {
+        let Some(at) = ticket.at_client() else {
+            return self.locations.get(ticket.id());
+        };
+        match self.task_id_at(at) {
+            Some(id) => Location::Slot(id.hint()),
+            None => (self.clients.registered_as(at))
+                .map_or(Location::Nowhere, |id| self.locations.get(id)),
+        }
+    }
+
     /// Whether an executor is at the task of `ticket`.
     pub fn is_running(&self, ticket: &Ticket) -> bool {
-        !self.is_elsewhere() && self.is_run(self.locations.get(ticket.id()))
+        if self.is_elsewhere() {
+            return false;
+        }
+        self.is_run(self.location_of(ticket))
     }
 
     fn is_run(&self, location: Location) -> bool {

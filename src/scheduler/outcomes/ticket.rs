@@ -16,6 +16,8 @@ use crate::scheduler::terms::reach::Reach;
 #[derive(Debug)]
 pub struct Ticket(NonZeroU64);
 
+/// A number's bit: it is not a ticket's, but says where among the clients' slots the task is.
+const OF_CLIENT: u32 = 1 << 31;
 const ABORTS: u64 = 1 << 1;
 const GRACE_AT: u32 = 2;
 /// Twelve days.
@@ -27,7 +29,20 @@ impl Ticket {
         Ticket(NonZeroU64::MIN | u64::from(id) << 32)
     }
 
-    /// Its number.
+    /// Of a client's task, which is at `at` among the clients' slots.
+    #[inline]
+    pub(in crate::scheduler) fn of_client(at: u32) -> Self {
+        Self::new(OF_CLIENT | at)
+    }
+
+    /// Where among the clients' slots the task is, if it was submitted through a client.
+    #[inline]
+    pub(in crate::scheduler) fn at_client(&self) -> Option<u32> {
+        let id = self.id();
+        (id & OF_CLIENT != 0).then_some(id & !OF_CLIENT)
+    }
+
+    /// Its number. Of a client's task: see `Scheduler::number`.
     #[inline]
     pub(in crate::scheduler) fn id(&self) -> u32 {
         (self.0.get() >> 32) as u32

@@ -42,6 +42,7 @@ impl Scheduler {
         // ordering: Release pairs with the Acquire in `is_condemned`.
         self.condemned.store(true, Private::Release);
         state.door.condemn();
+        self.clients.set_open(false);
         state.tally.note_damage();
         let error = TaskError::corrupted(what);
         self.fail_in_flight(state, &error);
@@ -70,6 +71,7 @@ impl Scheduler {
         // ordering: Release pairs with the Acquire in `is_condemned`.
         self.condemned.store(true, Private::Release);
         state.door.condemn();
+        self.clients.set_open(false);
         self.fail_in_flight(
             &mut state,
             &TaskError::DescriptorsClosed {
@@ -106,6 +108,9 @@ impl Scheduler {
             }
         }
         if let Some(what) = state.completions.damage() {
+            return Some(what);
+        }
+        if let Err(what) = self.clients.backlog() {
             return Some(what);
         }
         let mut slots = state.slots();
@@ -160,7 +165,8 @@ impl Scheduler {
             .queues
             .rings()
             .any(|(_, ring)| !matches!(ring.refresh(), Ok(0)))
-            || state.queues.ready().is_some();
+            || state.queues.ready().is_some()
+            || self.clients.backlog() != Ok(0);
         // Who tells others that its task has run makes them ready first, and then shows hints
         // for them. Looked at before their words.
         let is_any_told = state.slots().any(|slot| {

@@ -18,6 +18,7 @@ impl Scheduler {
         let mut state = self.lock();
         self.reap(&mut state);
         state.door.close_for_a_while();
+        self.clients.set_open(false);
         let reason = reason.to_owned();
         self.fail_in_flight(&mut state, &TaskError::no_workers(reason));
         state.unpark_all();
@@ -29,6 +30,7 @@ impl Scheduler {
     pub fn go_on(&self) {
         let mut state = self.lock();
         if !self.is_condemned() && state.door.open_again() {
+            self.clients.set_open(state.profiling.is_none());
             state.unpark_all();
         }
     }

@@ -38,6 +38,7 @@ impl Scheduler {
         let executors = worker * threads..(worker + 1) * threads;
         let is_dead = |owner: u32| executors.contains(&owner);
         let mut state = self.lock();
+        self.register_all(&mut state);
         let ended = state.ended();
         self.reap(&mut state);
         self.finish_for_the_dead(&state, is_dead);
@@ -328,6 +329,7 @@ impl Scheduler {
         error: &TaskError,
     ) -> usize {
         state.door.fail(error.clone());
+        self.register_all(state);
         // First those that wait for others: they end for the same reason.
         let mut failed = self.fail_pending(state, error);
         failed += self.fail_shadows(state, error);

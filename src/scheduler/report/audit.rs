@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::pool::Living;
-use crate::prim::{ProcessId, SlotIndex};
+use crate::prim::{ProcessId, SlotIndex, Word};
 use crate::task::TaskState;
 
 use crate::scheduler::shared::Scheduler;
@@ -104,7 +104,8 @@ impl Living for Alive<'_> {
             return true; // other threads of the host
         };
         let shape = &scheduler.fold.plan.shape;
-        state.slots().any(|slot| {
+        let mut slots = state.slots().chain(scheduler.clients.slots_here());
+        slots.any(|slot| {
             let word = scheduler.fold.slots[slot as usize].word();
             matches!(
                 TaskState::of(word),
@@ -157,6 +158,11 @@ impl Scheduler {
         for slot in state.slots() {
             self.count_slot(&state, slot, &mut audit);
         }
+        for slot in self.clients.slots_here() {
+            let word = self.fold.slots[slot as usize].word();
+            count_state(TaskState::of(word), &mut audit);
+            self.count_runner(&state, word, &mut audit);
+        }
         for owner in 0..shape.executors() {
             let start = shape.nest_start(owner);
             for slot in start..start + self.fold.nest_used(owner) as u32 {
@@ -164,7 +170,8 @@ impl Scheduler {
             }
         }
         let in_flight = state.slots.in_flight() as i64 - state.graph.in_flight() as i64;
-        let in_flight = in_flight + state.slots.kept() as i64;
+        let in_flight = in_flight - state.slots.registered() as i64;
+        let in_flight = in_flight + (state.slots.kept() + state.slots.withheld()) as i64;
         let lost = state.slots.capacity() as i64 - state.slots.free() as i64 - in_flight;
         let lost = lost + state.graph.lost();
         if lost != 0 {
@@ -230,15 +237,24 @@ impl Scheduler {
             _ if word.generation != inflight.generation() => orphan("in another generation"),
             _ => {}
         }
-        if matches!(of, Some(TaskState::Running | TaskState::Finishing)) {
-            let shape = &self.fold.plan.shape;
-            let worker = shape.worker_of(word.owner as usize) as u32;
-            if !Alive(self, state).is_alive(ProcessId::of_worker(worker)) {
-                orphan("run by a worker that ended");
-            } else if let Some(owned) = audit.by_process.get_mut(worker as usize + 1) {
-                owned.running += 1;
-            }
+        if !self.count_runner(state, word, audit) {
+            let orphan = format!("slot {slot} {word:?}: run by a worker that ended");
+            audit.orphans.push(orphan);
         }
+    }
+
+    /// Counts who runs the task of a slot whose word is this; false if that has ended.
+    fn count_runner(&self, state: &State, word: Word, audit: &mut Audit) -> bool {
+        let of = TaskState::of(word);
+        if !matches!(of, Some(TaskState::Running | TaskState::Finishing)) {
+            return true;
+        }
+        let worker = self.fold.plan.shape.worker_of(word.owner as usize) as u32;
+        let is_alive = Alive(self, state).is_alive(ProcessId::of_worker(worker));
+        if is_alive && let Some(owned) = audit.by_process.get_mut(worker as usize + 1) {
+            owned.running += 1;
+        }
+        is_alive
     }
 }
 

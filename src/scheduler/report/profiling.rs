@@ -9,6 +9,7 @@ impl Scheduler {
     /// From here on what ends is written into `book`.
     pub fn profile_into(&mut self, book: Arc<Book>) {
         let slots = self.fold.plan.shape.slots as usize;
+        self.clients.set_open(false);
         let state = self.state.get_mut();
         state.profiling = Some(Box::new(Profiling::new(book, slots)));
     }

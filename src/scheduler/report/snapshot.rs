@@ -5,6 +5,7 @@ use crate::prim::Priority;
 use crate::scheduler::dispatch::queues::RingName;
 use crate::scheduler::report::counters::Counters;
 use crate::scheduler::shared::Scheduler;
+use crate::scheduler::state::State;
 
 /// What the host alone knows, at one moment.
 #[derive(Clone, Debug)]
@@ -25,6 +26,18 @@ impl Scheduler {
         self.snapshot().counters
     }
 
+    fn counted(&self, state: &mut State) -> Counters {
+        self.register_odd_ends(state);
+        let (submitted, completed) = self.clients.counts();
+        let in_flight = state.slots.in_flight() + (submitted - completed) as usize;
+        let counters = state.tally.read(in_flight);
+        Counters {
+            submitted: counters.submitted + submitted,
+            completed: counters.completed + completed,
+            ..counters
+        }
+    }
+
     /// What was counted so far, and how full the queues are: all at one moment.
     pub fn snapshot(&self) -> Snapshot {
         let mut state = self.lock();
@@ -39,7 +52,7 @@ impl Scheduler {
             }
         }
         Snapshot {
-            counters: state.tally.read(state.slots.in_flight()),
+            counters: self.counted(&mut state),
             capacity: state.slots.capacity() as u64,
             inboxes,
             lanes,

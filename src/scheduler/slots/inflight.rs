@@ -39,6 +39,16 @@ impl Inflight {
         }
     }
 
+    /// Of a task in a slot that is in this generation.
+    pub fn of(generation: Generation, ticket: u32, name: fn() -> &'static str) -> Self {
+        Inflight {
+            generation,
+            ticket: Some(ticket),
+            name,
+            extra: None,
+        }
+    }
+
     /// A task is in the slot from now on, whose outcome is that of `ticket`.
     #[inline(always)]
     pub fn begin(&mut self, ticket: u32, name: fn() -> &'static str) {

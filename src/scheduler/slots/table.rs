@@ -1,5 +1,6 @@
 //! All slots of the host: which are free, and what is in the others.
 
+use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 
 use crate::prim::Hint;
@@ -23,6 +24,12 @@ pub struct Slots {
     capacity: usize,
     /// From this one on none of these was ever used.
     used: u32,
+    /// So many are not used, because clients have as many of their own.
+    withheld: usize,
+    /// Slots of clients whose tasks are registered.
+    of_clients: BTreeMap<u32, Inflight>,
+    /// What is in a slot of which nothing is known.
+    nothing: Inflight,
 }
 
 impl Slots {
@@ -36,6 +43,9 @@ impl Slots {
             in_flight: 0,
             capacity,
             used: 0,
+            withheld: 0,
+            of_clients: BTreeMap::new(),
+            nothing: Inflight::none(),
         }
     }
 
@@ -69,6 +79,22 @@ impl Slots {
     /// From this one on none was ever used, but for those that `Graph` gives out.
     pub fn used(&self) -> u32 {
         self.used
+    }
+
+    /// So many are not used any more, but by others; false if there are not so many free ones.
+    pub fn withhold(&mut self, count: usize) -> bool {
+        let is_enough = self.free.len() >= count;
+        if is_enough {
+            // Those that are used last.
+            self.free.drain(..count);
+            self.withheld += count;
+        }
+        is_enough
+    }
+
+    /// How many are.
+    pub fn withheld(&self) -> usize {
+        self.withheld
     }
 
     /// Takes a free slot. There is one.
@@ -116,29 +142,58 @@ impl Slots {
         self.inflight.push(Inflight::none());
     }
 
+    /// The task in a slot of a client's is registered: it is in flight, and what is known of it
+    /// is this.
+    pub fn register(&mut self, slot: u32, inflight: Inflight) {
+        self.in_flight += 1;
+        self.of_clients.insert(slot, inflight);
+    }
+
+    /// The task in a slot of a client's has ended.
+    pub fn forget(&mut self, slot: u32) {
+        self.of_clients.remove(&slot);
+    }
+
+    /// Slots of clients whose tasks are registered.
+    pub fn of_clients(&self) -> Vec<u32> {
+        self.of_clients.keys().copied().collect()
+    }
+
+    /// How many these are.
+    pub fn registered(&self) -> usize {
+        self.of_clients.len()
+    }
+
     /// What is in slot `at`, if there is such a slot.
     #[inline(always)]
     pub fn get(&self, at: usize) -> Option<&Inflight> {
-        self.inflight.get(at)
+        let inflight = self.inflight.get(at);
+        if inflight.is_none() && !self.of_clients.is_empty() {
+            return self.of_clients.get(&(at as u32));
+        }
+        inflight
     }
 
     /// The same, to be changed.
     #[inline]
     pub fn get_mut(&mut self, at: usize) -> Option<&mut Inflight> {
-        self.inflight.get_mut(at)
+        match self.inflight.get_mut(at) {
+            None => self.of_clients.get_mut(&(at as u32)),
+            inflight => inflight,
+        }
     }
 
     /// Whether the task of `hint` is in its slot, and has not ended.
     #[inline(always)]
     pub fn is_live(&self, hint: Hint) -> bool {
-        let inflight = self.inflight.get(hint.slot.at());
+        let inflight = self.get(hint.slot.at());
         inflight.is_some_and(|inflight| inflight.is_of(hint.generation))
     }
 
     /// Whether the task of `ticket` is in slot `at`.
     #[inline]
     pub fn is_at(&self, at: usize, ticket: u32) -> bool {
-        let inflight = self.inflight.get(at);
+        let inflight = self.get(at);
         inflight.is_some_and(|inflight| inflight.ticket() == Some(ticket))
     }
 
@@ -151,7 +206,7 @@ impl Slots {
     /// Has what is known of slot `slot` brought here meanwhile.
     #[inline]
     pub fn ask_for(&self, slot: u32) {
-        prefetch_for_write(&self.inflight[slot as usize]);
+        prefetch_for_write(&self[slot]);
     }
 
     /// Those that are free.
@@ -166,13 +221,34 @@ impl Index<u32> for Slots {
 
     #[inline(always)]
     fn index(&self, slot: u32) -> &Inflight {
-        &self.inflight[slot as usize]
+        match self.inflight.get(slot as usize) {
+            Some(inflight) => inflight,
+            None => self.of_client(slot),
+        }
     }
 }
 
 impl IndexMut<u32> for Slots {
     #[inline(always)]
     fn index_mut(&mut self, slot: u32) -> &mut Inflight {
-        &mut self.inflight[slot as usize]
+        match self.inflight.get_mut(slot as usize) {
+            Some(inflight) => inflight,
+            // As in `of_client`; what is written there goes nowhere.
+            None => match self.of_clients.get_mut(&slot) {
+                Some(inflight) => inflight,
+                None => {
+                    self.nothing = Inflight::none();
+                    &mut self.nothing
+                }
+            },
+        }
+    }
+}
+
+impl Slots {
+    /// What is in a slot of a client's; nothing, if its task has ended, or is not registered.
+    #[cold]
+    fn of_client(&self, slot: u32) -> &Inflight {
+        self.of_clients.get(&slot).unwrap_or(&self.nothing)
     }
 }

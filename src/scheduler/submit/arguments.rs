@@ -315,6 +315,8 @@ impl Scheduler {
                 return Err(refusal.into());
             }
             self.publish(&mut state);
+            // So their ends are told here, too.
+            self.register_all(&mut state);
             let ended = self.reap(&mut state);
             if ended == 0 && !self.may_any_end(&state) {
                 drop(state);
@@ -345,10 +347,7 @@ impl Scheduler {
     pub fn alloc(&self, len: usize) -> Result<Loan, AllocError> {
         match self.pool.alloc(len) {
             Err(AllocError::Exhausted { .. }) => {
-                let mut state = self.lock();
-                self.reap(&mut state);
-                self.collect_all(&mut state);
-                drop(state);
+                self.collect_everything(&mut self.lock());
                 self.pool.alloc(len)
             }
             outcome => outcome,
@@ -375,10 +374,17 @@ impl Scheduler {
     fn collect_for_others(&self, state: &mut State, asks: u32) {
         // What is freed by it is for all processes.
         let waiting = self.pool.wait_for_memory();
-        self.reap(state);
-        self.collect_all(state);
+        self.collect_everything(state);
         drop(waiting);
         self.pool.answer(asks);
+    }
+
+    /// What has ended anywhere is collected: that frees memory.
+    #[cold]
+    fn collect_everything(&self, state: &mut State) {
+        self.register_all(state);
+        self.reap(state);
+        self.collect_all(state);
     }
 
     /// What becomes of a task that is not accepted when its arguments are gone.

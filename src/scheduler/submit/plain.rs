@@ -87,9 +87,12 @@ impl Scheduler {
             arguments.extend(&[list_len as u8]);
         }
         let mut state = self.state.lock_at_home()?;
+        for ticket in after {
+            self.number_of(&mut state, ticket);
+        }
         if after
             .iter()
-            .any(|ticket| state.tickets.is_open(ticket.id()))
+            .any(|ticket| state.tickets.is_open(state.number(ticket)))
         {
             let task = Plain {
                 function,
@@ -101,7 +104,7 @@ impl Scheduler {
             return self.pend(&mut state, &task, after);
         }
         for ticket in after {
-            let (a, b, c, len) = state.tickets.small(ticket.id())?;
+            let (a, b, c, len) = state.tickets.small(state.number(ticket))?;
             if !arguments.extend_by_words(&[a, b, c], len.into()) {
                 return None;
             }

@@ -60,6 +60,7 @@ fn scheduler(workers: u32, slots: u32) -> Scheduler {
         workers,
         threads: 1,
         slots,
+        clients: 2,
         memory: 2 << 20,
     });
     let segment = Segment::create(plan.len).expect("segment");
@@ -68,7 +69,7 @@ fn scheduler(workers: u32, slots: u32) -> Scheduler {
     let functions = Functions::of_this_program().expect("own program");
     let bell = Arc::new(Bell::new().expect("descriptor"));
     let counters = Counters::default();
-    let scheduler = Scheduler::new(fold, functions, slots as usize, 1, bell, counters);
+    let scheduler = Scheduler::new(fold, functions, slots as usize, false, 1, bell, counters);
     (0..workers).for_each(|worker| scheduler.expect(worker));
     scheduler
 }

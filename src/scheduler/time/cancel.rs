@@ -26,7 +26,8 @@ impl Scheduler {
             return false;
         };
         self.reap(&mut state);
-        let was_there = self.cancel_ticket(&mut state, ticket.id(), reach);
+        let id = self.number_of(&mut state, ticket);
+        let was_there = self.cancel_ticket(&mut state, id, reach);
         drop(state);
         if was_there {
             // Whoever sleeps for all waiters is not told by `settle`.
@@ -38,6 +39,7 @@ impl Scheduler {
     /// Cancels everything that has not ended.
     pub fn cancel_all(&self) {
         let mut state = self.lock();
+        self.register_all(&mut state);
         self.reap(&mut state);
         self.fail_pending(&mut state, &TaskError::cancelled());
         for slot in state.slots() {
@@ -55,6 +57,7 @@ impl Scheduler {
     /// Cancels everything that nobody runs; how many tasks that were.
     pub fn cancel_waiting(&self) -> usize {
         let mut state = self.lock();
+        self.register_all(&mut state);
         self.reap(&mut state);
         let mut ended = self.fail_pending(&mut state, &TaskError::cancelled());
         for slot in state.slots() {
@@ -73,7 +76,8 @@ impl Scheduler {
         self.reap(&mut state);
         for step in reach.steps() {
             for ticket in tickets.clone() {
-                self.cancel_ticket(&mut state, ticket.id(), step);
+                let id = self.number_of(&mut state, ticket);
+                self.cancel_ticket(&mut state, id, step);
             }
         }
         drop(state);
@@ -89,7 +93,8 @@ impl Scheduler {
         self.reap(&mut state);
         let mut outcomes = Vec::new();
         for ticket in tickets {
-            self.cancel_ticket(&mut state, ticket.id(), Reach::Waiting);
+            let id = self.number_of(&mut state, ticket);
+            self.cancel_ticket(&mut state, id, Reach::Waiting);
             outcomes.extend(self.let_go_of(&mut state, ticket));
         }
         drop(state);

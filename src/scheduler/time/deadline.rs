@@ -207,6 +207,7 @@ impl Scheduler {
     /// given and nobody else has taken, or one that is anybody's.
     pub fn has_work(&self, worker: u32) -> bool {
         let mut state = self.lock();
+        self.register_all(&mut state);
         if state.slots.in_flight() == 0 {
             return false;
         }
@@ -224,6 +225,7 @@ impl Scheduler {
         has_hints
             || self.has_errand(&state, worker)
             || state.queues.any_lane_full()
+            || matches!(self.clients.backlog(), Ok(1..))
             || state.slots().any(|slot| {
                 let inflight = &state.slots[slot];
                 inflight.ticket().is_some()

@@ -30,6 +30,11 @@ const NAP_MAX: Duration = Duration::from_millis(1);
 /// thread can submit and collect.
 const NAP_TASK_NS: u64 = 150;
 
+/// How late a result may be because its waiter sleeps until others have ended as well.
+pub const LATE_MAX: Duration = Duration::from_millis(1);
+/// For less than so many tasks it is not worth it.
+const FEW: u64 = 8;
+
 /// Tasks that take this long are not looked for while the executors need all CPUs.
 const LONG_NS: u64 = 10_000;
 
@@ -90,6 +95,21 @@ pub fn nap(executors: Executors, behind: usize) -> Option<Duration> {
     let ahead = Duration::from_nanos(all_ns / executors.count as u64);
     let nap = (ahead / 2).min(NAP_MAX);
     (nap >= NAP_MIN).then_some(nap)
+}
+
+/// Until how many tasks besides its own have ended a waiter sleeps, who has `behind` in flight
+/// behind that: half of them, if that is so much that executors have enough to do while it wakes;
+/// else all. The shortest tasks take `grain_ns`.
+pub fn together(grain_ns: Option<u64>, behind: u64) -> u64 {
+    let Some(grain_ns) = grain_ns else { return 0 };
+    let within = |time: Duration| time.as_nanos() as u64 / grain_ns.max(1);
+    let enough = if behind / 2 > within(SPIN) {
+        behind / 2
+    } else {
+        behind
+    };
+    let count = enough.min(within(LATE_MAX));
+    if count < FEW { 0 } else { count }
 }
 
 /// Whether one who submits or joins, and does not only attend, should nap at all.

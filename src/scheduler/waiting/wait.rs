@@ -27,6 +27,7 @@ use crate::prim::Priority;
 use crate::sys::affinity;
 use crate::task::TaskState;
 
+use crate::scheduler::clients::join::Looked;
 use crate::scheduler::collect::completions::PORTION;
 use crate::scheduler::followers::attend::about_to_wait;
 use crate::scheduler::outcomes::locations::{Location, is_nowhere};
@@ -47,6 +48,13 @@ impl Scheduler {
     /// then, and the ticket stays until that is gone.
     #[inline]
     pub fn wait(&self, ticket: &Ticket, deadline: Option<Instant>) -> Option<Outcome> {
+        if let Some(at) = ticket.at_client() {
+            match self.wait_at(at, deadline) {
+                Looked::Ended(outcome) => return Some(outcome),
+                Looked::Open => return None,
+                Looked::Elsewhere => {}
+            }
+        }
         self.wait_and_nap(ticket, deadline, true, Self::hand_out)
     }
 
@@ -58,9 +66,9 @@ impl Scheduler {
         may_nap: bool,
         get: impl Get,
     ) -> Option<Outcome> {
-        if self.is_elsewhere() {
+        let Some(ticket) = self.number(ticket).filter(|_| !self.is_elsewhere()) else {
             return Some(forked());
-        }
+        };
         if let Some(outcome) = self.spin(ticket, deadline, may_nap, get) {
             return Some(outcome);
         }
@@ -79,14 +87,8 @@ impl Scheduler {
     }
 
     #[cold]
-    fn wait_long(
-        &self,
-        ticket: &Ticket,
-        deadline: Option<Instant>,
-        get: impl Get,
-    ) -> Option<Outcome> {
+    fn wait_long(&self, ticket: u32, deadline: Option<Instant>, get: impl Get) -> Option<Outcome> {
         let begin = Instant::now();
-        let ticket = ticket.id();
         self.wait_until(Awaited::Task { ticket }, deadline, |state| {
             state.tickets.is_settled(ticket)
         });
@@ -149,7 +151,7 @@ impl Scheduler {
     /// others, so his result is late by a small part of the time that all take. Nothing if
     /// others wait for what he collects, or the task is an urgent one. False: he may have to
     /// wait as long as before.
-    fn nap_for_one(&self, ticket: &Ticket, deadline: Option<Instant>) -> bool {
+    fn nap_for_one(&self, ticket: u32, deadline: Option<Instant>) -> bool {
         let mut state = self.lock();
         let others = |state: &State| state.slots.in_flight() / 4;
         if self
@@ -161,10 +163,10 @@ impl Scheduler {
         // What has ended is not in flight.
         self.reap(&mut state);
         let nap = self.worthwhile_nap(&state, others(&state), deadline);
-        let at = self.locations.hint(ticket.id()).slot.at();
+        let at = self.locations.hint(ticket).slot.at();
         let inflight = state.slots.get(at);
         let is_urgent = inflight.is_some_and(|inflight| inflight.priority() == Priority::Urgent);
-        let is_settled = state.tickets.is_settled(ticket.id());
+        let is_settled = state.tickets.is_settled(ticket);
         let is_pressing = is_urgent || !state.is_nothing_followed() || !state.waiting.is_nobody();
         drop(state);
         if let Some(nap) = nap
@@ -207,15 +209,26 @@ impl Scheduler {
     /// The outcome, if there is one by now.
     #[inline]
     pub fn poll(&self, ticket: &Ticket) -> Option<Outcome> {
+        if let Some(at) = ticket.at_client() {
+            match self.look_at_client(at) {
+                Looked::Ended(outcome) => return Some(outcome),
+                Looked::Open => return None,
+                Looked::Elsewhere => {}
+            }
+        }
         self.poll_and(ticket, Self::hand_out)
     }
 
     #[inline]
     pub(in crate::scheduler) fn poll_and(&self, ticket: &Ticket, get: impl Get) -> Option<Outcome> {
-        if self.is_elsewhere() {
+        let Some(id) = self.number(ticket).filter(|_| !self.is_elsewhere()) else {
             return Some(forked());
-        }
-        let id = ticket.id();
+        };
+        self.poll_this(id, get)
+    }
+
+    #[inline]
+    fn poll_this(&self, id: u32, get: impl Get) -> Option<Outcome> {
         if !self.has_ended(self.locations.hint(id)) {
             return None;
         }
@@ -239,7 +252,14 @@ impl Scheduler {
 
     /// Whether there is an outcome by now.
     pub fn is_settled(&self, ticket: &Ticket) -> bool {
-        let id = ticket.id();
+        if let Some(at) = ticket.at_client()
+            && self.task_id_at(at).is_some()
+        {
+            return self.is_done_at(at);
+        }
+        let Some(id) = self.number(ticket) else {
+            return true;
+        };
         self.is_elsewhere()
             || self.has_ended(self.locations.hint(id)) && {
                 let mut state = self.lock();
@@ -250,6 +270,9 @@ impl Scheduler {
 
     /// Nobody will ask for the outcome of `ticket`.
     pub fn detach(&self, ticket: &Ticket) {
+        if ticket.at_client().is_some_and(|at| self.let_go_at(at)) {
+            return;
+        }
         // Dropped after the lock: it may hold buffers.
         let state = self.state.lock_at_home();
         let _outcome = state.and_then(|mut state| self.let_go_of(&mut state, ticket));
@@ -261,9 +284,12 @@ impl Scheduler {
         state: &mut State,
         ticket: &Ticket,
     ) -> Option<Outcome> {
-        let id = ticket.id();
+        let id = self.number_of(state, ticket);
         let is_unobserved = state.tickets.is_unobserved(id);
         let outcome = state.tickets.detach(id);
+        if let Some(at) = ticket.at_client() {
+            self.clients.let_go(at);
+        }
         if let Some(outcome) = outcome.as_ref().filter(|_| is_unobserved) {
             self.note_unobserved(state, id, outcome);
         }
@@ -280,7 +306,7 @@ impl Scheduler {
 
     fn spin(
         &self,
-        ticket: &Ticket,
+        ticket: u32,
         deadline: Option<Instant>,
         may_nap: bool,
         get: impl Get,
@@ -298,7 +324,7 @@ impl Scheduler {
     #[inline]
     fn spin_and_say_so(
         &self,
-        ticket: &Ticket,
+        ticket: u32,
         deadline: Option<Instant>,
         mut may_nap: bool,
         get: impl Get,
@@ -308,9 +334,9 @@ impl Scheduler {
         let scarce = self.is_scarce();
         loop {
             for _ in 0..64 {
-                let place = self.locations.hint(ticket.id());
+                let place = self.locations.hint(ticket);
                 if self.has_ended(place) {
-                    let outcome = self.poll_and(ticket, get);
+                    let outcome = self.poll_this(ticket, get);
                     // Of one that waits for others without a slot there is no word.
                     if outcome.is_some() || !is_nowhere(place) {
                         // None only if the word was spoilt: then the slow way tells.
@@ -388,15 +414,22 @@ impl Scheduler {
     /// whoever makes it true says by [`Scheduler::note_given_back`].
     pub fn wait_for_all(&self, deadline: Option<Instant>, gives_up: impl Fn() -> bool) -> bool {
         let is_all = |state: &State| state.unfinished() == 0;
-        self.wait_until(Awaited::Any, deadline, |state| is_all(state) || gives_up());
-        is_all(&self.lock())
+        loop {
+            self.register_all(&mut self.lock());
+            let met = self.wait_until(Awaited::Any, deadline, |state| is_all(state) || gives_up());
+            let is_all = is_all(&self.lock());
+            // What was submitted meanwhile.
+            if !met || !is_all || self.clients.in_flight() == 0 {
+                return is_all;
+            }
+        }
     }
 
     /// Tasks that have not ended, wherever they are; with calls that have joined others.
     pub fn unfinished(&self) -> usize {
         let mut state = self.lock();
         self.reap(&mut state);
-        state.unfinished()
+        state.unfinished() + self.clients.in_flight()
     }
 
     #[cold]
