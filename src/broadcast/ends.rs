@@ -278,12 +278,17 @@ impl Seated {
     /// Whether [`receive`](Self::receive) has something to say without waiting.
     pub fn has_next(&self) -> bool {
         let Side {
-            pool, feed, ends, ..
+            pool,
+            block,
+            feed,
+            ends,
+            ..
         } = &self.side;
         feed.has_next(self.seat())
             || ends.is_closed_or_gone(End::Sender)
             || pool.is_over()
             || !pool.is_here()
+            || pool.is_its_own_end(*block, End::Sender)
     }
 
     /// The next message.

@@ -452,13 +452,15 @@ impl<'a> Selected<'_, 'a> {
                     needed = weight;
                     place?.for_weight(weight)
                 });
-                let is_full = |error: &SendError<T>| error.fault == SendFault::Full;
-                if let Some(Case::Send { needs, .. }) = self.select.cases.get_mut(self.index) {
-                    *needs = sent
-                        .as_ref()
-                        .err()
-                        .filter(|error| is_full(error))
-                        .map_or(0, |_| needed);
+                if needed > 0
+                    && let Some(Case::Send { needs, .. }) = self.select.cases.get_mut(self.index)
+                {
+                    let is_full = |error: &SendError<T>| error.fault == SendFault::Full;
+                    *needs = if sent.as_ref().is_err_and(is_full) {
+                        needed
+                    } else {
+                        0
+                    };
                 }
                 sent
             }

@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use pinfold::Retry;
 use pinfold::channel::{Receiver, Sender};
 use pinfold::collective::{CollectiveError, Member};
+use pinfold::sync::Once;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::collectives::{Told, nothing_left, runtime};
+use crate::rng::Rng;
 
 #[test]
 fn a_member_is_the_last_one_s_that_got_it() {
@@ -214,5 +217,90 @@ fn a_task_that_is_tried_again_has_its_member_if_it_had_not_begun() {
         );
     }
     drop(flag.into_temp_path().keep());
+    nothing_left(&rt);
+}
+
+/// What a member brings into a round; some of it is short, some long.
+fn brought(rank: usize, round: u64) -> String {
+    format!("{rank}.{round};").repeat(1 + (rank * 7 + round as usize * 3) % 40)
+}
+
+/// Goes on for so many rounds; each gives what it must, or says who is gone or that the member is another's.
+fn meets(member: &mut Member, rounds: u64) -> Told {
+    member.set_timeout(Some(Duration::from_secs(60)));
+    for round in 0..rounds {
+        let all: Vec<_> = (0..member.size())
+            .map(|rank| brought(rank, round))
+            .collect();
+        let own = all[member.rank()].clone();
+        match round % 3 {
+            0 => assert_eq!(member.all_gather(own)?, all),
+            1 => assert_eq!(member.all_reduce(own, |a, b| a + &b)?, all.concat()),
+            _ => member.barrier()?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether this is a fair end: nothing was damaged, and nobody has waited for ever.
+fn is_fair(told: &Told) -> bool {
+    let fair = |error: &CollectiveError| {
+        matches!(
+            error,
+            CollectiveError::PassedOn { .. } | CollectiveError::MemberLeft { .. }
+        )
+    };
+    told.as_ref().err().is_none_or(fair)
+}
+
+fn spin(looks: u64) {
+    (0..looks).for_each(|_| std::hint::spin_loop());
+}
+
+type Attempts = (Member, Once, [u64; 4]);
+
+/// The first attempt leaves its member to a thread, and fails; the next one has it, too. At the first word of
+/// damage the worker ends.
+fn is_left_to_a_thread(
+    (mut member, once, [rounds, leaves, first, then]): Attempts,
+) -> Option<Told> {
+    if !once.call_once(|_| ()).expect("at once") || leaves == 0 {
+        spin(then);
+        return Some(meets(&mut member, rounds));
+    }
+    std::thread::spawn(move || {
+        spin(first);
+        if !is_fair(&meets(&mut member, rounds)) {
+            std::process::abort();
+        }
+    });
+    None
+}
+
+/// Threads of attempts that have failed, and the attempts that follow, have the same members at the same time. Seeded;
+/// `PINFOLD_SEED` and `PINFOLD_CASES` choose others.
+#[test]
+fn attempts_that_go_on_in_threads_damage_nothing() {
+    let of_environment = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let mut rng = Rng::new(of_environment("PINFOLD_SEED").unwrap_or(11), 0);
+    let rt = runtime(3);
+    for case in 0..of_environment("PINFOLD_CASES").unwrap_or(400) {
+        let rounds = 1 + rng.below(12);
+        let members = rt.collective(3).expect("room").into_iter();
+        let tasks: Vec<_> = members
+            .map(|member| {
+                let task = rt.task(is_left_to_a_thread);
+                let task = task.retry(Retry::fixed(3, Duration::ZERO));
+                let task = task.retry_if(|outcome| matches!(outcome, Ok(None)));
+                let once = Once::new(&rt).expect("room");
+                let how = [rounds, rng.below(2), rng.below(30_000), rng.below(30_000)];
+                task.spawn((member, once, how))
+            })
+            .collect();
+        for told in pinfold::join_all(tasks) {
+            let told = told.map(|told| told.is_some_and(|told| is_fair(&told)));
+            assert_eq!(told, Ok(true), "case {case}");
+        }
+    }
     nothing_left(&rt);
 }

@@ -84,6 +84,19 @@ fn whatever_it_waits_for_it_does_not_wait_for_itself() {
         Ok((Ok(1), Err(pinfold::broadcast::RecvError::Disconnected)))
     );
 
+    let listens = |(publisher, subscriber): (Publisher<u64>, Subscriber<u64>)| {
+        drop(publisher);
+        let mut select = Select::new();
+        select.subscriber(&subscriber);
+        select.wait_timeout(LONG)?.remove();
+        Ok(subscriber.try_recv())
+    };
+    let publisher = rt.broadcast_channel::<u64>(4).expect("room");
+    let subscriber = publisher.subscribe().expect("room");
+    let task = rt.task(listens).at_least_once();
+    let heard: Result<_, SelectError> = task.spawn((publisher, subscriber)).join().expect("runs");
+    assert_eq!(heard, Ok(Err(pinfold::broadcast::RecvError::Disconnected)));
+
     let done = |(group, member): (WaitGroup, Member)| {
         drop(member);
         group.wait_timeout(LONG)
