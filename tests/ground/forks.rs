@@ -1,6 +1,7 @@
 //! Processes that fork: the host, a task, a daemonizer.
 
 mod child;
+mod objects;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ pub fn tests() -> Vec<Trial> {
         }),
         test("a_child_of_a_busy_host_never_hangs", || {
             Host::new("forks_while_threads_submit").run().well();
+        }),
+        test("a_child_of_a_host_that_uses_objects_never_hangs", || {
+            Host::new("forks_while_threads_use_objects").run().well();
         }),
         test("a_child_writes_into_the_buffers_of_its_parent", || {
             Host::new("forks_and_writes").run().well();
@@ -54,6 +58,10 @@ pub fn programs() -> Vec<Program> {
     let mut all: Vec<Program> = vec![
         ("forks_and_calls_everything", forks_and_calls_everything),
         ("forks_while_threads_submit", forks_while_threads_submit),
+        (
+            "forks_while_threads_use_objects",
+            objects::forks_while_threads_use_objects,
+        ),
         ("forks_and_writes", forks_and_writes),
         ("forks_and_exits", forks_and_exits),
         ("forks_and_starts", forks_and_starts),

@@ -236,3 +236,49 @@ fn a_member_that_its_task_has_dropped_is_missed_at_once() {
     go.send(1).expect("it waits");
     assert_eq!(task.join(), Ok(Ok(1)));
 }
+
+/// What a channel carries that carries its own ends.
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Own {
+    Sender(Sender<Own>),
+    Receiver(Receiver<Own>),
+}
+
+/// Ends that travel through their own channel keep it: it is over when they are taken and dropped, also by a worker that
+/// dies. What nobody can take any more stays until the runtime ends, and hurts nobody.
+#[test]
+fn a_channel_carries_its_own_ends() {
+    let rt = runtime(2);
+    let full = || {
+        let (sender, receiver) = rt.channel::<Own>(4).expect("room");
+        let all = [Own::Sender(sender.clone()), Own::Receiver(receiver.clone())];
+        for own in all {
+            assert!(sender.send(own).is_ok());
+        }
+        (sender, receiver)
+    };
+    for dies in [false, true] {
+        let (sender, receiver) = full();
+        drop(sender);
+        let take = |(receiver, dies): (Receiver<Own>, bool)| {
+            // With the first message it has a sender, with the second one more receiver.
+            let all = [receiver.recv(), receiver.recv()];
+            if dies {
+                std::process::abort();
+            }
+            drop(all);
+            matches!(receiver.recv(), Err(RecvError::Disconnected))
+        };
+        let told = rt.spawn(take, (receiver, dies)).join();
+        assert_eq!(told.ok(), (!dies).then_some(true));
+    }
+    nothing_left(&rt);
+    let lanes = |rt: &Runtime| rt.audit().blocks_lanes;
+    drop(full());
+    let one = lanes(&rt);
+    assert!(one > 0, "nobody has an end, and each end is in a message");
+    drop(full());
+    assert_eq!(lanes(&rt), 2 * one);
+    assert_eq!(rt.spawn(|n: u64| n, 5).join(), Ok(5));
+    rt.shutdown(Shutdown::Drain).expect("nothing runs");
+}

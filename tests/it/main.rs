@@ -29,6 +29,7 @@ mod death;
 mod descendants;
 mod differential;
 mod ending;
+mod ending_objects;
 mod errors;
 mod graphs;
 mod groups;
