@@ -14,6 +14,10 @@ pub struct Clients {
     pub(super) next: u32,
     /// What was taken last came from one of them: then it is the inbox's turn.
     pub(super) was_last: bool,
+    /// Where it came from.
+    last: Source,
+    /// How often in a row it may come from there again until there is but one submitter.
+    patience: u32,
     /// Tasks of theirs that were run in this batch.
     pub(super) ended: [u64; BATCH_MAX],
     pub(super) count: usize,
@@ -21,7 +25,35 @@ pub struct Clients {
     pub(super) is_urgent: bool,
 }
 
+/// Where what an executor takes was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Through the scheduler.
+    Inbox,
+    Client(u32),
+}
+
+/// Who takes from one source so often in a row has one submitter.
+const IN_A_ROW: u32 = 16;
+
 impl Clients {
+    /// Takes note of where something was taken.
+    #[inline]
+    pub(super) fn note_source(&mut self, source: Source) {
+        self.patience = if source == self.last {
+            self.patience.saturating_sub(1)
+        } else {
+            IN_A_ROW
+        };
+        self.last = source;
+    }
+
+    /// Whether several threads of the host submit at the same time.
+    #[inline]
+    pub(super) fn are_many(&self) -> bool {
+        self.patience > 0
+    }
+
     pub(super) fn new(fold: &Fold) -> Self {
         Clients {
             rings: (0..fold.plan.shape.clients as usize)
@@ -29,6 +61,8 @@ impl Clients {
                 .collect(),
             next: 0,
             was_last: false,
+            last: Source::Inbox,
+            patience: 0,
             ended: [0; BATCH_MAX],
             count: 0,
             is_urgent: false,

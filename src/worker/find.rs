@@ -10,6 +10,7 @@ use crate::ring::steal::Taker;
 use crate::sys::barrier;
 use crate::task::TaskState;
 
+use super::clients::Source;
 use super::executor::Executor;
 use super::idle::is_awake;
 
@@ -97,6 +98,9 @@ impl Executor {
             taken = self
                 .inbox
                 .take(hints, false, |hints| record.announce(hints));
+            if matches!(taken, Ok((1.., _))) {
+                self.clients.note_source(Source::Inbox);
+            }
         }
         if !is_clients_turn && matches!(taken, Ok((0, _))) {
             taken = self.take_from_clients(size);
@@ -110,6 +114,7 @@ impl Executor {
                 }
                 taken = victim.take(hints, true, |hints| record.announce(hints));
                 if let Ok((count @ 1.., _)) = taken {
+                    self.clients.note_source(Source::Inbox);
                     stolen = count;
                     break;
                 }

@@ -69,7 +69,8 @@ impl Executor {
     /// here, or to take part in what another does in a moment, would take the time of whoever
     /// brings the work.
     fn should_give_way(&mut self) -> bool {
-        if !self.is_scarce() || self.are_many_submitters() {
+        // If several threads submit there is one on any CPU, and whoever yields lets it go on.
+        if !self.is_scarce() || self.clients.are_many() {
             return false;
         }
         let (cpu, seen) = self.fold.header.works_on();
@@ -78,13 +79,6 @@ impl Executor {
             let mut others = self.victims.iter();
             others.any(|(other, _)| is_awake(&self.fold, *other))
         }
-    }
-
-    /// Whether several threads of the host submit at the same time: then there is one on any CPU, and
-    /// whoever yields lets it go on.
-    fn are_many_submitters(&self) -> bool {
-        // Relaxed: judgement, not truth.
-        self.fold.offering.load(Ordering::Relaxed) != 0
     }
 
     /// Whether the host has collected tasks since this executor had nothing to do the time
@@ -107,8 +101,7 @@ impl Executor {
         let scarce = self.is_scarce();
         // Of several that find nothing, one spins when CPUs are scarce: the host
         // needs one too.
-        let is_one_too_many =
-            || scarce && !self.are_many_submitters() && self.is_another_searching();
+        let is_one_too_many = || scarce && !self.clients.are_many() && self.is_another_searching();
         if self.gives_way || is_one_too_many() {
             return self.glimpse();
         }

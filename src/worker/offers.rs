@@ -20,7 +20,7 @@ use crate::prim::Hint;
 use crate::ring::Damaged;
 use crate::ring::steal::Taker;
 
-use super::clients::open;
+use super::clients::{Source, open};
 use super::executor::Executor;
 use super::find::is_worth_waking;
 
@@ -39,6 +39,7 @@ impl Executor {
             if taken.0 > 0 {
                 self.clients.next = client as u32 + 1;
                 self.clients.was_last = true;
+                self.clients.note_source(Source::Client(client as u32));
                 return Ok(taken);
             }
         }
