@@ -22,20 +22,20 @@
 //! zygote) there are none, and log events are told where they happen.
 
 mod events;
+mod log;
 mod panic;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use events::Events;
-pub use events::{Log, detail, flush, log};
-pub use panic::{Caught, NOT_TEXT, discard, text_in};
+pub use log::{Log, detail, flush, log};
+pub use panic::{Caught, NOT_TEXT, caught, discard, text_in};
 
 /// So many runners are started without a look at how the others get on.
 const EAGER: usize = 4;
@@ -172,25 +172,6 @@ impl<T: Send + 'static> Drop for DroppedHere<T> {
             run(move || drop(it));
         }
     }
-}
-
-/// Calls code of the user's. If it panics: what the panic said.
-pub fn caught(f: impl FnOnce()) -> Result<(), String> {
-    let mut f = Some(f);
-    caught_once(&mut || {
-        if let Some(f) = f.take() {
-            f();
-        }
-    })
-}
-
-fn caught_once(f: &mut dyn FnMut()) -> Result<(), String> {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else {
-        return Ok(());
-    };
-    let text = text_in(&*panic);
-    discard(panic);
-    Err(text.unwrap_or_else(|| NOT_TEXT.into()))
 }
 
 impl Pool {

@@ -1,4 +1,4 @@
-//! What a caught panic carries: its words, and how it is thrown away.
+//! Panics of the user's code: caught, their words, and how what they carry is thrown away.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -60,6 +60,25 @@ pub fn discard(payload: Caught) {
     }
     // It would go on for ever.
     std::mem::forget(next);
+}
+
+/// Calls code of the user's. If it panics: what the panic said.
+pub fn caught(f: impl FnOnce()) -> Result<(), String> {
+    let mut f = Some(f);
+    caught_once(&mut || {
+        if let Some(f) = f.take() {
+            f();
+        }
+    })
+}
+
+fn caught_once(f: &mut dyn FnMut()) -> Result<(), String> {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else {
+        return Ok(());
+    };
+    let text = text_in(&*panic);
+    discard(panic);
+    Err(text.unwrap_or_else(|| NOT_TEXT.into()))
 }
 
 #[cfg(all(test, not(loom)))]

@@ -1,12 +1,11 @@
 //! Cells that a process will come to soon: asked for before, so that nobody waits for their lines.
 
-use std::sync::atomic::AtomicU64;
-
 use crate::prim::Generation;
-use crate::prim::atomic::{AtomicU64 as Word, Ordering};
+use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::sys::{prefetch, prefetch_for_write};
 
 use super::place::Place;
+use super::seen::Seen;
 use super::{DONE, HEAD, Lane, TAIL};
 
 /// So many cells ahead.
@@ -26,16 +25,6 @@ const STRETCH: u32 = 256;
 const NEAR: usize = 64;
 /// So long it leaves the sender alone then, in looks: some hundred messages.
 const SLIP: u32 = if cfg!(loom) { 0 } else { 128 };
-
-/// How far the other side was when this process last looked; its own, and no more than a guess.
-#[derive(Debug, Default)]
-pub struct Seen(pub(super) AtomicU64);
-
-impl Clone for Seen {
-    fn clone(&self) -> Self {
-        Seen::default()
-    }
-}
 
 impl Lane {
     /// A place was claimed: another one that is not far is asked for, if the receivers have left
@@ -138,7 +127,7 @@ impl Lane {
 
     /// The first word of a cell some lines behind this place, if it is before `end` in that lap.
     #[inline(always)]
-    fn far_cell(&self, place: Place, lap: Generation, end: Place) -> Option<&Word> {
+    fn far_cell(&self, place: Place, lap: Generation, end: Place) -> Option<&AtomicU64> {
         let far = place.cell() + self.far;
         let is_there = far < self.cells && end.is_after(Place::new(lap, far));
         is_there.then(|| self.word(far))

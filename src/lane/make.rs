@@ -4,8 +4,9 @@ use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{ProcessId, Word};
 use crate::shm::{Segment, Views};
 
-use super::ahead::{FAR, Seen};
+use super::ahead::FAR;
 use super::place::Place;
+use super::seen::Seen;
 use super::shape::Shape;
 use super::{
     AREA, BEHIND, CAPACITY, CELLS_AT, CellState, GATES, HEAD, KIND, Lane, PLAIN, TAIL, WEIGHT,

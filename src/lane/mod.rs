@@ -60,6 +60,7 @@
 
 mod again;
 mod ahead;
+mod among;
 mod board;
 mod drain;
 mod make;
@@ -68,6 +69,7 @@ mod meet;
 mod model;
 mod place;
 mod recover;
+mod seen;
 mod shape;
 mod sole;
 mod still;
@@ -82,9 +84,8 @@ use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{Generation, ProcessId, Word};
 use crate::shm::{View, Views};
 
-use ahead::Seen;
 use place::Place;
-use sole::{DONE, Entry};
+use seen::Seen;
 
 pub use board::Board;
 pub use shape::{PLAIN_MAX, Shape};
@@ -103,6 +104,8 @@ const BEHIND: usize = 4;
 const WEIGHT: usize = 5;
 const TAIL: usize = 16;
 const HEAD: usize = 32;
+/// Of the receivers' side, between its owner and who is inside (`sole`): all places before it are finished.
+const DONE: usize = HEAD + 2;
 /// Two gates of 32 bits.
 const GATES: usize = 48;
 const LOST: usize = 49;
@@ -304,61 +307,6 @@ impl Lane {
         NotNow::Damaged(Damaged { cell, word })
     }
 
-    /// A place to write the next message into; of a lane whose cells are free again as soon as
-    /// they are read, and which is not weighed. Of others there is [`Lane::claim_within`].
-    #[inline]
-    pub fn claim(&self) -> Result<Mine, NotNow> {
-        match self.enter(TAIL) {
-            Entry::Common => self.claim_among(),
-            Entry::Sole(grant) => {
-                // From here on the place says whose it is.
-                let claimed = self.claim_among();
-                self.leave(TAIL, grant);
-                claimed
-            }
-            other => Err(self.no_entry(&other)),
-        }
-    }
-
-    fn claim_among(&self) -> Result<Mine, NotNow> {
-        self.claim_if(|_| Ok(()))
-    }
-
-    /// The same, if `may` says that the next place may be claimed.
-    #[inline(always)]
-    fn claim_if(&self, may: impl Fn(Place) -> Result<(), NotNow>) -> Result<Mine, NotNow> {
-        let mut from = self.hint(TAIL)?;
-        loop {
-            let (place, state, word) = self.next_to_fill(from)?;
-            match state {
-                // There was no message in the lap before: nobody has to take it first.
-                CellState::Empty | CellState::Skip => {}
-                // It was read by who had the receivers' side to itself.
-                CellState::Plain if self.is_done(place)? => {}
-                CellState::Full | CellState::Plain | CellState::Writing => {
-                    return Err(NotNow::Wait);
-                }
-                _ => return Err(NotNow::Kept),
-            }
-            may(place)?;
-            if self.change(
-                place,
-                word,
-                self.state_word(CellState::Writing, place.lap()),
-            ) {
-                return Ok(self.claimed(place));
-            }
-            from = place;
-        }
-    }
-
-    #[inline]
-    fn claimed(&self, place: Place) -> Mine {
-        self.set_hint(TAIL, place.next(self.cells));
-        self.ask_for_room(place);
-        Mine::at(place)
-    }
-
     /// What is to be known of the message before it is read.
     #[inline]
     pub fn set_header(&self, mine: &Mine, header: u64) {
@@ -410,62 +358,6 @@ impl Lane {
             mine.place,
             self.state_word(CellState::Skip, mine.place.lap()),
         );
-    }
-
-    /// The place of the oldest message; who has sent it.
-    #[inline]
-    pub fn take(&self) -> Result<(Mine, ProcessId), NotNow> {
-        let grant = match self.enter(HEAD) {
-            Entry::Common => return self.take_among(),
-            Entry::Sole(grant) => grant,
-            other => return Err(self.no_entry(&other)),
-        };
-        match self.take_among() {
-            Ok((mine, by)) => {
-                let grant = Some(grant);
-                Ok((Mine { grant, ..mine }, by))
-            }
-            Err(why) => {
-                self.leave(HEAD, grant);
-                Err(why)
-            }
-        }
-    }
-
-    fn take_among(&self) -> Result<(Mine, ProcessId), NotNow> {
-        let mut from = self.head()?;
-        loop {
-            let (place, state, word) = self.next_to_take(from)?;
-            from = place;
-            let is_plain = state == CellState::Plain;
-            match state {
-                CellState::Full | CellState::Plain if word.generation == place.lap() => {
-                    let reading = match is_plain {
-                        true => CellState::PlainReading,
-                        false => CellState::Reading,
-                    };
-                    if self.change(place, word, self.state_word(reading, place.lap())) {
-                        self.set_hint(HEAD, place.next(self.cells));
-                        self.ask_for_message(place);
-                        let mine = Mine {
-                            is_plain,
-                            ..Mine::at(place)
-                        };
-                        return Ok((mine, ProcessId(word.owner)));
-                    }
-                }
-                CellState::Skip => {
-                    let empty = Word::new(CellState::Empty as u8, 0, place.lap_after());
-                    if self.change(place, word, empty) {
-                        from = place.next(self.cells);
-                        self.set_hint(HEAD, from);
-                    }
-                }
-                CellState::Writing => return Err(NotNow::Soon),
-                // Or somebody still has what was here before.
-                _ => return Err(NotNow::Wait),
-            }
-        }
     }
 
     /// The header of the message that is being read.

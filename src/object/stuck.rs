@@ -12,8 +12,6 @@ use crate::pool::{Doing, End, LaneBlock, Pool, has_repeated_end};
 use crate::prim::{Hint, TaskId};
 use crate::sys::clock;
 
-use super::waiting::task_here;
-
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -77,11 +75,10 @@ impl Wait {
         }
     }
 
-    /// Says that it lasts.
+    /// Says that it lasts; `task` is the word of the one that waits, or 0.
     #[cold]
-    pub(super) fn tell(&self, waited: Duration) {
+    pub(super) fn tell(&self, waited: Duration, task: u64) {
         let (what, object) = (self.what.as_str(), self.block.checked_sub(1));
-        let task = task_here();
         let task = (task != 0).then_some(task);
         let waited_ms = waited.as_millis() as u64;
         if object.is_some_and(has_repeated_end) {

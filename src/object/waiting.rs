@@ -209,7 +209,7 @@ impl Waiting {
         };
         if !has_opened && self.stuck_at.is_some_and(|at| Instant::now() >= at) {
             self.stuck_at = None;
-            self.wait.tell(self.waited());
+            self.wait.tell(self.waited(), task_here());
         }
         match (is_told, has_opened) {
             (true, _) => Woken::Told,

@@ -2,7 +2,6 @@
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -11,13 +10,9 @@ use crate::sys::calls::{explained, is_shortage};
 use crate::sys::{BuildId, Held, Lifeline, Surroundings, affinity, pidfd, reap};
 
 use super::control::{FromZygote, ToZygote, WorkerOrder, receive, send};
-use super::hatching::Started;
 use super::hello::ZygoteError;
 use super::logs::LogWriter;
-
-/// How long killed processes may take to end. If one takes longer, it is most likely
-/// not a worker, but what a task has forked.
-pub(super) const END_TIMEOUT: Duration = Duration::from_secs(2);
+use super::started::{END_TIMEOUT, Started};
 
 /// What a host tells each zygote of itself, besides the fold.
 #[derive(Clone, Debug)]

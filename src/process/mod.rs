@@ -35,6 +35,7 @@ mod nest;
 mod reaping;
 mod role;
 mod serving;
+mod started;
 mod zygote;
 
 pub use control::VERSION;

@@ -1,4 +1,4 @@
-//! Shutting down: when, and who waits for it.
+//! What is known of a shutdown: when, how far it is, and who waits for it.
 //!
 //! ```text
 //!   Drain      ─────────────────────────────────▶ ever       tasks end by themselves
@@ -8,29 +8,18 @@
 //!              the earliest of each that anybody has asked for holds
 //! ```
 //!
-//! Whoever is the first to ask closes the runtime down; all others make it more urgent, if
-//! that is what they ask for, and wait for the same end. Then each is told what it has
+//! Whoever is the first to ask closes the runtime down (`super::shutdown`); all others make it more
+//! urgent, if that is what they ask for, and wait for the same end. Then each is told what it has
 //! missed: whether tasks were ended that it would have let run.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
 
-use crate::background::{self, Log};
+use crate::background;
 use crate::config::Shutdown;
-use crate::error::{ShutdownError, TaskError};
-use crate::scheduler::about_to_wait;
-use crate::sys::signals::start_thread;
-
-use super::core::Core;
-
-/// How long log events, and wakers, may take that are told before it is over.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// So long whoever drops a runtime is waited with in silence.
-const SILENCE: Duration = Duration::from_millis(200);
+use crate::error::ShutdownError;
 
 /// What is known of a shutdown.
 #[derive(Debug, Default)]
@@ -54,7 +43,7 @@ struct Plan {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Nobody has asked for it.
     #[default]
     Open,
@@ -68,14 +57,14 @@ enum Stage {
 
 /// When tasks are cancelled, and when they are killed; `None` is never.
 #[derive(Clone, Copy, Debug, Default)]
-struct Times {
-    cancel: Option<Instant>,
-    kill: Option<Instant>,
+pub(super) struct Times {
+    pub(super) cancel: Option<Instant>,
+    pub(super) kill: Option<Instant>,
 }
 
 impl Times {
     /// Of a shutdown that begins now. What is beyond what the clock can say is never.
-    fn of(how: Shutdown, now: Instant) -> Self {
+    pub(super) fn of(how: Shutdown, now: Instant) -> Self {
         let (cancel, kill) = match how {
             Shutdown::Drain => (None, None),
             Shutdown::DrainFor(limit) => (None, now.checked_add(limit)),
@@ -99,7 +88,8 @@ impl Times {
     }
 }
 
-fn is_past(time: Option<Instant>) -> bool {
+/// Whether it is time for it.
+pub(super) fn is_past(time: Option<Instant>) -> bool {
     time.is_some_and(|time| time <= Instant::now())
 }
 
@@ -108,62 +98,10 @@ impl Closing {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn urgency(&self) -> u64 {
-        // ordering: Acquire pairs with the addition in `shutdown`.
-        self.urgency.load(Ordering::Acquire)
-    }
-
-    /// It is over; tasks were killed then, so many.
-    fn end(&self, killed: (Instant, usize)) {
-        let mut plan = self.lock();
-        plan.killed = Some(killed);
-        plan.stage = Stage::Over;
-        for waker in plan.wakers.drain(..) {
-            background::run(move || waker.wake());
-        }
-        self.changed.notify_all();
-    }
-}
-
-impl Core {
-    /// Ends it as `how` says at the latest; returns when it is over, whoever has ended it.
-    pub(super) fn shutdown(&self, how: Shutdown) -> Result<(), ShutdownError> {
-        self.shut_down(how, false)
-    }
-
-    /// The same for whoever drops the runtime; says so if that takes long.
-    pub(super) fn shutdown_at_drop(&self) -> Result<(), ShutdownError> {
-        // Whoever panics is not to wait for tasks before it is seen.
-        let how = if std::thread::panicking() {
-            Shutdown::Abort
-        } else {
-            self.on_drop
-        };
-        self.shut_down(how, true)
-    }
-
-    fn shut_down(&self, how: Shutdown, is_drop: bool) -> Result<(), ShutdownError> {
-        if self.is_elsewhere() {
-            return Ok(()); // it is the parent's
-        }
-        about_to_wait();
-        let begin = Instant::now();
-        let own = Times::of(how, begin);
-        match self.ask(own) {
-            Stage::Over => return Ok(()),
-            Stage::Open => {
-                let killed = self.close_down(is_drop.then(|| begin + SILENCE));
-                self.closing.end(killed);
-            }
-            Stage::Draining | Stage::Stopping => self.wait_for_the_end(),
-        }
-        self.closing.lock().told(how, own, begin)
-    }
-
     /// Has it end by these times at the latest; how far it was before. Whoever is told that it
     /// was open closes it down.
-    fn ask(&self, own: Times) -> Stage {
-        let mut plan = self.closing.lock();
+    pub(super) fn ask(&self, own: Times) -> Stage {
+        let mut plan = self.lock();
         let stage = plan.stage;
         if stage == Stage::Over {
             return stage;
@@ -175,59 +113,60 @@ impl Core {
         }
         drop(plan);
         // ordering: Release pairs with the Acquire in `urgency`.
-        self.closing.urgency.fetch_add(1, Ordering::Release);
-        self.present().note_given_back();
+        self.urgency.fetch_add(1, Ordering::Release);
         stage
     }
 
-    /// As [`Core::shutdown`], but another thread waits.
-    pub(super) fn begin_shutdown(self: &Arc<Self>, how: Shutdown) -> ShuttingDown {
-        let begin = Instant::now();
-        let own = Times::of(how, begin);
-        let ending = ShuttingDown {
-            core: Arc::clone(self),
-            how,
-            own,
-            begin,
-        };
-        if self.is_elsewhere() {
-            return ending;
-        }
-        match self.ask(own) {
-            Stage::Open => {
-                self.close();
-                let core = Arc::clone(self);
-                let end = move || {
-                    let closing = Arc::clone(&core.closing);
-                    let killed = core.close_down(None);
-                    // Whoever is told that it is over finds nothing of it here.
-                    drop(core);
-                    closing.end(killed);
-                };
-                if start_thread("pinfold-close", end.clone()).is_err() {
-                    // There is one for this.
-                    background::run(end);
-                }
-            }
-            Stage::Stopping if is_past(own.kill) => self.commands.stop(true),
-            Stage::Draining | Stage::Stopping | Stage::Over => {}
-        }
-        ending
+    /// Changes when it has become more urgent.
+    pub(super) fn urgency(&self) -> u64 {
+        // ordering: Acquire pairs with the addition in `ask`.
+        self.urgency.load(Ordering::Acquire)
     }
 
-    /// For those that did not begin it.
-    fn wait_for_the_end(&self) {
-        let mut plan = self.closing.lock();
+    /// What is to be done when. What changes it changes [`urgency`](Self::urgency) afterwards.
+    pub(super) fn times(&self) -> Times {
+        self.lock().times
+    }
+
+    /// Tasks were cancelled, so many that had not ended.
+    pub(super) fn cancelled(&self, tasks: usize) {
+        self.lock().cancelled = Some((Instant::now(), tasks));
+    }
+
+    /// Nothing is waited for but the processes' end. Whether it is time to kill tasks.
+    pub(super) fn stopping(&self) -> bool {
+        let mut plan = self.lock();
+        plan.stage = Stage::Stopping;
+        let kills = is_past(plan.times.kill);
+        self.changed.notify_all();
+        kills
+    }
+
+    /// It is over; tasks were killed then, so many.
+    pub(super) fn end(&self, killed: (Instant, usize)) {
+        let mut plan = self.lock();
+        plan.killed = Some(killed);
+        plan.stage = Stage::Over;
+        for waker in plan.wakers.drain(..) {
+            background::run(move || waker.wake());
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until it is over, for those that did not begin it. Calls `kill` when the workers were
+    /// told to leave and it is time to kill them.
+    pub(super) fn wait(&self, kill: impl Fn()) {
+        let mut plan = self.lock();
         while plan.stage != Stage::Over {
             let stops_late = plan.stage == Stage::Stopping && plan.times.kill.is_some();
             if stops_late && is_past(plan.times.kill) {
-                self.commands.stop(true);
+                kill();
                 plan.times.kill = None;
                 continue;
             }
             let kill = plan.times.kill.filter(|_| stops_late);
             let left = kill.map(|at| at.saturating_duration_since(Instant::now()));
-            let changed = &self.closing.changed;
+            let changed = &self.changed;
             plan = match left {
                 None => changed.wait(plan).unwrap_or_else(PoisonError::into_inner),
                 Some(left) => {
@@ -238,68 +177,35 @@ impl Core {
         }
     }
 
-    /// For the one that began it. From `told_at` on it says that it waits. It returns when tasks
-    /// were killed, and how many; `Closing::end` is to be told.
-    fn close_down(&self, mut told_at: Option<Instant>) -> (Instant, usize) {
-        self.close();
-        let scheduler = self.present();
-        let mut is_cancelled = false;
-        let has_ended = loop {
-            // In this order: what changes the times after it was read changes this too.
-            let urgency = self.closing.urgency();
-            let times = self.closing.lock().times;
-            if is_past(times.kill) {
-                break scheduler.wait_for_all(Some(Instant::now()), || false);
-            }
-            if is_past(times.cancel) && !is_cancelled {
-                is_cancelled = true;
-                let unfinished = scheduler.unfinished();
-                scheduler.cancel_all();
-                self.closing.lock().cancelled = Some((Instant::now(), unfinished));
-            }
-            if is_past(told_at) {
-                told_at = None;
-                let tasks = scheduler.unfinished();
-                // It may be all that is seen of it for a while.
-                Log::of_this_thread().with(|| {
-                    tracing::warn!(
-                        tasks,
-                        "a dropped runtime waits for tasks that have not ended"
-                    );
-                });
-            }
-            let cancel = times.cancel.filter(|_| !is_cancelled);
-            let next = cancel.into_iter().chain(times.kill).chain(told_at).min();
-            let is_hurried = || self.closing.urgency() != urgency;
-            if scheduler.wait_for_all(next, is_hurried) {
-                break true;
-            }
-        };
-        let mut plan = self.closing.lock();
-        plan.stage = Stage::Stopping;
-        let kills = !has_ended || is_past(plan.times.kill);
-        self.closing.changed.notify_all();
-        drop(plan);
-        let killed_at = Instant::now();
-        self.commands.stop(kills);
-        self.join_supervisor();
-        let aborted = self.present().fail_all(&TaskError::shutdown());
-        self.finish();
-        background::flush(LAST_WORDS);
-        (killed_at, aborted)
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().stage == Stage::Over
     }
 
-    /// Has the attendant leave, and waits until it holds nothing of the fold any more: whoever
-    /// looks after the runtime is gone finds no descriptor of it.
-    pub(super) fn finish(&self) {
-        let scheduler = self.present();
-        scheduler.finish();
-        scheduler.await_attendant(LAST_WORDS);
+    /// The same; `waker` is woken when it is over, if it is not yet.
+    pub(super) fn is_over_or_wakes(&self, waker: Waker) -> bool {
+        let mut plan = self.lock();
+        if plan.stage == Stage::Over {
+            return true; // and what dropping `waker` does is the user's own: after the lock
+        }
+        if !plan.wakers.iter().any(|other| other.will_wake(&waker)) {
+            plan.wakers.push(waker);
+        }
+        false
+    }
+
+    /// What one has missed that asked at `begin` for `how`, which would have been by `own` times.
+    pub(super) fn told(
+        &self,
+        how: Shutdown,
+        own: Times,
+        begin: Instant,
+    ) -> Result<(), ShutdownError> {
+        self.lock().told(how, own, begin)
     }
 }
 
 impl Plan {
-    /// What one has missed that asked for `how`, which would have been by `own` times.
+    /// See [`Closing::told`].
     fn told(&self, how: Shutdown, own: Times, begin: Instant) -> Result<(), ShutdownError> {
         let is_early = |due, done: Option<(Instant, usize)>| {
             done.is_some_and(|(at, tasks)| tasks > 0 && Times::would_have_waited(due, at))
@@ -322,88 +228,5 @@ impl Plan {
             after: begin.elapsed(),
             cut_short,
         })
-    }
-}
-
-/// A shutdown that was begun; made by [`Runtime::begin_shutdown`](crate::Runtime::begin_shutdown).
-/// Dropping it changes nothing. Also a future, for asynchronous code, which ends as
-/// [`wait`](ShuttingDown::wait) does.
-///
-/// ```
-/// # pinfold::test_setup!();
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let rt = pinfold::Runtime::builder().workers(1).start()?;
-/// let last = rt.spawn(|n: u32| n + 1, 1);
-/// let ending: pinfold::ShuttingDown = rt.begin_shutdown(pinfold::Shutdown::Drain);
-/// // … do something else meanwhile
-/// ending.wait()?;
-/// assert!(ending.is_over());
-/// assert_eq!(last.join()?, 2);
-/// # Ok(())
-/// # }
-/// ```
-pub struct ShuttingDown {
-    core: Arc<Core>,
-    how: Shutdown,
-    own: Times,
-    begin: Instant,
-}
-
-impl std::fmt::Debug for ShuttingDown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ShuttingDown")
-            .field("how", &self.how)
-            .field("is_over", &self.is_over())
-            .finish_non_exhaustive()
-    }
-}
-
-impl ShuttingDown {
-    /// Whether every handle has ended and every process is gone.
-    pub fn is_over(&self) -> bool {
-        self.core.is_elsewhere() || self.core.closing.lock().stage == Stage::Over
-    }
-
-    /// Waits for that.
-    ///
-    /// # Errors
-    /// As [`Runtime::shutdown`](crate::Runtime::shutdown).
-    pub fn wait(&self) -> Result<(), ShutdownError> {
-        if !self.core.is_elsewhere() {
-            about_to_wait();
-            self.core.wait_for_the_end();
-        }
-        self.told()
-    }
-
-    fn told(&self) -> Result<(), ShutdownError> {
-        if self.core.is_elsewhere() {
-            return Ok(()); // it is the parent's
-        }
-        self.core
-            .closing
-            .lock()
-            .told(self.how, self.own, self.begin)
-    }
-}
-
-impl Future for ShuttingDown {
-    type Output = Result<(), ShutdownError>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.is_over() {
-            return Poll::Ready(self.told());
-        }
-        // What wakers do is the user's own: without the lock.
-        let waker = context.waker().clone();
-        let mut plan = self.core.closing.lock();
-        if plan.stage == Stage::Over {
-            drop(plan);
-            return Poll::Ready(self.told());
-        }
-        if !plan.wakers.iter().any(|other| other.will_wake(&waker)) {
-            plan.wakers.push(waker);
-        }
-        Poll::Pending
     }
 }

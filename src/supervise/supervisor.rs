@@ -5,6 +5,8 @@ mod nest;
 mod overdue;
 mod starts;
 mod stop;
+mod worker;
+mod zygote;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,11 +27,8 @@ use super::reserve::Reserve;
 use super::statuses::Statuses;
 
 use nest::Nest;
+use worker::{Life, Worker};
 
-/// For the number of a process that was never told.
-const UNHEARD_OF: i32 = 0;
-/// When to look again what cannot be waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long to pause when the system has no memory even for waiting.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How often a worker's descriptor is asked for that has not arrived.
@@ -101,57 +100,6 @@ pub enum Ended {
     Stopped,
     /// The segment is damaged, or descriptors were lost.
     Condemned,
-}
-
-#[derive(Debug)]
-enum Life {
-    /// Asked for.
-    Starting,
-    /// Running.
-    Alive(Alive),
-    /// To be asked for at this time.
-    Waiting(Instant),
-}
-
-#[derive(Debug)]
-struct Alive {
-    pid: i32,
-    /// `None`: there was no room for one more descriptor. Then the zygote watches it for us.
-    pidfd: Option<Held>,
-    /// When the descriptor was last asked for.
-    asked_at: Instant,
-    /// If it is to be killed, what for.
-    sentence: Option<Death>,
-    /// It has been seen at work.
-    has_begun: bool,
-    begun_by: Instant,
-    /// Why it was ended before it had begun.
-    too_late: Option<String>,
-    /// Its zygote is dead.
-    is_orphan: bool,
-}
-
-#[derive(Debug)]
-struct Worker {
-    order: WorkerOrder,
-    life: Life,
-    backoff: Backoff,
-}
-
-impl Worker {
-    fn alive(&self) -> Option<&Alive> {
-        match &self.life {
-            Life::Alive(alive) => Some(alive),
-            _ => None,
-        }
-    }
-
-    fn alive_mut(&mut self) -> Option<&mut Alive> {
-        match &mut self.life {
-            Life::Alive(alive) => Some(alive),
-            _ => None,
-        }
-    }
 }
 
 /// The supervisor, before its thread begins and while it runs.

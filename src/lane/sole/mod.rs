@@ -53,15 +53,13 @@ use crate::prim::{ProcessId, Word};
 use crate::sys::barrier;
 
 use super::place::Place;
-use super::{CellState, HEAD, Lane, Mine, NotNow, TAIL};
+use super::{CellState, DONE, HEAD, Lane, Mine, NotNow, TAIL};
 
 /// How often a side goes to another owner before it is common to all.
 const GRANTS: u8 = 3;
 /// Words of a side, behind its hint.
 const OWNER: usize = 1;
 const INSIDE: usize = 4;
-/// Of the receivers' side: all places before it are finished.
-pub const DONE: usize = HEAD + 2;
 
 /// Which grant of a side; below it are process and thread.
 const GRANT_SHIFT: u32 = 56;

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use crate::prim::ProcessId;
 
 use super::super::tests::{lanes_of, many, send as send_any};
-use super::super::{HEAD, Lane, NotNow, TAIL};
-use super::{DONE, Entry, GRANTS, INSIDE, IS_INSIDE, KEY, OWNER, PROCESS_SHIFT, SETTLED, Taken};
+use super::super::{DONE, HEAD, Lane, NotNow, TAIL};
+use super::{Entry, GRANTS, INSIDE, IS_INSIDE, KEY, OWNER, PROCESS_SHIFT, SETTLED, Taken};
 
 const PLAIN: usize = 8;
 

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
+use crate::pool::entries::Entry;
 use crate::pool::entries::Said;
 use crate::pool::holders::{IN_TRANSIT, ONE_VERSION};
-use crate::pool::passage::Entry;
 
 mod deaths;
 mod random;

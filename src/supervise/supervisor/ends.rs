@@ -8,7 +8,9 @@ use crate::prim::atomic::Ordering;
 use crate::supervise::statuses::Expected;
 use crate::sys::{pidfd, reap};
 
-use super::{Alive, Life, Nest, Supervisor};
+use super::Supervisor;
+use super::nest::Nest;
+use super::worker::{Alive, Life};
 
 impl Supervisor {
     /// A worker's process has ended, by its pidfd: that is enough to repair what it

@@ -6,7 +6,8 @@ use crate::background;
 use crate::prim::Overdue;
 use crate::sys::pidfd;
 
-use super::{Life, Supervisor};
+use super::Supervisor;
+use super::worker::Life;
 
 impl Supervisor {
     /// Ends what is past its deadline now, or was before and could not be ended.

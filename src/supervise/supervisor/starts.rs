@@ -6,7 +6,7 @@
 //! rest: nobody runs anything, so nothing is taken from anybody by ending all tasks with
 //! `NoWorkers`. From then on one worker at a time is tried ([`Outage`]), until one works.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::background;
 use crate::prim::atomic::Ordering;
@@ -16,7 +16,12 @@ use crate::supervise::outage::Outage;
 use crate::supervise::statuses::LATER;
 use crate::sys::{Held, pidfd};
 
-use super::{ASK_AGAIN, Alive, LOOK_AGAIN, Life, Nest, Supervisor, Worker};
+use super::nest::Nest;
+use super::worker::{Alive, Life, Worker};
+use super::{ASK_AGAIN, Supervisor};
+
+/// When to look again what cannot be waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How many workers may be asked for at a time: more orders than fit into the socket, while
 /// the zygote's answers do not fit either, would block both for ever.

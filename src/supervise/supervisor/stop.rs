@@ -6,7 +6,9 @@ use crate::background;
 use crate::supervise::commands::Stop;
 use crate::supervise::statuses::Statuses;
 
-use super::{Nest, Supervisor, Worker};
+use super::Supervisor;
+use super::nest::Nest;
+use super::worker::Worker;
 
 /// How long workers may take to leave when they are told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
