@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::prim::atomic::Ordering;
 use crate::prim::{BlockIndex, ProcessId, SlotIndex, Word};
 
-use super::blocks::BlockState;
+use super::block::BlockState;
 use super::classes::SLAB_BLOCKS_MAX;
 use super::passage::{self, Passage};
 use super::spans::{CLAIMED, RETIRING, Span};

@@ -26,59 +26,9 @@ use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{BlockIndex, Generation, Word};
 
 use super::classes::{Class, SLAB_BLOCKS_MAX, SPAN, run_spans};
-use super::hold::Hold;
 use super::plan::MAP_WORDS;
-use super::shard::Guard;
 use super::spans::{CLAIMED, RUN, Span};
-use super::{AllocError, Inner, Pool};
-
-/// What a block's word may say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum BlockState {
-    /// No block is here now.
-    Absent = 0,
-    /// Nobody's.
-    Free = 1,
-    /// One process may write it.
-    Loaned = 2,
-    /// Read-only; its holders are bits.
-    Shared = 3,
-    /// In the result of the task in the slot that the owner field names.
-    Carried = 4,
-    /// Written by several processes at once: see [`super::token`].
-    Lane = 5,
-    /// No correct process wrote this.
-    Damaged = 15,
-}
-
-impl BlockState {
-    #[inline]
-    pub(super) fn of(state: u8) -> Self {
-        match state {
-            0 => BlockState::Absent,
-            1 => BlockState::Free,
-            2 => BlockState::Loaned,
-            3 => BlockState::Shared,
-            4 => BlockState::Carried,
-            5 => BlockState::Lane,
-            _ => BlockState::Damaged,
-        }
-    }
-}
-
-/// A block this process owns or holds: where it is and which one.
-#[derive(Clone, Copy, Debug)]
-pub struct Block {
-    /// Which.
-    pub index: BlockIndex,
-    /// In which generation.
-    pub generation: Generation,
-    /// Its first byte, in bytes from the arena's start.
-    pub offset: usize,
-    /// Its size in bytes.
-    pub capacity: usize,
-}
+use super::{AllocError, Block, BlockState, Guard, Hold, Inner, Pool};
 
 impl Inner {
     #[inline]

@@ -12,7 +12,7 @@ use bytemuck::Pod;
 
 use crate::prim::Word;
 
-use super::array::CastError;
+use super::cast::{CastError, cast};
 use super::hold::HoldRef;
 use super::{BlockState, Pool};
 
@@ -251,7 +251,7 @@ impl<T: Pod> Shared<T> {
     /// So many bytes of a block from `start` on.
     pub(super) fn of(hold: HoldRef, start: usize, bytes: usize) -> Result<Self, CastError> {
         let meant = hold.bytes(start, bytes);
-        let meant: NonNull<[T]> = super::array::cast(meant)?.into();
+        let meant: NonNull<[T]> = cast(meant)?.into();
         Ok(Shared {
             at: meant.cast(),
             len: meant.len(),

@@ -22,15 +22,13 @@
 //! | going | its bytes | empty | refused: twice | copied |
 //! | sent | empty | empty | refused: sent before | refused: sent before |
 //!
-//! Who moves it: the transfer's [`Turn`], which goes back when it is dropped. Nothing but
+//! Who moves it: the transfer's turn (`super::turn`), which goes back when it is dropped. Nothing but
 //! whoever has the turn brings a loan home: a second submission that is refused cannot.
 //! Nobody writes while a transfer may copy: of a loan on its way there is no `&mut [u8]`.
 
 use std::sync::atomic::AtomicU32;
 
 use crate::prim::atomic::Ordering;
-
-use super::hold::HoldRef;
 
 /// A value with the loan in it was accepted as an argument.
 const SENT: u32 = 1 << 31;
@@ -79,38 +77,5 @@ impl Goings {
     pub(super) fn may_write(&self) -> bool {
         // ordering: Acquire pairs with the Release in `stay`.
         self.0.load(Ordering::Acquire) == 0
-    }
-}
-
-/// What the encoding of a loan has made of its record.
-#[derive(Debug)]
-pub(super) enum Turn {
-    /// Nothing: it is shared, or it was not met by an encoder.
-    None,
-    /// It goes, by this transfer.
-    First(#[expect(dead_code, reason = "it is there to be dropped")] Going),
-    /// It goes, and does so by another as well.
-    Another(#[expect(dead_code, reason = "it is there to be dropped")] Going),
-    /// It was sent before.
-    Late,
-}
-
-/// Keeps a loan from being written, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Going(HoldRef);
-
-impl Drop for Going {
-    fn drop(&mut self) {
-        self.0.going().stay();
-    }
-}
-
-impl Turn {
-    pub(super) fn of(hold: &HoldRef) -> Self {
-        match hold.going().go() {
-            Ok(true) => Turn::First(Going(hold.clone())),
-            Ok(false) => Turn::Another(Going(hold.clone())),
-            Err(()) => Turn::Late,
-        }
     }
 }

@@ -30,8 +30,7 @@ use crate::background::discard;
 use crate::prim::atomic::Ordering;
 use crate::prim::{BlockIndex, Generation, ProcessId, Word};
 
-use super::hold::Hold;
-use super::{BlockState, Inner, Pool, Shared, lock};
+use super::{BlockState, Hold, Inner, Pool, Shared, lock};
 
 /// Words of the set of processes that keep something.
 pub(super) const KEEPERS: usize = 17;

@@ -13,11 +13,13 @@
 
 use std::cell::{Cell, RefCell};
 
-use serde::{Deserialize, Deserializer, Serializer};
+use bytemuck::Pod;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::going::Turn;
 use super::hold::HoldRef;
 use super::transfer::{SENT_BEFORE, Transfer};
+use super::turn::Turn;
+use super::{Loan, Shared};
 
 /// A shared buffer that is one of so many that were met last is not met once more: the items of
 /// a chunk have it in common, say.
@@ -176,7 +178,7 @@ fn picked_from(incoming: &mut Vec<Transfer>) -> OuterIncoming {
     OuterIncoming(INCOMING.replace(incoming.drain(..).map(Some).collect()))
 }
 
-pub(super) fn serialize<S: Serializer>(
+fn serialize<S: Serializer>(
     hold: &HoldRef,
     (start, len): (usize, usize),
     as_loan: bool,
@@ -207,7 +209,7 @@ pub(super) fn serialize<S: Serializer>(
     serializer.serialize_u32(number as u32)
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
     as_loan: bool,
 ) -> Result<Transfer, D::Error> {
@@ -225,4 +227,32 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         }
     });
     picked.ok_or_else(|| serde::de::Error::custom("the buffer did not arrive"))
+}
+
+impl<T> Serialize for Shared<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(&self.hold, self.bytes_meant(), false, serializer)
+    }
+}
+
+impl<T> Serialize for Loan<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(&self.hold, (0, self.byte_len()), true, serializer)
+    }
+}
+
+impl<'de, T: Pod> Deserialize<'de> for Shared<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Transfer {
+            hold, start, len, ..
+        } = deserialize(deserializer, false)?;
+        Shared::of(hold, start, len).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<'de, T: Pod> Deserialize<'de> for Loan<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Transfer { hold, len, .. } = deserialize(deserializer, true)?;
+        Loan::of_bytes(hold, len).map_err(serde::de::Error::custom)
+    }
 }

@@ -35,10 +35,13 @@
 //! hint lies there is `Free`.
 #![allow(unsafe_code)]
 
+mod alloc;
 mod array;
 mod audit;
+mod block;
 mod blocks;
 mod buffer;
+mod cast;
 mod classes;
 mod entries;
 mod going;
@@ -51,22 +54,25 @@ mod parcel;
 mod passage;
 mod plan;
 mod range;
+mod record;
 mod recover;
 mod repeated;
 mod results;
+mod room;
 mod shard;
 mod short;
 mod spans;
 mod token;
 mod transfer;
+mod turn;
 mod usage;
 mod who;
 
-pub use array::CastError;
 pub(crate) use array::array;
 pub use audit::Living;
-pub use blocks::{Block, BlockState};
+pub use block::{Block, BlockState};
 pub use buffer::{Loan, Shared};
+pub use cast::CastError;
 pub use handing::Handing;
 pub use meeting::{Encoding, decoding, encoding, forget_met, is_read_back, met};
 pub use parcel::Parcel;
@@ -92,9 +98,9 @@ use crate::shm::{Bytes, Segment, View, Views};
 use crate::sys::Home;
 
 use classes::{COUNT, SLAB_BLOCKS_MAX};
+use record::Record;
 use shard::Shards;
 use short::Short;
-use spans::Span;
 
 /// Why an allocation failed.
 ///
@@ -219,7 +225,7 @@ struct Inner {
     arena: Bytes,
     segment: Arc<Segment>,
     /// What the threads keep at hand.
-    shards: Shards,
+    shards: Shards<Hold, Arc<Inner>>,
     /// Per shared block that this process holds: how many holds.
     held: [Mutex<HashMap<BlockIndex, u32>>; HELD_SHARDS],
     /// How many `Pool`s there are, but those in records of buffers.
@@ -241,6 +247,12 @@ struct Inner {
 }
 
 const HELD_SHARDS: usize = 16;
+
+/// One process's claim to one block.
+type Hold = Record<Pool>;
+
+/// A thread's turn at what it has at hand.
+type Guard<'a> = shard::Guard<'a, Hold, Arc<Inner>>;
 
 /// ```text
 ///   0  span_end   no span at or above this was ever used

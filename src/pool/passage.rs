@@ -35,12 +35,12 @@
 
 use crate::prim::{BlockIndex, Generation, OWNER_MAX, ProcessId, SlotIndex, Word};
 
+use super::cast::aligned;
 use super::hold::HoldRef;
 use super::parcel::{Parcel, ParcelKind};
 use super::transfer::Transfer;
 use super::{BlockState, Inner, Loan, Pool, lock};
 
-use super::array::aligned;
 use super::entries::Entry;
 pub(super) use super::entries::PAGE_WORDS;
 

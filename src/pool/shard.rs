@@ -7,9 +7,9 @@
 //!
 //! ```text
 //!   shard   hints[class]   indices of blocks that were free when last seen
-//!           spare          records (`Hold`) to be used again
+//!           spare          records (`R`) to be used again
 //!           holds, loans   how many records of this shard are in use; of loans
-//!           keeper         keeps this side of the pool while `holds` is not 0
+//!           keeper         keeps this side of the pool (`K`) while `holds` is not 0
 //! ```
 //!
 //! A buffer's record goes back to the shard it came from, whichever thread drops it.
@@ -26,15 +26,12 @@
 use std::cell::{Cell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::prim::{BlockIndex, Line};
 
-use super::Inner;
 use super::classes::COUNT;
-use super::hold::Hold;
 
 /// How many threads have a shard of their own. Few: what a worker has is taken apart when
 /// it dies, before anybody hears of it.
@@ -48,36 +45,53 @@ const YIELDS: u32 = 100;
 const NAP: Duration = Duration::from_micros(50);
 
 /// All shards of a process.
-#[derive(Debug, Default)]
-pub(super) struct Shards {
-    shards: [Line<Shard>; SHARDS],
+#[derive(Debug)]
+pub(super) struct Shards<R, K> {
+    shards: [Line<Shard<R, K>>; SHARDS],
 }
 
-#[derive(Default)]
-pub(super) struct Shard {
+impl<R, K> Default for Shards<R, K> {
+    fn default() -> Self {
+        Shards {
+            shards: std::array::from_fn(|_| Line::default()),
+        }
+    }
+}
+
+pub(super) struct Shard<R, K> {
     locked: AtomicBool,
     /// Changed under the lock, read without.
     loans: AtomicUsize,
-    content: UnsafeCell<Content>,
+    content: UnsafeCell<Content<R, K>>,
+}
+
+impl<R, K> Default for Shard<R, K> {
+    fn default() -> Self {
+        Shard {
+            locked: AtomicBool::default(),
+            loans: AtomicUsize::default(),
+            content: UnsafeCell::default(),
+        }
+    }
 }
 
 // SAFETY: `content` is reached through a `Guard` alone, of which there is one at a time.
-unsafe impl Sync for Shard {}
+unsafe impl<R, K: Send> Sync for Shard<R, K> {}
 // SAFETY: the records in `spare` are plain memory that nobody refers to.
-unsafe impl Send for Shard {}
-impl std::panic::RefUnwindSafe for Shard {}
+unsafe impl<R, K: Send> Send for Shard<R, K> {}
+impl<R, K> std::panic::RefUnwindSafe for Shard<R, K> {}
 
 /// What is behind a shard's lock.
-pub(super) struct Content {
+pub(super) struct Content<R, K> {
     /// Per class: blocks that were free when last seen.
     pub(super) hints: [Vec<BlockIndex>; COUNT],
-    spare: Vec<NonNull<Hold>>,
+    spare: Vec<NonNull<R>>,
     holds: usize,
-    keeper: Option<Arc<Inner>>,
+    keeper: Option<K>,
     closed: bool,
 }
 
-impl Default for Content {
+impl<R, K> Default for Content<R, K> {
     fn default() -> Self {
         Content {
             hints: std::array::from_fn(|_| Vec::new()),
@@ -89,7 +103,7 @@ impl Default for Content {
     }
 }
 
-impl Drop for Content {
+impl<R, K> Drop for Content<R, K> {
     fn drop(&mut self) {
         for record in self.spare.drain(..) {
             // SAFETY: it came from a box, and nobody refers to it.
@@ -99,28 +113,28 @@ impl Drop for Content {
 }
 
 /// The one way to a shard's content; ends the turn when dropped.
-pub(super) struct Guard<'a> {
-    shard: &'a Shard,
+pub(super) struct Guard<'a, R, K> {
+    shard: &'a Shard<R, K>,
 }
 
-impl Deref for Guard<'_> {
-    type Target = Content;
+impl<R, K> Deref for Guard<'_, R, K> {
+    type Target = Content<R, K>;
     #[inline]
-    fn deref(&self) -> &Content {
+    fn deref(&self) -> &Content<R, K> {
         // SAFETY: this guard has the lock.
         unsafe { &*self.shard.content.get() }
     }
 }
 
-impl DerefMut for Guard<'_> {
+impl<R, K> DerefMut for Guard<'_, R, K> {
     #[inline]
-    fn deref_mut(&mut self) -> &mut Content {
+    fn deref_mut(&mut self) -> &mut Content<R, K> {
         // SAFETY: as above, and `&mut self`.
         unsafe { &mut *self.shard.content.get() }
     }
 }
 
-impl Drop for Guard<'_> {
+impl<R, K> Drop for Guard<'_, R, K> {
     #[inline]
     fn drop(&mut self) {
         // ordering: Release pairs with the Acquire in `enter`.
@@ -151,18 +165,18 @@ fn first_own() -> usize {
     number
 }
 
-impl Shards {
+impl<R, K> Shards<R, K> {
     /// This thread's shard, and its number.
     #[inline]
-    pub(super) fn enter_own(&self) -> (u8, Guard<'_>) {
+    pub(super) fn enter_own(&self) -> (u8, Guard<'_, R, K>) {
         let number = own();
         (number as u8, self.enter(number as u8))
     }
 
     /// Shard `number`. Who has one enters no second.
     #[inline]
-    pub(super) fn enter(&self, number: u8) -> Guard<'_> {
-        let shard: &Shard = &self.shards[usize::from(number) % SHARDS];
+    pub(super) fn enter(&self, number: u8) -> Guard<'_, R, K> {
+        let shard: &Shard<R, K> = &self.shards[usize::from(number) % SHARDS];
         // ordering: Acquire pairs with the Release of the guard before.
         if shard.locked.swap(true, Ordering::Acquire) {
             shard.wait();
@@ -171,14 +185,14 @@ impl Shards {
     }
 
     /// One after the other.
-    pub(super) fn each(&self) -> impl Iterator<Item = Guard<'_>> {
+    pub(super) fn each(&self) -> impl Iterator<Item = Guard<'_, R, K>> {
         (0..SHARDS as u8).map(|number| self.enter(number))
     }
 
     /// Writable buffers of this process.
     pub(super) fn loans(&self) -> usize {
         // Relaxed: a count for the census.
-        let loans = |shard: &Line<Shard>| shard.loans.load(Ordering::Relaxed);
+        let loans = |shard: &Line<Shard<R, K>>| shard.loans.load(Ordering::Relaxed);
         self.shards.iter().map(loans).sum()
     }
 
@@ -196,7 +210,7 @@ impl Shards {
     }
 }
 
-impl Shard {
+impl<R, K> Shard<R, K> {
     /// Waits for the lock, which is held for some dozens of instructions, unless its
     /// holder is not running.
     #[cold]
@@ -220,22 +234,21 @@ impl Shard {
     }
 }
 
-impl Content {
-    fn keeper_if_idle(&mut self) -> Option<Arc<Inner>> {
+impl<R, K> Content<R, K> {
+    fn keeper_if_idle(&mut self) -> Option<K> {
         (self.holds == 0).then(|| self.keeper.take()).flatten()
     }
 }
 
-impl Guard<'_> {
-    /// A record of this shard, which counts from now on.
+impl<R, K: Clone> Guard<'_, R, K> {
+    /// A record of this shard, which counts from now on, of the side of the pool that `keeper` keeps.
     #[inline]
-    pub(super) fn take_record(&mut self, inner: &Arc<Inner>, record: Hold) -> NonNull<Hold> {
-        let is_loan = record.is_loan();
+    pub(super) fn take_record(&mut self, keeper: &K, record: R, is_loan: bool) -> NonNull<R> {
         let content = &mut **self;
         let at = match content.spare.pop() {
             Some(at) => {
                 // SAFETY: a spare record came from a box and is nobody's; what it holds
-                // needs no drop (a `Hold` owns nothing).
+                // needs no drop (a record owns nothing).
                 unsafe { at.write(record) };
                 at
             }
@@ -243,7 +256,7 @@ impl Guard<'_> {
         };
         content.holds += 1;
         if content.keeper.is_none() {
-            content.keeper = Some(Arc::clone(inner));
+            content.keeper = Some(keeper.clone());
         }
         if is_loan {
             self.shard.add_loans(1);
@@ -258,11 +271,7 @@ impl Guard<'_> {
     /// `at` is from `take_record` of this shard, and nobody refers to it.
     #[inline]
     #[must_use]
-    pub(super) unsafe fn put_record(
-        mut self,
-        at: NonNull<Hold>,
-        is_loan: bool,
-    ) -> Option<Arc<Inner>> {
+    pub(super) unsafe fn put_record(mut self, at: NonNull<R>, is_loan: bool) -> Option<K> {
         if is_loan {
             self.shard.add_loans(usize::MAX);
         }
@@ -282,7 +291,7 @@ impl Guard<'_> {
     }
 }
 
-impl Shard {
+impl<R, K> Shard<R, K> {
     /// Under the lock. `usize::MAX` takes one away.
     #[inline]
     fn add_loans(&self, more: usize) {
@@ -293,7 +302,7 @@ impl Shard {
     }
 }
 
-impl std::fmt::Debug for Shard {
+impl<R, K> std::fmt::Debug for Shard<R, K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shard")
             .field("loans", &self.loans)

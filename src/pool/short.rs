@@ -3,7 +3,7 @@
 //!
 //! | who | has no room for | what it does |
 //! | --- | --- | --- |
-//! | a thread of the host | long arguments | collects what has ended; [announces](Pool::wait_for_memory) itself, looks again, and sleeps until something is freed or has ended |
+//! | a thread of the host | long arguments | collects what has ended; [announces](Short::wait) itself, looks again, and sleeps until something is freed or has ended |
 //! | | a buffer | collects what has ended, and looks again |
 //! | a task | a buffer, its result | *asks*; the host collects, and *answers*; looks again |
 //!
@@ -11,9 +11,6 @@
 //! block's hint goes where all processes find it, and the host's bell is rung. The two sides
 //! are a store, a barrier and a load each (`crate::sys::barrier`): either the block is seen
 //! by who looks again, or the announcement by who frees.
-//!
-//! A process keeps hints of free blocks to itself. Before it gives up, whoever needs one
-//! therefore issues the hints of all free blocks of that size anew, as a recovery does.
 //!
 //! What nobody joins (results of tasks whose handles are gone) is in their slots until the
 //! host collects it, and when it is idle nothing makes it do so. The attendant sleeps on the
@@ -23,12 +20,8 @@
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
-use crate::prim::ProcessId;
 use crate::prim::atomic::{AtomicU32, Ordering};
 use crate::sys::{barrier, futex};
-
-use super::classes::Class;
-use super::{BlockState, Inner, Pool, Span};
 
 /// How long a task waits for the host to collect.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -73,130 +66,95 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Inner {
+impl Ring {
+    pub(super) fn new(ring: impl Fn() + Send + Sync + 'static) -> Self {
+        Ring(Box::new(ring))
+    }
+
+    pub(super) fn ring(&self) {
+        (self.0)();
+    }
+}
+
+impl Short {
     /// Whether somebody waits for what the caller has just freed.
     #[inline]
     pub(super) fn is_wanted(&self) -> bool {
         if cfg!(loom) {
             return false;
         }
-        // Pairs with the heavy one in `wait_for_memory`.
+        // Pairs with the heavy one in `wait`.
         barrier::light();
         // Relaxed: ordered by the barrier.
-        self.header.short.waiting.load(Ordering::Relaxed) != 0
+        self.waiting.load(Ordering::Relaxed) != 0
     }
 
-    /// Tells whoever waits.
-    #[cold]
-    pub(super) fn tell_of_room(&self) {
+    /// From here on whoever frees memory tells of it. Look again afterwards.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        // Relaxed: ordered by the barrier.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        barrier::heavy();
+        Waiting(self)
+    }
+
+    /// Something was freed that somebody waits for.
+    pub(super) fn count_freed(&self) {
         // ordering: Release pairs with the Acquire in `freed`: what was freed is seen.
-        self.header.short.freed.fetch_add(1, Ordering::Release);
-        if let Some(ring) = self.ring.get() {
-            (ring.0)();
-        }
+        self.freed.fetch_add(1, Ordering::Release);
     }
 
-    /// A task finds no room: has the host collect. False if there is nobody to be asked.
-    #[cold]
-    pub(super) fn ask_host(&self) -> bool {
-        let Some(ring) = self.ring.get().filter(|_| self.me != ProcessId::HOST) else {
-            return false;
-        };
-        let short = &self.header.short;
+    #[inline]
+    pub(super) fn freed(&self) -> u32 {
+        // ordering: Acquire pairs with the Release in `count_freed`.
+        self.freed.load(Ordering::Acquire)
+    }
+
+    /// A task asks the host to collect, whose bell is `ring`, and waits for the answer; false if it has
+    /// given up.
+    pub(super) fn ask(&self, ring: &Ring) -> bool {
         // ordering: AcqRel pairs with the Acquire in `asks`.
-        let asked = short.asks.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
-        self.call_attendant();
-        (ring.0)();
+        let asked = self.asks.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        self.call();
+        ring.ring();
         let give_up = Instant::now() + PATIENCE;
         loop {
             // ordering: Acquire pairs with the Release in `answer`: what was freed is seen.
-            let answers = short.answers.load(Ordering::Acquire);
+            let answers = self.answers.load(Ordering::Acquire);
             let is_answered = asked.wrapping_sub(answers) as i32 <= 0;
             if is_answered || Instant::now() >= give_up {
                 return is_answered;
             }
-            futex::wait(&short.answers, answers, Some(give_up));
+            futex::wait(&self.answers, answers, Some(give_up));
         }
     }
 
-    fn call_attendant(&self) {
-        let calls = &self.header.short.calls;
-        // ordering: Release pairs with the Acquire in `calls`.
-        calls.fetch_add(1, Ordering::Release);
-        futex::wake(calls, 1);
-    }
-
-    /// Issues the hints of all free blocks of `class` anew: other processes may keep them.
-    #[cold]
-    pub(super) fn issue_all_hints(&self, class: Class) {
-        let mut head = 0;
-        while head < self.span_end() {
-            let Span::Slab(found) = self.span(head) else {
-                head += 1;
-                continue;
-            };
-            if found == class {
-                for block in self.slab_blocks(head, class) {
-                    if self.state(block) == BlockState::Free {
-                        self.set_free_bit(block, class);
-                    }
-                }
-            }
-            head += found.slab_spans();
-        }
-    }
-}
-
-impl Pool {
-    /// Has the host's bell rung by `ring` when there is news of memory. Once for each process.
-    pub fn ring_by(&self, ring: impl Fn() + Send + Sync + 'static) {
-        let _ = self.0.ring.set(Ring(Box::new(ring)));
-    }
-
-    /// From here on whoever frees memory tells of it. Look again afterwards.
-    pub fn wait_for_memory(&self) -> Waiting<'_> {
-        let short = &self.0.header.short;
-        // Relaxed: ordered by the barrier.
-        short.waiting.fetch_add(1, Ordering::Relaxed);
-        barrier::heavy();
-        Waiting(short)
-    }
-
-    /// Changes when memory is freed that somebody waits for.
     #[inline]
-    pub fn freed(&self) -> u32 {
-        // ordering: Acquire pairs with the Release in `tell_of_room`.
-        self.0.header.short.freed.load(Ordering::Acquire)
-    }
-
-    /// How often tasks have asked.
-    #[inline]
-    pub fn asks(&self) -> u32 {
-        // ordering: Acquire pairs with the increment in `ask_host`.
-        self.0.header.short.asks.load(Ordering::Acquire)
+    pub(super) fn asks(&self) -> u32 {
+        // ordering: Acquire pairs with the increment in `ask`.
+        self.asks.load(Ordering::Acquire)
     }
 
     /// The host has collected, after `asks` was so many.
-    pub fn answer(&self, asks: u32) {
-        let answers = &self.0.header.short.answers;
-        // ordering: Release pairs with the Acquire in `ask_host`.
-        answers.store(asks, Ordering::Release);
-        futex::wake(answers, u32::MAX >> 1);
+    pub(super) fn answer(&self, asks: u32) {
+        // ordering: Release pairs with the Acquire in `ask`.
+        self.answers.store(asks, Ordering::Release);
+        futex::wake(&self.answers, u32::MAX >> 1);
     }
 
     /// Wakes the attendant, if it sleeps in `wait_for_call`.
-    pub fn call_attendant(&self) {
-        self.0.call_attendant();
+    pub(super) fn call(&self) {
+        // ordering: Release pairs with the Acquire in `calls`.
+        self.calls.fetch_add(1, Ordering::Release);
+        futex::wake(&self.calls, 1);
     }
 
-    /// How often it was called.
-    pub fn calls(&self) -> u32 {
-        // ordering: Acquire pairs with the Release in `call_attendant`.
-        self.0.header.short.calls.load(Ordering::Acquire)
+    pub(super) fn calls(&self) -> u32 {
+        // ordering: Acquire pairs with the Release in `call`.
+        self.calls.load(Ordering::Acquire)
     }
 
     /// Sleeps until it is called, if that has happened `calls` times so far.
-    pub fn wait_for_call(&self, calls: u32) {
-        futex::wait(&self.0.header.short.calls, calls, None);
+    pub(super) fn wait_for_call(&self, calls: u32) {
+        futex::wait(&self.calls, calls, None);
     }
 }

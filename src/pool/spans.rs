@@ -27,7 +27,7 @@ use crate::prim::{Generation, ProcessId, Word};
 
 use super::classes::{Class, SLAB_BLOCKS_MAX};
 use super::plan::MAP_WORDS;
-use super::{Inner, PoolHeader};
+use super::{BlockState, Inner, PoolHeader};
 
 pub(super) const CLAIMED: u8 = 1;
 pub(super) const SLAB: u8 = 2;
@@ -244,7 +244,7 @@ impl Inner {
             return 0;
         };
         let slab = Word::unpack(self.spans[head].load(Ordering::Relaxed));
-        let all_free = |state| state == super::BlockState::Free;
+        let all_free = |state| state == BlockState::Free;
         if slab.state != SLAB
             || !self
                 .slab_blocks(head, class)
@@ -283,7 +283,7 @@ impl Inner {
     /// blocks that were not made yet. The latter cannot be retired by others, who
     /// want all blocks free; it is claimed like that, because a complete one can.
     pub(super) fn mend_slab(&self, head: usize, class: Class, dead: ProcessId) -> bool {
-        let absent = |block| self.state(block) == super::BlockState::Absent;
+        let absent = |block| self.state(block) == BlockState::Absent;
         // ordering: Acquire as in `span`.
         let raw = self.spans[head].load(Ordering::Acquire);
         let word = Word::unpack(raw);
@@ -310,7 +310,7 @@ impl Inner {
         }
         self.set_span(head, SLAB, class.index() as u64);
         for block in self.slab_blocks(head, class) {
-            if self.state(block) == super::BlockState::Free {
+            if self.state(block) == BlockState::Free {
                 self.set_free_bit(block, class);
             }
         }

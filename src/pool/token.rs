@@ -46,9 +46,10 @@ use crate::prim::{BlockIndex, Generation, ProcessId, Word};
 use crate::shm::{Segment, Views};
 use crate::sys::barrier;
 
-use super::hold::Hold;
 use super::spans::Span;
-use super::{AllocError, Block, BlockState, Inner, Loan, Parcel, Passage, Pool, Shared, Transfer};
+use super::{
+    AllocError, Block, BlockState, Hold, Inner, Loan, Parcel, Passage, Pool, Shared, Transfer,
+};
 
 /// Bytes of a token: block, generation and end.
 pub(super) const TOKEN_LEN: usize = 24;

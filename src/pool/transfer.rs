@@ -7,17 +7,13 @@
 //! are accepted; decoding picks them by number. What becomes of a `Loan` that others refer to
 //! besides is in [`super::going`].
 
-use bytemuck::Pod;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::prim::{BlockIndex, Generation, ProcessId, SlotIndex, Word};
 
-use crate::prim::{ProcessId, SlotIndex};
-
-use super::array::aligned;
-use super::going::Turn;
+use super::cast::aligned;
 use super::hold::HoldRef;
-use super::meeting::{deserialize, serialize};
 use super::parcel::{Parcel, ParcelKind};
-use super::{AllocError, Loan, Pool, Shared};
+use super::turn::Turn;
+use super::{AllocError, BlockState, Loan, Pool, Shared};
 
 /// A hold on its way into or out of a value.
 #[derive(Debug)]
@@ -260,6 +256,46 @@ impl Pool {
         Transfer::of_parcel(hold, parcel)
     }
 
+    /// Takes over the block of long arguments of a spawned task from the process that
+    /// spawned it, which may die meanwhile.
+    pub fn take_arguments(
+        &self,
+        index: BlockIndex,
+        generation: Generation,
+        len: usize,
+        from: ProcessId,
+    ) -> Option<Transfer> {
+        let hold = self.accept(index, generation, Some(from))?;
+        Transfer::of(hold, 0, len as u64)
+    }
+
+    /// Takes over, for the host, an argument that process `dead` had given to a task it
+    /// spawned; before [`Pool::recover`], which would free it. The generation stays: the
+    /// giver is dead, and the task's slot names it. `None` if somebody else has it by now.
+    pub fn inherit(
+        &self,
+        index: BlockIndex,
+        generation: Generation,
+        is_loan: bool,
+        dead: ProcessId,
+    ) -> Option<Transfer> {
+        let block = self.0.describe(index, generation)?;
+        let (is_ours, kind) = if is_loan {
+            let loaned = |to: u32| Word::new(BlockState::Loaned as u8, to, generation);
+            let (theirs, ours) = (loaned(dead.0), loaned(self.0.me.0));
+            (self.0.change(index, theirs, ours), BlockState::Loaned)
+        } else {
+            (self.0.acquire(index, generation), BlockState::Shared)
+        };
+        is_ours
+            .then(|| HoldRef::new(self, block, kind))
+            .and_then(|hold| {
+                // Who runs the task was told of it by the dead, and takes it over from us.
+                hold.set_told();
+                Transfer::of(hold, 0, 0)
+            })
+    }
+
     /// Accepts the parcels of a result in the host; `held` is what the host holds for
     /// the task's arguments.
     pub fn accept_results(
@@ -333,31 +369,3 @@ impl Transfer {
 const TWICE: &str = "a `Loan` is in them twice, or is being passed to another task just now; a buffer has one owner: publish it, and pass the `Shared`";
 
 pub(super) const SENT_BEFORE: &str = "a `Loan` was passed to another task before; a buffer has one owner: publish it, and pass the `Shared`";
-
-impl<T> Serialize for Shared<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize(&self.hold, self.bytes_meant(), false, serializer)
-    }
-}
-
-impl<T> Serialize for Loan<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize(&self.hold, (0, self.byte_len()), true, serializer)
-    }
-}
-
-impl<'de, T: Pod> Deserialize<'de> for Shared<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Transfer {
-            hold, start, len, ..
-        } = deserialize(deserializer, false)?;
-        Shared::of(hold, start, len).map_err(serde::de::Error::custom)
-    }
-}
-
-impl<'de, T: Pod> Deserialize<'de> for Loan<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Transfer { hold, len, .. } = deserialize(deserializer, true)?;
-        Loan::of_bytes(hold, len).map_err(serde::de::Error::custom)
-    }
-}

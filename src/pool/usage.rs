@@ -1,6 +1,6 @@
 //! How much of the pool is in use: a plain count, changing nothing.
 
-use super::blocks::BlockState;
+use super::block::BlockState;
 use super::classes::{COUNT, Class, SPAN};
 use super::spans::Span;
 use super::{Inner, Pool};

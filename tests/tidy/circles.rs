@@ -14,19 +14,6 @@ use crate::source::{Source, is_word};
 /// shorter: a file that is in a circle no more is taken out, and no file is added.
 pub const LEFT: &[&[&str]] = &[
     &[
-        "pool/array",
-        "pool/blocks",
-        "pool/buffer",
-        "pool/going",
-        "pool/hold",
-        "pool/meeting",
-        "pool/mod",
-        "pool/shard",
-        "pool/short",
-        "pool/spans",
-        "pool/transfer",
-    ],
-    &[
         "runtime/feed",
         "runtime/map",
         "runtime/order",
