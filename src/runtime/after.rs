@@ -19,7 +19,8 @@ use super::core::Core;
 use super::handle::Handle;
 use super::held::Held;
 use super::order::encode;
-use super::task::{Encoded, Submitted, spawn_encoded};
+use super::submitted::{Encoded, Submitted};
+use super::task::spawn_encoded;
 
 /// The outcomes of what was depended on, in order.
 type Outcomes<'a> = Iter<'a, Arc<Outcome>>;

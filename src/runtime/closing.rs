@@ -182,7 +182,7 @@ impl Closing {
     }
 
     /// The same; `waker` is woken when it is over, if it is not yet.
-    pub(super) fn is_over_or_wakes(&self, waker: Waker) -> bool {
+    pub(super) fn poll_over(&self, waker: Waker) -> bool {
         let mut plan = self.lock();
         if plan.stage == Stage::Over {
             return true; // and what dropping `waker` does is the user's own: after the lock

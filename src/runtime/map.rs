@@ -64,6 +64,45 @@ impl<I, F, A, R> std::fmt::Debug for Map<'_, I, F, A, R> {
     }
 }
 
+impl<'rt, F, A, R> Task<'rt, F, A, R>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    /// Runs it on every item, in parallel; yields the outcomes in the order of the
+    /// items. Pulls from `items` lazily, on the calling thread, and keeps a bounded
+    /// number [in flight](Task::in_flight). Nothing is submitted before the first `next`.
+    /// Dropping the iterator cancels what nobody has begun.
+    ///
+    /// An item without a value is an `Err` among the others, which go on; to stop at the first,
+    /// collect into a `Result`.
+    ///
+    /// ```
+    /// # pinfold::test_setup!();
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
+    /// let lengths = rt.task(|s: String| s.len()).map(["a", "bc"].map(String::from));
+    /// assert_eq!(lengths.collect::<Result<Vec<_>, _>>()?, [1, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map<I>(&self, items: I) -> Map<'rt, I::IntoIter, F, A, R>
+    where
+        I: IntoIterator<Item = A>,
+    {
+        self.map_by(items.into_iter(), 64)
+    }
+
+    /// The same; so many in flight for each executor, if it was not said.
+    pub(super) fn map_by<I>(&self, items: I, each: usize) -> Map<'rt, I, F, A, R>
+    where
+        I: Iterator<Item = A>,
+    {
+        Map::new(self.clone(), items, self.order.in_flight_of(each))
+    }
+}
+
 impl<'rt, I, F, A, R> Map<'rt, I, F, A, R>
 where
     I: Iterator<Item = A>,

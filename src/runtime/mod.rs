@@ -47,6 +47,7 @@ mod spawn_async;
 mod stats;
 mod stored;
 mod stream;
+mod submitted;
 mod task;
 mod try_spawn;
 mod unordered;

@@ -18,7 +18,7 @@ use super::Memo;
 use super::core::Core;
 use super::held::Held;
 use super::memo::{Call, Known};
-use super::task::{Encoded, Spawned, Submitted};
+use super::submitted::{Encoded, Spawned, Submitted};
 
 /// What is to be run, and how.
 #[derive(Clone)]

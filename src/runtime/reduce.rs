@@ -24,7 +24,7 @@ use crate::scheduler::{Ended, Reach};
 use super::chunks::CHUNKS_IN_FLIGHT;
 use super::ends::Ends;
 use super::grain::{Grain, timed};
-use super::task::Submitted;
+use super::submitted::Submitted;
 use super::{Handle, Task};
 
 /// Values of blocks, in order; and how many nanoseconds it took.

@@ -18,7 +18,7 @@ use crate::task::{Label, NoCapture};
 use super::after::{Dependencies, Sealed};
 use super::core::Core;
 use super::ends::Ends;
-use super::task::Submitted;
+use super::submitted::Submitted;
 use super::{Handle, Task};
 
 /// Spawns tasks that end before the scope does; made by

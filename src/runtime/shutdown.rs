@@ -225,7 +225,7 @@ impl Future for ShuttingDown {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // An own one, for it is cloned without the lock: what wakers do is the user's own.
-        if self.is_over() || self.core.closing.is_over_or_wakes(context.waker().clone()) {
+        if self.is_over() || self.core.closing.poll_over(context.waker().clone()) {
             return Poll::Ready(self.told());
         }
         Poll::Pending

@@ -26,7 +26,8 @@ use crate::task::{Erased, NoCapture};
 use super::held::Held;
 use super::memo::Call;
 use super::order::drop_with;
-use super::task::{Encoded, spawn_quickly};
+use super::submitted::Encoded;
+use super::task::spawn_quickly;
 use super::{Handle, Runtime, Task};
 
 /// Submits a task as soon as there is room, without blocking the thread; made by

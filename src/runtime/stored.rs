@@ -14,7 +14,8 @@ use crate::task::FunctionId;
 use super::after::Sealed;
 use super::core::Core;
 use super::order::Order;
-use super::task::{Encoded, spawn_quickly};
+use super::submitted::Encoded;
+use super::task::spawn_quickly;
 use super::{Dependencies, Handle, Map, MapUnordered, Memo, Task};
 
 /// A [`Task`] to be kept in a struct, a map or a static: it does not borrow its runtime, and its

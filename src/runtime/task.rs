@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::TaskError;
 use crate::pool::Transfer;
 use crate::scheduler::Ticket;
 use crate::task::{Erased, FunctionId, Payload, Room, encode_with_buffers, entry_of};
@@ -15,7 +14,8 @@ use crate::task::{Erased, FunctionId, Payload, Room, encode_with_buffers, entry_
 use super::core::Core;
 use super::held::Held;
 use super::order::Order;
-use super::{Handle, Map, Memo};
+use super::submitted::{Encoded, Submitted};
+use super::{Handle, Memo};
 
 pub(super) const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -52,43 +52,6 @@ pub struct Task<'rt, F, A, R> {
     pub(super) call: F,
     pub(super) types: PhantomData<fn(A) -> R>,
 }
-
-/// A task that was submitted, or not.
-pub(super) struct Submitted {
-    /// To which fold.
-    pub scheduler: Held,
-    /// Or why it was not accepted.
-    pub ticket: Result<Ticket, Box<TaskError>>,
-    /// Buffers were among its arguments.
-    pub has_buffers: bool,
-    /// What it is called in errors.
-    pub name: fn() -> &'static str,
-}
-
-impl Submitted {
-    /// The handle of it.
-    pub fn handle<R: DeserializeOwned>(self) -> Handle<R> {
-        let (scheduler, ticket) = self.parts();
-        Handle::new(scheduler, ticket)
-    }
-
-    fn parts(self) -> Spawned {
-        let Submitted {
-            scheduler,
-            ticket,
-            name,
-            ..
-        } = self;
-        let ticket = ticket.unwrap_or_else(|error| scheduler.ended(name, Arc::new(Err(error))));
-        (scheduler, ticket)
-    }
-}
-
-/// What the handle of a task is made of.
-pub(super) type Spawned = (Held, Ticket);
-
-/// Arguments, and the buffers among them.
-pub(super) type Encoded = (Payload, Vec<Transfer>);
 
 impl<F: Copy, A, R> Clone for Task<'_, F, A, R> {
     fn clone(&self) -> Self {
@@ -190,38 +153,6 @@ where
     /// Submits it; says what came of it.
     pub(super) fn submit(&self, args: A) -> Submitted {
         self.order.submit(&mut Some(args), None)
-    }
-
-    /// Runs it on every item, in parallel; yields the outcomes in the order of the
-    /// items. Pulls from `items` lazily, on the calling thread, and keeps a bounded
-    /// number [in flight](Task::in_flight). Nothing is submitted before the first `next`.
-    /// Dropping the iterator cancels what nobody has begun.
-    ///
-    /// An item without a value is an `Err` among the others, which go on; to stop at the first,
-    /// collect into a `Result`.
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let lengths = rt.task(|s: String| s.len()).map(["a", "bc"].map(String::from));
-    /// assert_eq!(lengths.collect::<Result<Vec<_>, _>>()?, [1, 2]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn map<I>(&self, items: I) -> Map<'rt, I::IntoIter, F, A, R>
-    where
-        I: IntoIterator<Item = A>,
-    {
-        self.map_by(items.into_iter(), 64)
-    }
-
-    /// The same; so many in flight for each executor, if it was not said.
-    pub(super) fn map_by<I>(&self, items: I, each: usize) -> Map<'rt, I, F, A, R>
-    where
-        I: Iterator<Item = A>,
-    {
-        Map::new(self.clone(), items, self.order.in_flight_of(each))
     }
 
     /// The function.
