@@ -427,12 +427,6 @@ impl Payload {
         has_room
     }
 
-    /// Appends a value of the library's own types; those of others by [`super::encode`].
-    #[inline]
-    pub fn encode<T: serde::Serialize>(&mut self, value: &T) -> Result<(), super::Fault> {
-        super::codec::encode_own(value, self)
-    }
-
     /// Appends parcels.
     pub fn push_parcels(&mut self, parcels: &[Parcel]) {
         for parcel in parcels {

@@ -14,15 +14,6 @@ use crate::source::{Source, is_word};
 /// shorter: a file that is in a circle no more is taken out, and no file is added.
 pub const LEFT: &[&[&str]] = &[
     &[
-        "task/codec/mod",
-        "task/codec/plain/out",
-        "task/codec/plain/parts",
-        "task/codec/plain/read",
-        "task/codec/plain/rows",
-        "task/codec/plain/write",
-        "task/payload",
-    ],
-    &[
         "worker/child",
         "worker/context",
         "worker/executor",

@@ -53,29 +53,26 @@ pub use plain::Brief;
 pub use plain::is_flat;
 use plain::{Length, Name, Names, Reader, Writer, is_sure, read_flat};
 
-/// Elements that take no byte, in all of a value.
-const ZERO_MAX: u32 = 1 << 20;
-
 /// The last byte of a checked value.
 const CHECKED: u8 = 1;
 /// The last byte of a named value.
 const NAMED: u8 = 2;
 
-#[cold]
-fn too_many() -> Fault {
-    Fault::new(
-        Kind::Beyond,
-        format!("more than {ZERO_MAX} of its elements take no byte: send how many there are"),
-    )
-}
-
 /// Appends a value of the library's own types, in the plain form.
 #[inline(always)]
-pub fn encode_own<T: Serialize + ?Sized>(value: &T, out: &mut Payload) -> Result<(), Fault> {
+fn encode_own<T: Serialize + ?Sized>(value: &T, out: &mut Payload) -> Result<(), Fault> {
     value.serialize(&mut Writer::new(out))
 }
 
-/// Reads what [`encode_own`] has written; `None` if the bytes are something else.
+impl Payload {
+    /// Appends a value of the library's own types; those of others by [`encode`].
+    #[inline]
+    pub fn encode<T: Serialize>(&mut self, value: &T) -> Result<(), Fault> {
+        encode_own(value, self)
+    }
+}
+
+/// Reads what [`Payload::encode`] has written; `None` if the bytes are something else.
 pub fn decode_own<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     decode(bytes, false).ok()
 }

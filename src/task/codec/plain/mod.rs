@@ -16,14 +16,20 @@
 //! Whoever reads it must ask for what was written; both sides make a number of that, its
 //! [shape](super::shape).
 
+mod empty;
+mod memory;
+mod names;
+mod numbers;
 mod out;
 mod parts;
 mod read;
+mod reader;
 mod rows;
 mod write;
 
+pub(super) use names::{Name, Names};
+pub use numbers::is_flat;
+pub(super) use numbers::{is_sure, read_flat};
 pub use out::Brief;
-pub(super) use read::{Names, Reader};
-pub use rows::is_flat;
-pub(super) use rows::{is_sure, read_flat};
-pub(super) use write::{Length, Name, Writer};
+pub(super) use reader::Reader;
+pub(super) use write::{Length, Writer};

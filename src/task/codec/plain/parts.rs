@@ -5,17 +5,77 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
 use super::super::fault::Fault;
 use super::super::shape::{self, Run};
-use super::super::{ZERO_MAX, too_many};
-use super::read::Reader;
-use super::write::Name;
+use super::empty;
+use super::names::Name;
+use super::reader::Reader;
+
+impl<'de, 'n> Reader<'de, 'n> {
+    #[inline(always)]
+    pub(super) fn list(&mut self, token: u64) -> Result<List<'_, 'de, 'n>, Fault> {
+        let len = self.len()?;
+        if len > self.rest.len() + empty::MOST as usize {
+            return Err(Fault::mismatch(format!(
+                "it says that it has {len} elements, and {} bytes follow",
+                self.rest.len()
+            )));
+        }
+        self.depth.enter();
+        Ok(List {
+            run: Run::new(self.shape, token),
+            reader: self,
+            left: len,
+            begun: 0,
+        })
+    }
+
+    #[inline(always)]
+    pub(super) fn fields<V: Visitor<'de>>(
+        &mut self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.token(shape::STRUCT);
+        self.depth.enter();
+        let mut access = Fields {
+            reader: self,
+            fields,
+            asked: 0,
+            next: 0,
+        };
+        let value = visitor.visit_seq(&mut access)?;
+        let asked = access.asked;
+        self.depth.leave();
+        self.token(shape::END + asked);
+        Ok(value)
+    }
+
+    #[inline(always)]
+    pub(super) fn tuple<V: Visitor<'de>>(
+        &mut self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.token(shape::TUPLE + len as u64);
+        self.depth.enter();
+        let mut access = Elements {
+            reader: self,
+            left: len,
+        };
+        let value = visitor.visit_seq(&mut access)?;
+        let left = access.left;
+        self.depth.leave();
+        self.token(shape::END + (len - left) as u64);
+        Ok(value)
+    }
+}
 
 /// A sequence or a map: as long as the bytes say.
 pub struct List<'r, 'de, 'n> {
-    pub(super) reader: &'r mut Reader<'de, 'n>,
-    pub(super) run: Run,
-    pub(super) left: usize,
+    reader: &'r mut Reader<'de, 'n>,
+    run: Run,
+    left: usize,
     /// How many bytes were left where the present element begins.
-    pub(super) begun: usize,
+    begun: usize,
 }
 
 impl<'de> List<'_, 'de, '_> {
@@ -35,10 +95,7 @@ impl<'de> List<'_, 'de, '_> {
     fn end_element(&mut self) -> Result<(), Fault> {
         self.run.push(self.reader.shape);
         if self.reader.rest.len() == self.begun {
-            self.reader.empty += 1;
-            if self.reader.empty > ZERO_MAX {
-                return Err(too_many());
-            }
+            self.reader.empty.count()?;
         }
         Ok(())
     }
@@ -110,8 +167,8 @@ impl<'de> de::MapAccess<'de> for &mut List<'_, 'de, '_> {
 
 /// The elements of a tuple: as many as its type says.
 pub struct Elements<'r, 'de, 'n> {
-    pub(super) reader: &'r mut Reader<'de, 'n>,
-    pub(super) left: usize,
+    reader: &'r mut Reader<'de, 'n>,
+    left: usize,
 }
 
 impl<'de> de::SeqAccess<'de> for &mut Elements<'_, 'de, '_> {
@@ -137,11 +194,11 @@ impl<'de> de::SeqAccess<'de> for &mut Elements<'_, 'de, '_> {
 
 /// The fields of a struct: as many as are asked for.
 pub struct Fields<'r, 'de, 'n> {
-    pub(super) reader: &'r mut Reader<'de, 'n>,
-    pub(super) fields: &'static [&'static str],
-    pub(super) asked: u64,
+    reader: &'r mut Reader<'de, 'n>,
+    fields: &'static [&'static str],
+    asked: u64,
     /// The first of `fields` that may be meant next.
-    pub(super) next: usize,
+    next: usize,
 }
 
 impl Fields<'_, '_, '_> {

@@ -10,22 +10,19 @@
 //! But which one serde uses for `Vec<T>` can be asked: `Vec::<T>::deserialize` is called
 //! with a deserializer that does no more than tell the type of the visitor it gets. A visitor
 //! of that type, which has no size and makes a `Vec<T>`, makes the list of what is there.
-//!
-//! **A number alone, or an array of a few** that is all there is to read is known by its type, and is copied
-//! in one piece, too ([`read_flat`]): element by element it goes through the stack several times.
 
 use std::any::TypeId;
 use std::fmt::Display;
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::super::fault::{Fault, Kind};
+use super::super::fault::Fault;
 use super::super::shape::{self, Run, and};
-use super::read::Reader;
-use crate::sys;
+use super::memory::with_room;
+use super::numbers::{Number, for_each_number};
+use super::reader::Reader;
 
 /// Numbers that follow each other in memory.
 #[derive(Clone, Copy, Debug)]
@@ -51,33 +48,6 @@ fn row_shape(before: u64, len: usize, token: u64) -> u64 {
         run.push(and(shape::NOTHING, token));
     }
     run.end()
-}
-
-/// The types of numbers, and what their shapes begin with.
-macro_rules! for_each_number {
-    ($do:ident!($($more:tt)*)) => {
-        #[cfg(target_endian = "little")]
-        {
-            $do!($($more)* u8 U8);
-            $do!($($more)* i8 I8);
-            $do!($($more)* u16 U16);
-            $do!($($more)* i16 I16);
-            $do!($($more)* u32 U32);
-            $do!($($more)* i32 I32);
-            $do!($($more)* u64 U64);
-            $do!($($more)* i64 I64);
-            $do!($($more)* u128 U128);
-            $do!($($more)* i128 I128);
-            $do!($($more)* f32 F32);
-            $do!($($more)* f64 F64);
-            $do!($($more)* bool BOOL);
-            #[cfg(target_pointer_width = "64")]
-            {
-                $do!($($more)* usize U64);
-                $do!($($more)* isize I64);
-            }
-        }
-    };
 }
 
 /// The elements of `list`, if it is a reference to a list of `T`.
@@ -114,104 +84,6 @@ pub fn of<I>(list: &I) -> Option<Row<'_>> {
     None
 }
 
-/// Whether `T` is a number: nothing is nested in it.
-#[cfg_attr(debug_assertions, inline)]
-#[cfg_attr(not(debug_assertions), inline(always))]
-pub fn is_number<T: ?Sized>() -> bool {
-    macro_rules! try_number {
-        ($type:ident $token:ident) => {
-            if typeid::of::<T>() == TypeId::of::<$type>() {
-                return true;
-            }
-        };
-    }
-    for_each_number!(try_number!());
-    false
-}
-
-/// Whether what seed `S` has read is a number, as its type reads itself.
-#[cfg_attr(debug_assertions, inline)]
-#[cfg_attr(not(debug_assertions), inline(always))]
-pub fn is_of_number<S>() -> bool {
-    macro_rules! try_number {
-        ($type:ident $token:ident) => {
-            if typeid::of::<S>() == TypeId::of::<PhantomData<$type>>() {
-                return true;
-            }
-        };
-    }
-    for_each_number!(try_number!());
-    false
-}
-
-/// Whether `T` is `N`, or an array of up to 16 of them.
-#[inline(always)]
-fn is_array_of<T, N: 'static>() -> bool {
-    macro_rules! is_array {
-        ($($len:literal)*) => {
-            match size_of::<T>() / size_of::<N>() {
-                $($len => typeid::of::<T>() == TypeId::of::<[N; $len]>(),)*
-                _ => false,
-            }
-        };
-    }
-    typeid::of::<T>() == TypeId::of::<N>() || is_array!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
-}
-
-/// Whether `T` is a number, or an array of a few: its plain form has as many bytes as its type, and
-/// nothing is nested in it that has not.
-#[cfg_attr(debug_assertions, inline)]
-#[cfg_attr(not(debug_assertions), inline(always))]
-pub fn is_flat<T>() -> bool {
-    macro_rules! try_number {
-        ($type:ident $token:ident) => {
-            if is_array_of::<T, $type>() {
-                return true;
-            }
-        };
-    }
-    for_each_number!(try_number!());
-    false
-}
-
-/// The value of a flat type of which these are the bytes. `None` if it is none, or not any
-/// bytes are one.
-#[cfg_attr(debug_assertions, inline)]
-#[cfg_attr(not(debug_assertions), inline(always))]
-pub fn read_flat<T>(bytes: &[u8]) -> Option<T> {
-    macro_rules! try_number {
-        ($type:ident $token:ident) => {
-            if is_array_of::<T, $type>() {
-                let fits = <$type>::ANY && bytes.len() == size_of::<T>();
-                // SAFETY: there are as many bytes, and any are such numbers.
-                return fits.then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() });
-            }
-        };
-    }
-    for_each_number!(try_number!());
-    None
-}
-
-/// Whether `T` is one of the types of which every value comes back, whatever its shape.
-#[cfg_attr(debug_assertions, inline)]
-#[cfg_attr(not(debug_assertions), inline(always))]
-pub fn is_sure<T>() -> bool {
-    macro_rules! try_number {
-        ($type:ident $token:ident) => {
-            if typeid::of::<T>() == TypeId::of::<Vec<$type>>()
-                || typeid::of::<T>() == TypeId::of::<Option<$type>>()
-            {
-                return true;
-            }
-        };
-    }
-    for_each_number!(try_number!());
-    is_flat::<T>()
-        || typeid::of::<T>() == TypeId::of::<()>()
-        || typeid::of::<T>() == TypeId::of::<char>()
-        || typeid::of::<T>() == TypeId::of::<String>()
-}
-
 /// What a visitor makes, if that is a list of numbers and it is the one that serde has for
 /// it.
 #[cfg_attr(debug_assertions, inline)]
@@ -235,36 +107,6 @@ pub fn read<'de, V: Visitor<'de>>(reader: &mut Reader<'de, '_>) -> Option<Result
     for_each_number!(try_number!());
     None
 }
-
-/// What can be read from memory.
-trait Number: Copy + 'static {
-    /// Whether any bytes are such a number.
-    const ANY: bool = true;
-
-    /// Whether all these bytes are such numbers.
-    fn are_well(_: &[u8]) -> bool {
-        true
-    }
-}
-
-macro_rules! number {
-    (bool BOOL) => {
-        impl Number for bool {
-            const ANY: bool = false;
-
-            fn are_well(bytes: &[u8]) -> bool {
-                bytes.iter().fold(0, |all, byte| all | byte) < 2
-            }
-        }
-    };
-    ($type:ident $token:ident) => {
-        impl Number for $type {}
-    };
-}
-
-const _: () = {
-    for_each_number!(number!());
-};
 
 impl Reader<'_, '_> {
     #[inline(never)]
@@ -290,33 +132,6 @@ impl Reader<'_, '_> {
         self.shape = row_shape(self.shape, len, token);
         Ok(list)
     }
-}
-
-/// Memory of so many bytes is had in large pages, if there are any: to get each of 16,384
-/// small ones takes longer than to fill it.
-const HUGE: usize = 4 * 1024 * 1024;
-
-/// An empty list with room for that many.
-pub fn with_room<T>(len: usize) -> Result<Vec<T>, Fault> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(len).map_err(|_| no_memory(len))?;
-    if len.saturating_mul(size_of::<T>()) >= HUGE {
-        sys::advise_huge(list.spare_capacity_mut());
-    }
-    Ok(list)
-}
-
-/// A copy of bytes that others may be writing: what is checked is what is used.
-pub fn copy_of(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
-    let mut copy = with_room(bytes.len())?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
-}
-
-#[cold]
-pub fn no_memory(len: usize) -> Fault {
-    let words = format!("there is no memory for {len} elements of it");
-    Fault::new(Kind::Beyond, words)
 }
 
 /// Which visitor serde has for a `T` that is read as a sequence.

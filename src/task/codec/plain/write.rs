@@ -7,16 +7,10 @@ use crate::task::Payload;
 use super::super::depth::{Depth, deeper};
 use super::super::fault::{Fault, Kind};
 use super::super::shape::{self, Run, and};
-use super::super::{ZERO_MAX, too_many};
+use super::empty::Empty;
+use super::names::Name;
 use super::out::Out;
-use super::rows;
-
-/// A name that was met while writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
-    Field(&'static str),
-    Variant(&'static str),
-}
+use super::{memory, numbers, rows};
 
 /// Where a value is written.
 #[derive(Debug)]
@@ -26,7 +20,7 @@ pub struct Writer<'a, O = Payload> {
     pub shape: u64,
     depth: Depth,
     /// Elements that took no byte.
-    empty: u32,
+    empty: Empty,
     /// The names of fields and variants, if somebody wants them.
     pub names: Option<Vec<Name>>,
     /// What is done if it gets long.
@@ -69,7 +63,7 @@ impl<'a, O: Out> Writer<'a, O> {
             out,
             shape: shape::NOTHING,
             depth: Depth::default(),
-            empty: 0,
+            empty: Empty::default(),
             names: None,
             length: Length::Any,
         }
@@ -128,7 +122,7 @@ impl<'a, O: Out> Writer<'a, O> {
         }
         match self.out.try_extend(bytes) {
             true => Ok(()),
-            false => Err(rows::no_memory(bytes.len())),
+            false => Err(memory::no_memory(bytes.len())),
         }
     }
 
@@ -145,7 +139,7 @@ impl<'a, O: Out> Writer<'a, O> {
     /// Writes something inside of what is being written.
     #[inline(always)]
     fn inner<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        if self.depth.is_eighth() && !rows::is_number::<T>() {
+        if self.depth.is_eighth() && !numbers::is_number::<T>() {
             return self.deep(&mut |writer| value.serialize(writer));
         }
         value.serialize(self)
@@ -399,10 +393,7 @@ impl<O: Out> List<'_, '_, O> {
     fn end_element(&mut self) -> Done {
         self.run.push(self.writer.shape);
         if self.writer.out.len() == self.begun {
-            self.writer.empty += 1;
-            if self.writer.empty > ZERO_MAX {
-                return Err(too_many());
-            }
+            self.writer.empty.count()?;
         }
         self.left = self.left.wrapping_sub(1);
         Ok(())
