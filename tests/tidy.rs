@@ -143,7 +143,7 @@ fn imports_follow_the_table() {
 
 #[test]
 fn no_imports_lead_in_a_circle() {
-    assert_none(circles::check(&sources(), circles::LEFT));
+    assert_none(circles::check(&sources()));
 }
 
 #[test]

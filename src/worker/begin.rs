@@ -21,8 +21,9 @@ use crate::process::WorkerOrder;
 use crate::sys::{Home, exit_now};
 use crate::task::{FunctionId, Functions};
 
+use super::here::{BROKEN, STATE};
 use super::panics::{self, Said};
-use super::{BROKEN, Context, STATE, runner};
+use super::{Context, runner};
 
 /// Why there is no state to be had for writing.
 ///

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::prim::{Hint, TaskId};
 use crate::sys::{barrier, clock};
 
-use super::handed::ContextHandle;
+use super::here::worker_state;
 use super::nest::Nest;
 use super::runner::Runner;
-use super::worker_state;
 
 /// The task was cancelled; [`Context::check`] says so. A task may return it, as all errors that a
 /// task is told: `fn work(n: u64) -> Result<u64, Cancelled> { context().check()?; Ok(n) }`.
@@ -102,7 +101,7 @@ pub fn current_task() -> Option<TaskId> {
 }
 
 impl Context {
-    fn running(self) -> Option<(&'static Nest, Hint)> {
+    pub(super) fn running(self) -> Option<(&'static Nest, Hint)> {
         let nest = Nest::here()?;
         let running = nest.runner.current()?;
         Some((nest, running))
@@ -229,30 +228,6 @@ impl Context {
             report(nest.runner, hint, fraction, message);
         }
         Ok(())
-    }
-
-    /// The same for other threads, which the task has started, or which work for it: see
-    /// [`ContextHandle`].
-    ///
-    /// ```
-    /// # pinfold::test_setup!();
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let rt = pinfold::Runtime::builder().workers(1).start()?;
-    /// let work = |(): ()| {
-    ///     let ctx = pinfold::context().handle();
-    ///     let other = std::thread::spawn(move || {
-    ///         ctx.report_progress(0.5, "half").unwrap();
-    ///         ctx.task()
-    ///     });
-    ///     other.join().unwrap() == pinfold::current_task()
-    /// };
-    /// assert!(rt.spawn(work, ()).join()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn handle(self) -> ContextHandle {
-        self.running()
-            .map_or_else(ContextHandle::of_none, |(nest, hint)| nest.hand(hint))
     }
 
     /// What `worker_init` made in this worker: see

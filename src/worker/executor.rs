@@ -13,10 +13,11 @@ use crate::task::Functions;
 
 use super::clients::Clients;
 use super::nest::Nest;
+use super::panics;
+use super::patience::Patience;
 use super::runner::{Runner, Scratch};
 use super::stack::Stack;
 use super::turns::Turns;
-use super::{executor_count, panics};
 
 /// Takes batches so long that one is done in about this time.
 const BATCH_NS: u64 = 8_000;
@@ -104,7 +105,7 @@ impl Executor {
             .victims
             .iter()
             .map(|victim| *victim as usize)
-            .filter(|victim| *victim != number && *victim < executor_count(fold))
+            .filter(|victim| *victim != number && *victim < fold.plan.shape.executors())
             .map(|victim| (victim, steal::Taker::attach(fold.inbox(victim))))
             .collect();
         let all: Vec<usize> = std::iter::once(number)
@@ -153,7 +154,7 @@ impl Executor {
 
     /// Whether others may need the CPU of an executor that spins.
     pub(super) fn is_scarce(&self) -> bool {
-        self.allowed_cpus <= super::executor_count(&self.fold)
+        self.allowed_cpus <= self.fold.plan.shape.executors()
     }
 
     pub(super) fn number(&self) -> usize {
@@ -188,12 +189,12 @@ impl Executor {
         // ordering: Release pairs with the host's read before it counts on us.
         status.online.store(1, Ordering::Release);
         self.fold.crowd.searching.insert(self.me.0);
-        let mut patience = super::idle::Patience::default();
+        let mut patience = Patience::default();
         loop {
             let near = self.linger();
             let found = if near > 0 { near } else { self.find() };
             if found > 0 {
-                patience = super::idle::Patience::default();
+                patience = Patience::default();
                 self.run_batch(found);
                 self.find_keeper();
                 self.forget_some();

@@ -13,9 +13,7 @@ use crate::task::TaskState;
 use super::clients::Source;
 use super::executor::Executor;
 use super::idle::is_awake;
-
-/// Waiting work that is worth waking somebody for, in ns.
-const WORTH_WAKING_NS: u64 = 30_000;
+use super::worth::{WORTH_WAKING_NS, is_worth_waking};
 
 impl Executor {
     /// Takes hints into `self.hints`, announced; returns how many.
@@ -267,12 +265,6 @@ impl Executor {
                     record.announced().any(|hint| self.is_queued(hint))
                 }))
     }
-}
-
-/// Whether somebody is to be woken for so many tasks, each of which takes so long; 0: that is
-/// not known.
-pub(super) fn is_worth_waking(tasks: u64, grain_ns: u64) -> bool {
-    tasks > 0 && (grain_ns == 0 || tasks.saturating_mul(grain_ns) >= WORTH_WAKING_NS)
 }
 
 /// Whether one that gives way to the host leaves what lies in another's inbox to that one: it

@@ -8,12 +8,9 @@ use crate::prim::atomic::Ordering;
 
 use super::executor::Executor;
 use super::nest::Nest;
+use super::patience::{Patience, SPIN};
 
-/// How long to spin before sleeping. A wake costs the waker 13 µs and the sleeper
-/// 40 µs, so it pays to wait about as long for work to come.
-pub(super) const SPIN: Duration = Duration::from_micros(50);
-
-/// The same while the host brings one after the other: then it will come.
+/// How long to spin before sleeping (else [`SPIN`]) while the host brings one after the other: then it will come.
 const SPIN_MAX: Duration = Duration::from_micros(200);
 
 /// Who was so often in the host's way without having slept leaves it.
@@ -22,25 +19,8 @@ const IN_THE_WAY: u32 = 4;
 /// Who finds nothing for so long has nothing to do. A submitter is often just ahead.
 const PAUSE: Duration = Duration::from_micros(4);
 
-/// How long an executor sleeps at most while others are awake: one of them may
-/// have taken a batch whose first task turns out to be long. Doubles each time.
-const NAP_MIN: Duration = Duration::from_millis(10);
-const NAP_MAX: Duration = Duration::from_secs(1);
-
 /// How long at most while it has left something to another.
 const GIVEN_WAY: Duration = Duration::from_millis(2);
-
-/// Grows while nothing is found.
-#[derive(Debug)]
-pub struct Patience {
-    nap: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience { nap: NAP_MIN }
-    }
-}
 
 /// Whether an executor is neither asleep nor, as far as is known, dead.
 pub(super) fn is_awake(fold: &Fold, executor: usize) -> bool {
@@ -200,8 +180,6 @@ impl Executor {
         if alone {
             return None;
         }
-        let until = Instant::now() + patience.nap;
-        patience.nap = (patience.nap * 2).min(NAP_MAX);
-        Some(until)
+        Some(Instant::now() + patience.next_nap())
     }
 }

@@ -3,19 +3,12 @@
 //! A plain task leaves no trace of its own for this: which task a thread runs is read from
 //! what the executor announces anyway.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::prim::Hint;
 use crate::task::{FunctionId, Label};
 
+use super::labels;
 use super::nest::Nest;
-use super::runner::Runner;
-
-thread_local! {
-    /// The label of the last labelled task that this thread has begun and not ended.
-    static LABEL: RefCell<Option<(Hint, Rc<Label>)>> = const { RefCell::new(None) };
-}
 
 /// What a task knows of itself; made by [`task_info`].
 ///
@@ -121,28 +114,5 @@ fn running() -> Option<(&'static str, Option<Rc<Label>>)> {
     let runner = nest.runner;
     let (hint, head) = runner.running()?;
     let function = runner.functions.name(FunctionId(head.function))?;
-    // The label may be that of a task which waits below this one.
-    let label = LABEL.try_with(|label| {
-        let label = label.borrow();
-        let (labelled, label) = label.as_ref()?;
-        (*labelled == hint).then(|| Rc::clone(label))
-    });
-    Some((function, label.ok().flatten()))
-}
-
-/// Runs a task that has a label, which it and its log events can ask for meanwhile.
-#[cold]
-pub(super) fn labelled<T>(runner: &Runner, label: Label, run: impl FnOnce() -> T) -> T {
-    let span = tracing::error_span!(
-        "task",
-        name = label.name.as_deref(),
-        traceparent = label.traceparent.as_deref(),
-        tags = label.tags_line(),
-    );
-    let mine = runner.running().map(|(hint, _)| (hint, Rc::new(label)));
-    let below = LABEL.replace(mine);
-    // What it does cannot unwind through here: a panic is caught deeper down.
-    let value = span.in_scope(run);
-    LABEL.set(below);
-    value
+    Some((function, labels::of(hint)))
 }

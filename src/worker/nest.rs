@@ -40,12 +40,12 @@ use crate::sys::{Home, barrier};
 use crate::task::{Entry, Finished, Note, Outcome, Slot, TaskState};
 
 use super::family::Watched;
-use super::find::is_worth_waking;
 use super::handed::Handed;
-use super::idle::SPIN;
 use super::own::{Held, Owns};
+use super::patience::SPIN;
 use super::runner::{Runner, Scratch};
 use super::stack::Stack;
+use super::worth::is_worth_waking;
 
 /// How long a sleeper trusts that it will be woken: who should may have been stopped.
 pub(super) const TRUST: Duration = Duration::from_secs(1);

@@ -22,7 +22,7 @@ use crate::ring::steal::Taker;
 
 use super::clients::{Source, open};
 use super::executor::Executor;
-use super::find::is_worth_waking;
+use super::worth::is_worth_waking;
 
 impl Executor {
     /// Takes what the next client offers that offers anything, announced.

@@ -17,7 +17,7 @@ use crate::task::{
 };
 
 use super::words::{no_memory, shorten};
-use super::{info, panics};
+use super::{labels, panics};
 
 /// What running takes; the same for the tasks an executor is given and for those
 /// that they spawn.
@@ -359,7 +359,8 @@ impl Runner {
             return refuse(call.result, function, "the task's label is damaged");
         };
         call.arguments = value;
-        let outcome = info::labelled(self, label, || self.enter(entry, &mut call));
+        let task = self.running().map(|(task, _)| task);
+        let outcome = labels::labelled(task, label, || self.enter(entry, &mut call));
         (function, outcome)
     }
 

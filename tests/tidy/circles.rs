@@ -10,24 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::Violation;
 use crate::source::{Source, is_word};
 
-/// The circles that are left, each as its files without `src/` and `.rs`. This list may only become
-/// shorter: a file that is in a circle no more is taken out, and no file is added.
-pub const LEFT: &[&[&str]] = &[
-    &[
-        "worker/child",
-        "worker/context",
-        "worker/executor",
-        "worker/family",
-        "worker/find",
-        "worker/handed",
-        "worker/idle",
-        "worker/info",
-        "worker/mod",
-        "worker/nest",
-        "worker/runner",
-    ],
-];
-
 /// A crate (the library, or a program) and the path of a module in it.
 type Module = (String, Vec<String>);
 
@@ -39,34 +21,16 @@ struct File {
     re_exports: Vec<Vec<String>>,
 }
 
-/// Each circle that is not among `left`, and each of `left` that is none any more.
-pub fn check(sources: &[Source], left: &[&[&str]]) -> Vec<Violation> {
+/// Each circle there is.
+pub fn check(sources: &[Source]) -> Vec<Violation> {
     let graph = Graph::new(sources);
-    let circles = graph.circles();
     let mut found = Vec::new();
-    for circle in &circles {
+    for circle in graph.circles() {
         let names: BTreeSet<&str> = circle.iter().map(|m| &*graph.files[*m].name).collect();
-        let is_known = |known: &&[&str]| known.iter().copied().collect::<BTreeSet<_>>() == names;
-        if left.iter().any(is_known) {
-            continue;
-        }
-        let (path, line, chain) = graph.shortest(circle);
+        let (path, line, chain) = graph.shortest(&circle);
         let all = names.iter().copied().collect::<Vec<_>>().join(", ");
         let what = format!("a circle of imports: {chain} (all files in it: {all})");
         found.push(Violation::new(&path, line, what));
-    }
-    for known in left {
-        let is_there = |circle: &&Vec<&Module>| {
-            let names: BTreeSet<&str> = circle.iter().map(|m| &*graph.files[*m].name).collect();
-            known.iter().copied().collect::<BTreeSet<_>>() == names
-        };
-        if !circles.iter().any(|circle| is_there(&circle)) {
-            let what = format!(
-                "is the circle of {} smaller, or gone? Then say so in `LEFT`",
-                known.join(", ")
-            );
-            found.push(Violation::new("tests/tidy/circles.rs", 1, what));
-        }
     }
     found
 }
