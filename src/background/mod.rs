@@ -1,25 +1,24 @@
-//! Threads of the host on which the user's code runs: callbacks, judges, drops, log events.
+//! Threads of the host on which user code runs: callbacks, judges, drops, log events.
 //!
-//! No thread that the library needs (the supervisor, an attendant, whoever holds a lock) calls
-//! such code: it may block, wait for the library, or never return. It leaves it to these.
+//! User code may block, wait for the library, or never return. So no thread that the library needs (the
+//! supervisor, an attendant, the holder of a lock) calls it; they hand it to these threads.
 //!
 //! ```text
 //!   run ─▶ jobs ─▶ runners       as many as it takes: see below
 //!   log ─▶ events ─▶ one job     one after the other, in their order
 //! ```
 //!
-//! **How many runners.** A few start as soon as jobs wait. Beyond these one more is started
-//! whenever jobs wait and no job has ended for a moment, then two, four, …: so jobs that never
-//! return hold up nobody, however many they are, as long as the system has threads; and many
-//! short ones do not make a thread each. Who has nothing to do for some seconds leaves.
+//! **How many runners.** A few start as soon as jobs wait. Whenever jobs wait and no job has ended for a
+//! moment, one more is started, then two, four, …. So any number of jobs that never return delays no other, as
+//! long as the system has threads; and many short jobs do not start a thread each. A runner that is idle for
+//! some seconds ends.
 //!
-//! **When there are no threads.** The *watcher* starts the runners, and runs no job itself.
-//! It and the first runner are there from the first start of a runtime on. So when no thread
-//! can be made jobs still run, one after the other; the watcher tries again ever more slowly,
-//! for as long as jobs wait.
+//! **When there are no threads.** The *watcher* starts the runners, and runs no job itself. It and the first
+//! runner exist from the first start of a runtime on. So when no thread can be started, jobs still run, one
+//! after the other; the watcher tries again ever more slowly, for as long as jobs wait.
 //!
-//! Process-wide: all runtimes share them. In a process that has no runtime (a worker, the
-//! zygote) there are none, and log events are told where they happen.
+//! The threads are process-wide: all runtimes share them. In a process without a runtime (a worker, the
+//! zygote) there are none, and log events are emitted where they happen.
 
 mod events;
 mod log;

@@ -27,30 +27,30 @@
 //! # }
 //! ```
 //!
-//! A message stands once in shared memory, however many subscribers there are: a short one in the channel
-//! itself, a long one in one block. Each [`Shared`](crate::Shared) in it arrives as one of the same
-//! block. (A [`Loan`](crate::Loan) has one owner, and is refused.) Each subscriber decodes the value from
-//! there. What was read by all is given back.
+//! A message is stored once in shared memory, however many subscribers there are: a short one in the channel
+//! itself, a long one in one block. Each subscriber decodes the value from there. A [`Shared`](crate::Shared)
+//! in it arrives as a `Shared` of the same block. (A [`Loan`](crate::Loan) has one owner, and is refused.) A
+//! message that all have read is freed.
 //!
-//! *Slow subscribers.* The channel holds `capacity` messages. When one is full, because somebody has not
-//! read the oldest message, [`Overflow`] says what happens: who sends waits (`Block`), or is
-//! refused (`Reject`), or overwrites the oldest one (`DropOldest`). Then the subscriber that has not read it is
+//! *Slow subscribers.* The channel holds `capacity` messages. When it is full, because a subscriber has not
+//! read the oldest message, [`Overflow`] says what a publisher does: it waits (`Block`), is refused
+//! (`Reject`), or overwrites the oldest message (`DropOldest`). Then the subscriber that has not read it is
 //! told how many it has lost ([`RecvError::Lagged`]), and goes on with the oldest one that is left.
 //!
-//! *Order.* What one publisher has sent arrives at each subscriber in the order in which it was sent; and all
-//! subscribers see the same order. A message that is sent while nobody is subscribed is for nobody, and no error.
+//! *Order.* The messages of one publisher arrive in the order in which it sent them, and all subscribers see
+//! the same order. A message that is sent while nobody is subscribed reaches nobody; that is no error.
 //!
-//! *Ends.* The channel is over for its subscribers when no publisher is left anywhere and all messages
-//! are read; or when anybody calls `close`. Publishers never see it end because of subscribers: further ones may come. A
-//! publisher in a message of its own channel keeps it open.
+//! *Ends.* The channel is over for its subscribers when no publisher is left anywhere and all messages are
+//! read; or when anybody calls `close`. It never ends for its publishers because of subscribers: others may
+//! come. A publisher in a message of its own channel keeps it open.
 //!
-//! *Subscriptions.* Each comes from `subscribe`, and ends when the `Subscriber` is dropped. One that is an argument of a task
-//! that may be tried again holds its place until the task has ended: the next attempt goes on with the first message
-//! that the one before had not received. If several have the same subscription (it was in a
-//! message that several have received, say) each message goes to one of them.
+//! *Subscriptions.* Each comes from `subscribe`, and ends when the `Subscriber` is dropped. A subscription
+//! that is an argument of a task that may be tried again keeps its place until the task has ended: the next
+//! attempt goes on with the first message that the one before had not received. If several subscribers share a
+//! subscription (it was in a message that several have received, say), each message goes to one of them.
 //!
-//! *Deaths.* What a process has sent stays when it dies; what it was sending never appears. Its
-//! subscriptions end: nobody waits for the dead.
+//! *Deaths.* When a process dies, the messages it has sent stay, and the one it was sending never appears. Its
+//! subscriptions end, so nobody waits for the dead.
 //!
 //! [`Runtime::broadcast`](crate::Runtime::broadcast) is something else: a task that runs once in each worker.
 

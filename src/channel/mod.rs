@@ -35,39 +35,39 @@
 //! # }
 //! ```
 //!
-//! A channel is bounded: it holds so many messages, and who sends into a full one waits (or is
-//! refused, or takes the place of the oldest: [`Overflow`]). One of capacity 0 holds none: who sends
-//! waits until its message is taken.
+//! A channel is bounded: it holds `capacity` messages, and a sender into a full one waits (or is refused, or
+//! replaces the oldest message: [`Overflow`]). A channel of capacity 0 holds none: a sender waits until its
+//! message is taken.
 //!
-//! Messages are values, encoded as arguments of tasks are. What is short lies in the channel itself;
-//! what is long, and each [`Loan`](crate::Loan) and [`Shared`](crate::Shared) in it, lies in memory
-//! that all processes have, and is not copied. Ends of channels may be in messages, too.
+//! Messages are values, encoded as arguments of tasks are. A short message lies in the channel itself; a long
+//! one, and each [`Loan`](crate::Loan) and [`Shared`](crate::Shared) in a message, lies in shared memory, and
+//! is not copied. Ends of channels may be in messages, too.
 //!
-//! *Order.* What one sender has sent arrives in the order in which it was sent. Each message is
-//! received once, by one receiver.
+//! *Order.* The messages of one sender arrive in the order in which it sent them. Each message is received
+//! once, by one receiver.
 //!
-//! *Ends.* A channel is over for its receivers when no sender is left anywhere and all messages are
-//! taken, and for its senders when no receiver is left; or for both when anybody calls `close`. A
-//! clone is an end as any other; so is one that is in a message, in the arguments of a task that
-//! has not begun, or in a result that was not looked at. An end in a message of its own channel keeps
-//! it open. When a task begins, the ends among its arguments are its own: one that it drops is gone. But a
-//! task that may be run again ([`at_least_once`](crate::Task::at_least_once), [`retry`](crate::Task::retry)) has
-//! the same ends each time, so these stay until it has ended; it closes the channel, if it is to hear of its end.
+//! *Ends.* A channel is over for its receivers when no sender is left anywhere and all messages are taken, and
+//! for its senders when no receiver is left; or for both when anybody calls `close`. A clone is an end like
+//! any other; so is an end in a message, in the arguments of a task that has not begun, or in a result that
+//! was not looked at. An end in a message of its own channel keeps the channel open. When a task begins, the
+//! ends among its arguments are its own: one that it drops is gone. But a task that may be run again
+//! ([`at_least_once`](crate::Task::at_least_once), [`retry`](crate::Task::retry)) has the same ends in each
+//! attempt, so these stay until it has ended; to end the channel earlier, it calls `close`.
 //!
-//! *Deaths.* What a process has sent stays when it dies; what it was sending never appears. A
-//! message that it was just receiving is lost, and counted ([`Receiver::lost`]), or left to others. Its ends are gone:
-//! nobody waits for the dead. A task that is tried again has the same ends as before.
+//! *Deaths.* When a process dies, the messages it has sent stay, and the one it was sending never appears. A
+//! message that it was just receiving is lost, and counted ([`Receiver::lost`]), or left to others. Its ends
+//! are gone, so nobody waits for the dead. A task that is tried again has the same ends as before.
 //!
-//! *Acknowledgement.* A channel that is made by
-//! [`Runtime::acked_channel`](crate::Runtime::acked_channel) gives each message out as a [`Delivery`]: it is
-//! received again, by this receiver or another, until somebody says that it was dealt with. So none is
-//! lost with a receiver; some are dealt with twice.
+//! *Acknowledgement* (at-least-once delivery). A channel made by
+//! [`Runtime::acked_channel`](crate::Runtime::acked_channel) gives each message out as a [`Delivery`]: the
+//! message is delivered again, to this receiver or another, until a receiver acknowledges it. So none is lost
+//! with a receiver; some are processed twice.
 //!
-//! *Waiting.* Who waits in a task keeps its executor: other tasks of that executor are run by
-//! others meanwhile, if there are any. So there must be more executors than tasks that wait for
-//! each other. A task that is told to end while it waits waits no more: [`RecvError::Cancelled`],
-//! [`SendFault::Cancelled`]. Every wait ends when the runtime does. For the first of several things there
-//! is [`Select`]; [`Sender::send_async`] and [`Receiver::recv_async`] do not block the thread.
+//! *Waiting.* A task that waits keeps its executor; other executors, if there are any, run that executor's
+//! other tasks meanwhile. So there must be more executors than tasks that wait for each other. A task that is
+//! told to end while it waits stops waiting: [`RecvError::Cancelled`], [`SendFault::Cancelled`]. Every wait
+//! ends when the runtime does. [`Select`] waits for the first of several things; [`Sender::send_async`] and
+//! [`Receiver::recv_async`] do not block the thread.
 
 mod block;
 mod board;

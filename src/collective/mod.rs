@@ -1,5 +1,5 @@
-//! Collective operations: what the members of a group do together. Each [`Member`] calls the same
-//! operation, and all of them get its result, or an error; none waits for one that is dead.
+//! Collective operations: calls that the members of a group make together. Each [`Member`] calls the same
+//! operation, and all of them get its result, or an error; none waits for a dead member.
 //!
 //! ```
 //! # pinfold::test_setup!();
@@ -31,29 +31,28 @@
 //! # }
 //! ```
 //!
-//! What MPI calls a communicator and torch a process group is here a group; its members, with the
-//! ranks 0 to n - 1, are values. [`Runtime::spawn_group`](crate::Runtime::spawn_group) starts a task for each.
+//! A group is what MPI calls a communicator and torch a process group; its members, with the ranks 0 to n - 1,
+//! are values. [`Runtime::spawn_group`](crate::Runtime::spawn_group) starts a task for each.
 //! [`Runtime::collective`](crate::Runtime::collective), and in a task [`collective`](fn@crate::collective),
-//! makes them by themselves: to be passed to tasks, sent in messages, or used where they are.
+//! only makes the members: to be passed to tasks, sent in messages, or used in place.
 //!
-//! *Rounds.* Every operation is a round: it returns when all members have called it. So all must
-//! call the same operations in the same order; who does not is told ([`CollectiveError::Mismatch`]),
-//! and all others are. Results are the same for all, bit by bit, and from one run to the next: values are
-//! combined in the order of ranks.
+//! *Rounds.* Every operation is a round: it returns when all members have called it. So all must call the same
+//! operations in the same order; if one does not, all are told ([`CollectiveError::Mismatch`]). Results are
+//! the same for all, bit by bit, and from one run to the next: values are combined in the order of ranks.
 //!
 //! *Values* are encoded as those of channels are. Buffers in them ([`Shared`](crate::Shared), ends of channels) are
 //! not copied, however many members get them. A [`Loan`](crate::Loan) has one owner, so it is refused: publish it.
 //!
-//! *Deaths.* When a member's worker dies, every call that needs it ends with
-//! [`CollectiveError::MemberDied`], at once, and so do later ones, as it is with MPI's ULFM; what
-//! the dead one had brought before it died is still used. A member that was dropped has left
-//! ([`CollectiveError::MemberLeft`]). Those that are left may go on as a smaller group:
-//! [`Member::shrink`]. A task that is tried again before it has called anything has its member as before.
+//! *Deaths.* When a member's worker dies, every call that needs the member ends at once with
+//! [`CollectiveError::MemberDied`], and so do later ones, as with MPI's ULFM; values that it had contributed
+//! before are still used. A member that was dropped has left ([`CollectiveError::MemberLeft`]). The others may
+//! go on as a smaller group: [`Member::shrink`]. A task that is tried again before it has called anything has
+//! its member as before.
 //!
-//! *Tasks.* Members wait for each other, so all their tasks must run at once, each on an executor
-//! of its own. `spawn_group` sees to it. Who passes members of `collective` to tasks must: of a group that is
-//! larger than the number of executors some would wait for tasks that cannot begin, until
-//! their [timeout](Member::set_timeout). The same is so of two members that one thread has.
+//! *Tasks.* Members wait for each other, so all their tasks must run at once, each on its own executor.
+//! `spawn_group` ensures it. If you pass members of `collective` to tasks, ensure it yourself: in a group that
+//! is larger than the number of executors, members would wait for tasks that cannot begin, until their
+//! [timeout](Member::set_timeout). The same holds for two members that one thread has.
 
 #[cfg(not(loom))]
 mod call;

@@ -47,20 +47,20 @@
 //! | bit of the seat set, cursor set to the tail | the same | | the same |
 //! | bit cleared, `Taken`→`Free`, next generation | who gives the subscription back | compare-and-swap | is done again; of another generation it does nothing |
 //!
-//! *Places are claimed in order*, as in a lane: who claims one has seen that the one before is claimed.
+//! *Places are claimed in order*, as in a lane: a publisher that claims one has seen that the one before is
+//! claimed.
 //!
-//! *Why no subscriber misses a message that holds its sender back.* A cell is used again only when low is beyond it.
-//! Whoever raises low has seen that all places up to some bound are claimed, passes a fence, and looks at the
-//! seats' bits and cursors: low does not come beyond the bound, nor beyond any cursor. Who subscribes sets
-//! its bit, passes a fence, and begins at the first place that is not claimed. So either its bit is seen, or
-//! it begins at the bound or later.
-//! Until it begins there its cursor is at low, and holds back whoever looks for room; so it sees to room
-//! afterwards, as a reader does.
+//! *Why no subscriber misses a message* that publishers must keep for it. A cell is reused only when low is
+//! beyond it. A process that raises low has seen that all places up to some bound are claimed, passes a fence,
+//! and looks at the seats' bits and cursors: low does not move beyond the bound, nor beyond any cursor. A new
+//! subscriber sets its bit, passes a fence, and begins at the first place that is not claimed. So either its
+//! bit is seen, or it begins at the bound or later. Until it begins there its cursor is at low, and holds
+//! publishers back that look for room; so it makes room afterwards, as a reader does.
 //!
-//! *Why a message that is overwritten is not taken for whole.* A reader looks at the word, takes what it needs,
-//! and looks whether the word is the same. A publisher changes the word before it lets go of anything, and
-//! before it writes. And the cursor moves by a compare-and-swap: of two that read by one seat each message is
-//! taken by one.
+//! *Why an overwritten message is not taken for whole.* A reader looks at the word, takes what it needs, and
+//! checks that the word is unchanged (as with a seqlock). A publisher changes the word before it lets go of
+//! anything, and before it writes. And the cursor moves by a compare-and-swap: of two readers that share a
+//! seat, one takes each message.
 
 #[cfg(all(test, loom))]
 mod model;

@@ -18,11 +18,11 @@
 //!        +-------+-----------------------------------------------------------+
 //! ```
 //!
-//! In a lane with plain messages a side that only one thread uses is that thread's own, which claims
-//! nothing ([`sole`]). All others do as follows; so does everybody in a lane without them.
+//! A lane with plain messages has a fast path: a side that only one thread uses belongs to that thread, which
+//! claims nothing ([`sole`]). In all other cases the protocol is as follows.
 //!
-//! A *place* is a number of a lap and of a cell in it. The truth about a place is the word of
-//! its cell, whose generation is the lap:
+//! A *place* is a number that says both the lap and the cell. The truth about a place is the word of its cell,
+//! whose generation is the lap:
 //!
 //! ```text
 //!             claim              fill              take               empty
@@ -51,12 +51,11 @@
 //!
 //! `Plain` and `PlainReading` are `Full` and `Reading` of a message that has no header.
 //!
-//! Places are claimed in their order: a sender claims a place only when it has seen that the
-//! one before is claimed, and begins to look at one of which that was true when somebody wrote
-//! the tail. A cell that still has the message of the lap before means that the lane is full.
-//! The same holds for taking. So messages of one sender arrive in the order in which they were
-//! sent, and a place that is being written holds up those behind it, until it is whole or its
-//! writer is dead.
+//! Places are claimed in order: a sender claims a place only when it has seen that the one before is claimed.
+//! It starts looking at the tail, a place for which that was true when the tail was written. A cell that still
+//! has the message of the previous lap means that the lane is full. The same holds for taking. So messages of
+//! one sender arrive in the order in which they were sent, and a place that is being written delays those
+//! behind it, until it is whole or its writer is dead.
 
 mod again;
 mod ahead;

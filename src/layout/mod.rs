@@ -13,25 +13,25 @@
 //!                                                                executor         per executor
 //!
 //! The host's slots are those of tasks that may begin at once, then four times as many
-//! for tasks that wait for others, then 1,024 for each client. Before the executors lie the
-//! clients' lines (128 B each), before the lanes' words their rings.
+//! for tasks that wait for others, then 1,024 for each client. The clients' lines (128 B each)
+//! lie before the executors, the clients' rings before the lanes' words.
 //! ```
 //!
 //! | zone | written by | read by |
 //! | --- | --- | --- |
-//! | header | host; `cancels` also by who cancels a child | all |
+//! | header | host; `cancels` also a task that cancels a child | all |
 //! | searching, sleeping | each executor its own bit; a waker moves it | submitters |
-//! | executor record | its executor (bell: whoever rings) | host, thieves |
+//! | executor record | its executor (bell: any waker) | host, thieves |
 //! | lane, one per priority but the normal one | tail: host; head: any executor | |
 //! | errands, one per worker | tail: host; head: the worker's executors | |
 //! | inbox | tail: host; head: any executor | |
 //! | completions | tail: its executor; head: host | |
-//! | client's line | host; `awaited` also by who wakes | executors |
+//! | client's line | host; `awaited` also a waker | executors |
 //! | client's ring | tail: host; head: any executor | |
 //! | nest, ready | tail: its executor; head: any executor | |
 //! | slots | by state, see [`crate::task`] | |
-//! | edges | host; who has run what a task depends on, see [`crate::task`] | who runs the task |
-//! | measures | who runs the slot's task, if a profile is wanted or it is timed; its limit: host | host |
+//! | edges | host; the executor that has run a producer, see [`crate::task`] | the executor of the task |
+//! | measures | the executor of the slot's task, if a profile is wanted or it is timed; its limit: host | host |
 #![allow(unsafe_code)]
 
 mod fold;

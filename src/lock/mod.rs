@@ -1,9 +1,9 @@
-//! A lock of the host's own threads, of which mostly one and the same comes.
+//! A biased lock for the host's threads, tuned for the case that one thread takes it nearly every time.
 //!
-//! An uncontended mutex takes two atomic exchanges for each section, and each of them
-//! waits until everything stored before has left the CPU: lines of slots and rings that
-//! executors hold, some 50 ns. So whoever came often in a row becomes the lock's
-//! *favourite*, who goes in and out with plain stores. Anybody else revokes that first.
+//! An uncontended mutex takes two atomic exchanges for each section, and each of them waits until every
+//! earlier store has left the CPU: lines of slots and rings that executors hold, some 50 ns. So a thread that
+//! came often in a row becomes the lock's *favourite* (bias owner), which enters and leaves with plain stores.
+//! Any other thread revokes the bias first.
 //!
 //! ```text
 //!   favourite   u64   where a thread's record is; 0: nobody. Set under the mutex, by that
@@ -23,23 +23,22 @@
 //! |           | 2. somebody is the favourite: clears that, then a heavy barrier  |
 //! |           | 3. waits while the `turns` of that one is odd; inside            |
 //!
-//! Either the favourite sees in step 2 that it was revoked, or the other one sees in step 3
-//! that `turns` is odd: the barriers between the two steps of each forbid that both miss.
-//! So with steps 3 and 4 of the favourite: either it wakes, or the other does not sleep.
+//! Either the favourite sees in step 2 that it was revoked, or the other thread sees in step 3 that `turns` is
+//! odd: the barriers between the two steps of each forbid that both miss. The same holds for steps 3 and 4 of
+//! the favourite: either it wakes the other, or the other does not sleep.
 //!
-//! A thread may stop for any time before step 1, and be revoked meanwhile: so each has a
-//! `turns` of its own, which it spoils for nobody. A record is used again when its thread
-//! has ended.
+//! A thread may stop for any time before step 1, and be revoked meanwhile. So each thread has its own `turns`,
+//! and harms nobody by writing it late. A record is reused when its thread has ended.
 //!
-//! A process that was forked off has the lock as it was at that moment, held perhaps by a
-//! thread that the process does not have. There it is taken by a mutex of its own, which no
-//! thread of the parent ever touches; or not at all ([`Biased::lock_at_home`]).
+//! A forked child has the lock as it was at that moment, perhaps held by a thread that the child does not
+//! have. The child takes it by a separate mutex, which no thread of the parent ever touches; or not at all
+//! ([`Biased::lock_at_home`]).
 //!
-//! Threads that all come often have no favourite among them. Those get *seats*, small numbers
-//! ([`seat`](fn@seat)): what each of them takes for each thing that it does can be had once for each seat.
+//! When several threads come often, none of them is the favourite. They get *seats*, small numbers
+//! ([`seat`](fn@seat)): a resource that each of them takes for each operation can exist once for each seat.
 //!
-//! A favourite that is revoked soon was not worth it: the next one has to come more often in
-//! a row. Where the heavy barrier is not to be had there are no favourites.
+//! A favourite that is revoked soon was not worth it: the next one has to come more often in a row. Where the
+//! heavy barrier is not available there are no favourites.
 #![allow(unsafe_code)]
 
 #[cfg(all(test, loom))]

@@ -1,6 +1,6 @@
-//! Doorbells: sleeping until somebody has something for you.
+//! Doorbells: event counts on which one thread sleeps until another has something for it.
 //!
-//! One 32-bit word in shared memory, which is also the futex:
+//! A bell is one 32-bit word in shared memory, which is also the futex:
 //!
 //! ```text
 //!  31                        2   1   0
@@ -25,21 +25,20 @@
 //! miss (see [`crate::sys::barrier`]). If the waker comes between steps 1 and 3,
 //! the word has changed and the futex wait returns at once.
 //!
-//! Who was woken stays marked until it cancels. So a sleeper that sleeps, is woken, and
-//! sleeps again passes the barrier once, not each time: whoever publishes has seen `w`
-//! ever since, and rings.
+//! A woken sleeper stays marked until it cancels. So a sleeper that is woken and sleeps again passes the
+//! barrier once, not each time: every waker has seen `w` ever since, and rings.
 //!
-//! Who was woken may have to wait for a CPU, and whoever goes on publishing meanwhile need not wake
-//! it again: that is what `r` says. While it is set nobody sleeps: somebody has woken the sleeper
-//! since it prepared. Both sides change the word to learn that, so one of them comes first: is
-//! it the waker, the sleeper sees what was published when it looks; is it the sleeper, the waker finds
-//! `r` clear, and wakes. Step 4 comes after the system call: a waker that is stopped before that
-//! keeps nobody else from waking; and its change fails if the sleeper has prepared since.
+//! A woken sleeper may have to wait for a CPU, and wakers that publish meanwhile need not wake it again: `r`
+//! tells them. While `r` is set nobody sleeps, since the sleeper was woken after it prepared. Both sides learn
+//! of each other by a change of the same word, so one comes first: if the waker, the sleeper sees what was
+//! published when it looks; if the sleeper, the waker finds `r` clear, and wakes. Step 4 comes after the
+//! system call: a waker that is stopped before it keeps nobody else from waking; and its change fails if the
+//! sleeper has prepared since.
 //!
-//! A bell has one sleeper at a time: a second one would lose its mark when the
-//! first cancels. For several there is a [`Gate`]. A ring with nobody asleep is one load.
-//! A waker that dies between advancing the epoch and the system call leaves a sleeper
-//! asleep: so after every death the rescuer calls [`Doorbell::force`] on all bells.
+//! A bell has one sleeper at a time: a second one would lose its mark when the first cancels. For several
+//! there is a [`Gate`]. A ring with nobody asleep is one load. A waker that dies between advancing the epoch
+//! and the system call leaves a sleeper asleep: so after every death the rescuer calls [`Doorbell::force`] on
+//! all bells.
 
 mod client;
 mod crowd;

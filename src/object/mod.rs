@@ -1,16 +1,17 @@
-//! Shared objects: what several processes of a fold use at once, and what ends with its last user.
+//! Shared objects (channels, locks, groups): used by several processes of a fold at once, and freed with the
+//! last user.
 //!
-//! A shared object is a lane of the pool (`src/pool/token.rs`): words that all processes that
-//! have a token of it may write. Which kind it is says a number in its head; what a kind does when an
-//! end goes, a process dies or the runtime ends is its [`LaneKind`]. This module calls these for all
-//! objects, and has what they share: how a thread waits ([`wait`]).
+//! A shared object is a lane of the pool (`src/pool/token.rs`): words that every process with a token of it
+//! may write. A number in its head says its kind, and the kind's [`LaneKind`] says what to do when an end
+//! goes, a process dies or the runtime ends. This module calls it for all objects, and has what they share:
+//! how a thread waits ([`wait`]).
 //!
-//! | what ends | who sees to it | what is done |
+//! | event | who handles it | how |
 //! | --- | --- | --- |
-//! | the last token of an end | whoever gives it back; its recovery if it dies meanwhile | [`LaneKind::gone`] |
-//! | those of both ends | who gives the second one back | [`LaneKind::close`], then the block is freed |
-//! | a process | the host, before the successor starts | [`LaneKind::recover`] of each lane; then the pool's recovery, which gives back the tokens of the dead; then [`LaneKind::settle`] of each |
-//! | the runtime | the host | [`LaneKind::force`] of each |
+//! | the last token of an end is given back | the process that gives it back; the recovery if that process dies meanwhile | [`LaneKind::gone`] |
+//! | the last tokens of both ends are given back | the process that gives the second one back | [`LaneKind::close`], then the block is freed |
+//! | a process dies | the host, before the successor starts | [`LaneKind::recover`] of each lane; then the pool's recovery, which gives back the tokens of the dead; then [`LaneKind::settle`] of each |
+//! | the runtime ends | the host | [`LaneKind::force`] of each |
 
 #[cfg(any(not(loom), test))]
 mod opener;

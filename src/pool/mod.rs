@@ -1,6 +1,7 @@
-//! The pool: blocks of shared memory by size class, owned by words of truth.
+//! The pool: an allocator of shared memory, in blocks by size class. The owner of a block is in its truth
+//! word.
 //!
-//! A block's word says what it is and whose:
+//! A block's word holds its state and its owner:
 //!
 //! ```text
 //!            alloc                  publish               last holder drops
@@ -22,17 +23,14 @@
 //! | `Carried(s)`, s a task slot | the host, when it collects s | s not living on: free |
 //! | `Carried(s)`, s a message of p | who takes the message | p dead: named by no message: free |
 //!
-//! `Shared` blocks have holders: one bit per *process*, however many clones it
-//! has (clones are counted privately). Setting and clearing one's own bit can be
-//! done twice without harm, so recovery may. A bit is only ever set while somebody
-//! else's keeps the block alive (the host holds a task's arguments until the task
+//! `Shared` blocks have holders: one bit per *process*, however many clones it has (clones are counted
+//! privately). Setting and clearing one's own bit is idempotent, so recovery may repeat it. A bit is only ever
+//! set while another holder's bit keeps the block alive (the host holds a task's arguments until the task
 //! ends), so "no bit left" is final.
 //!
-//! Free bits and avail bits are hints: a set bit says "maybe free". Whoever takes
-//! a bit asks the word. A hint that died with its taker is set again by
-//! [`recover`](Pool::recover).
-//! Each process's threads keep hints of their own at hand (`shard`); a block whose
-//! hint lies there is `Free`.
+//! Free bits and avail bits are hints: a set bit says "maybe free". A process that takes a bit asks the word.
+//! A hint that died with its taker is set again by [`recover`](Pool::recover). Each process's threads cache
+//! hints (`shard`); a block whose hint is cached is `Free`.
 #![allow(unsafe_code)]
 
 mod alloc;

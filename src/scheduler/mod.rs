@@ -10,37 +10,35 @@
 //! | room | what it sees to | owns |
 //! | --- | --- | --- |
 //! | [`submit`] | accepts tasks, or says why not | `Door`, `Guests` |
-//! | [`clients`] | threads that submit at the same time, and do not wait for each other | `Clients`, `Books` |
-//! | [`slots`] | which slots are free, and what is in the others | `Slots` |
-//! | [`dispatch`] | which executor gets a task, who is woken | `Queues`, `Choice`, `Stall` |
+//! | [`clients`] | threads that submit at the same time, without waiting for each other | `Clients`, `Books` |
+//! | [`slots`] | which slots are free, and which task is in each of the others | `Slots` |
+//! | [`dispatch`] | which executor gets a task, and which one is woken | `Queues`, `Choice`, `Stall` |
 //! | [`collect`] | from slot to ticket; another attempt | `Completions` |
 //! | [`outcomes`] | tickets, values, groups; where each task is | `Tickets`, `Locations` |
 //! | [`waiting`] | threads that sleep until something has ended | `Waiting` |
 //! | [`depend`] | tasks that begin when others have ended | `Graph`, `Nodes`, `Arrivals` |
-//! | [`followers`] | futures, callbacks, and who calls them | `Followers` |
+//! | [`followers`] | futures, callbacks, and the thread that calls them | `Followers` |
 //! | [`recover`] | deaths, outages, damage | `Losses` |
 //! | [`time`] | timers, deadlines, cancellation | `Timers`, `RunLimits` |
 //! | [`report`] | counters, audit, profile | `Tally`, `Profiling` |
-//! | [`terms`] | what a task was told besides its arguments: values only | – |
+//! | [`terms`] | a task's settings: values only | – |
 //!
-//! Three kinds of files, and imports go from each kind to those before it: *values* (what one task
-//! has), *owners* (a struct with private fields and the verbs that change them), and *flows* (the
-//! functions of [`Scheduler`], which call the verbs in order). Between owners and flows lie
-//! `state.rs`, which puts all owners together, `locked.rs`, the one lock around it, and `shared.rs`,
-//! the scheduler itself. No
-//! imports lead in a circle (`tests/tidy/circles.rs`).
+//! There are three kinds of files, and each kind imports from those before it: *values* (of one task),
+//! *owners* (a struct with private fields and the methods that change them), and *flows* (the functions of
+//! [`Scheduler`], which call these methods in order). Between owners and flows lie `state.rs`, which puts all
+//! owners together, `locked.rs`, the one lock around it, and `shared.rs`, the scheduler itself. There are no
+//! cycles of imports (`tests/tidy/circles.rs`).
 //!
 //! A *slot* is a task in flight: shared, 64 bytes, bounded in number. A *ticket*
 //! is what a handle waits on: private, as many as there are handles. Collecting
 //! moves the outcome from slot to ticket, so unjoined handles never block the
 //! queue.
 //!
-//! Any thread of the host may submit or wait. One lock guards the host's private
-//! state; no worker ever sees it, so no death can leave it held. In a process that was forked
-//! off the host it is the state of nothing (`State::nowhere`): what asks for room, counts or
-//! submits is answered from that, and what has a ticket asks first whether it is at home.
-//! Of the threads that wait, one (the *leader*) sleeps on the shared doorbell and collects for
-//! all; the others are parked and woken one by one.
+//! Any thread of the host may submit or wait. One lock guards the host's private state; no worker ever sees
+//! it, so no death can leave it held. In a forked child of the host it guards an empty state
+//! (`State::nowhere`), from which calls that ask for room, count or submit are answered; calls with a ticket
+//! first check whether they are in the host. Of the threads that wait, one (the *leader*) sleeps on the shared
+//! doorbell and collects for all; the others are parked and woken one by one.
 
 mod clients;
 mod collect;

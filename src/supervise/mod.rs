@@ -1,5 +1,5 @@
-//! The supervisor: one host thread that starts workers, hears of their deaths,
-//! has everything repaired, and starts them again.
+//! The supervisor: one host thread that starts workers, is told of their deaths, has everything repaired, and
+//! restarts them.
 //!
 //! ```text
 //!   Starting ──Spawned──▶ Alive ──pidfd readable──▶ rescued ──┐   Reap ──Exited──▶ told
@@ -7,11 +7,10 @@
 //!      └──── Waiting (back-off, none after a life that had begun)
 //! ```
 //!
-//! What a death sets going is ordered by what may be waited for: first the repair,
-//! which wakes whoever takes the tasks over; then the successor; then the question how
-//! the dead has ended.
+//! The work after a death is ordered by who may wait for it: first the repair, which wakes the executors that
+//! take the tasks over; then the successor; then the question how the dead worker has ended.
 //!
-//! The zygote is a state of its own, and so is that no worker can be started:
+//! The zygote has its own states, and so has the outage, when no worker can be started:
 //!
 //! ```text
 //!   Down ──due──▶ Hatching ──Ready──▶ Up            working ──all starts in vain──▶ outage
@@ -19,13 +18,12 @@
 //!    └───────────────┴──── it ended ───┘                └─────── one has begun ──────┘ at a time
 //! ```
 //!
-//! Nothing of this is waited for in place: timers, deadlines and a stop go on being seen. When
-//! the zygote dies, its workers die with it (parent death signal); then each is rescued and a
-//! new zygote started. A descriptor for which there is no room costs nobody but its worker's
-//! deadlines: the zygote watches that one meanwhile.
+//! The supervisor never blocks on any of this: it keeps serving timers, deadlines and a stop. When the zygote
+//! dies, its workers die with it (parent death signal); then each is rescued and a new zygote started. If
+//! there is no room for a worker's pidfd, only that worker's deadlines suffer: the zygote watches the worker
+//! meanwhile.
 //!
-//! It owns no knowledge of repair: it knows the order, and each structure knows
-//! its own `recover`.
+//! The supervisor knows nothing of repair but the order; each structure knows its own `recover`.
 
 mod backoff;
 mod commands;

@@ -1,16 +1,16 @@
-//! Locks between processes: mutex, read-write lock, semaphore and their like, for all threads of the host and
-//! of its workers; and none hangs when its holder dies.
+//! Locks between processes: mutex, read-write lock, semaphore and the like, for all threads of the host and of
+//! its workers. None hangs when its holder dies.
 //!
-//! | | for | when a process dies that has it |
+//! | | for | when its holder's process dies |
 //! | --- | --- | --- |
-//! | [`Mutex`] | data that one changes at a time | the next one gets the lock, and is told that the data may be half changed |
-//! | [`RwLock`] | data that many read, and one changes at a time | a reader: it is just gone; a writer: the next ones are told |
-//! | [`Semaphore`] | what so many do at once, at most | its permits are free |
-//! | [`Once`], [`OnceLock`] | what is done, or made, once | the next one does it, and is told that it was begun |
-//! | [`Latch`] | waiting until so much was counted | what it had counted stays; when nobody is left who could count, the wait ends by an error |
-//! | [`WaitGroup`] | waiting until all members are done | it is done; the wait ends when all are, by an error that names it |
-//! | [`Barrier`] | nobody goes on before all are there | each wait ends by an error that names it |
-//! | [`Ticker`] | the same moments for all | nothing |
+//! | [`Mutex`] | data that one thread changes at a time | the next one gets the lock, and is told that the data may be half changed |
+//! | [`RwLock`] | data that many read, and one changes at a time | a reader: its lock is released; a writer: the next ones are told |
+//! | [`Semaphore`] | an activity with a maximum number of threads at once | its permits are free |
+//! | [`Once`], [`OnceLock`] | a call, or a value, that is made once | the next one does it, and is told that it was begun |
+//! | [`Latch`] | waiting until a count is reached | its counts stay; when nobody is left who could count, the wait ends with an error |
+//! | [`WaitGroup`] | waiting until all members are done | the member counts as done; the wait ends when all are, with an error that names it |
+//! | [`Barrier`] | waiting until all members have arrived | each wait ends with an error that names the dead member |
+//! | [`Ticker`] | ticks at the same moments in all processes | nothing |
 //!
 //! ```
 //! # pinfold::test_setup!();
@@ -37,16 +37,16 @@
 //! # }
 //! ```
 //!
-//! Each is made in one place ([`Place`]), and its handle travels: in arguments and results of tasks, and
-//! in messages. It is freed with the last handle, in whatever process.
+//! Each is made in one place ([`Place`]), and its handle travels: in arguments and results of tasks, and in
+//! messages. It is freed with the last handle, in whatever process.
 //!
-//! *Waiting.* There is no thread and no polling behind it: who waits sleeps on a futex, after a few looks.
-//! Each wait ends by what is waited for, by an error that says what has become of it, by its time-out,
-//! or by the end of the runtime. Who waits in a task keeps its executor.
+//! *Waiting* needs no helper thread and no polling: a waiting thread sleeps on a futex, after a few looks.
+//! Each wait ends with success, with an error that says why it cannot succeed, by its time-out, or with the
+//! runtime. A task that waits keeps its executor.
 //!
-//! *Holders.* A guard stays with its thread; a task that runs on top of another, which waits for it, is
-//! on the same thread. A forked child's copy of a guard gives nothing back. A guard that was leaked
-//! ([`std::mem::forget`]) is held until its process ends: others end by their time-out.
+//! *Holders.* A guard stays with its thread; a task that runs on top of another, which waits for it, is on the
+//! same thread. A forked child's copy of a guard releases nothing. A leaked guard ([`std::mem::forget`]) holds
+//! its lock until its process ends: waiters end by their time-out.
 #![allow(unsafe_code)]
 
 #[cfg(not(loom))]

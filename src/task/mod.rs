@@ -12,24 +12,23 @@
 //!         Free(g+1): every way back raises the generation
 //! ```
 //!
-//! A task that is to be tried again later is `Waiting` in between: the host's. One that
-//! others wait for is `Finishing` between `Running` and `Done`, while its executor tells
-//! them; and these are `Pending` before they are `Queued`: see [`Edges`].
+//! A task that is to be tried again later is `Waiting` in between, and owned by the host. A task with
+//! dependents is `Finishing` between `Running` and `Done`, while its executor tells them; and dependents are
+//! `Pending` before they are `Queued`: see [`Edges`].
 //!
 //! | word | who may change it | how |
 //! | --- | --- | --- |
 //! | `Free` | the host | store |
-//! | `Pending` | who brings the last input, or the host (withdraw) | compare-and-swap |
+//! | `Pending` | the process that brings the last input, or the host (withdraw) | compare-and-swap |
 //! | `Queued` | an executor (claim) or the host (cancel) | compare-and-swap |
 //! | `Running(e)` | e; after e's end, the host | store |
 //! | `Finishing(e)` | e; after e's end, the host, which says `Done` in its place | store |
 //! | `Waiting` | the host | store |
 //! | `Done(e)` | the host | store |
 //!
-//! Death between any two steps: before the claim nothing has changed; after it
-//! the word names the dead; after `finish` the result is whole, and whether the
-//! completion entry was written or not does not matter, because the host also
-//! looks at every word the dead might have left `Done`.
+//! Death between any two steps: before the claim nothing has changed; after it the word names the dead; after
+//! `finish` the result is whole. Whether the completion entry was written does not matter, because the host
+//! also looks at every word that the dead might have left `Done`.
 #![allow(unsafe_code)]
 
 mod captures;

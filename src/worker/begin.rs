@@ -1,12 +1,12 @@
-//! What is done before the first task: a worker's state is made, and that of each executor.
+//! Before the first task: makes the worker's state, and the state of each executor.
 //!
 //! ```text
 //!   worker_init ──▶ executor_init, in each executor's thread ──▶ all there ──▶ at work
 //!        └──────────────┴──▶ fails: last words, and the process ends
 //! ```
 //!
-//! An executor's own state is a variable of its thread: nobody else can reach it, so it is
-//! given out for writing, once at a time.
+//! An executor's own state is a variable of its thread: no other thread can reach it, so it is lent out
+//! mutably, once at a time.
 
 use std::any::{Any, type_name};
 use std::cell::RefCell;

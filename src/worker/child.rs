@@ -1,4 +1,4 @@
-//! A spawned task, as the task sees it that has spawned it.
+//! A child: a spawned task, as seen by the task that has spawned it.
 
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What a task can learn of itself, and say to whoever waits for it.
+//! A task's context: what it can learn about itself, and the progress that it can report.
 
 use std::any::Any;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
-//! Tasks that this worker alone may run.
+//! Errands: tasks that only this worker may run.
 //!
-//! The host puts their hints into a ring of the worker's, from which its executors take them.
-//! They are not announced: others would take them from there. So what was taken and not claimed
-//! when its taker dies nobody but the host knows of, which puts it into the ring again.
+//! The host puts their hints into a ring of the worker, from which the worker's executors take them. Taken
+//! hints are not announced, because other workers take over announced hints. So if a taker dies between taking
+//! and claiming, only the host knows of the task, and puts its hint into the ring again.
 
 use super::executor::Executor;
 

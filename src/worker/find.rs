@@ -1,6 +1,6 @@
-//! Where an executor looks for work: the lane of urgent tasks; its inbox and the clients' rings, by turns, then the
-//! others' inboxes, nearest first, tasks that tasks have spawned, what the others have
-//! taken and not begun; the lanes of the lower levels. Now and then it begins lower.
+//! Where an executor looks for work, in this order: the urgent lane; its own inbox and the clients' rings, by
+//! turns; the others' inboxes, nearest first; spawned tasks; hints that others have taken and not begun; the
+//! lower lanes. Now and then it begins at a lower level.
 
 use crate::layout::Fold;
 use crate::prim::atomic::Ordering;

@@ -8,9 +8,9 @@
 //!             only then the slot says that the task is done, and may have another
 //! ```
 //!
-//! So nothing is written beside the slot of another task, however late a thread comes. Beside the
-//! slot of a spawned task nothing is written at all, as nobody asks how far such a one is: it is
-//! over when its word says so. A worker that dies takes all of this along.
+//! So nothing is written beside the slot of another task, however late a thread comes. Beside the slot of a
+//! spawned task nothing is written at all, as nobody asks for its progress: it is over when its word says so.
+//! All of this dies with the worker.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What a task that runs hears: whose it is, whether it is to end, and by when.
+//! What a running task is told: which root it belongs to, whether it is to end, and by when.
 
 use crate::prim::Hint;
 use crate::prim::atomic::Ordering;

@@ -1,7 +1,7 @@
-//! What a task can know of itself.
+//! What a task can know about itself.
 //!
-//! A plain task leaves no trace of its own for this: which task a thread runs is read from
-//! what the executor announces anyway.
+//! A plain task costs nothing for this: which task a thread runs is read from what the executor announces
+//! anyway.
 
 use std::rc::Rc;
 

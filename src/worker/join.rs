@@ -1,4 +1,4 @@
-//! Two things at a time.
+//! `join`: two functions in parallel, as tasks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

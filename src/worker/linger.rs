@@ -1,10 +1,11 @@
-//! Staying for a moment where something was taken that another executor's task had spawned.
+//! Staying near (sticky stealing): an executor that has stolen a spawned task looks at the same ring again for
+//! a moment, before it searches.
 //!
-//! A task that works step by step, and spawns in each, spawns again a moment after the last
-//! child of a step has ended. Whoever ran that child would just have begun to search then:
-//! everywhere, after it has said so. Meanwhile it looks at one place, and says nothing: to
-//! the others it is still at work. What lies anywhere when it begins to stay is looked for
-//! first; what comes later to others waits for that moment, or is theirs.
+//! A task that works step by step, and spawns in each step, spawns again a moment after the last child of a
+//! step has ended. The executor that ran that child would just have begun to search everywhere, after
+//! announcing that it searches. Instead it looks at one place, and announces nothing: to the others it is
+//! still at work. Before it begins to stay, it looks for work that lies anywhere else; work that comes later
+//! to others waits for that moment, or they do it.
 
 use crate::prim::Priority;
 

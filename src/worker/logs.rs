@@ -7,8 +7,8 @@
 //!                          the host's subscriber      no room: dropped and counted
 //! ```
 //!
-//! Events that nobody wants are not even formatted: the host has said which level is
-//! the most detailed one that anybody reads.
+//! Events that nobody wants are not even formatted: the host has told the worker the most detailed level that
+//! anybody reads.
 
 mod records;
 

@@ -1,5 +1,5 @@
-//! Inside a worker process: executors that take hints, claim tasks, run them and
-//! say so, and sleep when there is nothing to do.
+//! Inside a worker process: executors (worker threads) that take hints, claim tasks, run them, announce their
+//! completion, and sleep when there is nothing to do.
 //!
 //! ```text
 //!         ┌──────────── searching ◀───────────────────────┐

@@ -1,7 +1,7 @@
-//! Tasks that tasks spawn.
+//! The nest: an executor's slots for tasks that its tasks spawn.
 //!
-//! Every executor has 256 slots of its own, and a ring in which it offers them to the
-//! others. The words are those of all tasks:
+//! Every executor has 256 slots of its own, and a steal ring in which it offers their tasks to the others. The
+//! words are those of all tasks:
 //!
 //! ```text
 //!            spawn                 claim                  finish
@@ -13,17 +13,16 @@
 //!       Of a dead owner it may stay Queued, to be finished all the same
 //! ```
 //!
-//! `join` of a task that nobody has begun claims it by its word and runs it on the
-//! spot (`spawn.rs`); its hint in the ring is stale from then on. While the task runs
-//! elsewhere, `join` runs other spawned tasks, and sleeps when there are none; who offers one
-//! that nobody else would take wakes it (`notify/crowd.rs`). It never runs tasks of the host:
-//! those may take long, and so the task that waits would.
+//! `join` of a task that nobody has begun claims it by its word and runs it on the spot (`spawn.rs`); its hint
+//! in the ring is stale from then on. While the task runs elsewhere, `join` runs other spawned tasks, and
+//! sleeps when there are none; an executor that offers a task which nobody else would take wakes it
+//! (`notify/crowd.rs`). It never runs tasks of the host: those may take long, and so would the waiting task.
 //!
 //! | dead | what is left | who copes |
 //! | --- | --- | --- |
 //! | the owner | `Queued` | the host: free; nobody waits for it. With `Orphans::Finish` it stays, and the host issues a hint for it: `src/scheduler/recover/orphans.rs` |
 //! | | `Running` by another, `Done` | the owner's successor frees it when it is done; likewise one that was `Queued` and stays |
-//! | who runs it | `Running` | the host: `Waiting`, then `Done` with `Lost` and the cause |
+//! | its runner | `Running` | the host: `Waiting`, then `Done` with `Lost` and the cause |
 //! | a thief that took the hint | `Queued` | the host issues a hint for it; and the owner finds it by its word |
 
 use std::cell::{Cell, RefCell};

@@ -1,8 +1,9 @@
 //! Tasks of the host's clients: threads that submit at the same time, each of which offers its tasks
 //! in a ring of its own.
 //!
-//! Who has run one tells nobody but by the slot's word, unless somebody wants to know: the client's line
-//! ([`ClientLine`](crate::notify::ClientLine)) says so, and is looked at once for each batch.
+//! The executor of such a task announces its end by nothing but the slot's word, unless somebody wants to
+//! know: the client's line ([`ClientLine`](crate::notify::ClientLine)) says so, and is looked at once for each
+//! batch.
 //!
 //! ```text
 //!   executor                                     host

@@ -1,4 +1,4 @@
-//! What an executor alone knows of each of its slots.
+//! The private part of an executor's knowledge of each of its slots.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,9 +1,8 @@
-//! What a panic said.
+//! The message and the source location of a panic.
 //!
-//! Its words are those that it carries. Where it was raised only the hook can know; and the
-//! hook may see other panics (those that a task has caught itself), or not see this one
-//! (`resume_unwind`, a hook of the program's own). So what it has seen is believed of a panic
-//! that carries the same, in the same task.
+//! The message is in the panic's payload. Only the hook knows the location; and the hook may see other panics
+//! (those that a task has caught itself), or not see this one (`resume_unwind`, a hook of the program). So the
+//! location that the hook has seen is believed only for a panic with the same message, in the same task.
 //!
 //! ```text
 //!   panic! ──▶ hook: where, by whom ──▶ kept for this task
@@ -11,8 +10,8 @@
 //!     └──▶ catch_unwind: the words ────────────┴──▶ the task's error
 //! ```
 //!
-//! A panic on a thread of the program's own ends no task, unless it is thrown on in one
-//! (as rayon does). It is counted, logged, and told as the program had it told before.
+//! A panic on a thread that the program has started ends no task, unless it is rethrown in one (as rayon
+//! does). It is counted, logged, and reported by the program's former hook.
 
 use std::any::{Any, TypeId};
 use std::backtrace::{Backtrace, BacktraceStatus};

@@ -1,4 +1,4 @@
-//! Where in the fold a thread of a worker is.
+//! A worker's place in the fold: its number, among how many.
 
 use std::sync::OnceLock;
 

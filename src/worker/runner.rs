@@ -1,4 +1,4 @@
-//! Running one task: claim its slot, call its function, leave the result.
+//! Running one task: claim its slot, call its function, write the result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64};

@@ -1,4 +1,4 @@
-//! Scopes in tasks: children that have all ended when a block of the task has.
+//! Scopes in tasks: a block of a task that ends only when all children spawned in it have ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The ends of children among what a task waits for.
+//! The ends of children as cases of a task's select.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,7 +1,7 @@
-//! Spawning from inside of a task, and running what was spawned on the spot.
+//! Spawning from inside a task, and running the child on the spot.
 //!
-//! Nearly every child is spawned, not found by anybody else, and run by its parent in
-//! `join`. Of its slot that takes these steps, all in lines that only this CPU has used:
+//! Nearly every child is spawned, not stolen by anybody, and run by its parent in `join`. That takes these
+//! steps, all in cache lines that only this CPU has used:
 //!
 //! | step | lines written | locked |
 //! | --- | --- | --- |
@@ -9,9 +9,9 @@
 //! | join | slot (word), the record (which task is on top) | the claim |
 //! | | slot (word: free), what the owner knows of it | – |
 //!
-//! The result of such a child never is in the slot: who joins is who runs, and whoever could
-//! ask for it is gone if the two die. Children with more to them, or that others have begun,
-//! go the way of all tasks (`nest.rs`).
+//! The result of such a child is never in the slot: the joining task runs it, and only that task could ask for
+//! the result. All other children (with more than a few bytes, say, or begun by others) go the way of all
+//! tasks (`nest.rs`).
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,4 +1,4 @@
-//! How large an executor's stack is, and how much of it is left for what is run on top of a task.
+//! The size of an executor's stack, and how much of it is left for tasks that run on top of another.
 
 use std::cell::Cell;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Telling those that depend on a task that it has run.
+//! Telling a task's dependents that it has run.
 //!
 //! ```text
 //!   this task    Running(me) ──▶ Finishing(me) ────────────────────────────▶ Done(me)

@@ -1,8 +1,7 @@
 //! When a task has begun, and when it should have ended.
 //!
-//! Of a timed task (`Head::is_timed`) it is left beside its slot when it begins and when it
-//! ends. A plain one is asked whether it is timed, which is a bit of a line that was just
-//! claimed; no more.
+//! For a timed task (`Head::is_timed`) the executor writes beside its slot when it begins and when it ends. A
+//! plain task costs only the check whether it is timed, a bit of the line that was just claimed.
 
 use crate::prim::{Hint, SlotIndex};
 use crate::sys::clock;

@@ -1,5 +1,5 @@
-//! Whose turn it is: the highest level at which something waits, but no level is
-//! passed over for ever.
+//! Which priority has the next turn: the highest level with waiting tasks, but no level is passed over for
+//! ever.
 
 use crate::prim::Priority;
 

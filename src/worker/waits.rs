@@ -1,5 +1,4 @@
-//! What a worker has to do with the waits of its threads for shared objects: a task that waits
-//! hears that it is to end.
+//! The worker's part in waits for shared objects: a waiting task is told that it is to end.
 
 use crate::notify::Gate;
 use crate::object::{Around, Wait};

@@ -1,4 +1,4 @@
-//! The words that are left in a slot when there is no room for more.
+//! The short text that an error leaves in a slot when there is no room for more.
 
 use crate::error::PanicTold;
 use crate::pool::AllocError;

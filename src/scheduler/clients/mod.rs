@@ -10,16 +10,15 @@
 //!         ──▶ register: the task gets a ticket, and is the scheduler's like any other
 //! ```
 //!
-//! A thread gets a *seat* when it has met others at the scheduler's lock often enough; the program
-//! with one submitter has none. Through it go plain tasks that are joined and nothing else: what is
-//! submitted lies in the client's slots, and whoever joins looks at the slot. The rest of the
-//! scheduler knows nothing of such a task, until somebody wants something of it that the books
-//! cannot do. Then it is *registered*: from that moment all rooms of the scheduler see to it, and
-//! its executor tells of its end as of any other.
+//! A thread gets a *seat*, and becomes a client, when it has met others at the scheduler's lock often enough;
+//! a program with one submitter has none. A client takes only plain tasks that are joined and nothing else:
+//! they lie in the client's slots, and the joining thread looks at the slot. The rest of the scheduler knows
+//! nothing of such a task, until a caller wants something that the books cannot do. Then the task is
+//! *registered*: from that moment the scheduler handles it like any other, and its executor announces its end.
 //!
 //! | a task is | the books say | the slot's word | who sees to its end |
 //! | --- | --- | --- | --- |
-//! | at the client | `Here` | any | whoever joins |
+//! | at the client | `Here` | any | the joining thread |
 //! | registered | `Registered`, which ticket | any | the scheduler; then the slot is given back |
 //! | joined with the handle still there | `Handed` | of another generation | the handle, when it goes |
 //! | gone | `Free` | free | – |
@@ -27,12 +26,12 @@
 //! What holds:
 //!
 //! - The scheduler's lock is taken before that of books, never after.
-//! - A slot of a client's has a task that is `Here`, or one that is registered, or none.
+//! - A client's slot has a task that is `Here`, or one that is registered, or none.
 //! - Between registering and looking at the word lies the heavy barrier, between ending and looking
 //!   whether any is registered a fence: no end is missed ([`crate::worker`], `clients`).
 //! - After a death, before the scheduler ends everything, and when it counts what runs, all tasks
 //!   of all clients are registered first.
-//! - If the queue's capacity was said, what clients may have in flight is taken from it.
+//! - If the program has set the queue's capacity, what clients may have in flight is taken from it.
 
 mod books;
 pub(in crate::scheduler) mod join;

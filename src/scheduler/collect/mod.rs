@@ -1,4 +1,4 @@
-//! Collecting: what executors have finished goes from its slot to its ticket, or is tried again.
+//! Collecting: the outcome of a finished task goes from its slot to its ticket, or the task is tried again.
 //!
 //! ```text
 //!   completion rings ──read──▶ hints ──▶ the slot's state word says "done"?
@@ -11,9 +11,9 @@
 //!
 //! - A completion is a hint: the state word is believed, not the ring. A hint may be late, doubled or
 //!   missing (then a wait, or the next death, looks at every word).
-//! - Whoever collects also releases what depends on it, publishes what became ready, and wakes
-//!   those that wait for it, all under the one lock.
-//! - [`Completions`](completions::Completions) owns the rings and what was read of them.
+//! - The thread that collects a task also releases its dependents, publishes those that became ready, and
+//!   wakes the waiters, all under the one lock.
+//! - [`Completions`](completions::Completions) owns the rings and what was read from them.
 
 pub(super) mod completions;
 pub(super) mod plain;

@@ -9,10 +9,10 @@
 //!
 //! - A task depends on tasks that were submitted before it: there are no cycles.
 //! - Each input of a pending task is missing, or has arrived, and arrives once.
-//! - What arrives is put on one list ([`Arrivals`](arrivals::Arrivals)) and handed on by one
-//!   function at a time, so nothing recurs, however long a chain is.
-//! - [`Graph`](graph::Graph) owns what is known of tasks in slots, [`Nodes`](nodes::Nodes) those
-//!   without one, [`Arrivals`](arrivals::Arrivals) what has arrived.
+//! - Arriving inputs are put on one list ([`Arrivals`](arrivals::Arrivals)) and handed on by one function at a
+//!   time, so nothing recurses, however long a chain is.
+//! - [`Graph`](graph::Graph) owns what is known of dependents in slots, [`Nodes`](nodes::Nodes) those without
+//!   a slot, [`Arrivals`](arrivals::Arrivals) the inputs that have arrived.
 
 pub(super) mod after;
 pub(super) mod arrivals;

@@ -7,12 +7,12 @@
 //!
 //! What holds:
 //!
-//! - A hint is *staged* first, and seen by executors when its ring is published; whoever stages
-//!   publishes before it gives up the lock.
-//! - After a ring is published somebody is awake who will look at it, or is woken, or the
-//!   supervisor looks after a while ([`Stall`](stall::Stall)).
-//! - [`Queues`](queues::Queues) owns the rings, [`Choice`](choice::Choice) what is known of each
-//!   executor. The judgement itself is pure: [`balance`].
+//! - A hint is *staged* first, and executors see it when its ring is published; a thread that stages publishes
+//!   before it releases the lock.
+//! - After a ring is published, an executor that will look at it is awake, or one is woken, or the supervisor
+//!   looks after a while ([`Stall`](stall::Stall)).
+//! - [`Queues`](queues::Queues) owns the rings, [`Choice`](choice::Choice) what is known of each executor. The
+//!   decision itself is a pure function: [`balance`].
 
 pub(super) mod balance;
 pub(super) mod choice;

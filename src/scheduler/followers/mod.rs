@@ -1,5 +1,5 @@
-//! Followers: who wants to know of a task's end without waiting for it, and the attendant, who
-//! tells them.
+//! Followers (continuations): wakers and callbacks that are called at a task's end, and the attendant, the
+//! thread that calls them.
 //!
 //! ```text
 //!   collected, under the lock ──▶ news ──▶ the attendant, without the lock ──▶ wakers, callbacks
@@ -7,10 +7,9 @@
 //!
 //! What holds:
 //!
-//! - No code of the user's is called under the lock, and none but wakers by the attendant.
-//! - The attendant waits for nothing but news; while a waker that it calls waits, another thread
-//!   takes its place.
-//! - [`Followers`](followed::Followers) owns who follows and listens; the list of news is with the
+//! - No user code is called under the lock, and the attendant calls only wakers.
+//! - The attendant waits only for news; while a waker that it calls waits, another thread takes its place.
+//! - [`Followers`](followed::Followers) owns the followers and listeners; the list of news is with the
 //!   tickets, which know who is to be told.
 
 pub(super) mod attend;

@@ -1,4 +1,4 @@
-//! Outcomes: what handles wait on, and what has become of each task.
+//! Outcomes: the tickets that handles wait on, and the state of each task.
 //!
 //! ```text
 //!   handle ──▶ ticket ──▶ entry: not ended │ who wants to know │ the outcome │ taken
@@ -10,7 +10,7 @@
 //! - A ticket's number is used again when its handle is gone **and** its task has ended.
 //! - A task ends once: its entry goes from "not ended" to "ended" in one step under the lock, and
 //!   groups, followers and dependents are told in the same step.
-//! - [`Tickets`](tickets::Tickets) owns the entries, [`Groups`](groups::Groups) who watches them,
+//! - [`Tickets`](tickets::Tickets) owns the entries, [`Groups`](groups::Groups) the groups that watch them,
 //!   [`Locations`](locations::Locations) where the tasks are.
 
 pub(super) mod entry;

@@ -1,5 +1,5 @@
-//! Recovery: what becomes of tasks when a worker dies, when there are no workers, or when
-//! shared memory is damaged.
+//! Recovery: what happens to tasks when a worker dies, when there are no workers, or when shared memory is
+//! damaged.
 //!
 //! ```text
 //!   a death ──▶ rescue: collect, adopt, free, move on, issue hints again ──▶ told: the cause
@@ -10,9 +10,9 @@
 //! What holds:
 //!
 //! - Every step may be done twice: another death may come at any time.
-//! - A hint too many does no harm, so hints are issued again whenever one may be lost.
+//! - A superfluous hint does no harm, so hints are issued again whenever one may be lost.
 //! - A task that was begun is run again only if it was declared safe to repeat.
-//! - [`Losses`](losses::Losses) owns what is known of the dead and of what they have left.
+//! - [`Losses`](losses::Losses) owns what is known of the dead and of the state they have left.
 
 pub(super) mod inspect;
 pub(super) mod kin;

@@ -1,4 +1,4 @@
-//! Reports: what users and tests are told of the host's state. Nothing here changes a task.
+//! Reports: the host's state as users and tests see it. Nothing here changes a task.
 //!
 //! [`Tally`](counters::Tally) is the only place where ends are counted.
 

@@ -1,4 +1,4 @@
-//! Submission: how a task comes into the queue, and what it waits for until then.
+//! Submission: how a task gets into the queue, and what it waits for before that (back-pressure).
 //!
 //! ```text
 //!   job ──▶ shares of limits ──▶ memory for arguments ──▶ a place ──▶ slot filled ──▶ dispatch
@@ -6,12 +6,12 @@
 //!
 //! What holds:
 //!
-//! - Whoever waits for one of these holds what is before it in this order, and nothing behind it;
-//!   what is in flight waits for nobody who submits. So nobody waits in a circle.
-//! - A task that is refused leaves nothing behind: its arguments are the caller's again, unless they
-//!   were dropped first, which is said.
-//! - [`Door`](door::Door) owns whether tasks are accepted, [`Guests`](lines::Guests) who waits for
-//!   room without a thread.
+//! - A submitter that waits for one of these resources holds those before it in this order, and none behind
+//!   it; a task in flight waits for no submitter. So there is no deadlock.
+//! - A refused task leaves nothing behind: its arguments go back to the caller, unless they were dropped
+//!   first, which the error says.
+//! - [`Door`](door::Door) owns whether tasks are accepted, [`Guests`](lines::Guests) the futures that wait for
+//!   room.
 
 pub(super) mod accept;
 pub(super) mod arguments;

@@ -1,5 +1,5 @@
-//! The terms under which a task runs: plain values, which neither lock nor wait for anything
-//! of the scheduler's.
+//! The settings under which a task runs: plain values, which neither take the scheduler's lock nor wait for
+//! it.
 
 pub(super) mod backoff;
 pub(super) mod limit;

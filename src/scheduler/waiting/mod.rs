@@ -8,10 +8,10 @@
 //! What holds (the proof is at the top of [`wait`]):
 //!
 //! - At most one thread leads. A leader that leaves unparks one other waiter, who takes its place.
-//! - A waiter is on the list before it parks, under the lock under which it has seen that its task
-//!   has not ended; whoever ends the task after that finds it there.
-//! - [`Waiting`](sleepers::Waiting) owns who sleeps and for what. How long to look, to nap and to
-//!   sleep is decided in [`policy`], over numbers alone.
+//! - A waiter enters the list before it parks, under the same lock under which it has seen that its task has
+//!   not ended; a thread that ends the task after that finds the waiter there.
+//! - [`Waiting`](sleepers::Waiting) owns who sleeps and for what. [`policy`], a pure function of numbers,
+//!   decides how long to spin, to nap and to sleep.
 
 pub(super) mod lead;
 pub(super) mod patience;
