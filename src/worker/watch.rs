@@ -1,8 +1,8 @@
 //! Children that are cancelled, looked at, or waited for together.
 //!
-//! A scope's children are *watched*: the scope hears of the end of each, whoever takes its
-//! outcome. All of it is this executor's own memory, like the handles: if it dies, so does the
-//! scope, and its children are the kin of one that died (`src/scheduler/recover/kin.rs`).
+//! A scope's children are *watched*: the scope is told of the end of each, whoever takes its outcome. All of
+//! this is the executor's private memory, like the handles: if the executor dies, so does the scope, and its
+//! children are the kin of a task that died (`src/scheduler/recover/kin.rs`).
 //!
 //! ```text
 //!   spawned ──▶ watched ──joined──────────────▶ the scope is told why there is no value
