@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const SEATS: usize = 64;
 /// Who has met others so often gets one. A thread that is alone becomes the favourite of its locks
 /// before that.
-const MET: u32 = 64;
+const MET: u32 = 128;
 
 /// The same; with the feature `crash-points` the variable `PINFOLD_SEAT_AFTER` says another number, so
 /// that tests see every thread with a seat, or none.

@@ -13,7 +13,7 @@
 
 use crossbeam_utils::CachePadded;
 
-use crate::lock::{Biased, SEATS, note_met, seat};
+use crate::lock::{Biased, SEATS, seat};
 
 /// What can be had several times.
 pub(super) trait Apart: Clone {
@@ -60,7 +60,6 @@ impl<T: Apart> Present<T> {
     #[inline(never)]
     fn with_copy<R>(&self, f: impl FnOnce(&T) -> R) -> R {
         let Some(seat) = seat() else {
-            note_met();
             return f(&self.present.lock());
         };
         match self.copies.get(seat).and_then(|copy| copy.lock_at_home()) {

@@ -205,7 +205,7 @@ impl Executor {
                     || self.ready.iter().any(|ready| ready.backlog() > 0)
                     || self.nests.iter().any(|nest| nest.backlog() > 0)
                     || self.is_any_lane_full()
-                    || self.is_any_client_offering()
+                    || self.is_any_client_offering_much()
             };
             crowd.sleeping.any() && !crowd.searching.any() && lies_elsewhere()
         };

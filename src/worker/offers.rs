@@ -53,6 +53,12 @@ impl Executor {
         open(&self.fold, 0).any(|client| self.is_offered(&self.clients.rings[client]))
     }
 
+    /// Whether any client offers more than this executor should keep to itself.
+    pub(super) fn is_any_client_offering_much(&self) -> bool {
+        let mut clients = open(&self.fold, 0);
+        clients.any(|client| is_worth_waking(self.clients.rings[client].backlog(), self.grain_ns))
+    }
+
     /// Whether a client offers anything; while this executor gives way, anything that is more than
     /// another one does in a moment.
     #[inline]
