@@ -8,7 +8,7 @@ use rustix::event::{
     FdSetElement, FdSetIter, PollFd, PollFlags, fd_set_insert, fd_set_num_elements, poll, select,
 };
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 /// Opens a descriptor of process `pid` (close-on-exec).
 ///
@@ -47,6 +47,23 @@ pub fn kill_group(pidfd: BorrowedFd<'_>) {
 
 fn send(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
     match pidfd_send_signal(pidfd, signal) {
+        Err(Errno::SRCH) => Ok(()),
+        Err(Errno::NOSYS) => send_by_number(pidfd, signal),
+        other => other,
+    }
+}
+
+/// The same where that system call is not known, as under valgrind: to the number of the process, as long as it is
+/// its own. Between the look and the signal it could have become another's.
+#[cold]
+fn send_by_number(pidfd: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
+    let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()));
+    let told = told.map_err(|_| Errno::NOSYS)?;
+    let number = told.lines().find_map(|line| line.strip_prefix("Pid:"));
+    let number = number.and_then(|number| number.trim().parse::<i32>().ok());
+    // -1 when it is gone.
+    let own = number.ok_or(Errno::NOSYS)?.max(0);
+    match Pid::from_raw(own).map_or(Ok(()), |pid| kill_process(pid, signal)) {
         Err(Errno::SRCH) => Ok(()),
         other => other,
     }
@@ -185,6 +202,21 @@ mod tests {
     use super::*;
     use crate::sys::Bell;
     use std::os::fd::AsFd;
+
+    #[test]
+    fn where_the_call_is_not_known_the_process_is_told_by_its_number() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn();
+        let child = child.as_mut().expect("there is sleep");
+        let pidfd = open(child.id() as i32).expect("alive");
+        send_by_number(pidfd.as_fd(), Signal::KILL).expect("it is ours");
+        assert!(wait_ended(pidfd.as_fd(), Duration::from_secs(60)));
+        let ended = child.wait().expect("it is ours");
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&ended),
+            Some(9)
+        );
+        send_by_number(pidfd.as_fd(), Signal::KILL).expect("gone already");
+    }
 
     /// Both ways of waiting say the same.
     #[test]

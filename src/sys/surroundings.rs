@@ -4,8 +4,10 @@
 //! had, so that a task sees the same before and after.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::fds::above_standard;
@@ -70,7 +72,7 @@ impl Surroundings {
     /// What starts the program, with that environment.
     pub fn command(&self) -> Command {
         let mut command = match &self.program {
-            Program::Own => Command::new("/proc/self/exe"),
+            Program::Own => Command::new(own()),
             Program::Other(path, arguments) => {
                 let mut command = Command::new(path);
                 command.args(arguments);
@@ -99,6 +101,20 @@ impl Surroundings {
     pub fn directory(&self) -> Option<BorrowedFd<'_>> {
         self.directory.as_ref()?.get().ok()
     }
+}
+
+/// What starts the program that runs: the kernel's link, which holds though the file was removed or replaced.
+/// But in a process that a tool runs in its own (valgrind), that leads to the tool; it is the program's only for who
+/// opens it or reads it.
+fn own() -> PathBuf {
+    let link = Path::new("/proc/self/exe");
+    let same = |file: File| {
+        let (opened, linked) = (file.metadata().ok()?, std::fs::metadata(link).ok()?);
+        Some((opened.dev(), opened.ino()) == (linked.dev(), linked.ino()))
+    };
+    let is_a_tools = File::open(link).ok().and_then(same) == Some(false);
+    let named = is_a_tools.then(|| std::fs::read_link(link).ok());
+    named.flatten().unwrap_or_else(|| link.to_owned())
 }
 
 impl Told {
