@@ -112,7 +112,7 @@ pub use error::{
 pub use init::{init, init_with};
 #[cfg(not(loom))]
 #[doc(hidden)]
-pub use lock::{Section, wait_for_sections};
+pub use lock::{OWNERS, Section, is_owned, is_owner, own_number, owner, share, wait_for_sections};
 pub use pool::{AllocError, CastError, Loan, RangeError, Shared};
 #[cfg(not(loom))]
 pub use prim::{Priority, PriorityError, TaskId};

@@ -2800,26 +2800,6 @@ pinfold_status pinfold_handle_code(pinfold_handle *handle,
                                    int32_t *out_code);
 
 /**
- * Waits for a task to end, copies its output to `buffer`, and frees the handle: the quickest
- * way to a small result. `out_len` is its length.
- *
- * If the output is longer than `capacity` bytes, the status is
- * `PINFOLD_STATUS_BUFFER_TOO_SMALL`, `out_len` is what is needed, and the handle stays. In
- * all other cases it is freed, also if the task has failed.
- *
- * Any thread.
- *
- * # Safety
- *
- * `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null (it is not asked
- * for) or writable.
- */
-pinfold_status pinfold_handle_join(pinfold_handle *handle,
-                                   void *buffer,
-                                   size_t capacity,
-                                   size_t *out_len);
-
-/**
  * Frees a handle. If the task has not ended, it runs on, and nobody hears of it. Null does nothing.
  *
  * Any thread. What `pinfold_handle_result` has returned may not be read any more.
@@ -2977,6 +2957,26 @@ pinfold_status pinfold_context_report_progress(pinfold_context *context,
  * Any thread of the worker process.
  */
 pinfold_status pinfold_context_free(pinfold_context *context);
+
+/**
+ * Waits for a task to end, copies its output to `buffer`, and frees the handle: the quickest
+ * way to a small result. `out_len` is its length.
+ *
+ * If the output is longer than `capacity` bytes, the status is
+ * `PINFOLD_STATUS_BUFFER_TOO_SMALL`, `out_len` is what is needed, and the handle stays. In
+ * all other cases it is freed, also if the task has failed.
+ *
+ * Any thread.
+ *
+ * # Safety
+ *
+ * `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null (it is not asked
+ * for) or writable.
+ */
+pinfold_status pinfold_handle_join(pinfold_handle *handle,
+                                   void *buffer,
+                                   size_t capacity,
+                                   size_t *out_len);
 
 /**
  * A limit of `units` in all. A task takes its share when it is submitted

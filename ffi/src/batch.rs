@@ -10,6 +10,7 @@ use crate::boundary::guard;
 use crate::edge::{Out, bytes, duration, list};
 use crate::error::Failure;
 use crate::handle::{PinfoldHandle, TaskHandle, timed_out};
+use crate::join::take_at_once;
 use crate::task::{PinfoldTask, TaskObject};
 use crate::{PinfoldStatus, table};
 
@@ -201,9 +202,7 @@ unsafe fn join_at_once(
     at: usize,
     capacity: usize,
 ) -> Option<usize> {
-    let mut alone = table::enter_alone::<TaskHandle>(number)?;
-    let short = alone.take_short(capacity - at)?;
-    alone.free_empty();
+    let short = take_at_once(number, capacity - at)?;
     let bytes = short.bytes();
     let to = buffer.cast::<u8>().wrapping_add(at);
     // SAFETY: the caller's promise; there is room for them.

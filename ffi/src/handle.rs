@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
 use parking_lot::Mutex;
-use pinfold::{Handle, TaskError};
+use pinfold::{Handle, Section, TaskError};
 
 use crate::boundary::guard;
 use crate::buffer::{BufferObject, Part, PinfoldBuffer};
@@ -132,21 +132,26 @@ impl TaskHandle {
     }
 
     /// The function's name.
-    fn function(&self) -> &'static str {
+    pub(crate) fn function(&self) -> &'static str {
         self.submitted().function
     }
 
     /// Waits until the task has ended.
-    fn wait(&self) {
+    pub(crate) fn wait(&self) {
         if self.known().is_none() {
             self.task().wait_timeout(Duration::MAX);
         }
     }
 
     /// The output, if it is there, has at most `capacity` bytes, and those are few, and nobody has asked for
-    /// anything; there is nothing left in this then.
+    /// anything; there is nothing left in this then. What could not be left to others is to be dropped outside the
+    /// section.
     #[inline(always)]
-    pub(crate) fn take_short(&mut self, capacity: usize) -> Option<Short> {
+    pub(crate) fn take_short(
+        &mut self,
+        section: Option<&Section>,
+        capacity: usize,
+    ) -> Option<(Short, impl Sized + use<>)> {
         if self.rest.get().is_some() {
             return None;
         }
@@ -160,17 +165,18 @@ impl TaskHandle {
             len.set(short.len);
             true
         };
-        let is_taken = self.submitted.as_mut()?.task.take_small_if(fits);
-        is_taken.then(|| Short {
+        let left = self.submitted.as_mut()?.task.take_small_if(section, fits)?;
+        let short = Short {
             word: word.get(),
             len: len.get(),
-        })
+        };
+        Some((short, left))
     }
 
     /// The outcome itself, if the task has ended, nobody has asked for it, and its output has
     /// at most `capacity` bytes; the task is gone then.
     #[inline]
-    fn take_if_ended(&mut self, capacity: usize) -> Option<Result<Ended, TaskError>> {
+    pub(crate) fn take_if_ended(&mut self, capacity: usize) -> Option<Result<Ended, TaskError>> {
         if self.known().is_some() {
             return None;
         }
@@ -424,122 +430,6 @@ pub unsafe extern "C" fn pinfold_handle_code(
         code.write(outcome.code);
         Ok(())
     })
-}
-
-/// Waits for a task to end, copies its output to `buffer`, and frees the handle: the quickest
-/// way to a small result. `out_len` is its length.
-///
-/// If the output is longer than `capacity` bytes, the status is
-/// `PINFOLD_STATUS_BUFFER_TOO_SMALL`, `out_len` is what is needed, and the handle stays. In
-/// all other cases it is freed, also if the task has failed.
-///
-/// Any thread.
-///
-/// # Safety
-///
-/// `capacity` bytes can be written at `buffer` (null if there are none); `out_len` is null (it is not asked
-/// for) or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pinfold_handle_join(
-    handle: *mut PinfoldHandle,
-    buffer: *mut c_void,
-    capacity: usize,
-    out_len: *mut usize,
-) -> PinfoldStatus {
-    guard(|| {
-        if (!buffer.is_null() || capacity == 0)
-            && let Some(mut alone) = table::enter_alone::<TaskHandle>(handle.addr())
-            && let Some(short) = alone.take_short(capacity)
-        {
-            alone.free_empty();
-            // SAFETY: the caller's promise.
-            return unsafe { copy(short.bytes(), buffer, capacity, out_len) };
-        }
-        // SAFETY: the caller's promise.
-        unsafe { join_otherwise(handle, buffer, capacity, out_len) }
-    })
-}
-
-/// The same for a task that has not ended, or that others ask about, or whose output is long.
-///
-/// # Safety
-///
-/// As for [`pinfold_handle_join`].
-#[inline(never)]
-unsafe fn join_otherwise(
-    handle: *mut PinfoldHandle,
-    buffer: *mut c_void,
-    capacity: usize,
-    out_len: *mut usize,
-) -> Result<(), Failure> {
-    if buffer.is_null() && capacity != 0 {
-        return Err(Failure::null("buffer"));
-    }
-    let number = handle.addr();
-    // Nearly always it has ended at the first look, when many are in flight, or at the second;
-    // and nobody else uses the handle.
-    for _ in 0..2 {
-        let Some(mut alone) = table::enter_alone::<TaskHandle>(number) else {
-            table::enter::<TaskHandle>(number)?.wait();
-            continue;
-        };
-        if let Some(short) = alone.take_short(capacity) {
-            alone.free_empty();
-            // SAFETY: the caller's promise.
-            return unsafe { copy(short.bytes(), buffer, capacity, out_len) };
-        }
-        let function = alone.function();
-        if let Some(ended) = alone.take_if_ended(capacity) {
-            alone.free();
-            return match ended.as_ref().ok().and_then(Ended::bytes) {
-                // SAFETY: the caller's promise.
-                Some(bytes) => unsafe { copy(bytes, buffer, capacity, out_len) },
-                None => outcome_of(ended, function).output().map(drop),
-            };
-        }
-        drop(alone);
-        table::enter::<TaskHandle>(number)?.wait();
-    }
-    let handle = table::enter::<TaskHandle>(number)?;
-    let outcome = handle.outcome_until(None).ok_or_else(timed_out)?;
-    let copied = match outcome.output() {
-        // SAFETY: the caller's promise.
-        Ok(output) => unsafe { copy(output.bytes(), buffer, capacity, out_len) }.map(Ok)?,
-        Err(failure) => Err(failure),
-    };
-    table::remove::<TaskHandle>(number)?;
-    copied
-}
-
-/// Copies what a task has made; fails if there is no room for it.
-///
-/// # Safety
-///
-/// As for [`pinfold_handle_join`].
-#[inline]
-unsafe fn copy(
-    bytes: &[u8],
-    buffer: *mut c_void,
-    capacity: usize,
-    out_len: *mut usize,
-) -> Result<(), Failure> {
-    if !out_len.is_null() {
-        // SAFETY: the caller's promise.
-        unsafe { out_len.write_unaligned(bytes.len()) };
-    }
-    if bytes.len() > capacity {
-        return Err(too_small(bytes.len(), capacity));
-    }
-    let to: *mut u8 = buffer.cast();
-    match bytes.first_chunk::<8>() {
-        // One store instead of a call.
-        // SAFETY: so many can be written there, says the caller; it is not ours.
-        Some(eight) if bytes.len() == 8 => unsafe { to.cast::<[u8; 8]>().write(*eight) },
-        _ if bytes.is_empty() => (),
-        // SAFETY: as above.
-        _ => unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) },
-    }
-    Ok(())
 }
 
 /// Frees a handle. If the task has not ended, it runs on, and nobody hears of it. Null does nothing.

@@ -46,6 +46,7 @@ mod handle;
 mod info;
 mod init;
 mod inside;
+mod join;
 mod limit;
 mod log;
 mod memo;
@@ -125,8 +126,8 @@ pub use group::{
     pinfold_group_submit, pinfold_group_submit_timeout, pinfold_group_wait,
 };
 pub use handle::{
-    PinfoldHandle, pinfold_handle_code, pinfold_handle_free, pinfold_handle_join,
-    pinfold_handle_output_buffer, pinfold_handle_result, pinfold_handle_wait,
+    PinfoldHandle, pinfold_handle_code, pinfold_handle_free, pinfold_handle_output_buffer,
+    pinfold_handle_result, pinfold_handle_wait,
 };
 pub use info::{PinfoldTaskInfo, pinfold_call_info};
 pub use init::pinfold_init;
@@ -135,6 +136,7 @@ pub use inside::{
     pinfold_call_report_progress, pinfold_call_time_left, pinfold_context_free,
     pinfold_context_is_cancelled, pinfold_context_report_progress, pinfold_context_time_left,
 };
+pub use join::pinfold_handle_join;
 pub use limit::{PinfoldLimit, pinfold_limit_available, pinfold_limit_free, pinfold_limit_new};
 pub use log::{PinfoldLevel, PinfoldLog, pinfold_log_set};
 pub use memo::{PinfoldMemo, pinfold_memo_counts, pinfold_memo_free, pinfold_memo_new};

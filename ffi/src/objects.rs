@@ -30,8 +30,9 @@ pub(crate) trait Kind: Sized + 'static {
     const KIND: usize;
     /// What C calls it.
     const NAME: &'static str;
-    /// Whether it may be entered briefly; then who removes it waits for those who have.
-    const IS_BRIEF: bool;
+    const WAY: Way;
+    const IS_BRIEF: bool = matches!(Self::WAY, Way::Brief);
+    const IS_OWNED: bool = matches!(Self::WAY, Way::Owned);
 
     /// Whether the object is one.
     fn of(object: &Object) -> Option<&Self>;
@@ -40,8 +41,30 @@ pub(crate) trait Kind: Sized + 'static {
     fn of_mut(object: &mut Object) -> Option<&mut Self>;
 }
 
+/// How an object is entered with each task, where that is not by counting its users.
+pub(crate) enum Way {
+    /// It is not entered with each task.
+    Counted,
+    /// Briefly; then who removes it waits for those who have.
+    Brief,
+    /// By its maker, whose own it is at first.
+    Owned,
+}
+
+macro_rules! way {
+    () => {
+        Way::Counted
+    };
+    (brief) => {
+        Way::Brief
+    };
+    (owned) => {
+        Way::Owned
+    };
+}
+
 macro_rules! kinds {
-    ($($(#[$when:meta])? $number:literal $Variant:ident($Held:ty) $opaque:literal $(, $brief:ident)?;)+) => {
+    ($($(#[$when:meta])? $number:literal $Variant:ident($Held:ty) $opaque:literal $(, $way:ident)?;)+) => {
         /// What a handle stands for.
         pub(crate) enum Object {
             $($(#[$when])? $Variant($Held),)+
@@ -60,10 +83,7 @@ macro_rules! kinds {
             impl Kind for $Held {
                 const KIND: usize = $number;
                 const NAME: &'static str = $opaque;
-                const IS_BRIEF: bool = {
-                    let marks: &[&str] = &[$(stringify!($brief))?];
-                    !marks.is_empty()
-                };
+                const WAY: Way = way!($($way)?);
 
                 #[inline]
                 fn of_mut(object: &mut Object) -> Option<&mut Self> {
@@ -90,7 +110,7 @@ macro_rules! kinds {
 kinds! {
     1 Runtime(Arc<RuntimeObject>) "pinfold_runtime";
     2 Task(Arc<TaskObject>) "pinfold_task", brief;
-    3 Handle(TaskHandle) "pinfold_handle";
+    3 Handle(TaskHandle) "pinfold_handle", owned;
     4 Limit(Limit) "pinfold_limit";
     5 Text(Box<Text>) "pinfold_text";
     6 Buffer(Box<BufferObject>) "pinfold_buffer";
@@ -116,6 +136,7 @@ kinds! {
     26 Member(Box<MemberObject>) "pinfold_member";
     27 Router(Box<RouterObject>) "pinfold_router";
     28 OnceLock(Homed<OnceLock<[u8]>>) "pinfold_oncelock";
+    #[cfg(test)] 29 Mine(crate::table::tests::Mine) "mine", owned;
     #[cfg(test)] 30 Watched(crate::table::tests::Watched) "watched", brief;
     #[cfg(test)] 31 Probe(u64) "probe";
 }

@@ -4,10 +4,11 @@
 //!   63           32 31            5 4    0
 //!   [  generation  |     index     | kind ]      in the place of a pointer; never null
 //!
-//!   slot:  word  [ generation : 32 | gone : 1 | users : 31 ]     object
+//!   slot:  word  [ generation : 32 | gone : 1 | owner : 11 | users : 20 ]     object
 //!
 //!   free ──insert──▶ live ──enter, leave (users ± 1)──▶ live
 //!                     │ ├─enter_alone (users = all ones), until it is dropped or freed; others wait
+//!                     │ ├─enter_own, by the owner that it is marked with: no step is seen
 //!                     │ └─enter_briefly: nothing is counted
 //!                     │ remove: gone = 1
 //!                     ▼
@@ -25,187 +26,37 @@
 //! which waits until all that was stored for the task has left the CPU. Who frees such an object waits for all
 //! sections before it drops it. No section waits for anything but a lock.
 //!
-//! Slots stay for ever. Free ones are kept by the thread that has freed them, up to a bound.
+//! The handle of a task has an *owner*, the thread that has submitted it, until another thread uses a handle of that
+//! owner's, or the owner does anything else with it than to join it (`src/lock/owner.rs` in the library). The owner
+//! is alone with it by looking, in a section; the first exchange takes the mark away.
+//!
+//! Slots stay for ever: `slots.rs`.
 
-use std::cell::{RefCell, UnsafeCell};
-use std::mem::MaybeUninit;
 use std::ops::Deref;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
+use pinfold::{OWNERS, is_owned, is_owner, own_number, owner, share};
 use pinfold::{Section, wait_for_sections};
 
 use crate::error::Failure;
 use crate::objects::{Kind, Object};
 use crate::status::PinfoldStatus;
 
+mod slots;
+
+use slots::{PROCESS, Place, Slot, give_free, slot, take_free};
+
 const KIND_BITS: u32 = 5;
-const INDEX_MAX: usize = 1 << 27;
 const GONE: u64 = 1 << 31;
 const FIRST_GENERATION: u64 = 1 << 31;
-const USERS: u64 = GONE - 1;
+/// More than these wait.
+const USERS: u64 = (1 << OWNER_AT) - 1;
 /// In the place of the number of users: one, who has the object alone for a moment.
 const ALONE: u64 = USERS;
-/// Free slots that a thread keeps for itself.
-const OWN: usize = 128;
-
-#[repr(align(64))]
-struct Slot {
-    word: AtomicU64,
-    object: UnsafeCell<MaybeUninit<Object>>,
-}
-
-const _: () = assert!(size_of::<Slot>() == 64, "a line each");
-
-// SAFETY: the object is written by who took the slot from a list of free ones, read by users
-// while the word says that it is live, and dropped by the last of them: see the table above.
-// `Object` is Send and Sync itself.
-unsafe impl Sync for Slot {}
-// SAFETY: as above.
-unsafe impl Send for Slot {}
-const _: fn() = || {
-    fn both<T: Send + Sync>() {}
-    both::<Object>();
-};
-
-/// Slots of a chunk.
-const CHUNK: usize = 1 << 10;
-
-/// Slots, which stay for ever, leaked: two loads find one, and each is in a line of its own.
-static CHUNKS: [AtomicPtr<Slot>; INDEX_MAX / CHUNK] =
-    [const { AtomicPtr::new(null_mut()) }; INDEX_MAX / CHUNK];
-/// The process that has made the first of them.
-static PROCESS: AtomicU32 = AtomicU32::new(0);
-static FREE: Mutex<Free> = Mutex::new(Free {
-    list: Vec::new(),
-    chunks: 0,
-});
-
-/// A slot and its number.
-#[derive(Clone, Copy)]
-struct Place {
-    slot: &'static Slot,
-    index: u32,
-}
-
-/// Free slots that no thread keeps for itself.
-struct Free {
-    list: Vec<Place>,
-    /// How many there are.
-    chunks: usize,
-}
-
-#[inline]
-fn slot(index: usize) -> Option<&'static Slot> {
-    // ordering: Acquire pairs with the Release in `add_chunk`: the slots are there.
-    let chunk = CHUNKS.get(index / CHUNK)?.load(Ordering::Acquire);
-    if chunk.is_null() {
-        return None;
-    }
-    // SAFETY: the first of `CHUNK` slots, which were leaked.
-    Some(unsafe { &*chunk.add(index % CHUNK) })
-}
-
-impl Free {
-    /// Some more, if there may be.
-    #[cold]
-    fn add_chunk(&mut self) {
-        let Some(place) = CHUNKS.get(self.chunks) else {
-            return;
-        };
-        let slots: Vec<Slot> = std::iter::repeat_with(Slot::free).take(CHUNK).collect();
-        let slots: &'static [Slot] = slots.leak();
-        let first = self.chunks * CHUNK;
-        let places = slots.iter().enumerate().map(|(at, slot)| Place {
-            slot,
-            index: (first + at) as u32,
-        });
-        self.list.extend(places.rev());
-        if first == 0 {
-            // Relaxed: only the number matters.
-            PROCESS.store(std::process::id(), Ordering::Relaxed);
-        }
-        // ordering: Release pairs with the Acquire in `slot`.
-        place.store(slots.as_ptr().cast_mut(), Ordering::Release);
-        self.chunks += 1;
-    }
-
-    fn take(&mut self) -> Option<Place> {
-        if self.list.is_empty() {
-            self.add_chunk();
-        }
-        self.list.pop()
-    }
-}
-
-impl Slot {
-    fn free() -> Self {
-        Slot {
-            word: AtomicU64::new(FIRST_GENERATION << 32 | GONE),
-            object: UnsafeCell::new(MaybeUninit::uninit()),
-        }
-    }
-}
-
-/// The free slots of a thread; when that ends they are everybody's.
-struct Own(Vec<Place>);
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        FREE.lock().list.append(&mut self.0);
-    }
-}
-
-thread_local! {
-    static OWN_FREE: RefCell<Own> = const { RefCell::new(Own(Vec::new())) };
-}
-
-#[inline]
-fn take_free() -> Option<Place> {
-    let own = OWN_FREE.try_with(|own| own.borrow_mut().0.pop());
-    own.ok().flatten().or_else(take_more)
-}
-
-#[cold]
-fn take_more() -> Option<Place> {
-    let mut free = FREE.lock();
-    let one = free.take()?;
-    let from = free.list.len().saturating_sub(OWN / 2);
-    let _ = OWN_FREE.try_with(|own| own.borrow_mut().0.extend(free.list.drain(from..)));
-    Some(one)
-}
-
-#[inline]
-fn give_free(place: Place) {
-    let own = OWN_FREE.try_with(|own| {
-        let own = &mut own.borrow_mut().0;
-        let has_room = own.len() < own.capacity();
-        if has_room {
-            own.push(place);
-        }
-        has_room
-    });
-    if own != Ok(true) {
-        give_more(place);
-    }
-}
-
-/// Half of what this thread keeps for itself goes to the others, if that is much.
-#[cold]
-fn give_more(place: Place) {
-    let own = OWN_FREE.try_with(|own| {
-        let own = &mut own.borrow_mut().0;
-        own.reserve_exact(OWN - own.len().min(OWN));
-        if own.len() >= OWN {
-            FREE.lock().list.extend(own.drain(OWN / 2..));
-        }
-        own.push(place);
-    });
-    if own.is_err() {
-        FREE.lock().list.push(place);
-    }
-}
+const OWNER_AT: u32 = 20;
+/// The owner's number, while it has one.
+const OWNER: u64 = (OWNERS as u64 - 1) << OWNER_AT;
+const _: () = assert!(GONE > OWNER && OWNER & USERS == 0);
 
 #[cold]
 fn too_many() -> Failure {
@@ -242,8 +93,10 @@ impl Vacant {
         let generation = slot.word.load(Ordering::Relaxed) >> 32;
         // SAFETY: a free slot, which only this thread has; nobody reads it before the store below.
         unsafe { (*slot.object.get()).write(object.into()) };
+        let owner = if K::IS_OWNED { owner() } else { 0 };
         // ordering: Release pairs with the Acquire in `enter` and `take`: the object is there.
-        slot.word.store(generation << 32, Ordering::Release);
+        slot.word
+            .store(generation << 32 | mark(owner), Ordering::Release);
         (generation as usize) << 32 | (index as usize) << KIND_BITS | K::KIND
     }
 }
@@ -258,6 +111,36 @@ impl Drop for Vacant {
 #[inline(always)]
 pub(crate) fn insert<K: Kind + Into<Object>>(object: K) -> Result<usize, Failure> {
     Ok(reserve()?.fill(object))
+}
+
+/// How a word is marked with the number of an owner.
+#[inline(always)]
+fn mark(owner: u32) -> u64 {
+    u64::from(owner) << OWNER_AT
+}
+
+/// Whether this thread may go in by an exchange, as for the owner of the object: it is none, or this thread, or goes
+/// in no more.
+#[inline]
+fn is_let_in(word: u64) -> bool {
+    let owner = ((word & OWNER) >> OWNER_AT) as u32;
+    owner == own_number() || owner == 0 || is_given_up(owner)
+}
+
+/// The same when it is another thread. In a process that was forked off, it may have been in.
+#[cold]
+fn is_given_up(owner: u32) -> bool {
+    if is_elsewhere() && is_owned(owner) {
+        return false;
+    }
+    share(owner);
+    true
+}
+
+/// Whether this process was forked off the one whose objects these are.
+fn is_elsewhere() -> bool {
+    // Relaxed: only the number matters.
+    PROCESS.load(Ordering::Relaxed) != std::process::id()
 }
 
 /// Of which kind a handle says that it is.
@@ -312,15 +195,19 @@ const PATIENCE: u32 = 1 << 16;
 /// for as long again.
 #[cold]
 fn still_held<K: Kind>() -> Result<u32, Failure> {
-    // Relaxed: only the number matters.
-    if PROCESS.load(Ordering::Relaxed) == std::process::id() {
+    if !is_elsewhere() {
         return Ok(PATIENCE);
     }
+    Err(held_for_ever::<K>())
+}
+
+#[cold]
+fn held_for_ever<K: Kind>() -> Failure {
     let message = format!(
         "this {} is held for ever: the process was forked off while another thread used it",
         K::NAME
     );
-    Err(Failure::new(PinfoldStatus::Forked, message))
+    Failure::new(PinfoldStatus::Forked, message)
 }
 
 /// The object of a handle, while it is used.
@@ -338,14 +225,17 @@ pub(crate) fn enter_at_once<K: Kind>(handle: usize) -> Option<Guard<K>> {
     let Place { slot, index } = place::<K>(handle)?;
     // Relaxed: the exchange says whether it was right.
     let word = slot.word.load(Ordering::Relaxed);
-    // It is live, in the handle's generation, and not held alone: the number of users is all that differs.
+    // It is live, in the handle's generation, and not held alone: the number of users is all that differs, or that it
+    // is this thread's.
     let live = (handle as u64 >> 32) << 32;
-    if word ^ live >= ALONE - 1 {
+    let differs = word ^ live;
+    if differs >= ALONE - 1 && !(K::IS_OWNED && differs == mark(own_number())) {
         return None;
     }
+    let entered = live | ((differs & USERS) + 1);
     // ordering: Acquire pairs with the Release in `insert`.
     slot.word
-        .compare_exchange(word, word + 1, Ordering::Acquire, Ordering::Relaxed)
+        .compare_exchange(word, entered, Ordering::Acquire, Ordering::Relaxed)
         .ok()?;
     // SAFETY: it is live, and this is one of its users.
     let object = unsafe { (*slot.object.get()).assume_init_ref() };
@@ -422,10 +312,14 @@ fn enter_otherwise<K: Kind>(handle: usize) -> Result<Guard<K>, Failure> {
             word = slot.word.load(Ordering::Relaxed);
             continue;
         }
+        if !is_let_in(word) {
+            return Err(held_for_ever::<K>());
+        }
+        let entered = (word & !OWNER) + 1;
         // ordering: Acquire pairs with the Release in `insert`.
         match slot
             .word
-            .compare_exchange_weak(word, word + 1, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange_weak(word, entered, Ordering::Acquire, Ordering::Relaxed)
         {
             Ok(_) => break,
             Err(now) => word = now,
@@ -508,9 +402,14 @@ pub(crate) fn enter_alone<K: Kind>(handle: usize) -> Option<Alone<K>> {
     const { assert!(!K::IS_BRIEF) };
     let Place { slot, index } = place::<K>(handle)?;
     let live = (handle as u64 >> 32) << 32;
+    // Relaxed: the exchange says whether it was right.
+    let word = slot.word.load(Ordering::Relaxed);
+    if (word ^ live) & !OWNER != 0 || !is_let_in(word) {
+        return None;
+    }
     // ordering: Acquire pairs with the Release in `insert`, and in `leave` of all users before.
     slot.word
-        .compare_exchange(live, live | ALONE, Ordering::Acquire, Ordering::Relaxed)
+        .compare_exchange(word, live | ALONE, Ordering::Acquire, Ordering::Relaxed)
         .ok()?;
     // SAFETY: it is live, and this is its only user.
     let object = unsafe { (*slot.object.get()).assume_init_mut() };
@@ -522,6 +421,55 @@ pub(crate) fn enter_alone<K: Kind>(handle: usize) -> Option<Alone<K>> {
     };
     // Else the kind in the handle is not that of the object: C has made it up.
     object.is_some().then_some(alone)
+}
+
+/// A live object of this thread's own, which no other uses as long as this is there: a section of the thread's.
+pub(crate) struct Owned<K: Kind> {
+    place: Place,
+    object: *mut K,
+    section: Section,
+}
+
+impl<K: Kind> Owned<K> {
+    /// The object, and the section.
+    #[inline(always)]
+    pub(crate) fn parts(&mut self) -> (&mut K, &Section) {
+        // SAFETY: points into the object, which stays while this one has it; and nobody else has it.
+        (unsafe { &mut *self.object }, &self.section)
+    }
+
+    /// Frees an object in which nothing is left to be dropped; its handle is none any more.
+    #[inline(always)]
+    pub(crate) fn free_empty(self) {
+        let Place { slot, index } = self.place;
+        // Relaxed: only this thread may change the word now, but for those that fail.
+        let generation = slot.word.load(Ordering::Relaxed) >> 32;
+        give_slot_back(slot, index, generation);
+    }
+}
+
+/// The object of a handle, if it is this thread's own.
+#[inline(always)]
+pub(crate) fn enter_own<K: Kind>(handle: usize) -> Option<Owned<K>> {
+    const { assert!(K::IS_OWNED && !K::IS_BRIEF) };
+    let place = place::<K>(handle)?;
+    let section = Section::enter()?;
+    // Relaxed: this thread has put the object there, or one that had its number before. Who takes the mark away
+    // waits for the section.
+    let word = place.slot.word.load(Ordering::Relaxed);
+    let live = (handle as u64 >> 32) << 32;
+    let owner = own_number();
+    if word != live | mark(owner) || !is_owner(owner, &section) {
+        return None;
+    }
+    // SAFETY: it is live, and nobody else uses it in this section.
+    let object = unsafe { (*place.slot.object.get()).assume_init_mut() };
+    let object = K::of_mut(object)?;
+    Some(Owned {
+        place,
+        object,
+        section,
+    })
 }
 
 #[inline]

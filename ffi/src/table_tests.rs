@@ -1,3 +1,7 @@
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::Mutex;
+
 use super::*;
 use crate::error::Failure;
 
@@ -131,6 +135,155 @@ fn what_was_held_alone_when_the_process_was_forked_is_an_error_in_the_child() {
     assert_eq!(status, 0, "the child was told so");
     drop(alone);
     remove::<u64>(handle).expect("it lives");
+}
+
+/// What a thread is alone with by looking is a handle of another one's, in the child.
+#[test]
+fn what_its_owner_was_in_when_the_process_was_forked_is_an_error_in_the_child() {
+    let _turn = one_at_a_time();
+    let (made, is_made) = std::sync::mpsc::channel();
+    let (end, is_over) = std::sync::mpsc::channel();
+    let owner = std::thread::spawn(move || {
+        let handle = insert(Mine::default()).expect("room");
+        let own = enter_own::<Mine>(handle).expect("its own");
+        made.send(handle).expect("the other waits");
+        is_over.recv().expect("the other tells");
+        drop(own);
+        handle
+    });
+    let handle = is_made.recv().expect("it was made");
+    // SAFETY: the child does nothing but look at the table, and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let status = enter::<Mine>(handle).err().map(|failure| failure.status);
+        let is_told =
+            status == Some(PinfoldStatus::Forked) && enter_alone::<Mine>(handle).is_none();
+        // SAFETY: the child ends as it is.
+        unsafe { libc::_exit((!is_told).into()) };
+    }
+    let mut status = 0;
+    // SAFETY: the child is ours, and the place for its status is there.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0, "the child was told so");
+    end.send(()).expect("it waits");
+    let handle = owner.join().expect("no panic");
+    // Its owner has ended.
+    remove::<Mine>(handle).expect("it lives");
+}
+
+/// Is used by one that is alone in two steps.
+#[derive(Default)]
+pub(crate) struct Mine {
+    steps: std::cell::Cell<u64>,
+}
+
+// SAFETY: that nobody is in the middle of both steps when others look is what the tests look for.
+unsafe impl Sync for Mine {}
+
+impl Mine {
+    fn use_alone(&mut self) {
+        self.steps.set(self.steps.get() + 1);
+        std::hint::spin_loop();
+        self.steps.set(self.steps.get() + 1);
+    }
+}
+
+#[test]
+fn its_owner_is_alone_with_it_until_another_comes() {
+    let _turn = one_at_a_time();
+    // Each in a thread that nobody has met before.
+    let owner = |f: fn()| std::thread::spawn(f).join().expect("no panic");
+    owner(|| {
+        let handles = [(); 3].map(|()| insert(Mine::default()).expect("room"));
+        let mut own = enter_own::<Mine>(handles[0]).expect("its own");
+        own.parts().0.use_alone();
+        assert!(
+            enter_own::<Mine>(handles[1]).is_none(),
+            "one section at a time"
+        );
+        drop(own);
+        assert!(
+            enter_own::<Mine>(handles[0] ^ 1 << 40).is_none(),
+            "another generation"
+        );
+        assert!(enter_own::<crate::handle::TaskHandle>(handles[0]).is_none());
+        // Freed by the owner: told as any other.
+        enter_own::<Mine>(handles[0]).expect("its own").free_empty();
+        assert!(enter_own::<Mine>(handles[0]).is_none());
+        assert!(enter::<Mine>(handles[0]).is_err() && remove::<Mine>(handles[0]).is_err());
+        // The owner as one of its users: it is nobody's from then on.
+        drop(enter::<Mine>(handles[1]).expect("it lives"));
+        assert!(enter_own::<Mine>(handles[1]).is_none());
+        drop(enter_alone::<Mine>(handles[1]).expect("nobody else"));
+        // Another: so is all that this one owns.
+        let at = |at: usize| handles[at];
+        std::thread::scope(|threads| {
+            let other = threads.spawn(|| drop(enter::<Mine>(at(1)).expect("it lives")));
+            other.join().expect("no panic");
+            assert!(enter_own::<Mine>(at(2)).is_some(), "that one was nobody's");
+            let other = threads.spawn(|| enter_alone::<Mine>(at(2)).expect("nobody else").free());
+            other.join().expect("no panic");
+        });
+        let later = insert(Mine::default()).expect("room");
+        assert!(enter_own::<Mine>(later).is_none());
+        // In the end it has a number again.
+        let has_own = |()| {
+            let handle = insert(Mine::default()).expect("room");
+            let is_own = enter_own::<Mine>(handle).is_some();
+            remove::<Mine>(handle).expect("it lives");
+            is_own
+        };
+        assert_eq!(
+            [(); 10_000].map(has_own).iter().filter(|own| **own).count(),
+            10_000 - 4095
+        );
+        remove::<Mine>(handles[1]).expect("it lives");
+        remove::<Mine>(later).expect("it lives");
+    });
+}
+
+#[test]
+fn an_owner_and_others_that_use_and_free_the_same_agree() {
+    let _turn = one_at_a_time();
+    for round in 0..300_u64 {
+        let (send, all) = std::sync::mpsc::channel::<Vec<usize>>();
+        let freed: usize = std::thread::scope(|threads| {
+            let owner = threads.spawn(move || {
+                let handles: Vec<usize> = (0..64)
+                    .map(|_| insert(Mine::default()).expect("room"))
+                    .collect();
+                send.send(handles.clone()).expect("it waits");
+                // The others come later, or earlier.
+                (0..round % 64 * 20).for_each(|_| std::hint::spin_loop());
+                let free = |handle: &&usize| match enter_own::<Mine>(**handle) {
+                    Some(mut own) => {
+                        own.parts().0.use_alone();
+                        own.free_empty();
+                        true
+                    }
+                    None => remove::<Mine>(**handle).is_ok(),
+                };
+                handles.iter().filter(free).count()
+            });
+            let handles: &[usize] = all.recv().expect("it was sent").leak();
+            let (use_all, free_all) = (
+                |handle: &&usize| match enter::<Mine>(**handle) {
+                    Ok(mine) => mine.steps.get() % 2 == 1,
+                    Err(_) => false,
+                },
+                |handle: &&usize| remove::<Mine>(**handle).is_ok(),
+            );
+            let user = threads.spawn(move || handles.iter().rev().filter(use_all).count());
+            let other = threads.spawn(move || handles.iter().rev().filter(free_all).count());
+            assert_eq!(
+                user.join().expect("no panic"),
+                0,
+                "nobody sees it half used"
+            );
+            owner.join().expect("no panic") + other.join().expect("no panic")
+        });
+        assert_eq!(freed, 64);
+    }
 }
 
 #[test]

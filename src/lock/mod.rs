@@ -43,6 +43,7 @@
 
 #[cfg(all(test, loom))]
 mod model;
+mod owner;
 mod seat;
 mod section;
 #[cfg(not(loom))]
@@ -70,6 +71,8 @@ use std::sync::{Mutex, MutexGuard};
 use crate::prim::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::{Home, barrier, futex};
 
+#[cfg(not(loom))]
+pub use owner::{OWNERS, is_owned, is_owner, own_number, owner, share};
 #[cfg(test)]
 pub use seat::take_a_seat;
 pub use seat::{SEATS, note_met, seat};

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use loom::thread;
 
 use super::Biased;
+use super::owner::Number;
 use super::section::{Readers, Record};
 use crate::prim::mortal::explore;
 
@@ -138,5 +139,100 @@ fn what_one_section_uses_is_there() {
 fn what_two_sections_use_is_there() {
     explore("sections: of two threads", Some(3), || {
         nobody_uses_what_is_gone(2, 1)
+    });
+}
+
+/// What is one thread's own until another uses it, as the table of the C face has handles: a word says whether it is
+/// there, marked, and how many use it.
+struct Owned {
+    readers: Readers,
+    number: Number,
+    word: AtomicU64,
+    value: UnsafeCell<u64>,
+}
+
+const MARKED: u64 = 1 << 16;
+const GONE: u64 = 1 << 32;
+
+impl Owned {
+    fn new() -> Arc<Self> {
+        let owned = Owned {
+            readers: Readers::new(),
+            number: Number::new(),
+            word: AtomicU64::new(MARKED),
+            value: UnsafeCell::new(7),
+        };
+        assert!(owned.number.take());
+        Arc::new(owned)
+    }
+
+    fn change(&self) {
+        self.value.with_mut(|value| {
+            // SAFETY: that nobody else uses it now is what is looked for; loom tells.
+            unsafe { *value += 1 };
+        });
+    }
+
+    /// Uses it as its owner, if it is; and frees it then, if that is wanted.
+    fn use_own(&self, own: &Record, frees: bool) {
+        assert!(own.begin());
+        // Relaxed: what is looked for.
+        if self.number.owns() && self.word.load(Ordering::Relaxed) == MARKED {
+            self.change();
+            if frees {
+                // Relaxed: as in the table.
+                self.word.store(GONE, Ordering::Relaxed);
+            }
+        }
+        own.end();
+    }
+
+    /// Frees it as any other; whether it was there.
+    fn free(&self) -> bool {
+        // Relaxed: the exchange says whether it was right.
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            if word == GONE {
+                return false;
+            }
+            if word & MARKED != 0 {
+                self.number.share(&self.readers);
+            }
+            // ordering: Acquire as in `enter`; Relaxed: it is looked at again.
+            let gone = self
+                .word
+                .compare_exchange(word, GONE, Ordering::Acquire, Ordering::Relaxed);
+            match gone {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
+        self.change();
+        true
+    }
+}
+
+fn an_owner_and_another(times: u32, frees: bool) {
+    let owned = Owned::new();
+    let other = Arc::clone(&owned);
+    let other = thread::spawn(move || other.free());
+    let own = owned.readers.add();
+    (0..times).for_each(|_| owned.use_own(&own, frees));
+    owned.readers.remove(&own);
+    let freed = other.join().expect("ends");
+    assert!(freed || frees, "it was there");
+}
+
+#[test]
+fn an_owner_is_alone() {
+    explore("owners: one, and another", None, || {
+        an_owner_and_another(2, false)
+    });
+}
+
+#[test]
+fn an_owner_that_frees_is_alone() {
+    explore("owners: one that frees, and another", None, || {
+        an_owner_and_another(1, true)
     });
 }

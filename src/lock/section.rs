@@ -146,7 +146,7 @@ impl Readers {
 }
 
 #[cfg(not(loom))]
-static READERS: Readers = Readers::new();
+pub(super) static READERS: Readers = Readers::new();
 
 #[cfg(not(loom))]
 thread_local! {

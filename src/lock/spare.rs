@@ -98,23 +98,22 @@ pub struct Leaving<'a> {
     is_left: &'a mut bool,
 }
 
-/// Has `f` use `own`, and leave it inside, if it likes: nothing is there afterwards then. `None` is not
-/// offered where it cannot be left.
+/// Has `f` use `own`, and leave it inside, if it likes: nothing is there afterwards then. It can be left
+/// only in a section of this thread's.
 #[inline(always)]
 pub fn leave_in<T, R>(
     own: &mut Option<Arc<T>>,
+    section: Option<&Section>,
     f: impl FnOnce(&T, Option<Leaving<'_>>) -> R,
 ) -> Option<R> {
     // Not dropped, whatever comes: a panic after it was left must not count one less.
     let reference = ManuallyDrop::new(own.take()?);
-    let section = Section::enter();
     let mut is_left = false;
-    let leaving = section.as_ref().map(|_| Leaving {
+    let leaving = section.map(|_| Leaving {
         object: NonNull::from(&**reference).cast(),
         is_left: &mut is_left,
     });
     let made = f(&reference, leaving);
-    drop(section);
     if !is_left {
         *own = Some(ManuallyDrop::into_inner(reference));
     }

@@ -237,8 +237,9 @@ fn own() -> (Arc<Own>, Arc<std::sync::atomic::AtomicUsize>) {
 
 /// Leaves `reference` to others, if it may be left.
 fn leave(reference: Arc<Own>) -> bool {
+    let section = super::Section::enter();
     let mut reference = Some(reference);
-    super::leave_in(&mut reference, |own, leaving| {
+    super::leave_in(&mut reference, section.as_ref(), |own, leaving| {
         if let Some(leaving) = leaving {
             own.spare.lock().keep(leaving);
         }
@@ -270,10 +271,11 @@ fn what_is_left_is_taken_and_is_counted_by_nobody() {
 }
 
 #[test]
-fn in_a_section_nothing_is_left_for_it_would_not_be_waited_for() {
+fn without_a_section_nothing_is_left_for_it_would_not_be_waited_for() {
     let (own, _) = own();
     let taken = own.spare.lock().take(&own);
     let section = super::Section::enter();
+    // Of which there is one at a time.
     assert!(!leave(Arc::clone(&taken)));
     drop(section);
     assert!(leave(taken));

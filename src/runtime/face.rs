@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::lock::Section;
 use crate::scheduler::Claim;
 use crate::task::{Payload, Room, encode_with_buffers};
 
@@ -39,26 +40,34 @@ where
     }
 }
 
+/// What could not be left to others; mostly nothing. To be dropped where no section is open.
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use = "drop it when the section has ended"]
+pub struct Left(#[allow(dead_code, reason = "dropped")] Option<Held>);
+
 impl<R> Handle<R> {
     /// Takes the value, if it is there, of a few bytes and no `Err`, and `accepts` these, as they are
-    /// encoded; nothing is left in the handle then, not even to be dropped. Else nothing has happened.
+    /// encoded; nothing is left in the handle then, not even to be dropped. `None`: nothing has happened.
     ///
     /// `accepts` is called where a lock is held: it calls nothing of the library.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn take_small_if(&mut self, accepts: impl Fn(&[u8]) -> bool) -> bool {
-        let Some(ticket) = self.ticket.get() else {
-            return false;
-        };
-        let is_taken = Held::leave_in(&mut self.scheduler, |scheduler, leaving| {
+    pub fn take_small_if(
+        &mut self,
+        section: Option<&Section>,
+        accepts: impl Fn(&[u8]) -> bool,
+    ) -> Option<Left> {
+        let ticket = self.ticket.get()?;
+        // Lent: what was just written in pieces is not moved.
+        let accepts = &accepts;
+        let is_taken = Held::leave_in(&mut self.scheduler, section, |scheduler, leaving| {
             scheduler.take_small_if(ticket, leaving, accepts)
         });
         if is_taken != Some(true) {
-            return false;
+            return None;
         }
         self.ticket = Claim::none();
-        // It is still there if it could not be left.
-        self.scheduler = None;
-        true
+        Some(Left(self.scheduler.take()))
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::lock::{Leaving, leave_in};
+use crate::lock::{Leaving, Section, leave_in};
 use crate::scheduler::{Scheduler, Ticket};
 use crate::task::{FunctionId, Payload};
 
@@ -38,10 +38,13 @@ impl Held {
     #[inline(always)]
     pub fn leave_in<R>(
         own: &mut Option<Self>,
+        section: Option<&Section>,
         f: impl FnOnce(&Scheduler, Option<Leaving<'_>>) -> R,
     ) -> Option<R> {
         let mut reference = own.take().map(|held| held.0);
-        let made = leave_in(&mut reference, |scheduler, leaving| f(scheduler, leaving));
+        let made = leave_in(&mut reference, section, |scheduler, leaving| {
+            f(scheduler, leaving)
+        });
         *own = reference.map(Held);
         made
     }

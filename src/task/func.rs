@@ -172,13 +172,16 @@ where
         let name = std::any::type_name::<R>();
         return say(call.result, name, &fault, Outcome::BadResult);
     }
-    drop(value);
-    if !outgoing.is_empty()
-        && let Err(bad) = leave_buffers(outgoing, call)
-    {
-        return bad;
+    let outcome = Outcome::of_value(failed, call.result.is_marked());
+    if outgoing.is_empty() {
+        // The value is dropped where it is: what was just written in pieces is not moved.
+        return outcome;
     }
-    Outcome::of_value(failed, call.result.is_marked())
+    drop(value);
+    match leave_buffers(outgoing, call) {
+        Ok(()) => outcome,
+        Err(bad) => bad,
+    }
 }
 
 /// Leaves the buffers that are in the value.
