@@ -1,5 +1,5 @@
-//! Circles: where the members of a group meet, in shared memory. All that they do is made of rounds
-//! in which everybody arrives, with something or nothing, and waits until all have.
+//! Circles: where the members of a group meet, in shared memory. Every operation is made of rounds in which
+//! each member arrives, with a value or without, and waits until all have.
 //!
 //! ```text
 //!     0  members                                            never changes
@@ -12,11 +12,10 @@
 //!        +------+--------+-----------------------------+----------------------------+
 //! ```
 //!
-//! Each member writes into its own lines alone. *Arrived* is the number of a round: what it brings
-//! into that round is there. There is no count that a death could spoil: who waits looks at the
-//! word of each.
+//! Each member writes only into its own lines. *Arrived* is the number of a round: the member's value for that
+//! round is there. There is no count that a death could spoil: a waiting member looks at the word of each.
 //!
-//! A seat says whose the member is, and whether that one writes into its lines:
+//! A seat says which process has the member, and whether that process is writing into its lines:
 //!
 //! ```text
 //!   Vacant ──▶ Taken(p) ──▶ Vacant           passed on
@@ -36,28 +35,28 @@
 //! | call and value | p | relaxed stores | the same |
 //! | arrived is the round | p | store, Release | p has arrived: all others may go on |
 //! | the seat is `Taken`, of a new generation | p | store, Release | the same |
-//! | whoever sees that all have opens the gate | each | a gate's own | sleepers; the host forces the gate |
-//! | a seat is dead, again or left | the host; whoever drops it | compare-and-swap | the host's death ends all; the host sees it |
+//! | the gate is opened | each member that sees that all have arrived | a gate's own | sleepers; the host forces the gate |
+//! | a seat is dead, again or left | the host; the process that drops it | compare-and-swap | the host's death ends all; the host sees it |
 //! | trouble, and all gates opened | the same | store | the host does both after each death |
 //!
-//! *A place may be written again two rounds later*: who is in round r + 2 has seen all arrive in
-//! r + 1, and whoever arrives there has done with r.
+//! *A place may be written again two rounds later*: a member in round r + 2 has seen all arrive in r + 1, and
+//! a member that arrives in r + 1 has done with r.
 //!
-//! *One writes into a member's lines at a time.* A task that is tried again has the member that the attempt before had; that
-//! one may be alive, in a thread that it has started. Whichever of the two has the seat when it
-//! wants to write has it until it has written; the other waits for that, or is told that the
-//! member is not its own. Who takes a seat knows how far it has come: each round that was
-//! arrived in has changed the seat's word.
+//! *One process at a time writes into a member's lines.* A task that is tried again has the member of the
+//! previous attempt, which may live on, in a thread that it has started. The one that has the seat when it
+//! wants to write has it until it has written; the other waits for that, or is told that the member is not its
+//! own. A process that takes a seat knows how far the member has come: each round in which it arrived has
+//! changed the seat's word.
 //!
-//! *Each round ends alike for all.* A member that has arrived in a round stays so, dead or not. Who
-//! finds one gone looks once more whether it has: if not, it never will. So either all that wait see
-//! everybody arrive, or nobody does.
+//! *Each round ends alike for all.* A member that has arrived in a round stays so, dead or not. A waiter that
+//! finds a member gone looks once more whether it has arrived: if not, it never will. So either all waiters
+//! see everybody arrive, or none does.
 //!
-//! *Shrinking.* Each member says so by a word of its own, and waits until all others have, or are
-//! gone. Those that have are the group from then on: the same for each, for the same reason. Whoever has
-//! said so has done with the rounds of before, even if it waits no longer, or a task that is tried again
-//! does not know: the others may be in rounds of the smaller group. So it arrives nowhere until it has
-//! shrunk.
+//! *Shrinking.* Each member writes its wish to shrink into its own word, and waits until all others have
+//! written theirs, or are gone. Those that have are the group from then on: the same for each, for the same
+//! reason. A member that has written its wish has done with the former rounds, since the others may be in
+//! rounds of the smaller group. So it arrives nowhere until it has shrunk, even if it waits no longer, or a
+//! later attempt does not know of it.
 
 use crate::notify::Gate;
 use crate::prim::atomic::{AtomicU64, Ordering};

@@ -1,13 +1,13 @@
-//! What becomes of groups when a process dies, when a member is given up, and when the runtime ends.
+//! Recovery of groups: when a process dies, when a member is given up, and when the runtime ends.
 //!
-//! A group is a lane (`src/pool/token.rs`), and each of its seats is one: its token is gone when
-//! nobody can have the member any more. Whoever has a member has a token of the group, too.
+//! A group is a lane (`src/pool/token.rs`), and so is each of its seats: a seat's token is gone when nobody
+//! can have the member any more. A holder of a member has a token of the group, too.
 //!
 //! | what ends | what is done |
 //! | --- | --- |
-//! | the last token of a seat | the seat is left, or dead; all that wait are woken, and told |
-//! | the last token of the group | what the places keep is let go of, the block is freed |
-//! | a process | the seats it had taken are dead; what it had passed and no place names is freed; all sleepers are woken once |
+//! | the last token of a seat | the seat is left, or dead; all waiters are woken, and told |
+//! | the last token of the group | the values in its places are let go of, the block is freed |
+//! | a process | the seats it had taken are dead; buffers that it had passed and no place names are freed; all sleepers are woken once |
 //! | the runtime | all sleepers are woken, and told |
 
 use std::collections::HashSet;

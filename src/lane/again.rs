@@ -1,4 +1,4 @@
-//! Messages that are taken again, because whoever had taken them has not acknowledged them.
+//! Acknowledged messages: a message whose receiver has not acknowledged it is taken again.
 //!
 //! ```text
 //!              take            acknowledge           let go of
@@ -9,11 +9,10 @@
 //!                       Back ───┘
 //! ```
 //!
-//! A place keeps its message until it is acknowledged, while head and tail go on: so there are more
-//! cells than messages may wait ([`Shape::behind`](super::Shape::behind)). A word of the lane says that
-//! some may be `Back`. Who receives looks at that word first, sets it to 0 before it looks at all
-//! cells, and to 1 again if it has found one. So who gives a message back is either seen by that look,
-//! or sets the word after it.
+//! A place keeps its message until it is acknowledged, while head and tail go on: so there are more cells than
+//! messages may wait ([`Shape::behind`](super::Shape::behind)). A word of the lane says that some may be
+//! `Back`. A receiver looks at that word first, sets it to 0 before it looks at all cells, and to 1 again if
+//! it has found one. So a message that is given back is either seen by that look, or the word is set after it.
 //!
 //! | change | who | how | what a death after it leaves |
 //! | --- | --- | --- | --- |

@@ -1,4 +1,4 @@
-//! Cells that a process will come to soon: asked for before, so that nobody waits for their lines.
+//! Prefetching the cells that a process will come to soon, so that it does not wait for their lines.
 
 use crate::prim::Generation;
 use crate::prim::atomic::{AtomicU64, Ordering};

@@ -1,15 +1,17 @@
-//! Letting go of all messages, when nobody will take them: by whoever gives the last receiver back, and by whoever
-//! then puts something there. Several may do so at once, and each message is let go of by one of them.
+//! Draining: letting go of all messages when nobody will take them. The process that gives back the last
+//! receiver drains the lane, and so does each sender that then still fills a place. Several may drain at once,
+//! and each message is let go of by one of them.
 //!
-//! | who stops at | relies on |
+//! | a process stops at | and relies on |
 //! | --- | --- |
 //! | another that has the receivers' side, and is inside | that one: it looks once more when it is outside |
-//! | a place that is being written | who writes it: it lets go of all when it has filled the place, or given it up |
-//! | an empty place | nobody: what comes later is let go of by who puts it there |
+//! | a place that is being written | its writer, which drains when it has filled the place, or given it up |
+//! | an empty place | nobody: a later message is let go of by its sender |
 //!
-//! *That one looks once more*, whatever it has stopped at. Who found it inside had filled its place before, and passed
-//! a heavy barrier before it looked. The other one is outside, passes the light barrier, and looks: one of the two sees the
-//! other. If it finds something, and somebody else inside, it relies on that one in turn.
+//! *The one inside looks once more*, whatever it has stopped at. The process that found it inside had filled
+//! its place before, and passed a heavy barrier before it looked. The one inside goes outside, passes the
+//! light barrier, and looks: one of the two sees the other. If it finds something, and somebody else inside,
+//! it relies on that one in turn.
 
 use crate::sys::barrier;
 

@@ -1,8 +1,8 @@
 //! Who tells whom: what senders and receivers do at the gates after each step.
 //!
-//! In a lane that *hands over* (of a channel of capacity 0) who sends waits until its message is taken, at
-//! the gate of those that wait for room; and a select that would send looks whether somebody waits for a
-//! message ([`Lane::is_wanted`]), and is told when one begins to ([`Lane::tell_wanted`]).
+//! In a lane that *hands over* (of a channel of capacity 0) a sender waits until its message is taken, at the
+//! gate for room; and a select that would send looks whether somebody waits for a message
+//! ([`Lane::is_wanted`]), and is told when a receiver begins to wait ([`Lane::tell_wanted`]).
 
 use crate::sys::barrier;
 

@@ -1,7 +1,7 @@
-//! Lanes that are bounded by weight: what the messages that wait weigh together.
+//! Lanes that are bounded by weight: by the bytes of all waiting messages together.
 //!
-//! Each cell has one word more, the *sum*: what all messages weigh up to this one, since the lane was
-//! made; and the lowest bits of the lap, so that it is seen whether it was written in this one.
+//! Each cell has one more word, the *sum*: the weight of all messages up to this one, since the lane was made;
+//! and the lowest bits of the lap, which show whether the sum was written in this lap.
 //!
 //! ```text
 //!   weights      3     1     4     2                what waits weighs 1 + 4, the sum in front of p
@@ -10,18 +10,18 @@
 //!                taken │ oldest    p, to be claimed
 //! ```
 //!
-//! Who would claim place p reads both sums first. When its compare-and-swap succeeds nobody else has
-//! claimed p meanwhile, so the sum in front of it was right; and what was taken meanwhile makes it less. So the
-//! bound holds exactly, without a count that a death could leave wrong.
+//! A sender that would claim place p reads both sums first. If its compare-and-swap succeeds, nobody else has
+//! claimed p meanwhile, so the sum in front of it was right; and messages taken meanwhile only lower the
+//! weight. So the bound holds exactly, without a count that a death could leave wrong.
 //!
 //! | change | who | what a death after it leaves |
 //! | --- | --- | --- |
-//! | `Empty`→`Writing(p)` | p, a sender | no sum: who would claim the next place waits. The host writes the sum of the place before, p weighs nothing |
+//! | `Empty`→`Writing(p)` | p, a sender | no sum: a sender that would claim the next place waits. The host writes the sum of the place before, p weighs nothing |
 //! | sum of p's place | the same | p's weight, which counts until all before it are taken: then the skipped place is passed |
 //! | as of any lane | | |
 //!
 //! A lane has one cell more than it may hold messages: the sum in front of the oldest one is never
-//! written over.
+//! overwritten.
 
 use crate::prim::atomic::Ordering;
 

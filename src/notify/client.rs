@@ -1,4 +1,4 @@
-//! What executors and a client say to each other besides tasks: one line.
+//! A client's line: what executors and a client tell each other besides tasks.
 //!
 //! ```text
 //!   0        8         16           24         128
@@ -7,23 +7,24 @@
 //!   +--------+---------+------------+-----------+
 //! ```
 //!
-//! A *client* is what one submitting thread of the host has to itself: slots, a ring in which it
-//! offers what is in them, this line. An executor reads the line once for each batch in which
-//! there was a task of the client's; it changes only when somebody sleeps.
+//! A *client* is one submitting thread's own part of the queue: slots, a ring in which it offers their tasks,
+//! this line. An executor reads the line once for each batch with a task of the client; the line changes only
+//! when somebody sleeps.
 //!
 //! | who | step |
 //! | --- | --- |
 //! | executor | 1. the word: Done; a full fence (`ended`) |
-//! |          | 2. `tell`: somebody waits for a task that has ended: clear *awaited*; whoever has cleared it rings, and wakes |
+//! |          | 2. `tell`: somebody waits for a task that has ended: clear *awaited*; the executor that has cleared it rings, and wakes |
 //! |          | 3. any registered: put a completion |
 //! | sleeper  | 1. take the bell's key, under the lock under which it sees that its task is the client's still |
 //! |          | 2. `sleep`: *awaited*, a full fence, look at the word once more, futex wait |
 //! | host     | 1. `register`: how many; the heavy barrier; look at the words: what has ended is collected |
-//! |          | 2. ring, so that whoever sleeps for one of them waits elsewhere |
+//! |          | 2. ring, so that a thread that sleeps for one of them waits elsewhere |
 //!
-//! Either an executor sees who sleeps, or how many are registered, or the word that it has written before is seen
-//! by those. An executor that dies between its steps leaves a sleeper that was not woken, or a
-//! completion that never comes: after every death the host registers all tasks of all clients.
+//! Either an executor sees the sleeper (or how many tasks are registered), or the sleeper (or the host) sees
+//! the word that the executor has written before. An executor that dies between its steps leaves a sleeper
+//! that was not woken, or a completion that never comes: after every death the host registers all tasks of all
+//! clients.
 
 #[cfg(all(test, loom))]
 mod model;

@@ -1,4 +1,4 @@
-//! The crowd: which executors look for work, which sleep, and whom to wake.
+//! The crowd (idle set): which executors search for work, which sleep, and whom to wake.
 //!
 //! ```text
 //!             seek                    lie_down
@@ -14,25 +14,24 @@
 //! |         | 2. look once more; found: `cancel` |
 //! |         | 3. wait; 4. out of *sleeping*, into *searching*; look again |
 //! | waker   | 1. publish, light barrier |
-//! |         | 2. somebody searches: he will find it, in his last look if not before; or leave it, for 2 ms at most, to one with whom it lies and who is awake |
-//! |         | 3. choose a sleeper: mark him as searching, clear his sleeping bit, ring |
+//! |         | 2. an executor searches: it will find the work, in its last look if not before; or leave it, for 2 ms at most, to the executor that has it and is awake |
+//! |         | 3. choose a sleeper: mark it as searching, clear its sleeping bit, ring |
 //!
-//! A waker that dies in step 3 leaves somebody marked who does not search: so after
-//! every death the rescuer empties *searching* and forces all bells.
+//! A waker that dies in step 3 leaves an executor marked that does not search: so after every death the
+//! rescuer empties *searching* and forces all bells.
 //!
-//! Who sleeps in the middle of a task, because one that this has spawned runs elsewhere, can
-//! run what tasks have spawned, and nothing else. It is in a third set, *helping*, from which
-//! only those wake that offer such work:
+//! An executor that sleeps in the middle of a task, because a child runs elsewhere, can run spawned tasks, and
+//! nothing else. It is in a third set, *helping*, from which only an executor that offers such work wakes it:
 //!
 //! | who | step |
 //! | --- | --- |
 //! | helper | 1. take the bell's key; into *helping*; heavy barrier |
 //! |        | 2. look once more at its task and at what is offered; found: go on |
 //! |        | 3. wait; 4. out of *helping*: if it is out already it was called, and helps; or passes the call on, if its task has ended |
-//! | waker  | 1. publish, light barrier; 2. somebody searches: he will find it, or pass it on when he has found something else |
+//! | waker  | 1. publish, light barrier; 2. an executor searches: it will find the work, or pass the call on when it has found something else |
 //! |        | 3. choose a sleeper, as above; 4. there is none: choose a helper, clear its bit; if it was in: ring |
 //!
-//! A helper is never marked as searching: who has work of the host's would rely on it in vain.
+//! A helper is never marked as searching: a waker with the host's work would rely on it in vain.
 
 #[cfg(all(test, loom))]
 mod model;

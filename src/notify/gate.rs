@@ -1,6 +1,6 @@
-//! Gates: any number of sleepers, in any process, of which a waker wakes one or all.
+//! Gates: event counts with any number of sleepers, in any process, of which a waker wakes one or all.
 //!
-//! One 32-bit word in shared memory, which is also the futex:
+//! A gate is one 32-bit word in shared memory, which is also the futex:
 //!
 //! ```text
 //!  31                     3   2   1   0
@@ -21,26 +21,23 @@
 //! |         | 3. futex wake of one, or of all                                          |
 //! |         | 4. nobody was woken, and the word is as after 2: clear w and s           |
 //!
-//! *No wake is lost.* Either the waker sees w, or the sleeper's last look sees what was
-//! published, as with a [`Doorbell`](super::Doorbell). The barrier may be another sleeper's:
-//! whoever finds s set knows that since w was set all CPUs have passed one, so that whoever
-//! has not seen w has published before. That w is set says less: the one who set it may not
-//! have passed its barrier yet.
+//! *No wakeup is lost.* Either the waker sees w, or the sleeper's last look sees what was published, as with a
+//! [`Doorbell`](super::Doorbell). The barrier may be another sleeper's: a sleeper that finds s set knows that
+//! since w was set all CPUs have passed a barrier, so that a waker which has not seen w had published before.
+//! w alone says less: the sleeper that set it may not have passed its barrier yet.
 //!
-//! *No mark is lost.* A woken sleeper leaves w set, for it cannot know of others. Step 4
-//! takes w back: the futex wake found nobody asleep; who had an older key finds a changed word
-//! and looks again; and who has announced itself since has set f, so that the word is not
-//! as after 2. Without f it could fall asleep with the very word that step 4 changes.
+//! *No mark is lost.* A woken sleeper leaves w set, for it cannot know of others. Step 4 clears w, which is
+//! safe: the futex wake found nobody asleep; a sleeper with an older key finds a changed word and looks again;
+//! and a sleeper that has announced itself since has set f, so that the word is not as after 2. Without f it
+//! could fall asleep with the very word that step 4 changes.
 //!
-//! *A wake is for what was published*, not for who was chosen. So one that takes something and
-//! sees more calls `open_one` for the next, and one that leaves empty-handed calls `pass_on`:
-//! it found something else, ran out of time, or waited at several gates, of which more
-//! than one has chosen it.
+//! *A wakeup is for the published work*, not for the chosen sleeper. So a thread that takes something and sees
+//! more calls `open_one` for the next, and a thread that leaves empty-handed calls `pass_on`: it found
+//! something else, ran out of time, or waited at several gates, of which more than one has chosen it.
 //!
-//! A waker that dies between 2 and 3 leaves sleepers asleep, and a sleeper that dies after the
-//! kernel has chosen it takes a wake along: so after every death the rescuer calls
-//! [`Gate::force`]. A sleeper that dies leaves w set, for one vain wake. Nothing else is to
-//! be repaired.
+//! A waker that dies between 2 and 3 leaves sleepers asleep, and a sleeper that dies after the kernel has
+//! chosen it takes a wakeup along: so after every death the rescuer calls [`Gate::force`]. A sleeper that dies
+//! leaves w set, for one vain wake. Nothing else needs repair.
 
 #[cfg(all(test, loom))]
 mod model;

@@ -1,4 +1,4 @@
-//! A block for a program: of what its thread has at hand, or of what all have.
+//! Allocating a block for the program: from the thread's cache of hints, or from those of all.
 
 use super::classes::Class;
 use super::hold::HoldRef;

@@ -1,4 +1,4 @@
-//! What a block is: what its word may say, and where it lies.
+//! A block: the states of its word, and where it lies.
 
 use crate::prim::{BlockIndex, Generation};
 

@@ -1,8 +1,8 @@
-//! Bytes as elements of a type, and where they may begin.
+//! Viewing bytes as elements of a type, and their alignment.
 //!
-//! A block begins at a multiple of its size class, or of a page. The classes of up to 256 bytes
-//! that are no multiples of 64 are those of lengths that are none: so whoever asks for a
-//! multiple of 64 bytes gets a block that begins at one.
+//! A block begins at a multiple of its size class, or of a page. Classes of up to 256 bytes that are no
+//! multiples of 64 serve only lengths that are no multiples of 64 either: so a request for a multiple of 64
+//! bytes gets a block that is aligned to 64 bytes.
 
 use bytemuck::{Pod, PodCastError};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
-//! What a process has made of the bytes of shared blocks, so that it is made once.
+//! A process's cache of values decoded from shared blocks, so that each is decoded once.
 //!
-//! A worker *keeps* what it has made until the block is gone; it does not hold the block for
-//! it. The host only *sees* what it has, as long as somebody there has it.
+//! A worker *keeps* a decoded value until the block is gone; it does not hold the block for that. The host
+//! only *sees* its values, as long as somebody there has them.
 //!
 //! ```text
 //!   first use        last user here drops its hold      the block is freed, by whomever
@@ -10,15 +10,15 @@
 //!                 └──────────── used again ───────────┘                        looks for work
 //! ```
 //!
-//! Whether it is gone says the block's word: it is no more `Shared` in this generation.
-//! Whoever frees such a block tells the workers that keep anything, so that one that sleeps
-//! looks too. Which these are says a bit for each process, set and cleared by itself.
+//! The block's word says whether the block is gone: then it is no longer `Shared` in this generation. A
+//! process that frees such a block tells the workers that keep anything, so that sleeping ones look too. Each
+//! process has a bit, set and cleared by itself, that says whether it keeps anything.
 //!
-//! | a death between | leaves | mended by |
+//! | a death | leaves | repaired by |
 //! | --- | --- | --- |
-//! | first use and the bit | nothing: what was made died too | – |
-//! | the block freed, and sleepers told | copies that sleepers keep | all are woken after a death |
-//! | at any time, of who keeps | its bit | the recovery of the dead clears it |
+//! | between first use and the bit | nothing: the value died too | – |
+//! | between freeing the block and telling sleepers | copies that sleepers keep | all are woken after a death |
+//! | of a process that keeps anything, at any time | its bit | the recovery of the dead clears it |
 
 use std::any::Any;
 use std::collections::HashMap;

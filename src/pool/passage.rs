@@ -1,7 +1,7 @@
 //! Buffers in messages: they belong to no process.
 //!
-//! A message lies in a channel while its sender goes on, or dies; who receives it is not known
-//! yet. So what is in it is kept by the message, in one of two ways:
+//! A message lies in a channel while its sender goes on, or dies; its receiver is not known yet. So the
+//! message itself keeps its buffers, in one of two ways:
 //!
 //! ```text
 //!              pass                      take                        end
@@ -13,25 +13,24 @@
 //!   too               of passages
 //! ```
 //!
-//! A block that only its sender has is *carried*, as by a result. One that others have too is kept by
-//! a *passage*: an entry of the table that [`super::entries`] describes. Each message has an
-//! entry of its own for each such buffer, so that a death leaves no count wrong. If there is no
-//! room in the table, the bytes are copied.
+//! A block that only its sender has is *carried*, as by a result. A block that others have too is kept by a
+//! *passage*: an entry of the table that [`super::entries`] describes. Each message has its own entry for each
+//! such buffer, so that a death leaves no count wrong. If there is no room in the table, the bytes are copied.
 //!
-//! Both name the process that made them; only to say who is asked for after its death. The message
-//! itself does not.
+//! Both name the process that made them, only so that they are found after its death. The message itself does
+//! not.
 //!
 //! | | who | how | a death after it leaves |
 //! | --- | --- | --- | --- |
 //! | `Loaned(p)` or `Shared` → `Carried(p's)`, next generation | p | as to a result | p dead: freed, or, if a message names it, the host's |
 //! | entry made, *in transit* set | p | see [`super::entries`] | p dead: ended, or, if a message names it, the host's |
 //! | `Carried(p's)` → `Loaned(q)`, next generation, or `Shared` | q, who takes the message | compare-and-swap | q dead: its own, freed |
-//! | q's bit set | q | as of any holder | q dead: cleared. The passage has not ended: whoever has the message now may take it, or ends it |
-//! | entry ended | q | compare-and-swap | to end it once more does nothing: it has another sequence |
+//! | q's bit set | q | as of any holder | q dead: cleared. The passage has not ended: the message's next taker may take it, or ends it |
+//! | entry ended | q | compare-and-swap | ending it once more does nothing: the sequence differs |
 //! | `Carried(p's)` → `Carried(host's)`, entry → the host's | the host, p dead | compare-and-swap | (the host's death ends the fold) |
 //!
-//! A message that is named is one that is whole, and that nobody has taken to its end: if its reader
-//! has died over it, the channel has ended it before, or gives it to another.
+//! *A message names it* means a message that is whole, and that nobody has taken completely: if its reader has
+//! died over it, the channel has ended it before, or gives it to another.
 
 use crate::prim::{BlockIndex, Generation, OWNER_MAX, ProcessId, SlotIndex, Word};
 

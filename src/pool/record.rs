@@ -1,8 +1,7 @@
-//! What is noted of one process's claim to one block ([`super::hold`]), and who refers to that.
+//! The record of one process's claim to one block ([`super::hold`]), and the references to it.
 //!
-//! A claim is a *record* that its references count. Who drops the only reference sees
-//! that by a load, so a buffer that was never cloned or sent costs no change of a
-//! counter that others could see.
+//! A claim is a reference-counted *record*. A thread that drops the only reference sees that by a load, so a
+//! buffer that was never cloned or sent costs no change of a shared counter.
 //!
 //! A loan's record also says whether the loan is on its way into a task or out of one:
 //! see [`super::going`].

@@ -1,7 +1,7 @@
-//! What is done about memory that is short ([`super::short`]).
+//! What an allocation does when memory is short ([`super::short`]).
 //!
-//! A process keeps hints of free blocks to itself. Before it gives up, whoever needs one
-//! therefore issues the hints of all free blocks of that size anew, as a recovery does.
+//! Each process caches hints of free blocks. So before an allocation gives up, it issues the hints of all free
+//! blocks of that size again, as a recovery does.
 
 use crate::prim::ProcessId;
 

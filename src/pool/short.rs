@@ -1,5 +1,5 @@
-//! Memory that is short: who waits for it is told of what is freed, and the host is asked to
-//! collect what only it can free.
+//! Memory pressure: waiters for memory are told when a block is freed, and the host is asked to collect the
+//! results that only it can free.
 //!
 //! | who | has no room for | what it does |
 //! | --- | --- | --- |
@@ -7,15 +7,15 @@
 //! | | a buffer | collects what has ended, and looks again |
 //! | a task | a buffer, its result | *asks*; the host collects, and *answers*; looks again |
 //!
-//! Whoever frees a block looks at one word whether anybody has announced itself. If so, the
-//! block's hint goes where all processes find it, and the host's bell is rung. The two sides
-//! are a store, a barrier and a load each (`crate::sys::barrier`): either the block is seen
-//! by who looks again, or the announcement by who frees.
+//! A process that frees a block looks at one word whether anybody has announced itself. If so, it puts the
+//! block's hint where all processes find it, and rings the host's bell. The two sides are a store, a barrier
+//! and a load each (`crate::sys::barrier`): either the waiter that looks again sees the block, or the freeing
+//! process sees the announcement.
 //!
-//! What nobody joins (results of tasks whose handles are gone) is in their slots until the
-//! host collects it, and when it is idle nothing makes it do so. The attendant sleeps on the
-//! word `calls` then: it is woken by a task that asks, and else by the host alone. A host that
-//! does not answer costs the task [`PATIENCE`]; then there is no room, as before.
+//! Results that nobody joins (their handles are gone) stay in their slots until the host collects them, and an
+//! idle host does not. The attendant sleeps on the word `calls` then: a task that asks wakes it, and otherwise
+//! only the host. If the host does not answer, the task waits for [`PATIENCE`]; then there is no room, as
+//! before.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};

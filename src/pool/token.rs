@@ -1,10 +1,9 @@
-//! Lanes and tokens: blocks that a shared object is made of, a channel for instance.
+//! Lanes and tokens: the blocks that a shared object (a channel, for instance) is made of.
 //!
-//! A *lane* is a block that several processes write at once: a head, and its users' own words, of
-//! which the pool knows nothing. A *token* is a shared block that stands for one end of a lane, and travels as
-//! any shared block does. Who holds the token of an end may use the lane; nobody else does. So
-//! when the last holder gives a token back, in whatever process, that end is gone; when both are,
-//! so is the lane.
+//! A *lane* is a block that several processes write at once: a head, and words of its users, of which the pool
+//! knows nothing. A *token* (a capability) is a shared block that stands for one end of a lane, and travels as
+//! any shared block does. Only holders of a token may use the lane. So when the last holder gives a token
+//! back, in whatever process, that end is gone; when both ends are gone, so is the lane.
 //!
 //! ```text
 //!   lane    Loaned(p) ──▶ Lane(0) ─────────────▶ Lane(p + 1) ──▶ Free
@@ -16,10 +15,10 @@
 //!
 //! | | who | how | what a death after it leaves |
 //! | --- | --- | --- | --- |
-//! | token `Shared`→`Loaned(p)` | who sees no holder | compare-and-swap | the recovery does what follows |
-//! | the end is *gone*; who waits is told | p | one bit of the lane's word of ends | the same; it may be done twice |
+//! | token `Shared`→`Loaned(p)` | a process that sees no holder | compare-and-swap | the recovery does what follows |
+//! | the end is *gone*; waiters are told | p | one bit of the lane's word of ends | the same; it may be done twice |
 //! | the end is *done*: p does not touch the lane any more | p | another bit | the recovery sees it |
-//! | lane `Lane(0)`→`Lane(p + 1)` | who sees both done | compare-and-swap | the recovery does what follows |
+//! | lane `Lane(0)`→`Lane(p + 1)` | a process that sees both done | compare-and-swap | the recovery does what follows |
 //! | lane → `Free` | p, when it has let go of what is in it | compare-and-swap | |
 //!
 //! ```text
@@ -28,10 +27,10 @@
 //!          128  the users' words
 //! ```
 //!
-//! An object that has one sort of ends only has no receivers from its beginning: gone, and done.
+//! An object with only one sort of ends has no receivers from the beginning: that end is gone, and done.
 //!
-//! That a block is a token says a bit beside its holders', as long as it is shared; which lane it
-//! is for, and which end, its bytes. What is to be done when an end goes is the business of its kind.
+//! As long as a block is shared, a bit beside those of its holders says whether it is a token; its bytes say
+//! for which lane, and which end. What happens when an end goes depends on the lane's kind.
 
 use std::collections::HashSet;
 use std::fmt::{Debug, Display};

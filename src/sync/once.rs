@@ -1,6 +1,7 @@
-//! What is done once in the whole fold, and a value that is made once.
+//! A function that is run once in the whole fold, and a value that is made once.
 //!
-//! The words are a mutex's (`word`), and one more that says *done*. Who runs it has the lock.
+//! The words are a mutex's (`word`), and one more that says *done*. The thread that runs the function has the
+//! lock.
 //!
 //! | step | how | a death just after it leaves |
 //! | --- | --- | --- |
@@ -9,7 +10,7 @@
 //! | 3. *done* becomes 1 | store, Release | a lock that the host frees; nobody asks for it any more |
 //! | 4. gives the lock back, wakes all | as a mutex | sleepers that nobody has woken: the host forces the gate |
 //!
-//! So it is run to its end once, and whoever sees *done* sees what it has made.
+//! So the function runs to its end once, and every thread that sees *done* sees its value.
 
 use std::convert::Infallible;
 use std::fmt::{Debug, Formatter};

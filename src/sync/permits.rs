@@ -13,8 +13,9 @@
 //! | 2. gives it back: `Held(p)`→`Free` | store, Release; then a light barrier | sleepers that nobody has woken: the host forces the gate |
 //! | 3. the gate is opened for one | [`Gate::open_one`] | the same |
 //!
-//! A count would not say whose the missing ones are. Who looks and finds none free has seen each
-//! held at some moment, not all at one: but whoever gives one back afterwards wakes a sleeper.
+//! A count would not say who has the missing permits. A thread that looks and finds none free has seen each
+//! held at some moment, not all at the same moment; but a permit that is given back afterwards wakes a
+//! sleeper.
 
 use crate::notify::Gate;
 use crate::prim::ProcessId;

@@ -1,4 +1,4 @@
-//! The words of a barrier: of each member whether it is there, and in which round it has arrived.
+//! The words of a barrier: for each member whether it is present, and in which round it has arrived.
 //!
 //! ```text
 //!    0  how many members there are        never changes
@@ -12,18 +12,18 @@
 //! | --- | --- | --- |
 //! | 1. its handle comes to process p: `Present(p)` | compare-and-swap | a member of which nobody has a handle: see below |
 //! | 2. arrives: its round is one more | store, SeqCst | it has arrived: the others pass, if all have |
-//! | 3. looks: all have arrived in this round; then passes it | SeqCst loads; store | the same; who sleeps: the host forces the gate |
+//! | 3. looks: all have arrived in this round; then passes it | SeqCst loads; store | the same; sleepers: the host forces the gate |
 //! | 4. opens the gate for all that have not looked yet | light barrier, [`Gate::open_all`] | the same |
 //! | its last handle is gone, by a death or not: `Left(p)`, `Died(p)` | compare-and-swap | it is done twice |
 //!
-//! Each member has a lane of its own beside the barrier's, so that it is gone exactly when nobody has a
-//! handle of it: no process, no argument of a task that may be tried again, no message. Whoever gives that
-//! back may come after the barrier's own block was freed, and used for something else: so a status has the
-//! block's generation, and is changed only if it fits, as a hint is that is late.
+//! Each member has its own lane beside the barrier's, so that it is gone exactly when nobody has a handle of
+//! it: no process, no argument of a task that may be tried again, no message. That lane's last token may be
+//! given back after the barrier's own block was freed and reused. So a status has the block's generation, and
+//! is changed only if the generation matches, as with a late hint.
 //!
-//! Of two that arrive last at the same time one sees both: arriving and looking are SeqCst, and a
-//! sleeper passes the heavy barrier before its last look. Whoever sees that all are there
-//! opens the gate.
+//! Of two members that arrive last at the same time, one sees both: arriving and looking are SeqCst, and a
+//! sleeper passes the heavy barrier before its last look. A member that sees that all are there opens the
+//! gate.
 
 use crate::notify::Gate;
 use crate::prim::atomic::{AtomicU64, Ordering};

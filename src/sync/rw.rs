@@ -14,9 +14,9 @@
 //! | 3 | else count − 1, and waits for the word | else waits at its own gate, and looks again |
 //! | 4 | leaves: count − 1; light barrier; opens the gate of a writer that waits | leaves: `Free`; light barrier; opens the gate for all |
 //!
-//! All of 1 and 2 is SeqCst: either the reader sees the writer, or the writer sees the reader. A
-//! writer announces itself before it waits for readers, so it waits for those only that are inside:
-//! readers never starve writers.
+//! Steps 1 and 2 are SeqCst: either the reader sees the writer, or the writer sees the reader. A writer
+//! announces itself before it waits for readers, so it waits only for those that are inside: readers never
+//! starve writers.
 //!
 //! | death | what it leaves | who copes |
 //! | --- | --- | --- |

@@ -1,4 +1,4 @@
-//! The words of what waits for many: how many of each process are at it, and what was counted.
+//! The words of latches and wait groups: the members of each process, and the counts.
 //!
 //! ```text
 //!    0  how many counts are awaited; 0: none, only the members        never changes
@@ -13,10 +13,9 @@
 //! | it is dropped: one less | fetch-and-sub of p's word | a token of the dead, which the pool gives back |
 //! | its token is given back; the last one in any process: the end is gone | `src/pool/token.rs` | as there |
 //! | a count: one more bit | compare-and-swap, SeqCst | it was counted |
-//! | who sees all bits opens the gate for all | [`Gate::open_all`] | sleepers that nobody has woken: the host forces the gate |
+//! | a thread that sees all bits opens the gate for all | [`Gate::open_all`] | sleepers that nobody has woken: the host forces the gate |
 //!
-//! That all bits are there is seen by the one who has set the last of them: setting and looking are
-//! SeqCst.
+//! The thread that sets the last bit sees that all are set: setting and looking are SeqCst.
 
 use crate::notify::Gate;
 use crate::prim::ProcessId;

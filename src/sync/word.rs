@@ -1,4 +1,4 @@
-//! The word of a lock, and the gate of those that wait for it: a mutex without its data.
+//! The word of a lock, and the gate for its waiters: a mutex without its data.
 //!
 //! ```text
 //!  63        48 47                     16 15      3   2   1   0
@@ -12,15 +12,14 @@
 //! | `Free(b)`→`Held(p, t, b)` | thread t of p | compare-and-swap, Acquire | nothing was changed yet, but nobody can know: the host makes it `Free(1)`; with w it can, and makes it `Free(b)` |
 //! | the task of t is noted beside it | t | store | the same |
 //! | `Held(p, t, b, w)`→`Held(p, t, b)` | t, when no reader is left | store | the same as in the first row, without w |
-//! | `Held(p, t, 1)`→`Held(p, t, 0)` | t, who says that the data are whole again | store | `Free(1)` |
+//! | `Held(p, t, 1)`→`Held(p, t, 0)` | t, when it says that the data are whole again | store | `Free(1)` |
 //! | the note is cleared | t | store | `Free(1)` |
 //! | `Held(p, t, b)`→`Free(b)` | t; with b = 1 if it panics | store, Release; then a light barrier | sleepers that nobody has woken: the host forces the gate |
 //! | the gate is opened for one | t | [`Gate::open_one`] | the same |
 //! | `Held(dead)`→`Free(1)` | the host | compare-and-swap, AcqRel; `force` after that | (the host's death ends the fold) |
 //!
-//! Nobody is handed the lock: a sleeper that is woken tries like all others. There is no bit for
-//! sleepers: that is the gate's mark. So an unlock without sleepers is two stores, a promise to the
-//! compiler, and a load.
+//! The lock is not handed over: a woken sleeper tries like all others. There is no bit for sleepers, since the
+//! gate's mark serves for that. So an unlock without sleepers is two stores, a compiler barrier, and a load.
 
 use crate::notify::Gate;
 use crate::prim::ProcessId;

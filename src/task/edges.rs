@@ -23,16 +23,15 @@
 //! | part | who writes it | when |
 //! | --- | --- | --- |
 //! | `missing`, all inputs | the host | before the task is `Pending` |
-//! | an input that is missing, then its bit | whoever has run the task that it comes from, while that one is `Finishing`; else the host, after it (without compare-and-swap, if no edge to the task lies beside any slot: then nobody else knows of it) | once |
+//! | an input that is missing, then its bit | the executor of its producer, while the producer is `Finishing`; else the host, after it (without compare-and-swap, if no edge to the task lies beside any slot: then nobody else knows of it) | once |
 //! | `dependents` | the host | until the task has ended |
 //!
-//! **Bits, not a count**, because a death between two steps leaves a bit set or clear, and
-//! either can be done again: the host, which follows every edge in its own memory, looks at
-//! the bit. Nobody writes an input whose bit is clear. Whoever sees that no bit is left
-//! tries `Pending` → `Queued`; one only succeeds.
+//! **Bits, not a count**, because a death between two steps leaves a bit set or clear, and either can be done
+//! again: the host, which knows every edge, looks at the bit. Nobody writes an input whose bit is clear. A
+//! process that sees that no bit is left tries `Pending` → `Queued`; only one succeeds.
 //!
-//! The host uses a slot again only when all those that its task depended on have been
-//! collected: so what an executor knows of a dependent is true as long as it may look.
+//! The host reuses a slot only when all producers of its task have been collected: so an executor's knowledge
+//! of a dependent stays true as long as the executor may use it.
 
 use crate::prim::atomic::{AtomicU64, Ordering};
 use crate::prim::{Generation, Hint};

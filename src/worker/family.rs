@@ -1,5 +1,5 @@
-//! The children of a scope: which are open, and what has failed. What is done with them is in
-//! [`super::watch`].
+//! The children of a scope: which have not ended, and the errors of those that failed. The operations on them
+//! are in [`super::watch`].
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! What all threads of a worker have in common, once the worker is somebody.
+//! The state that all threads of a worker share, once the process has become a worker.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! What a task makes in shared memory: buffers, channels, groups. In the host a `Runtime` does.
+//! Making shared objects from inside a task: buffers, channels, groups. In the host a `Runtime` does it.
 
 use crate::broadcast::{CreateError, Options, Publisher};
 use crate::channel::{self, Delivery, Receiver, Router, Sender};

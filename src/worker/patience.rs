@@ -1,4 +1,4 @@
-//! How long who finds nothing to do looks on, and how long it sleeps then.
+//! How long an idle executor spins, and how long it sleeps then.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! When waiting work is worth waking somebody for.
+//! When waiting work is worth waking an executor.
 
 /// Waiting work that is worth waking somebody for, in ns.
 pub(super) const WORTH_WAKING_NS: u64 = 30_000;

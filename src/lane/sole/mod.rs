@@ -1,13 +1,14 @@
-//! A side of a lane that one thread has to itself.
+//! Sole sides: a side of a lane that one thread has to itself (a single-producer or single-consumer fast
+//! path).
 //!
-//! Who claims a place by compare-and-swap waits until all that it has stored before has left the
-//! CPU: the lines of the message before, too, which the other side holds. So a side that nobody
-//! else has used belongs to the thread that did, and that one claims nothing: it reads and writes
-//! as if it were alone. Somebody else takes the side over, or makes it common to all.
+//! A claim by compare-and-swap waits until every earlier store has left the CPU, including the lines of the
+//! previous message, which the other side holds. So a side that only one thread has used belongs to that
+//! thread, which claims nothing: it reads and writes as if it were alone. Another thread takes the side over,
+//! or makes it common to all.
 //!
 //! ```text
-//!   side       owner   u64   whose it is, and the how manieth grant that is; or that it is common
-//!              inside  u64   of each grant: who has it, and whether it is inside
+//!   side       owner   u64   the owner, and the number of its grant; or that the side is common
+//!              inside  u64   of each grant: its owner, and whether that one is inside
 //!
 //!             first comer        another, of a later grant        the last grant is over
 //!   free ────────────────▶ owned ───────────────────────▶ owned ────────────────────────▶ common
@@ -18,7 +19,7 @@
 //! | who | step | what a death leaves |
 //! | --- | --- | --- |
 //! | owner | 1. its grant's word says *inside*, then a light barrier | the host clears the word |
-//! | | 2. it is still the owner: inside; else out again, and as others | as 1 |
+//! | | 2. it is still the owner: inside; else out again, and on as another thread | as 1 |
 //! | | 3. a sender: message, `Plain`, tail; a receiver: message, done | what is whole; a tail that is behind: the next owner walks; a message that stays |
 //! | | 4. out: its word says *outside*, then a light barrier | as 1; or sleepers: the host forces the gates |
 //! | | 5. it is not the owner any more: opens the gate of its side | sleepers: as 4 |
@@ -26,17 +27,17 @@
 //! | | 2. a heavy barrier | as 1 |
 //! | | 3. nobody of an earlier grant is inside: the grant's word says *outside*; *settled* | as 1 |
 //!
-//! Either the owner sees in step 2 that the side is not its own any more, or the other one sees in
-//! step 3 that it is inside: the barriers forbid that both miss. Each grant has a word of its own,
-//! so that an owner which stops before step 1 spoils nothing later. Who finds somebody inside waits
-//! as for a place that is being written.
+//! Either the owner sees in step 2 that it has lost the side, or the other thread sees in step 3 that the
+//! owner is inside: the barriers forbid that both miss. Each grant has its own word, so that an owner which
+//! stops before step 1 spoils nothing later. A thread that finds the former owner inside waits as for a place
+//! that is being written.
 //!
-//! **What the receivers' owner takes** stays as it is: its places are those before *done*, which
-//! only ever grows. A sender that finds a message of the lap before looks whether it is one of them.
-//! So no line of a message is written by who reads it.
+//! **A receiver that owns its side writes nothing into the places** it takes: they are those before *done*,
+//! which only ever grows. A sender that finds a message of the previous lap looks whether it is one of them.
+//! So a reader writes no line of a message.
 //!
-//! Messages of buffers, and those that are long, say so in a header, and are taken by `Reading`, as
-//! in a common lane; the owner stays inside meanwhile. So all places before *done* are finished.
+//! Messages with buffers, and long ones, say so in a header, and are taken by `Reading`, as in a common lane;
+//! the owner stays inside meanwhile. So all places before *done* are finished.
 
 #[cfg(all(test, loom))]
 mod model;

@@ -1,9 +1,8 @@
 //! Tasks that begin when others have ended.
 //!
-//! Most are plain, and have a slot from the beginning, in which executors bring them what
-//! they wait for: `super::in_slots`. This is about all others: with settings, with buffers or
-//! many bytes of arguments, with many inputs; and those for which there was no slot, or that
-//! depend on one without.
+//! Most are plain, and have a slot from the beginning, into which executors bring their inputs:
+//! `super::in_slots`. This file is about all others: with settings, with buffers or many bytes of arguments,
+//! with many inputs; and those for which there was no slot, or that depend on a task without a slot.
 //!
 //! ```text
 //!   spawn_after ─▶ Node ──all inputs are there──▶ Queued, as any task
@@ -13,19 +12,17 @@
 //!                    └──────────────▶ ended ◀────────────┘
 //! ```
 //!
-//! Such a task is the host's alone: it has a ticket, but no slot, so that any number
-//! of them hold up nobody, and no death of a worker can reach what they wait for. Its
-//! arguments are encoded when it is submitted; each input is put behind them as it came,
-//! neither decoded nor encoded again, unless there are buffers in it.
+//! Such a task is only in the host: it has a ticket, but no slot, so that any number of them block nobody, and
+//! no death of a worker can affect their inputs. Its arguments are encoded when it is submitted; each input is
+//! appended as it came, neither decoded nor encoded again, unless there are buffers in it.
 //!
-//! Whoever collects a task, under the lock, hands its value to those that depend on it,
-//! and queues those that have all of theirs; so nobody waits for any thread but the one
-//! that collects. What may need time (long arguments) or more room (a slot, a block), or calls
-//! code of the user's types, goes by way of the attendant, which does not wait either:
-//! `super::ready`. A task that fails ends its dependents at
-//! once, and these theirs, by way of a list: nothing recurs.
+//! The thread that collects a task, under the lock, hands the task's value to its dependents, and queues those
+//! that have all inputs; so nobody waits for any other thread. Work that may need time (long arguments) or
+//! more room (a slot, a block), or calls code of the user's types, goes to the attendant, which does not wait
+//! either: `super::ready`. A task that fails ends its dependents at once, and these theirs, by way of a list:
+//! nothing recurses.
 //!
-//! There are no cycles: whatever a task depends on was submitted before it.
+//! There are no cycles: a task depends only on tasks that were submitted before it.
 
 use smallvec::SmallVec;
 

@@ -1,22 +1,19 @@
 //! Waiting in the host.
 //!
-//! A waiter spins a little on the very word it waits for; then it becomes the
-//! leader if there is none, and sleeps on the fold's doorbell; else it parks.
-//! Whoever collects unparks those whose task has ended. A leader that leaves
-//! unparks one other waiter, who takes its place.
+//! A waiter spins a little on the very word it waits for; then it becomes the leader if there is none, and
+//! sleeps on the fold's doorbell; else it parks as a follower. The thread that collects a task unparks its
+//! waiter. A leader that leaves unparks one other waiter, which takes its place.
 //!
-//! No wake is lost: a follower enters the list under the lock, after it has seen
-//! under the same lock that its task has not ended and that there is a leader; a
-//! leader gives up its place under the lock and then looks at the list; and so does
-//! everybody who stops waiting while there is none.
+//! No wakeup is lost: a follower enters the list under the lock, after it has seen under the same lock that
+//! its task has not ended and that there is a leader. A leader gives up its place under the lock and then
+//! looks at the list; so does every thread that stops waiting while there is no leader.
 //!
-//! Who waits for any of several tasks watches them as a [group](crate::scheduler::outcomes::group). The same
-//! holds for it: a task ends under the lock only, and its group is told in the same
-//! step. The group is looked at under the lock before a follower parks; an end after
-//! that finds the follower in the list. A leader that waits for a group, or that has
-//! such a follower, looks at every word in flight after each `prepare` of the bell, as
-//! for one that waits for room: what was finished before is seen there, what is
-//! finished later rings.
+//! A thread that waits for any of several tasks watches them as a [group](crate::scheduler::outcomes::group).
+//! The same holds for it: a task ends only under the lock, and its group is told in the same step. The group
+//! is looked at under the lock before a follower parks; an end after that finds the follower in the list. A
+//! leader that waits for a group, or that has such a follower, looks at every word in flight after each
+//! `prepare` of the bell, as for a waiter for room: a task that finished before is seen there, a task that
+//! finishes later rings.
 
 use std::collections::VecDeque;
 use std::thread;
