@@ -48,7 +48,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::Key;
+use super::key::Key;
 use crate::prim::atomic::{AtomicU32, Ordering};
 use crate::sys::{barrier, futex};
 

@@ -43,6 +43,7 @@
 mod client;
 mod crowd;
 mod gate;
+mod key;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(test, not(loom)))]
@@ -53,6 +54,7 @@ use std::time::Instant;
 pub use client::ClientLine;
 pub use crowd::Crowd;
 pub use gate::{Gate, take_at_any, wait_any};
+pub use key::Key;
 
 use crate::prim::atomic::{AtomicU32, Ordering};
 use crate::shm::ShmSafe;
@@ -105,11 +107,6 @@ unsafe impl ShmSafe for gate::Gate {}
 // SAFETY: atomics only, repr(C); the padding behind them is never read.
 #[allow(unsafe_code)]
 unsafe impl ShmSafe for ClientLine {}
-
-/// What the word was when its owner decided to sleep.
-#[derive(Clone, Copy, Debug)]
-#[must_use = "look again at what you wait for, then `wait` with this key"]
-pub struct Key(u32);
 
 impl Doorbell {
     /// Announces that the caller is about to sleep. Look again afterwards.

@@ -7,7 +7,8 @@ use crate::prim::{BlockIndex, ProcessId, SlotIndex, Word};
 
 use super::block::BlockState;
 use super::classes::SLAB_BLOCKS_MAX;
-use super::passage::{self, Passage};
+use super::entry::Passage;
+use super::passage;
 use super::spans::{CLAIMED, RETIRING, Span};
 use super::{Inner, Pool, lock};
 

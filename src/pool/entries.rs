@@ -46,50 +46,21 @@
 //! when its entry is there already; it sets *in transit* after that.
 
 use crate::prim::atomic::{AtomicU64, Ordering, fence};
-use crate::prim::{BlockIndex, Generation, ProcessId, Word};
+use crate::prim::{BlockIndex, ProcessId, Word};
 
 use super::classes::SLAB_BLOCKS_MAX;
+use super::entry::{Entry, SEQUENCE};
 use super::holders::{IN_TRANSIT, ONE_VERSION};
 use super::plan::LINE;
 use super::{BlockState, Inner};
-
-/// Words with a bit for each page of the table.
-#[cfg(not(loom))]
-pub(super) const PAGE_WORDS: usize = 32;
-/// In a model.
-#[cfg(loom)]
-pub(super) const PAGE_WORDS: usize = 1;
 
 /// Lines of a page.
 const PAGE_LINES: usize = 64;
 /// A block's entries are no more than so many lines from home: to look at these takes a few
 /// microseconds.
 const REACH_MAX: usize = 1024;
-const SEQUENCE_BITS: u32 = 20;
-const SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 1;
 
 const TELLS: u64 = 1 << 63;
-
-/// Which entry of the table of passages, and in which of its lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Entry {
-    pub(super) at: u32,
-    pub(super) sequence: u32,
-}
-
-impl Entry {
-    /// As a parcel has it in place of the generation: the block stays in the one that it is in as
-    /// long as the passage lasts.
-    pub(super) fn pack(self) -> Generation {
-        Generation::new(u64::from(self.at) << SEQUENCE_BITS | u64::from(self.sequence))
-    }
-
-    pub(super) fn unpack(packed: Generation) -> Self {
-        let (at, sequence) = (packed.raw() >> SEQUENCE_BITS, packed.raw() & SEQUENCE);
-        let (at, sequence) = (at as u32, sequence as u32);
-        Entry { at, sequence }
-    }
-}
 
 /// What an entry says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,57 +21,16 @@
 //! | of a process that keeps anything, at any time | its bit | the recovery of the dead clears it |
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::background::discard;
 use crate::prim::atomic::Ordering;
 use crate::prim::{BlockIndex, Generation, ProcessId, Word};
 
-use super::{BlockState, Hold, Inner, Pool, Shared, lock};
-
-/// Words of the set of processes that keep something.
-pub(super) const KEEPERS: usize = 17;
-
-type Made = Arc<dyn Any + Send + Sync>;
-
-#[derive(Debug)]
-enum Entry {
-    Kept(Made),
-    Seen(Weak<dyn Any + Send + Sync>),
-}
-
-impl Entry {
-    fn made(&self) -> Option<Made> {
-        match self {
-            Entry::Kept(made) => Some(Arc::clone(made)),
-            Entry::Seen(made) => made.upgrade(),
-        }
-    }
-}
-
-/// By block: in which generation it was, and what was made of it.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    entries: Mutex<HashMap<BlockIndex, (Generation, Entry)>>,
-    /// How many are kept; a hint.
-    kept: AtomicUsize,
-}
-
-/// How whoever keeps something is told to look.
-pub(super) struct Tell(Box<dyn Fn(ProcessId) + Send + Sync>);
-
-// It changes nothing but words in shared memory, each at once.
-impl std::panic::UnwindSafe for Tell {}
-impl std::panic::RefUnwindSafe for Tell {}
-
-impl std::fmt::Debug for Tell {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tell")
-    }
-}
+use super::hook::Hook;
+use super::made::{Entry, Made};
+use super::{BlockState, Hold, Inner, Pool, Shared};
 
 impl Shared {
     /// What this process has made of the block as a `V`, or else `make`, which is known from
@@ -83,7 +42,7 @@ impl Shared {
         }
         self.hold.set_known();
         let pool = &pool.0;
-        let mut entries = lock(&pool.known.entries);
+        let mut entries = pool.known.lock();
         if let Some((generation, entry)) = entries.get(&block.index)
             && *generation == block.generation
             && let Some(made) = entry.made()
@@ -132,8 +91,7 @@ impl Hold {
 impl Inner {
     /// This process keeps so much from now on. Called with the lock of what it is.
     fn keeps(&self, count: usize) {
-        // Relaxed: changed under the lock; read as a hint.
-        let before = self.known.kept.swap(count, Ordering::Relaxed);
+        let before = self.known.set_kept(count);
         let (at, bit) = (self.me.0 as usize / 64, 1 << (self.me.0 % 64));
         let Some(word) = self.header.keepers.get(at) else {
             return;
@@ -166,7 +124,7 @@ impl Inner {
     /// A block was freed of which somebody may keep what it made.
     #[cold]
     pub(super) fn tell_keepers(&self) {
-        let Some(Tell(tell)) = self.tell.get() else {
+        let Some(tell) = self.tell.get() else {
             return;
         };
         for (at, word) in self.header.keepers.iter().enumerate() {
@@ -188,20 +146,19 @@ impl Inner {
 impl Pool {
     /// Who keeps something is told by `tell` when it may be gone.
     pub fn tell_keepers_by(&self, tell: impl Fn(ProcessId) + Send + Sync + 'static) {
-        let _ = self.0.tell.set(Tell(Box::new(tell)));
+        let _ = self.0.tell.set(Hook::new(Box::new(tell)));
     }
 
     /// How much this process keeps; a hint.
     #[inline]
     pub fn kept(&self) -> usize {
-        // Relaxed: a hint.
-        self.0.known.kept.load(Ordering::Relaxed)
+        self.0.known.kept()
     }
 
     /// Whether some of what this process keeps is gone.
     #[cold]
     pub fn keeps_gone(&self) -> bool {
-        let entries = lock(&self.0.known.entries);
+        let entries = self.0.known.lock();
         let mut all = entries.iter();
         all.any(|(block, (generation, _))| self.0.is_gone(*block, *generation))
     }
@@ -222,7 +179,7 @@ impl Pool {
         if !self.is_here() {
             return;
         }
-        let mut entries = lock(&self.0.known.entries);
+        let mut entries = self.0.known.lock();
         let gone = entries.extract_if(|block, (generation, _)| is_to_go(*block, *generation));
         let gone: Vec<Entry> = gone.map(|(_, (_, entry))| entry).collect();
         self.0.keeps(entries.len());

@@ -42,11 +42,15 @@ mod buffer;
 mod cast;
 mod classes;
 mod entries;
+mod entry;
 mod going;
 mod handing;
 mod hold;
 mod holders;
+mod hook;
 mod known;
+mod lane;
+mod made;
 mod meeting;
 mod parcel;
 mod passage;
@@ -71,22 +75,24 @@ pub use audit::Living;
 pub use block::{Block, BlockState};
 pub use buffer::{Loan, Shared};
 pub use cast::CastError;
+pub use entry::Passage;
 pub use handing::Handing;
+pub use lane::{End, LaneBlock};
 pub use meeting::{Encoding, decoding, encoding, forget_met, is_read_back, met};
 pub use parcel::Parcel;
-pub use passage::Passage;
 pub use plan::PoolPlan;
 pub use range::RangeError;
 pub use repeated::{RepeatedEnds, has_repeated_end};
 pub use results::Kept;
-pub use token::{End, LaneBlock, LaneEnds, LaneKind, LaneKinds, Token};
+pub use token::{LaneEnds, Token};
 pub use transfer::Transfer;
 pub use usage::ClassUse;
-pub use who::Doing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+use std::panic::RefUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +102,9 @@ use crate::shm::{Bytes, Segment, View, Views};
 use crate::sys::Home;
 
 use classes::{COUNT, SLAB_BLOCKS_MAX};
+use hook::Hook;
+use made::Known;
+use plan::PAGE_WORDS;
 use record::Record;
 use shard::Shards;
 use short::Short;
@@ -233,24 +242,67 @@ struct Inner {
     /// Bytes of results that were collected, and not copied out.
     kept: AtomicUsize,
     /// How the host is told of something about memory.
-    ring: OnceLock<short::Ring>,
+    ring: OnceLock<Hook<dyn Fn() + Send + Sync>>,
     /// What this process has made of shared blocks, and how others that have are told.
-    known: known::Known,
-    tell: OnceLock<known::Tell>,
+    known: Known,
+    tell: OnceLock<Hook<dyn Fn(ProcessId) + Send + Sync>>,
     /// What is done when an end of a lane goes.
-    ends: OnceLock<token::AtEnds>,
-    observe: OnceLock<who::Observe>,
+    ends: OnceLock<AtEnds>,
+    /// How it is found out what the threads of a process do.
+    observe: OnceLock<Hook<dyn Fn(ProcessId) -> Vec<Doing> + Send + Sync>>,
     /// Nobody is to wait in this memory any more.
     over: std::sync::atomic::AtomicBool,
 }
 
 const HELD_SHARDS: usize = 16;
 
+/// Words of the set of processes that keep something that they have made of shared blocks.
+const KEEPERS: usize = 17;
+
+/// What a thread does: its task, as a word, and what it waits for: a number of what, of which block,
+/// since when.
+pub type Doing = (u64, [u64; 3]);
+
 /// One process's claim to one block.
 type Hold = Record<Pool>;
 
 /// A thread's turn at what it has at hand.
 type Guard<'a> = shard::Guard<'a, Hold, Arc<Inner>>;
+
+/// A kind of lanes: what is to be done when an end of one goes, a process dies, or the runtime
+/// ends. All in shared memory, and without the user's code. Each may be called twice.
+pub trait LaneKind: Debug + Sync + RefUnwindSafe {
+    /// What tells it from others.
+    fn number(&self) -> u64;
+
+    /// Nobody has this end any more. The lane says so, and the heavy barrier was passed: who does
+    /// not see it has done before whatever it did. Tells who waits.
+    fn gone(&self, pool: &Pool, lane: LaneBlock, end: End);
+
+    /// Nobody has the lane any more: lets go of what is in it.
+    fn close(&self, pool: &Pool, lane: LaneBlock);
+
+    /// Moves on what process `dead` had begun in this lane; before the pool's own recovery, which
+    /// asks which passages messages name: these.
+    fn recover(&self, pool: &Pool, lane: LaneBlock, dead: ProcessId, named: &mut HashSet<Passage>);
+
+    /// After the pool's own recovery: ends that only the dead had are gone. Wakes whoever the
+    /// dead should have woken.
+    fn settle(&self, pool: &Pool, lane: LaneBlock, dead: ProcessId);
+
+    /// Wakes all that sleep: the runtime is over.
+    fn force(&self, pool: &Pool, lane: LaneBlock);
+}
+
+/// All kinds that a program has.
+pub type LaneKinds = &'static [&'static dyn LaneKind];
+
+/// What is done when an end goes, and by which side of the pool.
+#[derive(Debug)]
+struct AtEnds {
+    kinds: LaneKinds,
+    pool: Weak<Inner>,
+}
 
 /// ```text
 ///   0  span_end   no span at or above this was ever used
@@ -271,8 +323,8 @@ struct PoolHeader {
     has_lanes: AtomicU64,
     _free: [AtomicU64; 5],
     short: Short,
-    keepers: [AtomicU64; known::KEEPERS],
-    pages: [AtomicU64; passage::PAGE_WORDS],
+    keepers: [AtomicU64; KEEPERS],
+    pages: [AtomicU64; PAGE_WORDS],
 }
 
 // SAFETY: atomics only, repr(C).
@@ -314,7 +366,7 @@ impl Pool {
             damage: OnceLock::new(),
             kept: AtomicUsize::new(0),
             ring: OnceLock::new(),
-            known: known::Known::default(),
+            known: Known::default(),
             tell: OnceLock::new(),
             ends: OnceLock::new(),
             observe: OnceLock::new(),

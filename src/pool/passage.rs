@@ -32,7 +32,7 @@
 //! *A message names it* means a message that is whole, and that nobody has taken completely: if its reader has
 //! died over it, the channel has ended it before, or gives it to another.
 
-use crate::prim::{BlockIndex, Generation, OWNER_MAX, ProcessId, SlotIndex, Word};
+use crate::prim::{BlockIndex, OWNER_MAX, ProcessId, SlotIndex, Word};
 
 use super::cast::aligned;
 use super::hold::HoldRef;
@@ -40,17 +40,7 @@ use super::parcel::{Parcel, ParcelKind};
 use super::transfer::Transfer;
 use super::{BlockState, Inner, Loan, Pool, lock};
 
-use super::entries::Entry;
-pub(super) use super::entries::PAGE_WORDS;
-
-/// What keeps a buffer that is in a message; the message's parcel says which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Passage {
-    /// An entry of the table.
-    Entry(Entry),
-    /// The block's own word.
-    Carried(BlockIndex, Generation),
-}
+use super::entry::{Entry, Passage};
 
 impl Parcel {
     /// What keeps it, if it is in a message.

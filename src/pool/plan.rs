@@ -36,6 +36,13 @@ const LINES: [usize; 2] = [512, 1 << 17];
 #[cfg(loom)]
 const LINES: [usize; 2] = [2, 2];
 
+/// Words with a bit for each page of that table.
+#[cfg(not(loom))]
+pub const PAGE_WORDS: usize = 32;
+/// In a model.
+#[cfg(loom)]
+pub const PAGE_WORDS: usize = 1;
+
 /// Processes whose bits are in the last holder word.
 const LAST_PROCESSES: usize = 32;
 

@@ -110,15 +110,18 @@ impl<P> Record<P> {
     }
 
     /// Whether the claim was handed to somebody else.
+    #[inline]
     pub(super) fn has_moved(&self) -> bool {
         // Relaxed: as in `set_whether_moved`.
         self.moved.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(super) fn set_moved(&self) {
         self.set_whether_moved(true);
     }
 
+    #[inline]
     pub(super) fn set_whether_moved(&self, has_moved: bool) {
         // Relaxed: the reference count orders the drop.
         self.moved.store(has_moved, Ordering::Relaxed);

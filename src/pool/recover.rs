@@ -2,7 +2,8 @@
 
 use crate::prim::{BlockIndex, Generation, ProcessId, SlotIndex, Word};
 
-use super::passage::{self, Passage};
+use super::entry::Passage;
+use super::passage;
 use super::spans::{CLAIMED, Span};
 use super::{BlockState, Pool};
 

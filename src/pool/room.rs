@@ -6,7 +6,8 @@
 use crate::prim::ProcessId;
 
 use super::classes::Class;
-use super::short::{Ring, Waiting};
+use super::hook::Hook;
+use super::short::Waiting;
 use super::spans::Span;
 use super::{BlockState, Inner, Pool};
 
@@ -22,7 +23,7 @@ impl Inner {
     pub(super) fn tell_of_room(&self) {
         self.header.short.count_freed();
         if let Some(ring) = self.ring.get() {
-            ring.ring();
+            ring();
         }
     }
 
@@ -30,7 +31,7 @@ impl Inner {
     #[cold]
     pub(super) fn ask_host(&self) -> bool {
         let ring = self.ring.get().filter(|_| self.me != ProcessId::HOST);
-        ring.is_some_and(|ring| self.header.short.ask(ring))
+        ring.is_some_and(|ring| self.header.short.ask(&**ring))
     }
 
     /// Issues the hints of all free blocks of `class` anew: other processes may keep them.
@@ -57,7 +58,7 @@ impl Inner {
 impl Pool {
     /// Has the host's bell rung by `ring` when there is news of memory. Once for each process.
     pub fn ring_by(&self, ring: impl Fn() + Send + Sync + 'static) {
-        let _ = self.0.ring.set(Ring::new(ring));
+        let _ = self.0.ring.set(Hook::new(Box::new(ring)));
     }
 
     /// From here on whoever frees memory tells of it. Look again afterwards.

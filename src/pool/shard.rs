@@ -20,7 +20,7 @@
 //!
 //! The record does not count as an owner of the side of the pool, since that would be
 //! two more changes of one shared counter for each buffer. The shard owns it for all of
-//! its records. When the last [`Pool`] that is no record's goes (*close*), a shard
+//! its records. When the last [`Pool`](super::Pool) that is no record's goes (*close*), a shard
 //! without records lets go at once, and any other with its last record.
 
 use std::cell::{Cell, UnsafeCell};
@@ -77,7 +77,7 @@ impl<R, K> Default for Shard<R, K> {
 
 // SAFETY: `content` is reached through a `Guard` alone, of which there is one at a time.
 unsafe impl<R, K: Send> Sync for Shard<R, K> {}
-// SAFETY: the records in `spare` are plain memory that nobody refers to.
+// SAFETY: the records in `spare` are plain memory that nobody refers to, and need no drop (`take_record`).
 unsafe impl<R, K: Send> Send for Shard<R, K> {}
 impl<R, K> std::panic::RefUnwindSafe for Shard<R, K> {}
 
@@ -244,11 +244,12 @@ impl<R, K: Clone> Guard<'_, R, K> {
     /// A record of this shard, which counts from now on, of the side of the pool that `keeper` keeps.
     #[inline]
     pub(super) fn take_record(&mut self, keeper: &K, record: R, is_loan: bool) -> NonNull<R> {
+        const { assert!(!std::mem::needs_drop::<R>(), "a record owns nothing") };
         let content = &mut **self;
         let at = match content.spare.pop() {
             Some(at) => {
                 // SAFETY: a spare record came from a box and is nobody's; what it holds
-                // needs no drop (a record owns nothing).
+                // needs no drop.
                 unsafe { at.write(record) };
                 at
             }

@@ -17,7 +17,6 @@
 //! only the host. If the host does not answer, the task waits for [`PATIENCE`]; then there is no room, as
 //! before.
 
-use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, Instant};
 
 use crate::prim::atomic::{AtomicU32, Ordering};
@@ -42,19 +41,6 @@ pub(super) struct Short {
     calls: AtomicU32,
 }
 
-/// Rings the host's bell.
-pub(super) struct Ring(Box<dyn Fn() + Send + Sync>);
-
-// It changes nothing but words in shared memory, each at once.
-impl UnwindSafe for Ring {}
-impl RefUnwindSafe for Ring {}
-
-impl std::fmt::Debug for Ring {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ring")
-    }
-}
-
 /// A thread that waits for memory, until this is dropped.
 #[derive(Debug)]
 pub struct Waiting<'a>(&'a Short);
@@ -63,16 +49,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         // Relaxed: to be told in vain does no harm.
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Ring {
-    pub(super) fn new(ring: impl Fn() + Send + Sync + 'static) -> Self {
-        Ring(Box::new(ring))
-    }
-
-    pub(super) fn ring(&self) {
-        (self.0)();
     }
 }
 
@@ -109,13 +85,13 @@ impl Short {
         self.freed.load(Ordering::Acquire)
     }
 
-    /// A task asks the host to collect, whose bell is `ring`, and waits for the answer; false if it has
+    /// A task asks the host to collect, whose bell `ring` rings, and waits for the answer; false if it has
     /// given up.
-    pub(super) fn ask(&self, ring: &Ring) -> bool {
+    pub(super) fn ask(&self, ring: &dyn Fn()) -> bool {
         // ordering: AcqRel pairs with the Acquire in `asks`.
         let asked = self.asks.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
         self.call();
-        ring.ring();
+        ring();
         let give_up = Instant::now() + PATIENCE;
         loop {
             // ordering: Acquire pairs with the Release in `answer`: what was freed is seen.

@@ -32,95 +32,26 @@
 //! As long as a block is shared, a bit beside those of its holders says whether it is a token; its bytes say
 //! for which lane, and which end. What happens when an end goes depends on the lane's kind.
 
-use std::collections::HashSet;
-use std::fmt::{Debug, Display};
-use std::panic::RefUnwindSafe;
+use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::Ordering as Private;
-use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::prim::atomic::{AtomicU64, Ordering};
-use crate::prim::{BlockIndex, Generation, ProcessId, Word};
+use crate::prim::{BlockIndex, ProcessId, Word};
 use crate::shm::{Segment, Views};
 use crate::sys::barrier;
 
+use super::lane::{End, LaneBlock};
 use super::spans::Span;
 use super::{
-    AllocError, Block, BlockState, Hold, Inner, Loan, Parcel, Passage, Pool, Shared, Transfer,
+    AllocError, AtEnds, Block, BlockState, Hold, Inner, LaneKind, LaneKinds, Loan, Parcel, Pool,
+    Shared, Transfer,
 };
 
 /// Bytes of a token: block, generation and end.
 pub(super) const TOKEN_LEN: usize = 24;
-
-/// One of the two sorts of ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    Sender = 0,
-    Receiver = 1,
-}
-
-/// Which block a lane is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneBlock {
-    index: BlockIndex,
-    generation: Generation,
-}
-
-impl LaneBlock {
-    /// As two words, for the memory of another lane that belongs to it.
-    pub fn pack(self) -> [u64; 2] {
-        [u64::from(self.index.0), self.generation.raw()]
-    }
-
-    /// From two words; whether there is such a lane shows when it is looked up.
-    pub fn unpack([index, generation]: [u64; 2]) -> Self {
-        LaneBlock {
-            index: BlockIndex(index as u32),
-            generation: Generation::new(generation),
-        }
-    }
-
-    /// In which generation of the block it is this lane.
-    pub fn generation(self) -> Generation {
-        self.generation
-    }
-}
-
-impl LaneBlock {
-    /// Its number among the blocks.
-    pub fn number(self) -> u32 {
-        self.index.0
-    }
-}
-
-/// A kind of lanes: what is to be done when an end of one goes, a process dies, or the runtime
-/// ends. All in shared memory, and without the user's code. Each may be called twice.
-pub trait LaneKind: Debug + Sync + RefUnwindSafe {
-    /// What tells it from others.
-    fn number(&self) -> u64;
-
-    /// Nobody has this end any more. The lane says so, and the heavy barrier was passed: who does
-    /// not see it has done before whatever it did. Tells who waits.
-    fn gone(&self, pool: &Pool, lane: LaneBlock, end: End);
-
-    /// Nobody has the lane any more: lets go of what is in it.
-    fn close(&self, pool: &Pool, lane: LaneBlock);
-
-    /// Moves on what process `dead` had begun in this lane; before the pool's own recovery, which
-    /// asks which passages messages name: these.
-    fn recover(&self, pool: &Pool, lane: LaneBlock, dead: ProcessId, named: &mut HashSet<Passage>);
-
-    /// After the pool's own recovery: ends that only the dead had are gone. Wakes whoever the
-    /// dead should have woken.
-    fn settle(&self, pool: &Pool, lane: LaneBlock, dead: ProcessId);
-
-    /// Wakes all that sleep: the runtime is over.
-    fn force(&self, pool: &Pool, lane: LaneBlock);
-}
-
-/// All kinds that a program has.
-pub type LaneKinds = &'static [&'static dyn LaneKind];
 
 /// Bits of the word of ends; of the first two for each end.
 const GONE: u64 = 1;
@@ -244,13 +175,6 @@ impl<'de> Deserialize<'de> for Token {
         }
         Ok(Token(shared))
     }
-}
-
-/// What is done when an end goes, and by which side of the pool.
-#[derive(Debug)]
-pub(super) struct AtEnds {
-    kinds: LaneKinds,
-    pool: Weak<Inner>,
 }
 
 impl Inner {

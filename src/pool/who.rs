@@ -1,28 +1,9 @@
 //! Who has an end of a lane, and what the threads of a process do: to be shown, never believed.
 
-use std::fmt::Debug;
-use std::panic::{RefUnwindSafe, UnwindSafe};
-
 use crate::prim::ProcessId;
 
-use super::{BlockState, End, LaneBlock, Pool};
-
-/// What a thread does: its task, as a word, and what it waits for: a number of what, of which block,
-/// since when.
-pub type Doing = (u64, [u64; 3]);
-
-/// How it is found out what threads do.
-pub(super) struct Observe(Box<dyn Fn(ProcessId) -> Vec<Doing> + Send + Sync>);
-
-// Panics leave nothing half done in what it only reads.
-impl UnwindSafe for Observe {}
-impl RefUnwindSafe for Observe {}
-
-impl Debug for Observe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Observe").finish_non_exhaustive()
-    }
-}
+use super::hook::Hook;
+use super::{BlockState, Doing, End, LaneBlock, Pool};
 
 impl Pool {
     /// Which processes have this end of a lane, and whether one is on its way: in a message, in
@@ -49,7 +30,7 @@ impl Pool {
     /// How it is found out what the threads of a process do: for each, its task and what it waits
     /// for, as its record says.
     pub fn observe_by(&self, observe: impl Fn(ProcessId) -> Vec<Doing> + Send + Sync + 'static) {
-        let _ = self.0.observe.set(Observe(Box::new(observe)));
+        let _ = self.0.observe.set(Hook::new(Box::new(observe)));
     }
 
     /// What the threads of a process do.
@@ -57,6 +38,6 @@ impl Pool {
         self.0
             .observe
             .get()
-            .map_or_else(Vec::new, |it| it.0(process))
+            .map_or_else(Vec::new, |observe| observe(process))
     }
 }

@@ -62,6 +62,7 @@ impl Handed {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline]
     pub fn is_over(&self) -> bool {
         // ordering: Acquire pairs with the Release in `end`. In a process that the task has
         // forked there is no task.
@@ -71,6 +72,7 @@ impl Handed {
     }
 
     /// Whether what works for it is to end.
+    #[inline]
     pub fn is_to_end(&self) -> bool {
         self.is_over() || self.runner.is_to_end(self.task)
     }
@@ -82,6 +84,7 @@ impl Handed {
     }
 
     /// Whether another task has spawned it.
+    #[inline]
     pub fn was_spawned(&self) -> bool {
         self.task.slot.0 >= self.runner.fold.plan.shape.host_slots()
     }

@@ -2,8 +2,8 @@
 //!
 //! A path leads to the file in which its item is defined: what a `mod.rs` only re-exports is followed
 //! to where it comes from. Counted are `use` declarations and paths in code that begin with `crate`,
-//! `super` or `self`; re-exports are not, and neither is test code. Methods are not seen: that a file
-//! calls a method of another one does not show in a path.
+//! `super`, `self` or a module of the file's own; re-exports are not, and neither is test code. Methods
+//! are not seen: that a file calls a method of another one does not show in a path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -206,9 +206,13 @@ fn read(source: &Source) -> File {
     let mut index = 0;
     while index < source.tokens.len() {
         let line = source.tokens[index].line;
-        let is_path = matches!(source.at(index), "crate" | "super" | "self")
+        // Of those that begin otherwise than with a module, `resolve` finds nothing.
+        let starts_a_path = |first: char| first.is_ascii_lowercase();
+        let is_before = |word: &str, back: usize| index >= back && source.at(index - back) == word;
+        let is_path = source.at(index).starts_with(starts_a_path)
             && source.at(index + 1) == "::"
-            && !(index > 0 && source.at(index - 1) == "in");
+            && !(is_before("::", 1) || is_before(".", 1))
+            && !(is_before("in", 1) && is_before("(", 2));
         let is_use = source.at(index) == "use";
         if source.is_test_code(line) || !(is_path || is_use) {
             index += 1;

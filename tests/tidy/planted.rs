@@ -411,6 +411,10 @@ fn circles_go_where_items_are_defined() {
     // Of its own items a folder's `mod.rs` is a file like any other.
     assert_eq!(of("use a::A;\npub struct Top(A);", "use super::Top;"), 1);
     assert_eq!(of("pub struct Top;", "use super::Top;"), 0);
+    let inline = "mod a;\npub struct Top(a::A);";
+    assert_eq!(of(inline, "use super::Top;"), 1);
+    let called = "mod a;\npub struct Top;\nfn f() {\n    for _ in a::all() {}\n}";
+    assert_eq!(of(called, "use super::Top;"), 1);
     // What it re-exports is where it comes from.
     assert_eq!(of("pub use a::A;\npub struct Top;", "use super::Top;"), 0);
     let facade = ("src/ring/mod.rs", "mod a;\nmod b;\npub use b::B;");

@@ -31,7 +31,7 @@ pub fn run(args: &DoctorArgs) -> ExitCode {
     } else {
         report.text()
     };
-    let printed = super::print(text.as_bytes());
+    let printed = crate::print::print(text.as_bytes());
     if printed == ExitCode::SUCCESS {
         ExitCode::from(report.status)
     } else {

@@ -2,14 +2,15 @@
 
 mod doctor;
 mod index;
+mod print;
 mod topology;
 
-use std::fmt::Display;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+
+use print::{print, say};
 
 /// Shown below the subcommands.
 const EXAMPLES: &str = "\
@@ -88,23 +89,6 @@ fn man(subcommand: Option<&str>) -> ExitCode {
         Ok(()) => print(&text),
         Err(error) => {
             say(format_args!("pinfold man: {error}"));
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// A line on stderr. If nobody can read it, the exit status has to do.
-fn say(message: impl Display) {
-    let _ = writeln!(io::stderr(), "{message}");
-}
-
-/// Writes to stdout; a reader that has had enough is no error.
-fn print(bytes: &[u8]) -> ExitCode {
-    match io::stdout().write_all(bytes) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            say(format_args!("pinfold: cannot write to stdout: {error}"));
             ExitCode::from(2)
         }
     }

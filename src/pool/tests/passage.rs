@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
-use crate::pool::entries::Entry;
 use crate::pool::entries::Said;
+use crate::pool::entry::Entry;
 use crate::pool::holders::{IN_TRANSIT, ONE_VERSION};
 
 mod deaths;
