@@ -11,6 +11,7 @@
 //! | spin before sleeping | [`spin`] | a task that ends within 50 µs costs no wakeup |
 //! | spin less after vain spins | [`learned`] | a waiter for long tasks takes 3 µs of a CPU instead of 50 |
 //! | nap behind many tasks | [`nap`] | with CPUs scarce, executors have the CPU that looking for each end would take |
+//! | sleep until several have ended | [`together`] | of a client's short tasks: one wakeup for many, for a result that is 1 ms late at most |
 //! | leave all to those who submit | [`leave`] | the attendant takes no lock and no CPU while others collect anyhow |
 //! | stay awake for a while | [`AWAKE`] | a ring in vain now and then, for a heavy barrier less each time |
 //! | look again, ever later | [`trusts`] | a worker that was stopped, or has gone wild, at a bad moment hangs nobody |
