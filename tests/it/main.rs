@@ -18,6 +18,7 @@ mod channel_futures;
 mod channel_suite;
 mod channels;
 mod children;
+mod clients;
 mod collectives;
 mod collectives_random;
 mod collectives_retried;

@@ -8,8 +8,10 @@ use crate::ring::{Damaged, steal};
 const LOOKED_AT: u32 = 256;
 /// So many are too many: it would have been cheaper without a client.
 const TOO_MANY: u32 = LOOKED_AT / 4;
-/// So many are submitted without it then.
+/// So many are submitted without it then; twice as many each time that it happens again, up to
+/// the second number.
 const REST: u32 = 16 * LOOKED_AT;
+const REST_MAX: u32 = 1 << 20;
 /// After so many tasks it is asked again how long they take.
 const ASK_EVERY: u64 = 64;
 
@@ -63,6 +65,8 @@ pub struct Books {
     recently_registered: u32,
     /// So many more are submitted without this client.
     rest: u32,
+    /// How many it will be the next time.
+    next_rest: u32,
     /// How long tasks take, as it was when so many were submitted; 0: that is not known.
     task_ns: u64,
     asked_at: Option<u64>,
@@ -83,6 +87,7 @@ impl Books {
             recent: 0,
             recently_registered: 0,
             rest: 0,
+            next_rest: REST,
             task_ns: 0,
             asked_at: None,
         }
@@ -92,8 +97,12 @@ impl Books {
     #[inline]
     pub fn begin(&mut self, name: fn() -> &'static str) -> Option<Hint> {
         if self.recent >= LOOKED_AT {
-            let is_too_many = self.recently_registered > TOO_MANY;
-            self.rest = if is_too_many { REST } else { 0 };
+            if self.recently_registered > TOO_MANY {
+                self.rest = self.next_rest;
+                self.next_rest = (2 * self.next_rest).min(REST_MAX);
+            } else {
+                self.next_rest = REST;
+            }
             (self.recent, self.recently_registered) = (0, 0);
         }
         if self.rest > 0 {
