@@ -9,6 +9,7 @@ pub use crate::pool::{Parcel, Pool, PoolPlan, Transfer};
 pub use crate::prim::atomic::AtomicU64;
 pub use crate::prim::{BlockIndex, Generation, Line, ProcessId, SlotIndex};
 pub use crate::ring::{Damaged, RingView, spsc, steal};
+pub use crate::runtime::Peek;
 pub use crate::shm::{Segment, View};
 pub use crate::sys::barrier;
 

@@ -32,6 +32,8 @@ mod map;
 mod members;
 mod memo;
 mod order;
+#[cfg(all(feature = "bench-internals", not(loom)))]
+mod peek;
 mod per_item;
 mod places;
 mod present;
@@ -68,6 +70,8 @@ pub use handle::{Handle, Progress};
 pub use join_set::{JoinNext, JoinSet};
 pub use map::Map;
 pub use memo::Memo;
+#[cfg(all(feature = "bench-internals", not(loom)))]
+pub use peek::Peek;
 pub use per_item::PerItem;
 pub use reserve::{Permit, Reserve};
 pub use scope::Scope;

@@ -25,6 +25,7 @@
 
 mod bench;
 pub mod chart;
+pub mod cost;
 pub mod duo;
 pub mod floor;
 #[cfg(feature = "rivals")]
