@@ -201,7 +201,7 @@ impl Config {
             workers: workers as u32,
             threads: threads as u32,
             slots: self.queue_capacity.next_power_of_two() as u32,
-            clients: self.clients(),
+            clients: self.clients(workers * threads),
             memory,
         };
         Ok(match (self.memory_cap, room()) {
@@ -213,8 +213,12 @@ impl Config {
 
 impl Config {
     /// How many threads may have slots of their own: with a bound for all tasks together, these are
-    /// taken from it.
-    fn clients(&self) -> u32 {
+    /// taken from it. None if there is one executor: its tasks begin in the order of submission,
+    /// which two ways to it would not keep.
+    fn clients(&self, executors: usize) -> u32 {
+        if executors == 1 {
+            return 0;
+        }
         let bound = self.is_queue_bounded.then_some(self.queue_capacity);
         let most = bound.map_or(CLIENTS, |bound| bound / 2 / CLIENT_SLOTS);
         most.min(CLIENTS) as u32

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use pinfold::{Constant, Memo, Shared, on_error};
 
 use crate::habit::{
-    BUILDER, Habit, Library, README, RUNTIME, SETTINGS, TASK, differs, habits, same,
+    BUILDER, Habit, Library, MAP, README, RUNTIME, SETTINGS, differs, habits, same,
 };
 use crate::stage::*;
 
@@ -163,7 +163,7 @@ fn an_exception_as_a_value() -> Habit {
         "to keep the results of the others, the function has to catch its exceptions",
         "each item has its own outcome",
         (
-            TASK,
+            MAP,
             "An item without a value is an `Err` among the others, which go on",
         ),
         || {
@@ -406,7 +406,7 @@ fn parallel_in_parallel() -> Habit {
     differs(
         "a `Parallel` in a job runs one after the other, or on threads",
         "`pinfold::spawn` in a task: any worker that has nothing to do helps",
-        (README, "`join` runs it on the spot if none has begun it"),
+        (README, "nobody has begun runs it on the spot"),
         || {
             let sum = |n: u64| {
                 let parts: Vec<_> = (0..n).map(|n| pinfold::spawn(double, n)).collect();

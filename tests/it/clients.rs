@@ -191,15 +191,15 @@ fn a_shutdown_ends_what_all_threads_wait_for() {
 #[test]
 fn the_queue_is_no_longer_than_it_may_be() {
     const BOUND: u64 = 4_096;
-    let builder = Runtime::builder().workers(1).on_drop(Shutdown::Abort);
+    let builder = Runtime::builder().workers(2).on_drop(Shutdown::Abort);
     let rt = builder
         .queue_capacity(BOUND as usize)
         .start()
         .expect("starts");
     // Threads that have met often.
     by_many(&rt, |n, value| assert_eq!(value, Ok(2 * n)));
-    let held = rt.spawn(endless, ());
-    until("it runs", || held.is_running());
+    let held = [(), ()].map(|()| rt.spawn(endless, ()));
+    until("they run", || held.iter().all(Handle::is_running));
     let accepted = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..THREADS {

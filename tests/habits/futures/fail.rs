@@ -92,7 +92,7 @@ fn exceptions_nobody_asks_for() -> Habit {
     differs(
         "an exception whose future nobody asks is lost without a word",
         "a panic is a `tracing` event and is counted",
-        (AROUND, "so that one is not lost whose handle was dropped"),
+        (AROUND, "so it is not lost if the handle was dropped"),
         || {
             let rt = of(1).start().unwrap();
             drop(rt.spawn(inverse, 0));

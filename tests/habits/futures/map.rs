@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pinfold::{gather, on_error};
 
-use crate::habit::{Habit, RUNTIME, TASK, differs, habits, same};
+use crate::habit::{Habit, MAP, RUNTIME, differs, habits, same};
 use crate::stage::*;
 
 pub fn habits() -> Vec<(&'static str, Habit)> {
@@ -69,7 +69,7 @@ fn map_takes_all_items_at_once() -> Habit {
         "`map` takes all items and submits them before it returns, if no `buffersize` is given",
         "it takes some ahead of what was asked for",
         (
-            TASK,
+            MAP,
             "Pulls from `items` lazily, on the calling thread, and keeps a bounded number",
         ),
         || {
@@ -88,7 +88,7 @@ fn map_begins_at_once() -> Habit {
     differs(
         "the calls run, whether somebody asks for their results or not",
         "nothing is submitted before the first `next`",
-        (TASK, "Nothing is submitted before the first `next`"),
+        (MAP, "Nothing is submitted before the first `next`"),
         || {
             let taken = Cell::new(0);
             let rt = two();
@@ -133,7 +133,7 @@ fn an_item_that_raises_ends_the_map() -> Habit {
         "at an item that raises `map` raises, and is over",
         "it yields an `Err` there, and goes on; `collect::<Result<Vec<_>, _>>()` stops there",
         (
-            TASK,
+            MAP,
             "An item without a value is an `Err` among the others, which go on",
         ),
         || {

@@ -250,7 +250,7 @@ fn globals_are_copies() -> Habit {
         "the same of statics; and no task sees what the program does to them",
         (
             README,
-            "it does not see what the host has changed in its own statics",
+            "It does not see the host's statics as the host has changed them",
         ),
         || {
             assert!(two().spawn(count, ()).join().is_ok());

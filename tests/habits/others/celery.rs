@@ -336,7 +336,7 @@ fn ignore_result() -> Habit {
     differs(
         "a result that nobody takes stays in the back end until it expires",
         "it is let go of when the handle is dropped",
-        (README, "detached tasks' results take all memory"),
+        (README, "the results of detached tasks take all memory"),
         || {
             let rt = of(1).memory_cap(2 << 20).start().unwrap();
             let long = |n: usize| vec![7_u8; n];
@@ -382,7 +382,7 @@ fn a_broker() -> Habit {
         "they end with it: every handle is told",
         (
             README,
-            "Tasks are in memory: what has not ended when the program ends is lost",
+            "Tasks are in memory: those that have not ended when the program ends are lost",
         ),
         || {
             let rt = of(1).start().unwrap();
@@ -401,7 +401,7 @@ fn countdown() -> Habit {
     differs(
         "`apply_async(countdown=10)`, `crontab(…)`: a task is begun later, or regularly",
         "a task is begun when a worker is free; whoever wants it later submits it later",
-        (README, "no task begins at a set time, or periodically"),
+        (README, "There is no scheduling by time"),
         || {
             let rt = two();
             let timer = std::thread::scope(|threads| {

@@ -130,7 +130,7 @@ fn logs_of_workers() -> Habit {
         "what a task logs by `tracing` or `log` goes to the program's `tracing` subscriber, or its logger",
         (
             AROUND,
-            "Records of the crate `log` come out in the host as the events of `tracing` do",
+            "Records of the crate `log` reach the host as `tracing` events do",
         ),
         || {
             let mut file = tempfile::tempfile().unwrap();

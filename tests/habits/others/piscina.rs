@@ -61,7 +61,7 @@ fn an_abort_signal() -> Habit {
         "`cancel()` asks; `cancel_within(grace)` ends its worker",
         (
             README,
-            "queued: it never starts; running: it is asked, with a grace its worker is killed",
+            "queued: it never starts; running: it is asked to end, and its worker is killed after the grace if there is one",
         ),
         || {
             let (rt, door) = (two(), Door::new());
@@ -127,7 +127,7 @@ fn resource_limits() -> Habit {
     differs(
         "`resourceLimits` bounds the heap of a worker, and ends it beyond",
         "a worker is a process: `worker_init` calls `setrlimit`, and what runs into it ends its task",
-        (AROUND, "workers have them too, so a task may meet them"),
+        (AROUND, "workers inherit them, so they may matter to a task"),
         || {
             let bound = || {
                 use nix::sys::resource::{Resource, setrlimit};
@@ -187,7 +187,7 @@ fn an_unhandled_rejection() -> Habit {
     differs(
         "a rejection that nobody handles ends the program",
         "an error of a task whose handle was dropped is counted, and a panic is logged",
-        (AROUND, "so that one is not lost whose handle was dropped"),
+        (AROUND, "so it is not lost if the handle was dropped"),
         || {
             let rt = of(1).start().unwrap();
             drop(rt.spawn(inverse, 0));

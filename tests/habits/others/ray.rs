@@ -82,7 +82,7 @@ fn a_reference_as_argument() -> Habit {
         "`spawn_after((&a, &b), f, args)` says what it waits for",
         (
             README,
-            "their values are inputs, shared buffers are not copied",
+            "their values become inputs, and shared buffers are not copied",
         ),
         || {
             let rt = two();
@@ -308,7 +308,7 @@ fn num_cpus() -> Habit {
         "a worker runs one task at a time; for what else is scarce there is `Limit`",
         (
             README,
-            "a `Limit` (tasks or bytes, for one function or several)",
+            "a `Limit` (of tasks or bytes, for one function or several)",
         ),
         || {
             let (rt, door) = (two(), Door::new());
@@ -330,7 +330,7 @@ fn an_actor() -> Habit {
         "there are no actors: any worker takes any task, and each has its `worker_state`, and a state of its own to write to",
         (
             README,
-            "mutable, for each executor thread: `executor_init(f)`",
+            "mutable state for each executor thread: `executor_init(f)`",
         ),
         || {
             let rt = of(2)

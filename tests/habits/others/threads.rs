@@ -45,7 +45,7 @@ fn the_payload_of_a_panic() -> Habit {
         "it has the panic's words, if it carried text or an error",
         (
             AROUND,
-            "A task's panic is told in the words that it carries (text, or an error of the usual types; else it says",
+            "The error of a panicked task has the message of its own panic payload (text, or an error of the usual types",
         ),
         || {
             let rt = two();

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 
 use pinfold::{Shutdown, TaskError};
 
-use crate::habit::{BUILDER, CALLBACKS, Habit, Library, README, TASK, differs, habits, same};
+use crate::habit::{BUILDER, CALLBACKS, Habit, Library, MAP, README, differs, habits, same};
 use crate::stage::*;
 
 pub fn libraries() -> Vec<Library> {
@@ -145,7 +145,7 @@ fn map_of_what_raises() -> Habit {
         "`map` runs all items, and then raises the first exception",
         "`collect` stops at the first error, and takes no more items",
         (
-            TASK,
+            MAP,
             "An item without a value is an `Err` among the others, which go on",
         ),
         || {
@@ -169,7 +169,7 @@ fn imap_takes_the_whole_input() -> Habit {
     differs(
         "`imap` takes its input as fast as the workers can, however slowly its results are taken",
         "`map` takes a bounded number ahead (`in_flight`)",
-        (TASK, "and keeps a bounded number"),
+        (MAP, "and keeps a bounded number"),
         || {
             let taken = Cell::new(0);
             let items = (0..).inspect(|_| taken.set(taken.get() + 1));
@@ -237,7 +237,7 @@ fn imap_that_is_left() -> Habit {
     differs(
         "what `imap` has in flight runs on when nobody asks for it any more",
         "what was not begun is cancelled when the iterator is dropped",
-        (TASK, "Dropping the iterator cancels what nobody has begun."),
+        (MAP, "Dropping the iterator cancels what nobody has begun."),
         || {
             let (rt, door) = (one(), Door::new());
             let busy = rt.spawn(wait_at, door.at("busy"));
@@ -402,7 +402,7 @@ fn results_of_any_length() -> Habit {
         "arguments, results and buffers have `memory_cap` bytes together: beyond that there is a wait or an error",
         (
             README,
-            "The segment has a fixed upper size, which you choose. Reaching it is an error or a wait",
+            "The shared-memory segment has a fixed maximum size, which you choose. Reaching it is an error or a wait",
         ),
         || {
             let rt = of(1).memory_cap(1 << 20).start().unwrap();

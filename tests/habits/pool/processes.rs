@@ -156,7 +156,7 @@ fn locks_of_the_program() -> Habit {
         "a mutex in a static is each worker's own; to keep tasks apart there is `Limit`",
         (
             README,
-            "it does not see what the host has changed in its own statics",
+            "It does not see the host's statics as the host has changed them",
         ),
         || {
             let rt = two();
@@ -197,7 +197,7 @@ fn the_keyboard_interrupts() -> Habit {
     differs(
         "Ctrl-C reaches each worker too, and each prints a traceback",
         "it reaches the program alone, which says what is to become of the tasks",
-        (AROUND, "Ctrl-C reaches the host alone."),
+        (AROUND, "Ctrl-C reaches only the host."),
         || {
             let session = |(): ()| nix::unistd::getsid(None).map_or(0, |it| it.as_raw());
             let group = |(): ()| nix::unistd::getpgrp().as_raw();

@@ -103,7 +103,7 @@ fn reduce_of_floats() -> Habit {
     differs(
         "a sum of floats differs from run to run, as the pieces do",
         "the tree is the same in each run, and so is the sum",
-        (README, "in the same way on every run"),
+        (README, "in the same order on every run"),
         || {
             let rt = two();
             let term = |n: u32| 1.0 / (1.0 + f64::from(n));

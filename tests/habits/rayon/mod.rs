@@ -258,7 +258,7 @@ fn statics_are_shared() -> Habit {
         "it is each process's own; return parts, and add them up here",
         (
             README,
-            "it does not see what the host has changed in its own statics",
+            "It does not see the host's statics as the host has changed them",
         ),
         || {
             // Relaxed: only the number matters.

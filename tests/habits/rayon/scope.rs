@@ -38,7 +38,7 @@ fn a_scope_borrows() -> Habit {
         "they return values: `handle.join()` in the scope or behind it",
         (
             README,
-            "A closure that captures something cannot be a task. What it would capture is a part of the argument",
+            "A closure that captures something cannot be a task. Make the captured values part of the argument",
         ),
         || {
             let rt = two();

@@ -231,7 +231,7 @@ fn closures_capture() -> Habit {
         "a task captures nothing: what it needs is its argument",
         (
             README,
-            "A closure that captures something cannot be a task. What it would capture is a part of the argument",
+            "A closure that captures something cannot be a task. Make the captured values part of the argument",
         ),
         || {
             let (greeting, times) = ("hey".to_owned(), 2);
