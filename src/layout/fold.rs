@@ -190,6 +190,17 @@ impl Fold {
         }
     }
 
+    /// What the pool of a process asks of others goes through this fold: who is rung when a task lacks
+    /// memory, which worker is told of what it keeps, and what the threads of a process do.
+    pub fn connect(&self, pool: &Pool) {
+        let fold = self.clone();
+        pool.ring_by(move || fold.host_bell.force());
+        let fold = self.clone();
+        pool.tell_keepers_by(move |keeper| fold.wake_worker(keeper));
+        let fold = self.clone();
+        pool.observe_by(move |process| fold.observe(process));
+    }
+
     /// Whether the task of `hint` is done, or was collected before: by its word alone.
     #[inline]
     pub fn has_ended(&self, hint: Hint) -> bool {

@@ -36,12 +36,7 @@ impl Scheduler {
         counters: Counters,
     ) -> Self {
         let pool = fold.pool(ProcessId::HOST);
-        let with = fold.clone();
-        pool.ring_by(move || with.host_bell.force());
-        let with = fold.clone();
-        pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
-        let with = fold.clone();
-        pool.observe_by(move |process| with.observe(process));
+        fold.connect(&pool);
         object::install(&pool, crate::kinds::KINDS, &Waits);
         let clients = Arc::new(Clients::new(&fold, is_bounded));
         let state = State::new(&fold, &clients, capacity, counters);

@@ -76,12 +76,7 @@ fn work(mut start: WorkerStart, order: &WorkerOrder, functions: &Functions) -> !
     let logs = logs.map(|writer| logs::to_host(writer, &fold, order.worker));
     let pool = fold.pool(ProcessId::of_worker(order.worker));
     let pool = POOL.get_or_init(|| pool).clone();
-    let with = fold.clone();
-    pool.ring_by(move || with.host_bell.force());
-    let with = fold.clone();
-    pool.tell_keepers_by(move |keeper| with.wake_worker(keeper));
-    let with = fold.clone();
-    pool.observe_by(move |process| with.observe(process));
+    fold.connect(&pool);
     crate::object::set_stuck_after(order.stuck_after_ms);
     crate::object::install(&pool, crate::kinds::KINDS, &waits::Waits);
     let threads = fold.plan.shape.threads;

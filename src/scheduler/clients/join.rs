@@ -20,7 +20,7 @@ use crate::scheduler::waiting::policy;
 const REGISTER_AFTER: Duration = Duration::from_millis(10);
 /// Whoever has joined so many is at work.
 const MANY: u64 = 16;
-/// A task that is alone may end in a moment.
+/// So often it looks at the word before it looks at the books, and at the time.
 const LOOKS: u32 = 64;
 
 /// What has come of looking for the end of a client's task.
